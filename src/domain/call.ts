@@ -1,0 +1,68 @@
+import type { Timestamp } from './time.ts';
+
+export const LIVE_STATUSES = ['initiated', 'connecting', 'ringing', 'active'] as const;
+export const ENDED_STATUSES = ['completed', 'failed', 'cancelled', 'no_answer', 'busy'] as const;
+export const CALL_STATUSES = [...LIVE_STATUSES, ...ENDED_STATUSES] as const;
+export const DIRECTIONS = ['inbound', 'outbound'] as const;
+
+export type LiveStatus = (typeof LIVE_STATUSES)[number];
+export type EndedStatus = (typeof ENDED_STATUSES)[number];
+export type CallStatus = LiveStatus | EndedStatus;
+export type Direction = (typeof DIRECTIONS)[number];
+
+/** A call as hangup keeps it. What LiveKit knows of it right now is not part of it. */
+export interface Call {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly status: CallStatus;
+  readonly direction: Direction;
+  readonly phoneNumber: string | null;
+  readonly agentId: string | null;
+  readonly agentName: string | null;
+  readonly contactName: string | null;
+  readonly contactPhone: string | null;
+  readonly contactEmail: string | null;
+  readonly roomName: string;
+  /** LiveKit's sid of the room's present life, once seen. */
+  readonly roomId: string | null;
+  readonly jobId: string | null;
+  readonly sipParticipantId: string | null;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly failureReason: string | null;
+  /** Id of the API key that cancelled it; null when it was not cancelled by one. */
+  readonly cancelledBy: string | null;
+  readonly cancelReason: string | null;
+  readonly scheduledAt: Timestamp | null;
+  readonly startedAt: Timestamp | null;
+  readonly answeredAt: Timestamp | null;
+  /** Set exactly when the call ends; never changes after that. */
+  readonly endedAt: Timestamp | null;
+  readonly createdAt: Timestamp;
+  readonly updatedAt: Timestamp;
+}
+
+/**
+ * What may follow a live status. Steps may be skipped (a webhook can be lost), never taken back:
+ * no_answer and busy are ends of a call that nobody answered, so nothing active becomes one.
+ */
+const FOLLOWERS: Record<LiveStatus, readonly CallStatus[]> = {
+  initiated: ['connecting', 'ringing', 'active', ...ENDED_STATUSES],
+  connecting: ['ringing', 'active', ...ENDED_STATUSES],
+  ringing: ['active', ...ENDED_STATUSES],
+  active: ['completed', 'failed', 'cancelled'],
+};
+
+export function isLive(status: CallStatus): status is LiveStatus {
+  return (LIVE_STATUSES as readonly CallStatus[]).includes(status);
+}
+
+/** Whether a call may go from one status straight to another. An ended call goes nowhere. */
+export function mayFollow(from: CallStatus, to: CallStatus): boolean {
+  return isLive(from) && FOLLOWERS[from].includes(to);
+}
+
+/** Whole seconds from answer to end; null while the call lives, and when the answer was never seen. */
+export function durationSeconds(call: Pick<Call, 'answeredAt' | 'endedAt'>): number | null {
+  if (call.answeredAt === null || call.endedAt === null) return null;
+  return Math.max(0, Math.round((call.endedAt - call.answeredAt) / 1000));
+}

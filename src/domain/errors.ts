@@ -1,0 +1,38 @@
+import type { Scope } from './api-key.ts';
+import type { CallStatus } from './call.ts';
+
+export type RequestErrorKind =
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not_found'
+  | 'not_cancellable'
+  | 'conflict'
+  | 'idempotency_key_reused';
+
+/** A request that cannot be done and changed nothing. Its message is part of the HTTP contract and public. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
+  readonly kind: RequestErrorKind;
+
+  constructor(kind: RequestErrorKind, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+export const unauthorized = () => new RequestError('unauthorized', 'Unauthorized');
+export const callNotFound = () => new RequestError('not_found', 'Call not found');
+export const otherOrganization = () =>
+  new RequestError('forbidden', 'Access denied - call belongs to different organization');
+export const missingScope = (scope: Scope) =>
+  new RequestError('forbidden', `Access denied - API key lacks scope: ${scope}`);
+export const notCancellable = (status: CallStatus) =>
+  new RequestError('not_cancellable', `Cannot cancel call with status: ${status}`);
+export const callIdTaken = () => new RequestError('conflict', 'Call id is already taken');
+export const roomNameTaken = () =>
+  new RequestError(
+    'conflict',
+    'Room name is in use: its earlier call is still live, or the deletion of its room is not complete',
+  );
+export const idempotencyKeyReused = () =>
+  new RequestError('idempotency_key_reused', 'Idempotency-Key was already used for another request');

@@ -1,0 +1,191 @@
+import type { ApiKey, Scope } from './api-key.ts';
+import type { Call, CallStatus, Direction, EndedStatus } from './call.ts';
+import type { DeleteRoomOutcome, RoomDeletion, Settlement } from './room-deletion.ts';
+import type { Timestamp } from './time.ts';
+
+export interface Clock {
+  now(): Timestamp;
+}
+
+/** Randomness, as the operations need it. */
+export interface Random {
+  /** In [0, 1). */
+  fraction(): number;
+  bytes(count: number): Uint8Array;
+  /** A new id `<prefix>_<32 hex digits>`; ids made later sort later. */
+  id(prefix: 'call' | 'key' | 'org' | 'req'): string;
+}
+
+/** Structured logging: fields first, then a constant sentence. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** LiveKit's rooms. No method throws for anything that LiveKit or the network does. */
+export interface Rooms {
+  deleteRoom(roomName: string, deadline: Deadline): Promise<DeleteRoomOutcome>;
+  /** Null when LiveKit did not answer in time, or not sensibly. */
+  describeRoom(roomName: string, deadline: Deadline): Promise<LiveRoomStatus | null>;
+}
+
+export interface Deadline {
+  readonly timeoutMs: number;
+}
+
+export interface LiveRoomStatus {
+  readonly roomExists: boolean;
+  readonly numParticipants: number;
+  readonly participants: readonly LiveParticipant[];
+}
+
+export interface LiveParticipant {
+  readonly identity: string;
+  readonly name: string;
+  /** LiveKit's word: STANDARD, AGENT, SIP, INGRESS, EGRESS, ... */
+  readonly kind: string;
+  /** LiveKit's word: JOINING, JOINED, ACTIVE, DISCONNECTED. */
+  readonly state: string;
+  readonly joinedAt: Timestamp | null;
+}
+
+/**
+ * The record. Each method is one atomic transition: it happened whole, and survives a power cut, or it did not
+ * happen. A rejected promise means the database failed and nothing changed.
+ */
+export interface Store {
+  /** Makes the organization when its name is new. */
+  createApiKey(input: NewApiKey): Promise<ApiKey>;
+  findApiKey(hash: string): Promise<ApiKey | null>;
+  listApiKeys(): Promise<readonly ApiKey[]>;
+  /** Null when there is no such key. Revoking twice keeps the first time. */
+  revokeApiKey(input: { id: string; now: Timestamp }): Promise<ApiKey | null>;
+  recordApiKeyUse(input: { id: string; now: Timestamp }): Promise<void>;
+
+  createCall(input: {
+    call: Call;
+    apiKeyId: string | null;
+  }): Promise<'created' | 'id_taken' | 'room_name_taken'>;
+  findCall(id: string): Promise<CallRecord | null>;
+  listCalls(query: CallQuery): Promise<CallPage>;
+  cancelCall(input: CancelInput): Promise<CancelResult>;
+
+  /** Leases what is due (never tried, to be retried, or leased to somebody who never settled), oldest first. */
+  claimDeletions(input: {
+    now: Timestamp;
+    leaseUntil: Timestamp;
+    /** What is scheduled behind this is due too: nobody waits so long, so the clock was set back. */
+    farthest: Timestamp;
+    limit: number;
+  }): Promise<readonly RoomDeletion[]>;
+  /** Ends a lease. False, and nothing changed, when it is not this attempt's any more. */
+  settleDeletion(input: {
+    callId: string;
+    attempt: number;
+    settlement: Settlement;
+    now: Timestamp;
+  }): Promise<boolean>;
+  /** When the next open deletion may be claimed; null when none is open. */
+  nextDeletionAt(): Promise<Timestamp | null>;
+  /** Forgets answers given before a moment; at most `limit` of them. */
+  pruneIdempotencyKeys(input: { before: Timestamp; limit: number }): Promise<number>;
+}
+
+export interface NewApiKey {
+  readonly id: string;
+  readonly organizationName: string;
+  readonly organizationIdIfNew: string;
+  readonly name: string;
+  /** SHA-256 of the whole key, lower-case hex. */
+  readonly hash: string;
+  readonly scopes: readonly Scope[];
+  readonly expiresAt: Timestamp | null;
+  readonly now: Timestamp;
+}
+
+export interface CallRecord {
+  readonly call: Call;
+  readonly deletion: RoomDeletion | null;
+}
+
+export type CallListItem = Pick<
+  Call,
+  | 'id'
+  | 'status'
+  | 'direction'
+  | 'scheduledAt'
+  | 'answeredAt'
+  | 'endedAt'
+  | 'agentId'
+  | 'agentName'
+  | 'contactPhone'
+  | 'contactName'
+  | 'contactEmail'
+  | 'phoneNumber'
+  | 'createdAt'
+>;
+
+export const CALL_SORT_KEYS = ['createdAt', 'scheduledAt'] as const;
+export type CallSortKey = (typeof CALL_SORT_KEYS)[number];
+
+/** A place in a sorted list: behind the call with this sort value and id. */
+export interface CallPosition {
+  /** A call without `scheduledAt` sorts as 0. */
+  readonly value: Timestamp;
+  readonly id: string;
+}
+
+export interface CallQuery {
+  readonly organizationId: string;
+  readonly agentId?: string | undefined;
+  readonly statuses?: readonly CallStatus[] | undefined;
+  readonly direction?: Direction | undefined;
+  readonly phoneNumber?: string | undefined;
+  /** On createdAt, both inclusive. */
+  readonly from?: Timestamp | undefined;
+  readonly to?: Timestamp | undefined;
+  readonly sortBy: CallSortKey;
+  readonly sortOrder: 'asc' | 'desc';
+  readonly limit: number;
+  readonly offset: number;
+  readonly after?: CallPosition | undefined;
+}
+
+/** Counting stops here, so that a list is quick however many calls there are. */
+export const COUNTED_AT_MOST = 10_000;
+
+export interface CallPage {
+  readonly calls: readonly CallListItem[];
+  /** Exact up to {@link COUNTED_AT_MOST}; then that, and `totalCapped`. */
+  readonly total: number;
+  readonly totalCapped: boolean;
+  /** Where the next page begins; null on the last one. */
+  readonly next: CallPosition | null;
+}
+
+export interface CancelInput {
+  readonly callId: string;
+  readonly organizationId: string;
+  readonly apiKeyId: string;
+  readonly reason: string | null;
+  readonly now: Timestamp;
+  /** The deletion is written down as already running, leased to the canceller until then. */
+  readonly leaseUntil: Timestamp;
+  readonly idempotency: {
+    readonly key: string;
+    /** What tells this request from another one under the same key. */
+    readonly fingerprint: string;
+    /** Answers given before are forgotten. */
+    readonly rememberedSince: Timestamp;
+  } | null;
+}
+
+export type CancelResult =
+  | { readonly kind: 'cancelled'; readonly deletion: RoomDeletion }
+  /** The same request under the same Idempotency-Key has cancelled it before. */
+  | { readonly kind: 'replayed' }
+  | { readonly kind: 'not_live'; readonly status: EndedStatus }
+  | { readonly kind: 'idempotency_key_reused' }
+  /** No such call in this organization. */
+  | { readonly kind: 'not_found' };

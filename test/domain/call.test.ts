@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import {
+  CALL_STATUSES,
+  durationSeconds,
+  ENDED_STATUSES,
+  isLive,
+  LIVE_STATUSES,
+  mayFollow,
+} from '../../src/domain/call.ts';
+
+test('nothing follows an end', () => {
+  for (const from of ENDED_STATUSES) {
+    for (const to of CALL_STATUSES) expect(mayFollow(from, to), `${from} to ${to}`).toBe(false);
+  }
+});
+
+test('live statuses follow one another forward only, with or without steps between', () => {
+  LIVE_STATUSES.forEach((from, i) => {
+    LIVE_STATUSES.forEach((to, j) => expect(mayFollow(from, to), `${from} to ${to}`).toBe(j > i));
+  });
+});
+
+test('every live call can be cancelled, completed or fail', () => {
+  for (const from of LIVE_STATUSES) {
+    for (const to of ['cancelled', 'completed', 'failed'] as const) expect(mayFollow(from, to)).toBe(true);
+  }
+});
+
+test('no_answer and busy end a call that was not answered, never an active one', () => {
+  for (const to of ['no_answer', 'busy'] as const) {
+    expect(mayFollow('ringing', to)).toBe(true);
+    expect(mayFollow('active', to)).toBe(false);
+  }
+});
+
+test('a status is live or an end', () => {
+  expect(CALL_STATUSES.filter(isLive)).toEqual([...LIVE_STATUSES]);
+  expect(CALL_STATUSES).toHaveLength(9);
+});
+
+test('the duration counts from answer to end, and is no guess', () => {
+  expect(durationSeconds({ answeredAt: 1_000, endedAt: 43_400 })).toBe(42);
+  expect(durationSeconds({ answeredAt: null, endedAt: 43_000 })).toBeNull();
+  expect(durationSeconds({ answeredAt: 1_000, endedAt: null })).toBeNull();
+});
