@@ -1,0 +1,110 @@
+import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import SqliteDatabase from 'better-sqlite3';
+import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+
+export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
+
+/** The database cannot be used; the message says what to do. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError';
+}
+
+const MIGRATIONS = fileURLToPath(new URL('../../drizzle', import.meta.url));
+/** A cancel must be answered within 5 s, so nobody waits longer than this for another process's write. */
+const BUSY_TIMEOUT_MS = 2_000;
+const OPENING_TIMEOUT_MS = 30_000;
+
+/** Opens the file (made if absent, with its folder), brings its schema up to date, and checks its safety. */
+export function openDatabase(file: string): Database {
+  let client: SqliteDatabase.Database;
+  try {
+    const isNew = !existsSync(file);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    client = new SqliteDatabase(file, { timeout: OPENING_TIMEOUT_MS });
+    // Phone numbers are in it; SQLite gives its -wal and -shm the mode of the file.
+    if (isNew) chmodSync(file, 0o600);
+  } catch (error) {
+    throw new DatabaseError(
+      `Cannot open the database ${file}: ${messageOf(error)}. Check that DATABASE_URL names a file in a folder that this user may write.`,
+    );
+  }
+  try {
+    switchToWal(client);
+    client.pragma('foreign_keys = ON');
+    // The default of this build in WAL mode is NORMAL, which forgets acknowledged commits when the power fails.
+    client.pragma('synchronous = FULL');
+    assertPragma(client, 'journal_mode', 'wal');
+    assertPragma(client, 'synchronous', 2);
+    assertPragma(client, 'foreign_keys', 1);
+    migrate(client, file);
+    client.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    return drizzle(client);
+  } catch (error) {
+    client.close();
+    if (error instanceof DatabaseError) throw error;
+    throw new DatabaseError(`Cannot use the database ${file}: ${messageOf(error)}.`);
+  }
+}
+
+/** The switch fails at once with SQLITE_BUSY, without the busy timeout, while another process switches too. */
+function switchToWal(client: SqliteDatabase.Database): void {
+  const giveUpAt = performance.now() + OPENING_TIMEOUT_MS;
+  for (;;) {
+    try {
+      client.pragma('journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > giveUpAt) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY');
+}
+
+function assertPragma(client: SqliteDatabase.Database, name: string, expected: string | number): void {
+  const actual = client.pragma(name, { simple: true });
+  if (actual !== expected) {
+    throw new DatabaseError(
+      `The database does not keep what it is told: PRAGMA ${name} is ${String(actual)}, not ${expected}. Put it on a local file system.`,
+    );
+  }
+}
+
+/**
+ * drizzle-kit's files, in drizzle's own table; but decided inside one BEGIN IMMEDIATE, for two processes that
+ * start at once race in drizzle's migrator. A failed migration leaves the database as it was.
+ */
+function migrate(client: SqliteDatabase.Database, file: string): void {
+  const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS });
+  client
+    .transaction(() => {
+      client.exec(
+        'CREATE TABLE IF NOT EXISTS __drizzle_migrations (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, created_at INTEGER NOT NULL) STRICT',
+      );
+      const applied = client
+        .prepare<[], { hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id')
+        .all();
+      const known = migrations.map((migration) => migration.hash);
+      if (applied.some(({ hash }, index) => hash !== known[index])) {
+        throw new DatabaseError(
+          `The database ${file} was made by a newer (or another) hangup than this one. Start that version, or restore a backup made with this one.`,
+        );
+      }
+      const remember = client.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)');
+      for (const migration of migrations.slice(applied.length)) {
+        for (const statement of migration.sql) client.exec(statement);
+        remember.run(migration.hash, migration.folderMillis);
+      }
+    })
+    .immediate();
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,35 @@
+import type { Store } from '../domain/ports.ts';
+import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
+import { listCalls } from './call-list.ts';
+import { cancelCall, createCall, findCall } from './calls.ts';
+import { openDatabase } from './database.ts';
+import { claimDeletions, nextDeletionAt, settleDeletion } from './deletions.ts';
+import { pruneIdempotencyKeys } from './idempotency.ts';
+
+/** The store on one SQLite file, which several processes may have open. */
+export interface SqliteStore extends Store {
+  close(): void;
+}
+
+/** @throws DatabaseError when the file cannot be used. */
+export function openSqliteStore(file: string): SqliteStore {
+  const db = openDatabase(file);
+  return {
+    createApiKey: async (input) => createApiKey(db, input),
+    findApiKey: async (hash) => findApiKey(db, hash),
+    listApiKeys: async () => listApiKeys(db),
+    revokeApiKey: async (input) => revokeApiKey(db, input),
+    recordApiKeyUse: async (input) => recordApiKeyUse(db, input),
+    createCall: async (input) => createCall(db, input),
+    findCall: async (id) => findCall(db, id),
+    listCalls: async (query) => listCalls(db, query),
+    cancelCall: async (input) => cancelCall(db, input),
+    claimDeletions: async (input) => claimDeletions(db, input),
+    settleDeletion: async (input) => settleDeletion(db, input),
+    nextDeletionAt: async () => nextDeletionAt(db),
+    pruneIdempotencyKeys: async (input) => pruneIdempotencyKeys(db, input),
+    close: () => {
+      db.$client.close();
+    },
+  };
+}

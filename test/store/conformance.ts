@@ -1,0 +1,404 @@
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { ApiKey } from '../../src/domain/api-key.ts';
+import { CALL_STATUSES, type Call, type CallStatus, isLive } from '../../src/domain/call.ts';
+import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/domain/ports.ts';
+import { aCall } from '../harness/calls.ts';
+
+type Factory = () => { store: Store; close: () => void };
+
+/** What every store must do, whatever database stands behind it. */
+export function conformance(name: string, openStore: Factory): void {
+  describe(name, () => {
+    let store: Store;
+    let acme: ApiKey;
+    let other: ApiKey;
+    let hashes = 0;
+
+    const makeKey = (organizationName: string, parts: { id: string; now?: number }) => {
+      hashes += 1;
+      return store.createApiKey({
+        organizationName,
+        organizationIdIfNew: `org_${organizationName}_${hashes}`,
+        name: 'test',
+        hash: String(hashes).padStart(64, '0'),
+        scopes: ['calls:read', 'calls:cancel'],
+        expiresAt: null,
+        now: 1,
+        ...parts,
+      });
+    };
+    const create = (parts: Partial<Call> & { id: string }) =>
+      store.createCall({ call: aCall({ organizationId: acme.organizationId, ...parts }), apiKeyId: acme.id });
+    const cancel = (callId: string, parts: Partial<CancelInput> = {}) =>
+      store.cancelCall({
+        callId,
+        organizationId: acme.organizationId,
+        apiKeyId: acme.id,
+        reason: null,
+        now: 2_000,
+        leaseUntil: 9_000,
+        idempotency: null,
+        ...parts,
+      });
+    const claim = (now: number, limit = 100) =>
+      store.claimDeletions({ now, leaseUntil: now + 15_000, farthest: now + 60_000, limit });
+    const settle = (callId: string, attempt: number, now = 3_000) =>
+      store.settleDeletion({ callId, attempt, settlement: { state: 'completed' }, now });
+    const deletionOf = async (id: string) => (await store.findCall(id))?.deletion;
+
+    beforeEach(async () => {
+      const opened = openStore();
+      onTestFinished(opened.close);
+      store = opened.store;
+      acme = await makeKey('acme', { id: 'key_acme' });
+      other = await makeKey('other', { id: 'key_other' });
+    });
+
+    describe('API keys', () => {
+      test('a key is found by its hash, with its organization', async () => {
+        const key = await makeKey('acme', { id: 'key_2', now: 5 });
+        expect(await store.findApiKey(String(hashes).padStart(64, '0'))).toEqual(key);
+        expect(key).toMatchObject({
+          id: 'key_2',
+          organizationName: 'acme',
+          organizationId: acme.organizationId,
+          scopes: ['calls:read', 'calls:cancel'],
+          createdAt: 5,
+          revokedAt: null,
+          lastUsedAt: null,
+        });
+        expect(await store.findApiKey('f'.repeat(64))).toBeNull();
+      });
+
+      test('organizations are kept apart by name', () => {
+        expect(acme.organizationId).not.toBe(other.organizationId);
+      });
+
+      test('all keys are listed by id', async () => {
+        await makeKey('acme', { id: 'key_0' });
+        expect((await store.listApiKeys()).map(({ id }) => id)).toEqual(['key_0', 'key_acme', 'key_other']);
+      });
+
+      test('revoking is for good, and keeps the first time', async () => {
+        expect(await store.revokeApiKey({ id: acme.id, now: 10 })).toMatchObject({ revokedAt: 10 });
+        expect(await store.revokeApiKey({ id: acme.id, now: 20 })).toMatchObject({ revokedAt: 10 });
+        expect(await store.revokeApiKey({ id: 'key_none', now: 20 })).toBeNull();
+      });
+
+      test('a use is recorded', async () => {
+        await store.recordApiKeyUse({ id: acme.id, now: 77 });
+        expect((await store.listApiKeys()).find(({ id }) => id === acme.id)?.lastUsedAt).toBe(77);
+      });
+    });
+
+    describe('createCall', () => {
+      test('a call is found again as it was', async () => {
+        const call = aCall({
+          id: 'c1',
+          organizationId: acme.organizationId,
+          phoneNumber: '+15551234567',
+          agentId: 'a',
+          contactName: 'Zoë 😀',
+          scheduledAt: 5_000,
+          metadata: { nested: { list: [1, null, 'x'] } },
+        });
+        expect(await store.createCall({ call, apiKeyId: acme.id })).toBe('created');
+        expect(await store.findCall('c1')).toEqual({ call, deletion: null });
+        expect(await store.findCall('c2')).toBeNull();
+      });
+
+      test('an id is taken for every organization', async () => {
+        await create({ id: 'c1' });
+        expect(await create({ id: 'c1', roomName: 'r2' })).toBe('id_taken');
+        expect(await create({ id: 'c1', roomName: 'r2', organizationId: other.organizationId })).toBe(
+          'id_taken',
+        );
+      });
+
+      test('a room name is taken while its call lives, and while the deletion of its room is not complete', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        expect(await create({ id: 'c2', roomName: 'room' })).toBe('room_name_taken');
+        await cancel('c1');
+        expect(await create({ id: 'c2', roomName: 'room' })).toBe('room_name_taken');
+        await settle('c1', 1);
+        expect(await create({ id: 'c2', roomName: 'room' })).toBe('created');
+      });
+
+      test('a room whose deletion was given up keeps its name: it may be alive', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await cancel('c1');
+        const settlement = { state: 'discarded', lastError: 'gone for a day' } as const;
+        await store.settleDeletion({ callId: 'c1', attempt: 1, settlement, now: 3_000 });
+        expect(await create({ id: 'c2', roomName: 'room' })).toBe('room_name_taken');
+      });
+    });
+
+    describe('cancelCall', () => {
+      test('call and deletion change together', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        const result = await cancel('c1', { reason: 'because' });
+        expect(result).toEqual({ kind: 'cancelled', deletion: await deletionOf('c1') });
+        expect(await store.findCall('c1')).toMatchObject({
+          call: {
+            status: 'cancelled',
+            endedAt: 2_000,
+            updatedAt: 2_000,
+            cancelledBy: acme.id,
+            cancelReason: 'because',
+          },
+          deletion: {
+            roomName: 'room',
+            state: 'running',
+            attempt: 1,
+            scheduledAt: 9_000,
+            attemptedAt: 2_000,
+            finalizedAt: null,
+            lastError: null,
+            createdAt: 2_000,
+          },
+        });
+      });
+
+      test.each(CALL_STATUSES)('a call that is %s', async (status: CallStatus) => {
+        const live = isLive(status);
+        await create({ id: 'c1', status, endedAt: live ? null : 1_500 });
+        const before = await store.findCall('c1');
+        expect(await cancel('c1')).toMatchObject(live ? { kind: 'cancelled' } : { kind: 'not_live', status });
+        if (!live) expect(await store.findCall('c1')).toEqual(before);
+      });
+
+      test('a second cancel changes nothing', async () => {
+        await create({ id: 'c1' });
+        await cancel('c1');
+        const before = await store.findCall('c1');
+        expect(await cancel('c1', { now: 4_000, reason: 'again' })).toEqual({
+          kind: 'not_live',
+          status: 'cancelled',
+        });
+        expect(await store.findCall('c1')).toEqual(before);
+      });
+
+      test("a call of another organization is not there, and isn't touched", async () => {
+        await create({ id: 'c1', organizationId: other.organizationId });
+        expect(await cancel('c1')).toEqual({ kind: 'not_found' });
+        expect(await cancel('c2')).toEqual({ kind: 'not_found' });
+        expect((await store.findCall('c1'))?.call.status).toBe('initiated');
+      });
+
+      test('a clock that was set back does not end a call before it began', async () => {
+        await create({ id: 'c1', status: 'active', createdAt: 5_000, startedAt: 6_000, answeredAt: 7_000 });
+        await cancel('c1', { now: 100, leaseUntil: 200 });
+        expect((await store.findCall('c1'))?.call.endedAt).toBe(7_000);
+      });
+    });
+
+    describe('Idempotency-Key', () => {
+      const idempotency = { key: 'k', fingerprint: 'cancel c1', rememberedSince: 0 };
+
+      test('the same request gets the first answer again', async () => {
+        await create({ id: 'c1' });
+        expect(await cancel('c1', { idempotency })).toMatchObject({ kind: 'cancelled' });
+        expect(await cancel('c1', { idempotency })).toEqual({ kind: 'replayed' });
+        expect(await cancel('c1')).toEqual({ kind: 'not_live', status: 'cancelled' });
+      });
+
+      test('a refusal is an answer too', async () => {
+        await create({ id: 'c1', status: 'completed', endedAt: 1_500 });
+        const refusal = { kind: 'not_live', status: 'completed' };
+        expect(await cancel('c1', { idempotency })).toEqual(refusal);
+        expect(await cancel('c1', { idempotency })).toEqual(refusal);
+      });
+
+      test('another request under the same key is refused, and changes nothing', async () => {
+        await create({ id: 'c1' });
+        await create({ id: 'c2' });
+        await cancel('c1', { idempotency });
+        const another = { ...idempotency, fingerprint: 'cancel c2' };
+        expect(await cancel('c2', { idempotency: another })).toEqual({ kind: 'idempotency_key_reused' });
+        expect((await store.findCall('c2'))?.call.status).toBe('initiated');
+      });
+
+      test("another organization's key of the same name is another key", async () => {
+        await create({ id: 'c1' });
+        await create({ id: 'c2', organizationId: other.organizationId });
+        await cancel('c1', { idempotency });
+        const theirs = { organizationId: other.organizationId, apiKeyId: other.id };
+        expect(
+          await cancel('c2', { ...theirs, idempotency: { ...idempotency, fingerprint: 'cancel c2' } }),
+        ).toMatchObject({ kind: 'cancelled' });
+      });
+
+      test('an answer is forgotten after its time, and pruned', async () => {
+        await create({ id: 'c1' });
+        await create({ id: 'c2' });
+        await cancel('c1', { idempotency });
+        const later = { ...idempotency, fingerprint: 'cancel c2', rememberedSince: 2_001 };
+        expect(await cancel('c2', { idempotency: later, now: 2_500 })).toMatchObject({ kind: 'cancelled' });
+        expect(await store.pruneIdempotencyKeys({ before: 2_500, limit: 10 })).toBe(0);
+        expect(await store.pruneIdempotencyKeys({ before: 2_501, limit: 10 })).toBe(1);
+      });
+    });
+
+    describe('room deletions', () => {
+      test('a lease is nobody else’s until it ends', async () => {
+        await create({ id: 'c1' });
+        await cancel('c1', { now: 2_000, leaseUntil: 9_000 });
+        expect(await claim(8_999)).toEqual([]);
+        expect(await claim(9_000)).toMatchObject([{ callId: 'c1', state: 'running', attempt: 2 }]);
+        expect(await claim(9_001)).toEqual([]);
+      });
+
+      test('only the attempt that holds the lease settles it', async () => {
+        await create({ id: 'c1' });
+        await cancel('c1');
+        await claim(9_000);
+        expect(await settle('c1', 1)).toBe(false);
+        expect(await deletionOf('c1')).toMatchObject({ state: 'running', attempt: 2 });
+        expect(await settle('c1', 2)).toBe(true);
+        expect(await settle('c1', 2)).toBe(false);
+        expect(await settle('none', 1)).toBe(false);
+        expect(await deletionOf('c1')).toMatchObject({ state: 'completed', finalizedAt: 3_000 });
+        expect(await claim(999_999)).toEqual([]);
+      });
+
+      test('what failed is due at its time, what is final never', async () => {
+        for (const id of ['c1', 'c2']) {
+          await create({ id });
+          await cancel(id);
+        }
+        const retryable = { state: 'retryable', scheduledAt: 4_000, lastError: 'unavailable: x' } as const;
+        await store.settleDeletion({ callId: 'c1', attempt: 1, settlement: retryable, now: 3_000 });
+        const discarded = { state: 'discarded', lastError: 'too late' } as const;
+        await store.settleDeletion({ callId: 'c2', attempt: 1, settlement: discarded, now: 3_000 });
+        expect(await deletionOf('c1')).toMatchObject({ ...retryable, finalizedAt: null });
+        expect(await deletionOf('c2')).toMatchObject({ ...discarded, finalizedAt: 3_000 });
+        expect(await store.nextDeletionAt()).toBe(4_000);
+        expect(await claim(3_999)).toEqual([]);
+        expect((await claim(4_000)).map(({ callId }) => callId)).toEqual(['c1']);
+      });
+
+      test('the oldest are claimed first, and no more than asked for', async () => {
+        for (const [id, leaseUntil] of [
+          ['c1', 300],
+          ['c2', 100],
+          ['c3', 200],
+        ] as const) {
+          await create({ id });
+          await cancel(id, { leaseUntil });
+        }
+        expect((await claim(1_000, 2)).map(({ callId }) => callId).sort()).toEqual(['c2', 'c3']);
+        expect((await claim(1_000, 2)).map(({ callId }) => callId)).toEqual(['c1']);
+      });
+
+      test('after the clock was set back an hour nothing waits for an hour', async () => {
+        await create({ id: 'c1', createdAt: 3_600_000, updatedAt: 3_600_000 });
+        await cancel('c1', { now: 3_600_000, leaseUntil: 3_607_500 });
+        expect(await claim(0)).toMatchObject([{ callId: 'c1', attempt: 2 }]);
+      });
+
+      test('nothing is open', async () => {
+        expect(await store.nextDeletionAt()).toBeNull();
+        expect(await claim(1_000)).toEqual([]);
+      });
+    });
+
+    describe('listCalls', () => {
+      const list = (query: Partial<CallQuery> = {}) =>
+        store.listCalls({
+          organizationId: acme.organizationId,
+          sortBy: 'createdAt',
+          sortOrder: 'desc',
+          limit: 50,
+          offset: 0,
+          ...query,
+        });
+      const idsOf = async (query: Partial<CallQuery>) => (await list(query)).calls.map(({ id }) => id);
+
+      const A_FEW = [
+        { id: 'a', createdAt: 1, status: 'active', agentId: 'x', scheduledAt: 30 },
+        { id: 'b', createdAt: 2, status: 'completed', endedAt: 9, phoneNumber: '+1' },
+        { id: 'c', createdAt: 2, status: 'ringing', agentId: 'x', direction: 'inbound' },
+        { id: 'd', createdAt: 3, status: 'busy', endedAt: 9, scheduledAt: 20, phoneNumber: '+1' },
+        { id: 'e', createdAt: 4, status: 'active', agentId: 'y' },
+      ] as const;
+      beforeEach(async () => {
+        for (const call of A_FEW) await create(call);
+        await create({ id: 'theirs', organizationId: other.organizationId });
+      });
+
+      test("newest first, of this organization alone, without another one's", async () => {
+        expect(await list()).toMatchObject({ total: 5, totalCapped: false, next: null });
+        expect(await idsOf({})).toEqual(['e', 'd', 'c', 'b', 'a']);
+        expect(await idsOf({ organizationId: other.organizationId })).toEqual(['theirs']);
+      });
+
+      test.each<[string, Partial<CallQuery>, string[]]>([
+        ['agent', { agentId: 'x' }, ['c', 'a']],
+        ['direction', { direction: 'inbound' }, ['c']],
+        ['phone number', { phoneNumber: '+1' }, ['d', 'b']],
+        ['one status', { statuses: ['active'] }, ['e', 'a']],
+        ['several statuses', { statuses: ['busy', 'active', 'ringing'] }, ['e', 'd', 'c', 'a']],
+        ['times, both inclusive', { from: 2, to: 3 }, ['d', 'c', 'b']],
+        ['several at once', { statuses: ['active', 'ringing'], agentId: 'x', to: 1 }, ['a']],
+        ['no status at all', { statuses: [] }, ['e', 'd', 'c', 'b', 'a']],
+        ['an agent that has none', { agentId: 'z' }, []],
+      ])('filtered by %s', async (_, query, ids) => {
+        const page = await list(query);
+        expect(page.calls.map(({ id }) => id)).toEqual(ids);
+        expect(page.total).toBe(ids.length);
+      });
+
+      test('oldest first', async () => {
+        expect(await idsOf({ sortOrder: 'asc' })).toEqual(['a', 'b', 'c', 'd', 'e']);
+      });
+
+      test('by scheduled time, those without one as the earliest', async () => {
+        expect(await idsOf({ sortBy: 'scheduledAt' })).toEqual(['a', 'd', 'e', 'c', 'b']);
+        expect(await idsOf({ sortBy: 'scheduledAt', sortOrder: 'asc' })).toEqual(['b', 'c', 'e', 'd', 'a']);
+      });
+
+      test('pages by offset', async () => {
+        expect(await idsOf({ limit: 2, offset: 2 })).toEqual(['c', 'b']);
+        expect(await idsOf({ limit: 2, offset: 2, statuses: ['active', 'ringing', 'busy'] })).toEqual([
+          'c',
+          'a',
+        ]);
+        expect((await list({ limit: 2, offset: 4 })).next).toBeNull();
+        expect((await list({ limit: 2, offset: 3 })).next).toBeNull();
+      });
+
+      test.each<Partial<CallQuery>>([
+        {},
+        { sortOrder: 'asc' },
+        { sortBy: 'scheduledAt' },
+        { sortBy: 'scheduledAt', sortOrder: 'asc' },
+        { statuses: ['active', 'ringing', 'busy', 'completed'] },
+        { statuses: ['active', 'ringing'], sortBy: 'scheduledAt' },
+      ])('pages by position, without gap or repetition: %j', async (query) => {
+        const all = await idsOf(query);
+        const seen: string[] = [];
+        let after: CallQuery['after'];
+        do {
+          const page = await list({ ...query, limit: 2, after });
+          seen.push(...page.calls.map(({ id }) => id));
+          expect(page.total).toBe(all.length);
+          after = page.next ?? undefined;
+        } while (after !== undefined);
+        expect(seen).toEqual(all);
+      });
+
+      test('counts up to 10,000', async () => {
+        const fill = async (count: number) => {
+          for (let i = 0; i < count; i += 1) await create({ id: `n${i}`, agentId: 'many', createdAt: 5 });
+        };
+        await fill(COUNTED_AT_MOST);
+        expect(await list({ agentId: 'many', limit: 1 })).toMatchObject({
+          total: 10_000,
+          totalCapped: false,
+        });
+        await create({ id: 'one-more', agentId: 'many' });
+        expect(await list({ agentId: 'many', limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
+      }, 60_000);
+    });
+  });
+}

@@ -1,0 +1,129 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { aCall } from '../harness/calls.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+import { conformance } from './conformance.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+
+conformance('the store on a SQLite file', () => {
+  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'));
+  return { store, close: () => store.close() };
+});
+
+/** A database of this version, closed, and looked at from outside. */
+function aDatabase() {
+  const file = join(temporaryFolder(), 'hangup.db');
+  openSqliteStore(file).close();
+  return { file, client: new SqliteDatabase(file) };
+}
+
+test('every table is STRICT', () => {
+  const { client } = aDatabase();
+  const tables = client.pragma('table_list') as { name: string; schema: string; strict: number }[];
+  const ours = tables.filter(({ schema, name }) => schema === 'main' && !name.startsWith('sqlite_'));
+  expect(ours.length).toBeGreaterThan(6);
+  expect(ours.filter(({ strict }) => strict !== 1).map(({ name }) => name)).toEqual([]);
+});
+
+test('folder and file are made, for their owner alone', () => {
+  const folder = join(temporaryFolder(), 'a', 'b');
+  openSqliteStore(join(folder, 'hangup.db')).close();
+  expect(statSync(folder).mode & 0o777).toBe(0o700);
+  expect(statSync(join(folder, 'hangup.db')).mode & 0o777).toBe(0o600);
+});
+
+test('the migrations in drizzle/ are those of the schema', () => {
+  const folder = temporaryFolder();
+  cpSync(join(ROOT, 'drizzle'), join(folder, 'drizzle'), { recursive: true });
+  mkdirSync(join(folder, 'src'));
+  writeFileSync(
+    join(folder, 'drizzle.config.json'),
+    JSON.stringify({ dialect: 'sqlite', schema: join(ROOT, 'src/store/schema.ts'), out: './drizzle' }),
+  );
+  const drizzleKit = join(ROOT, 'node_modules/drizzle-kit/bin.cjs');
+  const said = execFileSync(process.execPath, [drizzleKit, 'generate', '--config=drizzle.config.json'], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect(said).toContain('No schema changes');
+  expect(readdirSync(join(folder, 'drizzle'))).toEqual(readdirSync(join(ROOT, 'drizzle')));
+});
+
+test('processes that start at once on one new database all succeed', async () => {
+  const { promisify } = await import('node:util');
+  const execFile = promisify((await import('node:child_process')).execFile);
+  for (let round = 0; round < 3; round += 1) {
+    const file = join(temporaryFolder(), 'hangup.db');
+    const env = { ...process.env, DATABASE_URL: `file:${file}` };
+    const migrate = () => execFile(process.execPath, [join(ROOT, 'src/main.ts'), 'migrate'], { env });
+    await Promise.all([migrate(), migrate(), migrate(), migrate()]);
+    const client = new SqliteDatabase(file);
+    expect(client.prepare('SELECT count(*) FROM __drizzle_migrations').pluck().get()).toBe(
+      readdirSync(join(ROOT, 'drizzle')).filter((name) => name.endsWith('.sql')).length,
+    );
+    client.close();
+  }
+});
+
+test('a database newer than the program is refused, and left alone', () => {
+  const { file, client } = aDatabase();
+  client
+    .prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)')
+    .run('from the future', 1);
+  client.close();
+  copyFileSync(file, `${file}.before`);
+  expect(() => openSqliteStore(file)).toThrow(/newer .* than this one/);
+  expect(statSync(file).size).toBe(statSync(`${file}.before`).size);
+});
+
+test('what is no database is refused with a sentence', () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  writeFileSync(file, 'this is a text file, and not a short one at all'.repeat(100));
+  expect(() => openSqliteStore(file)).toThrow(/Cannot use the database .*not a database/);
+});
+
+test('a folder that cannot be is refused with a sentence', () => {
+  const file = join(temporaryFolder(), 'file');
+  writeFileSync(file, '');
+  expect(() => openSqliteStore(join(file, 'hangup.db'))).toThrow(/Check that DATABASE_URL/);
+});
+
+test.each([
+  ['an unknown status', { status: 'gone' }],
+  ['a live call that has ended', { status: 'active', ended_at: 5_000 }],
+  ['an ended call without an end', { status: 'completed' }],
+  ['an empty room name', { room_name: '' }],
+  ['a canceller of a live call', { cancelled_by: 'key_1' }],
+  ['metadata that is no object', { metadata: '[]' }],
+  ['text for a time', { created_at: 'now' }],
+  ['an organization that is not there', { organization_id: 'org_none' }],
+  ['a room that another live call is in', { room_name: 'taken' }],
+])('the database itself refuses %s', async (_, change) => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  const store = openSqliteStore(file);
+  const key = await store.createApiKey({
+    id: 'key_1',
+    organizationName: 'acme',
+    organizationIdIfNew: 'org_1',
+    name: 'test',
+    hash: '0'.repeat(64),
+    scopes: [],
+    expiresAt: null,
+    now: 1,
+  });
+  const organizationId = key.organizationId;
+  await store.createCall({ call: aCall({ id: 'c1', organizationId }), apiKeyId: null });
+  await store.createCall({ call: aCall({ id: 'c2', organizationId, roomName: 'taken' }), apiKeyId: null });
+  store.close();
+  const client = new SqliteDatabase(file);
+  client.pragma('foreign_keys = ON');
+  const assignments = Object.keys(change).map((column) => `${column} = @${column}`);
+  const update = client.prepare(`UPDATE calls SET ${assignments.join(', ')} WHERE id = 'c1'`);
+  expect(() => update.run(change)).toThrow(/constraint|cannot store/i);
+  client.close();
+});
