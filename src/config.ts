@@ -1,0 +1,221 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseEnv } from 'node:util';
+import { z } from 'zod';
+
+/** Some settings are wrong; the message names each of them and what is expected, and holds no value. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(['Settings are wrong:', ...problems.map((problem) => `  ${problem}`)].join('\n'));
+    this.problems = problems;
+  }
+}
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+// Two LiveKit hosts in one URL form: its own tools print ws(s), its API is asked over http(s).
+const livekitUrl = z
+  .string()
+  .refine((text) => {
+    const url = URL.parse(text);
+    return url !== null && /^(wss?|https?):$/.test(url.protocol) && !url.username && !url.search && !url.hash;
+  }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https)')
+  .transform((text) => text.replace(/^ws/i, 'http').replace(/\/+$/, ''));
+
+const databaseFile = z
+  .string()
+  .refine((text) => /^file:[^?#]+$/.test(text), 'expected file:PATH, such as file:data/hangup.db')
+  .transform((text) => (text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length)));
+
+function whole(min: number, max: number) {
+  const expected = `expected a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, expected)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, expected);
+}
+
+/** Every setting there is. The README's table is this, and a test keeps it so. */
+const SETTINGS = {
+  LIVEKIT_URL: {
+    schema: livekitUrl.optional(),
+    meaning: 'Your LiveKit server (ws, wss, http or https). Unset: the built-in emulator',
+  },
+  LIVEKIT_API_KEY: {
+    schema: z.string().optional(),
+    meaning: 'API key of that server; needed with LIVEKIT_URL',
+  },
+  LIVEKIT_API_SECRET: {
+    schema: z.string().optional(),
+    meaning: 'Secret of that key; needed with LIVEKIT_URL',
+  },
+  DATABASE_URL: {
+    schema: databaseFile,
+    default: 'file:data/hangup.db',
+    meaning: 'The SQLite file, made if absent',
+  },
+  HOST: {
+    schema: z.string().regex(/^[A-Za-z0-9.:_-]+$/, 'expected a host name or an IP address'),
+    default: '127.0.0.1',
+    meaning: 'Address to listen on',
+  },
+  PORT: { schema: whole(0, 65_535), default: '8080', meaning: 'Port to listen on; 0 takes a free one' },
+  LOG_LEVEL: {
+    schema: z.enum(LOG_LEVELS, { error: `expected one of ${LOG_LEVELS.join(', ')}` }),
+    default: 'info',
+    meaning: LOG_LEVELS.join(', '),
+  },
+  NODE_ENV: {
+    schema: z.string(),
+    default: 'development',
+    meaning: '`production` refuses to start on the emulator',
+  },
+  LIVEKIT_REQUEST_TIMEOUT_MS: {
+    schema: whole(100, 4_000),
+    default: '2500',
+    meaning: 'Deadline of the room deletion inside a cancel; its client waits for it',
+  },
+  LIVEKIT_BACKGROUND_TIMEOUT_MS: {
+    schema: whole(100, 60_000),
+    default: '10000',
+    meaning: 'Deadline of a room deletion in the background (LiveKit takes 3 s to say that a node is dead)',
+  },
+  LIVEKIT_READ_TIMEOUT_MS: {
+    schema: whole(50, 4_000),
+    default: '500',
+    meaning: 'Deadline of asking LiveKit who is in the room, when a live call is read',
+  },
+  RETRY_FIRST_DELAY_MS: {
+    schema: whole(10, 60_000),
+    default: '1000',
+    meaning: 'Wait before a failed room deletion is tried again; doubles with each attempt',
+  },
+  RETRY_MAX_DELAY_MS: {
+    schema: whole(10, 3_600_000),
+    default: '60000',
+    meaning: 'Longest wait between two attempts',
+  },
+  RETRY_MAX_AGE_MS: {
+    schema: whole(1_000, 2_592_000_000),
+    default: '86400000',
+    meaning: 'A room deletion this old is given up, loudly (24 h)',
+  },
+  RETRY_CONCURRENCY: {
+    schema: whole(1, 256),
+    default: '16',
+    meaning: 'Room deletions tried at once in the background',
+  },
+} as const satisfies Record<string, { schema: z.ZodType; default?: string; meaning: string }>;
+
+type Name = keyof typeof SETTINGS;
+type Values = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> };
+
+export interface LiveKitAddress {
+  /** http or https, without a slash at the end. */
+  readonly url: string;
+  readonly apiKey: string;
+  readonly apiSecret: string;
+}
+
+export interface Settings {
+  /** Null: run on the built-in emulator. */
+  readonly livekit: LiveKitAddress | null;
+  readonly databaseFile: string;
+  readonly host: string;
+  readonly port: number;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly requestTimeoutMs: number;
+  readonly backgroundTimeoutMs: number;
+  readonly readTimeoutMs: number;
+  readonly retry: { readonly firstDelayMs: number; readonly maxDelayMs: number; readonly maxAgeMs: number };
+  readonly retryConcurrency: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The process's environment, over what a `.env` file in the working directory says. */
+export function readEnvironment(): Environment {
+  let file = '';
+  try {
+    file = readFileSync('.env', 'utf8');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
+      throw new SettingsError([`.env: cannot be read: ${error instanceof Error ? error.message : error}`]);
+    }
+  }
+  return { ...parseEnv(file), ...process.env };
+}
+
+/**
+ * @param purpose only serving calls for a LiveKit of one's own in production; keys are made without one.
+ * @throws SettingsError that names all mistakes at once.
+ */
+export function parseSettings(environment: Environment, purpose: 'serve' | 'administer'): Settings {
+  const problems: string[] = [];
+  const values = Object.fromEntries(
+    Object.entries(SETTINGS).map(([name, setting]) => {
+      // What compose files and systemd units leave empty is unset.
+      const text = environment[name] || ('default' in setting ? setting.default : undefined);
+      const result = setting.schema.safeParse(text);
+      if (!result.success) problems.push(`${name}: ${result.error.issues[0]?.message}`);
+      return [name, result.data];
+    }),
+  ) as Values;
+  problems.push(...contradictions(values, environment, purpose));
+  if (problems.length > 0) throw new SettingsError(problems);
+  return {
+    livekit: livekitAddress(values),
+    databaseFile: values.DATABASE_URL,
+    host: values.HOST,
+    port: values.PORT,
+    logLevel: values.LOG_LEVEL,
+    requestTimeoutMs: values.LIVEKIT_REQUEST_TIMEOUT_MS,
+    backgroundTimeoutMs: values.LIVEKIT_BACKGROUND_TIMEOUT_MS,
+    readTimeoutMs: values.LIVEKIT_READ_TIMEOUT_MS,
+    retry: {
+      firstDelayMs: values.RETRY_FIRST_DELAY_MS,
+      maxDelayMs: values.RETRY_MAX_DELAY_MS,
+      maxAgeMs: values.RETRY_MAX_AGE_MS,
+    },
+    retryConcurrency: values.RETRY_CONCURRENCY,
+  };
+}
+
+function livekitAddress(values: Values): LiveKitAddress | null {
+  const { LIVEKIT_URL: url, LIVEKIT_API_KEY: apiKey, LIVEKIT_API_SECRET: apiSecret } = values;
+  return url && apiKey && apiSecret ? { url, apiKey, apiSecret } : null;
+}
+
+function contradictions(values: Values, environment: Environment, purpose: 'serve' | 'administer'): string[] {
+  const problems: string[] = [];
+  const credentials = ['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET'] as const;
+  if (environment['LIVEKIT_URL']) {
+    for (const name of credentials) {
+      if (!values[name]) problems.push(`${name}: expected with LIVEKIT_URL: a key of your LiveKit server`);
+    }
+  } else {
+    for (const name of credentials) {
+      if (values[name]) problems.push(`LIVEKIT_URL: expected with ${name}: the server that the key is for`);
+    }
+    if (values.NODE_ENV === 'production' && purpose === 'serve') {
+      problems.push('LIVEKIT_URL: expected in production, which does not run on the built-in emulator');
+    }
+  }
+  if (values.RETRY_MAX_DELAY_MS < values.RETRY_FIRST_DELAY_MS) {
+    problems.push('RETRY_MAX_DELAY_MS: expected at least RETRY_FIRST_DELAY_MS');
+  }
+  return problems;
+}
+
+/** The table of settings as Markdown, for the README. */
+export function settingsTable(): string {
+  const rows = Object.entries(SETTINGS).map(([name, setting]) => {
+    const byDefault = 'default' in setting ? `\`${setting.default}\`` : '';
+    return `| \`${name}\` | ${byDefault} | ${setting.meaning} |`;
+  });
+  return ['| setting | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
+}

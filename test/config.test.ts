@@ -1,0 +1,93 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { parseSettings, SettingsError, settingsTable } from '../src/config.ts';
+
+const LIVEKIT = {
+  LIVEKIT_URL: 'wss://livekit.example.com',
+  LIVEKIT_API_KEY: 'devkey',
+  LIVEKIT_API_SECRET: 'very-secret',
+};
+
+function problemsOf(environment: Record<string, string>): readonly string[] {
+  try {
+    parseSettings(environment, 'serve');
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+test('without any setting: the emulator, a file under data/, 127.0.0.1:8080', () => {
+  expect(parseSettings({}, 'serve')).toMatchObject({
+    livekit: null,
+    databaseFile: 'data/hangup.db',
+    host: '127.0.0.1',
+    port: 8080,
+    requestTimeoutMs: 2_500,
+    backgroundTimeoutMs: 10_000,
+    retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
+  });
+});
+
+test("LIVEKIT_URL is taken in every form that LiveKit's own tools take", () => {
+  const urlOf = (LIVEKIT_URL: string) => parseSettings({ ...LIVEKIT, LIVEKIT_URL }, 'serve').livekit?.url;
+  expect(urlOf('ws://127.0.0.1:7880')).toBe('http://127.0.0.1:7880');
+  expect(urlOf('wss://livekit.example.com/')).toBe('https://livekit.example.com');
+  expect(urlOf('http://127.0.0.1:7880')).toBe('http://127.0.0.1:7880');
+  expect(urlOf('https://livekit.example.com/base/')).toBe('https://livekit.example.com/base');
+});
+
+test('an empty setting is an unset one', () => {
+  expect(parseSettings({ LIVEKIT_URL: '', PORT: '' }, 'serve')).toMatchObject({ livekit: null, port: 8080 });
+});
+
+test('a file URL with three slashes is an absolute path', () => {
+  const fileOf = (DATABASE_URL: string) => parseSettings({ DATABASE_URL }, 'serve').databaseFile;
+  expect(fileOf('file:///var/lib/hangup/a%20b.db')).toBe('/var/lib/hangup/a b.db');
+  expect(fileOf('file:/var/lib/hangup.db')).toBe('/var/lib/hangup.db');
+  expect(fileOf('file:./here.db')).toBe('./here.db');
+});
+
+test('all mistakes are told at once, each by its name and what is expected, and no value is repeated', () => {
+  const problems = problemsOf({
+    LIVEKIT_URL: 'ftp://user:hunter2@example.com',
+    LIVEKIT_API_SECRET: 'very-secret',
+    DATABASE_URL: 'postgres://example.com/hangup',
+    PORT: '80800',
+    LOG_LEVEL: 'loud',
+    LIVEKIT_REQUEST_TIMEOUT_MS: '1e3',
+    RETRY_FIRST_DELAY_MS: '5000',
+    RETRY_MAX_DELAY_MS: '1000',
+  });
+  expect(problems).toEqual([
+    'LIVEKIT_URL: expected a URL such as wss://livekit.example.com (ws, wss, http or https)',
+    'DATABASE_URL: expected file:PATH, such as file:data/hangup.db',
+    'PORT: expected a whole number from 0 to 65535',
+    'LOG_LEVEL: expected one of trace, debug, info, warn, error, fatal, silent',
+    'LIVEKIT_REQUEST_TIMEOUT_MS: expected a whole number from 100 to 4000',
+    'LIVEKIT_API_KEY: expected with LIVEKIT_URL: a key of your LiveKit server',
+    'RETRY_MAX_DELAY_MS: expected at least RETRY_FIRST_DELAY_MS',
+  ]);
+  expect(problems.join()).not.toMatch(/hunter2|very-secret|80800/);
+});
+
+test('a key without its server is a mistake', () => {
+  expect(problemsOf({ LIVEKIT_API_KEY: 'devkey' })).toEqual([
+    'LIVEKIT_URL: expected with LIVEKIT_API_KEY: the server that the key is for',
+  ]);
+});
+
+test('production does not run on the emulator, but keys can be made there', () => {
+  expect(problemsOf({ NODE_ENV: 'production' })).toEqual([
+    'LIVEKIT_URL: expected in production, which does not run on the built-in emulator',
+  ]);
+  expect(problemsOf({ NODE_ENV: 'production', ...LIVEKIT })).toEqual([]);
+  expect(parseSettings({ NODE_ENV: 'production' }, 'administer').databaseFile).toBe('data/hangup.db');
+});
+
+test("the README's table of settings is the one of config.ts", () => {
+  const readme = readFileSync(resolve(import.meta.dirname, '../README.md'), 'utf8');
+  expect(readme).toContain(settingsTable());
+});
