@@ -1,0 +1,21 @@
+import type { Clock, Log, Random, Rooms, Store } from '../domain/ports.ts';
+import type { RetryPolicy } from '../domain/retry-policy.ts';
+import type { Timestamp } from '../domain/time.ts';
+
+/** What the operations work on. Each takes the part that it needs. */
+export interface Dependencies {
+  readonly store: Store;
+  readonly rooms: Rooms;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly retry: RetryPolicy;
+  /** Deadline of a LiveKit request that a client waits for. */
+  readonly requestTimeoutMs: number;
+  /** Deadline of a LiveKit request that nobody waits for. */
+  readonly backgroundTimeoutMs: number;
+  /** Deadline of asking LiveKit who is in a room. */
+  readonly readTimeoutMs: number;
+  /** Tells the reconciler that a deletion may be claimed at this time. */
+  readonly nudge: (at: Timestamp) => void;
+}

@@ -1,0 +1,19 @@
+import { isLive } from '../domain/call.ts';
+import type { CallRecord, LiveRoomStatus } from '../domain/ports.ts';
+import type { Dependencies } from './dependencies.ts';
+
+export interface CallDetails extends CallRecord {
+  /** What LiveKit says of the room of a live call; null when it did not answer in time, and for ended calls. */
+  readonly liveRoomStatus: LiveRoomStatus | null;
+}
+
+export async function getCall(
+  { rooms, readTimeoutMs }: Pick<Dependencies, 'rooms' | 'readTimeoutMs'>,
+  record: CallRecord,
+): Promise<CallDetails> {
+  const { call } = record;
+  const liveRoomStatus = isLive(call.status)
+    ? await rooms.describeRoom(call.roomName, { timeoutMs: readTimeoutMs })
+    : null;
+  return { ...record, liveRoomStatus };
+}

@@ -1,0 +1,103 @@
+import { schedule } from 'node-cron';
+import type { Timestamp } from './domain/time.ts';
+import type { Dependencies } from './operations/dependencies.ts';
+import { forgetAnswers } from './operations/forget-answers.ts';
+import { reconcileDeletions } from './operations/reconcile-deletions.ts';
+
+const EVERY_5_SECONDS = '*/5 * * * * *';
+const EVERY_HOUR = '7 0 * * * *';
+// A tick that a busy moment swallowed is no news: the next one does its work.
+const QUIET = { suppressMissedWarning: true };
+
+export interface Reconciler {
+  /** Some deletion may be claimed at this time: a pass begins then, not at the next tick. */
+  nudge(at: Timestamp): void;
+  /** No pass begins any more; resolves when the attempts under way are settled. */
+  stop(): Promise<void>;
+}
+
+/**
+ * When passes run: every 5 s, when nudged, and whenever an attempt ends. Never two passes at once, never more
+ * than `concurrency` attempts; whatever a pass throws is logged, and the next tick comes all the same.
+ */
+export function startReconciler(
+  dependencies: Omit<Dependencies, 'nudge'>,
+  { concurrency }: { concurrency: number },
+): Reconciler {
+  const { clock, log } = dependencies;
+  const attempts = new Set<Promise<void>>();
+  let pass: Promise<void> | null = null;
+  let isWantedAgain = false;
+  let isStopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let timerAt: Timestamp | null = null;
+
+  function nudge(at: Timestamp): void {
+    if (isStopped || (timerAt !== null && timerAt <= at)) return;
+    clearTimeout(timer);
+    timerAt = at;
+    timer = setTimeout(
+      () => {
+        timerAt = null;
+        run();
+      },
+      Math.min(Math.max(0, at - clock.now()), 2 ** 31 - 1),
+    );
+  }
+
+  function run(): void {
+    if (isStopped) return;
+    if (pass !== null) {
+      isWantedAgain = true;
+      return;
+    }
+    pass = runPass().finally(() => {
+      pass = null;
+      if (!isWantedAgain) return;
+      isWantedAgain = false;
+      run();
+    });
+  }
+
+  async function runPass(): Promise<void> {
+    const limit = concurrency - attempts.size;
+    // Full: the end of an attempt runs the next pass.
+    if (limit <= 0) return;
+    try {
+      const begun = await reconcileDeletions({ ...dependencies, nudge }, { limit });
+      for (const attempt of begun.attempts) {
+        const ended = attempt.finally(() => {
+          attempts.delete(ended);
+          run();
+        });
+        attempts.add(ended);
+      }
+      if (begun.nextAt !== null && attempts.size < concurrency) nudge(begun.nextAt);
+    } catch (error) {
+      log.error({ err: error }, 'a pass over the room deletions failed; the next one begins within 5 s');
+    }
+  }
+
+  async function forget(): Promise<void> {
+    try {
+      while (!isStopped && (await forgetAnswers(dependencies)).more);
+    } catch (error) {
+      log.error({ err: error }, 'old answers could not be forgotten; tried again in an hour');
+    }
+  }
+
+  const tasks = [schedule(EVERY_5_SECONDS, run, QUIET), schedule(EVERY_HOUR, forget, QUIET)];
+  // What a crash left is due now, or when its lease ends.
+  run();
+
+  return {
+    nudge,
+    async stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      await Promise.all(tasks.map((task) => task.destroy()));
+      await pass;
+      await Promise.all(attempts);
+    },
+  };
+}
