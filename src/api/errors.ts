@@ -1,0 +1,47 @@
+import { getTRPCErrorFromUnknown, TRPCError } from '@trpc/server';
+import { getHTTPStatusCodeFromError } from '@trpc/server/http';
+import { z } from 'zod';
+import { RequestError, type RequestErrorKind } from '../domain/errors.ts';
+
+const CODES: Record<RequestErrorKind, TRPCError['code']> = {
+  unauthorized: 'UNAUTHORIZED',
+  forbidden: 'FORBIDDEN',
+  not_found: 'NOT_FOUND',
+  not_cancellable: 'BAD_REQUEST',
+  conflict: 'CONFLICT',
+  idempotency_key_reused: 'UNPROCESSABLE_CONTENT',
+};
+
+export function toTrpcError(error: RequestError): TRPCError {
+  return new TRPCError({ code: CODES[error.kind], message: error.message, cause: error });
+}
+
+export interface PublicError {
+  /** The HTTP status, also over tRPC. */
+  readonly code: number;
+  readonly message: string;
+}
+
+/** What a client may know of an error, the same over REST and tRPC. Of a fault of ours: nothing. */
+export function publicError(thrown: unknown): PublicError {
+  const error = getTRPCErrorFromUnknown(thrown);
+  const { cause } = error;
+  if (cause instanceof RequestError) {
+    return { code: getHTTPStatusCodeFromError(toTrpcError(cause)), message: cause.message };
+  }
+  const code = getHTTPStatusCodeFromError(error);
+  if (code >= 500) return { code, message: 'Internal server error' };
+  return { code, message: cause instanceof z.core.$ZodError ? describeIssue(cause) : error.message };
+}
+
+/** The first thing that is wrong, by the name of the parameter. */
+function describeIssue(error: z.core.$ZodError): string {
+  const [issue] = error.issues;
+  if (issue === undefined) return 'Bad request';
+  const path = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const keys = issue.keys.map((key) => JSON.stringify(key.slice(0, 64)));
+    return `${path === '' ? '' : `${path}: `}Unrecognized key: ${keys.slice(0, 5).join(', ')}`;
+  }
+  return `${path || 'input'}: ${issue.message}`.slice(0, 500);
+}

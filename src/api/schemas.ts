@@ -1,0 +1,215 @@
+import { z } from 'zod';
+import { CALL_STATUSES, DIRECTIONS } from '../domain/call.ts';
+import { CALL_SORT_KEYS } from '../domain/ports.ts';
+import { DELETION_STATES } from '../domain/room-deletion.ts';
+import { decodeCursor } from './cursor.ts';
+import { text, time, timeOrDate } from './text.ts';
+
+/* What goes in and out, once: tRPC's types, the REST API's checks and the OpenAPI document are made of these. */
+
+const MAX_METADATA_BYTES = 16 * 1024;
+/** Beyond it a page costs time in proportion; `cursor` does not. */
+const MAX_OFFSET = 1_000_000;
+
+const isoTime = z.iso.datetime().meta({ examples: ['2026-11-23T08:00:00.000Z'] });
+
+export const CallStatus = z.enum(CALL_STATUSES).meta({
+  id: 'CallStatus',
+  description: 'initiated, connecting, ringing and active are live; the others are ends.',
+});
+const Direction = z.enum(DIRECTIONS).meta({ id: 'Direction' });
+
+const callId = z.string().meta({ examples: ['call_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b'] });
+
+/** Of any shape: what is no id of ours is a call that is not found, not a bad request. */
+export const CallIdInput = z.object({ callId });
+
+export const CancelCallInput = z.object({
+  callId,
+  reason: text(500)
+    .optional()
+    .meta({ description: 'Kept on the call and in the audit log.', examples: ['caller asked'] }),
+  idempotencyKey: text(255).optional().meta({
+    description:
+      'A retried cancel with the same key gets the first answer again, for 24 h. The same key for another request: 422.',
+  }),
+});
+
+export const CancelledCall = z
+  .object({ id: callId, status: z.literal('cancelled') })
+  .meta({ id: 'CancelledCall' });
+
+const isSmallJson = (value: unknown): boolean => {
+  try {
+    return Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA_BYTES;
+  } catch {
+    // Nested deeper than the stack: larger than allowed in any case.
+    return false;
+  }
+};
+
+const Contact = z.strictObject({
+  name: text(256).optional(),
+  phone: text(64).optional(),
+  email: text(320).optional(),
+});
+
+export const CreateCallInput = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^[A-Za-z0-9_.-]{1,128}$/, 'expected 1 to 128 of A-Z a-z 0-9 _ - .')
+      .optional()
+      .meta({ description: 'Made by hangup when absent. Unique over all organizations.' }),
+    agentId: text(256).optional(),
+    agentName: text(256).optional(),
+    direction: Direction.default('outbound'),
+    phoneNumber: text(64)
+      .optional()
+      .meta({ examples: ['+15551234567'] }),
+    contact: Contact.optional(),
+    roomName: text(256)
+      .optional()
+      .meta({ description: "The LiveKit room; the call's id when absent. One name, one call." }),
+    jobId: text(256).optional(),
+    sipParticipantId: text(256).optional(),
+    scheduledAt: time.optional().meta({ examples: ['2026-11-23T08:00:00Z'] }),
+    metadata: z
+      .record(z.string(), z.unknown())
+      .refine(isSmallJson, `must be at most ${MAX_METADATA_BYTES} bytes as JSON`)
+      .optional()
+      .meta({ description: 'Any JSON object of at most 16 KiB.' }),
+  })
+  .meta({ id: 'CreateCall' });
+
+export const ListCallsInput = z
+  .object({
+    agentId: text(256).optional(),
+    status: z.array(CallStatus).max(CALL_STATUSES.length).optional().meta({ description: 'May repeat.' }),
+    direction: Direction.optional(),
+    phoneNumber: text(64).optional(),
+    startDate: timeOrDate('first')
+      .optional()
+      .meta({ description: 'createdAt from here on.', examples: ['2026-11-23'] }),
+    endDate: timeOrDate('last')
+      .optional()
+      .meta({ description: 'createdAt up to here, inclusive; a date alone: that whole day (UTC).' }),
+    limit: z.int().min(1).max(100).default(50),
+    offset: z.int().min(0).max(MAX_OFFSET).default(0),
+    sortBy: z.enum(CALL_SORT_KEYS).default('createdAt'),
+    sortOrder: z.enum(['asc', 'desc']).default('desc'),
+    cursor: z
+      .string()
+      .max(512)
+      .transform((value, context) => {
+        const position = decodeCursor(value);
+        if (position !== null) return position;
+        context.issues.push({
+          code: 'custom',
+          message: 'expected pagination.nextCursor of an earlier answer',
+          input: value,
+        });
+        return z.NEVER;
+      })
+      .optional()
+      .meta({
+        description: '`pagination.nextCursor` of the page before; for deep pages, instead of `offset`.',
+      }),
+  })
+  .refine(({ cursor, offset }) => cursor === undefined || offset === 0, {
+    path: ['offset'],
+    error: 'cannot be combined with cursor',
+  });
+
+const Agent = z.object({
+  id: z.string().nullable(),
+  name: z.string().nullable(),
+});
+
+const LiveParticipant = z.object({
+  identity: z.string(),
+  name: z.string(),
+  kind: z.string().meta({ description: "LiveKit's word.", examples: ['SIP', 'AGENT', 'STANDARD'] }),
+  state: z.string().meta({ description: "LiveKit's word.", examples: ['ACTIVE'] }),
+  joinedAt: isoTime.nullable(),
+});
+
+export const CallDetails = z
+  .object({
+    id: callId,
+    organizationId: z.string(),
+    status: CallStatus,
+    direction: Direction,
+    phoneNumber: z.string().nullable(),
+    duration: z.int().nullable().meta({ description: 'Seconds from answer to end.' }),
+    scheduledAt: isoTime.nullable(),
+    startedAt: isoTime.nullable(),
+    endedAt: isoTime.nullable(),
+    failureReason: z.string().nullable(),
+    cancelledAt: isoTime.nullable(),
+    cancelledBy: z.string().nullable().meta({ description: 'Id of the API key.' }),
+    cancelReason: z.string().nullable(),
+    agent: Agent.extend({ type: z.literal('voice') }),
+    metadata: z.record(z.string(), z.unknown()),
+    summary: z.null().meta({ description: 'Kept for existing clients: hangup writes no summaries.' }),
+    transcript: z.null().meta({ description: 'Kept for existing clients: hangup hears no calls.' }),
+    roomId: z.string().nullable(),
+    roomName: z.string(),
+    jobId: z.string().nullable(),
+    sipParticipantId: z.string().nullable(),
+    liveRoomStatus: z
+      .object({
+        roomExists: z.boolean(),
+        numParticipants: z.int(),
+        participants: z.array(LiveParticipant),
+      })
+      .nullable()
+      .meta({
+        description:
+          'Asked of LiveKit for a live call; null for an ended one, and when LiveKit does not answer.',
+      }),
+    roomDeletion: z
+      .object({
+        state: z.enum(DELETION_STATES),
+        attempt: z.int(),
+        lastError: z.string().nullable(),
+        nextAttemptAt: isoTime.nullable(),
+      })
+      .nullable(),
+    createdAt: isoTime,
+    updatedAt: isoTime,
+  })
+  .meta({ id: 'CallDetails' });
+
+export const CallListItem = z
+  .object({
+    id: callId,
+    status: CallStatus,
+    direction: Direction,
+    scheduledAt: isoTime.nullable(),
+    duration: z.int().nullable(),
+    outcome: CallStatus.nullable().meta({ description: 'How the call ended; null while it lives.' }),
+    agent: Agent,
+    contact: z.object({
+      phone: z.string().nullable(),
+      name: z.string().nullable(),
+      email: z.string().nullable(),
+    }),
+    phoneNumber: z.string().nullable(),
+    createdAt: isoTime,
+  })
+  .meta({ id: 'CallListItem' });
+
+export const CallList = z
+  .object({
+    calls: z.array(CallListItem),
+    pagination: z.object({
+      total: z.int().meta({ description: 'Exact up to 10,000.' }),
+      totalCapped: z.boolean().meta({ description: 'There are more than `total`.' }),
+      limit: z.int(),
+      offset: z.int(),
+      hasMore: z.boolean(),
+      nextCursor: z.string().nullable(),
+    }),
+  })
+  .meta({ id: 'CallList' });

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+
+/** Text that a person or a program wrote: no control characters, no half of a surrogate pair. */
+export function text(maxLength: number) {
+  return z
+    .string()
+    .min(1)
+    .max(maxLength)
+    .refine((value) => value.isWellFormed() && !/\p{Cc}/u.test(value), 'must not contain control characters');
+}
+
+const MAX_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+const isInRange = (text: string) => {
+  const at = Date.parse(text);
+  return at >= 0 && at <= MAX_TIME;
+};
+
+const OUT_OF_RANGE = 'must be in the years 1970 to 9999';
+
+/** An ISO 8601 time with its offset from UTC, as milliseconds. */
+export const time = z.iso
+  .datetime({ offset: true, error: 'expected an ISO 8601 time such as 2026-11-23T08:00:00Z' })
+  .refine(isInRange, OUT_OF_RANGE)
+  .transform((value) => Date.parse(value));
+
+/** An ISO 8601 time, or a date alone: the whole of that day in UTC, so its first or its last millisecond. */
+export function timeOrDate(edge: 'first' | 'last') {
+  return z
+    .union([z.iso.datetime({ offset: true }), z.iso.date()], {
+      error: 'expected an ISO 8601 date or time such as 2026-11-23 or 2026-11-23T08:00:00Z',
+    })
+    .refine(isInRange, OUT_OF_RANGE)
+    .transform((value) => {
+      const isDate = !value.includes('T');
+      return Date.parse(isDate && edge === 'last' ? `${value}T23:59:59.999Z` : value);
+    });
+}
