@@ -1,0 +1,70 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { PublicError } from '../api/errors.ts';
+
+/** What of an unread body is still thrown away after its answer, so that the client gets to read that. */
+const DISCARD_AT_MOST_BYTES = 16 * 1024 * 1024;
+const DISCARD_AT_MOST_MS = 2_000;
+
+export function sendJson(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  const body = JSON.stringify(value);
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    ...headers,
+    ...(isBodyUnread(request) && { connection: 'close' }),
+  });
+  finish(request, response, request.method === 'HEAD' ? '' : body);
+}
+
+/** `{"error":{"message","code"}}`, the shape of every error that is not tRPC's. */
+export function sendError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { code, message }: PublicError,
+  headers: OutgoingHttpHeaders = {},
+): void {
+  sendJson(request, response, code, errorBody({ code, message }), headers);
+}
+
+export function errorBody({ code, message }: PublicError) {
+  return { error: { message, code } };
+}
+
+function isBodyUnread(request: IncomingMessage): boolean {
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  return hasBody && !request.complete && request.headers.expect === undefined;
+}
+
+/**
+ * Closing while the client still sends resets the connection, and the client never sees the answer. So the answer
+ * goes out whole, the rest of the body is thrown away for a while, and then the connection is closed.
+ */
+function finish(request: IncomingMessage, response: ServerResponse, body: string): void {
+  if (!isBodyUnread(request)) {
+    response.end(body);
+    return;
+  }
+  response.write(body);
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, DISCARD_AT_MOST_MS);
+  let discarded = 0;
+  request
+    .on('data', (chunk: Buffer) => {
+      discarded += chunk.length;
+      if (discarded > DISCARD_AT_MOST_BYTES) end();
+    })
+    .once('end', end)
+    .once('close', end)
+    .resume();
+}

@@ -1,0 +1,40 @@
+import type { AnyTRPCRouter, TRPCProcedureType } from '@trpc/server';
+import { z } from 'zod';
+import type { RestMeta } from '../api/trpc.ts';
+
+export interface Route {
+  readonly rest: NonNullable<RestMeta['rest']>;
+  /** tRPC's path, such as `calls.cancel`. */
+  readonly procedure: string;
+  readonly type: TRPCProcedureType;
+  readonly input: z.ZodObject;
+  readonly output: z.ZodType;
+  /** Names of the inputs that are in the path. */
+  readonly pathParameters: readonly string[];
+}
+
+interface ProcedureDefinition {
+  readonly type: TRPCProcedureType;
+  readonly meta?: RestMeta;
+  readonly inputs: readonly unknown[];
+  readonly output?: unknown;
+}
+
+/** The procedures that are seen over REST. This function alone knows how tRPC keeps them. */
+export function collectRoutes(router: AnyTRPCRouter): Route[] {
+  const procedures: Record<string, { readonly _def: ProcedureDefinition }> = router._def.procedures;
+  return Object.entries(procedures).flatMap(([procedure, { _def }]) => {
+    const rest = _def.meta?.rest;
+    if (rest === undefined) return [];
+    const [input, ...more] = _def.inputs;
+    const { output } = _def;
+    if (!(input instanceof z.ZodObject) || more.length > 0 || !(output instanceof z.ZodType)) {
+      throw new Error(`${procedure}: a REST procedure has one object as its input, and an output`);
+    }
+    const pathParameters = [...rest.path.matchAll(/\{(\w+)\}/g)].flatMap(([, name]) => name ?? []);
+    for (const name of pathParameters) {
+      if (!(name in input.shape)) throw new Error(`${procedure}: ${name} is in the path, not in the input`);
+    }
+    return [{ rest, procedure, type: _def.type, input, output, pathParameters }];
+  });
+}

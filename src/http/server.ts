@@ -1,0 +1,158 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import type { Duplex } from 'node:stream';
+import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import { publicError } from '../api/errors.ts';
+import { appRouter } from '../api/router.ts';
+import type { Context } from '../api/trpc.ts';
+import type { Log } from '../domain/ports.ts';
+import { authenticate } from '../operations/authenticate.ts';
+import type { Dependencies } from '../operations/dependencies.ts';
+import { errorBody, sendError, sendJson } from './answer.ts';
+import { MAX_BODY_BYTES } from './body.ts';
+import { openApiDocument } from './openapi.ts';
+import { createRestHandler } from './rest.ts';
+
+const MAX_TRPC_BATCH = 10;
+
+interface Request extends IncomingMessage {
+  /** For the log: who asked. */
+  keyId?: string;
+}
+
+/** The HTTP server: REST under /api/v1, tRPC under /trpc, the OpenAPI document. It does not listen yet. */
+export function createHttpServer({
+  dependencies,
+  log,
+  version,
+}: {
+  dependencies: Dependencies;
+  log: Log;
+  version: string;
+}): Server {
+  const document = openApiDocument(appRouter, version);
+  const requestIds = new WeakMap<IncomingMessage, string>();
+  const onFault = (error: unknown, request: IncomingMessage) => {
+    log.error({ err: error, requestId: requestIds.get(request) }, 'request failed');
+  };
+  const rest = createRestHandler({ router: appRouter, basePath: '/api/v1', onFault });
+
+  function contextFor(request: Request): Context {
+    let key: ReturnType<Context['authenticate']> | undefined;
+    const lookUp = async () => {
+      const apiKey = await authenticate(dependencies, presentedKey(request));
+      if (apiKey !== null) request.keyId = apiKey.id;
+      return apiKey;
+    };
+    return {
+      dependencies,
+      authenticate: () => {
+        key ??= lookUp();
+        return key;
+      },
+    };
+  }
+
+  async function handle(request: Request, response: ServerResponse): Promise<void> {
+    const [pathname = '/', search = ''] = splitUrl(request.url ?? '/');
+    if (pathname.startsWith('/trpc/')) {
+      await nodeHTTPRequestHandler({
+        req: request,
+        res: response,
+        path: pathname.slice('/trpc/'.length),
+        router: appRouter,
+        createContext: () => contextFor(request),
+        maxBodySize: MAX_BODY_BYTES,
+        maxBatchSize: MAX_TRPC_BATCH,
+        onError: ({ error }) => {
+          if (publicError(error).code >= 500) onFault(error, request);
+        },
+      });
+    } else if (pathname === '/openapi.json') {
+      if (request.method === 'GET' || request.method === 'HEAD') sendJson(request, response, 200, document);
+      else sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
+    } else {
+      await rest(request, response, { pathname, search }, contextFor(request));
+    }
+  }
+
+  function onRequest(request: Request, response: ServerResponse): void {
+    const startedAt = performance.now();
+    const requestId = dependencies.random.id('req');
+    requestIds.set(request, requestId);
+    response.setHeader('x-request-id', requestId);
+    response.once('close', () => {
+      log.info(
+        {
+          requestId,
+          method: request.method,
+          // Without the query string, where phone numbers are.
+          path: splitUrl(request.url ?? '')[0],
+          status: response.headersSent ? response.statusCode : null,
+          durationMs: Math.round(performance.now() - startedAt),
+          ...(request.keyId !== undefined && { keyId: request.keyId }),
+          ...(!response.writableFinished && { disconnected: true }),
+        },
+        'request',
+      );
+    });
+    handle(request, response).catch((error: unknown) => {
+      onFault(error, request);
+      if (response.headersSent) response.destroy();
+      else sendError(request, response, { code: 500, message: 'Internal server error' });
+    });
+  }
+
+  const server = createServer({
+    // Half-open and slow connections end here, and not in a pile.
+    headersTimeout: 5_000,
+    requestTimeout: 30_000,
+    connectionsCheckingInterval: 1_000,
+    maxHeaderSize: 16 * 1024,
+  });
+  server.on('request', onRequest);
+  // A body is asked for only once its request is let in.
+  server.on('checkContinue', onRequest);
+  server.on('clientError', answerClientError);
+  return server;
+}
+
+function splitUrl(url: string): [pathname: string, search: string] {
+  const at = url.indexOf('?');
+  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+}
+
+function presentedKey({ headers }: IncomingMessage): string | null {
+  const own = headers['x-api-key'];
+  if (typeof own === 'string') return own;
+  return /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? null;
+}
+
+/** What Node could not read as a request gets an answer in the contract's shape too. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [code, message] = clientError(error.code);
+  const body = JSON.stringify(errorBody({ code, message }));
+  socket.end(
+    `HTTP/1.1 ${code} ${STATUS_CODES[code]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+function clientError(code: string | undefined): [code: number, message: string] {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return [431, 'Request header fields too large'];
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return [408, 'Request timeout'];
+    default:
+      return [400, 'Bad request'];
+  }
+}
