@@ -1,0 +1,81 @@
+import { randomBytes, randomUUIDv7 } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import type { LiveKitAddress, Settings } from './config.ts';
+import type { Clock, Log, Random } from './domain/ports.ts';
+import { createHttpServer } from './http/server.ts';
+import { livekitRooms } from './livekit/rooms.ts';
+import { startReconciler } from './reconciler.ts';
+import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
+
+export const systemClock: Clock = { now: () => Date.now() };
+
+export const systemRandom: Random = {
+  fraction: () => Math.random(),
+  bytes: (count) => randomBytes(count),
+  id: (prefix) => `${prefix}_${randomUUIDv7().replaceAll('-', '')}`,
+};
+
+export interface App {
+  /** Where it listens: http://HOST:PORT. */
+  readonly url: string;
+  readonly store: SqliteStore;
+  /** Answers what it has begun to answer, settles what it has begun to delete, closes the database. */
+  stop(): Promise<void>;
+}
+
+/**
+ * The whole service, wired and listening.
+ * @throws DatabaseError, or the listen error of node:net
+ */
+export async function startApp({
+  settings,
+  livekit,
+  log,
+  version,
+  clock = systemClock,
+  random = systemRandom,
+}: {
+  settings: Settings;
+  livekit: LiveKitAddress;
+  log: Log;
+  version: string;
+  clock?: Clock;
+  random?: Random;
+}): Promise<App> {
+  const store = openSqliteStore(settings.databaseFile);
+  const base = {
+    store,
+    rooms: livekitRooms(livekit),
+    clock,
+    random,
+    log,
+    retry: settings.retry,
+    requestTimeoutMs: settings.requestTimeoutMs,
+    backgroundTimeoutMs: settings.backgroundTimeoutMs,
+    readTimeoutMs: settings.readTimeoutMs,
+  };
+  const reconciler = startReconciler(base, { concurrency: settings.retryConcurrency });
+  const server = createHttpServer({
+    dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
+    log,
+    version,
+  });
+  const stop = async () => {
+    server.close();
+    server.closeIdleConnections();
+    if (server.listening) await once(server, 'close');
+    await reconciler.stop();
+    store.close();
+  };
+  try {
+    server.listen(settings.port, settings.host);
+    await once(server, 'listening');
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const { port } = server.address() as AddressInfo;
+  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
+  return { url: `http://${host}:${port}`, store, stop };
+}

@@ -1,0 +1,201 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { appRouter } from './api/router.ts';
+import { systemClock, systemRandom } from './app.ts';
+import { parseSettings, readEnvironment, SettingsError } from './config.ts';
+import { type ApiKey, isUsable, SCOPES, type Scope } from './domain/api-key.ts';
+import { openApiDocument } from './http/openapi.ts';
+import { createApiKey } from './operations/create-api-key.ts';
+import { serve } from './serve.ts';
+import { DatabaseError } from './store/database.ts';
+import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
+
+const EXIT_CODES = `
+Exit codes:
+  0  done
+  1  failed: the message says what to do
+  2  wrong usage or wrong settings; nothing was begun`;
+
+class NotFound extends Error {}
+
+/** @returns the process's exit code, once the command is over; for `serve` when it was told to stop. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync(args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    process.stderr.write(`hangup: ${explain(error)}\n`);
+    return error instanceof SettingsError ? 2 : 1;
+  }
+}
+
+function explain(error: unknown): string {
+  if (error instanceof SettingsError || error instanceof DatabaseError || error instanceof NotFound) {
+    return error.message;
+  }
+  if (error instanceof Error && 'code' in error) {
+    switch (error.code) {
+      case 'EADDRINUSE':
+        return `${error.message}. Another program listens there: stop it, or set PORT.`;
+      case 'EACCES':
+      case 'EADDRNOTAVAIL':
+      case 'ENOTFOUND':
+        return `${error.message}. Set HOST and PORT to an address of this machine that this user may listen on.`;
+    }
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function program(): Command {
+  const hangup = new Command('hangup')
+    .description('Cancel a LiveKit call, and know that it is over.')
+    // Passed on to the subcommands, which are made after it.
+    .exitOverride()
+    .showHelpAfterError()
+    .addHelpText('after', EXIT_CODES);
+
+  hangup
+    .command('serve', { isDefault: true })
+    .description('serve the REST and tRPC API (the default); settings come from the environment and .env')
+    .action(() => serve({ environment: readEnvironment(), version: version() }));
+
+  const keys = hangup.command('keys').description('make, list and revoke API keys');
+  keys
+    .command('create')
+    .description('make a key; it is shown once and never again')
+    .requiredOption('--org <name>', 'the organization; made if absent', name)
+    .requiredOption('--name <name>', 'what the key is for', name)
+    .addOption(
+      new Option('--scope <scope...>', 'what the key may do').choices(SCOPES).default([...SCOPES], 'all'),
+    )
+    .option('--expires <when>', 'an ISO 8601 date or time, or a number of days such as 90d', expiry)
+    .option('--json', 'print one JSON object')
+    .action(createKey);
+  keys
+    .command('list')
+    .description('list all keys, oldest first')
+    .option('--org <name>', 'only of this organization', name)
+    .option('--json', 'print one JSON array')
+    .action(listKeys);
+  keys
+    .command('revoke')
+    .description('revoke a key, at once and for good')
+    .argument('<id>', 'the id that `keys list` shows')
+    .option('--json', 'print one JSON object')
+    .action(revokeKey);
+
+  hangup
+    .command('migrate')
+    .description('make the database, or bring its schema up to date, and exit')
+    .action(() => withStore(async (_, file) => print(`${file} is up to date`)));
+  hangup
+    .command('openapi')
+    .description('print the OpenAPI document of the REST API')
+    .action(() => print(JSON.stringify(openApiDocument(appRouter, version()), null, 2)));
+  hangup
+    .command('version')
+    .description('print the version')
+    .action(() => print(version()));
+  return hangup;
+}
+
+function createKey(options: {
+  org: string;
+  name: string;
+  scope: Scope[];
+  expires?: number;
+  json?: true;
+}): Promise<void> {
+  return withStore(async (store) => {
+    const { apiKey, key } = await createApiKey(
+      { store, clock: systemClock, random: systemRandom },
+      {
+        organizationName: options.org,
+        name: options.name,
+        scopes: [...new Set(options.scope)],
+        expiresAt: options.expires ?? null,
+      },
+    );
+    if (options.json) print(JSON.stringify({ ...toJson(apiKey), key }));
+    else print(`${key}\n\nKeep it now: it is not shown again. Its id is ${apiKey.id}.`);
+  });
+}
+
+function listKeys(options: { org?: string; json?: true }): Promise<void> {
+  return withStore(async (store) => {
+    const all = await store.listApiKeys();
+    const keys = all.filter(
+      ({ organizationName }) => options.org === undefined || organizationName === options.org,
+    );
+    if (options.json) print(JSON.stringify(keys.map(toJson)));
+    else if (keys.length === 0) print('no keys; make one with: hangup keys create --org NAME --name NAME');
+    for (const key of options.json ? [] : keys) {
+      print([key.id, key.organizationName, key.name, key.scopes.join(','), stateOf(key)].join('  '));
+    }
+  });
+}
+
+function revokeKey(id: string, options: { json?: true }): Promise<void> {
+  return withStore(async (store) => {
+    const key = await store.revokeApiKey({ id, now: systemClock.now() });
+    if (key === null) throw new NotFound(`there is no key ${id}; \`hangup keys list\` shows the ids`);
+    print(options.json ? JSON.stringify(toJson(key)) : `${key.id} (${key.name}) is revoked`);
+  });
+}
+
+async function withStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
+  const { databaseFile } = parseSettings(readEnvironment(), 'administer');
+  const store = openSqliteStore(databaseFile);
+  try {
+    await use(store, databaseFile);
+  } finally {
+    store.close();
+  }
+}
+
+function toJson(key: ApiKey) {
+  const iso = (at: number | null) => (at === null ? null : new Date(at).toISOString());
+  return {
+    id: key.id,
+    organization: key.organizationName,
+    organizationId: key.organizationId,
+    name: key.name,
+    scopes: key.scopes,
+    createdAt: iso(key.createdAt),
+    expiresAt: iso(key.expiresAt),
+    revokedAt: iso(key.revokedAt),
+    lastUsedAt: iso(key.lastUsedAt),
+  };
+}
+
+function stateOf(key: ApiKey): string {
+  if (key.revokedAt !== null) return 'revoked';
+  if (!isUsable(key, systemClock.now())) return 'expired';
+  return key.expiresAt === null ? 'valid' : `valid until ${new Date(key.expiresAt).toISOString()}`;
+}
+
+function name(text: string): string {
+  if (/^[^\p{Cc}]{1,128}$/u.test(text) && text.trim() === text) return text;
+  throw new InvalidArgumentError('expected 1 to 128 characters.');
+}
+
+function expiry(text: string): number {
+  const days = /^(\d{1,4})d$/.exec(text)?.[1];
+  const isIso = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text);
+  const now = systemClock.now();
+  const at = days === undefined ? (isIso ? Date.parse(text) : Number.NaN) : now + Number(days) * 86_400_000;
+  if (at > now) return at;
+  throw new InvalidArgumentError('expected a moment to come: 2027-01-31, 2027-01-31T12:00:00Z or 90d.');
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest)
+    return String(manifest.version);
+  throw new Error('package.json has no version');
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,43 @@
+import { startApp } from './app.ts';
+import { parseSettings } from './config.ts';
+import { createLog } from './log.ts';
+import { openSandbox } from './sandbox.ts';
+
+/** Serves until SIGTERM or SIGINT. */
+export async function serve({
+  environment,
+  version,
+}: {
+  environment: Parameters<typeof parseSettings>[0];
+  version: string;
+}): Promise<void> {
+  const settings = parseSettings(environment, 'serve');
+  const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
+  const stopping = signalled();
+
+  const sandbox = settings.livekit === null ? await openSandbox() : null;
+  const livekit = settings.livekit ?? sandbox?.livekit;
+  if (livekit === undefined) throw new Error('neither a LiveKit server nor the emulator');
+  try {
+    const app = await startApp({ settings, livekit, log, version });
+    log.info({ url: app.url, livekit: livekit.url, database: settings.databaseFile }, 'hangup serves');
+    await sandbox?.welcome(app);
+    log.info({ signal: await stopping }, 'hangup stops');
+    await app.stop();
+  } finally {
+    await sandbox?.close();
+  }
+}
+
+/** The first signal to stop; the second one ends the process at once. */
+function signalled(): Promise<string> {
+  return new Promise((resolve) => {
+    let isSecond = false;
+    const onSignal = (signal: string) => {
+      if (isSecond) process.exit(1);
+      isSecond = true;
+      resolve(signal);
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
