@@ -1,0 +1,84 @@
+import { type Fault, FaultSwitches } from './faults.ts';
+import { isTooLongForARoom, type RoomServiceMethod } from './room-service.ts';
+import { type EmulatedParticipant, type JoiningParticipant, RoomState } from './room-state.ts';
+import { listen } from './server.ts';
+import { WEBHOOK_RETRY_DELAYS_MS, WebhookSender } from './webhook-sender.ts';
+
+export type { Fault } from './faults.ts';
+export type { RoomServiceMethod } from './room-service.ts';
+export type { EmulatedParticipant, JoiningParticipant, ParticipantKind } from './room-state.ts';
+
+export interface EmulatorOptions {
+  readonly apiKey: string;
+  readonly apiSecret: string;
+  /** 127.0.0.1 unless told. */
+  readonly host?: string;
+  /** Any free port unless told. */
+  readonly port?: number;
+  /** http:// only; each gets every event. */
+  readonly webhookUrls?: readonly string[];
+  /** The pauses before the second and every further attempt; 1, 2, 4 and 8 s unless told, as LiveKit has them. */
+  readonly webhookRetryDelaysMs?: readonly number[];
+  /** 300 s unless told. CreateRoom may ask for another one. */
+  readonly emptyTimeoutMs?: number;
+  /** 20 s unless told. CreateRoom may ask for another one. */
+  readonly departureTimeoutMs?: number;
+}
+
+/** A LiveKit in this process: its room service over HTTP, its rooms and its webhooks, and no media. */
+export interface Emulator {
+  /** http://HOST:PORT, for RoomServiceClient. */
+  readonly url: string;
+  roomNames(): string[];
+  /** Joins as a client would: a room that is not there is created. Throws where LiveKit would refuse the client. */
+  join(roomName: string, participant: JoiningParticipant): EmulatedParticipant;
+  /** Switches a fault on for one method, or '*' for all; null switches it off. */
+  setFault(method: RoomServiceMethod | '*', fault: Fault | null): void;
+  /** The API goes away: the port closes and open connections break. Rooms, their timers and webhooks go on. */
+  pause(): Promise<void>;
+  /** Listens on the same port again. */
+  resume(): Promise<void>;
+  /** Ends everything, without an event. */
+  stop(): Promise<void>;
+}
+
+/** Starts a LiveKit emulator. Its answers and events are the real server's, as far as a test of both can see. */
+export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
+  const { host = '127.0.0.1', port = 0, apiKey, apiSecret } = options;
+  const keys = { apiKey, apiSecret };
+  const retryDelaysMs = options.webhookRetryDelaysMs ?? WEBHOOK_RETRY_DELAYS_MS;
+  const senders = (options.webhookUrls ?? []).map((url) => new WebhookSender(url, keys, retryDelaysMs));
+  const timeouts = {
+    emptyTimeoutMs: options.emptyTimeoutMs ?? 300_000,
+    departureTimeoutMs: options.departureTimeoutMs ?? 20_000,
+  };
+  const rooms = new RoomState(timeouts, (event) => {
+    for (const sender of senders) sender.send(event);
+  });
+  const faults = new FaultSwitches();
+  const server = await listen({ host, port, keys, rooms, faults });
+  let stopped = false;
+
+  return {
+    url: `http://${host}:${server.port}`,
+    roomNames: () => rooms.names(),
+    join(roomName, participant) {
+      if (stopped) throw new Error('the emulator has been stopped');
+      if (isTooLongForARoom(roomName)) throw new Error('the room name is too long');
+      if (participant.identity === '') throw new Error('a participant needs an identity');
+      return rooms.join(roomName, participant);
+    },
+    setFault: (method, fault) => faults.set(method, fault),
+    pause: () => server.close(),
+    async resume() {
+      if (stopped) throw new Error('the emulator has been stopped');
+      await server.reopen();
+    },
+    async stop() {
+      stopped = true;
+      await server.close();
+      rooms.stop();
+      await Promise.all(senders.map((sender) => sender.stop()));
+    },
+  };
+}

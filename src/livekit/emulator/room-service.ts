@@ -1,0 +1,138 @@
+import { Buffer } from 'node:buffer';
+import type { ParticipantInfo, Room, VideoGrant } from 'livekit-server-sdk';
+import { z } from 'zod';
+import type { RoomState } from './room-state.ts';
+import { type Answer, json, livekitError, malformed, twirpError } from './twirp.ts';
+
+export const ROOM_SERVICE_METHODS = [
+  'CreateRoom',
+  'ListRooms',
+  'DeleteRoom',
+  'ListParticipants',
+  'GetParticipant',
+  'RemoveParticipant',
+] as const;
+
+export type RoomServiceMethod = (typeof ROOM_SERVICE_METHODS)[number];
+
+/** LiveKit's limit on a room's name counts bytes of UTF-8, not characters. */
+const MAX_ROOM_NAME_BYTES = 256;
+
+export const isTooLongForARoom = (name: string): boolean => Buffer.byteLength(name) > MAX_ROOM_NAME_BYTES;
+
+// proto3 JSON: null is the zero value; both spellings of a field's name are one field.
+const string = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? '');
+const uint32 = z
+  .int()
+  .min(0)
+  .max(0xffff_ffff)
+  .nullish()
+  .transform((value) => value ?? 0);
+
+const CreateRoomRequest = z
+  .object({
+    name: string,
+    emptyTimeout: uint32,
+    empty_timeout: uint32,
+    departureTimeout: uint32,
+    departure_timeout: uint32,
+    maxParticipants: uint32,
+    max_participants: uint32,
+    metadata: string,
+  })
+  .transform((request) => ({
+    name: request.name,
+    emptyTimeout: request.emptyTimeout || request.empty_timeout,
+    departureTimeout: request.departureTimeout || request.departure_timeout,
+    maxParticipants: request.maxParticipants || request.max_participants,
+    metadata: request.metadata,
+  }));
+const ListRoomsRequest = z.object({
+  names: z
+    .array(z.string())
+    .nullish()
+    .transform((names) => names ?? []),
+});
+const RoomRequest = z.object({ room: string });
+const ParticipantRequest = z.object({ room: string, identity: string });
+
+/**
+ * Does one request. The order is the real server's: a body that cannot be read comes before a grant that is
+ * missing, and a missing grant is `unauthenticated`, never `permission_denied`.
+ */
+export function answerRoomService(
+  method: RoomServiceMethod,
+  body: unknown,
+  grants: VideoGrant,
+  rooms: RoomState,
+): Answer {
+  switch (method) {
+    case 'CreateRoom':
+      return answer(
+        CreateRoomRequest,
+        body,
+        () => grants.roomCreate,
+        (request) =>
+          isTooLongForARoom(request.name)
+            ? livekitError(
+                'invalid_argument',
+                `room name length exceeds limits: max length ${MAX_ROOM_NAME_BYTES}`,
+              )
+            : wire(rooms.create(request)),
+      );
+    case 'ListRooms':
+      return answer(
+        ListRoomsRequest,
+        body,
+        () => grants.roomList,
+        ({ names }) => json({ rooms: rooms.list(names).map(wireJson) }),
+      );
+    case 'DeleteRoom':
+      return answer(
+        RoomRequest,
+        body,
+        () => grants.roomCreate,
+        ({ room }) =>
+          rooms.delete(room) ? json({}) : livekitError('not_found', 'requested room does not exist'),
+      );
+    case 'ListParticipants':
+      return answer(RoomRequest, body, isAdmin(grants), ({ room }) =>
+        json({ participants: rooms.participants(room).map(wireJson) }),
+      );
+    case 'GetParticipant':
+      return answer(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) => {
+        const participant = rooms.participants(room).find((one) => one.identity === identity);
+        return participant === undefined ? noParticipant() : wire(participant);
+      });
+    case 'RemoveParticipant':
+      return answer(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
+        rooms.remove(room, identity) ? json({}) : noParticipant(),
+      );
+  }
+}
+
+function answer<Request>(
+  schema: z.ZodType<Request>,
+  body: unknown,
+  isGranted: (request: Request) => boolean | undefined,
+  act: (request: Request) => Answer,
+): Answer {
+  const request = schema.safeParse(body);
+  if (!request.success) return malformed();
+  if (isGranted(request.data) !== true) return twirpError('unauthenticated', 'permissions denied');
+  return act(request.data);
+}
+
+const isAdmin = (grants: VideoGrant) => (request: { readonly room: string }) =>
+  grants.roomAdmin === true && (grants.room ?? '') === request.room;
+
+const noParticipant = () => livekitError('not_found', 'participant does not exist');
+
+/** Answers, unlike webhooks, name their fields in snake_case and spell zero values out. */
+const wireJson = (message: Room | ParticipantInfo) =>
+  message.toJson({ useProtoFieldName: true, emitDefaultValues: true });
+
+const wire = (message: Room | ParticipantInfo): Answer => json(wireJson(message));

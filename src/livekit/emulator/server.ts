@@ -1,0 +1,132 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { type KeyPair, readGrants } from './access.ts';
+import type { FaultSwitches } from './faults.ts';
+import { answerRoomService, ROOM_SERVICE_METHODS } from './room-service.ts';
+import type { RoomState } from './room-state.ts';
+import { type Answer, livekitError, malformed, methodNameOf, route, twirpError } from './twirp.ts';
+
+/** Ours: the real server has no such bound, and no request of ours comes near it. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+export interface RoomServiceServer {
+  readonly port: number;
+  /** Closes the port and destroys every connection; what has not been done by then is not done. */
+  close(): Promise<void>;
+  /** Listens again, on the same port. */
+  reopen(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly keys: KeyPair;
+  readonly rooms: RoomState;
+  readonly faults: FaultSwitches;
+}
+
+/** LiveKit's API door: HTTP in front of the room service, with the faults in between. */
+export async function listen({ host, port, keys, rooms, faults }: ServerOptions): Promise<RoomServiceServer> {
+  let closing = new AbortController();
+  const server = createServer((request, response) => {
+    // Whatever breaks here breaks this connection alone, as a crash in a handler does in life.
+    handle(request, response, closing.signal).catch(() => response.destroy());
+  });
+  const boundPort = await open(port);
+
+  async function open(wantedPort: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once('error', reject).listen(wantedPort, host, resolve);
+    await promise;
+    server.off('error', reject);
+    return Address.parse(server.address()).port;
+  }
+
+  async function handle(request: IncomingMessage, response: ServerResponse, closed: AbortSignal) {
+    const path = request.url?.split('?')[0] ?? '/';
+    const fault = faults.of(methodNameOf(path) ?? path);
+    const body = await readBody(request);
+    const apply = () => answer(request, path, body);
+    switch (fault?.kind) {
+      case undefined:
+        return send(response, await apply());
+      case 'status500':
+        return send(response, livekitError('internal', 'internal error'));
+      case 'status503':
+        return send(response, noResponse());
+      case 'hang':
+        return;
+      case 'reset':
+        return request.socket.resetAndDestroy();
+      case 'applyThen503':
+        await apply();
+        return send(response, noResponse());
+      case 'applyThenReset':
+        await apply();
+        return request.socket.resetAndDestroy();
+      case 'slow':
+        await sleep(fault.delayMs, undefined, { signal: closed, ref: false });
+        return send(response, await apply());
+    }
+  }
+
+  async function answer(request: IncomingMessage, path: string, body: Buffer | null): Promise<Answer> {
+    const access = await readGrants(request.headers.authorization, keys);
+    if ('refusal' in access) return access.refusal;
+    const routed = route(
+      { httpMethod: request.method ?? '', path, contentType: request.headers['content-type'] ?? '' },
+      ROOM_SERVICE_METHODS,
+    );
+    if (typeof routed !== 'string') return routed;
+    if (body === null) return twirpError('malformed', `the request is over ${MAX_BODY_BYTES} bytes`);
+    const message = parseJson(body);
+    return message === undefined ? malformed() : answerRoomService(routed, message, access.grants, rooms);
+  }
+
+  return {
+    port: boundPort,
+    async close() {
+      if (!server.listening) return;
+      closing.abort();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      server.close(() => resolve());
+      server.closeAllConnections();
+      await promise;
+    },
+    async reopen() {
+      if (server.listening) return;
+      closing = new AbortController();
+      await open(boundPort);
+    },
+  };
+}
+
+const Address = z.object({ port: z.number() });
+
+const noResponse = () => livekitError('unavailable', 'no response from servers');
+
+/** Null when it is too long; the rest of it is read and dropped, so that the caller gets its answer. */
+async function readBody(request: IncomingMessage): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += chunk.length;
+    if (length <= MAX_BODY_BYTES) chunks.push(chunk);
+  }
+  return length > MAX_BODY_BYTES ? null : Buffer.concat(chunks);
+}
+
+/** Undefined when it is no JSON, or no UTF-8. */
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
+function send(response: ServerResponse, { status, contentType, body }: Answer): void {
+  response.writeHead(status, { 'content-type': contentType }).end(body);
+}

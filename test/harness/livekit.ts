@@ -1,0 +1,244 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AccessToken, RoomServiceClient, type WebhookEvent, WebhookReceiver } from 'livekit-server-sdk';
+import { type Emulator, startEmulator } from '../../src/livekit/emulator/emulator.ts';
+
+export const API_KEY = 'devkey';
+export const API_SECRET = 'secretsecretsecretsecretsecretsecret';
+
+interface TestParticipant {
+  readonly identity: string;
+  /** LiveKit's word for why it left, such as ROOM_DELETED. */
+  readonly disconnected: Promise<string>;
+  leave(): Promise<void>;
+}
+
+export interface LiveKitUnderTest {
+  readonly kind: 'emulator' | 'real';
+  readonly url: string;
+  readonly apiKey: string;
+  readonly apiSecret: string;
+  readonly emulator?: Emulator;
+  join(roomName: string, identity: string): Promise<TestParticipant>;
+  roomNames(): Promise<string[]>;
+  stop(): Promise<void>;
+}
+
+export interface LiveKitOptions {
+  readonly webhookUrls?: readonly string[];
+}
+
+/** The emulator, or the real livekit-server when LIVEKIT_SERVER names its binary. */
+export async function startLiveKit(options: LiveKitOptions = {}): Promise<LiveKitUnderTest> {
+  const binary = process.env.LIVEKIT_SERVER;
+  return binary === undefined || binary === ''
+    ? startEmulated(options)
+    : startReal(binary, options.webhookUrls ?? []);
+}
+
+async function startEmulated(options: LiveKitOptions): Promise<LiveKitUnderTest> {
+  const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...options });
+  return {
+    kind: 'emulator',
+    url: emulator.url,
+    apiKey: API_KEY,
+    apiSecret: API_SECRET,
+    emulator,
+    async join(roomName, identity) {
+      const participant = emulator.join(roomName, { identity });
+      return {
+        identity,
+        disconnected: participant.disconnected,
+        leave: async () => participant.leave(),
+      };
+    },
+    roomNames: async () => emulator.roomNames(),
+    stop: () => emulator.stop(),
+  };
+}
+
+async function startReal(binary: string, webhookUrls: readonly string[]): Promise<LiveKitUnderTest> {
+  const folder = await mkdtemp(join(tmpdir(), 'hangup-livekit-'));
+  const [port, tcpPort, udpPort, stunPort] = await freePorts(4);
+  const configFile = join(folder, 'livekit.yaml');
+  // JSON is YAML. Without a STUN server of our own the clients would be given public ones.
+  await writeFile(
+    configFile,
+    JSON.stringify({
+      port,
+      bind_addresses: ['127.0.0.1'],
+      rtc: {
+        tcp_port: tcpPort,
+        udp_port: udpPort,
+        node_ip: '127.0.0.1',
+        use_external_ip: false,
+        enable_loopback_candidate: true,
+        stun_servers: [`127.0.0.1:${stunPort}`],
+      },
+      keys: { [API_KEY]: API_SECRET },
+      webhook: { api_key: API_KEY, urls: webhookUrls },
+    }),
+  );
+  const logFile = join(folder, 'livekit.log');
+  const server = await spawnLogged(binary, ['--config', configFile], logFile);
+  const url = `http://127.0.0.1:${port}`;
+  const stop = async () => {
+    await kill(server);
+    await rm(folder, { recursive: true, force: true });
+  };
+  if (!(await answers(url, server))) {
+    const log = await readFile(logFile, 'utf8');
+    await stop();
+    throw new Error(`${binary} did not start:\n${log}`);
+  }
+  const client = new RoomServiceClient(url, API_KEY, API_SECRET);
+  return {
+    kind: 'real',
+    url,
+    apiKey: API_KEY,
+    apiSecret: API_SECRET,
+    join: (roomName, identity) => joinReal(url, roomName, identity),
+    roomNames: async () => (await client.listRooms()).map(({ name }) => name),
+    stop,
+  };
+}
+
+async function joinReal(url: string, roomName: string, identity: string): Promise<TestParticipant> {
+  // 33 MB of native code, which only this branch needs.
+  const { DisconnectReason, Room, RoomEvent } = await import('@livekit/rtc-node');
+  const token = new AccessToken(API_KEY, API_SECRET, { identity });
+  token.addGrant({ roomJoin: true, room: roomName });
+  const room = new Room();
+  const disconnected = new Promise<string>((resolve) => {
+    room.once(RoomEvent.Disconnected, (reason) => resolve(DisconnectReason[reason] ?? String(reason)));
+  });
+  await room.connect(url.replace('http', 'ws'), await token.toJwt(), {
+    autoSubscribe: true,
+    dynacast: false,
+  });
+  return { identity, disconnected, leave: () => room.disconnect() };
+}
+
+async function spawnLogged(binary: string, args: string[], logFile: string): Promise<ChildProcess> {
+  const log = await open(logFile, 'w');
+  try {
+    const server = spawn(binary, args, { stdio: ['ignore', log.fd, log.fd] });
+    await once(server, 'spawn');
+    return server;
+  } finally {
+    await log.close();
+  }
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+/** False when the process ended first, or did not answer within ten seconds. */
+async function answers(url: string, server: ChildProcess): Promise<boolean> {
+  const deadline = Date.now() + 10_000;
+  while (Date.now() < deadline && server.exitCode === null) {
+    const isUp = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (isUp) return true;
+    await sleep(50);
+  }
+  return false;
+}
+
+/** Held all at once, so that they differ. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+/** One webhook as it came: verified, and answered with `status`. */
+export interface ReceivedWebhook {
+  readonly event: WebhookEvent;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+  readonly status: number;
+  readonly receivedAtMs: number;
+}
+
+export interface WebhookInbox {
+  readonly url: string;
+  /** The webhooks of one room so far, in the order they came. */
+  of(roomName: string): readonly ReceivedWebhook[];
+  /** The answers to a room's next webhooks; 200 after them. */
+  answerNext(roomName: string, ...statuses: number[]): void;
+  /** Resolves once a room's webhooks satisfy the condition, with all of them. */
+  waitFor(
+    roomName: string,
+    condition: (webhooks: readonly ReceivedWebhook[]) => boolean,
+  ): Promise<readonly ReceivedWebhook[]>;
+  /** Webhooks that failed verification, which are answered 401. */
+  readonly refused: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Receives LiveKit's webhooks and verifies them with the SDK's receiver. */
+export async function openWebhookInbox(): Promise<WebhookInbox> {
+  const receiver = new WebhookReceiver(API_KEY, API_SECRET);
+  const received: ReceivedWebhook[] = [];
+  const refused: string[] = [];
+  const answers = new Map<string, number[]>();
+  const waiting = new Set<() => void>();
+  const of = (roomName: string) => received.filter(({ event }) => event.room?.name === roomName);
+
+  const server = createHttpServer(async (request, response) => {
+    try {
+      const body = Buffer.concat(await request.toArray()).toString();
+      const event = await receiver.receive(body, request.headers.authorization);
+      const status = answers.get(event.room?.name ?? '')?.shift() ?? 200;
+      received.push({ event, headers: request.headers, body, status, receivedAtMs: Date.now() });
+      response.writeHead(status).end();
+      for (const check of [...waiting]) check();
+    } catch (error) {
+      refused.push(String(error));
+      response.writeHead(401).end();
+    }
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/livekit`,
+    of,
+    refused,
+    answerNext: (roomName, ...statuses) => void answers.set(roomName, statuses),
+    waitFor(roomName, condition) {
+      const { promise, resolve } = Promise.withResolvers<readonly ReceivedWebhook[]>();
+      const check = () => {
+        const webhooks = of(roomName);
+        if (!condition(webhooks)) return;
+        waiting.delete(check);
+        resolve(webhooks);
+      };
+      waiting.add(check);
+      check();
+      return promise;
+    },
+    async close() {
+      server.closeAllConnections();
+      await once(server.close(), 'close');
+    },
+  };
+}

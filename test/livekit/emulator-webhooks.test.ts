@@ -1,0 +1,203 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import { type Emulator, type EmulatorOptions, startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
+
+async function startWithInbox(options: Partial<EmulatorOptions> = {}) {
+  const inbox = await openWebhookInbox();
+  const emulator = await start({ webhookUrls: [inbox.url], ...options });
+  onTestFinished(() => inbox.close());
+  return { inbox, emulator };
+}
+
+async function start(options: Partial<EmulatorOptions>): Promise<Emulator> {
+  const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...options });
+  onTestFinished(() => emulator.stop());
+  return emulator;
+}
+
+const names = (webhooks: readonly ReceivedWebhook[]): string[] => webhooks.map(({ event }) => event.event);
+const bodyOf = (webhook: ReceivedWebhook | undefined) =>
+  z.record(z.string(), z.json()).parse(JSON.parse(webhook?.body ?? 'null'));
+
+test('a phone call gives the events of a phone call', async () => {
+  const { inbox, emulator } = await startWithInbox({ departureTimeoutMs: 20 });
+  const phone = emulator.join('call', {
+    identity: 'phone',
+    name: 'Callee',
+    kind: 'SIP',
+    attributes: { 'sip.callStatus': 'dialing' },
+  });
+  phone.publishAudio();
+  phone.setAttributes({ 'sip.callStatus': 'hangup', 'sip.callTag': 'tag' });
+  phone.leave();
+  const webhooks = await inbox.waitFor('call', (all) => names(all).includes('room_finished'));
+  expect(names(webhooks)).toEqual([
+    'room_started',
+    'participant_joined',
+    'track_published',
+    'track_unpublished',
+    'participant_left',
+    'room_finished',
+  ]);
+  const [started, joined, published, unpublished, left] = webhooks.map(bodyOf);
+  expect(joined?.participant).toMatchObject({
+    kind: 'SIP',
+    name: 'Callee',
+    state: 'ACTIVE',
+    // As it was then, although it has changed since.
+    attributes: { 'sip.callStatus': 'dialing' },
+  });
+  const { sid } = z.object({ sid: z.string() }).parse(started?.room);
+  const partial = {
+    room: { sid, name: 'call' },
+    participant: { sid: phone.sid, identity: 'phone' },
+  };
+  // Without `type`, because AUDIO is its zero value.
+  const track = {
+    sid: expect.stringMatching(/^TR_AM/),
+    name: 'microphone',
+    source: 'MICROPHONE',
+    mimeType: 'audio/opus',
+    stream: 'camera',
+  };
+  const event = { id: expect.stringMatching(/^EV_/), createdAt: expect.stringMatching(/^\d{10}$/) };
+  expect(published).toEqual({ event: 'track_published', ...partial, track, ...event });
+  expect(unpublished).toEqual({ ...published, event: 'track_unpublished', ...event });
+  expect(left?.participant).toMatchObject({
+    state: 'DISCONNECTED',
+    isPublisher: true,
+    disconnectReason: 'CLIENT_INITIATED',
+    attributes: { 'sip.callStatus': 'hangup', 'sip.callTag': 'tag' },
+  });
+  expect(left?.participant).not.toHaveProperty('tracks');
+});
+
+test('every URL gets every event', async () => {
+  const other = await openWebhookInbox();
+  onTestFinished(() => other.close());
+  const inbox = await openWebhookInbox();
+  onTestFinished(() => inbox.close());
+  const both = await start({ webhookUrls: [inbox.url, other.url] });
+  both.join('r', { identity: 'caller' });
+  const [here, there] = await Promise.all(
+    [inbox, other].map((one) => one.waitFor('r', (all) => all.length === 2)),
+  );
+  expect(here?.map(({ body }) => body)).toEqual(there?.map(({ body }) => body));
+});
+
+test('an event that fails every time is given up, and the next one of its room is sent', async () => {
+  const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [5, 10] });
+  inbox.answerNext('r', 503, 503, 503);
+  emulator.join('r', { identity: 'caller' });
+  const webhooks = await inbox.waitFor('r', (all) => names(all).includes('participant_joined'));
+  expect(names(webhooks)).toEqual(['room_started', 'room_started', 'room_started', 'participant_joined']);
+  expect(new Set(webhooks.slice(0, 3).map(({ event }) => event.id)).size).toBe(1);
+});
+
+test("a room's slow receiver does not hold up another room", async () => {
+  const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [60_000] });
+  inbox.answerNext('stuck', 503);
+  emulator.join('stuck', { identity: 'caller' });
+  await inbox.waitFor('stuck', (all) => all.length === 1);
+  emulator.join('free', { identity: 'caller' });
+  await inbox.waitFor('free', (all) => all.length === 2);
+  expect(names(inbox.of('stuck'))).toEqual(['room_started']);
+});
+
+test('an event is sent again when the connection breaks', async () => {
+  const bodies: string[] = [];
+  const receiver = createServer(async (request, response) => {
+    bodies.push(Buffer.concat(await request.toArray()).toString());
+    if (bodies.length === 1) request.socket.resetAndDestroy();
+    else response.end();
+  }).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  onTestFinished(() => void receiver.close());
+  const { port } = z.object({ port: z.number() }).parse(receiver.address());
+  const emulator = await start({ webhookUrls: [`http://127.0.0.1:${port}`], webhookRetryDelaysMs: [5] });
+  emulator.join('r', { identity: 'caller' });
+  await expect.poll(() => bodies.length).toBe(3);
+  expect(bodies[1]).toBe(bodies[0]);
+  expect(bodies[2]).toContain('participant_joined');
+});
+
+test('past 200 waiting events a room loses the newest', { timeout: 15_000 }, async () => {
+  const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [300] });
+  inbox.answerNext('r', 503);
+  for (let i = 0; i < 250; i += 1) emulator.join('r', { identity: `p-${i}` });
+  emulator.join('another', { identity: 'caller' });
+  await inbox.waitFor('r', (all) => all.length === 202);
+  // The queue is empty by now, so this one is sent, and comes after whatever else there was.
+  emulator.join('r', { identity: 'last' });
+  const webhooks = await inbox.waitFor('r', (all) => all.at(-1)?.event.participant?.identity === 'last');
+  expect(webhooks).toHaveLength(203);
+});
+
+test('stop ends a pause between two attempts', async () => {
+  const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [100] });
+  inbox.answerNext('r', 503);
+  emulator.join('r', { identity: 'caller' });
+  await inbox.waitFor('r', (all) => all.length === 1);
+  await emulator.stop();
+  // Past the pause: what must not come has no event to wait for.
+  await sleep(200);
+  expect(inbox.of('r')).toHaveLength(1);
+});
+
+test('stop breaks off a webhook that nobody answers', async () => {
+  const received = Promise.withResolvers<void>();
+  const broken = Promise.withResolvers<void>();
+  const receiver = createServer((request) => {
+    request.socket.once('close', broken.resolve);
+    received.resolve();
+  }).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  onTestFinished(() => void receiver.close());
+  const { port } = z.object({ port: z.number() }).parse(receiver.address());
+  const emulator = await start({ webhookUrls: [`http://127.0.0.1:${port}`] });
+  emulator.join('r', { identity: 'caller' });
+  await received.promise;
+  await emulator.stop();
+  await broken.promise;
+});
+
+test('a process whose emulator has stopped ends by itself, with nothing open', {
+  timeout: 30_000,
+}, async () => {
+  const emulatorUrl = new URL('../../src/livekit/emulator/emulator.ts', import.meta.url);
+  const script = `
+    import { createServer } from 'node:net';
+    import { startEmulator } from '${emulatorUrl}';
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await new Promise((resolve) => silent.once('listening', resolve));
+    const webhookUrls = ['http://127.0.0.1:' + silent.address().port, 'http://127.0.0.1:1'];
+    const emulator = await startEmulator({ apiKey: 'key', apiSecret: 'secret', webhookUrls });
+    const caller = emulator.join('r', { identity: 'caller' });
+    await new Promise((resolve) => silent.once('connection', resolve));
+    emulator.setFault('*', { kind: 'hang' });
+    const hung = fetch(emulator.url, { method: 'POST' }).catch(() => 'broken');
+    emulator.join('left', { identity: 'caller' }).leave();
+    await emulator.stop();
+    console.log(await hung);
+    silent.close();
+    const isOpen = (name) => /TCP|Timeout/.test(name);
+    process.once('beforeExit', () => console.log(process.getActiveResourcesInfo().filter(isOpen).join()));
+  `;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: new URL('../..', import.meta.url),
+  });
+  const [output, errors, [code]] = await Promise.all([
+    child.stdout.toArray(),
+    child.stderr.toArray(),
+    once(child, 'exit'),
+  ]);
+  expect(Buffer.concat(errors).toString()).toBe('');
+  expect(Buffer.concat(output).toString()).toBe('broken\n\n');
+  expect(code).toBe(0);
+});
