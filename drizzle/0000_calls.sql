@@ -61,7 +61,7 @@ CREATE TABLE `calls` (
 	CONSTRAINT "calls_id_length" CHECK(length("calls"."id") BETWEEN 1 AND 128),
 	CONSTRAINT "calls_status" CHECK("calls"."status" IN ('initiated', 'connecting', 'ringing', 'active', 'completed', 'failed', 'cancelled', 'no_answer', 'busy')),
 	CONSTRAINT "calls_direction" CHECK("calls"."direction" IN ('inbound', 'outbound')),
-	CONSTRAINT "calls_room_name_length" CHECK(length("calls"."room_name") BETWEEN 1 AND 256),
+	CONSTRAINT "calls_room_name_bytes" CHECK(octet_length("calls"."room_name") BETWEEN 1 AND 256),
 	CONSTRAINT "calls_metadata_is_an_object" CHECK(json_type("calls"."metadata") = 'object'),
 	CONSTRAINT "calls_ended_at_is_set_exactly_when_ended" CHECK(("calls"."ended_at" IS NOT NULL) = ("calls"."status" IN ('completed', 'failed', 'cancelled', 'no_answer', 'busy'))),
 	CONSTRAINT "calls_end_is_not_before_start" CHECK("calls"."ended_at" IS NULL OR "calls"."ended_at" >= "calls"."created_at"),

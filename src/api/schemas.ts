@@ -3,7 +3,7 @@ import { CALL_STATUSES, DIRECTIONS } from '../domain/call.ts';
 import { CALL_SORT_KEYS } from '../domain/ports.ts';
 import { DELETION_STATES } from '../domain/room-deletion.ts';
 import { decodeCursor } from './cursor.ts';
-import { text, time, timeOrDate } from './text.ts';
+import { roomName, text, time, timeOrDate } from './text.ts';
 
 /* What goes in and out, once: tRPC's types, the REST API's checks and the OpenAPI document are made of these. */
 
@@ -68,7 +68,7 @@ export const CreateCallInput = z
       .optional()
       .meta({ examples: ['+15551234567'] }),
     contact: Contact.optional(),
-    roomName: text(256)
+    roomName: roomName
       .optional()
       .meta({ description: "The LiveKit room; the call's id when absent. One name, one call." }),
     jobId: text(256).optional(),

@@ -9,6 +9,12 @@ export function text(maxLength: number) {
     .refine((value) => value.isWellFormed() && !/\p{Cc}/u.test(value), 'must not contain control characters');
 }
 
+/** A LiveKit room's name: LiveKit counts its limit of 256 in bytes of UTF-8. */
+export const roomName = text(256).refine(
+  (value) => Buffer.byteLength(value) <= 256,
+  'must be at most 256 bytes as UTF-8',
+);
+
 const MAX_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 const isInRange = (text: string) => {

@@ -77,8 +77,8 @@ export const calls = sqliteTable(
     check('calls_id_length', sql`length(${t.id}) BETWEEN 1 AND 128`),
     check('calls_status', sql`${t.status} IN (${list(CALL_STATUSES)})`),
     check('calls_direction', sql`${t.direction} IN (${list(DIRECTIONS)})`),
-    // LiveKit takes an empty name for a room of its own.
-    check('calls_room_name_length', sql`length(${t.roomName}) BETWEEN 1 AND 256`),
+    // LiveKit takes an empty name for a room of its own, and counts its limit in bytes.
+    check('calls_room_name_bytes', sql`octet_length(${t.roomName}) BETWEEN 1 AND 256`),
     check('calls_metadata_is_an_object', sql`json_type(${t.metadata}) = 'object'`),
     check(
       'calls_ended_at_is_set_exactly_when_ended',
