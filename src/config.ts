@@ -16,14 +16,15 @@ export class SettingsError extends Error {
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-// Two LiveKit hosts in one URL form: its own tools print ws(s), its API is asked over http(s).
+// LiveKit's own tools take ws(s) and http(s); its API is asked over http(s), at the root of the host.
 const livekitUrl = z
   .string()
   .refine((text) => {
     const url = URL.parse(text);
-    return url !== null && /^(wss?|https?):$/.test(url.protocol) && !url.username && !url.search && !url.hash;
-  }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https)')
-  .transform((text) => text.replace(/^ws/i, 'http').replace(/\/+$/, ''));
+    if (url === null || !/^(wss?|https?):$/.test(url.protocol)) return false;
+    return url.pathname === '/' && !url.username && !url.password && !url.search && !url.hash;
+  }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)')
+  .transform((text) => new URL(text).href.replace(/^ws/, 'http').replace(/\/$/, ''));
 
 const databaseFile = z
   .string()

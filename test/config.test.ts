@@ -36,7 +36,7 @@ test("LIVEKIT_URL is taken in every form that LiveKit's own tools take", () => {
   expect(urlOf('ws://127.0.0.1:7880')).toBe('http://127.0.0.1:7880');
   expect(urlOf('wss://livekit.example.com/')).toBe('https://livekit.example.com');
   expect(urlOf('http://127.0.0.1:7880')).toBe('http://127.0.0.1:7880');
-  expect(urlOf('https://livekit.example.com/base/')).toBe('https://livekit.example.com/base');
+  expect(urlOf('WSS://LiveKit.example.com')).toBe('https://livekit.example.com');
 });
 
 test('an empty setting is an unset one', () => {
@@ -62,7 +62,7 @@ test('all mistakes are told at once, each by its name and what is expected, and 
     RETRY_MAX_DELAY_MS: '1000',
   });
   expect(problems).toEqual([
-    'LIVEKIT_URL: expected a URL such as wss://livekit.example.com (ws, wss, http or https)',
+    'LIVEKIT_URL: expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)',
     'DATABASE_URL: expected file:PATH, such as file:data/hangup.db',
     'PORT: expected a whole number from 0 to 65535',
     'LOG_LEVEL: expected one of trace, debug, info, warn, error, fatal, silent',

@@ -24,14 +24,20 @@ export interface RoomDeletion {
 /**
  * What LiveKit made of one DeleteRoom.
  * unavailable: not reached, or a 5xx. timed_out: no answer within the deadline, done or not.
- * refused: it understood and said no (credentials, a name it does not take).
+ * refused: it said no: to the credentials, to the address (what answers there is no LiveKit), or to the request.
  */
 export type DeleteRoomOutcome =
   | { readonly kind: 'deleted' }
   | { readonly kind: 'absent' }
   | { readonly kind: 'unavailable'; readonly detail: string }
   | { readonly kind: 'timed_out'; readonly detail: string }
-  | { readonly kind: 'refused'; readonly code: string; readonly detail: string };
+  | {
+      readonly kind: 'refused';
+      readonly by: 'credentials' | 'address' | 'request';
+      /** LiveKit's word, such as `permission_denied`. */
+      readonly code: string;
+      readonly detail: string;
+    };
 
 /** How a lease ends. */
 export type Settlement =

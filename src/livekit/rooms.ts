@@ -65,15 +65,25 @@ function isNotFound(error: unknown): boolean {
 function toOutcome(error: unknown, { timeoutMs }: Deadline): DeleteRoomOutcome {
   if (isNotFound(error)) return { kind: 'absent' };
   if (error instanceof ServerError) {
-    const detail = `${error.message} (HTTP ${error.status})`;
-    return error.status >= 500 || error.status === 429 || error.status === 408
-      ? { kind: 'unavailable', detail: `${error.code ?? 'no Twirp code'}: ${detail}` }
-      : { kind: 'refused', code: error.code ?? String(error.status), detail };
+    const code = error.code ?? 'no Twirp code';
+    const detail = `${withoutTokens(error.message)} (HTTP ${error.status})`;
+    if (error.status >= 500 || error.status === 429 || error.status === 408) {
+      return { kind: 'unavailable', detail: `${code}: ${detail}` };
+    }
+    // Not by the code alone: a token that LiveKit cannot verify is answered in plain text, without one.
+    if (error.status === 401 || error.status === 403)
+      return { kind: 'refused', by: 'credentials', code, detail };
+    return { kind: 'refused', by: error.status === 404 ? 'address' : 'request', code, detail };
   }
   if (error instanceof Error && error.name === 'TimeoutError') {
     return { kind: 'timed_out', detail: `no answer within ${timeoutMs} ms` };
   }
   return { kind: 'unavailable', detail: describeTransportError(error) };
+}
+
+/** LiveKit repeats a token that it cannot verify. */
+function withoutTokens(text: string): string {
+  return text.replaceAll(/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '[token]');
 }
 
 /** fetch says "fetch failed" and puts the reason into the cause; an answer that is no JSON ends here too. */

@@ -55,15 +55,14 @@ export async function deleteRoom(
 
 function adviceFor(outcome: DeleteRoomOutcome): { advice?: string } {
   if (outcome.kind !== 'refused') return {};
-  switch (outcome.code) {
-    case 'unauthenticated':
-    case 'permission_denied':
+  switch (outcome.by) {
+    case 'credentials':
       return {
         advice: 'check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the keys of your LiveKit server',
       };
-    case 'bad_route':
+    case 'address':
       return { advice: 'check LIVEKIT_URL: what answers there is no LiveKit server' };
-    default:
+    case 'request':
       return {};
   }
 }

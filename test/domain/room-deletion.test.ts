@@ -18,7 +18,11 @@ test('what LiveKit could not or would not do is tried again, with its cause', ()
   });
   expect(settle(first, { kind: 'timed_out', detail: 'no answer' }, now).state).toBe('retryable');
   expect(
-    settle(first, { kind: 'refused', code: 'unauthenticated', detail: 'invalid token' }, now),
+    settle(
+      first,
+      { kind: 'refused', by: 'credentials', code: 'unauthenticated', detail: 'invalid token' },
+      now,
+    ),
   ).toMatchObject({ state: 'retryable', lastError: 'refused (unauthenticated): invalid token' });
 });
 
