@@ -1,11 +1,11 @@
-#!/usr/bin/env -S node --import tsx
+#!/usr/bin/env node
 // Nothing native may load before this check: better-sqlite3 crashes on an older Node, without a word.
 const OLDEST = [26, 9] as const;
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
   process.stderr.write(
-    `hangup needs Node.js ${OLDEST.join('.')} or newer, and this is ${process.version}: start it with npm (\`npm start\`, \`npx hangup\`), which brings its own on Linux.\n`,
+    `hangup needs Node.js ${OLDEST.join('.')} or newer, and this is ${process.version}: start it by npm start or npx hangup, which bring their own on Linux.\n`,
   );
   process.exitCode = 1;
 } else {

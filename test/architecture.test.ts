@@ -19,12 +19,12 @@ const TABLE: Record<string, readonly string[]> = {
   ],
   livekit: [
     'domain',
-    'node:http',
-    'node:net',
+    'node:buffer',
     'node:crypto',
-    'node:events',
-    'node:stream',
+    'node:http',
+    'node:timers/promises',
     'livekit-server-sdk',
+    'zod',
   ],
   api: ['operations', 'domain', 'zod', '@trpc/server', '@trpc/server/http'],
   http: [

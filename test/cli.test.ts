@@ -1,0 +1,163 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { runHangup, serveHangup } from './harness/process.ts';
+import { temporaryFolder } from './harness/temporary.ts';
+
+const run = (args: string, cwd = temporaryFolder(), env = {}) => runHangup(args.split(' '), { cwd, env });
+const KEY = /^hangup_live_[A-Za-z0-9_-]{43}$/;
+
+test('keys create --json prints one JSON object with id and key, and makes the database', async () => {
+  const cwd = temporaryFolder();
+  const { code, stdout, stderr } = await run('keys create --org acme --name test --json', cwd);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(JSON.parse(stdout)).toEqual({
+    id: expect.stringMatching(/^key_[0-9a-f]{32}$/),
+    key: expect.stringMatching(KEY),
+    organization: 'acme',
+    organizationId: expect.stringMatching(/^org_/),
+    name: 'test',
+    scopes: ['calls:read', 'calls:write', 'calls:cancel'],
+    createdAt: expect.any(String),
+    expiresAt: null,
+    revokedAt: null,
+    lastUsedAt: null,
+  });
+  expect(existsSync(join(cwd, 'data/hangup.db'))).toBe(true);
+  expect(readFileSync(join(cwd, 'data/hangup.db'), 'latin1')).not.toContain(JSON.parse(stdout).key);
+});
+
+test('keys are listed and revoked; the key itself is never shown again', async () => {
+  const cwd = temporaryFolder();
+  const made = JSON.parse(
+    (await run('keys create --org acme --name a --scope calls:read --expires 90d --json', cwd)).stdout,
+  );
+  expect(made.scopes).toEqual(['calls:read']);
+  expect(Date.parse(made.expiresAt) - Date.now()).toBeGreaterThan(89 * 86_400_000);
+  await run('keys create --org other --name b', cwd);
+  const listed = (await run('keys list', cwd)).stdout;
+  expect(listed).toMatch(/acme {2}a {2}calls:read {2}valid until /);
+  expect(listed).toMatch(/other {2}b {2}calls:read,calls:write,calls:cancel {2}valid\n/);
+  expect(listed).not.toContain('hangup_live_');
+  expect(JSON.parse((await run('keys list --org acme --json', cwd)).stdout)).toHaveLength(1);
+  expect(await run(`keys revoke ${made.id}`, cwd)).toMatchObject({ code: 0 });
+  expect((await run('keys list --org acme', cwd)).stdout).toMatch(/revoked/);
+  expect(await run('keys revoke key_none', cwd)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/there is no key key_none/),
+  });
+});
+
+test.each([
+  'keys create --org acme',
+  'keys create --org acme --name test --scope calls:everything',
+  'keys create --org acme --name test --expires yesterday',
+  'keys create --org acme --name test --expires 2020-01-01',
+  'keys create --org acme --name test --loud',
+  'keys frobnicate',
+  'frobnicate',
+  '--frobnicate',
+  'serve --port 80',
+  'migrate now',
+])('wrong usage ends with 2, and says what is right: %s', async (args) => {
+  const cwd = temporaryFolder();
+  const { code, stderr, stdout } = await run(args, cwd);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/error: /);
+  expect(stdout).toBe('');
+  expect(existsSync(join(cwd, 'data'))).toBe(false);
+});
+
+test('every command has its help, and the exit codes are told', async () => {
+  expect((await run('--help')).stdout).toMatch(/serve.*keys.*migrate.*openapi.*version.*Exit codes:\n {2}0/s);
+  for (const command of [
+    'serve',
+    'keys',
+    'keys create',
+    'keys list',
+    'keys revoke',
+    'migrate',
+    'openapi',
+    'version',
+  ]) {
+    const { code, stdout } = await run(`${command} --help`);
+    expect(code, command).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^Usage: hangup ${command}`));
+  }
+});
+
+test('version, openapi, migrate', async () => {
+  const cwd = temporaryFolder();
+  expect((await run('version', cwd)).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect(JSON.parse((await run('openapi', cwd)).stdout)).toMatchObject({ openapi: '3.1.1' });
+  expect(existsSync(join(cwd, 'data'))).toBe(false);
+  expect(await run('migrate', cwd)).toMatchObject({ code: 0, stdout: 'data/hangup.db is up to date\n' });
+});
+
+test('wrong settings end with 2, all at once', async () => {
+  const env = { PORT: 'eighty', LIVEKIT_URL: 'ftp://example.com', LIVEKIT_API_SECRET: 'hunter2' };
+  const { code, stderr } = await run('serve', temporaryFolder(), env);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/LIVEKIT_URL: .*\n {2}PORT: .*\n {2}LIVEKIT_API_KEY: /);
+  expect(stderr).not.toMatch(/hunter2|eighty/);
+});
+
+test('production refuses the emulator', async () => {
+  expect(await run('serve', temporaryFolder(), { NODE_ENV: 'production' })).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/LIVEKIT_URL: expected in production/),
+  });
+});
+
+test('settings come from .env too, and the environment goes before it', async () => {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, '.env'), 'DATABASE_URL="file:from-dotenv.db"\n');
+  await run('migrate', cwd);
+  expect(existsSync(join(cwd, 'from-dotenv.db'))).toBe(true);
+  await run('migrate', cwd, { DATABASE_URL: 'file:from-environment.db' });
+  expect(existsSync(join(cwd, 'from-environment.db'))).toBe(true);
+});
+
+test('a taken port is a sentence, and 1', async () => {
+  const cwd = temporaryFolder();
+  const { url } = await serveHangup({ env: {}, cwd });
+  const { code, stderr } = await run('serve', temporaryFolder(), { PORT: new URL(url).port });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    /^hangup: listen EADDRINUSE.* Another program listens there: stop it, or set PORT\.\n$/,
+  );
+});
+
+test('a first start makes an organization, a key and live calls; its curl line cancels one', async () => {
+  const cwd = temporaryFolder();
+  const hangup = await serveHangup({ env: {}, cwd });
+  const shown = await waitForWelcome(hangup);
+  expect(shown).toMatch(/built-in LiveKit emulator/);
+  const [, url = '', key = ''] = /curl -X DELETE (\S+) -H 'x-api-key: (\S+)'/.exec(shown) ?? [];
+  expect(key).toMatch(KEY);
+  const answer = await fetch(url, { method: 'DELETE', headers: { 'x-api-key': key } });
+  expect(await answer.json()).toMatchObject({ data: { status: 'cancelled' } });
+  const call = await (await fetch(url, { headers: { 'x-api-key': key } })).json();
+  expect(call).toMatchObject({ data: { roomDeletion: { state: 'completed', attempt: 1 } } });
+
+  // A key made by another process is good at once, and so is its revocation.
+  const made = JSON.parse((await run('keys create --org demo --name second --json', cwd)).stdout);
+  const list = () => fetch(`${hangup.url}/api/v1/calls`, { headers: { 'x-api-key': made.key } });
+  expect(await (await list()).json()).toMatchObject({ data: { pagination: { total: 3 } } });
+  await run(`keys revoke ${made.id}`, cwd);
+  expect((await list()).status).toBe(401);
+
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+  const again = await serveHangup({ env: {}, cwd });
+  const shownAgain = await waitForWelcome(again);
+  expect(shownAgain).not.toContain(key);
+  expect(shownAgain).toMatch(/npx hangup keys create --org demo/);
+  const live = await fetch(`${again.url}/api/v1/calls?status=active`, { headers: { 'x-api-key': key } });
+  expect(await live.json()).toMatchObject({ data: { pagination: { total: 3 } } });
+});
+
+async function waitForWelcome(hangup: { output(): string }): Promise<string> {
+  const { until } = await import('./harness/hangup.ts');
+  await until('the welcome is shown', () => hangup.output().includes('Stop with Ctrl-C'));
+  return hangup.output();
+}

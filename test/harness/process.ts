@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { onTestFinished } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+export const MAIN = resolve(ROOT, 'src/main.ts');
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunningHangup {
+  readonly url: string;
+  readonly child: ChildProcess;
+  output(): string;
+  kill(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+/** What a process of hangup inherits: nothing of the settings of whoever runs the tests. */
+function environment(extra: Environment) {
+  return { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...extra };
+}
+
+function start(args: readonly string[], env: Environment, cwd: string): ChildProcess {
+  const child = spawn(process.execPath, [MAIN, ...args], { env: environment(env), cwd });
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
+  return child;
+}
+
+/** Runs a command of hangup to its end. */
+export async function runHangup(
+  args: readonly string[],
+  { env = {}, cwd }: { env?: Environment; cwd: string },
+): Promise<Finished> {
+  const child = start(args, env, cwd);
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+  await once(child, 'close');
+  return {
+    code: child.exitCode,
+    stdout: Buffer.concat(out).toString(),
+    stderr: Buffer.concat(err).toString(),
+  };
+}
+
+/** Starts `hangup serve` on a free port and waits until it serves. */
+export async function serveHangup({ env, cwd }: { env: Environment; cwd: string }): Promise<RunningHangup> {
+  const child = start(['serve'], { PORT: '0', ...env }, cwd);
+  let output = '';
+  const url = await new Promise<string>((resolve, reject) => {
+    const onData = (chunk: Buffer) => {
+      output += chunk.toString();
+      const found = /"url":"(http:[^"]+)"/.exec(output)?.[1];
+      if (found !== undefined) resolve(found);
+    };
+    child.stdout?.on('data', onData);
+    child.stderr?.on('data', onData);
+    child.once('exit', (code) => reject(new Error(`hangup ended with ${code}:\n${output}`)));
+  });
+  return {
+    url,
+    child,
+    output: () => output,
+    kill: async (signal) => {
+      const exited = once(child, 'exit');
+      child.kill(signal);
+      await exited;
+      return child.exitCode;
+    },
+  };
+}

@@ -1,0 +1,277 @@
+import { request } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CALL_STATUSES, isLive } from '../../src/domain/call.ts';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+
+let hangup: Hangup;
+beforeAll(async () => {
+  hangup = await startHangup();
+});
+afterAll(() => hangup.stop());
+
+let calls = 0;
+async function aLiveCall(parts: object = {}) {
+  calls += 1;
+  const id = `cancel-${calls}`;
+  await hangup.putCall({ id, status: 'active', ...parts });
+  return id;
+}
+const cancel = (id: string, options?: Parameters<Hangup['send']>[2]) =>
+  hangup.send('DELETE', `/api/v1/calls/${id}`, options);
+const error = (code: number, message: string) => ({ error: { message, code } });
+
+describe('200', () => {
+  test('a live call is cancelled, both its participants are disconnected, its room is gone', async () => {
+    const id = await aLiveCall();
+    const people = await Promise.all([hangup.livekit.join(id, 'agent'), hangup.livekit.join(id, 'caller')]);
+    const answer = await cancel(id);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('application/json');
+    expect(answer.body).toEqual({
+      data: { id, status: 'cancelled' },
+      message: 'Call cancelled successfully',
+    });
+    expect(await Promise.all(people.map(({ disconnected }) => disconnected))).toEqual([
+      'ROOM_DELETED',
+      'ROOM_DELETED',
+    ]);
+    expect(await hangup.livekit.roomNames()).not.toContain(id);
+    expect(await hangup.store.findCall(id)).toMatchObject({
+      call: { status: 'cancelled', endedAt: expect.any(Number) },
+      deletion: { state: 'completed', attempt: 1, lastError: null },
+    });
+  });
+
+  test('a room that does not exist counts as deleted', async () => {
+    const id = await aLiveCall();
+    expect(await cancel(id)).toMatchObject({ status: 200 });
+    expect((await hangup.store.findCall(id))?.deletion).toMatchObject({ state: 'completed', attempt: 1 });
+  });
+
+  test('the reason is kept', async () => {
+    const id = await aLiveCall();
+    expect(await cancel(`${id}?reason=${encodeURIComponent('caller asked: “stop” 😀')}`)).toMatchObject({
+      status: 200,
+    });
+    const { body } = await hangup.send('GET', `/api/v1/calls/${id}`);
+    expect(body).toMatchObject({
+      data: {
+        status: 'cancelled',
+        cancelReason: 'caller asked: “stop” 😀',
+        cancelledBy: expect.stringMatching(/^key_/),
+      },
+    });
+  });
+
+  test('a Bearer token is a key too', async () => {
+    const id = await aLiveCall();
+    const headers = { authorization: `Bearer ${hangup.key}` };
+    expect(await cancel(id, { key: null, headers })).toMatchObject({ status: 200 });
+  });
+
+  test('a retry with the same Idempotency-Key gets the first answer again', async () => {
+    const id = await aLiveCall();
+    const headers = { 'idempotency-key': `key of ${id}` };
+    const first = await cancel(id, { headers });
+    const second = await cancel(id, { headers });
+    expect(first.status).toBe(200);
+    expect(second).toMatchObject({ status: 200, body: first.body });
+  });
+
+  test('a client that hangs up at once does not stop the cancel, nor the deletion', async () => {
+    const id = await aLiveCall();
+    const person = await hangup.livekit.join(id, 'caller');
+    await new Promise<void>((resolve, reject) => {
+      const sent = request(`${hangup.url}/api/v1/calls/${id}`, {
+        method: 'DELETE',
+        headers: { 'x-api-key': hangup.key },
+      });
+      sent.on('error', (cause) => (cause.message === 'socket hang up' ? resolve() : reject(cause)));
+      sent.end(() => sent.destroy());
+    });
+    expect(await person.disconnected).toBe('ROOM_DELETED');
+    await until('the deletion is settled', async () => {
+      const record = await hangup.store.findCall(id);
+      return record?.call.status === 'cancelled' && record.deletion?.state === 'completed';
+    });
+  });
+});
+
+describe('400', () => {
+  test.each(CALL_STATUSES.filter((status) => !isLive(status)))(
+    'a call that is %s already',
+    async (status) => {
+      const id = await aLiveCall({ status, endedAt: 2_000 });
+      const before = await hangup.store.findCall(id);
+      expect(await cancel(id)).toMatchObject({
+        status: 400,
+        body: error(400, `Cannot cancel call with status: ${status}`),
+      });
+      expect(await hangup.store.findCall(id)).toEqual(before);
+    },
+  );
+
+  test('two at once: exactly one 200 and one 400, a thousand times', async () => {
+    const ids = await Promise.all(Array.from({ length: 1_000 }, () => aLiveCall()));
+    for (let i = 0; i < ids.length; i += 20) {
+      await Promise.all(
+        ids.slice(i, i + 20).map(async (id) => {
+          const answers = await Promise.all([cancel(id), cancel(id)]);
+          const [first, second] = answers.sort((a, b) => a.status - b.status);
+          expect(first).toMatchObject({ status: 200, body: { data: { id, status: 'cancelled' } } });
+          expect(second).toMatchObject({
+            status: 400,
+            body: error(400, 'Cannot cancel call with status: cancelled'),
+          });
+        }),
+      );
+    }
+  }, 120_000);
+
+  test.each([
+    ['a reason that is too long', `?reason=${'x'.repeat(501)}`, /^reason: /],
+    ['a reason given twice', '?reason=a&reason=b', /^reason: /],
+    ['an empty reason', '?reason=', /^reason: /],
+    ['control characters in the reason', '?reason=a%00b', /^reason: must not contain control characters/],
+    ['half of a surrogate pair in the reason', '?reason=%ED%A0%80%00', /^reason: /],
+  ])('%s, and nothing is changed', async (_, query, message) => {
+    const id = await aLiveCall();
+    expect(await cancel(`${id}${query}`)).toMatchObject({
+      status: 400,
+      body: error(400, expect.stringMatching(message)),
+    });
+    expect((await hangup.store.findCall(id))?.call.status).toBe('active');
+  });
+
+  test('an Idempotency-Key that is too long', async () => {
+    const id = await aLiveCall();
+    const headers = { 'idempotency-key': 'x'.repeat(256) };
+    expect(await cancel(id, { headers })).toMatchObject({ status: 400 });
+  });
+});
+
+describe('401', () => {
+  test.each<[string, Record<string, string>]>([
+    ['no key', {}],
+    ['an unknown key', { 'x-api-key': `hangup_live_${'a'.repeat(43)}` }],
+    ['what is no key', { 'x-api-key': 'hunter2' }],
+    ['an empty key', { 'x-api-key': '' }],
+    ['a Basic authorization', { authorization: 'Basic aHVudGVyMg==' }],
+  ])('%s', async (_, headers) => {
+    const id = await aLiveCall();
+    expect(await cancel(id, { key: null, headers })).toMatchObject({
+      status: 401,
+      body: error(401, 'Unauthorized'),
+    });
+    expect((await hangup.store.findCall(id))?.call.status).toBe('active');
+  });
+
+  test('a revoked key, and an expired one', async () => {
+    const id = await aLiveCall();
+    const revoked = await hangup.makeKey('acme');
+    const newest = (await hangup.store.listApiKeys()).at(-1);
+    await hangup.store.revokeApiKey({ id: newest?.id ?? '', now: 1 });
+    const expired = await hangup.makeKey('acme', ['calls:cancel'], 1);
+    for (const key of [revoked, expired]) expect(await cancel(id, { key })).toMatchObject({ status: 401 });
+  });
+});
+
+describe('403', () => {
+  test('a call of another organization, of which nothing is told', async () => {
+    const id = await aLiveCall({ phoneNumber: '+15551234567' });
+    const key = await hangup.makeKey('other');
+    for (const method of ['DELETE', 'GET']) {
+      expect(await hangup.send(method, `/api/v1/calls/${id}`, { key })).toMatchObject({
+        status: 403,
+        body: error(403, 'Access denied - call belongs to different organization'),
+      });
+    }
+    expect((await hangup.store.findCall(id))?.call.status).toBe('active');
+  });
+
+  test('a key without the scope is told which', async () => {
+    const id = await aLiveCall();
+    const key = await hangup.makeKey('acme', ['calls:read']);
+    expect(await cancel(id, { key })).toMatchObject({
+      status: 403,
+      body: error(403, 'Access denied - API key lacks scope: calls:cancel'),
+    });
+    expect((await hangup.store.findCall(id))?.call.status).toBe('active');
+  });
+});
+
+describe('404', () => {
+  test.each([
+    ['an unknown id', 'call_unknown'],
+    ['an id that is too long', 'x'.repeat(200)],
+    ['a percent-encoded slash', 'a%2Fb'],
+    ['percent-encoded dots and slashes', '..%2F..%2Fetc%2Fpasswd'],
+    ['what is no percent-encoding', '%zz'],
+    ['a control character', 'a%00b'],
+    ['unicode', '%F0%9F%98%80'],
+    ['__proto__', '__proto__'],
+    ['SQL', "'%20OR%201=1--"],
+  ])('%s is a call that is not found', async (_, id) => {
+    for (const method of ['DELETE', 'GET']) {
+      expect(await hangup.send(method, `/api/v1/calls/${id}`)).toMatchObject({
+        status: 404,
+        body: error(404, 'Call not found'),
+      });
+    }
+  });
+});
+
+test('401 comes before 404, 404 and 403 before 400', async () => {
+  const id = await aLiveCall();
+  const tooLong = `reason=${'x'.repeat(501)}`;
+  const key = await hangup.makeKey('other');
+  expect(await cancel('unknown', { key: null })).toMatchObject({ status: 401 });
+  expect(await cancel(`unknown?${tooLong}`)).toMatchObject({ status: 404 });
+  expect(await cancel(`${id}?${tooLong}`, { key })).toMatchObject({ status: 403 });
+  expect(await cancel(`${id}?${tooLong}`)).toMatchObject({ status: 400 });
+});
+
+describe('422', () => {
+  test('an Idempotency-Key that was used for another request', async () => {
+    const [id, another] = [await aLiveCall(), await aLiveCall()];
+    const headers = { 'idempotency-key': `key of ${id}` };
+    await cancel(id, { headers });
+    const refused = {
+      status: 422,
+      body: error(422, 'Idempotency-Key was already used for another request'),
+    };
+    expect(await cancel(another, { headers })).toMatchObject(refused);
+    expect(await cancel(`${id}?reason=changed`, { headers })).toMatchObject(refused);
+    expect((await hangup.store.findCall(another))?.call.status).toBe('active');
+  });
+});
+
+describe('500', () => {
+  test('a store that fails: the contract’s shape, nothing half done, the cause in the log alone', async () => {
+    const broken = await startHangup({ livekit: hangup.livekit });
+    try {
+      await broken.putCall({ id: 'broken-1', status: 'active' });
+      const { default: SqliteDatabase } = await import('better-sqlite3');
+      const client = new SqliteDatabase(broken.databaseFile);
+      // The audit row is written last: all that came before it must be taken back.
+      client.exec('ALTER TABLE audit_log RENAME TO hidden');
+      const answer = await broken.send('DELETE', '/api/v1/calls/broken-1');
+      expect(answer).toMatchObject({ status: 500, body: error(500, 'Internal server error') });
+      expect(broken.log).toContainEqual(
+        expect.objectContaining({
+          level: 'error',
+          fields: expect.objectContaining({ requestId: answer.headers.get('x-request-id') }),
+        }),
+      );
+      client.exec('ALTER TABLE hidden RENAME TO audit_log');
+      client.close();
+      expect(await broken.store.findCall('broken-1')).toMatchObject({
+        call: { status: 'active' },
+        deletion: null,
+      });
+      expect(await broken.send('DELETE', '/api/v1/calls/broken-1')).toMatchObject({ status: 200 });
+    } finally {
+      await broken.stop();
+    }
+  });
+});

@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
+
+let hangup: Hangup;
+beforeAll(async () => {
+  hangup = await startHangup();
+});
+afterAll(() => hangup.stop());
+
+const create = (body: unknown, options?: Parameters<Hangup['send']>[2]) =>
+  hangup.send('POST', '/api/v1/calls', { body, ...options });
+const count = async () => {
+  const { body } = await hangup.send('GET', '/api/v1/calls?limit=1');
+  return (body as { data: { pagination: { total: number } } }).data.pagination.total;
+};
+
+describe('201', () => {
+  test('with nothing said: an outbound call whose room has its id', async () => {
+    const { status, body } = await create({});
+    expect(status).toBe(201);
+    expect(body).toMatchObject({
+      data: { status: 'initiated', direction: 'outbound', metadata: {}, roomDeletion: null },
+      message: 'Call created successfully',
+    });
+    const { id, roomName } = (body as { data: { id: string; roomName: string } }).data;
+    expect(id).toMatch(/^call_[0-9a-f]{32}$/);
+    expect(roomName).toBe(id);
+  });
+
+  test('with all said', async () => {
+    const call = {
+      id: 'my-call.1',
+      agentId: 'a1',
+      agentName: 'Ada',
+      direction: 'inbound',
+      phoneNumber: '+15551234567',
+      contact: { name: 'Zoë 😀', phone: '+15557654321', email: 'zoe@example.com' },
+      roomName: 'a room/with any? name & ünïcode',
+      jobId: 'AJ_1',
+      sipParticipantId: 'PA_1',
+      scheduledAt: '2026-11-23T09:00:00+01:00',
+      metadata: { a: [1, { b: null }] },
+    };
+    expect(await create(call)).toMatchObject({
+      status: 201,
+      body: {
+        data: {
+          id: 'my-call.1',
+          agent: { id: 'a1', name: 'Ada', type: 'voice' },
+          direction: 'inbound',
+          phoneNumber: '+15551234567',
+          roomName: 'a room/with any? name & ünïcode',
+          jobId: 'AJ_1',
+          sipParticipantId: 'PA_1',
+          scheduledAt: '2026-11-23T08:00:00.000Z',
+          metadata: { a: [1, { b: null }] },
+        },
+      },
+    });
+    expect(await hangup.send('GET', '/api/v1/calls?phoneNumber=%2B15551234567')).toMatchObject({
+      body: { data: { calls: [{ id: 'my-call.1', contact: call.contact }] } },
+    });
+  });
+
+  test('ids that are made sort by time', async () => {
+    const ids: string[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      ids.push(((await create({})).body as { data: { id: string } }).data.id);
+    }
+    expect(ids.toSorted()).toEqual(ids);
+  });
+
+  test('metadata of exactly 16 KiB, and with any keys', async () => {
+    const text = 'x'.repeat(16 * 1024 - '{"t":""}'.length);
+    expect(await create({ metadata: { t: text } })).toMatchObject({ status: 201 });
+    const odd = '{"metadata":{"__proto__":{"admin":true},"constructor":1,"":2}}';
+    const { status, body } = await create(odd);
+    expect(status).toBe(201);
+    const { id } = (body as { data: { id: string } }).data;
+    expect(await hangup.send('GET', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
+    expect(Object.hasOwn(Object.prototype, 'admin')).toBe(false);
+  });
+});
+
+describe('400, naming what is wrong, and nothing is created', () => {
+  test.each<[string, unknown]>([
+    ['Unrecognized key: "phone"', { phone: '+1' }],
+    ['Unrecognized key: "__proto__"', '{"__proto__":{"id":"x"}}'],
+    ['Unrecognized key: "status"', { status: 'completed' }],
+    ['contact: Unrecognized key: "fax"', { contact: { fax: '1' } }],
+    ['id: ', { id: '' }],
+    ['id: ', { id: 'x'.repeat(129) }],
+    ['id: ', { id: 'a/b' }],
+    ['id: ', { id: 'ünï' }],
+    ['id: ', { id: 5 }],
+    ['id: ', { id: null }],
+    ['agentId: ', { agentId: 'x'.repeat(257) }],
+    ['agentName: ', { agentName: 'a\u0000b' }],
+    ['agentName: ', '{"agentName":"\\ud800"}'],
+    ['direction: ', { direction: 'sideways' }],
+    ['phoneNumber: ', { phoneNumber: 15551234567 }],
+    ['phoneNumber: ', { phoneNumber: `+${'1'.repeat(64)}` }],
+    ['contact: ', { contact: 'Ada' }],
+    ['contact.email: ', { contact: { email: '\u0007' } }],
+    ['roomName: ', { roomName: '' }],
+    ['roomName: ', { roomName: 'x'.repeat(257) }],
+    // 129 characters, 258 bytes: LiveKit counts bytes.
+    ['roomName: must be at most 256 bytes as UTF-8', { roomName: 'ö'.repeat(129) }],
+    ['scheduledAt: ', { scheduledAt: 'tomorrow' }],
+    ['scheduledAt: ', { scheduledAt: '2026-11-23T08:00:00' }],
+    ['scheduledAt: ', { scheduledAt: '2026-02-30T08:00:00Z' }],
+    ['scheduledAt: ', { scheduledAt: 1_795_420_800_000 }],
+    ['scheduledAt: must be in the years 1970 to 9999', { scheduledAt: '1969-12-31T23:59:59Z' }],
+    ['scheduledAt: must be in the years 1970 to 9999', { scheduledAt: '9999-12-31T23:59:59-01:00' }],
+    ['metadata: ', { metadata: 'x' }],
+    ['metadata: ', { metadata: [] }],
+    ['metadata: ', { metadata: null }],
+    ['metadata: must be at most 16384 bytes as JSON', { metadata: { t: 'x'.repeat(16 * 1024) } }],
+    ['metadata: ', `{"metadata":{"deep":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`],
+    ['Malformed JSON body', '{"id":'],
+    ['Malformed JSON body', ''],
+    ['Malformed JSON body', '{"id":NaN}'],
+    ['Request body must be a JSON object', '[]'],
+    ['Request body must be a JSON object', 'null'],
+    ['Request body must be a JSON object', '"text"'],
+  ])('%s (%#)', async (message, body) => {
+    const before = await count();
+    const answer = await create(body);
+    expect(answer).toMatchObject({ status: 400, body: { error: { code: 400 } } });
+    expect((answer.body as { error: { message: string } }).error.message.slice(0, message.length)).toBe(
+      message,
+    );
+    expect(await count()).toBe(before);
+  });
+
+  test('bytes that are no UTF-8', async () => {
+    const response = await fetch(`${hangup.url}/api/v1/calls`, {
+      method: 'POST',
+      headers: { 'x-api-key': hangup.key, 'content-type': 'application/json' },
+      body: Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]),
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toEqual({ error: { message: 'Malformed JSON body', code: 400 } });
+  });
+});
+
+describe('403', () => {
+  test('a key without calls:write, before the body is looked at', async () => {
+    const key = await hangup.makeKey('acme', ['calls:read']);
+    expect(await create('{', { key })).toMatchObject({
+      status: 403,
+      body: { error: { message: 'Access denied - API key lacks scope: calls:write', code: 403 } },
+    });
+  });
+});
+
+describe('409', () => {
+  test('an id that is taken, by whomever', async () => {
+    await create({ id: 'taken' });
+    const taken = {
+      status: 409,
+      body: { error: { message: 'Call id is already taken', code: 409 } },
+    };
+    expect(await create({ id: 'taken' })).toMatchObject(taken);
+    const key = await hangup.makeKey('other');
+    expect(await create({ id: 'taken' }, { key })).toMatchObject(taken);
+  });
+
+  test('the room name of a live call; free again once that is cancelled and its room gone', async () => {
+    await create({ id: 'first', roomName: 'shared' });
+    expect(await create({ id: 'second', roomName: 'shared' })).toMatchObject({
+      status: 409,
+      body: { error: { message: expect.stringMatching(/^Room name is in use/), code: 409 } },
+    });
+    await hangup.send('DELETE', '/api/v1/calls/first');
+    expect(await create({ id: 'second', roomName: 'shared' })).toMatchObject({ status: 201 });
+  });
+});
