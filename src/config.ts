@@ -212,11 +212,11 @@ function contradictions(values: Values, environment: Environment, purpose: 'serv
   return problems;
 }
 
-/** The table of settings as Markdown, for the README. */
-export function settingsTable(): string {
-  const rows = Object.entries(SETTINGS).map(([name, setting]) => {
-    const byDefault = 'default' in setting ? `\`${setting.default}\`` : '';
-    return `| \`${name}\` | ${byDefault} | ${setting.meaning} |`;
-  });
-  return ['| setting | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
+/** What the README's table says of each setting. */
+export function describeSettings(): { name: string; byDefault: string; meaning: string }[] {
+  return Object.entries(SETTINGS).map(([name, setting]) => ({
+    name,
+    byDefault: 'default' in setting ? setting.default : '',
+    meaning: setting.meaning,
+  }));
 }
