@@ -12,8 +12,8 @@ function isExecutable(file: string): boolean {
   }
 }
 
-const onPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'livekit-server'));
-const server = process.env['LIVEKIT_SERVER'] || onPath.find(isExecutable);
+const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'livekit-server'));
+const server = process.env.LIVEKIT_SERVER || onPath.find(isExecutable);
 
 if (server === undefined || !isExecutable(server)) {
   process.stderr.write(

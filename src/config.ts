@@ -194,7 +194,7 @@ function livekitAddress(values: Values): LiveKitAddress | null {
 function contradictions(values: Values, environment: Environment, purpose: 'serve' | 'administer'): string[] {
   const problems: string[] = [];
   const credentials = ['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET'] as const;
-  if (environment['LIVEKIT_URL']) {
+  if (environment.LIVEKIT_URL) {
     for (const name of credentials) {
       if (!values[name]) problems.push(`${name}: expected with LIVEKIT_URL: a key of your LiveKit server`);
     }

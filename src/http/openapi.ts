@@ -19,8 +19,8 @@ const ERRORS_OF_ALL: Readonly<Record<number, readonly string[]>> = {
 export function openApiDocument(router: AnyTRPCRouter, version: string) {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of collectRoutes(router)) {
-    const operations = (paths[route.rest.path] ??= {});
-    operations[route.rest.method.toLowerCase()] = operation(route);
+    const { path, method } = route.rest;
+    paths[path] = { ...paths[path], [method.toLowerCase()]: operation(route) };
   }
   return createDocument({
     openapi: '3.1.1',

@@ -16,7 +16,9 @@ test('nothing follows an end', () => {
 
 test('live statuses follow one another forward only, with or without steps between', () => {
   LIVE_STATUSES.forEach((from, i) => {
-    LIVE_STATUSES.forEach((to, j) => expect(mayFollow(from, to), `${from} to ${to}`).toBe(j > i));
+    LIVE_STATUSES.forEach((to, j) => {
+      expect(mayFollow(from, to), `${from} to ${to}`).toBe(j > i);
+    });
   });
 });
 

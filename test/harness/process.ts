@@ -23,7 +23,7 @@ type Environment = Readonly<Record<string, string>>;
 
 /** What a process of hangup inherits: nothing of the settings of whoever runs the tests. */
 function environment(extra: Environment) {
-  return { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...extra };
+  return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...extra };
 }
 
 function start(args: readonly string[], env: Environment, cwd: string): ChildProcess {

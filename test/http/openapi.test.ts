@@ -36,7 +36,7 @@ test('it has every endpoint', () => {
       .map(({ operationId }) => operationId)
       .sort(),
   ).toEqual(['cancelCall', 'createCall', 'getCall', 'listCalls']);
-  expect(document.paths['/calls/{callId}']?.['delete']?.parameters).toMatchObject([
+  expect(document.paths['/calls/{callId}']?.delete?.parameters).toMatchObject([
     { name: 'callId', in: 'path', required: true },
     { name: 'idempotency-key', in: 'header' },
     { name: 'reason', in: 'query' },
@@ -52,7 +52,7 @@ test('every answer has its example, every error its status and message', () => {
       expect(shown, `${operationId} ${status}`).toBeDefined();
     }
   }
-  expect(document.paths['/calls/{callId}']?.['delete']?.responses).toMatchObject({
+  expect(document.paths['/calls/{callId}']?.delete?.responses).toMatchObject({
     '200': {
       content: {
         'application/json': {

@@ -174,8 +174,8 @@ describe('the log', () => {
     const { headers } = await hangup.send('GET', '/api/v1/calls?phoneNumber=%2B15551234567');
     const requestId = headers.get('x-request-id');
     expect(requestId).toMatch(/^req_[0-9a-f]{32}$/);
-    await until('it is logged', () => hangup.log.some(({ fields }) => fields['requestId'] === requestId));
-    const lines = hangup.log.filter(({ fields }) => fields['requestId'] === requestId);
+    await until('it is logged', () => hangup.log.some(({ fields }) => fields.requestId === requestId));
+    const lines = hangup.log.filter(({ fields }) => fields.requestId === requestId);
     expect(lines).toEqual([
       {
         level: 'info',

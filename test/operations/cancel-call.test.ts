@@ -35,7 +35,7 @@ async function start(settings: Partial<Settings> = {}) {
 
 const deletionOf = async (hangup: Hangup, id: string) => (await hangup.store.findCall(id))?.deletion;
 const warningsOf = (hangup: Hangup, callId: string) =>
-  hangup.log.filter(({ level, fields }) => level === 'warn' && fields['callId'] === callId);
+  hangup.log.filter(({ level, fields }) => level === 'warn' && fields.callId === callId);
 
 describe('what LiveKit does not do at once is done when it can', () => {
   test.each<[string, Fault, RegExp]>([
@@ -82,7 +82,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
     await aLiveCall('c1');
     await emulator.pause();
     expect(await cancel('c1')).toMatchObject({ status: 200 });
-    expect(warningsOf(hangup, 'c1')[0]?.fields['cause']).toMatch(/ECONNREFUSED/);
+    expect(warningsOf(hangup, 'c1')[0]?.fields.cause).toMatch(/ECONNREFUSED/);
     await emulator.resume();
     await until('the room is gone', () => emulator.roomNames().length === 0);
   });
@@ -96,7 +96,7 @@ test('each attempt waits longer, and is counted', async () => {
   await until('it was tried five times', () => warningsOf(hangup, 'c1').length >= 5);
   expect(
     warningsOf(hangup, 'c1')
-      .map(({ fields }) => fields['attempt'])
+      .map(({ fields }) => fields.attempt)
       .slice(0, 5),
   ).toEqual([1, 2, 3, 4, 5]);
 });
