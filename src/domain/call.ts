@@ -1,3 +1,4 @@
+import type { RoomLife } from './room-life.ts';
 import type { Timestamp } from './time.ts';
 
 export const LIVE_STATUSES = ['initiated', 'connecting', 'ringing', 'active'] as const;
@@ -25,6 +26,9 @@ export interface Call {
   readonly roomName: string;
   /** LiveKit's sid of the room's present life, once seen. */
   readonly roomId: string | null;
+  readonly life: RoomLife | null;
+  /** The prefix of the room's name that made it a call, when nobody registered it. */
+  readonly adoptedPrefix: string | null;
   readonly jobId: string | null;
   readonly sipParticipantId: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -39,6 +43,37 @@ export interface Call {
   readonly endedAt: Timestamp | null;
   readonly createdAt: Timestamp;
   readonly updatedAt: Timestamp;
+}
+
+/** A call of which no more is known than this. */
+export function newCall(
+  known: Partial<Call> & Pick<Call, 'id' | 'organizationId' | 'roomName' | 'createdAt'>,
+): Call {
+  return {
+    status: 'initiated',
+    direction: 'outbound',
+    phoneNumber: null,
+    agentId: null,
+    agentName: null,
+    contactName: null,
+    contactPhone: null,
+    contactEmail: null,
+    roomId: null,
+    life: null,
+    adoptedPrefix: null,
+    jobId: null,
+    sipParticipantId: null,
+    metadata: {},
+    failureReason: null,
+    cancelledBy: null,
+    cancelReason: null,
+    scheduledAt: null,
+    startedAt: null,
+    answeredAt: null,
+    endedAt: null,
+    updatedAt: known.createdAt,
+    ...known,
+  };
 }
 
 /**

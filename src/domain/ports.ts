@@ -1,6 +1,8 @@
 import type { ApiKey, Scope } from './api-key.ts';
+import type { Decision, EventPolicy } from './apply-room-event.ts';
 import type { Call, CallStatus, Direction, EndedStatus } from './call.ts';
 import type { DeleteRoomOutcome, RoomDeletion, Settlement } from './room-deletion.ts';
+import type { RoomEvent } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 
 export interface Clock {
@@ -29,6 +31,21 @@ export interface Rooms {
   /** Null when LiveKit did not answer in time, or not sensibly. */
   describeRoom(roomName: string, deadline: Deadline): Promise<LiveRoomStatus | null>;
 }
+
+/**
+ * One webhook, read.
+ * unsigned: whoever sent it has none of the keys, or it is not what was signed.
+ * malformed: signed, and no event all the same.
+ * ignored: an event that moves no call.
+ */
+export type ReadWebhook =
+  | { readonly kind: 'unsigned' }
+  | { readonly kind: 'malformed'; readonly why: string }
+  | { readonly kind: 'ignored'; readonly name: string }
+  | { readonly kind: 'event'; readonly name: string; readonly event: RoomEvent };
+
+/** Verifies the raw body by its Authorization header, then reads it. Never rejects for anything in them. */
+export type WebhookReader = (body: Buffer, authorization: string) => Promise<ReadWebhook>;
 
 export interface Deadline {
   readonly timeoutMs: number;
@@ -71,6 +88,26 @@ export interface Store {
   listCalls(query: CallQuery): Promise<CallPage>;
   cancelCall(input: CancelInput): Promise<CancelResult>;
 
+  /** Remembers the event and does what it means, both or neither. */
+  applyEvent(input: EventInput): Promise<EventResult>;
+  /** Ends the calls whose grace is over, at most `limit` of them. */
+  settleGraces(input: { now: Timestamp; limit: number }): Promise<{
+    readonly ended: readonly { readonly callId: string; readonly status: EndedStatus }[];
+    /** When the next one is due. */
+    readonly nextAt: Timestamp | null;
+  }>;
+  /** What happened to a call, oldest first, behind the entry `after`. */
+  listCallEvents(input: { callId: string; after: number; limit: number }): Promise<readonly AuditEntry[]>;
+  /** Whether any event of LiveKit is remembered, and whether any call lives. */
+  overview(): Promise<{ readonly hasEvents: boolean; readonly hasLiveCalls: boolean }>;
+  pruneEvents(input: { before: Timestamp; limit: number }): Promise<number>;
+
+  /** Makes the organization when its name is new. */
+  addAdoptionPrefix(input: NewAdoptionPrefix): Promise<'added' | 'taken'>;
+  listAdoptionPrefixes(): Promise<readonly AdoptionPrefix[]>;
+  /** False when there is no such prefix. */
+  removeAdoptionPrefix(input: { prefix: string; now: Timestamp }): Promise<boolean>;
+
   /** Leases what is due (never tried, to be retried, or leased to somebody who never settled), oldest first. */
   claimDeletions(input: {
     now: Timestamp;
@@ -90,6 +127,56 @@ export interface Store {
   nextDeletionAt(): Promise<Timestamp | null>;
   /** Forgets answers given before a moment; at most `limit` of them. */
   pruneIdempotencyKeys(input: { before: Timestamp; limit: number }): Promise<number>;
+}
+
+export interface EventInput {
+  readonly event: RoomEvent;
+  readonly policy: EventPolicy;
+  readonly now: Timestamp;
+  readonly adoption: {
+    /** Id of the call, should the room become one. */
+    readonly callId: string;
+    /** From the room's metadata. */
+    readonly agentId: string | null;
+  };
+}
+
+export type EventResult =
+  | { readonly kind: 'duplicate' }
+  /** No call of ours, and no prefix that makes it one. */
+  | { readonly kind: 'unknown_room' }
+  | {
+      readonly kind: 'applied';
+      readonly callId: string;
+      readonly wasAdopted: boolean;
+      readonly decision: Decision;
+      /** When the reconciler has something to do for it. */
+      readonly dueAt: Timestamp | null;
+    };
+
+export interface AuditEntry {
+  readonly id: number;
+  readonly at: Timestamp;
+  readonly action: string;
+  readonly actor: string;
+  readonly actorId: string | null;
+  readonly fromStatus: CallStatus | null;
+  readonly toStatus: CallStatus | null;
+  readonly reason: string | null;
+}
+
+export interface AdoptionPrefix {
+  readonly prefix: string;
+  readonly organizationId: string;
+  readonly organizationName: string;
+  readonly createdAt: Timestamp;
+}
+
+export interface NewAdoptionPrefix {
+  readonly prefix: string;
+  readonly organizationName: string;
+  readonly organizationIdIfNew: string;
+  readonly now: Timestamp;
 }
 
 export interface NewApiKey {

@@ -1,0 +1,19 @@
+const MAX_METADATA_LENGTH = 64 * 1024;
+const AGENT_ID = /^[^\p{Cc}]{1,256}$/u;
+
+/**
+ * The agent that a room's metadata names under a key. Whoever made the room wrote the metadata, so no more than a
+ * name is taken from it, and what is no name is none.
+ */
+export function agentIdFrom(metadata: string, key: string): string | null {
+  if (metadata === '' || metadata.length > MAX_METADATA_LENGTH) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(metadata);
+  } catch {
+    return null;
+  }
+  if (value === null || typeof value !== 'object' || !Object.hasOwn(value, key)) return null;
+  const agentId: unknown = Reflect.get(value, key);
+  return typeof agentId === 'string' && agentId.isWellFormed() && AGENT_ID.test(agentId) ? agentId : null;
+}

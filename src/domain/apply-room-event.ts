@@ -1,0 +1,316 @@
+import { type Call, type Direction, type EndedStatus, isLive, type LiveStatus, mayFollow } from './call.ts';
+import type { EventParticipant, PhoneAttributes, Role, RoomEvent } from './room-event.ts';
+import { beginLife, isAnswering, isPresent, type RoomLife, remember } from './room-life.ts';
+import type { Timestamp } from './time.ts';
+
+export interface EventPolicy {
+  /** How long a phone may be alone after its agent left; 0: for ever. */
+  readonly agentLeftGraceMs: number;
+  /** How long somebody whose connection broke may stay away. LiveKit itself notices after about 20 s. */
+  readonly connectionLostGraceMs: number;
+  /** How long after its end a call's room is deleted when it shows life. */
+  readonly guardMs: number;
+}
+
+/** What is waited for; at most one of each kind for a call. */
+export interface Grace {
+  readonly kind: 'agent_left' | 'connection_lost';
+  /** Whose coming back ends the waiting. */
+  readonly role: Role;
+  /** When it began: the time of the end, should it come to that. */
+  readonly since: Timestamp;
+  readonly dueAt: Timestamp;
+  /** LiveKit's word. */
+  readonly reason: string;
+}
+
+export type Decision =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'advance'; readonly to: LiveStatus }
+  | { readonly kind: 'end'; readonly status: EndedStatus; readonly failureReason: string | null }
+  | { readonly kind: 'delete_room'; readonly why: string }
+  | { readonly kind: 'wait'; readonly grace: Grace };
+
+export interface Applied {
+  readonly decision: Decision;
+  /** The call's memory of its room after the event; the same object when that is unchanged. */
+  readonly life: RoomLife | null;
+  /** Graces that are over because somebody came back. */
+  readonly cameBack: Role | null;
+  /** The event's time as the call's record may bear it. */
+  readonly at: Timestamp;
+}
+
+const NOTHING = { kind: 'nothing' } as const;
+const COMPLETED = { kind: 'end', status: 'completed', failureReason: null } as const;
+
+/** The table "from event to status": what a sign of life from LiveKit means for a call. */
+export function applyRoomEvent(
+  call: Call,
+  event: RoomEvent,
+  { policy, now }: { policy: EventPolicy; now: Timestamp },
+): Applied {
+  const at = timeOf(call, event.at, now);
+  const unchanged = { life: call.life, cameBack: null, at };
+  if (!isLive(call.status)) {
+    return { decision: afterItsEnd(call, event, { policy, now }), ...unchanged };
+  }
+  const before = lifeOf(call, event);
+  if (before === null) return { decision: NOTHING, ...unchanged };
+  const life = remember(before, event);
+  const decision = possible(call, decide(call, before, life, event, { policy, at }));
+  return { decision, life, cameBack: whoCameBack(life, event), at };
+}
+
+/** The call as it is on record once a decision is carried out. */
+export function carryOut(
+  call: Call,
+  { decision, life, at }: Omit<Applied, 'cameBack'>,
+  now: Timestamp,
+): Call {
+  if (!isLive(call.status)) return call;
+  const phone = life?.phone ?? null;
+  const told: Call = {
+    ...call,
+    life,
+    roomId: life?.sid ?? call.roomId,
+    startedAt:
+      call.startedAt ?? (life === null ? null : Math.max(call.createdAt, Math.min(life.createdAt ?? at, at))),
+    sipParticipantId: call.sipParticipantId ?? phone?.sid ?? null,
+    phoneNumber: call.phoneNumber ?? phone?.phoneNumber ?? null,
+    // Whoever registered a call knows which way it goes; of an adopted one only its phone can tell.
+    direction: call.adoptedPrefix === null || phone === null ? call.direction : directionOf(phone),
+    updatedAt: Math.max(call.updatedAt, now),
+  };
+  switch (decision.kind) {
+    case 'advance':
+      return {
+        ...told,
+        status: decision.to,
+        answeredAt: decision.to === 'active' ? Math.max(at, told.startedAt ?? 0) : told.answeredAt,
+      };
+    case 'end':
+      return {
+        ...told,
+        status: decision.status,
+        endedAt: Math.max(at, told.startedAt ?? 0),
+        failureReason: decision.failureReason,
+      };
+    default:
+      return told;
+  }
+}
+
+/** A grace whose time has come: still alone, or still away? */
+export function settleGrace(call: Call, grace: Grace): Decision {
+  if (!isLive(call.status) || isPresent(call.life, grace.role)) return NOTHING;
+  if (grace.kind === 'agent_left') {
+    return isPresent(call.life, 'phone')
+      ? { kind: 'end', status: 'completed', failureReason: 'AGENT_LEFT' }
+      : NOTHING;
+  }
+  return {
+    kind: 'end',
+    status: call.status === 'active' ? 'completed' : 'failed',
+    failureReason: grace.reason,
+  };
+}
+
+function afterItsEnd(
+  call: Call,
+  { id, sign }: RoomEvent,
+  { policy, now }: { policy: EventPolicy; now: Timestamp },
+): Decision {
+  const showsLife = sign.kind === 'room_started' || sign.kind === 'participant_joined';
+  if (!showsLife || call.endedAt === null || now - call.endedAt > policy.guardMs) return NOTHING;
+  return { kind: 'delete_room', why: `the room of an ended call shows life: ${sign.kind} ${id}` };
+}
+
+/** The life that the event is of; null when that is an earlier one. */
+function lifeOf({ life }: Call, { room, sign }: RoomEvent): RoomLife | null {
+  if (life === null) return beginLife(room);
+  if (life.sid === room.sid) return life;
+  // A later life can only have begun when the earlier is over, whether or not that was told.
+  const begins = sign.kind === 'room_started' || sign.kind === 'participant_joined';
+  return begins && (room.createdAt ?? 0) > (life.createdAt ?? 0) ? beginLife(room) : null;
+}
+
+/** LiveKit's clock is not ours, and its events have whole seconds: never before what is on record, never ahead. */
+function timeOf(call: Call, at: Timestamp, now: Timestamp): Timestamp {
+  return Math.max(Math.min(at, now), call.createdAt, call.startedAt ?? 0, call.answeredAt ?? 0);
+}
+
+/** Forward only. */
+function possible(call: Call, decision: Decision): Decision {
+  switch (decision.kind) {
+    case 'advance':
+      return mayFollow(call.status, decision.to) ? decision : NOTHING;
+    case 'end':
+      return mayFollow(call.status, decision.status) ? decision : NOTHING;
+    default:
+      return decision;
+  }
+}
+
+function whoCameBack(life: RoomLife, { sign }: RoomEvent): Role | null {
+  if (sign.kind !== 'participant_joined') return null;
+  return isPresent(life, sign.participant.role) ? sign.participant.role : null;
+}
+
+interface Circumstances {
+  readonly policy: EventPolicy;
+  readonly at: Timestamp;
+}
+
+function decide(
+  call: Call,
+  before: RoomLife,
+  life: RoomLife,
+  { sign }: RoomEvent,
+  circumstances: Circumstances,
+): Decision {
+  switch (sign.kind) {
+    case 'room_started':
+      return { kind: 'advance', to: 'connecting' };
+    case 'participant_joined':
+      return atLeastConnecting(call, joined(life, sign.participant));
+    case 'audio_published':
+      return atLeastConnecting(call, answered(life));
+    case 'participant_left': {
+      const hadLeft = before.participants.some((one) => one.sid === sign.participant.sid && !one.isPresent);
+      return hadLeft ? NOTHING : left(call, life, sign.participant, sign.reason, circumstances);
+    }
+    case 'participant_connection_aborted':
+      return sign.participant.role === 'phone' && !isPresent(life, 'phone')
+        ? { kind: 'end', status: 'failed', failureReason: sign.reason }
+        : NOTHING;
+    case 'room_finished':
+      return finished(call);
+  }
+}
+
+/** Any sign of the room shows that it is there, also when its room_started was lost. */
+function atLeastConnecting(call: Call, decision: Decision): Decision {
+  return decision.kind === 'nothing' && call.status === 'initiated'
+    ? { kind: 'advance', to: 'connecting' }
+    : decision;
+}
+
+const isInbound = ({ phone }: RoomLife) => phone !== null && directionOf(phone) === 'inbound';
+
+function directionOf({ ruleId }: PhoneAttributes): Direction {
+  return ruleId === null ? 'outbound' : 'inbound';
+}
+
+function joined(life: RoomLife, { sid, role, phone }: EventParticipant): Decision {
+  const isHere = life.participants.some((one) => one.sid === sid && one.isPresent);
+  if (!isHere) return NOTHING;
+  if (role === 'phone' && phone !== null) {
+    switch (phone.callStatus) {
+      case 'active':
+        return { kind: 'advance', to: 'active' };
+      case 'ringing':
+        return isInbound(life) && isAnswering(life)
+          ? { kind: 'advance', to: 'active' }
+          : { kind: 'advance', to: 'ringing' };
+      case 'dialing':
+        return isInbound(life) ? NOTHING : { kind: 'advance', to: 'connecting' };
+      default:
+        return NOTHING;
+    }
+  }
+  const isTalk = life.phone === null && isPresent(life, 'agent') && isPresent(life, 'human');
+  return isTalk ? { kind: 'advance', to: 'active' } : NOTHING;
+}
+
+function answered(life: RoomLife): Decision {
+  return isInbound(life) && isPresent(life, 'phone') && isAnswering(life)
+    ? { kind: 'advance', to: 'active' }
+    : NOTHING;
+}
+
+function left(
+  call: Call,
+  life: RoomLife,
+  participant: EventParticipant,
+  reason: string,
+  circumstances: Circumstances,
+): Decision {
+  // The same person is here again, or on the way to another node.
+  if (reason === 'DUPLICATE_IDENTITY' || reason === 'MIGRATION') return NOTHING;
+  if (participant.role === 'phone') {
+    // Another phone is still on the line.
+    if (isPresent(life, 'phone')) return NOTHING;
+    return phoneLeft(call, life, reason, circumstances);
+  }
+  if (participant.role === 'other' || isPresent(life, participant.role)) return NOTHING;
+  if (life.phone !== null) {
+    const isAlone = participant.role === 'agent' && isPresent(life, 'phone');
+    return isAlone ? waitForAgent(reason, circumstances) : NOTHING;
+  }
+  return CONNECTION_LOST.has(reason) ? waitForConnection(participant.role, reason, circumstances) : NOTHING;
+}
+
+/** The connection broke; nobody decided anything. */
+const CONNECTION_LOST: ReadonlySet<string> = new Set([
+  'SERVER_SHUTDOWN',
+  'SIGNAL_CLOSE',
+  'CONNECTION_TIMEOUT',
+  'STATE_MISMATCH',
+  'MEDIA_FAILURE',
+  'JOIN_FAILURE',
+]);
+
+/** How an answered call ends when all went well. */
+const HUNG_UP: ReadonlySet<string> = new Set([
+  'CLIENT_INITIATED',
+  'ROOM_DELETED',
+  'PARTICIPANT_REMOVED',
+  'ROOM_CLOSED',
+]);
+
+function phoneLeft(call: Call, life: RoomLife, reason: string, circumstances: Circumstances): Decision {
+  const inbound = isInbound(life);
+  // Outbound, livekit-sip writes the tag when the phone is answered; inbound it is there from the first moment.
+  const wasAnswered = call.status === 'active' || (!inbound && life.phone?.callTag != null);
+  if (wasAnswered) return HUNG_UP.has(reason) ? COMPLETED : { ...COMPLETED, failureReason: reason };
+  if (CONNECTION_LOST.has(reason)) return waitForConnection('phone', reason, circumstances);
+  const hasRung = call.status === 'ringing' || life.phone?.callStatus === 'ringing';
+  return { kind: 'end', status: unansweredEnd(reason, { inbound, hasRung }), failureReason: reason };
+}
+
+function unansweredEnd(
+  reason: string,
+  { inbound, hasRung }: { inbound: boolean; hasRung: boolean },
+): EndedStatus {
+  switch (reason) {
+    case 'ROOM_DELETED':
+    case 'PARTICIPANT_REMOVED':
+      return 'cancelled';
+    case 'USER_REJECTED':
+      return !inbound && hasRung ? 'busy' : 'failed';
+    case 'USER_UNAVAILABLE':
+      return !inbound && hasRung ? 'no_answer' : 'failed';
+    case 'CLIENT_INITIATED':
+      return inbound ? 'no_answer' : 'failed';
+    default:
+      return 'failed';
+  }
+}
+
+function finished({ status }: Call): Decision {
+  if (status === 'active') return COMPLETED;
+  const end = status === 'ringing' ? 'no_answer' : 'failed';
+  return { kind: 'end', status: end, failureReason: 'ROOM_FINISHED' };
+}
+
+function waitForAgent(reason: string, { policy, at }: Circumstances): Decision {
+  if (policy.agentLeftGraceMs === 0) return NOTHING;
+  const dueAt = at + policy.agentLeftGraceMs;
+  return { kind: 'wait', grace: { kind: 'agent_left', role: 'agent', since: at, dueAt, reason } };
+}
+
+function waitForConnection(role: Role, reason: string, { policy, at }: Circumstances): Decision {
+  const dueAt = at + policy.connectionLostGraceMs;
+  return { kind: 'wait', grace: { kind: 'connection_lost', role, since: at, dueAt, reason } };
+}
