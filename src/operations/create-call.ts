@@ -1,9 +1,9 @@
 import type { ApiKey } from '../domain/api-key.ts';
-import type { Call } from '../domain/call.ts';
+import { type Call, newCall } from '../domain/call.ts';
 import { callIdTaken, roomNameTaken } from '../domain/errors.ts';
 import type { Dependencies } from './dependencies.ts';
 
-export type NewCall = Pick<
+export type RegisteredCall = Pick<
   Call,
   | 'direction'
   | 'phoneNumber'
@@ -29,26 +29,16 @@ export type NewCall = Pick<
  */
 export async function createCall(
   { store, clock, random }: Pick<Dependencies, 'store' | 'clock' | 'random'>,
-  { apiKey, newCall }: { apiKey: ApiKey; newCall: NewCall },
+  { apiKey, registered }: { apiKey: ApiKey; registered: RegisteredCall },
 ): Promise<Call> {
-  const id = newCall.id ?? random.id('call');
-  const now = clock.now();
-  const call: Call = {
-    ...newCall,
+  const id = registered.id ?? random.id('call');
+  const call = newCall({
+    ...registered,
     id,
     organizationId: apiKey.organizationId,
-    status: 'initiated',
-    roomName: newCall.roomName ?? id,
-    roomId: null,
-    failureReason: null,
-    cancelledBy: null,
-    cancelReason: null,
-    startedAt: null,
-    answeredAt: null,
-    endedAt: null,
-    createdAt: now,
-    updatedAt: now,
-  };
+    roomName: registered.roomName ?? id,
+    createdAt: clock.now(),
+  });
   switch (await store.createCall({ call, apiKeyId: apiKey.id })) {
     case 'created':
       return call;

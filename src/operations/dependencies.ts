@@ -1,6 +1,7 @@
 import type { Clock, Log, Random, Rooms, Store } from '../domain/ports.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { Timestamp } from '../domain/time.ts';
+import type { EventSettings } from './sync-call.ts';
 
 /** What the operations work on. Each takes the part that it needs. */
 export interface Dependencies {
@@ -16,6 +17,7 @@ export interface Dependencies {
   readonly backgroundTimeoutMs: number;
   /** Deadline of asking LiveKit who is in a room. */
   readonly readTimeoutMs: number;
-  /** Tells the reconciler that a deletion may be claimed at this time. */
+  readonly events: EventSettings;
+  /** Tells the reconciler that it has something to do at this time. */
   readonly nudge: (at: Timestamp) => void;
 }

@@ -3,6 +3,7 @@ import type { ApiKey } from '../domain/api-key.ts';
 import type { NewApiKey } from '../domain/ports.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
+import { ensureOrganization } from './organizations.ts';
 import { toApiKey } from './rows.ts';
 import { apiKeys, auditLog, organizations } from './schema.ts';
 
@@ -10,16 +11,11 @@ export function createApiKey(db: Database, input: NewApiKey): ApiKey {
   const { id, name, hash, expiresAt, now } = input;
   return db.transaction(
     (tx) => {
-      tx.insert(organizations)
-        .values({ id: input.organizationIdIfNew, name: input.organizationName, createdAt: now })
-        .onConflictDoNothing({ target: organizations.name })
-        .run();
-      const organization = tx
-        .select()
-        .from(organizations)
-        .where(eq(organizations.name, input.organizationName))
-        .get();
-      if (organization === undefined) throw new Error('the organization just made is not there');
+      const organization = ensureOrganization(tx, {
+        name: input.organizationName,
+        idIfNew: input.organizationIdIfNew,
+        now,
+      });
       const row = tx
         .insert(apiKeys)
         .values({

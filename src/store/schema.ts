@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES, LIVE_STATUSES } from '../domain/call.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES } from '../domain/room-deletion.ts';
+import type { RoomLife } from '../domain/room-life.ts';
 
 /*
  * After a change: `npx drizzle-kit generate --name what_changed`, then add STRICT behind each new table
@@ -56,6 +57,8 @@ export const calls = sqliteTable(
     contactEmail: text('contact_email'),
     roomName: text('room_name').notNull(),
     roomId: text('room_id'),
+    life: text('room_life', { mode: 'json' }).$type<RoomLife>(),
+    adoptedPrefix: text('adopted_prefix'),
     jobId: text('job_id'),
     sipParticipantId: text('sip_participant_id'),
     metadata: text({ mode: 'json' }).$type<Record<string, unknown>>().notNull(),
@@ -93,6 +96,7 @@ export const calls = sqliteTable(
     uniqueIndex('calls_live_room_name')
       .on(t.roomName)
       .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
+    index('calls_by_room').on(t.roomName, t.createdAt),
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
     index('calls_by_status').on(t.organizationId, t.status, t.createdAt, t.id),
     index('calls_by_agent').on(t.organizationId, t.agentId, t.createdAt, t.id),
@@ -136,7 +140,15 @@ export const roomDeletions = sqliteTable(
   ],
 );
 
-export const ACTIONS = ['call.created', 'call.status_changed', 'api_key.created', 'api_key.revoked'] as const;
+export const ACTIONS = [
+  'call.created',
+  'call.status_changed',
+  'call.room_deletion_reopened',
+  'api_key.created',
+  'api_key.revoked',
+  'adoption.added',
+  'adoption.removed',
+] as const;
 export const ACTORS = ['api_key', 'operator', 'livekit', 'reconciler'] as const;
 
 /** Append only. */
@@ -182,3 +194,41 @@ export const idempotencyKeys = sqliteTable(
     index('idempotency_keys_by_created').on(t.createdAt),
   ],
 );
+
+/** LiveKit's events that have done what they do; each in the transaction of what it did. */
+export const livekitEvents = sqliteTable(
+  'livekit_events',
+  {
+    id: text().primaryKey(),
+    receivedAt: integer('received_at').notNull(),
+  },
+  (t) => [index('livekit_events_by_received').on(t.receivedAt)],
+);
+
+export const GRACES = ['agent_left', 'connection_lost'] as const;
+export const ROLES = ['agent', 'human', 'phone', 'other'] as const;
+
+/** What is waited for before a call ends; settled by the reconciler when it is due. */
+export const graces = sqliteTable(
+  'graces',
+  {
+    callId: text('call_id')
+      .notNull()
+      .references(() => calls.id),
+    kind: text({ enum: GRACES }).notNull(),
+    role: text({ enum: ROLES }).notNull(),
+    since: integer().notNull(),
+    dueAt: integer('due_at').notNull(),
+    reason: text().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.callId, t.kind] }), index('graces_due').on(t.dueAt)],
+);
+
+/** A room whose name begins with a prefix becomes a call of its organization; of two, the longest. */
+export const adoptionPrefixes = sqliteTable('adoption_prefixes', {
+  prefix: text().primaryKey(),
+  organizationId: text('organization_id')
+    .notNull()
+    .references(() => organizations.id),
+  createdAt: integer('created_at').notNull(),
+});

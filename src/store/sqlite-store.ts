@@ -1,10 +1,13 @@
 import type { Store } from '../domain/ports.ts';
+import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
 import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
+import { listCallEvents } from './call-events.ts';
 import { listCalls } from './call-list.ts';
 import { cancelCall, createCall, findCall } from './calls.ts';
 import { openDatabase } from './database.ts';
 import { claimDeletions, nextDeletionAt, settleDeletion } from './deletions.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
+import { applyEvent, overview, pruneEvents, settleGraces } from './room-events.ts';
 
 /** The store on one SQLite file, which several processes may have open. */
 export interface SqliteStore extends Store {
@@ -24,6 +27,14 @@ export function openSqliteStore(file: string): SqliteStore {
     findCall: async (id) => findCall(db, id),
     listCalls: async (query) => listCalls(db, query),
     cancelCall: async (input) => cancelCall(db, input),
+    applyEvent: async (input) => applyEvent(db, input),
+    settleGraces: async (input) => settleGraces(db, input),
+    listCallEvents: async (input) => listCallEvents(db, input),
+    overview: async () => overview(db),
+    pruneEvents: async (input) => pruneEvents(db, input),
+    addAdoptionPrefix: async (input) => addAdoptionPrefix(db, input),
+    listAdoptionPrefixes: async () => listAdoptionPrefixes(db),
+    removeAdoptionPrefix: async (input) => removeAdoptionPrefix(db, input),
     claimDeletions: async (input) => claimDeletions(db, input),
     settleDeletion: async (input) => settleDeletion(db, input),
     nextDeletionAt: async () => nextDeletionAt(db),

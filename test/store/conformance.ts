@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { ApiKey } from '../../src/domain/api-key.ts';
 import { CALL_STATUSES, type Call, type CallStatus, isLive } from '../../src/domain/call.ts';
 import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/domain/ports.ts';
+import type { PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
 import { aCall } from '../harness/calls.ts';
 
 type Factory = () => { store: Store; close: () => void };
@@ -299,6 +300,164 @@ export function conformance(name: string, openStore: Factory): void {
       test('nothing is open', async () => {
         expect(await store.nextDeletionAt()).toBeNull();
         expect(await claim(1_000)).toEqual([]);
+      });
+    });
+
+    describe('events of LiveKit', () => {
+      const policy = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+      const room = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
+      let told = 0;
+      const apply = (sign: RoomSign, { now = 5_000, id = '' } = {}) => {
+        told += 1;
+        const event = { id: id || `EV_${told}`, at: now, room, sign };
+        return store.applyEvent({
+          event,
+          policy,
+          now,
+          adoption: { callId: `adopted_${told}`, agentId: 'a' },
+        });
+      };
+      const person = (role: Role, sid: string, phone: PhoneAttributes | null = null) => ({
+        sid,
+        identity: sid,
+        role,
+        phone,
+        joinedAt: null,
+      });
+      const inbound = person('phone', 'PA_phone', {
+        callStatus: 'active',
+        callTag: 'tag',
+        callId: 'SCL_1',
+        phoneNumber: '+15557770001',
+        trunkPhoneNumber: '+15550002',
+        trunkId: 'ST_1',
+        ruleId: 'SDR_1',
+      });
+      const callNow = async (id = 'c1') => (await store.findCall(id))?.call;
+
+      test('an event is applied once, and the change, its time and its cause are on record', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        expect(await apply({ kind: 'room_started' }, { id: 'EV_same' })).toEqual({
+          kind: 'applied',
+          callId: 'c1',
+          wasAdopted: false,
+          decision: { kind: 'advance', to: 'connecting' },
+          dueAt: null,
+        });
+        expect(await apply({ kind: 'room_finished' }, { id: 'EV_same' })).toEqual({ kind: 'duplicate' });
+        expect(await callNow()).toMatchObject({ status: 'connecting', startedAt: 2_000, roomId: 'RM_1' });
+        expect(await store.listCallEvents({ callId: 'c1', after: 0, limit: 10 })).toMatchObject([
+          { action: 'call.created', actor: 'api_key', toStatus: 'initiated' },
+          {
+            action: 'call.status_changed',
+            at: 5_000,
+            actor: 'livekit',
+            actorId: 'EV_same',
+            fromStatus: 'initiated',
+            toStatus: 'connecting',
+            reason: 'room_started',
+          },
+        ]);
+      });
+
+      test('the room of nobody, and one whose event ids are forgotten', async () => {
+        expect(await apply({ kind: 'room_started' }, { now: 10 })).toEqual({ kind: 'unknown_room' });
+        expect(await store.overview()).toEqual({ hasEvents: true, hasLiveCalls: false });
+        expect(await store.pruneEvents({ before: 10, limit: 10 })).toBe(0);
+        expect(await store.pruneEvents({ before: 11, limit: 10 })).toBe(1);
+        expect(await store.overview()).toEqual({ hasEvents: false, hasLiveCalls: false });
+      });
+
+      test('an end that leaves the room alive makes its deletion due, and room_finished does not', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'participant_joined', participant: inbound });
+        await apply(
+          { kind: 'participant_left', participant: inbound, reason: 'CLIENT_INITIATED' },
+          { now: 6_000 },
+        );
+        expect(await store.findCall('c1')).toMatchObject({
+          call: { status: 'completed', endedAt: 6_000 },
+          deletion: { state: 'available', attempt: 0, scheduledAt: 6_000 },
+        });
+        expect(await store.nextDeletionAt()).toBe(6_000);
+        await create({ id: 'c2', roomName: 'another', status: 'active' });
+        await store.applyEvent({
+          event: {
+            id: 'EV_end',
+            at: 7_000,
+            room: { ...room, name: 'another' },
+            sign: { kind: 'room_finished' },
+          },
+          policy,
+          now: 7_000,
+          adoption: { callId: 'x', agentId: null },
+        });
+        expect(await store.findCall('c2')).toMatchObject({ call: { status: 'completed' }, deletion: null });
+      });
+
+      test('a deletion that runs while its room comes back is taken from its attempt', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await cancel('c1');
+        expect(
+          await apply({ kind: 'participant_joined', participant: person('human', 'PA_1') }),
+        ).toMatchObject({
+          kind: 'applied',
+          decision: { kind: 'delete_room' },
+          dueAt: 5_000,
+        });
+        expect(await settle('c1', 1)).toBe(false);
+        expect(await claim(5_000)).toMatchObject([{ callId: 'c1', attempt: 2 }]);
+      });
+
+      test('a grace ends the call when it is due, unless somebody came back', async () => {
+        const agent = person('agent', 'PA_agent');
+        for (const id of ['c1', 'c2']) {
+          await create({ id, roomName: id });
+          for (const sign of [
+            { kind: 'participant_joined', participant: inbound },
+            { kind: 'participant_joined', participant: agent },
+            { kind: 'participant_left', participant: agent, reason: 'CLIENT_INITIATED' },
+          ] as const) {
+            told += 1;
+            const event = { id: `EV_${told}`, at: 5_000, room: { ...room, name: id }, sign };
+            await store.applyEvent({ event, policy, now: 5_000, adoption: { callId: 'x', agentId: null } });
+          }
+        }
+        told += 1;
+        const back = { kind: 'participant_joined', participant: person('agent', 'PA_2') } as const;
+        const event = { id: `EV_${told}`, at: 6_000, room: { ...room, name: 'c2' }, sign: back };
+        await store.applyEvent({ event, policy, now: 6_000, adoption: { callId: 'x', agentId: null } });
+
+        expect(await store.settleGraces({ now: 34_999, limit: 10 })).toEqual({ ended: [], nextAt: 35_000 });
+        expect(await store.settleGraces({ now: 35_000, limit: 10 })).toEqual({
+          ended: [{ callId: 'c1', status: 'completed' }],
+          nextAt: null,
+        });
+        expect(await callNow('c1')).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
+        expect(await deletionOf('c1')).toMatchObject({ state: 'available' });
+        expect(await callNow('c2')).toMatchObject({ status: 'active' });
+      });
+
+      test('a room becomes a call by the longest prefix, and its phone tells its direction', async () => {
+        const give = (prefix: string, organizationName: string) =>
+          store.addAdoptionPrefix({ prefix, organizationName, organizationIdIfNew: 'org_new', now: 1 });
+        expect(await give('ro', 'other')).toBe('added');
+        expect(await give('roo', 'acme')).toBe('added');
+        expect(await give('roo', 'other')).toBe('taken');
+        expect((await store.listAdoptionPrefixes()).map(({ prefix }) => prefix)).toEqual(['ro', 'roo']);
+        const result = await apply({ kind: 'participant_joined', participant: inbound });
+        if (result.kind !== 'applied') throw new Error(result.kind);
+        expect(result.wasAdopted).toBe(true);
+        expect(await callNow(result.callId)).toMatchObject({
+          organizationId: acme.organizationId,
+          adoptedPrefix: 'roo',
+          agentId: 'a',
+          direction: 'inbound',
+          phoneNumber: '+15557770001',
+          status: 'active',
+        });
+        expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(true);
+        expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(false);
       });
     });
 

@@ -1,0 +1,57 @@
+import { agentIdFrom } from '../domain/adoption.ts';
+import type { EventPolicy } from '../domain/apply-room-event.ts';
+import type { EventResult } from '../domain/ports.ts';
+import type { RoomEvent } from '../domain/room-event.ts';
+import type { Dependencies } from './dependencies.ts';
+
+/** Does what one event of LiveKit means, once, however often it is told. */
+export async function syncCall(
+  {
+    store,
+    clock,
+    random,
+    log,
+    nudge,
+    events,
+  }: Pick<Dependencies, 'store' | 'clock' | 'random' | 'log' | 'nudge' | 'events'>,
+  event: RoomEvent,
+): Promise<EventResult> {
+  const result = await store.applyEvent({
+    event,
+    policy: events.policy,
+    now: clock.now(),
+    adoption: {
+      callId: random.id('call'),
+      agentId: agentIdFrom(event.room.metadata, events.agentIdKey),
+    },
+  });
+  if (result.kind !== 'applied') return result;
+  const about = {
+    callId: result.callId,
+    roomName: event.room.name,
+    event: event.sign.kind,
+    eventId: event.id,
+  };
+  if (result.wasAdopted) log.info(about, 'room adopted: it is a call now');
+  switch (result.decision.kind) {
+    case 'end':
+      log.info(
+        { ...about, status: result.decision.status, cause: result.decision.failureReason },
+        'call ended',
+      );
+      break;
+    case 'delete_room':
+      log.warn(about, 'the room of an ended call shows life; it is deleted again');
+      break;
+    default:
+  }
+  if (result.dueAt !== null) nudge(result.dueAt);
+  return result;
+}
+
+/** What the operations on events are told by the settings. */
+export interface EventSettings {
+  readonly policy: EventPolicy;
+  /** Key of the room's metadata under which an adopted call's agent is named. */
+  readonly agentIdKey: string;
+}

@@ -1,0 +1,247 @@
+import { and, asc, desc, eq, inArray, lt, lte, ne } from 'drizzle-orm';
+import { type Applied, applyRoomEvent, carryOut, settleGrace } from '../domain/apply-room-event.ts';
+import { type Call, isLive, LIVE_STATUSES, newCall } from '../domain/call.ts';
+import type { EventInput, EventResult, Store } from '../domain/ports.ts';
+import type { RoomEvent } from '../domain/room-event.ts';
+import type { Timestamp } from '../domain/time.ts';
+import { longestPrefix } from './adoption.ts';
+import type { Database } from './database.ts';
+import { toCall } from './rows.ts';
+import { auditLog, calls, graces, livekitEvents, roomDeletions } from './schema.ts';
+
+type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
+
+/** Who did it and why, for the audit log. */
+interface By {
+  readonly actor: 'livekit' | 'reconciler';
+  readonly actorId: string | null;
+  readonly reason: string;
+}
+
+export function applyEvent(db: Database, { event, policy, now, adoption }: EventInput): EventResult {
+  return db.transaction(
+    (tx): EventResult => {
+      const isNew = tx
+        .insert(livekitEvents)
+        .values({ id: event.id, receivedAt: now })
+        .onConflictDoNothing()
+        .run().changes;
+      if (isNew === 0) return { kind: 'duplicate' };
+      const known = callOf(tx, event, { guardedSince: now - policy.guardMs });
+      if (known === 'earlier_life') return { kind: 'unknown_room' };
+      const call = known ?? adopt(tx, event, { now, ...adoption });
+      if (call === null) return { kind: 'unknown_room' };
+      const applied = applyRoomEvent(call, event, { policy, now });
+      const by = { actor: 'livekit', actorId: event.id, reason: whyOf(event) } as const;
+      const isRoomGone = event.sign.kind === 'room_finished';
+      const dueAt = record(tx, call, applied, { by, now, isRoomGone });
+      return {
+        kind: 'applied',
+        callId: call.id,
+        wasAdopted: known === null,
+        decision: applied.decision,
+        dueAt,
+      };
+    },
+    { behavior: 'immediate' },
+  );
+}
+
+export function settleGraces(
+  db: Database,
+  { now, limit }: { now: Timestamp; limit: number },
+): Awaited<ReturnType<Store['settleGraces']>> {
+  return db.transaction(
+    (tx) => {
+      const due = tx
+        .select()
+        .from(graces)
+        .innerJoin(calls, eq(calls.id, graces.callId))
+        .where(lte(graces.dueAt, now))
+        .orderBy(asc(graces.dueAt))
+        .limit(limit)
+        .all();
+      const ended = due.flatMap(({ graces: grace, calls: row }) => {
+        const call = toCall(row);
+        const decision = settleGrace(call, grace);
+        tx.delete(graces)
+          .where(and(eq(graces.callId, call.id), eq(graces.kind, grace.kind)))
+          .run();
+        if (decision.kind !== 'end') return [];
+        // A phone left alone was on the line until now; who lost the connection was gone from the beginning.
+        const endedAt = grace.kind === 'agent_left' ? now : grace.since;
+        const at = Math.max(endedAt, call.startedAt ?? 0, call.answeredAt ?? 0);
+        const by = { actor: 'reconciler', actorId: null, reason: `${grace.kind}: ${grace.reason}` } as const;
+        const applied = { decision, life: call.life, cameBack: null, at };
+        record(tx, call, applied, { by, now, isRoomGone: false });
+        return [{ callId: call.id, status: decision.status }];
+      });
+      const next = tx.select({ at: graces.dueAt }).from(graces).orderBy(asc(graces.dueAt)).limit(1).get();
+      return { ended, nextAt: next?.at ?? null };
+    },
+    { behavior: 'immediate' },
+  );
+}
+
+export function pruneEvents(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
+  const old = db
+    .select({ id: livekitEvents.id })
+    .from(livekitEvents)
+    .where(lt(livekitEvents.receivedAt, before))
+    .limit(limit);
+  return db.delete(livekitEvents).where(inArray(livekitEvents.id, old)).run().changes;
+}
+
+export function overview(db: Database): { hasEvents: boolean; hasLiveCalls: boolean } {
+  const event = db.select({ id: livekitEvents.id }).from(livekitEvents).limit(1).get();
+  const live = db
+    .select({ id: calls.id })
+    .from(calls)
+    .where(inArray(calls.status, [...LIVE_STATUSES]))
+    .limit(1)
+    .get();
+  return { hasEvents: event !== undefined, hasLiveCalls: live !== undefined };
+}
+
+/** The live call in the room, else the last one that was; null when there is none whose room is still guarded. */
+function callOf(
+  tx: Transaction,
+  { room }: RoomEvent,
+  { guardedSince }: { guardedSince: Timestamp },
+): Call | 'earlier_life' | null {
+  const rows = tx
+    .select()
+    .from(calls)
+    .where(eq(calls.roomName, room.name))
+    .orderBy(desc(calls.createdAt), desc(calls.id))
+    .limit(2)
+    .all();
+  const [last, beforeIt] = rows.map(toCall);
+  if (last === undefined) return null;
+  // What is told late of the call before must not be taken for the beginning of this one.
+  if (last.roomId === null && beforeIt?.roomId === room.sid) return 'earlier_life';
+  if (last.endedAt === null || last.endedAt >= guardedSince) return last;
+  const incomplete = tx
+    .select({ callId: roomDeletions.callId })
+    .from(roomDeletions)
+    .where(and(eq(roomDeletions.roomName, room.name), ne(roomDeletions.state, 'completed')))
+    .get();
+  return incomplete === undefined ? null : last;
+}
+
+/** Makes a call of a room that nobody registered, when it begins or somebody joins it. */
+function adopt(
+  tx: Transaction,
+  { room, sign, id: eventId }: RoomEvent,
+  { callId, agentId, now }: { callId: string; agentId: string | null; now: Timestamp },
+): Call | null {
+  if (sign.kind !== 'room_started' && sign.kind !== 'participant_joined') return null;
+  const adopting = longestPrefix(tx, room.name);
+  if (adopting === null) return null;
+  const { prefix, organizationId } = adopting;
+  const call = newCall({
+    id: callId,
+    organizationId,
+    roomName: room.name,
+    // Until its phone says otherwise: what nobody registered came in.
+    direction: 'inbound',
+    adoptedPrefix: prefix,
+    agentId,
+    createdAt: Math.min(now, room.createdAt ?? now),
+  });
+  tx.insert(calls)
+    .values({ ...call, metadata: { ...call.metadata } })
+    .run();
+  tx.insert(auditLog)
+    .values({
+      at: now,
+      organizationId,
+      action: 'call.created',
+      actor: 'livekit',
+      actorId: eventId,
+      subjectId: callId,
+      toStatus: call.status,
+      reason: `adopted by the prefix ${prefix}`,
+    })
+    .run();
+  return call;
+}
+
+/** Writes down what was decided; returns when the reconciler has something to do for it. */
+function record(
+  tx: Transaction,
+  call: Call,
+  applied: Applied,
+  { by, now, isRoomGone }: { by: By; now: Timestamp; isRoomGone: boolean },
+): Timestamp | null {
+  const { decision, cameBack, at } = applied;
+  const audit = {
+    at,
+    organizationId: call.organizationId,
+    actor: by.actor,
+    actorId: by.actorId,
+    subjectId: call.id,
+  };
+  if (decision.kind === 'delete_room') {
+    reopenDeletion(tx, call, now);
+    tx.insert(auditLog)
+      .values({ ...audit, action: 'call.room_deletion_reopened', reason: decision.why })
+      .run();
+    return now;
+  }
+  if (!isLive(call.status)) return null;
+
+  const { id, metadata, ...after } = carryOut(call, applied, now);
+  tx.update(calls).set(after).where(eq(calls.id, id)).run();
+  if (after.status !== call.status) {
+    tx.insert(auditLog)
+      .values({
+        ...audit,
+        action: 'call.status_changed',
+        fromStatus: call.status,
+        toStatus: after.status,
+        reason: by.reason,
+      })
+      .run();
+  }
+  if (cameBack !== null) {
+    tx.delete(graces)
+      .where(and(eq(graces.callId, id), eq(graces.role, cameBack)))
+      .run();
+  }
+  if (decision.kind === 'wait') {
+    const { grace } = decision;
+    tx.insert(graces)
+      .values({ callId: id, ...grace })
+      .onConflictDoUpdate({ target: [graces.callId, graces.kind], set: grace })
+      .run();
+    return grace.dueAt;
+  }
+  if (decision.kind !== 'end') return null;
+  tx.delete(graces).where(eq(graces.callId, id)).run();
+  if (isRoomGone) return null;
+  reopenDeletion(tx, call, now);
+  return now;
+}
+
+/**
+ * The room's deletion is due now, whatever became of it before. One that is running is taken from its attempt: it
+ * may have deleted the room before it came back.
+ */
+function reopenDeletion(tx: Transaction, { id: callId, roomName }: Call, now: Timestamp): void {
+  const due = {
+    state: 'available',
+    scheduledAt: now,
+    finalizedAt: null,
+    lastError: null,
+    createdAt: now,
+  } as const;
+  tx.insert(roomDeletions)
+    .values({ callId, roomName, attempt: 0, ...due })
+    .onConflictDoUpdate({ target: roomDeletions.callId, set: due })
+    .run();
+}
+
+function whyOf({ sign }: RoomEvent): string {
+  return 'reason' in sign ? `${sign.kind}: ${sign.reason}` : sign.kind;
+}
