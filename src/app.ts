@@ -5,6 +5,7 @@ import type { LiveKitAddress, Settings } from './config.ts';
 import type { Clock, Log, Random } from './domain/ports.ts';
 import { createHttpServer } from './http/server.ts';
 import { livekitRooms } from './livekit/rooms.ts';
+import { webhookReader } from './livekit/webhook.ts';
 import { startReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
@@ -54,14 +55,26 @@ export async function startApp({
     requestTimeoutMs: settings.requestTimeoutMs,
     backgroundTimeoutMs: settings.backgroundTimeoutMs,
     readTimeoutMs: settings.readTimeoutMs,
+    events: {
+      policy: {
+        agentLeftGraceMs: settings.agentLeftGraceMs,
+        connectionLostGraceMs: settings.connectionLostGraceMs,
+        guardMs: settings.guardMs,
+      },
+      agentIdKey: settings.agentIdKey,
+    },
   };
+  let isStopping = false;
   const reconciler = startReconciler(base, { concurrency: settings.retryConcurrency });
   const server = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
+    readWebhook: webhookReader([livekit, ...settings.webhookKeys]),
+    isStopping: () => isStopping,
     log,
     version,
   });
   const stop = async () => {
+    isStopping = true;
     server.close();
     server.closeIdleConnections();
     if (server.listening) await once(server, 'close');

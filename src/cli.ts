@@ -16,7 +16,8 @@ Exit codes:
   1  failed: the message says what to do
   2  wrong usage or wrong settings; nothing was begun`;
 
-class NotFound extends Error {}
+/** What was asked for cannot be; nothing was changed. */
+class Refused extends Error {}
 
 /** @returns the process's exit code, once the command is over; for `serve` when it was told to stop. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -31,7 +32,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
 }
 
 function explain(error: unknown): string {
-  if (error instanceof SettingsError || error instanceof DatabaseError || error instanceof NotFound) {
+  if (error instanceof SettingsError || error instanceof DatabaseError || error instanceof Refused) {
     return error.message;
   }
   if (error instanceof Error && 'code' in error) {
@@ -84,6 +85,26 @@ function program(): Command {
     .argument('<id>', 'the id that `keys list` shows')
     .option('--json', 'print one JSON object')
     .action(revokeKey);
+
+  const adopt = hangup
+    .command('adopt')
+    .description('say which rooms that nobody registers become calls, and whose');
+  adopt
+    .command('add')
+    .description("rooms whose name begins with a prefix become an organization's calls; of two, the longest")
+    .requiredOption('--org <name>', 'the organization; made if absent', name)
+    .requiredOption('--prefix <prefix>', 'how the names of its rooms begin', name)
+    .action(addPrefix);
+  adopt
+    .command('list')
+    .description('list all prefixes')
+    .option('--json', 'print one JSON array')
+    .action(listPrefixes);
+  adopt
+    .command('remove')
+    .description('adopt no more rooms by a prefix; calls stay')
+    .requiredOption('--prefix <prefix>', 'the prefix that `adopt list` shows', name)
+    .action(removePrefix);
 
   hangup
     .command('migrate')
@@ -139,8 +160,47 @@ function listKeys(options: { org?: string; json?: true }): Promise<void> {
 function revokeKey(id: string, options: { json?: true }): Promise<void> {
   return withStore(async (store) => {
     const key = await store.revokeApiKey({ id, now: systemClock.now() });
-    if (key === null) throw new NotFound(`there is no key ${id}; \`hangup keys list\` shows the ids`);
+    if (key === null) throw new Refused(`there is no key ${id}; \`hangup keys list\` shows the ids`);
     print(options.json ? JSON.stringify(toJson(key)) : `${key.id} (${key.name}) is revoked`);
+  });
+}
+
+function addPrefix({ org, prefix }: { org: string; prefix: string }): Promise<void> {
+  return withStore(async (store) => {
+    const result = await store.addAdoptionPrefix({
+      prefix,
+      organizationName: org,
+      organizationIdIfNew: systemRandom.id('org'),
+      now: systemClock.now(),
+    });
+    if (result === 'taken')
+      throw new Refused(`the prefix ${prefix} is given already; \`hangup adopt list\` shows to whom`);
+    print(`rooms whose name begins with ${prefix} become calls of ${org}`);
+  });
+}
+
+function listPrefixes({ json }: { json?: true }): Promise<void> {
+  return withStore(async (store) => {
+    const prefixes = await store.listAdoptionPrefixes();
+    if (json) {
+      print(
+        JSON.stringify(
+          prefixes.map(({ prefix, organizationName }) => ({ prefix, organization: organizationName })),
+        ),
+      );
+    } else if (prefixes.length === 0) {
+      print('no prefixes; give one with: hangup adopt add --org NAME --prefix PREFIX');
+    } else {
+      for (const { prefix, organizationName } of prefixes) print(`${prefix}  ${organizationName}`);
+    }
+  });
+}
+
+function removePrefix({ prefix }: { prefix: string }): Promise<void> {
+  return withStore(async (store) => {
+    const wasThere = await store.removeAdoptionPrefix({ prefix, now: systemClock.now() });
+    if (!wasThere) throw new Refused(`there is no prefix ${prefix}; \`hangup adopt list\` shows them`);
+    print(`${prefix} is removed`);
   });
 }
 

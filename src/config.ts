@@ -31,6 +31,19 @@ const databaseFile = z
   .refine((text) => /^file:[^?#]+$/.test(text), 'expected file:PATH, such as file:data/hangup.db')
   .transform((text) => (text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length)));
 
+const webhookKeys = z
+  .string()
+  .regex(
+    /^[^:,\s]+:[^:,\s]+(,[^:,\s]+:[^:,\s]+)*$/,
+    'expected key:secret, or several of them with commas between',
+  )
+  .transform((text) =>
+    text.split(',').map((pair) => {
+      const [apiKey = '', apiSecret = ''] = pair.split(':');
+      return { apiKey, apiSecret };
+    }),
+  );
+
 function whole(min: number, max: number) {
   const expected = `expected a whole number from ${min} to ${max}`;
   return z
@@ -75,6 +88,10 @@ const SETTINGS = {
     default: 'development',
     meaning: '`production` refuses to start on the emulator',
   },
+  LIVEKIT_WEBHOOK_KEYS: {
+    schema: webhookKeys.optional(),
+    meaning: "More keys that may sign LiveKit's webhooks, as `key:secret,key:secret`: to rotate keys",
+  },
   LIVEKIT_REQUEST_TIMEOUT_MS: {
     schema: whole(100, 4_000),
     default: '2500',
@@ -105,6 +122,27 @@ const SETTINGS = {
     default: '86400000',
     meaning: 'A room deletion this old is given up, loudly (24 h)',
   },
+  AGENT_LEFT_GRACE_MS: {
+    schema: whole(0, 3_600_000),
+    default: '30000',
+    meaning: 'A phone whose agent left is hung up after this; 0 leaves it alone',
+  },
+  CONNECTION_LOST_GRACE_MS: {
+    schema: whole(0, 3_600_000),
+    default: '25000',
+    meaning: 'Who lost the connection may come back for this long before the call ends',
+  },
+  ROOM_GUARD_MS: {
+    schema: whole(0, 2_592_000_000),
+    default: '86400000',
+    meaning:
+      "An ended call's room that shows life is deleted again for this long (24 h: the life of a SIP token)",
+  },
+  ADOPT_AGENT_ID_KEY: {
+    schema: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 of A-Z a-z 0-9 _ - .'),
+    default: 'agentId',
+    meaning: "Key of the room's JSON metadata that names the agent of an adopted call",
+  },
   RETRY_CONCURRENCY: {
     schema: whole(1, 256),
     default: '16',
@@ -134,6 +172,12 @@ export interface Settings {
   readonly readTimeoutMs: number;
   readonly retry: { readonly firstDelayMs: number; readonly maxDelayMs: number; readonly maxAgeMs: number };
   readonly retryConcurrency: number;
+  /** Besides LiveKit's own. */
+  readonly webhookKeys: readonly { readonly apiKey: string; readonly apiSecret: string }[];
+  readonly agentLeftGraceMs: number;
+  readonly connectionLostGraceMs: number;
+  readonly guardMs: number;
+  readonly agentIdKey: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -183,6 +227,11 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
       maxAgeMs: values.RETRY_MAX_AGE_MS,
     },
     retryConcurrency: values.RETRY_CONCURRENCY,
+    webhookKeys: values.LIVEKIT_WEBHOOK_KEYS ?? [],
+    agentLeftGraceMs: values.AGENT_LEFT_GRACE_MS,
+    connectionLostGraceMs: values.CONNECTION_LOST_GRACE_MS,
+    guardMs: values.ROOM_GUARD_MS,
+    agentIdKey: values.ADOPT_AGENT_ID_KEY,
   };
 }
 

@@ -1,16 +1,19 @@
 import { schedule } from 'node-cron';
 import type { Timestamp } from './domain/time.ts';
 import type { Dependencies } from './operations/dependencies.ts';
-import { forgetAnswers } from './operations/forget-answers.ts';
+import { forget } from './operations/forget.ts';
 import { reconcileDeletions } from './operations/reconcile-deletions.ts';
+import { settleGraces } from './operations/settle-graces.ts';
+import { watchWebhooks } from './operations/watch-webhooks.ts';
 
 const EVERY_5_SECONDS = '*/5 * * * * *';
+const EVERY_MINUTE = '11 * * * * *';
 const EVERY_HOUR = '7 0 * * * *';
 // A tick that a busy moment swallowed is no news: the next one does its work.
 const QUIET = { suppressMissedWarning: true };
 
 export interface Reconciler {
-  /** Some deletion may be claimed at this time: a pass begins then, not at the next tick. */
+  /** There is something to do at this time: a pass begins then, not at the next tick. */
   nudge(at: Timestamp): void;
   /** No pass begins any more; resolves when the attempts under way are settled. */
   stop(): Promise<void>;
@@ -29,6 +32,7 @@ export function startReconciler(
   let pass: Promise<void> | null = null;
   let isWantedAgain = false;
   let isStopped = false;
+  let hasWarned = false;
   let timer: NodeJS.Timeout | undefined;
   let timerAt: Timestamp | null = null;
 
@@ -60,6 +64,12 @@ export function startReconciler(
   }
 
   async function runPass(): Promise<void> {
+    try {
+      const { nextAt } = await settleGraces(dependencies);
+      if (nextAt !== null) nudge(nextAt);
+    } catch (error) {
+      log.error({ err: error }, 'graces could not be settled; tried again within 5 s');
+    }
     const limit = concurrency - attempts.size;
     // Full: the end of an attempt runs the next pass.
     if (limit <= 0) return;
@@ -78,15 +88,28 @@ export function startReconciler(
     }
   }
 
-  async function forget(): Promise<void> {
+  async function forgetAll(): Promise<void> {
     try {
-      while (!isStopped && (await forgetAnswers(dependencies)).more);
+      while (!isStopped && (await forget(dependencies)).more);
     } catch (error) {
-      log.error({ err: error }, 'old answers could not be forgotten; tried again in an hour');
+      log.error({ err: error }, 'what is old could not be forgotten; tried again in an hour');
     }
   }
 
-  const tasks = [schedule(EVERY_5_SECONDS, run, QUIET), schedule(EVERY_HOUR, forget, QUIET)];
+  async function watch(): Promise<void> {
+    if (hasWarned) return;
+    try {
+      hasWarned = (await watchWebhooks(dependencies)).said;
+    } catch (error) {
+      log.error({ err: error }, 'whether webhooks come could not be seen; tried again in a minute');
+    }
+  }
+
+  const tasks = [
+    schedule(EVERY_5_SECONDS, run, QUIET),
+    schedule(EVERY_MINUTE, watch, QUIET),
+    schedule(EVERY_HOUR, forgetAll, QUIET),
+  ];
   // What a crash left is due now, or when its lease ends.
   run();
 

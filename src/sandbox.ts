@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type App, systemClock, systemRandom } from './app.ts';
 import type { LiveKitAddress } from './config.ts';
-import { type Call, LIVE_STATUSES } from './domain/call.ts';
+import { type Call, LIVE_STATUSES, newCall } from './domain/call.ts';
 import { type Emulator, startEmulator } from './livekit/emulator/emulator.ts';
 import { createApiKey } from './operations/create-api-key.ts';
 import type { SqliteStore } from './store/sqlite-store.ts';
@@ -74,32 +74,21 @@ async function seedCall(store: SqliteStore, organizationId: string, index: numbe
   const id = systemRandom.id('call');
   const now = systemClock.now();
   const phoneNumber = `+1555010000${index + 1}`;
-  const call: Call = {
+  const call = newCall({
     id,
     organizationId,
+    roomName: id,
     status: 'active',
-    direction: 'outbound',
     phoneNumber,
     agentId: 'receptionist',
     agentName: 'Receptionist',
     contactName: 'Ada',
     contactPhone: phoneNumber,
-    contactEmail: null,
-    roomName: id,
-    roomId: null,
-    jobId: null,
-    sipParticipantId: null,
     metadata: { seeded: true },
-    failureReason: null,
-    cancelledBy: null,
-    cancelReason: null,
-    scheduledAt: null,
     startedAt: now,
     answeredAt: now,
-    endedAt: null,
     createdAt: now,
-    updatedAt: now,
-  };
+  });
   const result = await store.createCall({ call, apiKeyId: null });
   if (result !== 'created') throw new Error(`a call could not be seeded: ${result}`);
   return id;

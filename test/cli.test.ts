@@ -48,7 +48,26 @@ test('keys are listed and revoked; the key itself is never shown again', async (
   });
 });
 
+test('prefixes are given, listed and taken away', async () => {
+  const cwd = temporaryFolder();
+  expect(await run('adopt list', cwd)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/no prefixes/),
+  });
+  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({ code: 0 });
+  expect(await run('adopt add --org other --prefix call-', cwd)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/call- is given already/),
+  });
+  expect(JSON.parse((await run('adopt list --json', cwd)).stdout)).toEqual([
+    { prefix: 'call-', organization: 'acme' },
+  ]);
+  expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 0 });
+  expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 1 });
+});
+
 test.each([
+  'adopt add --org acme',
   'keys create --org acme',
   'keys create --org acme --name test --scope calls:everything',
   'keys create --org acme --name test --expires yesterday',
@@ -76,6 +95,10 @@ test('every command has its help, and the exit codes are told', async () => {
     'keys create',
     'keys list',
     'keys revoke',
+    'adopt',
+    'adopt add',
+    'adopt list',
+    'adopt remove',
     'migrate',
     'openapi',
     'version',

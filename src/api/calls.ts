@@ -1,12 +1,15 @@
 import { cancelCall } from '../operations/cancel-call.ts';
 import { createCall } from '../operations/create-call.ts';
 import { getCall } from '../operations/get-call.ts';
+import { listCallEvents } from '../operations/list-call-events.ts';
 import { listCalls } from '../operations/list-calls.ts';
 import { encodeCursor } from './cursor.ts';
-import { CALL_DETAILS_EXAMPLE, CALL_ID_EXAMPLE, CALL_LIST_EXAMPLE } from './examples.ts';
-import { presentDetails, presentListItem } from './present.ts';
+import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_ID_EXAMPLE, CALL_LIST_EXAMPLE } from './examples.ts';
+import { presentDetails, presentEvent, presentListItem } from './present.ts';
 import {
   CallDetails,
+  CallEvents,
+  CallEventsInput,
   CallIdInput,
   CallList,
   CancelCallInput,
@@ -67,6 +70,34 @@ export const calls = router({
     .input(CallIdInput)
     .output(CallDetails)
     .query(async ({ ctx }) => presentDetails(await getCall(ctx.dependencies, ctx.record))),
+
+  events: onCall('calls:read')
+    .meta({
+      rest: {
+        method: 'GET',
+        path: '/calls/{callId}/events',
+        operationId: 'listCallEvents',
+        summary: 'What happened to a call',
+        description: 'Every change of its status: who, when, from, to and why. Newest last.',
+        success: { status: 200, example: CALL_EVENTS_EXAMPLE },
+        errors: {
+          400: ['limit: Too big: expected number to be <=100'],
+          401: ['Unauthorized'],
+          403: [FORBIDDEN, lacking('calls:read')],
+          404: ['Call not found'],
+        },
+      },
+    })
+    .input(CallEventsInput)
+    .output(CallEvents)
+    .query(async ({ ctx, input: { callId, limit, cursor } }) => {
+      const page = await listCallEvents(ctx.dependencies, { callId, limit, after: Number(cursor ?? 0) });
+      const nextCursor = page.next === null ? null : String(page.next);
+      return {
+        events: page.entries.map(presentEvent),
+        pagination: { limit, hasMore: nextCursor !== null, nextCursor },
+      };
+    }),
 
   list: withScope('calls:read')
     .meta({
@@ -137,7 +168,7 @@ export const calls = router({
     .mutation(async ({ ctx, input }) => {
       const call = await createCall(ctx.dependencies, {
         apiKey: ctx.apiKey,
-        newCall: {
+        registered: {
           id: input.id ?? null,
           roomName: input.roomName ?? null,
           direction: input.direction,

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { CallDetails, CallList } from './schemas.ts';
+import type { CallDetails, CallEvents, CallList } from './schemas.ts';
 
 /* Answers as a reader of the OpenAPI document sees them; a test holds them against the schemas. */
 
@@ -49,4 +49,20 @@ export const CALL_LIST_EXAMPLE: z.output<typeof CallList> = {
     },
   ],
   pagination: { total: 1, totalCapped: false, limit: 50, offset: 0, hasMore: false, nextCursor: null },
+};
+
+export const CALL_EVENTS_EXAMPLE: z.output<typeof CallEvents> = {
+  events: [
+    {
+      id: '1042',
+      at: '2026-11-23T08:00:00.000Z',
+      action: 'call.status_changed',
+      actor: 'livekit',
+      actorId: 'EV_MkMTya4cADJo',
+      from: 'ringing',
+      to: 'busy',
+      reason: 'participant_left: USER_REJECTED',
+    },
+  ],
+  pagination: { limit: 50, hasMore: false, nextCursor: null },
 };

@@ -4,7 +4,7 @@ import type * as domain from '../domain/ports.ts';
 import { OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { CallDetails as Details } from '../operations/get-call.ts';
-import type { CallDetails, CallListItem } from './schemas.ts';
+import type { CallDetails, CallEvents, CallListItem } from './schemas.ts';
 
 export function presentDetails({ call, deletion, liveRoomStatus }: Details): z.output<typeof CallDetails> {
   return {
@@ -55,6 +55,11 @@ export function presentListItem(call: domain.CallListItem): z.output<typeof Call
     phoneNumber: call.phoneNumber,
     createdAt: isoOf(call.createdAt),
   };
+}
+
+export function presentEvent(entry: domain.AuditEntry): z.output<typeof CallEvents>['events'][number] {
+  const { id, at, fromStatus, toStatus, ...told } = entry;
+  return { id: String(id), at: isoOf(at), ...told, from: fromStatus, to: toStatus };
 }
 
 function presentDeletion({ state, attempt, lastError, scheduledAt }: RoomDeletion) {

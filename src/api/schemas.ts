@@ -213,3 +213,33 @@ export const CallList = z
     }),
   })
   .meta({ id: 'CallList' });
+
+const EVENTS_PER_PAGE = 100;
+
+export const CallEventsInput = z.object({
+  callId,
+  limit: z.int().min(1).max(EVENTS_PER_PAGE).default(50),
+  cursor: z
+    .string()
+    .regex(/^\d{1,15}$/, 'expected pagination.nextCursor of an earlier answer')
+    .optional()
+    .meta({ description: '`pagination.nextCursor` of the page before.' }),
+});
+
+export const CallEvents = z
+  .object({
+    events: z.array(
+      z.object({
+        id: z.string(),
+        at: isoTime,
+        action: z.string().meta({ examples: ['call.created', 'call.status_changed'] }),
+        actor: z.string().meta({ description: 'api_key, livekit, reconciler or operator.' }),
+        actorId: z.string().nullable().meta({ description: "Id of the API key, or of LiveKit's event." }),
+        from: CallStatus.nullable(),
+        to: CallStatus.nullable(),
+        reason: z.string().nullable(),
+      }),
+    ),
+    pagination: z.object({ limit: z.int(), hasMore: z.boolean(), nextCursor: z.string().nullable() }),
+  })
+  .meta({ id: 'CallEvents' });

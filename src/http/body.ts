@@ -29,6 +29,11 @@ function assertJson({ headers }: IncomingMessage): void {
   if (type.trim().toLowerCase() !== 'application/json') {
     throw unsupported('Unsupported media type: expected content-type application/json');
   }
+  assertPlain(headers);
+}
+
+/** @throws TRPCError 415 for a compressed body */
+export function assertPlain(headers: IncomingMessage['headers']): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
     throw unsupported('Unsupported media type: expected a body without content-encoding');
@@ -38,7 +43,11 @@ function assertJson({ headers }: IncomingMessage): void {
 const unsupported = (message: string) => new TRPCError({ code: 'UNSUPPORTED_MEDIA_TYPE', message });
 const tooLarge = () => new TRPCError({ code: 'PAYLOAD_TOO_LARGE', message: 'Request body too large' });
 
-async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
+/**
+ * A request's body as it was sent.
+ * @throws TRPCError 413
+ */
+export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
   if (Number(request.headers['content-length']) > MAX_BODY_BYTES) throw tooLarge();
   if (request.headers.expect !== undefined) response.writeContinue();
   const chunks: Buffer[] = [];

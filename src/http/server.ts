@@ -10,11 +10,12 @@ import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { publicError } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
 import type { Context } from '../api/trpc.ts';
-import type { Log } from '../domain/ports.ts';
+import type { Log, WebhookReader } from '../domain/ports.ts';
 import { authenticate } from '../operations/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { errorBody, sendError, sendJson } from './answer.ts';
 import { MAX_BODY_BYTES } from './body.ts';
+import { createWebhookHandler, type WebhookNote } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
 import { createRestHandler } from './rest.ts';
 
@@ -23,15 +24,21 @@ const MAX_TRPC_BATCH = 10;
 interface Request extends IncomingMessage {
   /** For the log: who asked. */
   keyId?: string;
+  /** For the log: what LiveKit said. */
+  webhook?: WebhookNote;
 }
 
-/** The HTTP server: REST under /api/v1, tRPC under /trpc, the OpenAPI document. It does not listen yet. */
+/** REST under /api/v1, tRPC under /trpc, LiveKit's webhooks, the OpenAPI document. It does not listen yet. */
 export function createHttpServer({
   dependencies,
+  readWebhook,
+  isStopping,
   log,
   version,
 }: {
   dependencies: Dependencies;
+  readWebhook: WebhookReader;
+  isStopping: () => boolean;
   log: Log;
   version: string;
 }): Server {
@@ -41,6 +48,8 @@ export function createHttpServer({
     log.error({ err: error, requestId: requestIds.get(request) }, 'request failed');
   };
   const rest = createRestHandler({ router: appRouter, basePath: '/api/v1', onFault });
+
+  const webhook = createWebhookHandler({ dependencies, read: readWebhook, isStopping, onFault });
 
   function contextFor(request: Request): Context {
     let key: ReturnType<Context['authenticate']> | undefined;
@@ -73,6 +82,8 @@ export function createHttpServer({
           if (publicError(error).code >= 500) onFault(error, request);
         },
       });
+    } else if (pathname === '/webhooks/livekit') {
+      request.webhook = await webhook(request, response);
     } else if (pathname === '/openapi.json') {
       if (request.method === 'GET' || request.method === 'HEAD') sendJson(request, response, 200, document);
       else sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
@@ -96,6 +107,7 @@ export function createHttpServer({
           status: response.headersSent ? response.statusCode : null,
           durationMs: Math.round(performance.now() - startedAt),
           ...(request.keyId !== undefined && { keyId: request.keyId }),
+          ...request.webhook,
           ...(!response.writableFinished && { disconnected: true }),
         },
         'request',

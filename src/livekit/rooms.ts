@@ -6,6 +6,7 @@ import {
 } from 'livekit-server-sdk';
 import type { Deadline, LiveParticipant, LiveRoomStatus, Rooms } from '../domain/ports.ts';
 import type { DeleteRoomOutcome } from '../domain/room-deletion.ts';
+import { kindOf } from './participant-kind.ts';
 
 /** LiveKit's rooms over its Twirp API. Every request has a deadline; what goes wrong is an outcome. */
 export function livekitRooms(server: {
@@ -97,19 +98,8 @@ function toLiveParticipant(info: ParticipantInfo): LiveParticipant {
   return {
     identity: info.identity,
     name: info.name,
-    kind: info.kind === undefined ? 'STANDARD' : (KINDS[info.kind] ?? String(info.kind)),
+    kind: kindOf(info),
     state: ParticipantInfo_State[info.state] ?? String(info.state),
     joinedAt: info.joinedAt === 0n ? null : Number(info.joinedAtMs || info.joinedAt * 1000n),
   };
 }
-
-// The SDK does not export this enum of livekit_models.proto.
-const KINDS: Readonly<Record<number, string>> = {
-  0: 'STANDARD',
-  1: 'INGRESS',
-  2: 'EGRESS',
-  3: 'SIP',
-  4: 'AGENT',
-  7: 'CONNECTOR',
-  8: 'BRIDGE',
-};

@@ -1,7 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { CALL_DETAILS_EXAMPLE, CALL_LIST_EXAMPLE } from '../../src/api/examples.ts';
-import { CallDetails, CallList } from '../../src/api/schemas.ts';
+import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_LIST_EXAMPLE } from '../../src/api/examples.ts';
+import { CallDetails, CallEvents, CallList } from '../../src/api/schemas.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 interface Operation {
@@ -35,7 +35,7 @@ test('it has every endpoint', () => {
     operations()
       .map(({ operationId }) => operationId)
       .sort(),
-  ).toEqual(['cancelCall', 'createCall', 'getCall', 'listCalls']);
+  ).toEqual(['cancelCall', 'createCall', 'getCall', 'listCallEvents', 'listCalls']);
   expect(document.paths['/calls/{callId}']?.delete?.parameters).toMatchObject([
     { name: 'callId', in: 'path', required: true },
     { name: 'idempotency-key', in: 'header' },
@@ -72,5 +72,6 @@ test('every answer has its example, every error its status and message', () => {
 
 test('the examples are what the schemas make', () => {
   expect(CallDetails.parse(CALL_DETAILS_EXAMPLE)).toEqual(CALL_DETAILS_EXAMPLE);
+  expect(CallEvents.parse(CALL_EVENTS_EXAMPLE)).toEqual(CALL_EVENTS_EXAMPLE);
   expect(CallList.parse(CALL_LIST_EXAMPLE)).toEqual(CALL_LIST_EXAMPLE);
 });

@@ -1,0 +1,399 @@
+import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import SqliteDatabase from 'better-sqlite3';
+import { AccessToken } from 'livekit-server-sdk';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
+import { API_KEY, API_SECRET } from '../harness/livekit.ts';
+import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold, sign } from '../harness/webhooks.ts';
+
+const SECOND_KEY = { apiKey: 'second', apiSecret: 'a-second-secret-of-32-characters-' };
+
+let hangup: Hangup;
+beforeAll(async () => {
+  hangup = await startHangup({ settings: { webhookKeys: [SECOND_KEY] } });
+});
+afterAll(() => hangup.stop());
+
+let calls = 0;
+async function aCallWithRoom(parts: object = {}) {
+  calls += 1;
+  const id = `door-${calls}`;
+  await hangup.putCall({ id, createdAt: Date.now() - 60_000, ...parts });
+  return { id, room: roomTold(id), status: async () => (await hangup.store.findCall(id))?.call.status };
+}
+const answerTo = (outcome: string) => ({ status: 200, body: { data: { outcome } } });
+
+describe('200', () => {
+  test('an event is applied', async () => {
+    const { room, status } = await aCallWithRoom();
+    expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
+    expect(await status()).toBe('connecting');
+  });
+
+  test('told twice, it is applied once: one after the other, and at once', async () => {
+    const { id, room } = await aCallWithRoom();
+    const body = room.started();
+    expect(await post(hangup.url, body)).toEqual(answerTo('applied'));
+    expect(await post(hangup.url, body)).toEqual(answerTo('duplicate'));
+    const end = room.finished();
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => post(hangup.url, end)));
+    expect(outcomes.filter(({ body: told }) => JSON.stringify(told).includes('applied'))).toHaveLength(1);
+    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+    expect(entries.map(({ toStatus }) => toStatus)).toEqual(['initiated', 'connecting', 'failed']);
+  });
+
+  test('signed with another configured key, while keys are rotated', async () => {
+    const { room } = await aCallWithRoom();
+    const body = room.started();
+    const headers = { authorization: await sign(body, SECOND_KEY) };
+    expect(await post(hangup.url, body, headers)).toEqual(answerTo('applied'));
+  });
+
+  test.each([
+    ['an unknown event', { event: 'room_painted', id: 'EV_1', room: { sid: 'RM_1', name: 'x' } }],
+    ['an egress', { event: 'egress_started', id: 'EV_2', egressInfo: { egressId: 'EG_1', roomName: 'x' } }],
+    ['an ingress', { event: 'ingress_ended', id: 'EV_3', ingressInfo: { ingressId: 'IN_1' } }],
+    [
+      'a room name that is not ours',
+      { event: 'room_started', id: 'EV_4', room: { sid: 'RM_1', name: 'x'.repeat(10_000) } },
+    ],
+    ['a room without a name', { event: 'room_started', id: 'EV_5', room: { sid: 'RM_1' } }],
+  ])('%s changes nothing', async (_, event) => {
+    const before = await hangup.store.overview();
+    expect(await post(hangup.url, JSON.stringify(event))).toEqual(answerTo('ignored'));
+    expect(await hangup.store.overview()).toEqual(before);
+  });
+
+  test('the room of nobody', async () => {
+    expect(await post(hangup.url, roomTold('nobody').started())).toEqual(answerTo('unknown_room'));
+  });
+
+  test('times in 1970 and in 2100 are kept within what is on record and now', async () => {
+    const { id, room } = await aCallWithRoom();
+    const early = JSON.parse(room.started());
+    early.createdAt = '1';
+    early.room.creationTime = '1';
+    early.room.creationTimeMs = '1000';
+    const late = JSON.parse(room.finished());
+    late.createdAt = '4102444800';
+    await post(hangup.url, JSON.stringify(early));
+    await post(hangup.url, JSON.stringify(late));
+    const call = (await hangup.store.findCall(id))?.call;
+    expect(call?.startedAt).toBe(call?.createdAt);
+    expect(call?.endedAt).toBeGreaterThan(Date.now() - 10_000);
+    expect(call?.endedAt).toBeLessThanOrEqual(Date.now());
+  });
+
+  test('unknown words of known fields', async () => {
+    const { id, room } = await aCallWithRoom();
+    const joined = JSON.parse(room.joined({ sid: 'PA_1', identity: 'x' }));
+    joined.participant.kind = 'HOLOGRAM';
+    joined.participant.state = 'THINKING';
+    joined.somethingNew = { a: 1 };
+    expect(await post(hangup.url, JSON.stringify(joined))).toEqual(answerTo('applied'));
+    const left = JSON.parse(room.left(outboundPhone('dialing')));
+    left.participant.disconnectReason = 'ABDUCTED';
+    expect(await post(hangup.url, JSON.stringify(left))).toEqual(answerTo('applied'));
+    expect((await hangup.store.findCall(id))?.call.status).toBe('failed');
+  });
+
+  test('a thousand participants: the call remembers a bounded number of them', async () => {
+    const { id, room } = await aCallWithRoom();
+    for (let i = 0; i < 1_000; i += 1) {
+      const person = { sid: `PA_${i}`, identity: `person ${i}` };
+      await post(hangup.url, room.joined(person));
+      if (i % 2 === 0) await post(hangup.url, room.left(person, 'CLIENT_INITIATED'));
+    }
+    const life = (await hangup.store.findCall(id))?.call.life;
+    expect(life?.participants.length).toBeLessThanOrEqual(100);
+    await post(hangup.url, room.joined(AGENT));
+    expect((await hangup.store.findCall(id))?.call.status).toBe('active');
+  });
+
+  test('neither turnPassword nor token is stored or logged', async () => {
+    const { room } = await aCallWithRoom();
+    await post(hangup.url, room.started());
+    const client = new SqliteDatabase(hangup.databaseFile);
+    const dump = client.serialize().toString('latin1');
+    client.close();
+    for (const text of [dump, JSON.stringify(hangup.log)]) expect(text).not.toMatch(/never-store-this|eyJ/);
+  });
+});
+
+describe('400: signed, and no event', () => {
+  test.each([
+    ['truncated JSON', '{"event":"room_started","room":{"sid"'],
+    ['no JSON', 'hello'],
+    ['nothing', ''],
+    ['a list', '[]'],
+    ['null', 'null'],
+    ['a number where a room should be', '{"event":"room_started","id":"EV_1","room":5}'],
+    ['no id', '{"event":"room_started","room":{"sid":"RM_1","name":"x"}}'],
+    [
+      'an id of 10 kB',
+      `{"event":"room_started","id":"${'x'.repeat(10_240)}","room":{"sid":"RM_1","name":"x"}}`,
+    ],
+    ['no room', '{"event":"room_started","id":"EV_1"}'],
+    ['no participant', '{"event":"participant_left","id":"EV_1","room":{"sid":"RM_1","name":"x"}}'],
+  ])('%s', async (_, body) => {
+    expect(await post(hangup.url, body)).toEqual({
+      status: 400,
+      body: { error: { message: expect.stringMatching(/^Malformed webhook: /), code: 400 } },
+    });
+  });
+});
+
+describe('401: whoever sent it', () => {
+  const refused = { status: 401, body: { error: { message: 'Unauthorized', code: 401 } } };
+  const unsigned = (body: string) => {
+    const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const now = Math.floor(Date.now() / 1000);
+    const sha256 = createHash('sha256').update(body).digest('base64');
+    return `${encode({ alg: 'none', typ: 'JWT' })}.${encode({ iss: API_KEY, nbf: now, exp: now + 300, sha256 })}.`;
+  };
+
+  test.each<[string, (body: string) => Promise<Record<string, string>>]>([
+    ['no signature', async () => ({})],
+    ['an empty one', async () => ({ authorization: '' })],
+    ['what is none', async () => ({ authorization: 'hello' })],
+    ['a Bearer before it', async (body) => ({ authorization: `Bearer ${await sign(body)}` })],
+    ['alg: none', async (body) => ({ authorization: unsigned(body) })],
+    ['another secret', async (body) => ({ authorization: await sign(body, { apiSecret: 'x'.repeat(36) }) })],
+    ['another issuer', async (body) => ({ authorization: await sign(body, { apiKey: 'other' }) })],
+    [
+      'the key of one and the secret of another',
+      async (body) => ({
+        authorization: await sign(body, { apiKey: API_KEY, apiSecret: SECOND_KEY.apiSecret }),
+      }),
+    ],
+    ['the token of another body', async () => ({ authorization: await sign('{}') })],
+    ['an expired token', async (body) => ({ authorization: await sign(body, { ttl: -60 }) })],
+    [
+      'a token that signs no body',
+      async () => ({ authorization: await new AccessToken(API_KEY, API_SECRET, { ttl: 300 }).toJwt() }),
+    ],
+    ['another header', async (body) => ({ authorize: await sign(body) })],
+  ])('%s', async (_, headersFor) => {
+    const { room, status } = await aCallWithRoom();
+    const body = room.started();
+    expect(await post(hangup.url, body, await headersFor(body))).toEqual(refused);
+    expect(await status()).toBe('initiated');
+  });
+
+  test('a body that was changed by one character', async () => {
+    const { room, status } = await aCallWithRoom();
+    const body = room.started();
+    const headers = { authorization: await sign(body) };
+    expect(await post(hangup.url, body.replace('300', '301'), headers)).toEqual(refused);
+    expect(await status()).toBe('initiated');
+  });
+
+  test('a replay within 5 minutes does nothing; after them it is refused', async () => {
+    const { room } = await aCallWithRoom();
+    const body = room.started();
+    const headers = { authorization: await sign(body) };
+    expect(await post(hangup.url, body, headers)).toEqual(answerTo('applied'));
+    expect(await post(hangup.url, body, headers)).toEqual(answerTo('duplicate'));
+    const old = { authorization: await sign(body, { ttl: -60 }) };
+    expect(await post(hangup.url, body, old)).toEqual(refused);
+  });
+});
+
+test('405: what is no POST', async () => {
+  const answer = await hangup.send('GET', '/webhooks/livekit');
+  expect(answer.status).toBe(405);
+  expect(answer.headers.get('allow')).toBe('POST');
+});
+
+test('413: 10 MB, before they are read to the end', async () => {
+  const body = 'x'.repeat(10 * 1024 * 1024);
+  expect(await post(hangup.url, body, { authorization: 'x' })).toMatchObject({ status: 413 });
+});
+
+test('415: a gzipped body', async () => {
+  const body = gzipSync(roomTold('zipped').started());
+  const headers = { authorization: await sign(body), 'content-encoding': 'gzip' };
+  expect(await post(hangup.url, body, headers)).toMatchObject({ status: 415 });
+});
+
+test('503: a store that fails, so that LiveKit says it again; then it is applied', async () => {
+  const { room, status } = await aCallWithRoom();
+  const client = new SqliteDatabase(hangup.databaseFile);
+  client.exec('ALTER TABLE audit_log RENAME TO hidden');
+  const body = room.started();
+  expect(await post(hangup.url, body)).toEqual({
+    status: 503,
+    body: { error: { message: 'Try again', code: 503 } },
+  });
+  client.exec('ALTER TABLE hidden RENAME TO audit_log');
+  client.close();
+  expect(await status()).toBe('initiated');
+  expect(await post(hangup.url, body)).toEqual(answerTo('applied'));
+  expect(await status()).toBe('connecting');
+});
+
+describe('adoption', () => {
+  const give = (prefix: string, organizationName: string) =>
+    hangup.store.addAdoptionPrefix({
+      prefix,
+      organizationName,
+      organizationIdIfNew: `org_${organizationName}`,
+      now: Date.now(),
+    });
+  const callsIn = async (organizationName: string) => {
+    const key = await hangup.makeKey(organizationName);
+    const { body } = await hangup.send('GET', '/api/v1/calls', { key });
+    return (body as { data: { calls: { id: string; direction: string; phoneNumber: string }[] } }).data.calls;
+  };
+
+  test("a phone call that came in by a dispatch rule becomes the organization's, with its number", async () => {
+    await give('call-', 'inbound org');
+    const room = roomTold('call-_+15557770001_RwD9s3s5uiTY');
+    expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
+    expect(await post(hangup.url, room.joined(inboundPhone('ringing')))).toEqual(answerTo('applied'));
+    const [call] = await callsIn('inbound org');
+    expect(call).toMatchObject({ status: 'ringing', direction: 'inbound', phoneNumber: '+15557770001' });
+    const key = await hangup.makeKey('inbound org');
+    expect(await hangup.send('DELETE', `/api/v1/calls/${call?.id}`, { key })).toMatchObject({ status: 200 });
+    // Its room shows life again: no second call, the first one's room is deleted.
+    expect(await post(hangup.url, room.joined(HUMAN))).toEqual(answerTo('applied'));
+    expect(await callsIn('inbound org')).toHaveLength(1);
+  });
+
+  test('a phone call that somebody places without registering it is outbound', async () => {
+    await give('dial-', 'outbound org');
+    const room = roomTold('dial-1');
+    await post(hangup.url, room.started());
+    await post(hangup.url, room.joined(outboundPhone('dialing')));
+    expect(await callsIn('outbound org')).toMatchObject([
+      { direction: 'outbound', phoneNumber: '+15551234567' },
+    ]);
+  });
+
+  test('of two prefixes the longest wins; the same one twice is refused', async () => {
+    expect(await give('a-', 'short org')).toBe('added');
+    expect(await give('a-b-', 'long org')).toBe('added');
+    expect(await give('a-', 'long org')).toBe('taken');
+    await post(hangup.url, roomTold('a-b-c').started());
+    await post(hangup.url, roomTold('a-c').started());
+    expect(await callsIn('long org')).toHaveLength(1);
+    expect(await callsIn('short org')).toHaveLength(1);
+    expect(await hangup.store.removeAdoptionPrefix({ prefix: 'a-b-', now: Date.now() })).toBe(true);
+    expect(await hangup.store.removeAdoptionPrefix({ prefix: 'a-b-', now: Date.now() })).toBe(false);
+    await post(hangup.url, roomTold('a-b-d').started());
+    expect(await callsIn('short org')).toHaveLength(2);
+  });
+
+  test('a wildcard in a prefix is a character like any other', async () => {
+    await give('%_', 'percent org');
+    expect(await post(hangup.url, roomTold('anything').started())).toEqual(answerTo('unknown_room'));
+    expect(await post(hangup.url, roomTold('%_x').started())).toEqual(answerTo('applied'));
+  });
+
+  test('the end of a room that nobody knew is no call', async () => {
+    expect(await post(hangup.url, roomTold('call-ended').finished())).toEqual(answerTo('unknown_room'));
+  });
+
+  test.each([
+    ['its agent', '{"agentId":"receptionist","organizationId":"org_other"}', 'receptionist'],
+    ['no JSON', 'hello', null],
+    ['a number', '{"agentId":5}', null],
+    ['control characters', '{"agentId":"a\\u0000"}', null],
+    ['too long', JSON.stringify({ agentId: 'x'.repeat(257) }), null],
+    ['an inherited name', '{"__proto__":{"agentId":"evil"}}', null],
+    ['null', 'null', null],
+  ])('metadata is untrusted: %s', async (name, metadata, agentId) => {
+    await give('meta-', 'meta org');
+    const roomName = `meta-${name}`;
+    expect(await post(hangup.url, roomTold(roomName, { metadata }).started())).toEqual(answerTo('applied'));
+    const { body } = await hangup.send('GET', '/api/v1/calls?limit=1', {
+      key: await hangup.makeKey('meta org'),
+    });
+    expect(body).toMatchObject({ data: { calls: [{ agent: { id: agentId } }] } });
+  });
+});
+
+describe('GET /api/v1/calls/{callId}/events', () => {
+  test('who, when, from, to and why; newest last; paged', async () => {
+    const { id, room } = await aCallWithRoom();
+    for (const body of [room.started(), room.joined(inboundPhone('ringing')), room.joined(AGENT)]) {
+      await post(hangup.url, body);
+    }
+    await hangup.send('DELETE', `/api/v1/calls/${id}?reason=enough`);
+    const get = (query = '') => hangup.send('GET', `/api/v1/calls/${id}/events${query}`);
+    const { status, body } = await get();
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      data: {
+        events: [
+          { action: 'call.created', actor: 'operator', from: null, to: 'initiated' },
+          {
+            action: 'call.status_changed',
+            actor: 'livekit',
+            actorId: expect.stringMatching(/^EV_/),
+            from: 'initiated',
+            to: 'connecting',
+            reason: 'room_started',
+            at: expect.stringMatching(/Z$/),
+          },
+          { from: 'connecting', to: 'ringing', reason: 'participant_joined' },
+          {
+            actor: 'api_key',
+            actorId: expect.stringMatching(/^key_/),
+            from: 'ringing',
+            to: 'cancelled',
+            reason: 'enough',
+          },
+        ],
+        pagination: { limit: 50, hasMore: false, nextCursor: null },
+      },
+    });
+    interface Page {
+      data: { events: { to: string }[]; pagination: { nextCursor: string | null } };
+    }
+    const first = (await get('?limit=3')).body as Page;
+    const second = (await get(`?limit=3&cursor=${first.data.pagination.nextCursor}`)).body as Page;
+    expect([...first.data.events, ...second.data.events].map(({ to }) => to)).toEqual([
+      'initiated',
+      'connecting',
+      'ringing',
+      'cancelled',
+    ]);
+    expect(second.data.pagination.nextCursor).toBeNull();
+  });
+
+  test('404, 403 and 400 as for the call itself', async () => {
+    const { id } = await aCallWithRoom();
+    const get = (path: string, key = hangup.key) => hangup.send('GET', `/api/v1/calls/${path}`, { key });
+    expect(await get('none/events')).toMatchObject({
+      status: 404,
+      body: { error: { message: 'Call not found' } },
+    });
+    expect(await get(`${id}/events`, await hangup.makeKey('other'))).toMatchObject({ status: 403 });
+    for (const query of ['limit=0', 'limit=101', 'cursor=x', 'cursor=-1', 'cursor=1&cursor=2']) {
+      expect(await get(`${id}/events?${query}`)).toMatchObject({ status: 400 });
+    }
+  });
+});
+
+test('live calls and never a webhook: said once, with what to check', async () => {
+  const { watchWebhooks } = await import('../../src/operations/watch-webhooks.ts');
+  const quiet = await startHangup({ livekit: hangup.livekit });
+  try {
+    const lines: string[] = [];
+    const log = {
+      info: () => {},
+      error: () => {},
+      warn: (_: object, message: string) => lines.push(message),
+    };
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    await quiet.putCall({ id: 'quiet' });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: true });
+    expect(lines).toEqual([expect.stringMatching(/no webhook of LiveKit has ever come/)]);
+    await post(quiet.url, roomTold('quiet').started());
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+  } finally {
+    await quiet.stop();
+  }
+});
