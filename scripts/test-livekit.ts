@@ -22,9 +22,13 @@ if (server === undefined || !isExecutable(server)) {
   process.exitCode = 1;
 } else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
-  const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/livekit/contract', 'test/http'], {
-    stdio: 'inherit',
-    env: { ...process.env, LIVEKIT_SERVER: server },
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    [vitest, 'run', 'test/livekit/contract', 'test/livekit/end-to-end', 'test/http'],
+    {
+      stdio: 'inherit',
+      env: { ...process.env, LIVEKIT_SERVER: server },
+    },
+  );
   process.exitCode = status ?? 1;
 }

@@ -1,0 +1,88 @@
+import { createServer } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { startLiveKit } from '../harness/livekit.ts';
+
+/* LiveKit's own webhooks into hangup's door: the emulator's, or the real server's. */
+
+async function freePort(): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const server = createServer().once('error', reject);
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+  });
+  return promise;
+}
+
+async function start(): Promise<Hangup> {
+  const port = await freePort();
+  const livekit = await startLiveKit({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
+  onTestFinished(() => livekit.stop());
+  const hangup = await startHangup({ livekit, settings: { port } });
+  onTestFinished(() => hangup.stop());
+  return hangup;
+}
+
+test('a call is registered, joined, cancelled; who joins again is thrown out again', async () => {
+  const hangup = await start();
+  const { livekit } = hangup;
+  await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
+  const record = async () => {
+    const found = await hangup.store.findCall('c1');
+    if (found === null) throw new Error('c1 is gone');
+    return found;
+  };
+
+  const person = await livekit.join('c1', 'caller');
+  await until('the caller is seen', async () => (await record()).call.life?.participants.length === 1);
+  const { call } = await record();
+  expect(call).toMatchObject({
+    status: 'connecting',
+    roomId: expect.stringMatching(/^RM_/),
+    startedAt: expect.any(Number),
+  });
+  expect(call.life?.participants).toMatchObject([{ identity: 'caller', role: 'human', isPresent: true }]);
+
+  expect(await hangup.send('DELETE', '/api/v1/calls/c1')).toMatchObject({ status: 200 });
+  expect(await person.disconnected).toBe('ROOM_DELETED');
+  const before = await record();
+
+  // On a real server the room may go while the caller is still connecting: then it never gets in at all.
+  const fate = await livekit.join('c1', 'caller').then(
+    ({ disconnected }) => disconnected,
+    () => 'never got in',
+  );
+  expect(['ROOM_DELETED', 'never got in']).toContain(fate);
+  await until('the room is gone again', async () => !(await livekit.roomNames()).includes('c1'));
+  await until('its deletion is settled', async () => (await record()).deletion?.state === 'completed');
+  const after = await record();
+  expect(after.call).toEqual(before.call);
+  expect(after.deletion?.attempt).toBeGreaterThan(1);
+  const entries = await hangup.store.listCallEvents({ callId: 'c1', after: 0, limit: 100 });
+  expect(entries.map(({ action, toStatus }) => toStatus ?? action).slice(0, 4)).toEqual([
+    'initiated',
+    'connecting',
+    'cancelled',
+    'call.room_deletion_reopened',
+  ]);
+}, 60_000);
+
+test('a room that nobody registered becomes a call by its prefix', async () => {
+  const hangup = await start();
+  await hangup.store.addAdoptionPrefix({
+    prefix: 'web-',
+    organizationName: 'acme',
+    organizationIdIfNew: 'org_x',
+    now: Date.now(),
+  });
+  const person = await hangup.livekit.join('web-1', 'caller');
+  const list = async () => {
+    const { body } = await hangup.send('GET', '/api/v1/calls');
+    return (body as { data: { calls: { id: string; status: string }[] } }).data.calls;
+  };
+  await until('it is a call', async () => (await list()).length === 1);
+  const [call] = await list();
+  expect(await hangup.send('DELETE', `/api/v1/calls/${call?.id}`)).toMatchObject({ status: 200 });
+  expect(await person.disconnected).toBe('ROOM_DELETED');
+}, 60_000);
