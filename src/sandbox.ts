@@ -17,9 +17,11 @@ export interface Sandbox {
   close(): Promise<void>;
 }
 
-export async function openSandbox(): Promise<Sandbox> {
+export async function openSandbox({ host, port }: { host: string; port: number }): Promise<Sandbox> {
   const credentials = { apiKey: 'emulator', apiSecret: randomBytes(32).toString('base64url') };
-  const emulator = await startEmulator(credentials);
+  // A port that is not chosen yet cannot be told: then no webhooks come.
+  const webhookUrls = port === 0 ? [] : [`http://${reachable(host)}:${port}/webhooks/livekit`];
+  const emulator = await startEmulator({ ...credentials, webhookUrls });
   return {
     livekit: { url: emulator.url, ...credentials },
     close: () => emulator.stop(),
@@ -29,6 +31,11 @@ export async function openSandbox(): Promise<Sandbox> {
       process.stdout.write(welcomeText({ url, key, callIds }));
     },
   };
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** The key is shown when it is made, never again: the database has only its hash. */

@@ -15,7 +15,7 @@ export async function serve({
   const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
   const stopping = signalled();
 
-  const sandbox = settings.livekit === null ? await openSandbox() : null;
+  const sandbox = settings.livekit === null ? await openSandbox(settings) : null;
   const livekit = settings.livekit ?? sandbox?.livekit;
   if (livekit === undefined) throw new Error('neither a LiveKit server nor the emulator');
   try {
