@@ -134,7 +134,9 @@ export function createHttpServer({
   return server;
 }
 
-function splitUrl(url: string): [pathname: string, search: string] {
+/** Of `/path?query`, and of `http://host/path?query` too, which HTTP/1.1 has every server take. */
+function splitUrl(target: string): [pathname: string, search: string] {
+  const url = target.replace(/^https?:\/\/[^/?]*/i, '');
   const at = url.indexOf('?');
   return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
 }

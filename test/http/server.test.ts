@@ -53,6 +53,13 @@ describe('404: what is no route', () => {
   });
 });
 
+test('a target in absolute form is the same target', async () => {
+  const answer = await sendBytes(
+    `GET http://example.com/api/v1/calls?limit=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: ${hangup.key}\r\n\r\n`,
+  );
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+});
+
 describe('405: the methods that there are', () => {
   test.each([
     ['PUT', '/api/v1/calls/a', 'DELETE, GET, HEAD'],
