@@ -75,9 +75,14 @@ export async function startApp({
   });
   const stop = async () => {
     isStopping = true;
-    server.close();
-    server.closeIdleConnections();
-    if (server.listening) await once(server, 'close');
+    if (server.listening) {
+      const closed = once(server, 'close');
+      server.close();
+      // One that is busy now is idle later, and would keep the server open until its keep-alive ends.
+      const sweep = setInterval(() => server.closeIdleConnections(), 20);
+      await closed;
+      clearInterval(sweep);
+    }
     await reconciler.stop();
     store.close();
   };

@@ -1,5 +1,7 @@
+import { format } from 'node:util';
 import { startApp } from './app.ts';
 import { parseSettings } from './config.ts';
+import type { Log } from './domain/ports.ts';
 import { createLog } from './log.ts';
 import { openSandbox } from './sandbox.ts';
 
@@ -13,6 +15,7 @@ export async function serve({
 }): Promise<void> {
   const settings = parseSettings(environment, 'serve');
   const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
+  logConsole(log);
   const stopping = signalled();
 
   const sandbox = settings.livekit === null ? await openSandbox(settings) : null;
@@ -27,6 +30,12 @@ export async function serve({
   } finally {
     await sandbox?.close();
   }
+}
+
+/** What livekit-server-sdk says on the console goes into the log: standard output has nothing else. */
+function logConsole(log: Log): void {
+  const said = (...words: unknown[]) => log.warn({ said: format(...words).slice(0, 500) }, 'a library said');
+  Object.assign(console, { debug: said, log: said, info: said, warn: said, error: said });
 }
 
 /** The first signal to stop; the second one ends the process at once. */

@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { post } from '../harness/webhooks.ts';
+
+/*
+ * What a real livekit-server with a real livekit-sip sent in nine phone calls, one line a webhook, in through the door:
+ * signed again (the tokens have long expired) and shifted to now. Only turnPassword was blanked.
+ */
+
+const Line = z.object({ t_ms: z.number(), body: z.string() });
+const Body = z.looseObject({ room: z.looseObject({ name: z.string() }) });
+
+function capture(name: string): string[] {
+  const text = readFileSync(resolve(import.meta.dirname, `fixtures/phone-${name}.jsonl`), 'utf8');
+  const lines = text.trim().split('\n');
+  return lines.map((line) => Line.parse(JSON.parse(line)).body);
+}
+
+/** All times of a capture, moved so that its call ends now. */
+function shifted(bodies: readonly string[]): string[] {
+  const last = Number(/"createdAt":"(\d+)"/.exec(bodies.at(-1) ?? '')?.[1]);
+  const byS = Math.floor(Date.now() / 1000) - last;
+  return bodies.map((body) =>
+    body
+      .replaceAll(
+        /"(createdAt|creationTime|joinedAt)":"(\d+)"/g,
+        (_, name, s) => `"${name}":"${Number(s) + byS}"`,
+      )
+      .replaceAll(
+        /"(creationTimeMs|joinedAtMs)":"(\d+)"/g,
+        (_, name, ms) => `"${name}":"${Number(ms) + byS * 1000}"`,
+      ),
+  );
+}
+
+let hangup: Hangup;
+beforeAll(async () => {
+  hangup = await startHangup();
+  await hangup.store.addAdoptionPrefix({
+    prefix: 'call-',
+    organizationName: 'acme',
+    organizationIdIfNew: 'org_x',
+    now: Date.now(),
+  });
+});
+afterAll(() => hangup.stop());
+
+const OUTBOUND = { direction: 'outbound', phoneNumber: '+15551234567' };
+const INBOUND = { direction: 'inbound', phoneNumber: '+15557770001' };
+
+test.each<[string, string, object, string[]]>([
+  [
+    '01-answer-peer-bye',
+    'answered, and hung up by the phone',
+    { ...OUTBOUND, status: 'completed', failureReason: null, duration: null },
+    ['connecting', 'completed'],
+  ],
+  [
+    '02-answer-delete',
+    'answered, and its room deleted',
+    { ...OUTBOUND, status: 'completed', failureReason: null },
+    ['connecting', 'completed'],
+  ],
+  [
+    '03-ringing-delete',
+    'its room deleted while it rang, by whom is not known',
+    { ...OUTBOUND, status: 'cancelled', failureReason: 'ROOM_DELETED', cancelledBy: null },
+    ['connecting', 'cancelled'],
+  ],
+  [
+    '04-busy-486',
+    'busy',
+    { ...OUTBOUND, status: 'busy', failureReason: 'USER_REJECTED' },
+    ['connecting', 'busy'],
+  ],
+  [
+    '06b-480',
+    'unavailable after it rang',
+    { ...OUTBOUND, status: 'no_answer', failureReason: 'USER_UNAVAILABLE' },
+    ['connecting', 'no_answer'],
+  ],
+  [
+    '07-noanswer-ringtimeout3',
+    'nobody answered in time',
+    { ...OUTBOUND, status: 'no_answer', failureReason: 'USER_UNAVAILABLE' },
+    ['connecting', 'no_answer'],
+  ],
+  ['09-503', 'refused', { ...OUTBOUND, status: 'failed' }, ['connecting', 'failed']],
+  [
+    '10a-in-agent-peer-bye',
+    'came in, answered by the agent, hung up by the caller after three seconds',
+    { ...INBOUND, status: 'completed', failureReason: null, duration: 3 },
+    ['connecting', 'ringing', 'active', 'completed'],
+  ],
+  [
+    '10b-in-agent-delete',
+    'came in, answered by the agent, and its room deleted',
+    { ...INBOUND, status: 'completed', failureReason: null, duration: 3 },
+    ['connecting', 'ringing', 'active', 'completed'],
+  ],
+])('%s: %s', async (name, _, expected, statuses) => {
+  const bodies = shifted(capture(name));
+  const roomName = Body.parse(JSON.parse(bodies[0] ?? '')).room.name;
+  const isRegistered = !roomName.startsWith('call-');
+  if (isRegistered) await hangup.putCall({ id: name, roomName, createdAt: Date.now() - 60_000 });
+  for (const body of bodies) {
+    expect(await post(hangup.url, body), body).toMatchObject({ status: 200 });
+    // The same again, as LiveKit does when an answer is lost.
+    expect(await post(hangup.url, body)).toMatchObject({ status: 200 });
+  }
+  const { body: list } = await hangup.send('GET', '/api/v1/calls?limit=100');
+  const Calls = z.object({ data: z.object({ calls: z.array(z.looseObject({ id: z.string() })) }) });
+  const ids = Calls.parse(list).data.calls.map(({ id }) => id);
+  const records = await Promise.all(ids.map((id) => hangup.store.findCall(id)));
+  const id = records.find((record) => record?.call.roomName === roomName)?.call.id;
+
+  const { body: details } = await hangup.send('GET', `/api/v1/calls/${id}`);
+  expect(details).toMatchObject({ data: { ...expected, roomName, startedAt: expect.any(String) } });
+  const entries = await hangup.store.listCallEvents({ callId: id ?? '', after: 0, limit: 100 });
+  const changes = entries.filter(({ action }) => action === 'call.status_changed');
+  expect(changes.map(({ toStatus }) => toStatus)).toEqual(statuses);
+  await until('its room is certainly gone', async () => {
+    const state = (await hangup.store.findCall(id ?? ''))?.deletion?.state;
+    return state === 'completed';
+  });
+});
