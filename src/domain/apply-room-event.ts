@@ -58,7 +58,7 @@ export function applyRoomEvent(
   const before = lifeOf(call, event);
   if (before === null) return { decision: NOTHING, ...unchanged };
   const life = remember(before, event);
-  const decision = possible(call, decide(call, before, life, event, { policy, at }));
+  const decision = possible(call, decide(call, before, life, event, { policy, at, now }));
   return { decision, life, cameBack: whoCameBack(life, event), at };
 }
 
@@ -160,6 +160,7 @@ function whoCameBack(life: RoomLife, { sign }: RoomEvent): Role | null {
 interface Circumstances {
   readonly policy: EventPolicy;
   readonly at: Timestamp;
+  readonly now: Timestamp;
 }
 
 function decide(
@@ -304,13 +305,14 @@ function finished({ status }: Call): Decision {
   return { kind: 'end', status: end, failureReason: 'ROOM_FINISHED' };
 }
 
-function waitForAgent(reason: string, { policy, at }: Circumstances): Decision {
+// A grace counts from now: what is told late is followed late by what would end it.
+function waitForAgent(reason: string, { policy, at, now }: Circumstances): Decision {
   if (policy.agentLeftGraceMs === 0) return NOTHING;
-  const dueAt = at + policy.agentLeftGraceMs;
+  const dueAt = now + policy.agentLeftGraceMs;
   return { kind: 'wait', grace: { kind: 'agent_left', role: 'agent', since: at, dueAt, reason } };
 }
 
-function waitForConnection(role: Role, reason: string, { policy, at }: Circumstances): Decision {
-  const dueAt = at + policy.connectionLostGraceMs;
+function waitForConnection(role: Role, reason: string, { policy, at, now }: Circumstances): Decision {
+  const dueAt = now + policy.connectionLostGraceMs;
   return { kind: 'wait', grace: { kind: 'connection_lost', role, since: at, dueAt, reason } };
 }
