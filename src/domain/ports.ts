@@ -45,7 +45,7 @@ export type ReadWebhook =
   | { readonly kind: 'event'; readonly name: string; readonly event: RoomEvent };
 
 /** Verifies the raw body by its Authorization header, then reads it. Never rejects for anything in them. */
-export type WebhookReader = (body: Buffer, authorization: string) => Promise<ReadWebhook>;
+export type WebhookReader = (body: Uint8Array, authorization: string) => Promise<ReadWebhook>;
 
 export interface Deadline {
   readonly timeoutMs: number;

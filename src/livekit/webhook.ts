@@ -30,7 +30,7 @@ export function webhookReader(keys: readonly KeyPair[]): WebhookReader {
   return async (body, authorization) => {
     for (const { receiver, verifier } of receivers) {
       try {
-        return toReadWebhook(await receiver.receive(body.toString(), authorization));
+        return toReadWebhook(await receiver.receive(Buffer.from(body).toString(), authorization));
       } catch (error) {
         // The receiver does not tell a bad signature from a bad body.
         if (await isSigned(verifier, body, authorization)) {
@@ -42,7 +42,7 @@ export function webhookReader(keys: readonly KeyPair[]): WebhookReader {
   };
 }
 
-async function isSigned(verifier: TokenVerifier, body: Buffer, token: string): Promise<boolean> {
+async function isSigned(verifier: TokenVerifier, body: Uint8Array, token: string): Promise<boolean> {
   try {
     const { sha256 = '' } = await verifier.verify(token);
     const expected = createHash('sha256').update(body).digest();
