@@ -35,8 +35,8 @@ export interface Applied {
   readonly decision: Decision;
   /** The call's memory of its room after the event; the same object when that is unchanged. */
   readonly life: RoomLife | null;
-  /** Graces that are over because somebody came back. */
-  readonly cameBack: Role | null;
+  /** Whose graces are over: of a role that came back, or all of them, with the life of the room that they were of. */
+  readonly cameBack: Role | 'everyone' | null;
   /** The event's time as the call's record may bear it. */
   readonly at: Timestamp;
 }
@@ -59,7 +59,8 @@ export function applyRoomEvent(
   if (before === null) return { decision: NOTHING, ...unchanged };
   const life = remember(before, event);
   const decision = possible(call, decide(call, before, life, event, { policy, at, now }));
-  return { decision, life, cameBack: whoCameBack(life, event), at };
+  const isNewLife = call.life !== null && call.life.sid !== life.sid;
+  return { decision, life, cameBack: isNewLife ? 'everyone' : whoCameBack(life, event), at };
 }
 
 /** The call as it is on record once a decision is carried out. */
@@ -93,7 +94,7 @@ export function carryOut(
       return {
         ...told,
         status: decision.status,
-        endedAt: Math.max(at, told.startedAt ?? 0),
+        endedAt: Math.max(at, told.startedAt ?? 0, told.answeredAt ?? 0),
         failureReason: decision.failureReason,
       };
     default:

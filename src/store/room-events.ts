@@ -56,12 +56,14 @@ export function settleGraces(
       const due = tx
         .select()
         .from(graces)
-        .innerJoin(calls, eq(calls.id, graces.callId))
         .where(lte(graces.dueAt, now))
         .orderBy(asc(graces.dueAt))
         .limit(limit)
         .all();
-      const ended = due.flatMap(({ graces: grace, calls: row }) => {
+      const ended = due.flatMap((grace) => {
+        // Read one by one: another grace of the same call may just have ended it.
+        const row = tx.select().from(calls).where(eq(calls.id, grace.callId)).get();
+        if (row === undefined) return [];
         const call = toCall(row);
         const decision = settleGrace(call, grace);
         tx.delete(graces)
@@ -69,8 +71,7 @@ export function settleGraces(
           .run();
         if (decision.kind !== 'end') return [];
         // A phone left alone was on the line until now; who lost the connection was gone from the beginning.
-        const endedAt = grace.kind === 'agent_left' ? now : grace.since;
-        const at = Math.max(endedAt, call.startedAt ?? 0, call.answeredAt ?? 0);
+        const at = grace.kind === 'agent_left' ? now : grace.since;
         const by = { actor: 'reconciler', actorId: null, reason: `${grace.kind}: ${grace.reason}` } as const;
         const applied = { decision, life: call.life, cameBack: null, at };
         record(tx, call, applied, { by, now, isRoomGone: false });
@@ -205,8 +206,9 @@ function record(
       .run();
   }
   if (cameBack !== null) {
+    const whose = cameBack === 'everyone' ? undefined : eq(graces.role, cameBack);
     tx.delete(graces)
-      .where(and(eq(graces.callId, id), eq(graces.role, cameBack)))
+      .where(and(eq(graces.callId, id), whose))
       .run();
   }
   if (decision.kind === 'wait') {

@@ -141,7 +141,7 @@ function tell(events: readonly RoomEvent[], { delayMs = 0 } = {}): Told {
     call = carryOut(call, applied, now);
     versions.push(call);
     for (const grace of [...graces.values()]) {
-      if (grace.role === applied.cameBack) graces.delete(grace.kind);
+      if (applied.cameBack === 'everyone' || grace.role === applied.cameBack) graces.delete(grace.kind);
     }
     if (applied.decision.kind === 'wait') graces.set(applied.decision.grace.kind, applied.decision.grace);
   }
