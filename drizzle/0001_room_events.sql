@@ -25,4 +25,4 @@ CREATE TABLE `livekit_events` (
 CREATE INDEX `livekit_events_by_received` ON `livekit_events` (`received_at`);--> statement-breakpoint
 ALTER TABLE `calls` ADD `room_life` text;--> statement-breakpoint
 ALTER TABLE `calls` ADD `adopted_prefix` text;--> statement-breakpoint
-CREATE INDEX `calls_by_room` ON `calls` (`room_name`,`created_at`);
+CREATE INDEX `calls_by_room` ON `calls` (`room_name`,`created_at`,`id`);

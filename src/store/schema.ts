@@ -96,7 +96,7 @@ export const calls = sqliteTable(
     uniqueIndex('calls_live_room_name')
       .on(t.roomName)
       .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
-    index('calls_by_room').on(t.roomName, t.createdAt),
+    index('calls_by_room').on(t.roomName, t.createdAt, t.id),
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
     index('calls_by_status').on(t.organizationId, t.status, t.createdAt, t.id),
     index('calls_by_agent').on(t.organizationId, t.agentId, t.createdAt, t.id),

@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, test, vi } from 'vitest';
+import type { CallQuery } from '../../src/domain/ports.ts';
+import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+/** Every statement that the store prepares while something is done. */
+async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
+  const prepare = vi.spyOn(SqliteDatabase.prototype, 'prepare');
+  try {
+    await work();
+    return prepare.mock.calls.map(([sql]) => sql);
+  } finally {
+    prepare.mockRestore();
+  }
+}
+
+test('no query of a request, a webhook or a pass reads a whole table, and no page is sorted', async () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  const store = openSqliteStore(file);
+  const base = {
+    organizationId: 'o',
+    sortBy: 'createdAt',
+    sortOrder: 'desc',
+    limit: 50,
+    offset: 0,
+  } as const;
+  const after = { value: 1, id: 'c' };
+  const lists: Partial<CallQuery>[] = [
+    {},
+    { after },
+    { from: 1, to: 2 },
+    { agentId: 'a' },
+    { agentId: 'a', from: 1, after },
+    { phoneNumber: '+1' },
+    { direction: 'inbound' },
+    { statuses: ['active'] },
+    { statuses: ['active', 'ringing', 'connecting'], after },
+    { sortBy: 'scheduledAt' },
+    { sortBy: 'scheduledAt', sortOrder: 'asc', after },
+  ];
+  const idempotency = { key: 'k', fingerprint: 'f', rememberedSince: 0 };
+  const event = {
+    id: 'EV',
+    at: 1,
+    room: { name: 'r', sid: 'RM', createdAt: 1, metadata: '' },
+    sign: { kind: 'room_started' },
+  } as const;
+  const policy = { agentLeftGraceMs: 1, connectionLostGraceMs: 1, guardMs: 1 };
+  const statements = await statementsOf(async () => {
+    for (const query of lists) await store.listCalls({ ...base, ...query });
+    await store.findApiKey('x');
+    await store.findCall('c');
+    await store.listCallEvents({ callId: 'c', after: 0, limit: 10 });
+    await store.cancelCall({
+      callId: 'c',
+      organizationId: 'o',
+      apiKeyId: 'k',
+      reason: null,
+      now: 1,
+      leaseUntil: 2,
+      idempotency,
+    });
+    await store.claimDeletions({ now: 1, leaseUntil: 2, farthest: 3, limit: 1 });
+    await store.nextDeletionAt();
+    await store.applyEvent({ event, policy, now: 1, adoption: { callId: 'x', agentId: null } });
+    await store.settleGraces({ now: 1, limit: 1 });
+    await store.pruneEvents({ before: 1, limit: 1 });
+    await store.pruneIdempotencyKeys({ before: 1, limit: 1 });
+    await store.overview();
+  });
+  store.close();
+
+  const client = new SqliteDatabase(file);
+  const plans = statements
+    .filter((sql) => /^\s*(select|update|delete)\b/i.test(sql))
+    .map((sql) => {
+      const parameters = [...sql].filter((character) => character === '?').map(() => null);
+      const steps = client
+        .prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)
+        .all(...parameters)
+        .map(({ detail }) => detail);
+      return { sql, steps };
+    });
+  client.close();
+  expect(plans.length).toBeGreaterThan(25);
+  const offences = plans.filter(({ steps }) =>
+    steps.some((step, i) => {
+      // An operator's few prefixes are read whole. `top` and `some` are the first rows of an index, a page at most.
+      const isSmall = steps.some((one) => one.includes('adoption_prefixes')) || steps[i - 1] === 'SCAN top';
+      if (step.includes('TEMP B-TREE')) return !isSmall;
+      return /^SCAN (?!adoption_prefixes|top|some|\()/.test(step) && !/USING .*INDEX/.test(step);
+    }),
+  );
+  expect(offences).toEqual([]);
+});
