@@ -24,7 +24,14 @@ if (server === undefined || !isExecutable(server)) {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
   const { status } = spawnSync(
     process.execPath,
-    [vitest, 'run', 'test/livekit/contract', 'test/livekit/end-to-end', 'test/http'],
+    [
+      vitest,
+      'run',
+      'test/livekit/contract',
+      'test/livekit/end-to-end',
+      'test/livekit/emulator-captures',
+      'test/http',
+    ],
     {
       stdio: 'inherit',
       env: { ...process.env, LIVEKIT_SERVER: server },

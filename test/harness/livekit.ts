@@ -6,8 +6,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Room } from '@livekit/rtc-node';
 import { AccessToken, RoomServiceClient, type WebhookEvent, WebhookReceiver } from 'livekit-server-sdk';
-import { type Emulator, startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { type Emulator, type EmulatorOptions, startEmulator } from '../../src/livekit/emulator/emulator.ts';
 
 export const API_KEY = 'devkey';
 export const API_SECRET = 'secretsecretsecretsecretsecretsecret';
@@ -16,7 +17,13 @@ interface TestParticipant {
   readonly identity: string;
   /** LiveKit's word for why it left, such as ROOM_DELETED. */
   readonly disconnected: Promise<string>;
+  publishAudio(): Promise<void>;
   leave(): Promise<void>;
+}
+
+interface JoinOptions {
+  /** A standard participant unless told. */
+  readonly kind?: 'agent';
 }
 
 export interface LiveKitUnderTest {
@@ -25,7 +32,7 @@ export interface LiveKitUnderTest {
   readonly apiKey: string;
   readonly apiSecret: string;
   readonly emulator?: Emulator;
-  join(roomName: string, identity: string): Promise<TestParticipant>;
+  join(roomName: string, identity: string, options?: JoinOptions): Promise<TestParticipant>;
   roomNames(): Promise<string[]>;
   stop(): Promise<void>;
 }
@@ -42,7 +49,10 @@ export async function startLiveKit(options: LiveKitOptions = {}): Promise<LiveKi
     : startReal(binary, options.webhookUrls ?? []);
 }
 
-async function startEmulated(options: LiveKitOptions): Promise<LiveKitUnderTest> {
+/** The emulator, whatever LIVEKIT_SERVER says. */
+export async function startEmulated(
+  options: Partial<EmulatorOptions>,
+): Promise<LiveKitUnderTest & { readonly emulator: Emulator }> {
   const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...options });
   return {
     kind: 'emulator',
@@ -50,11 +60,15 @@ async function startEmulated(options: LiveKitOptions): Promise<LiveKitUnderTest>
     apiKey: API_KEY,
     apiSecret: API_SECRET,
     emulator,
-    async join(roomName, identity) {
-      const participant = emulator.join(roomName, { identity });
+    async join(roomName, identity, { kind } = {}) {
+      const participant = emulator.join(roomName, {
+        identity,
+        kind: kind === 'agent' ? 'AGENT' : 'STANDARD',
+      });
       return {
         identity,
         disconnected: participant.disconnected,
+        publishAudio: async () => participant.publishAudio(),
         leave: async () => participant.leave(),
       };
     },
@@ -103,17 +117,23 @@ async function startReal(binary: string, webhookUrls: readonly string[]): Promis
     url,
     apiKey: API_KEY,
     apiSecret: API_SECRET,
-    join: (roomName, identity) => joinReal(url, roomName, identity),
+    join: (roomName, identity, joining) => joinReal(url, roomName, identity, joining),
     roomNames: async () => (await client.listRooms()).map(({ name }) => name),
     stop,
   };
 }
 
-async function joinReal(url: string, roomName: string, identity: string): Promise<TestParticipant> {
+async function joinReal(
+  url: string,
+  roomName: string,
+  identity: string,
+  { kind }: JoinOptions = {},
+): Promise<TestParticipant> {
   // 33 MB of native code, which only this branch needs.
   const { DisconnectReason, Room, RoomEvent } = await import('@livekit/rtc-node');
   const token = new AccessToken(API_KEY, API_SECRET, { identity });
-  token.addGrant({ roomJoin: true, room: roomName });
+  token.addGrant({ roomJoin: true, room: roomName, ...(kind === 'agent' && { agent: true }) });
+  if (kind !== undefined) token.kind = kind;
   const room = new Room();
   const disconnected = new Promise<string>((resolve) => {
     room.once(RoomEvent.Disconnected, (reason) => resolve(DisconnectReason[reason] ?? String(reason)));
@@ -122,7 +142,30 @@ async function joinReal(url: string, roomName: string, identity: string): Promis
     autoSubscribe: true,
     dynacast: false,
   });
-  return { identity, disconnected, leave: () => room.disconnect() };
+  return {
+    identity,
+    disconnected,
+    publishAudio: () => publishSilence(room),
+    leave: () => room.disconnect(),
+  };
+}
+
+/** Until the room is left: the server takes a track for published when its first sound arrives. */
+async function publishSilence(room: Room): Promise<void> {
+  const { AudioFrame, AudioSource, LocalAudioTrack, RoomEvent, TrackPublishOptions, TrackSource } =
+    await import('@livekit/rtc-node');
+  const source = new AudioSource(48_000, 1);
+  const track = LocalAudioTrack.createAudioTrack('microphone', source);
+  await room.localParticipant?.publishTrack(
+    track,
+    new TrackPublishOptions({ source: TrackSource.SOURCE_MICROPHONE }),
+  );
+  const frame = new AudioFrame(new Int16Array(480), 48_000, 1, 480);
+  const timer = setInterval(() => {
+    // It fails once the track has ended under it.
+    source.captureFrame(frame).catch(() => clearInterval(timer));
+  }, 10);
+  room.once(RoomEvent.Disconnected, () => clearInterval(timer));
 }
 
 async function spawnLogged(binary: string, args: string[], logFile: string): Promise<ChildProcess> {

@@ -1,23 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 import { post } from '../harness/webhooks.ts';
+import { loadFixture } from './fixtures.ts';
 
 /*
- * What a real livekit-server with a real livekit-sip sent in nine phone calls, one line a webhook, in through the door:
- * signed again (the tokens have long expired) and shifted to now. Only turnPassword was blanked.
+ * What a real livekit-server with a real livekit-sip sent in phone calls, in through the door: signed again
+ * (the tokens have long expired) and shifted to now.
  */
-
-const Line = z.object({ t_ms: z.number(), body: z.string() });
-const Body = z.looseObject({ room: z.looseObject({ name: z.string() }) });
-
-function capture(name: string): string[] {
-  const text = readFileSync(resolve(import.meta.dirname, `fixtures/phone-${name}.jsonl`), 'utf8');
-  const lines = text.trim().split('\n');
-  return lines.map((line) => Line.parse(JSON.parse(line)).body);
-}
 
 /** All times of a capture, moved so that its call ends now. */
 function shifted(bodies: readonly string[]): string[] {
@@ -88,7 +78,43 @@ test.each<[string, string, object, string[]]>([
     { ...OUTBOUND, status: 'no_answer', failureReason: 'USER_UNAVAILABLE' },
     ['connecting', 'no_answer'],
   ],
+  [
+    '05-decline-603',
+    'declined after it rang',
+    { ...OUTBOUND, status: 'busy', failureReason: 'USER_REJECTED' },
+    ['connecting', 'busy'],
+  ],
+  [
+    '08b-tcp-refused',
+    'nobody listens at the trunk',
+    { ...OUTBOUND, status: 'failed', failureReason: 'CLIENT_INITIATED' },
+    ['connecting', 'failed'],
+  ],
+  [
+    '08d-silent-ringtimeout3',
+    'nothing was heard of it until the ring time-out',
+    { ...OUTBOUND, status: 'failed', failureReason: 'USER_UNAVAILABLE' },
+    ['connecting', 'failed'],
+  ],
   ['09-503', 'refused', { ...OUTBOUND, status: 'failed' }, ['connecting', 'failed']],
+  [
+    '11-answer-remove',
+    'answered, and its phone removed',
+    { ...OUTBOUND, status: 'completed', failureReason: null },
+    ['connecting', 'completed'],
+  ],
+  [
+    '10c-in-caller-gives-up',
+    'came in, and the caller gave up while it rang',
+    { ...INBOUND, status: 'no_answer' },
+    ['connecting', 'ringing', 'no_answer'],
+  ],
+  [
+    '10d-in-delete-ringing',
+    'came in, and its room deleted while it rang, by whom is not known',
+    { ...INBOUND, status: 'cancelled', failureReason: 'ROOM_DELETED', cancelledBy: null },
+    ['connecting', 'ringing', 'cancelled'],
+  ],
   [
     '10a-in-agent-peer-bye',
     'came in, answered by the agent, hung up by the caller after three seconds',
@@ -102,8 +128,9 @@ test.each<[string, string, object, string[]]>([
     ['connecting', 'ringing', 'active', 'completed'],
   ],
 ])('%s: %s', async (name, _, expected, statuses) => {
-  const bodies = shifted(capture(name));
-  const roomName = Body.parse(JSON.parse(bodies[0] ?? '')).room.name;
+  const webhooks = loadFixture(`phone-${name}`);
+  const bodies = shifted(webhooks.map(({ body }) => body));
+  const roomName = webhooks[0]?.event.room.name ?? '';
   const isRegistered = !roomName.startsWith('call-');
   if (isRegistered) await hangup.putCall({ id: name, roomName, createdAt: Date.now() - 60_000 });
   for (const body of bodies) {

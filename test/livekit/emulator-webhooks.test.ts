@@ -21,61 +21,6 @@ async function start(options: Partial<EmulatorOptions>): Promise<Emulator> {
 }
 
 const names = (webhooks: readonly ReceivedWebhook[]): string[] => webhooks.map(({ event }) => event.event);
-const bodyOf = (webhook: ReceivedWebhook | undefined) =>
-  z.record(z.string(), z.json()).parse(JSON.parse(webhook?.body ?? 'null'));
-
-test('a phone call gives the events of a phone call', async () => {
-  const { inbox, emulator } = await startWithInbox({ departureTimeoutMs: 20 });
-  const phone = emulator.join('call', {
-    identity: 'phone',
-    name: 'Callee',
-    kind: 'SIP',
-    attributes: { 'sip.callStatus': 'dialing' },
-  });
-  phone.publishAudio();
-  phone.setAttributes({ 'sip.callStatus': 'hangup', 'sip.callTag': 'tag' });
-  phone.leave();
-  const webhooks = await inbox.waitFor('call', (all) => names(all).includes('room_finished'));
-  expect(names(webhooks)).toEqual([
-    'room_started',
-    'participant_joined',
-    'track_published',
-    'track_unpublished',
-    'participant_left',
-    'room_finished',
-  ]);
-  const [started, joined, published, unpublished, left] = webhooks.map(bodyOf);
-  expect(joined?.participant).toMatchObject({
-    kind: 'SIP',
-    name: 'Callee',
-    state: 'ACTIVE',
-    // As it was then, although it has changed since.
-    attributes: { 'sip.callStatus': 'dialing' },
-  });
-  const { sid } = z.object({ sid: z.string() }).parse(started?.room);
-  const partial = {
-    room: { sid, name: 'call' },
-    participant: { sid: phone.sid, identity: 'phone' },
-  };
-  // Without `type`, because AUDIO is its zero value.
-  const track = {
-    sid: expect.stringMatching(/^TR_AM/),
-    name: 'microphone',
-    source: 'MICROPHONE',
-    mimeType: 'audio/opus',
-    stream: 'camera',
-  };
-  const event = { id: expect.stringMatching(/^EV_/), createdAt: expect.stringMatching(/^\d{10}$/) };
-  expect(published).toEqual({ event: 'track_published', ...partial, track, ...event });
-  expect(unpublished).toEqual({ ...published, event: 'track_unpublished', ...event });
-  expect(left?.participant).toMatchObject({
-    state: 'DISCONNECTED',
-    isPublisher: true,
-    disconnectReason: 'CLIENT_INITIATED',
-    attributes: { 'sip.callStatus': 'hangup', 'sip.callTag': 'tag' },
-  });
-  expect(left?.participant).not.toHaveProperty('tracks');
-});
 
 test('every URL gets every event', async () => {
   const other = await openWebhookInbox();

@@ -1,12 +1,23 @@
 import { type Fault, FaultSwitches } from './faults.ts';
+import type { JoiningParticipant } from './participant.ts';
+import {
+  type DialledPhone,
+  type DialOptions,
+  dial,
+  type ReceivedPhone,
+  type ReceiveOptions,
+  receive,
+} from './phone.ts';
 import { isTooLongForARoom, type RoomServiceMethod } from './room-service.ts';
-import { type EmulatedParticipant, type JoiningParticipant, RoomState } from './room-state.ts';
+import { type EmulatedParticipant, RoomState } from './room-state.ts';
 import { listen } from './server.ts';
 import { WEBHOOK_RETRY_DELAYS_MS, WebhookSender } from './webhook-sender.ts';
 
 export type { Fault } from './faults.ts';
+export type { JoiningParticipant, ParticipantKind } from './participant.ts';
+export type { DialledPhone, DialOptions, ReceivedPhone, ReceiveOptions } from './phone.ts';
 export type { RoomServiceMethod } from './room-service.ts';
-export type { EmulatedParticipant, JoiningParticipant, ParticipantKind } from './room-state.ts';
+export type { EmulatedParticipant } from './room-state.ts';
 
 export interface EmulatorOptions {
   readonly apiKey: string;
@@ -32,6 +43,10 @@ export interface Emulator {
   roomNames(): string[];
   /** Joins as a client would: a room that is not there is created. Throws where LiveKit would refuse the client. */
   join(roomName: string, participant: JoiningParticipant): EmulatedParticipant;
+  /** Calls a phone into a room, as CreateSIPParticipant does. */
+  dial(roomName: string, options: DialOptions): DialledPhone;
+  /** A phone calls in, by a dispatch rule: into a room of its own. */
+  receive(options: ReceiveOptions): ReceivedPhone;
   /** Switches a fault on for one method, or '*' for all; null switches it off. */
   setFault(method: RoomServiceMethod | '*', fault: Fault | null): void;
   /** The API goes away: the port closes and open connections break. Rooms, their timers and webhooks go on. */
@@ -59,14 +74,26 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const server = await listen({ host, port, keys, rooms, faults });
   let stopped = false;
 
+  function assertMayJoin(roomName: string, identity?: string): void {
+    if (stopped) throw new Error('the emulator has been stopped');
+    if (isTooLongForARoom(roomName)) throw new Error('the room name is too long');
+    if (identity === '') throw new Error('a participant needs an identity');
+  }
+
   return {
     url: `http://${host}:${server.port}`,
     roomNames: () => rooms.names(),
     join(roomName, participant) {
-      if (stopped) throw new Error('the emulator has been stopped');
-      if (isTooLongForARoom(roomName)) throw new Error('the room name is too long');
-      if (participant.identity === '') throw new Error('a participant needs an identity');
+      assertMayJoin(roomName, participant.identity);
       return rooms.join(roomName, participant);
+    },
+    dial(roomName, options) {
+      assertMayJoin(roomName, options.identity);
+      return dial(rooms, roomName, options);
+    },
+    receive(options) {
+      assertMayJoin(`${options.prefix}_${options.callerNumber}_${'x'.repeat(12)}`, options.identity);
+      return receive(rooms, options);
     },
     setFault: (method, fault) => faults.set(method, fault),
     pause: () => server.close(),

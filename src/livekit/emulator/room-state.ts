@@ -2,26 +2,19 @@ import { randomBytes } from 'node:crypto';
 import {
   ParticipantInfo,
   ParticipantInfo_State,
-  ParticipantPermission,
   Room,
-  TrackInfo,
-  TrackSource,
-  TrackType,
+  type TrackInfo,
   WebhookEvent,
   type WebhookEventNames,
 } from 'livekit-server-sdk';
-
-/** LiveKit's words for what a participant is (livekit_models.proto, ParticipantInfo.Kind). */
-export type ParticipantKind = 'STANDARD' | 'INGRESS' | 'EGRESS' | 'SIP' | 'AGENT' | 'CONNECTOR' | 'BRIDGE';
-
-export interface JoiningParticipant {
-  readonly identity: string;
-  readonly name?: string;
-  /** STANDARD unless told. */
-  readonly kind?: ParticipantKind;
-  readonly metadata?: string;
-  readonly attributes?: Readonly<Record<string, string>>;
-}
+import {
+  type JoiningParticipant,
+  mergeAttributes,
+  newAudioTrack,
+  newId,
+  newParticipant,
+  type ParticipantKind,
+} from './participant.ts';
 
 /** A participant's own hand on its connection. After it has left, nothing it does has any effect. */
 export interface EmulatedParticipant {
@@ -29,7 +22,8 @@ export interface EmulatedParticipant {
   readonly sid: string;
   /** LiveKit's word for why it left: ROOM_DELETED, DUPLICATE_IDENTITY, CLIENT_INITIATED, ... */
   readonly disconnected: Promise<string>;
-  publishAudio(): void;
+  /** The track's name is `microphone` unless told; a phone's is its identity. */
+  publishAudio(name?: string): void;
   /** Merges; an empty value takes an attribute away. Sends no webhook, as in life. */
   setAttributes(attributes: Readonly<Record<string, string>>): void;
   /** CLIENT_INITIATED unless told; throws on a word that is not one of LiveKit's disconnect reasons. */
@@ -46,9 +40,9 @@ export interface CreateRoomRequest {
 }
 
 export interface RoomTimeouts {
-  /** How long a room lives that nobody has joined. */
+  /** How long a room lives that nobody but agents has joined. */
   readonly emptyTimeoutMs: number;
-  /** How long a room lives after the last one left. */
+  /** How long a room lives after the last one left, agents aside. */
   readonly departureTimeoutMs: number;
 }
 
@@ -56,6 +50,7 @@ interface LiveParticipant {
   readonly info: ParticipantInfo;
   readonly kind: ParticipantKind;
   readonly disconnect: (reason: string) => void;
+  readonly onOthersAudio: () => void;
 }
 
 interface LiveRoom {
@@ -64,7 +59,9 @@ interface LiveRoom {
   /** By identity. */
   readonly participants: Map<string, LiveParticipant>;
   timer: NodeJS.Timeout | undefined;
-  countedAtMs: number;
+  /** By somebody who is no agent. */
+  isJoined: boolean;
+  nextCountAtMs: number;
 }
 
 // The real server offers these in every room's JSON.
@@ -109,11 +106,10 @@ export class RoomState {
 
   /** All rooms when no name is given. */
   list(names: readonly string[]): Room[] {
-    const now = Date.now();
     return [...this.#rooms.values()]
       .filter(({ info }) => names.length === 0 || names.includes(info.name))
       .map((room) => {
-        if (now - room.countedAtMs >= COUNT_EVERY_MS) count(room, now);
+        countIfDue(room);
         return room.info;
       });
   }
@@ -122,10 +118,7 @@ export class RoomState {
   delete(roomName: string): boolean {
     const room = this.#rooms.get(roomName);
     if (room === undefined) return false;
-    for (const participant of [...room.participants.values()]) {
-      this.#depart(room, participant, 'ROOM_DELETED');
-    }
-    this.#close(room);
+    this.#close(room, 'ROOM_DELETED');
     return true;
   }
 
@@ -143,16 +136,25 @@ export class RoomState {
     return true;
   }
 
-  join(roomName: string, joining: JoiningParticipant): EmulatedParticipant {
+  /** `onOthersAudio` is told each time that another participant of the room publishes audio. */
+  join(
+    roomName: string,
+    joining: JoiningParticipant,
+    onOthersAudio: () => void = () => {},
+  ): EmulatedParticipant {
     const room = this.#rooms.get(roomName) ?? this.#open({ ...NO_WISHES, name: roomName });
     const kind = joining.kind ?? 'STANDARD';
-    const info = newParticipant(joining, kind);
+    const info = newParticipant(joining);
     const { promise: disconnected, resolve: disconnect } = Promise.withResolvers<string>();
-    const participant = { info, kind, disconnect };
+    const participant = { info, kind, disconnect, onOthersAudio };
 
     const earlier = room.participants.get(info.identity);
     if (earlier !== undefined) this.#depart(room, earlier, 'DUPLICATE_IDENTITY');
-    clearTimeout(room.timer);
+    countIfDue(room);
+    if (kind !== 'AGENT') {
+      clearTimeout(room.timer);
+      room.isJoined = true;
+    }
     room.participants.set(info.identity, participant);
     this.#announce('participant_joined', room.info, { participant: info });
 
@@ -161,11 +163,11 @@ export class RoomState {
       identity: info.identity,
       sid: info.sid,
       disconnected,
-      publishAudio: () => {
-        if (isHere()) this.#publishAudio(room, participant);
+      publishAudio: (name = kind === 'SIP' ? info.identity : 'microphone') => {
+        if (isHere()) this.#publishAudio(room, participant, name);
       },
       setAttributes: (attributes) => {
-        if (isHere()) setAttributes(info, attributes);
+        if (isHere()) mergeAttributes(info, attributes);
       },
       leave: (reason = 'CLIENT_INITIATED') => {
         if (isHere()) this.#depart(room, participant, reason);
@@ -206,7 +208,8 @@ export class RoomState {
       timeouts,
       participants: new Map(),
       timer: undefined,
-      countedAtMs: now,
+      isJoined: false,
+      nextCountAtMs: now + COUNT_EVERY_MS,
     };
     this.#rooms.set(request.name, room);
     this.#closeAfter(room, timeouts.emptyTimeoutMs);
@@ -214,41 +217,45 @@ export class RoomState {
     return room;
   }
 
-  #publishAudio(room: LiveRoom, { info }: LiveParticipant): void {
-    const track = new TrackInfo({
-      sid: newId('TR_AM'),
-      type: TrackType.AUDIO,
-      name: 'microphone',
-      source: TrackSource.MICROPHONE,
-      mimeType: 'audio/opus',
-      stream: 'camera',
-    });
+  #publishAudio(room: LiveRoom, publisher: LiveParticipant, name: string): void {
+    const { info, kind } = publisher;
+    const track = newAudioTrack(kind, name);
+    countIfDue(room);
     info.tracks.push(track);
     info.isPublisher = true;
     info.version += 1;
     this.#announceTrack('track_published', room, info, track);
+    for (const other of room.participants.values()) {
+      if (other !== publisher) other.onOthersAudio();
+    }
   }
 
   #depart(room: LiveRoom, { info, disconnect }: LiveParticipant, reason: string): void {
     // First, because it throws on a reason that LiveKit does not have.
     info.fromJson({ disconnectReason: reason });
+    countIfDue(room);
     room.participants.delete(info.identity);
     for (const track of info.tracks) this.#announceTrack('track_unpublished', room, info, track);
     info.tracks = [];
     info.state = ParticipantInfo_State.DISCONNECTED;
     info.version += 1;
     this.#announce('participant_left', room.info, { participant: info });
-    if (room.participants.size === 0) this.#closeAfter(room, room.timeouts.departureTimeoutMs);
+    // Agents keep no room open.
+    const isLeft = [...room.participants.values()].every(({ kind }) => kind === 'AGENT');
+    if (isLeft && room.isJoined) this.#closeAfter(room, room.timeouts.departureTimeoutMs);
     disconnect(reason);
   }
 
   #closeAfter(room: LiveRoom, delayMs: number): void {
     clearTimeout(room.timer);
-    room.timer = setTimeout(() => this.#close(room), Math.min(delayMs, LONGEST_TIMER_MS)).unref();
+    const close = () => this.#close(room, 'ROOM_CLOSED');
+    room.timer = setTimeout(close, Math.min(delayMs, LONGEST_TIMER_MS)).unref();
   }
 
-  #close(room: LiveRoom): void {
+  #close(room: LiveRoom, reason: string): void {
+    for (const participant of [...room.participants.values()]) this.#depart(room, participant, reason);
     clearTimeout(room.timer);
+    countIfDue(room);
     this.#rooms.delete(room.info.name);
     this.#announce('room_finished', room.info);
   }
@@ -285,40 +292,15 @@ export class RoomState {
   }
 }
 
-const NO_WISHES = { emptyTimeout: 0, departureTimeout: 0, maxParticipants: 0, metadata: '' };
+/** What CreateRoom asks for when it asks for nothing. */
+export const NO_WISHES = { emptyTimeout: 0, departureTimeout: 0, maxParticipants: 0, metadata: '' };
 
-function newParticipant(joining: JoiningParticipant, kind: ParticipantKind): ParticipantInfo {
-  const now = Date.now();
-  const info = new ParticipantInfo({
-    sid: newId('PA_'),
-    identity: joining.identity,
-    name: joining.name ?? '',
-    metadata: joining.metadata ?? '',
-    state: ParticipantInfo_State.ACTIVE,
-    joinedAt: BigInt(Math.floor(now / 1000)),
-    joinedAtMs: BigInt(now),
-    version: 2,
-    permission: new ParticipantPermission({ canSubscribe: true, canPublish: true, canPublishData: true }),
-    attributes: { ...joining.attributes },
-  });
-  // The SDK does not export this enum; its JSON form takes the name.
-  return info.fromJson({ kind });
-}
-
-function setAttributes(info: ParticipantInfo, attributes: Readonly<Record<string, string>>): void {
-  const merged = Object.entries({ ...info.attributes, ...attributes });
-  info.attributes = Object.fromEntries(merged.filter(([, value]) => value !== ''));
-  info.version += 1;
-}
-
-/** Agents are not counted. */
-function count(room: LiveRoom, now: number): void {
-  room.info.numParticipants = [...room.participants.values()].filter(({ kind }) => kind !== 'AGENT').length;
-  room.countedAtMs = now;
-}
-
-const ALPHABET = '23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
-
-function newId(prefix: string): string {
-  return prefix + Array.from(randomBytes(12), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
+/** Comes before any change, so that what is counted is what there was when the count was due. */
+function countIfDue(room: LiveRoom): void {
+  const lateMs = Date.now() - room.nextCountAtMs;
+  if (lateMs < 0) return;
+  const present = [...room.participants.values()];
+  room.info.numParticipants = present.filter(({ kind }) => kind !== 'AGENT').length;
+  room.info.numPublishers = present.filter(({ info }) => info.isPublisher).length;
+  room.nextCountAtMs += COUNT_EVERY_MS * (1 + Math.floor(lateMs / COUNT_EVERY_MS));
 }
