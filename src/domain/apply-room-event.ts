@@ -1,6 +1,6 @@
 import { type Call, type Direction, type EndedStatus, isLive, type LiveStatus, mayFollow } from './call.ts';
 import type { EventParticipant, PhoneAttributes, Role, RoomEvent } from './room-event.ts';
-import { beginLife, isAnswering, isPresent, type RoomLife, remember } from './room-life.ts';
+import { beginLife, hasLeft, isAnswering, isPresent, type RoomLife, remember } from './room-life.ts';
 import type { Timestamp } from './time.ts';
 
 export interface EventPolicy {
@@ -12,7 +12,7 @@ export interface EventPolicy {
   readonly guardMs: number;
 }
 
-/** What is waited for; at most one of each kind for a call. */
+/** What is waited for; of a call, at most one of each kind and role. */
 export interface Grace {
   readonly kind: 'agent_left' | 'connection_lost';
   /** Whose coming back ends the waiting. */
@@ -76,7 +76,7 @@ export function carryOut(
     life,
     roomId: life?.sid ?? call.roomId,
     startedAt:
-      call.startedAt ?? (life === null ? null : Math.max(call.createdAt, Math.min(life.createdAt ?? at, at))),
+      call.startedAt ?? (life === null ? null : Math.max(call.createdAt, Math.min(life.createdAt, at))),
     sipParticipantId: call.sipParticipantId ?? phone?.sid ?? null,
     phoneNumber: call.phoneNumber ?? phone?.phoneNumber ?? null,
     // Whoever registered a call knows which way it goes; of an adopted one only its phone can tell.
@@ -110,6 +110,8 @@ export function settleGrace(call: Call, grace: Grace): Decision {
       ? { kind: 'end', status: 'completed', failureReason: 'AGENT_LEFT' }
       : NOTHING;
   }
+  // Where there is a phone, the call is over when the phone's is.
+  if (grace.role !== 'phone' && call.life !== null && call.life.phone !== null) return NOTHING;
   return {
     kind: 'end',
     status: call.status === 'active' ? 'completed' : 'failed',
@@ -128,12 +130,13 @@ function afterItsEnd(
 }
 
 /** The life that the event is of; null when that is an earlier one. */
-function lifeOf({ life }: Call, { room, sign }: RoomEvent): RoomLife | null {
-  if (life === null) return beginLife(room);
+function lifeOf({ life }: Call, event: RoomEvent): RoomLife | null {
+  const { room, sign } = event;
+  if (life === null) return beginLife(event);
   if (life.sid === room.sid) return life;
   // A later life can only have begun when the earlier is over, whether or not that was told.
   const begins = sign.kind === 'room_started' || sign.kind === 'participant_joined';
-  return begins && (room.createdAt ?? 0) > (life.createdAt ?? 0) ? beginLife(room) : null;
+  return begins && (room.createdAt ?? 0) > life.createdAt ? beginLife(event) : null;
 }
 
 /** LiveKit's clock is not ours, and its events have whole seconds: never before what is on record, never ahead. */
@@ -178,16 +181,18 @@ function decide(
       return atLeastConnecting(call, joined(life, sign.participant));
     case 'audio_published':
       return atLeastConnecting(call, answered(life));
-    case 'participant_left': {
-      const hadLeft = before.participants.some((one) => one.sid === sign.participant.sid && !one.isPresent);
-      return hadLeft ? NOTHING : left(call, life, sign.participant, sign.reason, circumstances);
-    }
+    case 'participant_left':
+      return hasLeft(before, sign.participant.sid)
+        ? NOTHING
+        : left(call, life, sign.participant, sign.reason, circumstances);
     case 'participant_connection_aborted':
-      return sign.participant.role === 'phone' && !isPresent(life, 'phone')
+      return sign.participant.role === 'phone' &&
+        !isPresent(life, 'phone') &&
+        !hasLeft(before, sign.participant.sid)
         ? { kind: 'end', status: 'failed', failureReason: sign.reason }
         : NOTHING;
     case 'room_finished':
-      return finished(call);
+      return finished(call, life);
   }
 }
 
@@ -238,12 +243,13 @@ function left(
   reason: string,
   circumstances: Circumstances,
 ): Decision {
-  // The same person is here again, or on the way to another node.
-  if (reason === 'DUPLICATE_IDENTITY' || reason === 'MIGRATION') return NOTHING;
+  if (HERE_AGAIN.has(reason)) return NOTHING;
   if (participant.role === 'phone') {
     // Another phone is still on the line.
     if (isPresent(life, 'phone')) return NOTHING;
-    return phoneLeft(call, life, reason, circumstances);
+    return CONNECTION_LOST.has(reason) && !wasAnswered(call, life)
+      ? waitForConnection('phone', reason, circumstances)
+      : phoneEnd(call, life, reason);
   }
   if (participant.role === 'other' || isPresent(life, participant.role)) return NOTHING;
   if (life.phone !== null) {
@@ -252,6 +258,9 @@ function left(
   }
   return CONNECTION_LOST.has(reason) ? waitForConnection(participant.role, reason, circumstances) : NOTHING;
 }
+
+/** The same person is here again, or on the way to another node. */
+const HERE_AGAIN: ReadonlySet<string> = new Set(['DUPLICATE_IDENTITY', 'MIGRATION']);
 
 /** The connection broke; nobody decided anything. */
 const CONNECTION_LOST: ReadonlySet<string> = new Set([
@@ -271,14 +280,17 @@ const HUNG_UP: ReadonlySet<string> = new Set([
   'ROOM_CLOSED',
 ]);
 
-function phoneLeft(call: Call, life: RoomLife, reason: string, circumstances: Circumstances): Decision {
-  const inbound = isInbound(life);
+function wasAnswered(call: Call, life: RoomLife): boolean {
   // Outbound, livekit-sip writes the tag when the phone is answered; inbound it is there from the first moment.
-  const wasAnswered = call.status === 'active' || (!inbound && life.phone?.callTag != null);
-  if (wasAnswered) return HUNG_UP.has(reason) ? COMPLETED : { ...COMPLETED, failureReason: reason };
-  if (CONNECTION_LOST.has(reason)) return waitForConnection('phone', reason, circumstances);
+  return call.status === 'active' || (!isInbound(life) && life.phone?.callTag != null);
+}
+
+function phoneEnd(call: Call, life: RoomLife, reason: string): Decision {
+  if (wasAnswered(call, life))
+    return HUNG_UP.has(reason) ? COMPLETED : { ...COMPLETED, failureReason: reason };
   const hasRung = call.status === 'ringing' || life.phone?.callStatus === 'ringing';
-  return { kind: 'end', status: unansweredEnd(reason, { inbound, hasRung }), failureReason: reason };
+  const status = unansweredEnd(reason, { inbound: isInbound(life), hasRung });
+  return { kind: 'end', status, failureReason: reason };
 }
 
 function unansweredEnd(
@@ -300,9 +312,12 @@ function unansweredEnd(
   }
 }
 
-function finished({ status }: Call): Decision {
-  if (status === 'active') return COMPLETED;
-  const end = status === 'ringing' ? 'no_answer' : 'failed';
+/** The room is gone 20 s after the last one left it: how a phone left says more, and its grace may still run. */
+function finished(call: Call, life: RoomLife): Decision {
+  const reason = life.phone?.disconnectReason ?? null;
+  if (reason !== null && !HERE_AGAIN.has(reason)) return phoneEnd(call, life, reason);
+  if (call.status === 'active') return COMPLETED;
+  const end = call.status === 'ringing' ? 'no_answer' : 'failed';
   return { kind: 'end', status: end, failureReason: 'ROOM_FINISHED' };
 }
 

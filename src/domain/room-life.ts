@@ -1,14 +1,15 @@
-import type { EventParticipant, EventRoom, PhoneAttributes, Role, RoomEvent } from './room-event.ts';
+import type { EventParticipant, PhoneAttributes, Role, RoomEvent } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 
 /** What a call remembers of the present life of its room: no more than a rule or a reader needs. */
 export interface RoomLife {
   readonly sid: string;
-  readonly createdAt: Timestamp | null;
+  /** Before it was told: the time of the first event of it. */
+  readonly createdAt: Timestamp;
   readonly participants: readonly Attendance[];
-  /** Sids of who published audio; two tell whether another one than the phone did. */
+  /** Sids of who published audio, as far as they are not known to be phones or to have left. */
   readonly audioFrom: readonly string[];
-  /** The phone that joined last, as it was last told of. */
+  /** The phone that joined last, as it was last told of; one that left only when no other is there. */
   readonly phone: Phone | null;
 }
 
@@ -18,6 +19,7 @@ export interface Attendance {
   readonly role: Role;
   /** One that left stays on the list, so that a join that is told late does not bring it back. */
   readonly isPresent: boolean;
+  readonly joinedAt: Timestamp | null;
 }
 
 export interface Phone extends PhoneAttributes {
@@ -28,8 +30,11 @@ export interface Phone extends PhoneAttributes {
 /** Of a room with more, those that left first are forgotten, then the humans that came first: enough others stay. */
 export const REMEMBERED_PARTICIPANTS = 100;
 
-export function beginLife({ sid, createdAt }: EventRoom): RoomLife {
-  return { sid, createdAt, participants: [], audioFrom: [], phone: null };
+/** One phone's audio may come before it is known to be a phone's. */
+export const REMEMBERED_AUDIO = 4;
+
+export function beginLife({ room, at }: RoomEvent): RoomLife {
+  return { sid: room.sid, createdAt: room.createdAt ?? at, participants: [], audioFrom: [], phone: null };
 }
 
 export function isPresent(life: RoomLife | null, role: Role): boolean {
@@ -38,12 +43,12 @@ export function isPresent(life: RoomLife | null, role: Role): boolean {
 
 /** Whether somebody other than the phone has published audio: what makes livekit-sip answer an inbound call. */
 export function isAnswering(life: RoomLife): boolean {
-  return life.audioFrom.some((sid) => sid !== life.phone?.sid);
+  return life.audioFrom.length > 0;
 }
 
 /** The life after an event of it. */
 export function remember(life: RoomLife, { sign, room }: RoomEvent): RoomLife {
-  const known = { ...life, createdAt: life.createdAt ?? room.createdAt };
+  const known = { ...life, createdAt: room.createdAt ?? life.createdAt };
   switch (sign.kind) {
     case 'room_started':
     case 'room_finished':
@@ -54,24 +59,60 @@ export function remember(life: RoomLife, { sign, room }: RoomEvent): RoomLife {
     case 'participant_connection_aborted':
       return attend(known, sign.participant, false, sign.reason);
     case 'audio_published':
-      return known.audioFrom.includes(sign.participantSid) || known.audioFrom.length >= 2
-        ? known
-        : { ...known, audioFrom: [...known.audioFrom, sign.participantSid] };
+      return hear(known, sign.participantSid);
   }
+}
+
+export function hasLeft(life: RoomLife, sid: string): boolean {
+  return life.participants.some((one) => one.sid === sid && !one.isPresent);
 }
 
 function attend(
   life: RoomLife,
-  { sid, identity, role, phone }: EventParticipant,
+  participant: EventParticipant,
   isHere: boolean,
   disconnectReason: string | null,
 ): RoomLife {
-  const earlier = life.participants.find((one) => one.sid === sid);
-  const hasLeft = earlier?.isPresent === false;
-  const others = life.participants.filter((one) => one.sid !== sid);
-  const participants = crop([...others, { sid, identity, role, isPresent: isHere && !hasLeft }]);
-  if (phone === null || (isHere && hasLeft)) return { ...life, participants };
-  return { ...life, participants, phone: { ...phone, sid, disconnectReason } };
+  const { sid, identity, role, joinedAt } = participant;
+  const isOver = hasLeft(life, sid);
+  const others = life.participants
+    .filter((one) => one.sid !== sid)
+    .map((one) => (isReplacedBy(one, participant) ? { ...one, isPresent: false } : one));
+  const participants = crop([...others, { sid, identity, role, isPresent: isHere && !isOver, joinedAt }]);
+  // What is told again, or too late, of who has left is no news of the phone.
+  const phone = isOver ? life.phone : phoneAfter(life, others, participant, isHere, disconnectReason);
+  return heard({ ...life, participants, phone });
+}
+
+/** Of one identity there is one at most: the earlier one is gone, whether or not that was told. */
+function isReplacedBy(one: Attendance, { identity, joinedAt }: EventParticipant): boolean {
+  return one.identity === identity && (one.joinedAt ?? Number.POSITIVE_INFINITY) < (joinedAt ?? 0);
+}
+
+function phoneAfter(
+  { phone: last }: RoomLife,
+  others: readonly Attendance[],
+  { sid, phone }: EventParticipant,
+  isHere: boolean,
+  disconnectReason: string | null,
+): Phone | null {
+  if (phone === null) return last;
+  const isAnotherThere = others.some((one) => one.sid === last?.sid && one.isPresent);
+  return !isHere && isAnotherThere ? last : { ...phone, sid, disconnectReason };
+}
+
+function hear(life: RoomLife, sid: string): RoomLife {
+  if (life.audioFrom.includes(sid) || life.audioFrom.length >= REMEMBERED_AUDIO) return life;
+  return heard({ ...life, audioFrom: [...life.audioFrom, sid] });
+}
+
+/** Without the audio of phones and of those who left. */
+function heard(life: RoomLife): RoomLife {
+  const counts = (sid: string) => {
+    const publisher = life.participants.find((one) => one.sid === sid);
+    return publisher === undefined || (publisher.isPresent && publisher.role !== 'phone');
+  };
+  return life.audioFrom.every(counts) ? life : { ...life, audioFrom: life.audioFrom.filter(counts) };
 }
 
 function crop(participants: readonly Attendance[]): readonly Attendance[] {

@@ -67,7 +67,7 @@ export function settleGraces(
         const call = toCall(row);
         const decision = settleGrace(call, grace);
         tx.delete(graces)
-          .where(and(eq(graces.callId, call.id), eq(graces.kind, grace.kind)))
+          .where(and(eq(graces.callId, call.id), eq(graces.kind, grace.kind), eq(graces.role, grace.role)))
           .run();
         if (decision.kind !== 'end') return [];
         // A phone left alone was on the line until now; who lost the connection was gone from the beginning.
@@ -107,7 +107,7 @@ export function overview(db: Database): { hasEvents: boolean; hasLiveCalls: bool
 /** The live call in the room, else the last one that was; null when there is none whose room is still guarded. */
 function callOf(
   tx: Transaction,
-  { room }: RoomEvent,
+  { room, sign }: RoomEvent,
   { guardedSince }: { guardedSince: Timestamp },
 ): Call | 'earlier_life' | null {
   const rows = tx
@@ -120,7 +120,11 @@ function callOf(
   const [last, beforeIt] = rows.map(toCall);
   if (last === undefined) return null;
   // What is told late of the call before must not be taken for the beginning of this one.
-  if (last.roomId === null && beforeIt?.roomId === room.sid) return 'earlier_life';
+  if (last.roomId === null && beforeIt !== undefined) {
+    const isEnd = sign.kind !== 'room_started' && sign.kind !== 'participant_joined';
+    const isOfThen = room.createdAt !== null && room.createdAt <= (beforeIt.endedAt ?? 0);
+    if (beforeIt.roomId === room.sid || (isEnd && isOfThen)) return 'earlier_life';
+  }
   if (last.endedAt === null || last.endedAt >= guardedSince) return last;
   const incomplete = tx
     .select({ callId: roomDeletions.callId })
@@ -190,7 +194,8 @@ function record(
       .run();
     return now;
   }
-  if (!isLive(call.status)) return null;
+  const isNews = decision.kind !== 'nothing' || applied.life !== call.life || cameBack !== null;
+  if (!isLive(call.status) || !isNews) return null;
 
   const { id, metadata, ...after } = carryOut(call, applied, now);
   tx.update(calls).set(after).where(eq(calls.id, id)).run();
@@ -215,7 +220,7 @@ function record(
     const { grace } = decision;
     tx.insert(graces)
       .values({ callId: id, ...grace })
-      .onConflictDoUpdate({ target: [graces.callId, graces.kind], set: grace })
+      .onConflictDoUpdate({ target: [graces.callId, graces.kind, graces.role], set: grace })
       .run();
     return grace.dueAt;
   }

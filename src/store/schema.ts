@@ -221,7 +221,7 @@ export const graces = sqliteTable(
     dueAt: integer('due_at').notNull(),
     reason: text().notNull(),
   },
-  (t) => [primaryKey({ columns: [t.callId, t.kind] }), index('graces_due').on(t.dueAt)],
+  (t) => [primaryKey({ columns: [t.callId, t.kind, t.role] }), index('graces_due').on(t.dueAt)],
 );
 
 /** A room whose name begins with a prefix becomes a call of its organization; of two, the longest. */
