@@ -4,7 +4,9 @@ import type { AddressInfo } from 'node:net';
 import type { LiveKitAddress, Settings } from './config.ts';
 import type { Clock, Log, Random } from './domain/ports.ts';
 import { createHttpServer } from './http/server.ts';
+import { limitedRooms } from './livekit/limited-rooms.ts';
 import { livekitRooms } from './livekit/rooms.ts';
+import { watchedRooms } from './livekit/watched-rooms.ts';
 import { webhookReader } from './livekit/webhook.ts';
 import { startReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
@@ -45,9 +47,14 @@ export async function startApp({
   random?: Random;
 }): Promise<App> {
   const store = openSqliteStore(settings.databaseFile);
+  const watched = watchedRooms(livekitRooms(livekit), {
+    clock,
+    log,
+    onBack: (awayMs) => reconciler.livekitIsBack(awayMs),
+  });
   const base = {
     store,
-    rooms: livekitRooms(livekit),
+    rooms: limitedRooms(watched, { requestsPerMinute: settings.requestsPerMinute }),
     clock,
     random,
     log,
@@ -55,6 +62,7 @@ export async function startApp({
     requestTimeoutMs: settings.requestTimeoutMs,
     backgroundTimeoutMs: settings.backgroundTimeoutMs,
     readTimeoutMs: settings.readTimeoutMs,
+    neverStartedAfterMs: settings.neverStartedAfterMs,
     events: {
       policy: {
         agentLeftGraceMs: settings.agentLeftGraceMs,
@@ -65,7 +73,11 @@ export async function startApp({
     },
   };
   let isStopping = false;
-  const reconciler = startReconciler(base, { concurrency: settings.retryConcurrency });
+  const reconciler = startReconciler(base, {
+    concurrency: settings.retryConcurrency,
+    compareSchedule: settings.compareSchedule,
+    awaySince: watched.awaySince,
+  });
   const server = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
     readWebhook: webhookReader([livekit, ...settings.webhookKeys]),

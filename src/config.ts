@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
+import { validate } from 'node-cron';
 import { z } from 'zod';
 
 /** Some settings are wrong; the message names each of them and what is expected, and holds no value. */
@@ -143,6 +144,24 @@ const SETTINGS = {
     default: 'agentId',
     meaning: "Key of the room's JSON metadata that names the agent of an adopted call",
   },
+  COMPARE_SCHEDULE: {
+    schema: z
+      .string()
+      .refine(validate, 'expected a cron expression, with seconds first, such as */15 * * * * *'),
+    default: '*/15 * * * * *',
+    meaning: "When LiveKit's rooms are compared with the calls: a cron expression with seconds",
+  },
+  NEVER_STARTED_AFTER_MS: {
+    schema: whole(1_000, 31_536_000_000),
+    default: '86400000',
+    meaning:
+      'A call whose room was never seen fails this long after `scheduledAt`, or its registration (24 h)',
+  },
+  LIVEKIT_REQUESTS_PER_MINUTE: {
+    schema: whole(0, 1_000_000),
+    default: '0',
+    meaning: 'Limit of all requests to LiveKit, cancels first; 0: none (LiveKit Cloud allows about 1000)',
+  },
   RETRY_CONCURRENCY: {
     schema: whole(1, 256),
     default: '16',
@@ -178,6 +197,10 @@ export interface Settings {
   readonly connectionLostGraceMs: number;
   readonly guardMs: number;
   readonly agentIdKey: string;
+  readonly compareSchedule: string;
+  readonly neverStartedAfterMs: number;
+  /** 0: no limit. */
+  readonly requestsPerMinute: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -232,6 +255,9 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     connectionLostGraceMs: values.CONNECTION_LOST_GRACE_MS,
     guardMs: values.ROOM_GUARD_MS,
     agentIdKey: values.ADOPT_AGENT_ID_KEY,
+    compareSchedule: values.COMPARE_SCHEDULE,
+    neverStartedAfterMs: values.NEVER_STARTED_AFTER_MS,
+    requestsPerMinute: values.LIVEKIT_REQUESTS_PER_MINUTE,
   };
 }
 

@@ -1,40 +1,129 @@
 import { schedule } from 'node-cron';
+import { FIRST_COMPARISON } from './domain/comparison.ts';
 import type { Timestamp } from './domain/time.ts';
 import type { Dependencies } from './operations/dependencies.ts';
 import { forget } from './operations/forget.ts';
 import { reconcileDeletions } from './operations/reconcile-deletions.ts';
+import { FIRST_ROUND, reconcilePhones } from './operations/reconcile-phones.ts';
+import { reconcileRooms } from './operations/reconcile-rooms.ts';
 import { settleGraces } from './operations/settle-graces.ts';
 import { watchWebhooks } from './operations/watch-webhooks.ts';
 
+const EVERY_SECOND = '* * * * * *';
 const EVERY_5_SECONDS = '*/5 * * * * *';
 const EVERY_MINUTE = '11 * * * * *';
 const EVERY_HOUR = '7 0 * * * *';
 // A tick that a busy moment swallowed is no news: the next one does its work.
 const QUIET = { suppressMissedWarning: true };
+const PROBE_TIMEOUT_MS = 2_000;
+/** Any name will do: what is asked is whether LiveKit answers. */
+const PROBED_ROOM = 'hangup-probe';
 
 export interface Reconciler {
   /** There is something to do at this time: a pass begins then, not at the next tick. */
   nudge(at: Timestamp): void;
+  /** LiveKit answers again: all that waited for it begins now. */
+  livekitIsBack(awayMs: number): void;
   /** No pass begins any more; resolves when the attempts under way are settled. */
   stop(): Promise<void>;
 }
 
 /**
- * When passes run: every 5 s, when nudged, and whenever an attempt ends. Never two passes at once, never more
- * than `concurrency` attempts; whatever a pass throws is logged, and the next tick comes all the same.
+ * When passes run: over graces and deletions every 5 s, when nudged, and whenever an attempt ends; over phones every
+ * second; over rooms by schedule. Never two of a kind at once, never more than `concurrency` attempts; whatever a pass
+ * throws is logged, and the next tick comes all the same. While LiveKit is away it is asked one thing at a time.
  */
 export function startReconciler(
-  dependencies: Omit<Dependencies, 'nudge'>,
-  { concurrency }: { concurrency: number },
+  given: Omit<Dependencies, 'nudge'>,
+  {
+    concurrency,
+    compareSchedule,
+    awaySince,
+  }: { concurrency: number; compareSchedule: string; awaySince: () => Timestamp | null },
 ): Reconciler {
-  const { clock, log } = dependencies;
+  const { clock, log, store, rooms } = given;
+  const dependencies = { ...given, nudge };
   const attempts = new Set<Promise<void>>();
-  let pass: Promise<void> | null = null;
-  let isWantedAgain = false;
   let isStopped = false;
   let hasWarned = false;
   let timer: NodeJS.Timeout | undefined;
   let timerAt: Timestamp | null = null;
+
+  const deletions = pass('over the room deletions', async () => {
+    try {
+      const { nextAt } = await settleGraces(dependencies);
+      if (nextAt !== null) nudge(nextAt);
+    } catch (error) {
+      log.error({ err: error }, 'graces could not be settled; tried again within 5 s');
+    }
+    if (awaySince() !== null && !(await answers())) return;
+    const limit = concurrency - attempts.size;
+    // Full: the end of an attempt runs the next pass.
+    if (limit <= 0) return;
+    const begun = await reconcileDeletions(dependencies, { limit });
+    for (const attempt of begun.attempts) {
+      const ended = attempt.finally(() => {
+        attempts.delete(ended);
+        // One that failed says itself when it is due; while LiveKit is away the next tick probes.
+        if (awaySince() === null) deletions.run();
+      });
+      attempts.add(ended);
+    }
+    if (begun.nextAt !== null && attempts.size < concurrency && awaySince() === null) nudge(begun.nextAt);
+  });
+
+  let comparison = FIRST_COMPARISON;
+  const comparing = pass("over LiveKit's rooms", async () => {
+    if (awaySince() !== null) return;
+    ({ comparison } = await reconcileRooms(dependencies, comparison));
+  });
+
+  let round = FIRST_ROUND;
+  const phones = pass('over the phones', async () => {
+    if (awaySince() !== null) return;
+    round = await reconcilePhones(dependencies, round);
+  });
+
+  const forgetting = pass('over what is old', async () => {
+    while (!isStopped && (await forget(dependencies)).more);
+  });
+
+  const watching = pass('over the webhooks', async () => {
+    if (!hasWarned) hasWarned = (await watchWebhooks(dependencies)).said;
+  });
+
+  /** Never twice at once; when it is wanted while it runs, once more behind it. */
+  function pass(what: string, work: () => Promise<void>) {
+    let running: Promise<void> | null = null;
+    let isWantedAgain = false;
+    async function attempt(): Promise<void> {
+      try {
+        await work();
+      } catch (error) {
+        log.error({ err: error }, `a pass ${what} failed; the next one comes`);
+      }
+    }
+    function run(): void {
+      if (isStopped) return;
+      if (running !== null) {
+        isWantedAgain = true;
+        return;
+      }
+      running = attempt().finally(() => {
+        running = null;
+        if (!isWantedAgain) return;
+        isWantedAgain = false;
+        run();
+      });
+    }
+    return { run, ended: async () => running };
+  }
+
+  async function answers(): Promise<boolean> {
+    const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority: 'retry' } as const;
+    await rooms.hasRoom(PROBED_ROOM, asking);
+    return awaySince() === null;
+  }
 
   function nudge(at: Timestamp): void {
     if (isStopped || (timerAt !== null && timerAt <= at)) return;
@@ -43,83 +132,43 @@ export function startReconciler(
     timer = setTimeout(
       () => {
         timerAt = null;
-        run();
+        deletions.run();
       },
       Math.min(Math.max(0, at - clock.now()), 2 ** 31 - 1),
     );
   }
 
-  function run(): void {
-    if (isStopped) return;
-    if (pass !== null) {
-      isWantedAgain = true;
-      return;
-    }
-    pass = runPass().finally(() => {
-      pass = null;
-      if (!isWantedAgain) return;
-      isWantedAgain = false;
-      run();
-    });
-  }
-
-  async function runPass(): Promise<void> {
+  async function sayBack(awayMs: number): Promise<void> {
     try {
-      const { nextAt } = await settleGraces(dependencies);
-      if (nextAt !== null) nudge(nextAt);
+      log.info({ awayMs, deletionsWaiting: await store.countOpenDeletions() }, 'LiveKit is back');
     } catch (error) {
-      log.error({ err: error }, 'graces could not be settled; tried again within 5 s');
-    }
-    const limit = concurrency - attempts.size;
-    // Full: the end of an attempt runs the next pass.
-    if (limit <= 0) return;
-    try {
-      const begun = await reconcileDeletions({ ...dependencies, nudge }, { limit });
-      for (const attempt of begun.attempts) {
-        const ended = attempt.finally(() => {
-          attempts.delete(ended);
-          run();
-        });
-        attempts.add(ended);
-      }
-      if (begun.nextAt !== null && attempts.size < concurrency) nudge(begun.nextAt);
-    } catch (error) {
-      log.error({ err: error }, 'a pass over the room deletions failed; the next one begins within 5 s');
-    }
-  }
-
-  async function forgetAll(): Promise<void> {
-    try {
-      while (!isStopped && (await forget(dependencies)).more);
-    } catch (error) {
-      log.error({ err: error }, 'what is old could not be forgotten; tried again in an hour');
-    }
-  }
-
-  async function watch(): Promise<void> {
-    if (hasWarned) return;
-    try {
-      hasWarned = (await watchWebhooks(dependencies)).said;
-    } catch (error) {
-      log.error({ err: error }, 'whether webhooks come could not be seen; tried again in a minute');
+      log.error({ err: error, awayMs }, 'LiveKit is back');
     }
   }
 
   const tasks = [
-    schedule(EVERY_5_SECONDS, run, QUIET),
-    schedule(EVERY_MINUTE, watch, QUIET),
-    schedule(EVERY_HOUR, forgetAll, QUIET),
+    schedule(EVERY_SECOND, phones.run, QUIET),
+    schedule(EVERY_5_SECONDS, deletions.run, QUIET),
+    schedule(compareSchedule, comparing.run, QUIET),
+    schedule(EVERY_MINUTE, watching.run, QUIET),
+    schedule(EVERY_HOUR, forgetting.run, QUIET),
   ];
   // What a crash left is due now, or when its lease ends.
-  run();
+  deletions.run();
+  comparing.run();
 
   return {
     nudge,
+    livekitIsBack(awayMs) {
+      void sayBack(awayMs);
+      deletions.run();
+      comparing.run();
+    },
     async stop() {
       isStopped = true;
       clearTimeout(timer);
       await Promise.all(tasks.map((task) => task.destroy()));
-      await pass;
+      await Promise.all([deletions, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
       await Promise.all(attempts);
     },
   };

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 /** What each part may import: other parts of src, packages, and of Node what reaches out of the process. */
 const TABLE: Record<string, readonly string[]> = {
   domain: [],
-  operations: ['domain', 'node:crypto'],
+  operations: ['domain', 'node:crypto', 'node:timers/promises'],
   store: [
     'domain',
     'node:fs',
@@ -24,6 +24,7 @@ const TABLE: Record<string, readonly string[]> = {
     'node:http',
     'node:timers/promises',
     'livekit-server-sdk',
+    'p-queue',
     'zod',
   ],
   api: ['operations', 'domain', 'zod', '@trpc/server', '@trpc/server/http'],
@@ -40,7 +41,7 @@ const TABLE: Record<string, readonly string[]> = {
   ],
   reconciler: ['operations', 'domain', 'node-cron'],
   log: ['domain', 'pino', 'pino-pretty'],
-  config: ['node:fs', 'node:url', 'node:util', 'zod'],
+  config: ['node:fs', 'node:url', 'node:util', 'node-cron', 'zod'],
 };
 /** The wiring and the command line see everything. */
 const WIRING = ['app', 'cli', 'sandbox', 'serve'];

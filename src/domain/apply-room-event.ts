@@ -27,9 +27,15 @@ export interface Grace {
 export type Decision =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'advance'; readonly to: LiveStatus }
-  | { readonly kind: 'end'; readonly status: EndedStatus; readonly failureReason: string | null }
+  | EndDecision
   | { readonly kind: 'delete_room'; readonly why: string }
   | { readonly kind: 'wait'; readonly grace: Grace };
+
+export interface EndDecision {
+  readonly kind: 'end';
+  readonly status: EndedStatus;
+  readonly failureReason: string | null;
+}
 
 export interface Applied {
   readonly decision: Decision;
@@ -41,7 +47,7 @@ export interface Applied {
   readonly at: Timestamp;
 }
 
-const NOTHING = { kind: 'nothing' } as const;
+export const NOTHING = { kind: 'nothing' } as const;
 const COMPLETED = { kind: 'end', status: 'completed', failureReason: null } as const;
 
 /** The table "from event to status": what a sign of life from LiveKit means for a call. */
@@ -157,7 +163,7 @@ function possible(call: Call, decision: Decision): Decision {
 }
 
 function whoCameBack(life: RoomLife, { sign }: RoomEvent): Role | null {
-  if (sign.kind !== 'participant_joined') return null;
+  if (sign.kind !== 'participant_joined' && sign.kind !== 'participant_seen') return null;
   return isPresent(life, sign.participant.role) ? sign.participant.role : null;
 }
 
@@ -178,6 +184,7 @@ function decide(
     case 'room_started':
       return { kind: 'advance', to: 'connecting' };
     case 'participant_joined':
+    case 'participant_seen':
       return atLeastConnecting(call, joined(life, sign.participant));
     case 'audio_published':
       return atLeastConnecting(call, answered(life));
@@ -285,7 +292,7 @@ function wasAnswered(call: Call, life: RoomLife): boolean {
   return call.status === 'active' || (!isInbound(life) && life.phone?.callTag != null);
 }
 
-function phoneEnd(call: Call, life: RoomLife, reason: string): Decision {
+function phoneEnd(call: Call, life: RoomLife, reason: string): EndDecision {
   if (wasAnswered(call, life))
     return HUNG_UP.has(reason) ? COMPLETED : { ...COMPLETED, failureReason: reason };
   const hasRung = call.status === 'ringing' || life.phone?.callStatus === 'ringing';
@@ -312,10 +319,13 @@ function unansweredEnd(
   }
 }
 
-/** The room is gone 20 s after the last one left it: how a phone left says more, and its grace may still run. */
-function finished(call: Call, life: RoomLife): Decision {
-  const reason = life.phone?.disconnectReason ?? null;
-  if (reason !== null && !HERE_AGAIN.has(reason)) return phoneEnd(call, life, reason);
+/**
+ * How a call ends of which no more will be told. The room is gone 20 s after the last one left it: how a phone left
+ * says more than that, and its grace may still run.
+ */
+export function finished(call: Call, life: RoomLife | null): EndDecision {
+  const reason = life?.phone?.disconnectReason ?? null;
+  if (life !== null && reason !== null && !HERE_AGAIN.has(reason)) return phoneEnd(call, life, reason);
   if (call.status === 'active') return COMPLETED;
   const end = call.status === 'ringing' ? 'no_answer' : 'failed';
   return { kind: 'end', status: end, failureReason: 'ROOM_FINISHED' };

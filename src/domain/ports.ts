@@ -1,8 +1,11 @@
 import type { ApiKey, Scope } from './api-key.ts';
 import type { Decision, EventPolicy } from './apply-room-event.ts';
 import type { Call, CallStatus, Direction, EndedStatus } from './call.ts';
-import type { DeleteRoomOutcome, RoomDeletion, Settlement } from './room-deletion.ts';
-import type { RoomEvent } from './room-event.ts';
+import type { LiveCall } from './comparison.ts';
+import type { LiveKitFailure } from './livekit-failure.ts';
+import type { DeleteRoomOutcome, DeletionState, RoomDeletion, Settlement } from './room-deletion.ts';
+import type { EventParticipant, EventRoom, RoomEvent } from './room-event.ts';
+import type { Sighting } from './sighting.ts';
 import type { Timestamp } from './time.ts';
 
 export interface Clock {
@@ -27,9 +30,41 @@ export interface Log {
 
 /** LiveKit's rooms. No method throws for anything that LiveKit or the network does. */
 export interface Rooms {
-  deleteRoom(roomName: string, deadline: Deadline): Promise<DeleteRoomOutcome>;
-  /** Null when LiveKit did not answer in time, or not sensibly. */
-  describeRoom(roomName: string, deadline: Deadline): Promise<LiveRoomStatus | null>;
+  deleteRoom(roomName: string, asking: Asking): Promise<DeleteRoomOutcome>;
+  /** A room that is there stays as it is; one whose node is dead is taken over by a living one. */
+  createRoom(
+    room: { readonly roomName: string; readonly emptyTimeoutS: number },
+    asking: Asking,
+  ): Promise<{ readonly kind: 'created' } | LiveKitFailure>;
+  /** All rooms; a listed one need not be alive. */
+  listRooms(
+    asking: Asking,
+  ): Promise<{ readonly kind: 'listed'; readonly rooms: readonly EventRoom[] } | LiveKitFailure>;
+  hasRoom(
+    roomName: string,
+    asking: Asking,
+  ): Promise<{ readonly kind: 'listed' } | { readonly kind: 'absent' } | LiveKitFailure>;
+  /** Empty for a room that is not there. */
+  listParticipants(
+    roomName: string,
+    asking: Asking,
+  ): Promise<
+    { readonly kind: 'listed'; readonly participants: readonly EventParticipant[] } | LiveKitFailure
+  >;
+  /** For people to read. */
+  describeRoom(
+    roomName: string,
+    asking: Asking,
+  ): Promise<{ readonly kind: 'described'; readonly status: LiveRoomStatus } | LiveKitFailure>;
+}
+
+/** What comes first when LiveKit's rate limit makes requests wait: the first of these. */
+export const PRIORITIES = ['cancel', 'read', 'retry', 'phones', 'comparison'] as const;
+
+export interface Asking {
+  /** The answer comes within, waiting for the rate limit included. */
+  readonly timeoutMs: number;
+  readonly priority: (typeof PRIORITIES)[number];
 }
 
 /**
@@ -46,10 +81,6 @@ export type ReadWebhook =
 
 /** Verifies the raw body by its Authorization header, then reads it. Never rejects for anything in them. */
 export type WebhookReader = (body: Uint8Array, authorization: string) => Promise<ReadWebhook>;
-
-export interface Deadline {
-  readonly timeoutMs: number;
-}
 
 export interface LiveRoomStatus {
   readonly roomExists: boolean;
@@ -90,6 +121,18 @@ export interface Store {
 
   /** Remembers the event and does what it means, both or neither. */
   applyEvent(input: EventInput): Promise<EventResult>;
+  /** Does what a sighting means; null when it means nothing. */
+  applySighting(input: {
+    sighting: Sighting;
+    policy: EventPolicy;
+    now: Timestamp;
+    /** For a room that no call is in. */
+    adoption: EventInput['adoption'] | null;
+  }): Promise<Extract<EventResult, { kind: 'applied' }> | null>;
+  /** By room name, behind the name `after`. */
+  listLiveCalls(input: { after: string; limit: number }): Promise<readonly LiveCall[]>;
+  /** Calls whose phone is in the room and has not been answered, by id, behind the id `after`. */
+  listUnansweredPhones(input: { after: string; limit: number }): Promise<readonly UnansweredPhone[]>;
   /** Ends the calls whose grace is over, at most `limit` of them. */
   settleGraces(input: { now: Timestamp; limit: number }): Promise<{
     readonly ended: readonly { readonly callId: string; readonly status: EndedStatus }[];
@@ -121,8 +164,15 @@ export interface Store {
     callId: string;
     attempt: number;
     settlement: Settlement;
+    /** The room was taken over from a dead node; for the audit log. */
+    wasRescued: boolean;
     now: Timestamp;
   }): Promise<boolean>;
+  /** Of those that are not complete, oldest first. */
+  listDeletions(input: { states: readonly DeletionState[]; limit: number }): Promise<readonly RoomDeletion[]>;
+  countOpenDeletions(): Promise<number>;
+  /** Makes one available again that is open or was given up. Null: there is none; otherwise what it was. */
+  retryDeletion(input: { callId: string; now: Timestamp }): Promise<DeletionState | null>;
   /** When the next open deletion may be claimed; null when none is open. */
   nextDeletionAt(): Promise<Timestamp | null>;
   /** Forgets answers given before a moment; at most `limit` of them. */
@@ -153,6 +203,13 @@ export type EventResult =
       /** When the reconciler has something to do for it. */
       readonly dueAt: Timestamp | null;
     };
+
+export interface UnansweredPhone {
+  readonly callId: string;
+  readonly roomName: string;
+  /** The phone's participant. */
+  readonly sid: string;
+}
 
 export interface AuditEntry {
   readonly id: number;

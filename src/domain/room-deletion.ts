@@ -1,3 +1,4 @@
+import { describeFailure, type LiveKitFailure } from './livekit-failure.ts';
 import { nextAttemptAt, type RetryPolicy } from './retry-policy.ts';
 import type { Timestamp } from './time.ts';
 
@@ -21,23 +22,16 @@ export interface RoomDeletion {
   readonly createdAt: Timestamp;
 }
 
-/**
- * What LiveKit made of one DeleteRoom.
- * unavailable: not reached, or a 5xx. timed_out: no answer within the deadline, done or not.
- * refused: it said no: to the credentials, to the address (what answers there is no LiveKit), or to the request.
- */
-export type DeleteRoomOutcome =
-  | { readonly kind: 'deleted' }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'unavailable'; readonly detail: string }
-  | { readonly kind: 'timed_out'; readonly detail: string }
-  | {
-      readonly kind: 'refused';
-      readonly by: 'credentials' | 'address' | 'request';
-      /** LiveKit's word, such as `permission_denied`. */
-      readonly code: string;
-      readonly detail: string;
-    };
+/** What LiveKit made of one DeleteRoom. */
+export type DeleteRoomOutcome = { readonly kind: 'deleted' } | { readonly kind: 'absent' } | LiveKitFailure;
+
+/** After so many attempts a room that LiveKit lists and does not delete is taken for one whose node is dead. */
+const RESCUE_FROM_ATTEMPT = 3;
+
+/** Whether an attempt ended as it does for a room whose node is dead: in `unavailable`, or not in time. */
+export function mayBeGhost({ attempt }: Pick<RoomDeletion, 'attempt'>, outcome: DeleteRoomOutcome): boolean {
+  return attempt >= RESCUE_FROM_ATTEMPT && (outcome.kind === 'unavailable' || outcome.kind === 'timed_out');
+}
 
 /** How a lease ends. */
 export type Settlement =
@@ -54,20 +48,15 @@ export function settle(
   { policy, now, random }: { policy: RetryPolicy; now: Timestamp; random: number },
 ): Settlement {
   if (outcome.kind === 'deleted' || outcome.kind === 'absent') return { state: 'completed' };
-  const lastError = describeFailure(outcome);
-  const scheduledAt = nextAttemptAt(policy, {
-    now,
-    since: deletion.createdAt,
-    attempt: deletion.attempt,
-    random,
-  });
-  return scheduledAt === null
-    ? { state: 'discarded', lastError }
-    : { state: 'retryable', scheduledAt, lastError };
-}
-
-function describeFailure(outcome: Exclude<DeleteRoomOutcome, { kind: 'deleted' | 'absent' }>): string {
-  const word = outcome.kind === 'refused' ? `refused (${outcome.code})` : outcome.kind;
   // LiveKit's words are untrusted in length.
-  return `${word}: ${outcome.detail}`.slice(0, MAX_ERROR_LENGTH);
+  const lastError = describeFailure(outcome).slice(0, MAX_ERROR_LENGTH);
+  const since = deletion.createdAt;
+  const next = nextAttemptAt(policy, { now, since, attempt: deletion.attempt, random });
+  if (next === null) return { state: 'discarded', lastError };
+  const notBefore = outcome.kind === 'rate_limited' ? now + (outcome.retryAfterMs ?? 0) : 0;
+  return {
+    state: 'retryable',
+    scheduledAt: Math.min(Math.max(next, notBefore), now + policy.maxDelayMs),
+    lastError,
+  };
 }

@@ -23,6 +23,8 @@ export type RoomSign =
   | { readonly kind: 'room_started' }
   | { readonly kind: 'room_finished' }
   | { readonly kind: 'participant_joined'; readonly participant: EventParticipant }
+  /** Not told but asked for: whoever is in the room now. */
+  | { readonly kind: 'participant_seen'; readonly participant: EventParticipant }
   | { readonly kind: 'participant_left'; readonly participant: EventParticipant; readonly reason: string }
   | {
       readonly kind: 'participant_connection_aborted';

@@ -27,7 +27,7 @@ export interface Phone extends PhoneAttributes {
   readonly disconnectReason: string | null;
 }
 
-/** Of a room with more, those that left first are forgotten, then the humans that came first: enough others stay. */
+/** Of a room with more, of those who left the first are forgotten, then the humans that came first: enough others stay. */
 export const REMEMBERED_PARTICIPANTS = 100;
 
 /** One phone's audio may come before it is known to be a phone's. */
@@ -54,6 +54,7 @@ export function remember(life: RoomLife, { sign, room }: RoomEvent): RoomLife {
     case 'room_finished':
       return known;
     case 'participant_joined':
+    case 'participant_seen':
       return attend(known, sign.participant, true, null);
     case 'participant_left':
     case 'participant_connection_aborted':
@@ -75,12 +76,14 @@ function attend(
 ): RoomLife {
   const { sid, identity, role, joinedAt } = participant;
   const isOver = hasLeft(life, sid);
-  const others = life.participants
-    .filter((one) => one.sid !== sid)
-    .map((one) => (isReplacedBy(one, participant) ? { ...one, isPresent: false } : one));
-  const participants = crop([...others, { sid, identity, role, isPresent: isHere && !isOver, joinedAt }]);
+  const now = { sid, identity, role, isPresent: isHere && !isOver, joinedAt };
+  const known = life.participants.map((one) => {
+    if (one.sid === sid) return now;
+    return isReplacedBy(one, participant) ? { ...one, isPresent: false } : one;
+  });
+  const participants = crop(known.includes(now) ? known : [...known, now]);
   // What is told again, or too late, of who has left is no news of the phone.
-  const phone = isOver ? life.phone : phoneAfter(life, others, participant, isHere, disconnectReason);
+  const phone = isOver ? life.phone : phoneAfter(life, known, participant, isHere, disconnectReason);
   return heard({ ...life, participants, phone });
 }
 
@@ -91,13 +94,15 @@ function isReplacedBy(one: Attendance, { identity, joinedAt }: EventParticipant)
 
 function phoneAfter(
   { phone: last }: RoomLife,
-  others: readonly Attendance[],
+  participants: readonly Attendance[],
   { sid, phone }: EventParticipant,
   isHere: boolean,
   disconnectReason: string | null,
 ): Phone | null {
   if (phone === null) return last;
-  const isAnotherThere = others.some((one) => one.sid === last?.sid && one.isPresent);
+  const isAnotherThere = participants.some(
+    (one) => one.sid === last?.sid && one.sid !== sid && one.isPresent,
+  );
   return !isHere && isAnotherThere ? last : { ...phone, sid, disconnectReason };
 }
 

@@ -1,12 +1,10 @@
-import {
-  type ParticipantInfo,
-  ParticipantInfo_State,
-  RoomServiceClient,
-  ServerError,
-} from 'livekit-server-sdk';
-import type { Deadline, LiveParticipant, LiveRoomStatus, Rooms } from '../domain/ports.ts';
-import type { DeleteRoomOutcome } from '../domain/room-deletion.ts';
+import { ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
+import type { LiveKitFailure } from '../domain/livekit-failure.ts';
+import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
+import type { EventRoom } from '../domain/room-event.ts';
 import { kindOf } from './participant-kind.ts';
+import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
+import { askRoomService } from './twirp.ts';
 
 /** LiveKit's rooms over its Twirp API. Every request has a deadline; what goes wrong is an outcome. */
 export function livekitRooms(server: {
@@ -14,84 +12,119 @@ export function livekitRooms(server: {
   readonly apiKey: string;
   readonly apiSecret: string;
 }): Rooms {
-  // The SDK's deadline belongs to the client. Its failover to other regions would multiply the deadline by
-  // the regions; our own retries do that work.
-  const client = ({ timeoutMs }: Deadline) =>
-    new RoomServiceClient(server.url, server.apiKey, server.apiSecret, {
-      requestTimeout: timeoutMs / 1000,
-      failover: false,
-    });
+  const ask = (method: string, body: object, grant: VideoGrant, { timeoutMs }: Asking) =>
+    askRoomService(server, { method, body, grant, timeoutMs });
+
+  async function roomsNamed(names: readonly string[], asking: Asking) {
+    const answer = await ask('ListRooms', { names }, { roomList: true }, asking);
+    if (answer.kind === 'not_found') return { kind: 'listed', rooms: [] } as const;
+    return answer.kind === 'answered' ? understand(answer.json, toRooms) : answer;
+  }
+
+  async function participantsOf(roomName: string, asking: Asking) {
+    const grant = { roomAdmin: true, room: roomName };
+    const answer = await ask('ListParticipants', { room: roomName }, grant, asking);
+    if (answer.kind === 'not_found') return { kind: 'listed', participants: [] } as const;
+    return answer.kind === 'answered' ? understand(answer.json, toParticipants) : answer;
+  }
+
+  async function hasRoom(
+    roomName: string,
+    asking: Asking,
+  ): Promise<{ kind: 'listed' } | { kind: 'absent' } | LiveKitFailure> {
+    const answer = await roomsNamed([roomName], asking);
+    return answer.kind === 'listed' ? { kind: answer.rooms.length > 0 ? 'listed' : 'absent' } : answer;
+  }
+
   return {
-    async deleteRoom(roomName, deadline) {
+    hasRoom,
+
+    async deleteRoom(roomName, asking) {
       // LiveKit takes an empty name for a room of its own.
       if (roomName === '') throw new Error('a room name must not be empty');
-      try {
-        await client(deadline).deleteRoom(roomName);
-        return { kind: 'deleted' };
-      } catch (error) {
-        return toOutcome(error, deadline);
-      }
+      const answer = await ask('DeleteRoom', { room: roomName }, { roomCreate: true }, asking);
+      if (answer.kind === 'answered') return { kind: 'deleted' };
+      return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
     },
 
-    async describeRoom(roomName, deadline) {
-      try {
-        const participants = await client(deadline).listParticipants(roomName);
-        return await describe(roomName, participants, deadline);
-      } catch (error) {
-        return isNotFound(error) ? EMPTY : null;
+    async createRoom({ roomName, emptyTimeoutS }, asking) {
+      const body = { name: roomName, emptyTimeout: emptyTimeoutS };
+      const answer = await ask('CreateRoom', body, { roomCreate: true }, asking);
+      if (answer.kind === 'answered') return { kind: 'created' };
+      return answer.kind === 'not_found' ? notThere('CreateRoom') : answer;
+    },
+
+    async listRooms(asking) {
+      const answer = await roomsNamed([], asking);
+      return answer.kind === 'listed' ? { ...answer, rooms: answer.rooms.filter(isOurRoom) } : answer;
+    },
+
+    async listParticipants(roomName, asking) {
+      const answer = await participantsOf(roomName, asking);
+      if (answer.kind !== 'listed') return answer;
+      return { ...answer, participants: answer.participants.filter(isNamed).map(toParticipant) };
+    },
+
+    async describeRoom(roomName, asking) {
+      const answer = await participantsOf(roomName, asking);
+      if (answer.kind !== 'listed') return answer;
+      const participants = answer.participants.map(toLiveParticipant);
+      const about = { numParticipants: participants.length, participants };
+      if (participants.length > 0) return { kind: 'described', status: { roomExists: true, ...about } };
+      // A room with nobody in it and no room look the same here, so the list of rooms decides. Its own count of
+      // participants lags by seconds and leaves agents out.
+      const found = await hasRoom(roomName, asking);
+      switch (found.kind) {
+        case 'listed':
+        case 'absent':
+          return { kind: 'described', status: { roomExists: found.kind === 'listed', ...about } };
+        default:
+          return found;
       }
     },
   };
+}
 
-  async function describe(
-    roomName: string,
-    participants: readonly ParticipantInfo[],
-    deadline: Deadline,
-  ): Promise<LiveRoomStatus> {
-    const people = participants.map(toLiveParticipant);
-    // A room with nobody in it and no room look the same here, so the list of rooms decides. Its own count of
-    // participants lags by seconds and leaves agents out.
-    const roomExists = people.length > 0 || (await client(deadline).listRooms([roomName])).length > 0;
-    return { roomExists, numParticipants: people.length, participants: people };
+/** What LiveKit says may be of a version that we do not know, or not LiveKit's. */
+function understand<T>(json: object, read: (json: object) => T): T | LiveKitFailure {
+  try {
+    return read(json);
+  } catch (error) {
+    const why = error instanceof Error ? error.message.slice(0, 200) : 'no list';
+    return { kind: 'unavailable', code: null, detail: `the answer was not understood: ${why}` };
   }
 }
 
-const EMPTY: LiveRoomStatus = { roomExists: false, numParticipants: 0, participants: [] };
-
-function isNotFound(error: unknown): boolean {
-  // The code, not the status: bad_route is a 404 too, and means that this is not a LiveKit.
-  return error instanceof ServerError && error.code === 'not_found';
+function toRooms(json: object): { readonly kind: 'listed'; readonly rooms: readonly EventRoom[] } {
+  return {
+    kind: 'listed',
+    rooms: listIn(json, 'rooms').map((room) => toRoom(Room.fromJson(room as never, LENIENT))),
+  };
 }
 
-function toOutcome(error: unknown, { timeoutMs }: Deadline): DeleteRoomOutcome {
-  if (isNotFound(error)) return { kind: 'absent' };
-  if (error instanceof ServerError) {
-    const code = error.code ?? 'no Twirp code';
-    const detail = `${withoutTokens(error.message)} (HTTP ${error.status})`;
-    if (error.status >= 500 || error.status === 429 || error.status === 408) {
-      return { kind: 'unavailable', detail: `${code}: ${detail}` };
-    }
-    // Not by the code alone: a token that LiveKit cannot verify is answered in plain text, without one.
-    if (error.status === 401 || error.status === 403)
-      return { kind: 'refused', by: 'credentials', code, detail };
-    return { kind: 'refused', by: error.status === 404 ? 'address' : 'request', code, detail };
-  }
-  if (error instanceof Error && error.name === 'TimeoutError') {
-    return { kind: 'timed_out', detail: `no answer within ${timeoutMs} ms` };
-  }
-  return { kind: 'unavailable', detail: describeTransportError(error) };
+function toParticipants(json: object) {
+  const participants = listIn(json, 'participants').map((one) =>
+    ParticipantInfo.fromJson(one as never, LENIENT),
+  );
+  return { kind: 'listed', participants } as const;
 }
 
-/** LiveKit repeats a token that it cannot verify. */
-function withoutTokens(text: string): string {
-  return text.replaceAll(/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '[token]');
+const LENIENT = { ignoreUnknownFields: true };
+
+/** proto3 JSON leaves an empty list out. */
+function listIn(json: object, key: string): readonly unknown[] {
+  const list = (json as Readonly<Record<string, unknown>>)[key] ?? [];
+  if (!Array.isArray(list)) throw new Error(`${key} is no list`);
+  return list;
 }
 
-/** fetch says "fetch failed" and puts the reason into the cause; an answer that is no JSON ends here too. */
-function describeTransportError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  return cause instanceof Error ? `${error.message}: ${cause.message || cause.name}` : error.message;
+function notThere(method: string): LiveKitFailure {
+  return {
+    kind: 'refused',
+    by: 'request',
+    code: 'not_found',
+    detail: `${method} was answered with not_found`,
+  };
 }
 
 function toLiveParticipant(info: ParticipantInfo): LiveParticipant {

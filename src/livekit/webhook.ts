@@ -7,17 +7,15 @@ import {
   WebhookReceiver,
 } from 'livekit-server-sdk';
 import type { ReadWebhook, WebhookReader } from '../domain/ports.ts';
-import type { EventParticipant, Role, RoomSign } from '../domain/room-event.ts';
+import type { RoomSign } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
-import { kindOf } from './participant-kind.ts';
+import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
 
 interface KeyPair {
   readonly apiKey: string;
   readonly apiSecret: string;
 }
 
-/** LiveKit's names are this long at most; what is longer was not made by it. */
-const MAX_ID_LENGTH = 256;
 const MAX_EVENT_ID_LENGTH = 128;
 
 /** Reads webhooks that are signed with any of these keys. */
@@ -60,17 +58,16 @@ function toReadWebhook(webhook: WebhookEvent): ReadWebhook {
   const { id, room } = webhook;
   if (id === '' || id.length > MAX_EVENT_ID_LENGTH) return { kind: 'malformed', why: 'no event id' };
   if (room === undefined) return { kind: 'malformed', why: 'an event without its room' };
-  const isOurs = room.name !== '' && Buffer.byteLength(room.name) <= MAX_ID_LENGTH;
-  if (!isOurs || room.sid === '' || room.sid.length > MAX_ID_LENGTH) return { kind: 'ignored', name };
+  const told = toRoom(room);
+  if (!isOurRoom(told)) return { kind: 'ignored', name };
   if (sign === 'incomplete') return { kind: 'malformed', why: 'an event without its participant' };
-  const createdAt = milliseconds(room.creationTimeMs, room.creationTime);
   return {
     kind: 'event',
     name,
     event: {
       id,
-      at: timeOf(sign, createdAt) ?? Number(webhook.createdAt) * 1000,
-      room: { name: room.name, sid: room.sid, createdAt, metadata: room.metadata },
+      at: timeOf(sign, told.createdAt) ?? Number(webhook.createdAt) * 1000,
+      room: told,
       sign,
     },
   };
@@ -101,51 +98,10 @@ function signOf({ event, participant, track }: WebhookEvent): RoomSign | 'incomp
   }
 }
 
-function isNamed({ sid, identity }: ParticipantInfo): boolean {
-  return sid !== '' && sid.length <= MAX_ID_LENGTH && identity.length <= MAX_ID_LENGTH;
-}
-
 /** Finer than the event's own time, which has whole seconds. */
 function timeOf(sign: RoomSign, createdAt: Timestamp | null): Timestamp | null {
   if (sign.kind === 'room_started') return createdAt;
   return sign.kind === 'participant_joined' ? sign.participant.joinedAt : null;
-}
-
-function toParticipant(info: ParticipantInfo): EventParticipant {
-  const role = roleOf(info);
-  const attribute = (name: string) => info.attributes[name]?.slice(0, MAX_ID_LENGTH) ?? null;
-  return {
-    sid: info.sid,
-    identity: info.identity,
-    role,
-    joinedAt: milliseconds(info.joinedAtMs, info.joinedAt),
-    phone:
-      role === 'phone'
-        ? {
-            callStatus: attribute('sip.callStatus'),
-            callTag: attribute('sip.callTag'),
-            callId: attribute('sip.callID'),
-            phoneNumber: attribute('sip.phoneNumber'),
-            trunkPhoneNumber: attribute('sip.trunkPhoneNumber'),
-            trunkId: attribute('sip.trunkID'),
-            ruleId: attribute('sip.ruleID'),
-          }
-        : null,
-  };
-}
-
-function roleOf(info: ParticipantInfo): Role {
-  switch (kindOf(info)) {
-    case 'SIP':
-      return 'phone';
-    case 'AGENT':
-      return 'agent';
-    case 'EGRESS':
-    case 'INGRESS':
-      return 'other';
-    default:
-      return 'human';
-  }
 }
 
 /** LiveKit's word; proto3 leaves the first one, UNKNOWN_REASON, out. */
@@ -154,9 +110,4 @@ function reasonOf(info: ParticipantInfo): string {
   const reason =
     json !== null && typeof json === 'object' && 'disconnectReason' in json && json['disconnectReason'];
   return typeof reason === 'string' ? reason : 'UNKNOWN_REASON';
-}
-
-function milliseconds(fine: bigint, seconds: bigint): Timestamp | null {
-  if (fine > 0n) return Number(fine);
-  return seconds > 0n ? Number(seconds) * 1000 : null;
 }

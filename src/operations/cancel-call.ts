@@ -40,7 +40,7 @@ export async function cancelCall(
   });
   switch (result.kind) {
     case 'cancelled':
-      await deleteRoom(dependencies, result.deletion, { timeoutMs });
+      await deleteRoom(dependencies, result.deletion, { timeoutMs, priority: 'cancel' });
       return;
     case 'replayed':
       return;

@@ -1,4 +1,6 @@
-import { type DeleteRoomOutcome, type RoomDeletion, settle } from '../domain/room-deletion.ts';
+import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
+import type { Asking } from '../domain/ports.ts';
+import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** How much longer than LiveKit's deadline a lease lasts: the time to write down how the attempt ended. */
@@ -11,15 +13,19 @@ export const LEASE_MARGIN_MS = 5_000;
 export async function deleteRoom(
   { store, rooms, clock, random, log, retry, nudge }: Dependencies,
   deletion: RoomDeletion,
-  { timeoutMs }: { timeoutMs: number },
+  asking: Asking,
 ): Promise<void> {
   const { callId, roomName, attempt } = deletion;
   const about = { callId, roomName, attempt };
   try {
-    const outcome = await rooms.deleteRoom(roomName, { timeoutMs });
+    const first = await rooms.deleteRoom(roomName, asking);
+    const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, roomName, asking) : null;
+    const outcome = rescued ?? first;
+    const wasRescued = rescued?.kind === 'deleted';
+    if (wasRescued) log.warn(about, 'room rescued from a dead node of LiveKit, and deleted');
     const now = clock.now();
     const settlement = settle(deletion, outcome, { policy: retry, now, random: random.fraction() });
-    const settled = await store.settleDeletion({ callId, attempt, settlement, now });
+    const settled = await store.settleDeletion({ callId, attempt, settlement, wasRescued, now });
     if (!settled) {
       log.warn(
         { ...about, outcome: outcome.kind },
@@ -34,7 +40,7 @@ export async function deleteRoom(
       case 'retryable': {
         const nextAttemptAt = new Date(settlement.scheduledAt).toISOString();
         log.warn(
-          { ...about, cause: settlement.lastError, nextAttemptAt, ...adviceFor(outcome) },
+          { ...about, cause: settlement.lastError, nextAttemptAt, ...adviceOf(outcome) },
           'room not deleted; it will be tried again',
         );
         nudge(settlement.scheduledAt);
@@ -42,8 +48,8 @@ export async function deleteRoom(
       }
       case 'discarded':
         log.error(
-          { ...about, cause: settlement.lastError, ...adviceFor(outcome) },
-          'room not deleted, and given up: it may be alive; delete it by hand',
+          { ...about, cause: settlement.lastError, ...adviceOf(outcome) },
+          'room not deleted, and given up: it may be alive; try again with `hangup deletions retry`',
         );
         return;
     }
@@ -53,16 +59,30 @@ export async function deleteRoom(
   }
 }
 
-function adviceFor(outcome: DeleteRoomOutcome): { advice?: string } {
-  if (outcome.kind !== 'refused') return {};
-  switch (outcome.by) {
-    case 'credentials':
-      return {
-        advice: 'check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the keys of your LiveKit server',
-      };
-    case 'address':
-      return { advice: 'check LIVEKIT_URL: what answers there is no LiveKit server' };
-    case 'request':
-      return {};
-  }
+function adviceOf(outcome: DeleteRoomOutcome) {
+  return outcome.kind === 'deleted' || outcome.kind === 'absent' ? {} : adviceFor(outcome);
+}
+
+/** The three requests of a rescue fit into what a lease lasts longer than LiveKit's deadline. */
+const RESCUE_TIMEOUT_MS = 1_200;
+/** Longer than the deletion behind it takes: what that does not delete closes by itself. */
+const RESCUE_EMPTY_TIMEOUT_S = 10;
+
+/**
+ * A room whose node died stays listed for ever, and its deletion is never answered (livekit#3766). CreateRoom with its
+ * name makes a living node take it over; then it can be deleted.
+ * @returns null when it is no such room, or this did not help
+ */
+async function rescue(
+  rooms: Dependencies['rooms'],
+  roomName: string,
+  { timeoutMs, priority }: Asking,
+): Promise<Exclude<DeleteRoomOutcome, LiveKitFailure> | null> {
+  const asking = { timeoutMs: Math.min(timeoutMs, RESCUE_TIMEOUT_MS), priority };
+  // Once not listed proves nothing.
+  if ((await rooms.hasRoom(roomName, asking)).kind !== 'listed') return null;
+  const created = await rooms.createRoom({ roomName, emptyTimeoutS: RESCUE_EMPTY_TIMEOUT_S }, asking);
+  if (created.kind !== 'created') return null;
+  const outcome = await rooms.deleteRoom(roomName, asking);
+  return outcome.kind === 'deleted' || outcome.kind === 'absent' ? outcome : null;
 }

@@ -17,6 +17,8 @@ export interface Dependencies {
   readonly backgroundTimeoutMs: number;
   /** Deadline of asking LiveKit who is in a room. */
   readonly readTimeoutMs: number;
+  /** How long after it should have begun a call fails whose room was never seen. */
+  readonly neverStartedAfterMs: number;
   readonly events: EventSettings;
   /** Tells the reconciler that it has something to do at this time. */
   readonly nudge: (at: Timestamp) => void;

@@ -12,8 +12,8 @@ export async function getCall(
   record: CallRecord,
 ): Promise<CallDetails> {
   const { call } = record;
-  const liveRoomStatus = isLive(call.status)
-    ? await rooms.describeRoom(call.roomName, { timeoutMs: readTimeoutMs })
-    : null;
-  return { ...record, liveRoomStatus };
+  if (!isLive(call.status)) return { ...record, liveRoomStatus: null };
+  const asking = { timeoutMs: readTimeoutMs, priority: 'read' } as const;
+  const answer = await rooms.describeRoom(call.roomName, asking);
+  return { ...record, liveRoomStatus: answer.kind === 'described' ? answer.status : null };
 }

@@ -21,7 +21,7 @@ export async function reconcileDeletions(
     limit,
   });
   const attempts = claimed.map((deletion) =>
-    deleteRoom(dependencies, deletion, { timeoutMs: backgroundTimeoutMs }),
+    deleteRoom(dependencies, deletion, { timeoutMs: backgroundTimeoutMs, priority: 'retry' }),
   );
   return { attempts, nextAt: await store.nextDeletionAt() };
 }

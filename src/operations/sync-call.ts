@@ -3,6 +3,7 @@ import type { EventPolicy } from '../domain/apply-room-event.ts';
 import type { EventResult } from '../domain/ports.ts';
 import type { RoomEvent } from '../domain/room-event.ts';
 import type { Dependencies } from './dependencies.ts';
+import { report } from './report.ts';
 
 /** Does what one event of LiveKit means, once, however often it is told. */
 export async function syncCall(
@@ -25,27 +26,10 @@ export async function syncCall(
       agentId: agentIdFrom(event.room.metadata, events.agentIdKey),
     },
   });
-  if (result.kind !== 'applied') return result;
-  const about = {
-    callId: result.callId,
-    roomName: event.room.name,
-    event: event.sign.kind,
-    eventId: event.id,
-  };
-  if (result.wasAdopted) log.info(about, 'room adopted: it is a call now');
-  switch (result.decision.kind) {
-    case 'end':
-      log.info(
-        { ...about, status: result.decision.status, cause: result.decision.failureReason },
-        'call ended',
-      );
-      break;
-    case 'delete_room':
-      log.warn(about, 'the room of an ended call shows life; it is deleted again');
-      break;
-    default:
+  if (result.kind === 'applied') {
+    const { sign, id } = event;
+    report({ log, nudge }, result, { roomName: event.room.name, event: sign.kind, eventId: id });
   }
-  if (result.dueAt !== null) nudge(result.dueAt);
   return result;
 }
 

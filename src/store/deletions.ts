@@ -1,10 +1,10 @@
-import { and, asc, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
 import type { Store } from '../domain/ports.ts';
-import { OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
+import { type DeletionState, OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
 import { toDeletion } from './rows.ts';
-import { roomDeletions } from './schema.ts';
+import { auditLog, calls, roomDeletions } from './schema.ts';
 
 // Written out as in the index, or SQLite does not see that the partial index holds every row that is asked for.
 const isOpen = sql`${roomDeletions.state} IN (${sql.raw(OPEN_DELETION_STATES.map((state) => `'${state}'`).join(', '))})`;
@@ -47,20 +47,93 @@ export function claimDeletions(
 
 export function settleDeletion(
   db: Database,
-  { callId, attempt, settlement, now }: Parameters<Store['settleDeletion']>[0],
+  { callId, attempt, settlement, wasRescued, now }: Parameters<Store['settleDeletion']>[0],
 ): boolean {
-  const { changes } = db
-    .update(roomDeletions)
-    .set({ ...settlement, finalizedAt: settlement.state === 'retryable' ? null : now })
-    .where(
-      and(
-        eq(roomDeletions.callId, callId),
-        eq(roomDeletions.state, 'running'),
-        eq(roomDeletions.attempt, attempt),
-      ),
-    )
+  return db.transaction(
+    (tx) => {
+      const { changes } = tx
+        .update(roomDeletions)
+        .set({ ...settlement, finalizedAt: settlement.state === 'retryable' ? null : now })
+        .where(
+          and(
+            eq(roomDeletions.callId, callId),
+            eq(roomDeletions.state, 'running'),
+            eq(roomDeletions.attempt, attempt),
+          ),
+        )
+        .run();
+      const settled = changes === 1;
+      const audit = { callId, actor: 'reconciler', now } as const;
+      // Also when the lease was lost: it was done.
+      if (wasRescued)
+        write(tx, { ...audit, action: 'call.room_rescued', reason: 'taken over from a dead node' });
+      if (settled && settlement.state === 'discarded') {
+        write(tx, { ...audit, action: 'call.room_deletion_discarded', reason: settlement.lastError });
+      }
+      return settled;
+    },
+    { behavior: 'immediate' },
+  );
+}
+
+export function listDeletions(
+  db: Database,
+  { states, limit }: { states: readonly DeletionState[]; limit: number },
+): RoomDeletion[] {
+  return (
+    db
+      .select()
+      .from(roomDeletions)
+      // Said twice, so that SQLite sees that a partial index holds them all.
+      .where(and(sql`${roomDeletions.state} <> 'completed'`, inArray(roomDeletions.state, [...states])))
+      .orderBy(asc(roomDeletions.createdAt), asc(roomDeletions.callId))
+      .limit(limit)
+      .all()
+      .map(toDeletion)
+  );
+}
+
+export function countOpenDeletions(db: Database): number {
+  return db.select({ n: count() }).from(roomDeletions).where(isOpen).get()?.n ?? 0;
+}
+
+export function retryDeletion(
+  db: Database,
+  { callId, now }: { callId: string; now: Timestamp },
+): DeletionState | null {
+  return db.transaction(
+    (tx) => {
+      const found = tx.select().from(roomDeletions).where(eq(roomDeletions.callId, callId)).get();
+      if (found === undefined || found.state === 'completed') return found?.state ?? null;
+      tx.update(roomDeletions)
+        .set({ state: 'available', attempt: 0, scheduledAt: now, finalizedAt: null, createdAt: now })
+        .where(eq(roomDeletions.callId, callId))
+        .run();
+      const reason = `it was ${found.state}`;
+      write(tx, { callId, actor: 'operator', action: 'call.room_deletion_reopened', reason, now });
+      return found.state;
+    },
+    { behavior: 'immediate' },
+  );
+}
+
+function write(
+  tx: Pick<Database, 'select' | 'insert'>,
+  {
+    callId,
+    now,
+    ...entry
+  }: { callId: string; now: Timestamp } & Pick<typeof auditLog.$inferInsert, 'actor' | 'action' | 'reason'>,
+): void {
+  const call = tx
+    .select({ organizationId: calls.organizationId })
+    .from(calls)
+    .where(eq(calls.id, callId))
+    .get();
+  if (call === undefined) throw new Error(`there is no call ${callId}`);
+  tx.insert(auditLog)
+    .values({ at: now, organizationId: call.organizationId, subjectId: callId, ...entry })
     .run();
-  return changes === 1;
 }
 
 export function nextDeletionAt(db: Database): Timestamp | null {

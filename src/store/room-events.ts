@@ -1,13 +1,23 @@
-import { and, asc, desc, eq, inArray, lt, lte, ne } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, inArray, lt, lte, ne, sql } from 'drizzle-orm';
 import { type Applied, applyRoomEvent, carryOut, settleGrace } from '../domain/apply-room-event.ts';
 import { type Call, isLive, LIVE_STATUSES, newCall } from '../domain/call.ts';
-import type { EventInput, EventResult, Store } from '../domain/ports.ts';
-import type { RoomEvent } from '../domain/room-event.ts';
+import type { LiveCall } from '../domain/comparison.ts';
+import type { EventInput, EventResult, Store, UnansweredPhone } from '../domain/ports.ts';
+import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
+import { applySighting, type Sighting } from '../domain/sighting.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { longestPrefix } from './adoption.ts';
 import type { Database } from './database.ts';
-import { toCall } from './rows.ts';
-import { auditLog, calls, graces, livekitEvents, roomDeletions } from './schema.ts';
+import { toCall, toDeletion } from './rows.ts';
+import {
+  auditLog,
+  calls,
+  graces,
+  IS_LIVE,
+  IS_UNANSWERED_PHONE,
+  livekitEvents,
+  roomDeletions,
+} from './schema.ts';
 
 type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
 
@@ -45,6 +55,79 @@ export function applyEvent(db: Database, { event, policy, now, adoption }: Event
     },
     { behavior: 'immediate' },
   );
+}
+
+export function applySightingTo(
+  db: Database,
+  { sighting, policy, now, adoption }: Parameters<Store['applySighting']>[0],
+): Extract<EventResult, { kind: 'applied' }> | null {
+  return db.transaction(
+    (tx) => {
+      const known =
+        sighting.kind === 'room'
+          ? callOf(tx, asSign(sighting.room), { guardedSince: now - policy.guardMs })
+          : callById(tx, sighting.callId);
+      if (known === 'earlier_life') return null;
+      const isAdoptable = sighting.kind === 'room' && adoption !== null && known === null;
+      const call = isAdoptable ? adopt(tx, asSign(sighting.room), { now, ...adoption }) : known;
+      if (call === null) return null;
+      const deletion = tx.select().from(roomDeletions).where(eq(roomDeletions.callId, call.id)).get();
+      const applied = applySighting(
+        { call, deletion: deletion === undefined ? null : toDeletion(deletion) },
+        sighting,
+        { policy, now },
+      );
+      const by = { actor: 'reconciler', actorId: null, reason: REASONS[sighting.kind] } as const;
+      const dueAt = record(tx, call, applied, { by, now, isRoomGone: sighting.kind === 'room_absent' });
+      return { kind: 'applied', callId: call.id, wasAdopted: isAdoptable, decision: applied.decision, dueAt };
+    },
+    { behavior: 'immediate' },
+  );
+}
+
+/** Why, for the audit log. */
+const REASONS: Readonly<Record<Sighting['kind'], string>> = {
+  room: 'seen in the list of rooms',
+  participant: 'seen in the room',
+  room_absent: 'its room is gone, and its end was not told',
+  phone_absent: 'its phone is gone, and its end was not told',
+  never_started: 'no room was ever seen',
+};
+
+const asSign = (room: EventRoom): RoomEvent => ({ id: '', at: 0, room, sign: { kind: 'room_started' } });
+
+function callById(tx: Transaction, id: string): Call | null {
+  const row = tx.select().from(calls).where(eq(calls.id, id)).get();
+  return row === undefined ? null : toCall(row);
+}
+
+export function listLiveCalls(db: Database, { after, limit }: { after: string; limit: number }): LiveCall[] {
+  const { id, status, roomName, roomId, scheduledAt, createdAt } = calls;
+  return db
+    .select({ id, status, roomName, roomId, scheduledAt, createdAt })
+    .from(calls)
+    .where(and(sql.raw(IS_LIVE), gt(roomName, after)))
+    .orderBy(asc(roomName))
+    .limit(limit)
+    .all()
+    .flatMap((call) => (isLive(call.status) ? [{ ...call, status: call.status }] : []));
+}
+
+export function listUnansweredPhones(
+  db: Database,
+  { after, limit }: { after: string; limit: number },
+): UnansweredPhone[] {
+  return db
+    .select({
+      callId: calls.id,
+      roomName: calls.roomName,
+      sid: sql<string>`json_extract(${calls.life}, '$.phone.sid')`,
+    })
+    .from(calls)
+    .where(and(sql.raw(IS_UNANSWERED_PHONE), gt(calls.id, after)))
+    .orderBy(asc(calls.id))
+    .limit(limit)
+    .all();
 }
 
 export function settleGraces(

@@ -13,6 +13,12 @@ import type { RoomLife } from '../domain/room-life.ts';
 // Constraints are DDL, which takes no bound parameters.
 const list = (words: readonly string[]) => sql.raw(words.map((word) => `'${word}'`).join(', '));
 
+/** The phone of a live call has not been answered, and is there. Queries must say it in these words. */
+export const IS_UNANSWERED_PHONE = `"calls"."status" IN ('connecting', 'ringing') AND json_extract("calls"."room_life", '$.phone.sid') IS NOT NULL AND json_extract("calls"."room_life", '$.phone.disconnectReason') IS NULL`;
+
+/** Written out as in the index. */
+export const IS_LIVE = `"calls"."status" IN (${LIVE_STATUSES.map((status) => `'${status}'`).join(', ')})`;
+
 export const organizations = sqliteTable('organizations', {
   id: text().primaryKey(),
   name: text().notNull().unique(),
@@ -96,6 +102,8 @@ export const calls = sqliteTable(
     uniqueIndex('calls_live_room_name')
       .on(t.roomName)
       .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
+    // Who is asked about every second.
+    index('calls_unanswered_phone').on(t.id).where(sql.raw(IS_UNANSWERED_PHONE)),
     index('calls_by_room').on(t.roomName, t.createdAt, t.id),
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
     index('calls_by_status').on(t.organizationId, t.status, t.createdAt, t.id),
@@ -144,6 +152,8 @@ export const ACTIONS = [
   'call.created',
   'call.status_changed',
   'call.room_deletion_reopened',
+  'call.room_deletion_discarded',
+  'call.room_rescued',
   'api_key.created',
   'api_key.revoked',
   'adoption.added',

@@ -5,9 +5,24 @@ import { listCallEvents } from './call-events.ts';
 import { listCalls } from './call-list.ts';
 import { cancelCall, createCall, findCall } from './calls.ts';
 import { openDatabase } from './database.ts';
-import { claimDeletions, nextDeletionAt, settleDeletion } from './deletions.ts';
+import {
+  claimDeletions,
+  countOpenDeletions,
+  listDeletions,
+  nextDeletionAt,
+  retryDeletion,
+  settleDeletion,
+} from './deletions.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
-import { applyEvent, overview, pruneEvents, settleGraces } from './room-events.ts';
+import {
+  applyEvent,
+  applySightingTo,
+  listLiveCalls,
+  listUnansweredPhones,
+  overview,
+  pruneEvents,
+  settleGraces,
+} from './room-events.ts';
 
 /** The store on one SQLite file, which several processes may have open. */
 export interface SqliteStore extends Store {
@@ -28,6 +43,9 @@ export function openSqliteStore(file: string): SqliteStore {
     listCalls: async (query) => listCalls(db, query),
     cancelCall: async (input) => cancelCall(db, input),
     applyEvent: async (input) => applyEvent(db, input),
+    applySighting: async (input) => applySightingTo(db, input),
+    listLiveCalls: async (input) => listLiveCalls(db, input),
+    listUnansweredPhones: async (input) => listUnansweredPhones(db, input),
     settleGraces: async (input) => settleGraces(db, input),
     listCallEvents: async (input) => listCallEvents(db, input),
     overview: async () => overview(db),
@@ -37,6 +55,9 @@ export function openSqliteStore(file: string): SqliteStore {
     removeAdoptionPrefix: async (input) => removeAdoptionPrefix(db, input),
     claimDeletions: async (input) => claimDeletions(db, input),
     settleDeletion: async (input) => settleDeletion(db, input),
+    listDeletions: async (input) => listDeletions(db, input),
+    countOpenDeletions: async () => countOpenDeletions(db),
+    retryDeletion: async (input) => retryDeletion(db, input),
     nextDeletionAt: async () => nextDeletionAt(db),
     pruneIdempotencyKeys: async (input) => pruneIdempotencyKeys(db, input),
     close: () => {

@@ -11,7 +11,7 @@ test('a deleted room and an absent one complete the deletion', () => {
 });
 
 test('what LiveKit could not or would not do is tried again, with its cause', () => {
-  expect(settle(first, { kind: 'unavailable', detail: 'connect ECONNREFUSED' }, now)).toEqual({
+  expect(settle(first, { kind: 'unavailable', code: null, detail: 'connect ECONNREFUSED' }, now)).toEqual({
     state: 'retryable',
     scheduledAt: 6_000,
     lastError: 'unavailable: connect ECONNREFUSED',
@@ -35,6 +35,6 @@ test('after the last day it is discarded, with its cause', () => {
 });
 
 test("LiveKit's words are kept short", () => {
-  const settlement = settle(first, { kind: 'unavailable', detail: 'x'.repeat(10_000) }, now);
+  const settlement = settle(first, { kind: 'unavailable', code: null, detail: 'x'.repeat(10_000) }, now);
   expect(settlement).toMatchObject({ lastError: expect.stringMatching(/^unavailable: x{487}$/) });
 });

@@ -111,7 +111,7 @@ test('after its last day a deletion is given up, loudly', async () => {
   expect(hangup.log).toContainEqual(
     expect.objectContaining({
       level: 'error',
-      message: 'room not deleted, and given up: it may be alive; delete it by hand',
+      message: 'room not deleted, and given up: it may be alive; try again with `hangup deletions retry`',
       fields: expect.objectContaining({ callId: 'c1' }),
     }),
   );

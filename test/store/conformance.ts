@@ -44,7 +44,7 @@ export function conformance(name: string, openStore: Factory): void {
     const claim = (now: number, limit = 100) =>
       store.claimDeletions({ now, leaseUntil: now + 15_000, farthest: now + 60_000, limit });
     const settle = (callId: string, attempt: number, now = 3_000) =>
-      store.settleDeletion({ callId, attempt, settlement: { state: 'completed' }, now });
+      store.settleDeletion({ callId, attempt, settlement: { state: 'completed' }, wasRescued: false, now });
     const deletionOf = async (id: string) => (await store.findCall(id))?.deletion;
 
     beforeEach(async () => {
@@ -129,7 +129,7 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'c1', roomName: 'room' });
         await cancel('c1');
         const settlement = { state: 'discarded', lastError: 'gone for a day' } as const;
-        await store.settleDeletion({ callId: 'c1', attempt: 1, settlement, now: 3_000 });
+        await store.settleDeletion({ callId: 'c1', attempt: 1, settlement, wasRescued: false, now: 3_000 });
         expect(await create({ id: 'c2', roomName: 'room' })).toBe('room_name_taken');
       });
     });
@@ -268,9 +268,21 @@ export function conformance(name: string, openStore: Factory): void {
           await cancel(id);
         }
         const retryable = { state: 'retryable', scheduledAt: 4_000, lastError: 'unavailable: x' } as const;
-        await store.settleDeletion({ callId: 'c1', attempt: 1, settlement: retryable, now: 3_000 });
+        await store.settleDeletion({
+          callId: 'c1',
+          attempt: 1,
+          settlement: retryable,
+          wasRescued: false,
+          now: 3_000,
+        });
         const discarded = { state: 'discarded', lastError: 'too late' } as const;
-        await store.settleDeletion({ callId: 'c2', attempt: 1, settlement: discarded, now: 3_000 });
+        await store.settleDeletion({
+          callId: 'c2',
+          attempt: 1,
+          settlement: discarded,
+          wasRescued: false,
+          now: 3_000,
+        });
         expect(await deletionOf('c1')).toMatchObject({ ...retryable, finalizedAt: null });
         expect(await deletionOf('c2')).toMatchObject({ ...discarded, finalizedAt: 3_000 });
         expect(await store.nextDeletionAt()).toBe(4_000);

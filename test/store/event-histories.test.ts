@@ -197,7 +197,7 @@ async function deleteRooms(store: Store, now: number): Promise<string[]> {
   const claimed = await claim(store, now);
   for (const { callId, attempt } of claimed) {
     const settlement = { state: 'completed' } as const;
-    expect(await store.settleDeletion({ callId, attempt, settlement, now })).toBe(true);
+    expect(await store.settleDeletion({ callId, attempt, settlement, wasRescued: false, now })).toBe(true);
   }
   return claimed.map(({ callId }) => callId);
 }

@@ -1,0 +1,1 @@
+CREATE INDEX `calls_unanswered_phone` ON `calls` (`id`) WHERE "calls"."status" IN ('connecting', 'ringing') AND json_extract("calls"."room_life", '$.phone.sid') IS NOT NULL AND json_extract("calls"."room_life", '$.phone.disconnectReason') IS NULL;

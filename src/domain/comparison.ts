@@ -1,0 +1,85 @@
+import type { LiveStatus } from './call.ts';
+import type { EventRoom } from './room-event.ts';
+import type { Timestamp } from './time.ts';
+
+/** Of a live call, what comparing needs. */
+export interface LiveCall {
+  readonly id: string;
+  readonly status: LiveStatus;
+  readonly roomName: string;
+  /** Null: its room was never seen. */
+  readonly roomId: string | null;
+  readonly scheduledAt: Timestamp | null;
+  readonly createdAt: Timestamp;
+}
+
+/** What one comparison leaves for the next. */
+export interface Comparison {
+  /** Since when the room of a live call has not been listed, by the call's id; with the room's sid. */
+  readonly absent: ReadonlyMap<string, { readonly sid: string | null; readonly since: Timestamp }>;
+  /** How many rooms were listed; null: there was no whole answer. */
+  readonly listed: number | null;
+  /** Until then no absence ends a call. */
+  readonly distrustUntil: Timestamp;
+}
+
+export const FIRST_COMPARISON: Comparison = { absent: new Map(), listed: 0, distrustUntil: 0 };
+
+/** A room is gone when it was not listed in two comparisons so far apart. */
+const ABSENT_FOR_MS = 10_000;
+/** After LiveKit was away its clients need this long to come back, and their rooms with them. */
+const DISTRUST_MS = 30_000;
+
+export interface Difference {
+  readonly next: Comparison;
+  /** Live calls whose room is gone. */
+  readonly gone: readonly LiveCall[];
+  readonly neverStarted: readonly LiveCall[];
+  /** Listed rooms that are not the ones of the live calls as they are on record. */
+  readonly unknown: readonly EventRoom[];
+  /** Live calls whose room is there. */
+  readonly present: readonly LiveCall[];
+}
+
+/** No answer, or not a whole one: nothing is known, and what was absent must be seen to be so again. */
+export function withoutAnswer(last: Comparison): Comparison {
+  return { ...last, absent: new Map(), listed: null };
+}
+
+export function compareRooms(
+  last: Comparison,
+  { live, rooms }: { live: readonly LiveCall[]; rooms: readonly EventRoom[] },
+  { now, neverStartedAfterMs }: { now: Timestamp; neverStartedAfterMs: number },
+): Difference {
+  const byName = new Map(rooms.map((room) => [room.name, room]));
+  const isBackJustNow = last.listed === null || (rooms.length === 0 && last.listed > 0);
+  const distrustUntil = isBackJustNow ? now + DISTRUST_MS : last.distrustUntil;
+
+  const absent = new Map<string, { sid: string | null; since: Timestamp }>();
+  const gone: LiveCall[] = [];
+  const neverStarted: LiveCall[] = [];
+  const present: LiveCall[] = [];
+  const known = new Set<string>();
+  for (const call of live) {
+    const room = byName.get(call.roomName);
+    if (room !== undefined) {
+      present.push(call);
+      if (room.sid === call.roomId) known.add(room.name);
+    } else if (call.status === 'initiated' && call.roomId === null) {
+      const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + neverStartedAfterMs;
+      if (now >= due) neverStarted.push(call);
+    } else {
+      const before = last.absent.get(call.id);
+      const since = before?.sid === call.roomId ? Math.min(before.since, now) : now;
+      if (now - since >= ABSENT_FOR_MS && now >= distrustUntil) gone.push(call);
+      else absent.set(call.id, { sid: call.roomId, since });
+    }
+  }
+  return {
+    next: { absent, listed: rooms.length, distrustUntil },
+    gone,
+    neverStarted,
+    unknown: rooms.filter(({ name }) => !known.has(name)),
+    present,
+  };
+}

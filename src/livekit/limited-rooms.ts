@@ -1,0 +1,81 @@
+import PQueue from 'p-queue';
+import type { LiveKitFailure } from '../domain/livekit-failure.ts';
+import { type Asking, PRIORITIES, type Rooms } from '../domain/ports.ts';
+
+/** How long all requests wait when LiveKit says that there were too many, and not for how long. */
+const DEFAULT_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
+
+export interface LimitedRooms extends Rooms {
+  /** Requests that wait for the rate limit. */
+  waiting(): number;
+}
+
+/**
+ * All requests to LiveKit through one limit. What waits goes by priority, and waits no longer than its deadline.
+ * When LiveKit says that there were too many, all wait for as long as it says.
+ * @param requestsPerMinute 0: no limit but LiveKit's word
+ */
+export function limitedRooms(
+  rooms: Rooms,
+  { requestsPerMinute }: { requestsPerMinute: number },
+): LimitedRooms {
+  const queue = new PQueue(requestsPerMinute === 0 ? {} : pace(requestsPerMinute));
+
+  async function within<T extends { readonly kind: string }>(
+    asking: Asking,
+    ask: (asking: Asking) => Promise<T | LiveKitFailure>,
+  ): Promise<T | LiveKitFailure> {
+    const beganAt = performance.now();
+    const overdue = new AbortController();
+    // While it waits; from then on the request has its own deadline.
+    const timer = setTimeout(() => overdue.abort(), asking.timeoutMs);
+    try {
+      const outcome = await queue.add(
+        () => {
+          clearTimeout(timer);
+          const leftMs = Math.ceil(asking.timeoutMs - (performance.now() - beganAt));
+          return leftMs >= 1 ? ask({ ...asking, timeoutMs: leftMs }) : TOO_LATE;
+        },
+        { priority: -PRIORITIES.indexOf(asking.priority), signal: overdue.signal },
+      );
+      if (isRateLimited(outcome)) pause(outcome.retryAfterMs ?? DEFAULT_PAUSE_MS);
+      return outcome;
+    } catch (error) {
+      if (overdue.signal.aborted) return TOO_LATE;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  function pause(forMs: number): void {
+    if (queue.isPaused) return;
+    queue.pause();
+    setTimeout(() => queue.start(), Math.min(forMs, LONGEST_PAUSE_MS)).unref();
+  }
+
+  return {
+    deleteRoom: (roomName, asking) => within(asking, (left) => rooms.deleteRoom(roomName, left)),
+    createRoom: (room, asking) => within(asking, (left) => rooms.createRoom(room, left)),
+    listRooms: (asking) => within(asking, (left) => rooms.listRooms(left)),
+    hasRoom: (roomName, asking) => within(asking, (left) => rooms.hasRoom(roomName, left)),
+    listParticipants: (roomName, asking) => within(asking, (left) => rooms.listParticipants(roomName, left)),
+    describeRoom: (roomName, asking) => within(asking, (left) => rooms.describeRoom(roomName, left)),
+    waiting: () => queue.size,
+  };
+}
+
+/** Evenly, at most a second's worth at once. */
+function pace(requestsPerMinute: number) {
+  const interval = Math.max(1_000, 60_000 / requestsPerMinute);
+  return { interval, intervalCap: Math.max(1, Math.floor((requestsPerMinute * interval) / 60_000)) };
+}
+
+const TOO_LATE = { kind: 'timed_out', detail: 'it waited too long for the rate limit of LiveKit' } as const;
+
+function isRateLimited(outcome: {
+  readonly kind: string;
+}): outcome is Extract<LiveKitFailure, { kind: 'rate_limited' }> {
+  return outcome.kind === 'rate_limited';
+}

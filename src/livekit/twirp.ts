@@ -1,0 +1,88 @@
+import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
+import type { LiveKitFailure } from '../domain/livekit-failure.ts';
+
+interface LiveKitServer {
+  readonly url: string;
+  readonly apiKey: string;
+  readonly apiSecret: string;
+}
+
+/**
+ * One request to LiveKit's room service. Not by the SDK's client: that keeps the Retry-After of a 429 to itself,
+ * believes any body of a 200, and follows redirects.
+ * Never rejects: what goes wrong is an outcome.
+ */
+export async function askRoomService(
+  server: LiveKitServer,
+  { method, body, grant, timeoutMs }: { method: string; body: object; grant: VideoGrant; timeoutMs: number },
+): Promise<
+  { readonly kind: 'answered'; readonly json: object } | { readonly kind: 'not_found' } | LiveKitFailure
+> {
+  try {
+    const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: '10m' });
+    token.addGrant(grant);
+    const response = await fetch(`${server.url}/twirp/livekit.RoomService/${method}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${await token.toJwt()}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    const text = await response.text();
+    if (response.status !== 200) return failureOf(response, text);
+    const json: unknown = JSON.parse(text);
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { kind: 'answered', json };
+    return { kind: 'unavailable', code: null, detail: 'the answer is no JSON object' };
+  } catch (error) {
+    if (error instanceof Error && error.name === 'TimeoutError') {
+      return { kind: 'timed_out', detail: `no answer within ${Math.round(timeoutMs)} ms` };
+    }
+    return { kind: 'unavailable', code: null, detail: describeTransportError(error) };
+  }
+}
+
+function failureOf({ status, headers }: Response, text: string): { kind: 'not_found' } | LiveKitFailure {
+  const said = parseError(text);
+  // The code, not the status: bad_route is a 404 too, and means that this is not a LiveKit.
+  if (said?.code === 'not_found') return { kind: 'not_found' };
+  const detail = `${withoutTokens(said?.msg ?? text).slice(0, 300)} (HTTP ${status})`;
+  const code = said?.code ?? 'no Twirp code';
+  if (status === 429 || code === 'resource_exhausted') {
+    return { kind: 'rate_limited', retryAfterMs: retryAfterMs(headers), detail: `${code}: ${detail}` };
+  }
+  if (status >= 500 || status === 408) {
+    return { kind: 'unavailable', code: said?.code ?? null, detail: `${code}: ${detail}` };
+  }
+  // Not by the code alone: a token that LiveKit cannot verify is answered in plain text, without one.
+  if (status === 401 || status === 403) return { kind: 'refused', by: 'credentials', code, detail };
+  const isElsewhere = status === 404 || (status >= 300 && status < 400) || status < 300;
+  return { kind: 'refused', by: isElsewhere ? 'address' : 'request', code, detail };
+}
+
+function parseError(text: string): { code: string; msg: string } | null {
+  try {
+    const json: unknown = JSON.parse(text);
+    if (typeof json !== 'object' || json === null || !('code' in json)) return null;
+    return { code: String(json.code).slice(0, 64), msg: 'msg' in json ? String(json.msg) : '' };
+  } catch {
+    return null;
+  }
+}
+
+/** RFC 9110: whole seconds; the date that it may be instead is not worth a second clock. */
+function retryAfterMs(headers: Headers): number | null {
+  const text = headers.get('retry-after') ?? '';
+  return /^\d{1,5}$/.test(text) ? Number(text) * 1000 : null;
+}
+
+/** LiveKit repeats a token that it cannot verify. */
+function withoutTokens(text: string): string {
+  return text.replaceAll(/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '[token]');
+}
+
+/** fetch says "fetch failed" and puts the reason into the cause; an answer that is no JSON ends here too. */
+function describeTransportError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  return cause instanceof Error ? `${error.message}: ${cause.message || cause.name}` : error.message;
+}
