@@ -47,6 +47,11 @@ export interface Emulator {
   dial(roomName: string, options: DialOptions): DialledPhone;
   /** A phone calls in, by a dispatch rule: into a room of its own. */
   receive(options: ReceiveOptions): ReceivedPhone;
+  /**
+   * The node of all rooms that there are dies: they stay listed and cannot be deleted (livekit#3766), until CreateRoom
+   * or a participant makes a living node take them over.
+   */
+  killNode(): void;
   /** Switches a fault on for one method, or '*' for all; null switches it off. */
   setFault(method: RoomServiceMethod | '*', fault: Fault | null): void;
   /** The API goes away: the port closes and open connections break. Rooms, their timers and webhooks go on. */
@@ -95,6 +100,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       assertMayJoin(`${options.prefix}_${options.callerNumber}_${'x'.repeat(12)}`, options.identity);
       return receive(rooms, options);
     },
+    killNode: () => rooms.killNode(),
     setFault: (method, fault) => faults.set(method, fault),
     pause: () => server.close(),
     async resume() {

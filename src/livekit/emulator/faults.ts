@@ -4,6 +4,7 @@ import type { RoomServiceMethod } from './room-service.ts';
  * What can be wrong with LiveKit while a request is in its hands.
  * - `status500`: an error of LiveKit's own, nothing done.
  * - `status503`: what a LiveKit says of a room whose node is dead (at once; the real one takes 3 s).
+ * - `status429`: too many requests, nothing done.
  * - `hang`: no answer, nothing done, even after the fault is switched off.
  * - `reset`: the connection breaks, nothing done.
  * - `applyThen503`, `applyThenReset`: the request is done, and the caller is not told.
@@ -12,6 +13,7 @@ import type { RoomServiceMethod } from './room-service.ts';
 export type Fault =
   | { readonly kind: 'status500' }
   | { readonly kind: 'status503' }
+  | { readonly kind: 'status429'; readonly retryAfterS: number }
   | { readonly kind: 'hang' }
   | { readonly kind: 'reset' }
   | { readonly kind: 'applyThen503' }

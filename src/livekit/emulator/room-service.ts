@@ -95,8 +95,16 @@ export function answerRoomService(
         RoomRequest,
         body,
         () => grants.roomCreate,
-        ({ room }) =>
-          rooms.delete(room) ? json({}) : livekitError('not_found', 'requested room does not exist'),
+        ({ room }) => {
+          switch (rooms.delete(room)) {
+            case 'deleted':
+              return json({});
+            case 'absent':
+              return livekitError('not_found', 'requested room does not exist');
+            case 'no_response':
+              return noResponse();
+          }
+        },
       );
     case 'ListParticipants':
       return answer(RoomRequest, body, isAdmin(grants), ({ room }) =>
@@ -128,6 +136,9 @@ function answer<Request>(
 
 const isAdmin = (grants: VideoGrant) => (request: { readonly room: string }) =>
   grants.roomAdmin === true && (grants.room ?? '') === request.room;
+
+/** What LiveKit says of a room whose node is dead; the real one says it after 3 s. */
+export const noResponse = () => livekitError('unavailable', 'no response from servers');
 
 const noParticipant = () => livekitError('not_found', 'participant does not exist');
 

@@ -62,6 +62,8 @@ interface LiveRoom {
   /** By somebody who is no agent. */
   isJoined: boolean;
   nextCountAtMs: number;
+  /** Its node is dead: it is listed, and nobody answers for it until a living node takes it over. */
+  isGhost: boolean;
 }
 
 // The real server offers these in every room's JSON.
@@ -101,7 +103,28 @@ export class RoomState {
 
   /** A room that is there stays as it is, whatever the request asks for. */
   create(request: CreateRoomRequest): Room {
-    return (this.#rooms.get(request.name) ?? this.#open(request)).info;
+    return this.#there(request).info;
+  }
+
+  /** The room, on a living node: made, or taken over from a dead one under the same sid. */
+  #there(request: CreateRoomRequest): LiveRoom {
+    const room = this.#rooms.get(request.name);
+    if (room === undefined) return this.#open(request);
+    if (!room.isGhost) return room;
+    room.isGhost = false;
+    room.isJoined = false;
+    this.#closeAfter(room, request.emptyTimeout * 1000 || room.timeouts.emptyTimeoutMs);
+    this.#announce('room_started', room.info);
+    return room;
+  }
+
+  /** The node of all rooms dies: who was in them is cut off, and nothing is told. */
+  killNode(): void {
+    for (const room of this.#rooms.values()) {
+      clearTimeout(room.timer);
+      room.participants.clear();
+      room.isGhost = true;
+    }
   }
 
   /** All rooms when no name is given. */
@@ -114,12 +137,12 @@ export class RoomState {
       });
   }
 
-  /** False when there is no such room. */
-  delete(roomName: string): boolean {
+  delete(roomName: string): 'deleted' | 'absent' | 'no_response' {
     const room = this.#rooms.get(roomName);
-    if (room === undefined) return false;
+    if (room === undefined) return 'absent';
+    if (room.isGhost) return 'no_response';
     this.#close(room, 'ROOM_DELETED');
-    return true;
+    return 'deleted';
   }
 
   /** Empty for a room that is not there, as the real server answers. */
@@ -142,7 +165,7 @@ export class RoomState {
     joining: JoiningParticipant,
     onOthersAudio: () => void = () => {},
   ): EmulatedParticipant {
-    const room = this.#rooms.get(roomName) ?? this.#open({ ...NO_WISHES, name: roomName });
+    const room = this.#there({ ...NO_WISHES, name: roomName });
     const kind = joining.kind ?? 'STANDARD';
     const info = newParticipant(joining);
     const { promise: disconnected, resolve: disconnect } = Promise.withResolvers<string>();
@@ -210,6 +233,7 @@ export class RoomState {
       timer: undefined,
       isJoined: false,
       nextCountAtMs: now + COUNT_EVERY_MS,
+      isGhost: false,
     };
     this.#rooms.set(request.name, room);
     this.#closeAfter(room, timeouts.emptyTimeoutMs);

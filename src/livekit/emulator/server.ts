@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type KeyPair, readGrants } from './access.ts';
 import type { FaultSwitches } from './faults.ts';
-import { answerRoomService, ROOM_SERVICE_METHODS } from './room-service.ts';
+import { answerRoomService, noResponse, ROOM_SERVICE_METHODS } from './room-service.ts';
 import type { RoomState } from './room-state.ts';
 import { type Answer, livekitError, malformed, methodNameOf, route, twirpError } from './twirp.ts';
 
@@ -60,6 +60,9 @@ export async function listen({ host, port, keys, rooms, faults }: ServerOptions)
         return;
       case 'reset':
         return request.socket.resetAndDestroy();
+      case 'status429':
+        response.setHeader('retry-after', fault.retryAfterS);
+        return send(response, twirpError('resource_exhausted', 'too many requests'));
       case 'applyThen503':
         await apply();
         return send(response, noResponse());
@@ -104,8 +107,6 @@ export async function listen({ host, port, keys, rooms, faults }: ServerOptions)
 }
 
 const Address = z.object({ port: z.number() });
-
-const noResponse = () => livekitError('unavailable', 'no response from servers');
 
 /** Null when it is too long; the rest of it is read and dropped, so that the caller gets its answer. */
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {

@@ -24,6 +24,7 @@ const STATUS = {
   invalid_argument: 400,
   malformed: 400,
   not_found: 404,
+  resource_exhausted: 429,
   unauthenticated: 401,
   unavailable: 503,
 } as const;
