@@ -2,7 +2,9 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { ApiKey } from '../../src/domain/api-key.ts';
 import { CALL_STATUSES, type Call, type CallStatus, isLive } from '../../src/domain/call.ts';
 import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/domain/ports.ts';
+import type { DeletionState } from '../../src/domain/room-deletion.ts';
 import type { PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
+import type { Sighting } from '../../src/domain/sighting.ts';
 import { aCall } from '../harness/calls.ts';
 
 type Factory = () => { store: Store; close: () => void };
@@ -450,6 +452,32 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await callNow('c2')).toMatchObject({ status: 'active' });
       });
 
+      test('what is told late of the call before under the same name does not end the next one', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'room_started' });
+        await cancel('c1', { now: 3_000 });
+        await settle('c1', 1);
+        await create({ id: 'c2', roomName: 'room', createdAt: 4_000 });
+        const ofThen = { name: 'room', sid: 'RM_never_seen', createdAt: 2_500, metadata: '' };
+        const event = { id: 'EV_late', at: 3_500, room: ofThen, sign: { kind: 'room_finished' } } as const;
+        const adoption = { callId: 'x', agentId: null };
+        expect(await store.applyEvent({ event, policy, now: 5_000, adoption })).toEqual({
+          kind: 'unknown_room',
+        });
+        expect(await apply({ kind: 'room_finished' })).toEqual({ kind: 'unknown_room' });
+        expect(await callNow('c2')).toMatchObject({ status: 'initiated', updatedAt: 4_000 });
+      });
+
+      test('an event that changes nothing leaves no trace in the call', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'room_started' });
+        const before = await callNow();
+        const earlier = { ...room, sid: 'RM_0', createdAt: 1_500 };
+        const event = { id: 'EV_0', at: 1_600, room: earlier, sign: { kind: 'room_finished' } } as const;
+        await store.applyEvent({ event, policy, now: 9_000, adoption: { callId: 'x', agentId: null } });
+        expect(await callNow()).toEqual(before);
+      });
+
       test('a room becomes a call by the longest prefix, and its phone tells its direction', async () => {
         const give = (prefix: string, organizationName: string) =>
           store.addAdoptionPrefix({ prefix, organizationName, organizationIdIfNew: 'org_new', now: 1 });
@@ -470,6 +498,143 @@ export function conformance(name: string, openStore: Factory): void {
         });
         expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(true);
         expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(false);
+      });
+    });
+
+    describe('what is seen by asking', () => {
+      const policy = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+      const room = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
+      const see = (sighting: Sighting, now = 5_000) =>
+        store.applySighting({ sighting, policy, now, adoption: { callId: 'adopted', agentId: null } });
+      const decisionOf = async (sighting: Sighting, now?: number) =>
+        (await see(sighting, now))?.decision.kind;
+      const phone = {
+        sid: 'PA_phone',
+        identity: 'phone',
+        role: 'phone',
+        joinedAt: 2_500,
+        phone: {
+          callStatus: 'dialing',
+          callTag: null,
+          callId: null,
+          phoneNumber: '+15557770001',
+          trunkPhoneNumber: null,
+          trunkId: null,
+          ruleId: null,
+        },
+      } as const;
+
+      test('a listed room gives a call its life, once', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        expect(await decisionOf({ kind: 'room', room, askedAt: 4_000 })).toBe('advance');
+        const { call } = (await store.findCall('c1')) ?? {};
+        expect(call).toMatchObject({ status: 'connecting', roomId: 'RM_1', startedAt: 2_000 });
+        expect(await decisionOf({ kind: 'room', room, askedAt: 6_000 }, 7_000)).toBe('nothing');
+        expect((await store.findCall('c1'))?.call).toEqual(call);
+      });
+
+      test('the room of an ended call, listed after its deletion was done, is deleted again; before, not', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await cancel('c1');
+        const listed = (askedAt: number, now = 5_000) => decisionOf({ kind: 'room', room, askedAt }, now);
+        expect(await listed(4_000)).toBe('nothing'); // A deletion is under way.
+        await settle('c1', 1);
+        expect(await listed(3_000)).toBe('nothing'); // Asked before it was done.
+        expect(await listed(3_001)).toBe('delete_room');
+        expect(await deletionOf('c1')).toMatchObject({ state: 'available' });
+        expect(await listed(3_001)).toBe('nothing'); // Due already.
+      });
+
+      test('beyond the guard time the room is nobody’s, and one that was given up is left to the operator', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await cancel('c1');
+        await settle('c1', 1);
+        const late = 2_000 + policy.guardMs + 1;
+        expect(await see({ kind: 'room', room, askedAt: late }, late)).toBeNull();
+        await create({ id: 'c2', roomName: 'other' });
+        await cancel('c2');
+        const settlement = { state: 'discarded', lastError: 'x' } as const;
+        await store.settleDeletion({ callId: 'c2', attempt: 1, settlement, wasRescued: false, now: 3_000 });
+        const other = { ...room, name: 'other' };
+        expect(await decisionOf({ kind: 'room', room: other, askedAt: 4_000 })).toBe('nothing');
+      });
+
+      test('an absent room ends the call of that life alone, and no call that never had one', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        expect(await decisionOf({ kind: 'room_absent', callId: 'c1', sid: null })).toBe('nothing');
+        await see({ kind: 'room', room, askedAt: 4_000 });
+        expect(await decisionOf({ kind: 'room_absent', callId: 'c1', sid: 'RM_0' })).toBe('nothing');
+        expect(await decisionOf({ kind: 'room_absent', callId: 'c1', sid: 'RM_1' })).toBe('end');
+        expect(await store.findCall('c1')).toMatchObject({
+          call: { status: 'failed', failureReason: 'ROOM_FINISHED', endedAt: 5_000 },
+          deletion: null,
+        });
+        expect(await decisionOf({ kind: 'room_absent', callId: 'c1', sid: 'RM_1' })).toBe('nothing');
+        expect(await see({ kind: 'room_absent', callId: 'nobody', sid: null })).toBeNull();
+      });
+
+      test('phones that have not been answered are listed in turn, and one that is gone ends its call', async () => {
+        for (const id of ['c1', 'c2', 'c3']) {
+          await create({ id, roomName: id });
+          await see({ kind: 'room', room: { ...room, name: id }, askedAt: 4_000 });
+          await see({ kind: 'participant', callId: id, participant: phone });
+        }
+        const list = async (after: string, limit: number) =>
+          (await store.listUnansweredPhones({ after, limit })).map(({ callId }) => callId);
+        expect(await list('', 2)).toEqual(['c1', 'c2']);
+        expect(await list('c2', 2)).toEqual(['c3']);
+        const answered = { ...phone, phone: { ...phone.phone, callStatus: 'active' } };
+        expect(await decisionOf({ kind: 'participant', callId: 'c1', participant: answered }, 6_000)).toBe(
+          'advance',
+        );
+        expect((await store.findCall('c1'))?.call).toMatchObject({ status: 'active', answeredAt: 6_000 });
+        expect(await decisionOf({ kind: 'phone_absent', callId: 'c2', sid: 'PA_other' })).toBe('nothing');
+        expect(await decisionOf({ kind: 'phone_absent', callId: 'c2', sid: 'PA_phone' })).toBe('end');
+        expect(await store.findCall('c2')).toMatchObject({
+          call: { status: 'failed' },
+          deletion: { state: 'available' },
+        });
+        expect(await list('', 9)).toEqual(['c3']);
+      });
+
+      test('a call that never started fails, unless it has', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await create({ id: 'c2', roomName: 'other' });
+        await see({ kind: 'room', room, askedAt: 4_000 });
+        expect(await decisionOf({ kind: 'never_started', callId: 'c1' })).toBe('nothing');
+        expect(await decisionOf({ kind: 'never_started', callId: 'c2' })).toBe('end');
+        expect((await store.findCall('c2'))?.call).toMatchObject({
+          status: 'failed',
+          failureReason: 'never started',
+        });
+      });
+    });
+
+    describe('deletions that an operator looks at', () => {
+      test('what is open or was given up is listed, and tried again by hand', async () => {
+        for (const id of ['c1', 'c2', 'c3']) {
+          await create({ id });
+          await cancel(id);
+        }
+        await settle('c1', 1);
+        const settlement = { state: 'discarded', lastError: 'gone for a day' } as const;
+        await store.settleDeletion({ callId: 'c2', attempt: 1, settlement, wasRescued: true, now: 3_000 });
+        const list = async (states: readonly DeletionState[]) =>
+          (await store.listDeletions({ states, limit: 9 })).map(({ callId }) => callId);
+        expect(await list(['discarded'])).toEqual(['c2']);
+        expect(await list(['running', 'discarded', 'completed'])).toEqual(['c2', 'c3']);
+        expect(await store.countOpenDeletions()).toBe(1);
+        expect(await store.retryDeletion({ callId: 'nobody', now: 4_000 })).toBeNull();
+        expect(await store.retryDeletion({ callId: 'c1', now: 4_000 })).toBe('completed');
+        expect(await deletionOf('c1')).toMatchObject({ state: 'completed' });
+        expect(await store.retryDeletion({ callId: 'c2', now: 4_000 })).toBe('discarded');
+        expect(await claim(4_000)).toMatchObject([{ callId: 'c2', attempt: 1 }]);
+        const entries = await store.listCallEvents({ callId: 'c2', after: 0, limit: 9 });
+        expect(entries.slice(2)).toMatchObject([
+          { action: 'call.room_rescued', actor: 'reconciler' },
+          { action: 'call.room_deletion_discarded', actor: 'reconciler', reason: 'gone for a day' },
+          { action: 'call.room_deletion_reopened', actor: 'operator', reason: 'it was discarded' },
+        ]);
       });
     });
 

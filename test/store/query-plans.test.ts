@@ -65,6 +65,21 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.claimDeletions({ now: 1, leaseUntil: 2, farthest: 3, limit: 1 });
     await store.nextDeletionAt();
     await store.applyEvent({ event, policy, now: 1, adoption: { callId: 'x', agentId: null } });
+    const adoption = { callId: 'x', agentId: null };
+    const seen = { policy, now: 1, adoption };
+    await store.applySighting({ ...seen, sighting: { kind: 'room', room: event.room, askedAt: 1 } });
+    await store.applySighting({ ...seen, sighting: { kind: 'never_started', callId: 'c' } });
+    await store.listLiveCalls({ after: 'r', limit: 10 });
+    await store.listUnansweredPhones({ after: 'c', limit: 10 });
+    await store.countOpenDeletions();
+    await store.settleDeletion({
+      callId: 'c',
+      attempt: 1,
+      settlement: { state: 'completed' },
+      wasRescued: false,
+      now: 1,
+    });
+    await store.retryDeletion({ callId: 'c', now: 1 });
     await store.settleGraces({ now: 1, limit: 1 });
     await store.pruneEvents({ before: 1, limit: 1 });
     await store.pruneIdempotencyKeys({ before: 1, limit: 1 });

@@ -1,0 +1,83 @@
+import { expect, test } from 'vitest';
+import { compareRooms, FIRST_COMPARISON, type LiveCall, withoutAnswer } from '../../src/domain/comparison.ts';
+
+const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
+  status: 'active',
+  roomName: parts.id,
+  roomId: `RM_${parts.id}`,
+  scheduledAt: null,
+  createdAt: 1_000,
+  ...parts,
+});
+const room = (name: string, sid = `RM_${name}`) => ({ name, sid, createdAt: 1_000, metadata: '' });
+const at = (now: number) => ({ now, neverStartedAfterMs: 86_400_000 });
+const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
+
+test('a room is gone when it was not listed in two comparisons at least 10 s apart', () => {
+  const live = [call({ id: 'a' }), call({ id: 'b' })];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms: [room('b')] }, at(100_000));
+  expect(ids(first.gone)).toEqual([]);
+  const tooSoon = compareRooms(first.next, { live, rooms: [room('b')] }, at(109_999));
+  expect(ids(tooSoon.gone)).toEqual([]);
+  expect(ids(compareRooms(tooSoon.next, { live, rooms: [room('b')] }, at(110_000)).gone)).toEqual(['a']);
+});
+
+test('one that is listed in between, or begins another life, is counted from the beginning', () => {
+  const live = [call({ id: 'a' })];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms: [room('x')] }, at(100_000));
+  const back = compareRooms(first.next, { live, rooms: [room('a'), room('x')] }, at(115_000));
+  const away = compareRooms(back.next, { live, rooms: [room('x')] }, at(130_000));
+  expect(ids(away.gone)).toEqual([]);
+  const other = [call({ id: 'a', roomId: 'RM_another' })];
+  expect(ids(compareRooms(away.next, { live: other, rooms: [room('x')] }, at(145_000)).gone)).toEqual([]);
+});
+
+test('no answer proves nothing, and what was absent before it must be absent twice again, and for longer', () => {
+  const live = [call({ id: 'a' })];
+  const rooms = [room('x')];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(100_000));
+  const back = compareRooms(withoutAnswer(first.next), { live, rooms }, at(115_000));
+  expect(ids(back.gone)).toEqual([]);
+  const second = compareRooms(back.next, { live, rooms }, at(130_000));
+  expect(ids(second.gone)).toEqual([]);
+  expect(ids(compareRooms(second.next, { live, rooms }, at(145_000)).gone)).toEqual(['a']);
+});
+
+test('an empty list after a full one is a LiveKit that has just begun: its clients have time to come back', () => {
+  const live = [call({ id: 'a' })];
+  const full = compareRooms(FIRST_COMPARISON, { live, rooms: [room('a')] }, at(100_000));
+  const empty = compareRooms(full.next, { live, rooms: [] }, at(115_000));
+  const again = compareRooms(empty.next, { live, rooms: [] }, at(130_000));
+  expect(ids(again.gone)).toEqual([]);
+  expect(ids(compareRooms(again.next, { live, rooms: [] }, at(145_000)).gone)).toEqual(['a']);
+});
+
+test('a clock set back ends no call early, and none is kept for ever', () => {
+  const live = [call({ id: 'a' })];
+  const rooms = [room('x')];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(10_000_000));
+  const setBack = compareRooms(first.next, { live, rooms }, at(1_000_000));
+  expect(ids(setBack.gone)).toEqual([]);
+  expect(ids(compareRooms(setBack.next, { live, rooms }, at(1_015_000)).gone)).toEqual(['a']);
+});
+
+test('a call whose room was never seen fails a day after it should have begun', () => {
+  const live = [
+    call({ id: 'registered', status: 'initiated', roomId: null }),
+    call({ id: 'scheduled', status: 'initiated', roomId: null, scheduledAt: 50_000_000 }),
+    call({ id: 'there', status: 'initiated', roomId: null }),
+  ];
+  const never = (now: number) =>
+    ids(compareRooms(FIRST_COMPARISON, { live, rooms: [room('there')] }, at(now)).neverStarted);
+  expect(never(86_400_999)).toEqual([]);
+  expect(never(86_401_000)).toEqual(['registered']);
+  expect(never(136_400_000)).toEqual(['registered', 'scheduled']);
+});
+
+test('rooms that the record knows as they are say nothing new', () => {
+  const live = [call({ id: 'a' }), call({ id: 'b', roomId: null, status: 'initiated' }), call({ id: 'c' })];
+  const rooms = [room('a'), room('b'), room('c', 'RM_later'), room('nobody')];
+  const { unknown, present } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+  expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
+  expect(ids(present)).toEqual(['a', 'b', 'c']);
+});

@@ -1,0 +1,72 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Asking } from '../../src/domain/ports.ts';
+import { limitedRooms } from '../../src/livekit/limited-rooms.ts';
+import { livekitRooms } from '../../src/livekit/rooms.ts';
+import { startEmulated } from '../harness/livekit.ts';
+
+async function start(requestsPerMinute: number) {
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  return { emulator: livekit.emulator, rooms: limitedRooms(livekitRooms(livekit), { requestsPerMinute }) };
+}
+
+const asking = (priority: Asking['priority'], timeoutMs = 20_000): Asking => ({ timeoutMs, priority });
+
+test('what waits goes by priority, however long the others have waited', async () => {
+  const { emulator, rooms } = await start(60);
+  for (const name of ['first', 'second', 'third']) emulator.join(name, { identity: 'caller' });
+  const order: string[] = [];
+  const ask = (what: string, requested: Promise<unknown>) => requested.then(() => order.push(what));
+  await Promise.all([
+    // One may go at once; the rest waits for the next second.
+    ask('the one that did not wait', rooms.listRooms(asking('comparison'))),
+    ask('comparison', rooms.listRooms(asking('comparison'))),
+    ask('phones', rooms.listParticipants('third', asking('phones'))),
+    ask('retry', rooms.deleteRoom('second', asking('retry'))),
+    ask('cancel', rooms.deleteRoom('first', asking('cancel'))),
+  ]);
+  expect(order).toEqual(['the one that did not wait', 'cancel', 'retry', 'phones', 'comparison']);
+});
+
+test('no more than the rate', async () => {
+  const { rooms } = await start(600);
+  const times: number[] = [];
+  await Promise.all(
+    Array.from({ length: 25 }, async () => {
+      await rooms.listRooms(asking('comparison'));
+      times.push(performance.now());
+    }),
+  );
+  const first = times[0] ?? 0;
+  // Ten a second: the last five are in the third second.
+  expect(times.filter((time) => time - first < 900).length).toBeLessThanOrEqual(10);
+  expect((times.at(-1) ?? 0) - first).toBeGreaterThan(1_800);
+});
+
+test('a request waits no longer than its deadline, and is not sent after it', async () => {
+  const { emulator, rooms } = await start(1);
+  emulator.join('r', { identity: 'caller' });
+  await rooms.listRooms(asking('comparison'));
+  expect(await rooms.deleteRoom('r', asking('cancel', 100))).toEqual({
+    kind: 'timed_out',
+    detail: 'it waited too long for the rate limit of LiveKit',
+  });
+  expect(emulator.roomNames()).toEqual(['r']);
+  expect(rooms.waiting()).toBe(0);
+});
+
+describe('when LiveKit says that there were too many', () => {
+  test('all wait for as long as it says', async () => {
+    const { emulator, rooms } = await start(0);
+    emulator.join('r', { identity: 'caller' });
+    emulator.setFault('ListRooms', { kind: 'status429', retryAfterS: 1 });
+    const beganAt = performance.now();
+    expect(await rooms.listRooms(asking('comparison'))).toMatchObject({
+      kind: 'rate_limited',
+      retryAfterMs: 1_000,
+    });
+    expect(await rooms.deleteRoom('r', asking('cancel', 100))).toMatchObject({ kind: 'timed_out' });
+    expect(await rooms.deleteRoom('r', asking('cancel'))).toEqual({ kind: 'deleted' });
+    expect(performance.now() - beganAt).toBeGreaterThanOrEqual(990);
+  });
+});
