@@ -61,6 +61,8 @@ export function applySightingTo(
   db: Database,
   { sighting, policy, now, adoption }: Parameters<Store['applySighting']>[0],
 ): Extract<EventResult, { kind: 'applied' }> | null {
+  // Most rooms that nobody knows stay so: they need no write lock.
+  if (sighting.kind === 'room' && isNobodys(db, sighting.room.name)) return null;
   return db.transaction(
     (tx) => {
       const known =
@@ -83,6 +85,11 @@ export function applySightingTo(
     },
     { behavior: 'immediate' },
   );
+}
+
+function isNobodys(db: Database, roomName: string): boolean {
+  const call = db.select({ id: calls.id }).from(calls).where(eq(calls.roomName, roomName)).limit(1).get();
+  return call === undefined && longestPrefix(db, roomName) === null;
 }
 
 /** Why, for the audit log. */

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
@@ -44,9 +46,7 @@ export interface LiveKitOptions {
 /** The emulator, or the real livekit-server when LIVEKIT_SERVER names its binary. */
 export async function startLiveKit(options: LiveKitOptions = {}): Promise<LiveKitUnderTest> {
   const binary = process.env.LIVEKIT_SERVER;
-  return binary === undefined || binary === ''
-    ? startEmulated(options)
-    : startReal(binary, options.webhookUrls ?? []);
+  return binary === undefined || binary === '' ? startEmulated(options) : startReal(binary, options);
 }
 
 /** The emulator, whatever LIVEKIT_SERVER says. */
@@ -77,7 +77,11 @@ export async function startEmulated(
   };
 }
 
-async function startReal(binary: string, webhookUrls: readonly string[]): Promise<LiveKitUnderTest> {
+/** @param redisAddress what makes it one of several servers, and reachable for livekit-sip: host:port. */
+export async function startReal(
+  binary: string,
+  { webhookUrls = [], redisAddress }: LiveKitOptions & { readonly redisAddress?: string },
+): Promise<LiveKitUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), 'hangup-livekit-'));
   const [port, tcpPort, udpPort, stunPort] = await freePorts(4);
   const configFile = join(folder, 'livekit.yaml');
@@ -97,6 +101,7 @@ async function startReal(binary: string, webhookUrls: readonly string[]): Promis
       },
       keys: { [API_KEY]: API_SECRET },
       webhook: { api_key: API_KEY, urls: webhookUrls },
+      ...(redisAddress !== undefined && { redis: { address: redisAddress } }),
     }),
   );
   const logFile = join(folder, 'livekit.log');
@@ -123,7 +128,7 @@ async function startReal(binary: string, webhookUrls: readonly string[]): Promis
   };
 }
 
-async function joinReal(
+export async function joinReal(
   url: string,
   roomName: string,
   identity: string,
@@ -168,7 +173,7 @@ async function publishSilence(room: Room): Promise<void> {
   room.once(RoomEvent.Disconnected, () => clearInterval(timer));
 }
 
-async function spawnLogged(binary: string, args: string[], logFile: string): Promise<ChildProcess> {
+export async function spawnLogged(binary: string, args: string[], logFile: string): Promise<ChildProcess> {
   const log = await open(logFile, 'w');
   try {
     const server = spawn(binary, args, { stdio: ['ignore', log.fd, log.fd] });
@@ -179,7 +184,7 @@ async function spawnLogged(binary: string, args: string[], logFile: string): Pro
   }
 }
 
-async function kill(child: ChildProcess): Promise<void> {
+export async function kill(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
@@ -187,7 +192,7 @@ async function kill(child: ChildProcess): Promise<void> {
 }
 
 /** False when the process ended first, or did not answer within ten seconds. */
-async function answers(url: string, server: ChildProcess): Promise<boolean> {
+export async function answers(url: string, server: ChildProcess): Promise<boolean> {
   const deadline = Date.now() + 10_000;
   while (Date.now() < deadline && server.exitCode === null) {
     const isUp = await fetch(url).then(
@@ -200,18 +205,30 @@ async function answers(url: string, server: ChildProcess): Promise<boolean> {
   return false;
 }
 
-/** Held all at once, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
+/**
+ * Free for TCP and for UDP, and below the range of outgoing connections, one of which could take a port before the
+ * server that it is for. Held all at once, so that they differ.
+ */
+export async function freePorts(count: number): Promise<number[]> {
+  const held = await Promise.all(Array.from({ length: count }, holdPort));
+  await Promise.all(held.map(({ release }) => release()));
+  return held.map(({ port }) => port);
+}
+
+async function holdPort(): Promise<{ readonly port: number; release(): Promise<void> }> {
+  const port = randomInt(21_000, 32_000);
+  const server = createServer().listen(port, '127.0.0.1');
+  const socket = createSocket('udp4').bind(port, '127.0.0.1');
+  const [tcp, udp] = await Promise.allSettled([once(server, 'listening'), once(socket, 'listening')]);
+  const release = async () => {
+    await Promise.all([
+      tcp.status === 'fulfilled' && once(server.close(), 'close'),
+      udp.status === 'fulfilled' && once(socket.close(), 'close'),
+    ]);
+  };
+  if (tcp.status === 'fulfilled' && udp.status === 'fulfilled') return { port, release };
+  await release();
+  return holdPort();
 }
 
 /** One webhook as it came: verified, and answered with `status`. */
