@@ -6,6 +6,9 @@ import type { Clock, Log, Random } from './domain/ports.ts';
 import { createHttpServer } from './http/server.ts';
 import { livekitRooms } from './livekit/rooms.ts';
 import { webhookReader } from './livekit/webhook.ts';
+import { measuredRooms } from './metrics/measured-rooms.ts';
+import { measuredStore } from './metrics/measured-store.ts';
+import { prometheusMetrics } from './metrics/prometheus.ts';
 import { startReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
@@ -45,9 +48,12 @@ export async function startApp({
   random?: Random;
 }): Promise<App> {
   const store = openSqliteStore(settings.databaseFile);
+  const meters = prometheusMetrics({ clock, version });
+  const recorded = measuredStore(store, meters);
   const base = {
-    store,
-    rooms: livekitRooms(livekit),
+    store: recorded,
+    rooms: measuredRooms(livekitRooms(livekit), meters),
+    meters,
     clock,
     random,
     log,
@@ -69,6 +75,10 @@ export async function startApp({
   const server = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
     readWebhook: webhookReader([livekit, ...settings.webhookKeys]),
+    watched: {
+      scrape: () => meters.scrape(() => recorded.census()),
+      doesLivekitAnswer: () => meters.doesLivekitAnswer(),
+    },
     isStopping: () => isStopping,
     log,
     version,
