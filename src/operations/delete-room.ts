@@ -9,7 +9,7 @@ export const LEASE_MARGIN_MS = 5_000;
  * Never rejects: an attempt that could not be settled is claimed again when its lease is over.
  */
 export async function deleteRoom(
-  { store, rooms, clock, random, log, retry, nudge }: Dependencies,
+  { store, rooms, clock, random, log, meters, retry, nudge }: Dependencies,
   deletion: RoomDeletion,
   { timeoutMs }: { timeoutMs: number },
 ): Promise<void> {
@@ -27,6 +27,7 @@ export async function deleteRoom(
       );
       return;
     }
+    meters.deletionSettled(settlement.state, now - deletion.createdAt);
     switch (settlement.state) {
       case 'completed':
         log.info({ ...about, outcome: outcome.kind }, 'room deleted');
