@@ -27,7 +27,7 @@ export function startReconciler(
   dependencies: Omit<Dependencies, 'nudge'>,
   { concurrency }: { concurrency: number },
 ): Reconciler {
-  const { clock, log } = dependencies;
+  const { clock, log, meters } = dependencies;
   const attempts = new Set<Promise<void>>();
   let pass: Promise<void> | null = null;
   let isWantedAgain = false;
@@ -65,7 +65,7 @@ export function startReconciler(
 
   async function runPass(): Promise<void> {
     try {
-      const { nextAt } = await settleGraces(dependencies);
+      const { nextAt } = await meters.timePass('graces', () => settleGraces(dependencies));
       if (nextAt !== null) nudge(nextAt);
     } catch (error) {
       log.error({ err: error }, 'graces could not be settled; tried again within 5 s');
@@ -74,7 +74,9 @@ export function startReconciler(
     // Full: the end of an attempt runs the next pass.
     if (limit <= 0) return;
     try {
-      const begun = await reconcileDeletions({ ...dependencies, nudge }, { limit });
+      const begun = await meters.timePass('deletions', () =>
+        reconcileDeletions({ ...dependencies, nudge }, { limit }),
+      );
       for (const attempt of begun.attempts) {
         const ended = attempt.finally(() => {
           attempts.delete(ended);
