@@ -8,6 +8,9 @@ import { limitedRooms } from './livekit/limited-rooms.ts';
 import { livekitRooms } from './livekit/rooms.ts';
 import { watchedRooms } from './livekit/watched-rooms.ts';
 import { webhookReader } from './livekit/webhook.ts';
+import { measuredRooms } from './metrics/measured-rooms.ts';
+import { measuredStore } from './metrics/measured-store.ts';
+import { prometheusMetrics } from './metrics/prometheus.ts';
 import { startReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
@@ -47,14 +50,20 @@ export async function startApp({
   random?: Random;
 }): Promise<App> {
   const store = openSqliteStore(settings.databaseFile);
-  const watched = watchedRooms(livekitRooms(livekit), {
+  const meters = prometheusMetrics({ clock, version });
+  const recorded = measuredStore(store, meters);
+  const watched = watchedRooms(measuredRooms(livekitRooms(livekit), meters), {
     clock,
     log,
     onBack: (awayMs) => reconciler.livekitIsBack(awayMs),
   });
   const base = {
-    store,
-    rooms: limitedRooms(watched, { requestsPerMinute: settings.requestsPerMinute }),
+    store: recorded,
+    rooms: limitedRooms(watched, {
+      requestsPerMinute: settings.requestsPerMinute,
+      onWaiting: (count) => meters.livekitQueue(count),
+    }),
+    meters,
     clock,
     random,
     log,
@@ -81,6 +90,10 @@ export async function startApp({
   const server = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
     readWebhook: webhookReader([livekit, ...settings.webhookKeys]),
+    watched: {
+      scrape: () => meters.scrape(() => recorded.census()),
+      doesLivekitAnswer: () => meters.doesLivekitAnswer(),
+    },
     isStopping: () => isStopping,
     log,
     version,

@@ -41,7 +41,7 @@ export function startReconciler(
     awaySince,
   }: { concurrency: number; compareSchedule: string; awaySince: () => Timestamp | null },
 ): Reconciler {
-  const { clock, log, store, rooms } = given;
+  const { clock, log, meters, rooms, store } = given;
   const dependencies = { ...given, nudge };
   const attempts = new Set<Promise<void>>();
   let isStopped = false;
@@ -51,7 +51,7 @@ export function startReconciler(
 
   const deletions = pass('over the room deletions', async () => {
     try {
-      const { nextAt } = await settleGraces(dependencies);
+      const { nextAt } = await meters.timePass('graces', () => settleGraces(dependencies));
       if (nextAt !== null) nudge(nextAt);
     } catch (error) {
       log.error({ err: error }, 'graces could not be settled; tried again within 5 s');
@@ -60,7 +60,7 @@ export function startReconciler(
     const limit = concurrency - attempts.size;
     // Full: the end of an attempt runs the next pass.
     if (limit <= 0) return;
-    const begun = await reconcileDeletions(dependencies, { limit });
+    const begun = await meters.timePass('deletions', () => reconcileDeletions(dependencies, { limit }));
     for (const attempt of begun.attempts) {
       const ended = attempt.finally(() => {
         attempts.delete(ended);
@@ -75,13 +75,14 @@ export function startReconciler(
   let comparison = FIRST_COMPARISON;
   const comparing = pass("over LiveKit's rooms", async () => {
     if (awaySince() !== null) return;
-    ({ comparison } = await reconcileRooms(dependencies, comparison));
+    const pass = await meters.timePass('rooms', () => reconcileRooms(dependencies, comparison));
+    comparison = pass.comparison;
   });
 
   let round = FIRST_ROUND;
   const phones = pass('over the phones', async () => {
     if (awaySince() !== null) return;
-    round = await reconcilePhones(dependencies, round);
+    round = await meters.timePass('phones', () => reconcilePhones(dependencies, round));
   });
 
   const forgetting = pass('over what is old', async () => {

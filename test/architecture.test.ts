@@ -40,6 +40,7 @@ const TABLE: Record<string, readonly string[]> = {
     '@trpc/server/adapters/node-http',
   ],
   reconciler: ['operations', 'domain', 'node-cron'],
+  metrics: ['domain', 'prom-client'],
   log: ['domain', 'pino', 'pino-pretty'],
   config: ['node:fs', 'node:url', 'node:util', 'node-cron', 'zod'],
 };

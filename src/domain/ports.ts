@@ -1,6 +1,6 @@
 import type { ApiKey, Scope } from './api-key.ts';
 import type { Decision, EventPolicy } from './apply-room-event.ts';
-import type { Call, CallStatus, Direction, EndedStatus } from './call.ts';
+import type { Call, CallStatus, Direction, EndedStatus, LiveStatus } from './call.ts';
 import type { LiveCall } from './comparison.ts';
 import type { LiveKitFailure } from './livekit-failure.ts';
 import type { DeleteRoomOutcome, DeletionState, RoomDeletion, Settlement } from './room-deletion.ts';
@@ -177,6 +177,18 @@ export interface Store {
   nextDeletionAt(): Promise<Timestamp | null>;
   /** Forgets answers given before a moment; at most `limit` of them. */
   pruneIdempotencyKeys(input: { before: Timestamp; limit: number }): Promise<number>;
+
+  census(): Promise<Census>;
+  /** Commits a write of no consequence: rejects when the database takes none. */
+  probe(): Promise<{ readonly isSchemaCurrent: boolean }>;
+}
+
+/** How many there are now of what is not over. What is over is never counted: it only grows. */
+export interface Census {
+  readonly liveCalls: Readonly<Record<LiveStatus, number>>;
+  readonly openDeletions: Readonly<Record<Exclude<DeletionState, 'completed'>, number>>;
+  /** When the oldest deletion was written down that is still tried; null when none is. */
+  readonly oldestOpenDeletionAt: Timestamp | null;
 }
 
 export interface EventInput {

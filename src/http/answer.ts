@@ -13,8 +13,18 @@ export function sendJson(
   headers: OutgoingHttpHeaders = {},
 ): void {
   const body = JSON.stringify(value);
+  sendText(request, response, status, body, { 'content-type': 'application/json', ...headers });
+}
+
+/** @param headers with their `content-type` */
+export function sendText(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  body: string,
+  headers: OutgoingHttpHeaders,
+): void {
   response.writeHead(status, {
-    'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
     ...headers,

@@ -15,6 +15,7 @@ import { authenticate } from '../operations/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { errorBody, sendError, sendJson } from './answer.ts';
 import { MAX_BODY_BYTES } from './body.ts';
+import { createHealthHandlers, type Watched } from './health.ts';
 import { createWebhookHandler, type WebhookNote } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
 import { createRestHandler } from './rest.ts';
@@ -28,16 +29,18 @@ interface Request extends IncomingMessage {
   webhook?: WebhookNote;
 }
 
-/** REST under /api/v1, tRPC under /trpc, LiveKit's webhooks, the OpenAPI document. It does not listen yet. */
+/** REST under /api/v1, tRPC under /trpc, LiveKit's webhooks, health, the OpenAPI document. It does not listen yet. */
 export function createHttpServer({
   dependencies,
   readWebhook,
+  watched,
   isStopping,
   log,
   version,
 }: {
   dependencies: Dependencies;
   readWebhook: WebhookReader;
+  watched: Watched;
   isStopping: () => boolean;
   log: Log;
   version: string;
@@ -50,6 +53,7 @@ export function createHttpServer({
   const rest = createRestHandler({ router: appRouter, basePath: '/api/v1', onFault });
 
   const webhook = createWebhookHandler({ dependencies, read: readWebhook, isStopping, onFault });
+  const health = createHealthHandlers({ dependencies, watched, isStopping });
 
   function contextFor(request: Request): Context {
     let key: ReturnType<Context['authenticate']> | undefined;
@@ -84,11 +88,14 @@ export function createHttpServer({
       });
     } else if (pathname === '/webhooks/livekit') {
       request.webhook = await webhook(request, response);
+      dependencies.meters.webhook(request.webhook);
     } else if (pathname === '/openapi.json') {
       if (request.method === 'GET' || request.method === 'HEAD') sendJson(request, response, 200, document);
       else sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
     } else {
-      await rest(request, response, { pathname, search }, contextFor(request));
+      const watch = health.get(pathname);
+      if (watch !== undefined) await watch(request, response);
+      else await rest(request, response, { pathname, search }, contextFor(request));
     }
   }
 
@@ -98,12 +105,15 @@ export function createHttpServer({
     requestIds.set(request, requestId);
     response.setHeader('x-request-id', requestId);
     response.once('close', () => {
+      // Without the query string, where phone numbers are.
+      const [path] = splitUrl(request.url ?? '');
+      // What watches asks every few seconds: only what it must not miss is said.
+      if (health.has(path) && response.writableFinished && response.statusCode === 200) return;
       log.info(
         {
           requestId,
           method: request.method,
-          // Without the query string, where phone numbers are.
-          path: splitUrl(request.url ?? '')[0],
+          path,
           status: response.headersSent ? response.statusCode : null,
           durationMs: Math.round(performance.now() - startedAt),
           ...(request.keyId !== undefined && { keyId: request.keyId }),

@@ -6,20 +6,16 @@ import { type Asking, PRIORITIES, type Rooms } from '../domain/ports.ts';
 const DEFAULT_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 
-export interface LimitedRooms extends Rooms {
-  /** Requests that wait for the rate limit. */
-  waiting(): number;
-}
-
 /**
  * All requests to LiveKit through one limit. What waits goes by priority, and waits no longer than its deadline.
  * When LiveKit says that there were too many, all wait for as long as it says.
  * @param requestsPerMinute 0: no limit but LiveKit's word
+ * @param onWaiting told how many wait, when that changes
  */
 export function limitedRooms(
   rooms: Rooms,
-  { requestsPerMinute }: { requestsPerMinute: number },
-): LimitedRooms {
+  { requestsPerMinute, onWaiting }: { requestsPerMinute: number; onWaiting: (count: number) => void },
+): Rooms {
   const queue = new PQueue(requestsPerMinute === 0 ? {} : pace(requestsPerMinute));
 
   async function within<T extends { readonly kind: string }>(
@@ -31,19 +27,23 @@ export function limitedRooms(
     // While it waits; from then on the request has its own deadline.
     const timer = setTimeout(() => overdue.abort(), asking.timeoutMs);
     try {
-      const outcome = await queue.add(
+      const answer = queue.add(
         () => {
           clearTimeout(timer);
+          onWaiting(queue.size);
           const leftMs = Math.ceil(asking.timeoutMs - (performance.now() - beganAt));
           return leftMs >= 1 ? ask({ ...asking, timeoutMs: leftMs }) : TOO_LATE;
         },
         { priority: -PRIORITIES.indexOf(asking.priority), signal: overdue.signal },
       );
+      onWaiting(queue.size);
+      const outcome = await answer;
       if (isRateLimited(outcome)) pause(outcome.retryAfterMs ?? DEFAULT_PAUSE_MS);
       return outcome;
     } catch (error) {
-      if (overdue.signal.aborted) return TOO_LATE;
-      throw error;
+      if (!overdue.signal.aborted) throw error;
+      onWaiting(queue.size);
+      return TOO_LATE;
     } finally {
       clearTimeout(timer);
     }
@@ -62,7 +62,6 @@ export function limitedRooms(
     hasRoom: (roomName, asking) => within(asking, (left) => rooms.hasRoom(roomName, left)),
     listParticipants: (roomName, asking) => within(asking, (left) => rooms.listParticipants(roomName, left)),
     describeRoom: (roomName, asking) => within(asking, (left) => rooms.describeRoom(roomName, left)),
-    waiting: () => queue.size,
   };
 }
 

@@ -11,7 +11,7 @@ export const LEASE_MARGIN_MS = 5_000;
  * Never rejects: an attempt that could not be settled is claimed again when its lease is over.
  */
 export async function deleteRoom(
-  { store, rooms, clock, random, log, retry, nudge }: Dependencies,
+  { store, rooms, clock, random, log, meters, retry, nudge }: Dependencies,
   deletion: RoomDeletion,
   asking: Asking,
 ): Promise<void> {
@@ -22,7 +22,10 @@ export async function deleteRoom(
     const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, roomName, asking) : null;
     const outcome = rescued ?? first;
     const wasRescued = rescued?.kind === 'deleted';
-    if (wasRescued) log.warn(about, 'room rescued from a dead node of LiveKit, and deleted');
+    if (wasRescued) {
+      meters.ghostRescued();
+      log.warn(about, 'room rescued from a dead node of LiveKit, and deleted');
+    }
     const now = clock.now();
     const settlement = settle(deletion, outcome, { policy: retry, now, random: random.fraction() });
     const settled = await store.settleDeletion({ callId, attempt, settlement, wasRescued, now });
@@ -33,6 +36,7 @@ export async function deleteRoom(
       );
       return;
     }
+    meters.deletionSettled(settlement.state, now - deletion.createdAt);
     switch (settlement.state) {
       case 'completed':
         log.info({ ...about, outcome: outcome.kind }, 'room deleted');

@@ -1,3 +1,4 @@
+import type { Meters } from '../domain/meters.ts';
 import type { Clock, Log, Random, Rooms, Store } from '../domain/ports.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { Timestamp } from '../domain/time.ts';
@@ -10,6 +11,7 @@ export interface Dependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly meters: Meters;
   readonly retry: RetryPolicy;
   /** Deadline of a LiveKit request that a client waits for. */
   readonly requestTimeoutMs: number;

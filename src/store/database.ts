@@ -105,6 +105,21 @@ function migrate(client: SqliteDatabase.Database, file: string): void {
     .immediate();
 }
 
+/** none: not made by hangup. older: `hangup migrate` brings it up to date. newer: made by another hangup. */
+export type SchemaAge = 'none' | 'older' | 'current' | 'newer';
+
+/** The schema against this version's: a newer hangup may have changed it under a running one. Only reads. */
+export function schemaAge(client: SqliteDatabase.Database): SchemaAge {
+  const known = readMigrationFiles({ migrationsFolder: MIGRATIONS }).map(({ hash }) => hash);
+  const isOurs = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
+  if (isOurs === undefined) return 'none';
+  const applied = client
+    .prepare<[], { hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id')
+    .all();
+  if (applied.some(({ hash }, index) => hash !== known[index])) return 'newer';
+  return applied.length < known.length ? 'older' : 'current';
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -4,6 +4,7 @@ import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } 
 import { listCallEvents } from './call-events.ts';
 import { listCalls } from './call-list.ts';
 import { cancelCall, createCall, findCall } from './calls.ts';
+import { census, probe } from './census.ts';
 import { openDatabase } from './database.ts';
 import {
   claimDeletions,
@@ -60,6 +61,8 @@ export function openSqliteStore(file: string): SqliteStore {
     retryDeletion: async (input) => retryDeletion(db, input),
     nextDeletionAt: async () => nextDeletionAt(db),
     pruneIdempotencyKeys: async (input) => pruneIdempotencyKeys(db, input),
+    census: async () => census(db),
+    probe: async () => probe(db),
     close: () => {
       db.$client.close();
     },

@@ -638,6 +638,52 @@ export function conformance(name: string, openStore: Factory): void {
       });
     });
 
+    describe('what is watched', () => {
+      test('the census counts what is live and what is not complete, and nothing that is over', async () => {
+        expect(await store.census()).toEqual({
+          liveCalls: { initiated: 0, connecting: 0, ringing: 0, active: 0 },
+          openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
+          oldestOpenDeletionAt: null,
+        });
+        for (const [i, status] of (['ringing', 'active', 'active', 'initiated'] as const).entries()) {
+          await create({ id: `live${i}`, status });
+        }
+        await create({ id: 'over', status: 'completed', endedAt: 1_500 });
+        for (const [i, id] of ['given-up', 'done', 'retried', 'running'].entries()) {
+          await create({ id });
+          await cancel(id, { now: 2_000 + i, leaseUntil: 9_000 });
+        }
+        await settle('done', 1);
+        const lastError = 'unavailable';
+        await store.settleDeletion({
+          callId: 'given-up',
+          attempt: 1,
+          settlement: { state: 'discarded', lastError },
+          wasRescued: false,
+          now: 3_000,
+        });
+        await store.settleDeletion({
+          callId: 'retried',
+          attempt: 1,
+          settlement: { state: 'retryable', scheduledAt: 4_000, lastError },
+          wasRescued: false,
+          now: 3_000,
+        });
+        expect(await store.census()).toEqual({
+          liveCalls: { initiated: 1, connecting: 0, ringing: 1, active: 2 },
+          openDeletions: { available: 0, running: 1, retryable: 1, discarded: 1 },
+          oldestOpenDeletionAt: 2_002,
+        });
+      });
+
+      test('a probe changes nothing that is on record', async () => {
+        await create({ id: 'c1' });
+        const before = [await store.findCall('c1'), await store.census()];
+        expect(await store.probe()).toEqual({ isSchemaCurrent: true });
+        expect([await store.findCall('c1'), await store.census()]).toEqual(before);
+      });
+    });
+
     describe('listCalls', () => {
       const list = (query: Partial<CallQuery> = {}) =>
         store.listCalls({

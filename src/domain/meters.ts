@@ -1,0 +1,29 @@
+import type { EndedStatus } from './call.ts';
+import type { Settlement } from './room-deletion.ts';
+
+export const PASSES = ['deletions', 'graces', 'rooms', 'phones'] as const;
+/** What the reconciler does again and again. */
+export type Pass = (typeof PASSES)[number];
+
+/** What is counted and timed as it happens. No method throws; each label has few values, whatever is sent to us. */
+export interface Meters {
+  /** A call ended, by whatever way. */
+  callEnded(status: EndedStatus): void;
+  /** An attempt at a room ended. @param ageMs since the deletion was written down: for a cancel, since the cancel */
+  deletionSettled(state: Settlement['state'], ageMs: number): void;
+  /** A room whose node died was taken over and deleted. */
+  ghostRescued(): void;
+
+  /** @param code of a closed set: an outcome of ours, never LiveKit's own words */
+  livekitRequest(request: { method: string; code: string; durationMs: number }): void;
+  /** Whether LiveKit answers, as far as is known now. */
+  livekitAnswers(answers: boolean): void;
+  /** Requests that wait for their turn at LiveKit. */
+  livekitQueue(length: number): void;
+
+  /** @param event LiveKit's name of it, null when it was not read */
+  webhook(webhook: { event: string | null; outcome: string }): void;
+  /** Runs a pass and times it, well or not. */
+  timePass<T>(pass: Pass, run: () => Promise<T>): Promise<T>;
+  storeCall(call: { method: string; failed: boolean; durationMs: number }): void;
+}

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import SqliteDatabase from 'better-sqlite3';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { startEmulated } from '../harness/livekit.ts';
+import { readMetrics } from '../harness/metrics.ts';
+
+async function aHangup(options: Parameters<typeof startHangup>[0] = {}): Promise<Hangup> {
+  const hangup = await startHangup(options);
+  onTestFinished(() => hangup.stop());
+  return hangup;
+}
+
+const ask = (hangup: Hangup, path: string, method = 'GET') => hangup.send(method, path, { key: null });
+const notReady = (what: string) => ({
+  status: 503,
+  body: { error: { message: `Not ready: ${what}`, code: 503 } },
+});
+
+test('200: the process lives, and whoever asks needs no key', async () => {
+  const hangup = await aHangup();
+  expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200, body: { data: { status: 'alive' } } });
+  expect(await ask(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
+});
+
+test.each(['/healthz', '/readyz', '/metrics'])('405: %s is only read', async (path) => {
+  const hangup = await aHangup();
+  for (const method of ['POST', 'DELETE', 'PUT']) {
+    const answer = await ask(hangup, path, method);
+    expect(answer.status).toBe(405);
+    expect(answer.headers.get('allow')).toBe('GET, HEAD');
+  }
+  expect((await ask(hangup, `${path}/`)).status).toBe(404);
+});
+
+test('200: ready, and LiveKit is shown as far as it was asked', async () => {
+  const hangup = await aHangup();
+  const ready = (livekit: string) => ({
+    status: 200,
+    body: { data: { status: 'ready', checks: { store: 'ok', migrations: 'ok' }, livekit } },
+  });
+  expect(await ask(hangup, '/readyz')).toMatchObject(ready('not asked yet'));
+  await hangup.putCall({ id: 'c1' });
+  await hangup.send('DELETE', '/api/v1/calls/c1');
+  expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
+});
+
+test('200: a LiveKit that is away is shown and not judged; its metrics tell of it', async () => {
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  const hangup = await aHangup({ livekit });
+  await hangup.putCall({ id: 'c1' });
+  await livekit.emulator.pause();
+  await hangup.send('DELETE', '/api/v1/calls/c1');
+  expect(await ask(hangup, '/readyz')).toMatchObject({
+    status: 200,
+    body: { data: { livekit: 'does not answer' } },
+  });
+  const metrics = await readMetrics(hangup.url);
+  expect(metrics.value('hangup_livekit_up')).toBe(0);
+  expect(metrics.value('hangup_room_deletion_oldest_age_seconds')).toBeGreaterThan(0);
+  expect(
+    metrics.value('hangup_room_deletions', { state: 'retryable' }) +
+      metrics.value('hangup_room_deletions', { state: 'running' }),
+  ).toBe(1);
+  await livekit.emulator.resume();
+  await until('the room is gone', async () => {
+    const { value } = await readMetrics(hangup.url);
+    return value('hangup_room_deletion_attempts_total', { state: 'completed' }) === 1;
+  });
+  const after = await readMetrics(hangup.url);
+  expect(after.value('hangup_livekit_up')).toBe(1);
+  expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
+  expect(after.value('hangup_room_deletion_attempts_total', { state: 'retryable' })).toBeGreaterThan(0);
+});
+
+describe('503', () => {
+  test('the store takes no write: said by its name alone, and 200 once it does', async () => {
+    const hangup = await aHangup();
+    const another = new SqliteDatabase(hangup.databaseFile);
+    onTestFinished(() => {
+      another.close();
+    });
+    another.exec('BEGIN IMMEDIATE');
+    expect(await ask(hangup, '/readyz')).toMatchObject(notReady('store'));
+    expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200 });
+    expect(hangup.log).toContainEqual(
+      expect.objectContaining({ level: 'error', message: 'not ready: the database takes no write' }),
+    );
+    expect((await readMetrics(hangup.url)).value('hangup_store_failures_total')).toBeGreaterThan(0);
+    another.exec('ROLLBACK');
+    await until('it is ready again', async () => (await ask(hangup, '/readyz')).status === 200);
+  });
+
+  test('another version has changed the schema', async () => {
+    const hangup = await aHangup();
+    const newer = new SqliteDatabase(hangup.databaseFile);
+    newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+    newer.close();
+    expect(await ask(hangup, '/readyz')).toMatchObject(notReady('migrations'));
+  });
+
+  test('it stops', async () => {
+    const hangup = await startHangup();
+    const { hostname, port } = new URL(hangup.url);
+    const socket = connect(Number(port), hostname);
+    let answered = '';
+    socket.on('data', (chunk: Buffer) => {
+      answered += chunk.toString();
+    });
+    // Half a request, which a server that stops still waits for.
+    socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\n');
+    await until('the first is answered', () => answered.includes('alive'));
+    const stopped = hangup.stop();
+    socket.write('host: x\r\n\r\n');
+    await once(socket, 'close');
+    await stopped;
+    expect(answered).toMatch(/HTTP\/1\.1 503 .*"Not ready: stopping"/s);
+  });
+});
+
+test('a hundred that ask at once cost one commit', async () => {
+  const hangup = await aHangup();
+  const answers = await Promise.all(Array.from({ length: 100 }, () => ask(hangup, '/readyz')));
+  expect(answers.every(({ status }) => status === 200)).toBe(true);
+  const metrics = await readMetrics(hangup.url);
+  // They take less than the second for which an answer holds, or on a busy machine a few of them.
+  expect(metrics.value('hangup_store_duration_seconds_count', { method: 'probe' })).toBeLessThan(10);
+});
+
+test('what watches does not fill the log, what it must not miss is in it', async () => {
+  const hangup = await aHangup();
+  for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
+  await readMetrics(hangup.url);
+  await ask(hangup, '/readyz', 'POST');
+  await until('the last is logged', () => hangup.log.some(({ fields }) => fields.status === 405));
+  expect(
+    hangup.log.filter(({ message }) => message === 'request').map(({ fields }) => fields.status),
+  ).toEqual([405]);
+});

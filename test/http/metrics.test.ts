@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { readMetrics } from '../harness/metrics.ts';
+import { post, roomTold, sign } from '../harness/webhooks.ts';
+
+let hangup: Hangup;
+beforeAll(async () => {
+  hangup = await startHangup();
+});
+afterAll(() => hangup.stop());
+
+const scrape = () => readMetrics(hangup.url);
+
+test("200: Prometheus's text, without a key, never cached", async () => {
+  const response = await fetch(`${hangup.url}/metrics`);
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+  expect(response.headers.get('cache-control')).toBe('no-store');
+  const text = await response.text();
+  expect(text).toMatch(/^hangup_build_info\{version="test"\} 1$/m);
+  for (const standard of [
+    'process_cpu_seconds_total',
+    'process_resident_memory_bytes',
+    'nodejs_eventloop_lag_seconds',
+  ]) {
+    expect(text).toMatch(new RegExp(`^# HELP ${standard} `, 'm'));
+  }
+});
+
+test('405: it is only read', async () => {
+  const answer = await hangup.send('POST', '/metrics', { key: null });
+  expect(answer).toMatchObject({
+    status: 405,
+    body: { error: { message: 'Method not allowed', code: 405 } },
+  });
+  expect(answer.headers.get('allow')).toBe('GET, HEAD');
+});
+
+describe('calls and the deletions of their rooms', () => {
+  test('live calls by status, as they are on record at the scrape', async () => {
+    const before = await scrape();
+    await hangup.putCall({ id: 'm-ringing', status: 'ringing' });
+    await hangup.putCall({ id: 'm-active', status: 'active' });
+    const after = await scrape();
+    const grew = (status: string) =>
+      after.value('hangup_calls', { status }) - before.value('hangup_calls', { status });
+    expect({ ringing: grew('ringing'), active: grew('active'), initiated: grew('initiated') }).toEqual({
+      ringing: 1,
+      active: 1,
+      initiated: 0,
+    });
+    expect(after.labelValues('hangup_calls', 'status')).toEqual([
+      'active',
+      'connecting',
+      'initiated',
+      'ringing',
+    ]);
+  });
+
+  test('a cancel: the end, the attempt, the time until the room was gone, the request to LiveKit', async () => {
+    await hangup.putCall({ id: 'm-cancel' });
+    await hangup.livekit.join('m-cancel', 'caller');
+    const before = await scrape();
+    expect(await hangup.send('DELETE', '/api/v1/calls/m-cancel')).toMatchObject({ status: 200 });
+    const after = await scrape();
+    const grew = (name: string, labels = {}) => after.value(name, labels) - before.value(name, labels);
+    expect(grew('hangup_calls_ended_total', { status: 'cancelled' })).toBe(1);
+    expect(grew('hangup_room_deletion_attempts_total', { state: 'completed' })).toBe(1);
+    expect(grew('hangup_room_deletion_duration_seconds_count')).toBe(1);
+    expect(grew('hangup_room_deletion_duration_seconds_sum')).toBeLessThan(5);
+    expect(grew('hangup_livekit_requests_total', { method: 'deleteRoom', code: 'deleted' })).toBe(1);
+    expect(grew('hangup_livekit_request_duration_seconds_count', { method: 'deleteRoom' })).toBe(1);
+    expect(after.value('hangup_store_duration_seconds_count', { method: 'cancelCall' })).toBeGreaterThan(0);
+    expect(after.value('hangup_livekit_up')).toBe(1);
+    expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
+  });
+
+  test('a cancel that is refused, and one that is repeated, end nothing more', async () => {
+    await hangup.putCall({ id: 'm-twice' });
+    const headers = { 'idempotency-key': 'm-twice' };
+    await hangup.send('DELETE', '/api/v1/calls/m-twice', { headers });
+    const before = await scrape();
+    expect(await hangup.send('DELETE', '/api/v1/calls/m-twice', { headers })).toMatchObject({ status: 200 });
+    expect(await hangup.send('DELETE', '/api/v1/calls/m-twice')).toMatchObject({ status: 400 });
+    const after = await scrape();
+    expect(after.sum('hangup_calls_ended_total')).toBe(before.sum('hangup_calls_ended_total'));
+  });
+
+  test('an end that LiveKit tells of', async () => {
+    await hangup.putCall({ id: 'm-told', createdAt: Date.now() - 60_000 });
+    const before = await scrape();
+    await post(hangup.url, roomTold('m-told').finished());
+    const labels = { status: 'failed' };
+    const after = await scrape();
+    expect(after.value('hangup_calls_ended_total', labels)).toBe(
+      before.value('hangup_calls_ended_total', labels) + 1,
+    );
+  });
+
+  test('the passes of the reconciler', async () => {
+    await until(
+      'a pass has run',
+      async () => (await scrape()).value('hangup_pass_duration_seconds_count', { pass: 'deletions' }) > 0,
+    );
+    const metrics = await scrape();
+    expect(metrics.value('hangup_pass_duration_seconds_count', { pass: 'graces' })).toBeGreaterThan(0);
+    expect(metrics.sum('hangup_pass_failures_total')).toBe(0);
+  });
+});
+
+describe('webhooks, by event and outcome', () => {
+  const counted = async (event: string, outcome: string) =>
+    (await scrape()).value('hangup_webhooks_total', { event, outcome });
+
+  test('what came of each', async () => {
+    await hangup.putCall({ id: 'm-hook', createdAt: Date.now() - 60_000 });
+    const started = roomTold('m-hook').started();
+    await post(hangup.url, started);
+    await post(hangup.url, started);
+    await post(hangup.url, roomTold('m-nobody').started());
+    expect(await counted('room_started', 'applied')).toBe(1);
+    expect(await counted('room_started', 'duplicate')).toBe(1);
+    expect(await counted('room_started', 'unknown_room')).toBe(1);
+    await post(hangup.url, started, {});
+    expect(await counted('none', 'unsigned')).toBe(1);
+    const malformed = 'no JSON';
+    await post(hangup.url, malformed, { authorization: await sign(malformed) });
+    expect(await counted('none', 'malformed')).toBe(1);
+    await fetch(`${hangup.url}/webhooks/livekit`);
+    expect(await counted('none', 'refused')).toBe(1);
+  });
+
+  test('an event by any other name makes no series of its own', async () => {
+    const evil = ['"} 1\nup 0\n#', 'x'.repeat(10_000), '__proto__', 'constructor', 'none', '電話'];
+    // The first makes the one series that all others go into.
+    await post(
+      hangup.url,
+      JSON.stringify({ event: 'other-1', id: 'EV_other', room: { sid: 'RM', name: 'x' } }),
+    );
+    const before = await scrape();
+    for (const [i, event] of evil.entries()) {
+      const sent = JSON.stringify({ event, id: `EV_evil${i}`, room: { sid: 'RM', name: 'x' } });
+      expect(await post(hangup.url, sent)).toMatchObject({ status: 200 });
+    }
+    const after = await scrape();
+    const series = (metrics: typeof after) => metrics.samples.map(({ name, labels }) => [name, labels]);
+    const ofWebhooks = (metrics: typeof after) =>
+      series(metrics).filter(([name]) => name === 'hangup_webhooks_total');
+    expect(ofWebhooks(after)).toEqual(ofWebhooks(before));
+    const other = { event: 'other', outcome: 'ignored' };
+    expect(after.value('hangup_webhooks_total', other)).toBe(
+      before.value('hangup_webhooks_total', other) + evil.length,
+    );
+  });
+});
+
+test('no metric holds a name, a number or an id of a call', async () => {
+  await hangup.putCall({ id: 'm-secret', roomName: 'call-_+15557770001_x', phoneNumber: '+15557770001' });
+  await hangup.send('DELETE', '/api/v1/calls/m-secret');
+  const text = await (await fetch(`${hangup.url}/metrics`)).text();
+  expect(text).not.toMatch(/15557770001|m-secret|acme|call-_/);
+});

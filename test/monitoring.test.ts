@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Hangup, startHangup } from './harness/hangup.ts';
+import { readMetrics, type ScrapedMetrics } from './harness/metrics.ts';
+import { post, roomTold } from './harness/webhooks.ts';
+
+const FOLDER = resolve(import.meta.dirname, '../docs/monitoring');
+const alerts = readFileSync(resolve(FOLDER, 'alerts.yml'), 'utf8');
+const dashboard = JSON.parse(readFileSync(resolve(FOLDER, 'dashboard.json'), 'utf8'));
+
+/** Prometheus's own, and labels that it puts on what it scrapes. */
+const OF_PROMETHEUS = { metrics: ['up'], labels: ['job', 'instance'] };
+/** PromQL's, as far as they are used here; a word that is missing would be taken for a metric, and not be found. */
+const WORDS = new Set('sum max min or unless absent increase rate histogram_quantile'.split(' '));
+
+let hangup: Hangup;
+let scraped: ScrapedMetrics;
+beforeAll(async () => {
+  hangup = await startHangup();
+  await hangup.putCall({ id: 'c1' });
+  await post(hangup.url, roomTold('c1').started());
+  await hangup.send('DELETE', '/api/v1/calls/c1');
+  scraped = await readMetrics(hangup.url);
+});
+afterAll(() => hangup.stop());
+
+const alertExpressions = [...alerts.matchAll(/^( *)expr: (?:>-\n((?:\1 {2}.*\n)+)|(?!>)(.*)\n)/gm)].map(
+  ([, , folded, plain]) => (folded ?? plain ?? '').trim(),
+);
+
+interface Panel {
+  readonly id: number;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets: readonly { readonly expr: string; readonly legendFormat: string }[];
+}
+const panels: readonly Panel[] = dashboard.panels;
+const targets = panels.flatMap((panel) => panel.targets);
+
+interface Selector {
+  readonly metric: string;
+  readonly matchers: readonly { readonly label: string; readonly value: string }[];
+}
+
+/** What an expression asks for: its metrics with their matchers, and the labels that it groups by. */
+function read(expression: string): { selectors: Selector[]; groupedBy: string[] } {
+  const groupedBy = [...expression.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, labels = '']) =>
+    labels.split(',').map((label) => label.trim()),
+  );
+  const bare = expression.replaceAll(/\bby \([^)]*\)|\[[^\]]*\]/g, '');
+  const selectors = [...bare.matchAll(/\b([a-z_]\w*)(?:\{([^}]*)\})?/g)].flatMap(
+    ([, metric = '', inside = '']) => {
+      if (WORDS.has(metric)) return [];
+      const matchers = [...inside.matchAll(/(\w+)=~?"([^"]*)"/g)].map(([, label = '', value = '']) => ({
+        label,
+        value,
+      }));
+      return [{ metric, matchers }];
+    },
+  );
+  return { selectors, groupedBy };
+}
+
+/** What of an expression hangup does not expose. */
+function unknownIn(expression: string): string[] {
+  const { selectors, groupedBy } = read(expression);
+  const metrics = selectors.filter(({ metric }) => !OF_PROMETHEUS.metrics.includes(metric));
+  const labelsOf = (metric: string) =>
+    new Set(
+      scraped.samples.filter(({ name }) => name === metric).flatMap(({ labels }) => Object.keys(labels)),
+    );
+  return metrics.flatMap(({ metric, matchers }) => {
+    if (!scraped.has(metric)) return [`no metric ${metric}`];
+    const labels = labelsOf(metric);
+    const missing = [...groupedBy, ...matchers.map(({ label }) => label)].filter(
+      (label) => !labels.has(label) && !OF_PROMETHEUS.labels.includes(label),
+    );
+    const values = matchers
+      .filter(({ label }) => !OF_PROMETHEUS.labels.includes(label) && !missing.includes(label))
+      .flatMap(({ label, value }) => value.split('|').map((one) => ({ label, one })))
+      .filter(({ label, one }) => !scraped.labelValues(metric, label).includes(one));
+    return [
+      ...missing.map((label) => `${metric} has no label ${label}`),
+      ...values.map(({ label, one }) => `${metric} has no ${label}="${one}"`),
+    ];
+  });
+}
+
+test('every metric, label and value that an alert or a panel asks for is exposed', () => {
+  const expressions = [...alertExpressions, ...targets.map(({ expr }) => expr)];
+  for (const expression of expressions) {
+    expect(read(expression).selectors.length, expression).toBeGreaterThan(0);
+    expect(unknownIn(expression), expression).toEqual([]);
+  }
+});
+
+test('what is not exposed is seen', () => {
+  expect(unknownIn('rate(hangup_callz[5m]) > 0')).toEqual(['no metric hangup_callz']);
+  expect(unknownIn('max by (color) (hangup_calls{job=~"$job"})')).toEqual([
+    'hangup_calls has no label color',
+  ]);
+  expect(unknownIn('hangup_calls{state="active"}')).toEqual(['hangup_calls has no label state']);
+  expect(unknownIn('hangup_calls{status=~"active|talking"}')).toEqual([
+    'hangup_calls has no status="talking"',
+  ]);
+  expect(unknownIn('sum by (job) (up) unless sum(increase(hangup_calls_ended[5m]))')).toEqual([
+    'no metric hangup_calls_ended',
+  ]);
+});
+
+describe('alerts.yml', () => {
+  test('each of its five alerts has an expression, and says what to do', () => {
+    const names = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
+    expect(names).toHaveLength(5);
+    expect(alertExpressions).toHaveLength(names.length);
+    expect(alerts.match(/ {10}summary: /g)).toHaveLength(names.length);
+    expect(alerts.match(/ {10}description: /g)).toHaveLength(names.length);
+  });
+
+  test('each has its unit tests, of when it comes and of when it does not', () => {
+    const tests = readFileSync(resolve(FOLDER, 'alerts.test.yml'), 'utf8');
+    for (const [, name] of alerts.matchAll(/- alert: (\w+)/g)) {
+      expect(tests).toMatch(new RegExp(`alertname: ${name}\\n +exp_alerts:\\n`));
+      expect(tests).toMatch(new RegExp(`alertname: ${name}, exp_alerts: \\[\\] \\}`));
+    }
+  });
+});
+
+describe('dashboard.json', () => {
+  test('panels have ids of their own, lie in the grid, and on no other', () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
+      expect(x + w).toBeLessThanOrEqual(24);
+      return Array.from({ length: w * h }, (_, i) => `${x + (i % w)},${y + Math.floor(i / w)}`);
+    });
+    expect(new Set(cells).size).toBe(cells.length);
+  });
+
+  test('a legend names labels that its expression leaves', () => {
+    for (const { expr, legendFormat } of targets) {
+      const { groupedBy } = read(expr);
+      const named = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label);
+      expect(
+        named.filter((label) => !groupedBy.includes(label) && !OF_PROMETHEUS.labels.includes(label)),
+      ).toEqual([]);
+    }
+  });
+});

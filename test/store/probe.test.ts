@@ -1,0 +1,47 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+function aStore() {
+  const file = join(temporaryFolder(), 'hangup.db');
+  return { file, store: openSqliteStore(file) };
+}
+
+test('each probe commits: it reaches the disk', async () => {
+  const { file, store } = aStore();
+  const sizes: number[] = [];
+  for (let i = 0; i < 3; i += 1) {
+    await store.probe();
+    sizes.push(statSync(`${file}-wal`).size);
+  }
+  store.close();
+  const [first = 0, second = 0, third = 0] = sizes;
+  expect(second).toBeGreaterThan(first);
+  expect(third - second).toBe(second - first);
+});
+
+test('it rejects while the database takes no write', async () => {
+  const { file, store } = aStore();
+  const another = new SqliteDatabase(file);
+  another.exec('BEGIN IMMEDIATE');
+  await expect(store.probe()).rejects.toThrow(/locked/);
+  another.exec('ROLLBACK');
+  expect(await store.probe()).toEqual({ isSchemaCurrent: true });
+  another.close();
+  store.close();
+});
+
+test('it sees a schema that another version has changed', async () => {
+  const { file, store } = aStore();
+  const newer = new SqliteDatabase(file);
+  newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+  expect(await store.probe()).toEqual({ isSchemaCurrent: false });
+  newer.exec("DELETE FROM __drizzle_migrations WHERE hash = 'of tomorrow'");
+  newer.exec('DELETE FROM __drizzle_migrations WHERE id = (SELECT max(id) FROM __drizzle_migrations)');
+  expect(await store.probe()).toEqual({ isSchemaCurrent: false });
+  newer.close();
+  store.close();
+});
