@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { appRouter } from './api/router.ts';
 import { systemClock, systemRandom } from './app.ts';
+import { readLicenses, readVersion } from './assets.ts';
 import { parseSettings, readEnvironment, SettingsError } from './config.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from './domain/api-key.ts';
 import { openApiDocument } from './http/openapi.ts';
@@ -59,7 +59,7 @@ function program(): Command {
   hangup
     .command('serve', { isDefault: true })
     .description('serve the REST and tRPC API (the default); settings come from the environment and .env')
-    .action(() => serve({ environment: readEnvironment(), version: version() }));
+    .action(() => serve({ environment: readEnvironment(), version: readVersion().version }));
 
   const keys = hangup.command('keys').description('make, list and revoke API keys');
   keys
@@ -113,11 +113,18 @@ function program(): Command {
   hangup
     .command('openapi')
     .description('print the OpenAPI document of the REST API')
-    .action(() => print(JSON.stringify(openApiDocument(appRouter, version()), null, 2)));
+    .action(() => print(JSON.stringify(openApiDocument(appRouter, readVersion().version), null, 2)));
   hangup
     .command('version')
-    .description('print the version')
-    .action(() => print(version()));
+    .description('print the version, and the commit that a single file was built from')
+    .action(() => {
+      const { version, commit } = readVersion();
+      print(commit === null ? version : `${version} (${commit})`);
+    });
+  hangup
+    .command('licenses')
+    .description('print the licenses of what this file holds')
+    .action(() => print(readLicenses() ?? 'This is hangup from source: the licenses lie in node_modules.'));
   return hangup;
 }
 
@@ -247,13 +254,6 @@ function expiry(text: string): number {
   const at = days === undefined ? (isIso ? Date.parse(text) : Number.NaN) : now + Number(days) * 86_400_000;
   if (at > now) return at;
   throw new InvalidArgumentError('expected a moment to come: 2027-01-31, 2027-01-31T12:00:00Z or 90d.');
-}
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest)
-    return String(manifest.version);
-  throw new Error('package.json has no version');
 }
 
 function print(text: string): void {

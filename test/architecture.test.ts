@@ -6,11 +6,12 @@ import { expect, test } from 'vitest';
 const TABLE: Record<string, readonly string[]> = {
   domain: [],
   operations: ['domain', 'node:crypto', 'node:timers/promises'],
+  assets: ['node:fs', 'node:path', 'node:sea', 'node:url'],
   store: [
+    'assets',
     'domain',
     'node:fs',
     'node:path',
-    'node:url',
     'better-sqlite3',
     'drizzle-orm',
     'drizzle-orm/better-sqlite3',

@@ -111,7 +111,7 @@ test('every command has its help, and the exit codes are told', async () => {
 
 test('version, openapi, migrate', async () => {
   const cwd = temporaryFolder();
-  expect((await run('version', cwd)).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect((await run('version', cwd)).stdout).toMatch(/^\d+\.\d+\.\d+( \([0-9a-f]{12}(-dirty)?\))?\n$/);
   expect(JSON.parse((await run('openapi', cwd)).stdout)).toMatchObject({ openapi: '3.1.1' });
   expect(existsSync(join(cwd, 'data'))).toBe(false);
   expect(await run('migrate', cwd)).toMatchObject({ code: 0, stdout: 'data/hangup.db is up to date\n' });

@@ -1,9 +1,9 @@
 import { chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { MIGRATIONS_FOLDER, sqliteAddon } from '../assets.ts';
 
 export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
 
@@ -12,7 +12,6 @@ export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
 }
 
-const MIGRATIONS = fileURLToPath(new URL('../../drizzle', import.meta.url));
 /** A cancel must be answered within 5 s, so nobody waits longer than this for another process's write. */
 const BUSY_TIMEOUT_MS = 2_000;
 const OPENING_TIMEOUT_MS = 30_000;
@@ -23,7 +22,7 @@ export function openDatabase(file: string): Database {
   try {
     const isNew = !existsSync(file);
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    client = new SqliteDatabase(file, { timeout: OPENING_TIMEOUT_MS });
+    client = openSqlite(file, { timeout: OPENING_TIMEOUT_MS });
     // Phone numbers are in it; SQLite gives its -wal and -shm the mode of the file.
     if (isNew) chmodSync(file, 0o600);
   } catch (error) {
@@ -47,6 +46,16 @@ export function openDatabase(file: string): Database {
     if (error instanceof DatabaseError) throw error;
     throw new DatabaseError(`Cannot use the database ${file}: ${messageOf(error)}.`);
   }
+}
+
+/** better-sqlite3, with its addon from wherever it is. */
+export function openSqlite(file: string, options: SqliteDatabase.Options): SqliteDatabase.Database {
+  const addon = sqliteAddon();
+  // The types know paths alone; an addon that is loaded already is taken too.
+  return new SqliteDatabase(file, {
+    ...options,
+    ...(addon && { nativeBinding: addon as unknown as string }),
+  });
 }
 
 /** The switch fails at once with SQLITE_BUSY, without the busy timeout, while another process switches too. */
@@ -81,7 +90,7 @@ function assertPragma(client: SqliteDatabase.Database, name: string, expected: s
  * start at once race in drizzle's migrator. A failed migration leaves the database as it was.
  */
 function migrate(client: SqliteDatabase.Database, file: string): void {
-  const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS });
+  const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER });
   client
     .transaction(() => {
       client.exec(
@@ -110,7 +119,7 @@ export type SchemaAge = 'none' | 'older' | 'current' | 'newer';
 
 /** The schema against this version's: a newer hangup may have changed it under a running one. Only reads. */
 export function schemaAge(client: SqliteDatabase.Database): SchemaAge {
-  const known = readMigrationFiles({ migrationsFolder: MIGRATIONS }).map(({ hash }) => hash);
+  const known = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash }) => hash);
   const isOurs = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
   if (isOurs === undefined) return 'none';
   const applied = client

@@ -1,13 +1,16 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startApp, systemClock, systemRandom } from '../../src/app.ts';
+import { createInterface } from 'node:readline';
+import { type App, startApp, systemClock, systemRandom } from '../../src/app.ts';
 import { parseSettings, type Settings } from '../../src/config.ts';
 import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
 import type { Clock, Log } from '../../src/domain/ports.ts';
 import { createApiKey } from '../../src/operations/create-api-key.ts';
-import type { SqliteStore } from '../../src/store/sqlite-store.ts';
+import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite-store.ts';
 import { aCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 
@@ -49,28 +52,38 @@ const QUICK: Partial<Settings> = {
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
   retry: { firstDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
+  // Calls that a test puts on record have no rooms, and would end by that. Once at the start, then every January.
+  compareSchedule: '0 0 0 1 1 *',
 };
 
 export async function startHangup({
   livekit: given,
   settings = {},
   clock = systemClock,
+  inProcess = false,
 }: {
   livekit?: LiveKitUnderTest;
   settings?: Partial<Settings>;
   clock?: Clock;
+  /** The test reaches into it: from source, also where the single file is tested. */
+  inProcess?: boolean;
 } = {}): Promise<Hangup> {
   const folder = mkdtempSync(join(tmpdir(), 'hangup-test-'));
   const databaseFile = join(folder, 'hangup.db');
   const livekit = given ?? (await startLiveKit());
   const log: LogLine[] = [];
-  const { url, store, stop } = await startApp({
-    settings: { ...parseSettings({}, 'serve'), ...QUICK, port: 0, databaseFile, ...settings },
-    livekit,
-    log: logInto(log),
-    version: 'test',
-    clock,
-  });
+  const chosen = { ...QUICK, port: 0, databaseFile, ...settings };
+  const binary = process.env.HANGUP_BINARY;
+  const { url, store, stop } =
+    binary && !inProcess && clock === systemClock
+      ? await startBinary(binary, { settings: chosen, livekit, log })
+      : await startApp({
+          settings: { ...parseSettings({}, 'serve'), ...chosen },
+          livekit,
+          log: logInto(log),
+          version: 'test',
+          clock,
+        });
   const makeKey = async (
     organizationName: string,
     scopes: readonly Scope[] = SCOPES,
@@ -112,6 +125,77 @@ export async function startHangup({
       await stop();
       if (given === undefined) await livekit.stop();
       rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The settings that tests choose, as the environment has them. */
+const NAMES: { readonly [S in keyof Settings]?: string } = {
+  databaseFile: 'DATABASE_URL',
+  port: 'PORT',
+  requestTimeoutMs: 'LIVEKIT_REQUEST_TIMEOUT_MS',
+  backgroundTimeoutMs: 'LIVEKIT_BACKGROUND_TIMEOUT_MS',
+  readTimeoutMs: 'LIVEKIT_READ_TIMEOUT_MS',
+  retryConcurrency: 'RETRY_CONCURRENCY',
+  webhookKeys: 'LIVEKIT_WEBHOOK_KEYS',
+  agentLeftGraceMs: 'AGENT_LEFT_GRACE_MS',
+  connectionLostGraceMs: 'CONNECTION_LOST_GRACE_MS',
+  guardMs: 'ROOM_GUARD_MS',
+  agentIdKey: 'ADOPT_AGENT_ID_KEY',
+  compareSchedule: 'COMPARE_SCHEDULE',
+  neverStartedAfterMs: 'NEVER_STARTED_AFTER_MS',
+  requestsPerMinute: 'LIVEKIT_REQUESTS_PER_MINUTE',
+};
+
+function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [setting, value] of Object.entries(settings)) {
+    const name = NAMES[setting as keyof Settings];
+    if (name === undefined) throw new Error(`how is ${setting} named in the environment?`);
+    environment[name] = String(value);
+  }
+  environment.DATABASE_URL = `file:${settings.databaseFile}`;
+  const keys = settings.webhookKeys?.map(({ apiKey, apiSecret }) => `${apiKey}:${apiSecret}`);
+  if (keys !== undefined) environment.LIVEKIT_WEBHOOK_KEYS = keys.join(',');
+  if (retry !== undefined) {
+    environment.RETRY_FIRST_DELAY_MS = String(retry.firstDelayMs);
+    environment.RETRY_MAX_DELAY_MS = String(retry.maxDelayMs);
+    environment.RETRY_MAX_AGE_MS = String(retry.maxAgeMs);
+  }
+  return environment;
+}
+
+/** The single file as a process of its own; the store that tests look into is a second one on its database. */
+async function startBinary(
+  binary: string,
+  { settings, livekit, log }: { settings: Partial<Settings>; livekit: LiveKitUnderTest; log: LogLine[] },
+): Promise<Pick<App, 'url' | 'store' | 'stop'>> {
+  const child = spawn(binary, ['serve'], {
+    env: {
+      LIVEKIT_URL: livekit.url,
+      LIVEKIT_API_KEY: livekit.apiKey,
+      LIVEKIT_API_SECRET: livekit.apiSecret,
+      ...toEnvironment(settings),
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const served = Promise.withResolvers<string>();
+  createInterface(child.stdout).on('line', (text) => {
+    const { level, msg: message, time: _, ...fields } = JSON.parse(text);
+    log.push({ level, message, fields });
+    if (message === 'hangup serves') served.resolve(fields.url);
+  });
+  child.once('exit', (code) => served.reject(new Error(`${binary} ended with ${code}`)));
+  const url = await served.promise;
+  const store = openSqliteStore(settings.databaseFile ?? '');
+  return {
+    url,
+    store,
+    async stop() {
+      store.close();
+      const exited = once(child, 'exit');
+      child.kill('SIGTERM');
+      await exited;
     },
   };
 }

@@ -5,6 +5,10 @@ import { onTestFinished } from 'vitest';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 export const MAIN = resolve(ROOT, 'src/main.ts');
+/** What is tested: hangup from source, or the single file that HANGUP_BINARY names. */
+export const COMMAND: readonly [string, ...string[]] = process.env.HANGUP_BINARY
+  ? [process.env.HANGUP_BINARY]
+  : [process.execPath, MAIN];
 
 export interface Finished {
   readonly code: number | null;
@@ -27,7 +31,8 @@ function environment(extra: Environment) {
 }
 
 function start(args: readonly string[], env: Environment, cwd: string): ChildProcess {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: environment(env), cwd });
+  const [command, ...before] = COMMAND;
+  const child = spawn(command, [...before, ...args], { env: environment(env), cwd });
   onTestFinished(() => {
     child.kill('SIGKILL');
   });

@@ -1,0 +1,98 @@
+/**
+ * `npm run build`: dist/hangup, one executable for this machine's kind of processor, with dist/hangup.licenses.txt and
+ * dist/hangup.sbom.json (CycloneDX). Two builds of one commit are the same, byte for byte.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { rolldown } from 'rolldown';
+import { licensesOf } from './build/licenses.ts';
+import { bundledPackages, writeSbom } from './build/sbom.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const BUILD = join(ROOT, 'build');
+const DIST = join(ROOT, 'dist');
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const run = (command: string, args: readonly string[]) =>
+  execFileSync(command, args, { cwd: ROOT, encoding: 'utf8' }).trim();
+
+/** One ES module, and the files that it came from. */
+async function bundle(): Promise<readonly string[]> {
+  const bundler = await rolldown({ input: join(ROOT, 'src/main.ts'), cwd: ROOT, platform: 'node' });
+  const { output } = await bundler.write({
+    file: join(BUILD, 'hangup.mjs'),
+    format: 'esm',
+    codeSplitting: false,
+    comments: false,
+  });
+  await bundler.close();
+  return output.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
+}
+
+/** The commit, and whether the tree differs from it; `unknown` outside of git. */
+function commit(): string {
+  try {
+    const isDirty = run('git', ['status', '--porcelain', '--untracked-files=no']) !== '';
+    return run('git', ['rev-parse', '--short=12', 'HEAD']) + (isDirty ? '-dirty' : '');
+  } catch {
+    return 'unknown';
+  }
+}
+
+const beganAt = performance.now();
+rmSync(BUILD, { recursive: true, force: true });
+mkdirSync(BUILD, { recursive: true });
+mkdirSync(DIST, { recursive: true });
+
+say('bundling');
+const packages = bundledPackages(await bundle());
+const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+writeFileSync(join(BUILD, 'package.json'), JSON.stringify({ name, version, commit: commit() }));
+const node = `node-linux-${process.arch}`;
+const licenses = licensesOf([...packages, join(ROOT, 'node_modules', node)]);
+writeFileSync(join(BUILD, 'licenses.txt'), licenses);
+
+say('stripping node');
+const executable = join(BUILD, 'node');
+copyFileSync(process.execPath, executable);
+chmodSync(executable, 0o755);
+// Before anything is put into it: afterwards it would not start.
+run('strip', [executable]);
+
+say('embedding');
+const migrations = globSync('drizzle/{*.sql,meta/_journal.json}', { cwd: ROOT }).toSorted();
+const assets = {
+  'better_sqlite3.node': `node_modules/better-sqlite3/prebuilds/linux-${process.arch}.node`,
+  'package.json': 'build/package.json',
+  'licenses.txt': 'build/licenses.txt',
+  ...Object.fromEntries(migrations.map((file) => [file, file])),
+};
+const sea = {
+  main: 'build/hangup.mjs',
+  mainFormat: 'module',
+  executable: 'build/node',
+  output: 'dist/hangup',
+  useVfs: true,
+  disableExperimentalSEAWarning: true,
+  execArgvExtension: 'none',
+  assets,
+};
+writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));
+run(process.execPath, ['--build-sea', 'build/sea.json']);
+writeFileSync(join(DIST, 'hangup.licenses.txt'), licenses);
+writeSbom(ROOT, join(DIST, 'hangup.sbom.json'));
+
+const megabytes = Math.round(statSync(join(DIST, 'hangup')).size / 1e6);
+say(
+  `dist/hangup: ${megabytes} MB of ${packages.length} packages, in ${Math.round(performance.now() - beganAt)} ms`,
+);
