@@ -1,7 +1,18 @@
-/** `npm run test:livekit`: the tests that inject no faults, on a real livekit-server with real participants. */
+/**
+ * `npm run test:livekit`: the tests that inject no faults, on a real livekit-server with real participants; and real
+ * phone calls, where their programs are. REQUIRE_PHONES=1: where they are not is a failure.
+ */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+
+const FILES = [
+  'test/livekit/contract',
+  'test/livekit/end-to-end',
+  'test/livekit/emulator-captures',
+  'test/http',
+];
+const PHONE_FILES = ['test/livekit/phones'];
 
 function isExecutable(file: string): boolean {
   try {
@@ -12,30 +23,34 @@ function isExecutable(file: string): boolean {
   }
 }
 
-const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'livekit-server'));
-const server = process.env.LIVEKIT_SERVER || onPath.find(isExecutable);
+/** @param named the file itself, which needs no PATH */
+function find(program: string, named?: string): string | undefined {
+  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, program));
+  return (named ? [named] : onPath).find(isExecutable);
+}
 
-if (server === undefined || !isExecutable(server)) {
+const server = find('livekit-server', process.env.LIVEKIT_SERVER);
+const sip = find('livekit-sip', process.env.LIVEKIT_SIP);
+const phonePrograms = { 'livekit-sip': sip, 'redis-server': find('redis-server'), sipp: find('sipp') };
+const missing = Object.entries(phonePrograms).flatMap(([name, file]) => (file === undefined ? [name] : []));
+
+if (server === undefined) {
   process.stderr.write(
     'test:livekit needs livekit-server: install it (https://docs.livekit.io/transport/self-hosting/local/), or name the binary in LIVEKIT_SERVER.\n',
   );
   process.exitCode = 1;
 } else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
-  const { status } = spawnSync(
-    process.execPath,
-    [
-      vitest,
-      'run',
-      'test/livekit/contract',
-      'test/livekit/end-to-end',
-      'test/livekit/emulator-captures',
-      'test/http',
-    ],
-    {
-      stdio: 'inherit',
-      env: { ...process.env, LIVEKIT_SERVER: server },
-    },
-  );
+  const files = missing.length === 0 ? [...FILES, ...PHONE_FILES] : FILES;
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...files], {
+    stdio: 'inherit',
+    env: { ...process.env, LIVEKIT_SERVER: server, LIVEKIT_SIP: sip },
+  });
   process.exitCode = status ?? 1;
+  if (missing.length > 0) {
+    process.stderr.write(
+      `The phone calls did NOT run: ${missing.join(', ')} not found (Debian: redis-server, sip-tester; livekit-sip on PATH or in LIVEKIT_SIP).\n`,
+    );
+    if (process.env.REQUIRE_PHONES === '1') process.exitCode = 1;
+  }
 }

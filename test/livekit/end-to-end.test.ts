@@ -1,22 +1,11 @@
-import { createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
-import { startLiveKit } from '../harness/livekit.ts';
+import { freePorts, startLiveKit } from '../harness/livekit.ts';
 
 /* LiveKit's own webhooks into hangup's door: the emulator's, or the real server's. */
 
-async function freePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer().once('error', reject);
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-  });
-  return promise;
-}
-
 async function start(): Promise<Hangup> {
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const livekit = await startLiveKit({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
   onTestFinished(() => livekit.stop());
   const hangup = await startHangup({ livekit, settings: { port } });

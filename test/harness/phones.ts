@@ -1,0 +1,161 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RoomServiceClient, SipClient } from 'livekit-server-sdk';
+import {
+  API_KEY,
+  API_SECRET,
+  answers,
+  freePorts,
+  kill,
+  type LiveKitOptions,
+  type LiveKitUnderTest,
+  spawnLogged,
+  startReal,
+} from './livekit.ts';
+import { startRedis } from './livekit-nodes.ts';
+import { type Phone, type Script, startPhone } from './sipp.ts';
+
+/** What a caller from outside dials. */
+const OUR_NUMBER = '+15559999';
+/** The rooms of its calls are named `call-_CALLER_RANDOM`. */
+export const DISPATCH_PREFIX = 'call-';
+
+/** The protocol's numbers; the SDK does not export their enumeration. */
+const TRANSPORTS = { UDP: 1, TCP: 2 } as const;
+
+/** A real LiveKit with a real livekit-sip, and the phones around it. */
+export interface PhoneNetwork {
+  readonly livekit: LiveKitUnderTest;
+  /** A phone that waits to be called. */
+  startPhone(script: Script): Promise<Phone>;
+  /** Calls an address from a room; resolves as soon as livekit-sip dials. */
+  dial(
+    roomName: string,
+    address: string,
+    options?: { readonly ringingTimeoutS?: number; readonly transport?: keyof typeof TRANSPORTS },
+  ): Promise<void>;
+  /** A phone that calls; the dispatch rule makes a room for it. */
+  receive(script: Script, from: string): Promise<Phone>;
+  /** livekit-sip's word for how far the phone in a room is; undefined when there is none. */
+  callStatus(roomName: string): Promise<string | undefined>;
+  /** With SIGKILL. */
+  killSip(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Needs redis-server and sipp on PATH, livekit-server and livekit-sip there or named by LIVEKIT_SERVER and LIVEKIT_SIP. */
+export async function startPhoneNetwork(options: LiveKitOptions): Promise<PhoneNetwork> {
+  const folder = await mkdtemp(join(tmpdir(), 'hangup-phones-'));
+  const stops = [() => rm(folder, { recursive: true, force: true })];
+  const stop = async () => {
+    // Each stands on what was started before it.
+    for (const one of stops.splice(0).reverse()) await one();
+  };
+  try {
+    const redis = await startRedis();
+    stops.push(() => redis.stop());
+    const livekit = await startReal(process.env.LIVEKIT_SERVER || 'livekit-server', {
+      ...options,
+      redisAddress: redis.address,
+    });
+    stops.push(() => livekit.stop());
+    const sip = await startSip(folder, { livekit, redisAddress: redis.address });
+    stops.push(sip.stop);
+    return { ...(await openNetwork({ folder, livekit, sip, stops })), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openNetwork({
+  folder,
+  livekit,
+  sip,
+  stops,
+}: {
+  folder: string;
+  livekit: LiveKitUnderTest;
+  sip: { readonly address: string; stop(): Promise<void> };
+  stops: (() => Promise<void>)[];
+}): Promise<Omit<PhoneNetwork, 'stop'>> {
+  const client = new SipClient(livekit.url, API_KEY, API_SECRET);
+  const rooms = new RoomServiceClient(livekit.url, API_KEY, API_SECRET);
+  const { sipTrunkId } = await client.createSipInboundTrunk('in', [OUR_NUMBER], {
+    allowedAddresses: ['127.0.0.1/32'],
+  });
+  await client.createSipDispatchRule(
+    { type: 'individual', roomPrefix: DISPATCH_PREFIX },
+    { name: 'a room for each caller', trunkIds: [sipTrunkId] },
+  );
+  let phones = 0;
+  const start = async (script: Script, calls?: { number: string; from: string }) => {
+    phones += 1;
+    const phone = await startPhone(script, {
+      folder: join(folder, `phone-${phones}`),
+      livekitAddress: sip.address,
+      ...(calls && { calls }),
+    });
+    stops.push(() => phone.stop());
+    return phone;
+  };
+  return {
+    livekit,
+    startPhone: (script) => start(script),
+    receive: (script, from) => start(script, { number: OUR_NUMBER, from }),
+    async dial(roomName, address, { ringingTimeoutS, transport = 'UDP' } = {}) {
+      const trunk = await client.createSipOutboundTrunk(roomName, address, ['+15550001'], {
+        transport: TRANSPORTS[transport],
+      });
+      await client.createSipParticipant(trunk.sipTrunkId, '+15551234567', roomName, {
+        participantIdentity: 'phone',
+        ...(ringingTimeoutS !== undefined && { ringingTimeout: ringingTimeoutS }),
+      });
+    },
+    async callStatus(roomName) {
+      const participants = await rooms.listParticipants(roomName);
+      return participants.find(({ attributes }) => 'sip.callStatus' in attributes)?.attributes[
+        'sip.callStatus'
+      ];
+    },
+    killSip: sip.stop,
+  };
+}
+
+async function startSip(
+  folder: string,
+  { livekit, redisAddress }: { livekit: LiveKitUnderTest; redisAddress: string },
+): Promise<{ readonly address: string; stop(): Promise<void> }> {
+  const [port, healthPort] = await freePorts(2);
+  const configFile = join(folder, 'sip.yaml');
+  await writeFile(
+    configFile,
+    JSON.stringify({
+      api_key: livekit.apiKey,
+      api_secret: livekit.apiSecret,
+      ws_url: livekit.url.replace('http', 'ws'),
+      redis: { address: redisAddress },
+      sip_port: port,
+      listen_ip: '127.0.0.1',
+      // Without it livekit-sip looks for an interface other than loopback.
+      nat_1_to_1_ip: '127.0.0.1',
+      rtp_port: '20000-20400',
+      health_port: healthPort,
+      // Without it a call under load is refused: "cpu exhausted".
+      max_cpu_utilization: 1,
+      logging: { level: 'info', json: true },
+    }),
+  );
+  const logFile = join(folder, 'sip.log');
+  const server = await spawnLogged(
+    process.env.LIVEKIT_SIP || 'livekit-sip',
+    ['--config', configFile],
+    logFile,
+  );
+  if (!(await answers(`http://127.0.0.1:${healthPort}`, server))) {
+    await kill(server);
+    throw new Error(`livekit-sip did not start:\n${await readFile(logFile, 'utf8')}`);
+  }
+  return { address: `127.0.0.1:${port}`, stop: () => kill(server) };
+}

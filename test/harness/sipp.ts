@@ -1,0 +1,261 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { until } from './hangup.ts';
+import { freePorts, kill } from './livekit.ts';
+
+/* A phone, played by sipp: a script of what it sends, receives and waits for, and a record of all that went by. */
+
+/** Steps of sipp's scenario XML, in which `[livekit]` and `[caller]` are filled in. */
+export type Script = readonly string[];
+
+const PHONE_TAG = '[pid]phone[call_number]';
+const SDP = [
+  'v=0',
+  'o=phone 1 1 IN IP4 [local_ip]',
+  's=-',
+  'c=IN IP4 [media_ip]',
+  't=0 0',
+  'm=audio [media_port] RTP/AVP 0',
+  'a=rtpmap:0 PCMU/8000',
+];
+
+/** Requests are sent again until they are answered, as UDP wants it. */
+const send = (lines: readonly string[], { again = false } = {}) =>
+  `<send${again ? ' retrans="500"' : ''}><![CDATA[\n${lines.join('\n')}\n\n]]></send>`;
+const receive = (what: string) => `<recv request="${what}"/>`;
+const receiveAnswer = (status: number) => `<recv response="${status}"/>`;
+const maybeAnswer = (status: number) => `<recv response="${status}" optional="true"/>`;
+const pause = (ms: number) => `<pause milliseconds="${ms}"/>`;
+
+const EMPTY = ['Content-Length: 0'];
+const OFFER = ['Content-Type: application/sdp', 'Content-Length: [len]', '', ...SDP];
+
+/** An answer to the INVITE, also when the last request was the CANCEL that ended it: all but the method is the same. */
+const answerInvite = (status: string, body = EMPTY) =>
+  send([
+    `SIP/2.0 ${status}`,
+    '[last_Via:]',
+    '[last_From:]',
+    `[last_To:];tag=${PHONE_TAG}`,
+    '[last_Call-ID:]',
+    'CSeq: [last_cseq_number] INVITE',
+    'Contact: <sip:phone@[local_ip]:[local_port];transport=[transport]>',
+    ...body,
+  ]);
+const acknowledgeLast = send([
+  'SIP/2.0 200 OK',
+  '[last_Via:]',
+  '[last_From:]',
+  '[last_To:]',
+  '[last_Call-ID:]',
+  '[last_CSeq:]',
+  ...EMPTY,
+]);
+
+const RINGING = [receive('INVITE'), answerInvite('100 Trying'), answerInvite('180 Ringing')];
+const HUNG_UP_ON = [receive('BYE'), acknowledgeLast];
+
+export function ringForEver(): Script {
+  return [
+    ...RINGING,
+    receive('CANCEL'),
+    acknowledgeLast,
+    answerInvite('487 Request Terminated'),
+    receive('ACK'),
+  ];
+}
+
+/** @param status such as `486 Busy Here` */
+export function refuse(status: string, { afterRingingMs }: { afterRingingMs: number | null }): Script {
+  const before = afterRingingMs === null ? [receive('INVITE')] : [...RINGING, pause(afterRingingMs)];
+  return [...before, answerInvite(status), receive('ACK')];
+}
+
+export function answerAndStay({ afterRingingMs }: { afterRingingMs: number }): Script {
+  return [...RINGING, pause(afterRingingMs), answerInvite('200 OK', OFFER), receive('ACK'), ...HUNG_UP_ON];
+}
+
+export function answerAndHangUp({
+  afterRingingMs,
+  talkMs,
+}: {
+  afterRingingMs: number;
+  talkMs: number;
+}): Script {
+  const them = ['From', 'To'].map((header) => {
+    return `<ereg regexp=".*" search_in="hdr" header="${header}:" assign_to="${header}"/>`;
+  });
+  return [
+    ...RINGING,
+    pause(afterRingingMs),
+    answerInvite('200 OK', OFFER),
+    `<recv request="ACK"><action>${them.join('')}</action></recv>`,
+    pause(talkMs),
+    send(
+      [
+        'BYE sip:livekit@[livekit] SIP/2.0',
+        'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
+        'From: [$To]',
+        'To: [$From]',
+        '[last_Call-ID:]',
+        'CSeq: 1 BYE',
+        'Max-Forwards: 70',
+        ...EMPTY,
+      ],
+      { again: true },
+    ),
+    receiveAnswer(200),
+  ];
+}
+
+/** A request of the caller's. The branch is what ties a CANCEL, and the ACK of a refusal, to their INVITE. */
+const request = (
+  method: string,
+  { branch, toTag = '', body = EMPTY }: { branch: string; toTag?: string; body?: string[] },
+) => [
+  `${method} sip:[service]@[livekit] SIP/2.0`,
+  `Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-${branch}`,
+  `From: <sip:[caller]@[local_ip]:[local_port]>;tag=${PHONE_TAG}`,
+  `To: <sip:[service]@[livekit]>${toTag}`,
+  'Call-ID: [call_id]',
+  `CSeq: 1 ${method}`,
+  'Contact: <sip:[caller]@[local_ip]:[local_port]>',
+  'Max-Forwards: 70',
+  ...body,
+];
+const acknowledge = (branch: string) => send(request('ACK', { branch, toTag: '[peer_tag_param]' }));
+const CALLING = [
+  send(request('INVITE', { branch: 'invite', body: OFFER }), { again: true }),
+  maybeAnswer(100),
+];
+
+export function callAndStay(): Script {
+  return [...CALLING, maybeAnswer(180), receiveAnswer(200), acknowledge('ack'), ...HUNG_UP_ON];
+}
+
+export function callAndGiveUp({ afterRingingMs }: { afterRingingMs: number }): Script {
+  return [
+    ...CALLING,
+    receiveAnswer(180),
+    pause(afterRingingMs),
+    send(request('CANCEL', { branch: 'invite' }), { again: true }),
+    receiveAnswer(200),
+    receiveAnswer(487),
+    acknowledge('invite'),
+  ];
+}
+
+export interface SipMessage {
+  readonly at: number;
+  readonly direction: 'sent' | 'received';
+  /** Its first line: `BYE sip:...` or `SIP/2.0 486 Busy Here`. */
+  readonly line: string;
+}
+
+export interface Phone {
+  /** host:port */
+  readonly address: string;
+  /** What went by so far, oldest first. */
+  messages(): readonly SipMessage[];
+  /** Resolves with the first such message, once it went by. */
+  saw(direction: SipMessage['direction'], begins: string): Promise<SipMessage>;
+  /** Resolves when the script was played to its end; rejects when something else came than it expects. */
+  played(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** @param calls whom to call, with which numbers; a phone without waits to be called. */
+export async function startPhone(
+  script: Script,
+  {
+    folder,
+    livekitAddress,
+    calls,
+  }: {
+    folder: string;
+    livekitAddress: string;
+    calls?: { readonly number: string; readonly from: string };
+  },
+): Promise<Phone> {
+  await mkdir(folder);
+  const file = (name: string) => join(folder, name);
+  await writeFile(
+    file('script.xml'),
+    `<?xml version="1.0"?>\n<scenario name="phone">\n${script.join('\n')}\n</scenario>\n`,
+  );
+  const [port, controlPort] = await freePorts(2);
+  const address = `127.0.0.1:${port}`;
+  const args = [
+    ...['-sf', file('script.xml'), '-m', '1', '-nostdin'],
+    ...[
+      '-i',
+      '127.0.0.1',
+      '-p',
+      String(port),
+      '-mi',
+      '127.0.0.1',
+      '-ci',
+      '127.0.0.1',
+      '-cp',
+      String(controlPort),
+    ],
+    ...['-key', 'livekit', livekitAddress, '-key', 'caller', calls?.from ?? ''],
+    ...['-trace_msg', '-message_file', file('messages.txt'), '-trace_err', '-error_file', file('errors.txt')],
+    ...['-trace_stat', '-stf', file('statistics.csv')],
+    ...(calls === undefined ? [] : ['-s', calls.number, livekitAddress]),
+  ];
+  // Its record bears local times.
+  const child = spawn('sipp', args, {
+    stdio: 'ignore',
+    env: { PATH: process.env.PATH ?? '', TZ: 'UTC', TERM: 'dumb' },
+  });
+  await once(child, 'spawn');
+  const read = (name: string) => (existsSync(file(name)) ? readFileSync(file(name), 'utf8') : '');
+  const messages = () => parse(read('messages.txt'));
+  const find = (direction: SipMessage['direction'], begins: string) =>
+    messages().find((message) => message.direction === direction && message.line.startsWith(begins));
+  const story = () =>
+    [...messages().map(({ direction, line }) => `${direction} ${line}`), read('errors.txt')].join('\n');
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+
+  // It writes its first statistics when it listens.
+  await until('a phone listens', () => hasEnded() || read('statistics.csv') !== '');
+  if (hasEnded() && child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${story()}`);
+  return {
+    address,
+    messages,
+    async saw(direction, begins) {
+      await until(
+        `a phone has ${direction} ${begins}`,
+        () => find(direction, begins) !== undefined || hasEnded(),
+      );
+      const message = find(direction, begins);
+      if (message === undefined)
+        throw new Error(`a phone ended and never ${direction} ${begins}:\n${story()}`);
+      return message;
+    },
+    async played() {
+      await ended(child);
+      if (child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${story()}`);
+    },
+    stop: () => kill(child),
+  };
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+}
+
+const MESSAGE =
+  /^-{20,} (\d{4}-\d\d-\d\d)\s+(\d\d:\d\d:\d\d\.\d{3})\d*\n(?:UDP|TCP) message (sent|received)[^\n]*\n\n([^\r\n]*)/gm;
+
+function parse(record: string): SipMessage[] {
+  return [...record.matchAll(MESSAGE)].map(([, date, time, direction, line = '']) => ({
+    at: Date.parse(`${date}T${time}Z`),
+    direction: direction === 'sent' ? 'sent' : 'received',
+    line,
+  }));
+}

@@ -1,0 +1,328 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { freePorts } from '../harness/livekit.ts';
+import { DISPATCH_PREFIX, type PhoneNetwork, startPhoneNetwork } from '../harness/phones.ts';
+import {
+  answerAndHangUp,
+  answerAndStay,
+  callAndGiveUp,
+  callAndStay,
+  refuse,
+  ringForEver,
+} from '../harness/sipp.ts';
+
+/*
+ * Real phone calls: livekit-server, livekit-sip, and sipp as the phone. What is looked at is hangup's own record, by
+ * its API, and the phone's own. `npm run test:livekit` runs it where these programs are.
+ */
+
+const AGENT_LEFT_GRACE_MS = 3_000;
+/** LiveKit tells the time of an event in whole seconds. */
+const TOLD_WITHIN_MS = 2_000;
+
+const time = z.iso.datetime().transform(Date.parse);
+const CallDetails = z.object({
+  status: z.string(),
+  direction: z.string(),
+  phoneNumber: z.string().nullable(),
+  roomName: z.string(),
+  duration: z.number().nullable(),
+  endedAt: time.nullable(),
+  failureReason: z.string().nullable(),
+  roomDeletion: z.object({ state: z.string() }).nullable(),
+});
+const AuditEntry = z.object({
+  at: time,
+  action: z.string(),
+  actor: z.string(),
+  to: z.string().nullable(),
+  reason: z.string().nullable(),
+});
+const Found = z.object({ data: CallDetails });
+const Trail = z.object({ data: z.object({ events: z.array(AuditEntry) }) });
+const Listed = z.object({ data: z.object({ calls: z.array(z.object({ id: z.string() })) }) });
+
+interface Ended extends z.infer<typeof CallDetails> {
+  readonly trail: readonly z.infer<typeof AuditEntry>[];
+  /** When it became active; undefined when it never did. */
+  readonly answeredAt: number | undefined;
+}
+
+/** A phone network whose LiveKit tells hangup everything. */
+class Stage {
+  readonly network: PhoneNetwork;
+  readonly hangup: Hangup;
+  /** As they were when their test was through. */
+  readonly ended = new Map<string, Ended>();
+
+  private constructor(network: PhoneNetwork, hangup: Hangup) {
+    this.network = network;
+    this.hangup = hangup;
+  }
+
+  static async set(): Promise<Stage> {
+    const [port = 0] = await freePorts(1);
+    const network = await startPhoneNetwork({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
+    const settings = { port, agentLeftGraceMs: AGENT_LEFT_GRACE_MS };
+    const hangup = await startHangup({ livekit: network.livekit, settings }).catch(async (error) => {
+      await network.stop();
+      throw error;
+    });
+    await hangup.store.addAdoptionPrefix({
+      prefix: DISPATCH_PREFIX,
+      organizationName: 'acme',
+      organizationIdIfNew: 'org_x',
+      now: Date.now(),
+    });
+    return new Stage(network, hangup);
+  }
+
+  async strike(): Promise<void> {
+    await this.hangup.stop();
+    await this.network.stop();
+  }
+
+  /** Registers a call and places it, as a platform does. */
+  async call(id: string, address: string, options?: Parameters<PhoneNetwork['dial']>[2]): Promise<void> {
+    const { status } = await this.hangup.send('POST', '/api/v1/calls', { body: { id } });
+    expect(status).toBe(201);
+    await this.network.dial(id, address, options);
+  }
+
+  /** An agent that speaks in a room. */
+  async agent(roomName: string) {
+    const agent = await this.network.livekit.join(roomName, 'agent', { kind: 'agent' });
+    await agent.publishAudio();
+    return agent;
+  }
+
+  /** The call that a caller's room has become. */
+  async adopted(callerNumber: string): Promise<string> {
+    const path = `/api/v1/calls?phoneNumber=${encodeURIComponent(callerNumber)}`;
+    const list = async () => Listed.parse((await this.hangup.send('GET', path)).body).data.calls;
+    await until(`the call of ${callerNumber} is adopted`, async () => (await list()).length > 0);
+    const calls = await list();
+    expect(calls).toHaveLength(1);
+    return calls[0]?.id ?? '';
+  }
+
+  async find(id: string) {
+    return Found.parse((await this.hangup.send('GET', `/api/v1/calls/${id}`)).body).data;
+  }
+
+  async read(id: string): Promise<Ended> {
+    const found = await this.find(id);
+    const { events } = Trail.parse((await this.hangup.send('GET', `/api/v1/calls/${id}/events`)).body).data;
+    return { ...found, trail: events, answeredAt: events.find(({ to }) => to === 'active')?.at };
+  }
+
+  /** @returns when it was asked */
+  async cancel(id: string): Promise<number> {
+    const askedAt = Date.now();
+    expect(await this.hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
+    return askedAt;
+  }
+
+  /** Waits until the call is over and its room is gone. */
+  async end(id: string, withinMs?: number): Promise<Ended> {
+    await until(
+      `the room of ${id} is deleted`,
+      async () => (await this.find(id)).roomDeletion?.state === 'completed',
+      withinMs,
+    );
+    const ended = await this.read(id);
+    this.ended.set(id, ended);
+    expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
+    expect(ended.trail.filter(({ to }) => to === ended.status)).toHaveLength(1);
+    return ended;
+  }
+}
+
+const statuses = ({ trail }: Ended) => trail.flatMap(({ to }) => to ?? []);
+
+const measured: string[] = [];
+function measure(what: string, ms: number): number {
+  measured.push(`${what} ${ms} ms`);
+  return ms;
+}
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.set();
+  return async () => {
+    process.stdout.write(`\nphones: ${measured.join('; ')}\n`);
+    await stage.strike();
+  };
+});
+
+describe.concurrent('phone calls', { timeout: 90_000 }, () => {
+  test('livekit-sip is killed in the middle: the call ends within a minute', async () => {
+    const doomed = await Stage.set();
+    try {
+      const phone = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+      await doomed.agent('killed');
+      await doomed.call('killed', phone.address);
+      await phone.saw('received', 'ACK');
+      const killedAt = Date.now();
+      await doomed.network.killSip();
+      const call = await doomed.end('killed', 60_000);
+      measure('livekit-sip killed to the room gone', Date.now() - killedAt);
+      expect(call).toMatchObject({ status: 'completed', failureReason: 'CONNECTION_TIMEOUT' });
+      expect(call.endedAt).toBeGreaterThan(killedAt - TOLD_WITHIN_MS);
+      expect(phone.messages().at(-1)).toMatchObject({
+        direction: 'received',
+        line: expect.stringMatching(/^ACK/),
+      });
+    } finally {
+      await doomed.strike();
+    }
+  });
+
+  test('answered, and hung up by the phone: completed', async () => {
+    const phone = await stage.network.startPhone(answerAndHangUp({ afterRingingMs: 2_500, talkMs: 4_000 }));
+    await stage.agent('hung-up');
+    await stage.call('hung-up', phone.address);
+    await phone.played();
+    const answer = await phone.saw('sent', 'SIP/2.0 200');
+    const bye = await phone.saw('sent', 'BYE');
+    const call = await stage.end('hung-up');
+    expect(call).toMatchObject({ status: 'completed', failureReason: null, direction: 'outbound' });
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(TOLD_WITHIN_MS);
+    expect(statuses(call)).toEqual(['initiated', 'connecting', 'ringing', 'active', 'completed']);
+    expect(measure('answer to answeredAt', (call.answeredAt ?? 0) - answer.at)).toBeLessThan(2_000);
+    expect(call.answeredAt).toBeGreaterThan(answer.at - TOLD_WITHIN_MS);
+    expect(call.duration).toBe(Math.round(((call.endedAt ?? 0) - (call.answeredAt ?? 0)) / 1_000));
+  });
+
+  test('cancelled while talking: the phone is hung up', async () => {
+    const phone = await stage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+    const agent = await stage.agent('cancelled-talking');
+    await stage.call('cancelled-talking', phone.address);
+    await phone.saw('received', 'ACK');
+    const askedAt = await stage.cancel('cancelled-talking');
+    const bye = await phone.saw('received', 'BYE');
+    expect(measure('DELETE to BYE', bye.at - askedAt)).toBeLessThan(1_000);
+    expect(await agent.disconnected).toBe('ROOM_DELETED');
+    await phone.played();
+    const call = await stage.end('cancelled-talking');
+    expect(call).toMatchObject({ status: 'cancelled', failureReason: null });
+    expect(call.trail.find(({ to }) => to === 'cancelled')).toMatchObject({ actor: 'api_key' });
+    expect(Math.abs((call.endedAt ?? 0) - askedAt)).toBeLessThan(1_000);
+  });
+
+  test('cancelled while it rings: the phone rings no more', async () => {
+    const phone = await stage.network.startPhone(ringForEver());
+    await stage.call('cancelled-ringing', phone.address);
+    await until('it rings', async () => (await stage.network.callStatus('cancelled-ringing')) === 'ringing');
+    const askedAt = await stage.cancel('cancelled-ringing');
+    const cancel = await phone.saw('received', 'CANCEL');
+    expect(measure('DELETE to CANCEL', cancel.at - askedAt)).toBeLessThan(1_000);
+    await phone.played();
+    const call = await stage.end('cancelled-ringing');
+    expect(call).toMatchObject({ status: 'cancelled', duration: null });
+    expect(statuses(call)).not.toContain('active');
+  });
+
+  test.for([
+    { id: 'busy', answer: '486 Busy Here', afterRingingMs: 1_000, status: 'busy', reason: 'USER_REJECTED' },
+    { id: 'declined', answer: '603 Decline', afterRingingMs: 1_000, status: 'busy', reason: 'USER_REJECTED' },
+    {
+      id: 'no-service',
+      answer: '503 Service Unavailable',
+      afterRingingMs: null,
+      status: 'failed',
+      reason: 'CLIENT_INITIATED',
+    },
+  ])('$answer: $status', async ({ id, answer, afterRingingMs, status, reason }) => {
+    const phone = await stage.network.startPhone(refuse(answer, { afterRingingMs }));
+    await stage.call(id, phone.address);
+    await phone.played();
+    const refusal = await phone.saw('sent', `SIP/2.0 ${answer}`);
+    const call = await stage.end(id);
+    expect(call).toMatchObject({ status, failureReason: reason, duration: null });
+    expect(statuses(call)).not.toContain('active');
+    expect(Math.abs((call.endedAt ?? 0) - refusal.at)).toBeLessThan(TOLD_WITHIN_MS);
+  });
+
+  test('nobody answers in time: no_answer', async () => {
+    const phone = await stage.network.startPhone(ringForEver());
+    await stage.call('unanswered', phone.address, { ringingTimeoutS: 3 });
+    const cancel = await phone.saw('received', 'CANCEL');
+    await phone.played();
+    const call = await stage.end('unanswered');
+    expect(call).toMatchObject({ status: 'no_answer', failureReason: 'USER_UNAVAILABLE', duration: null });
+    expect(statuses(call)).not.toContain('active');
+    expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(TOLD_WITHIN_MS);
+  });
+
+  test.for(['TCP', 'UDP'] as const)('nothing listens there, over %s: failed', async (transport) => {
+    const id = `nowhere-${transport}`;
+    const [port] = await freePorts(1);
+    await stage.call(id, `127.0.0.1:${port}`, { transport, ringingTimeoutS: 3 });
+    const call = await stage.end(id);
+    expect(call).toMatchObject({ status: 'failed', failureReason: expect.any(String), duration: null });
+    expect(statuses(call)).not.toContain('active');
+  });
+
+  test('somebody calls, is answered by the agent, and is cancelled: the caller is hung up', async () => {
+    const caller = '+15557770001';
+    const phone = await stage.network.receive(callAndStay(), caller);
+    const id = await stage.adopted(caller);
+    const { roomName } = await stage.find(id);
+    await stage.agent(roomName);
+    const answer = await phone.saw('received', 'SIP/2.0 200');
+    await until('the call is active', async () => (await stage.find(id)).status === 'active');
+    const askedAt = await stage.cancel(id);
+    const bye = await phone.saw('received', 'BYE');
+    expect(measure('DELETE to BYE, inbound', bye.at - askedAt)).toBeLessThan(1_000);
+    await phone.played();
+    const call = await stage.end(id);
+    expect(call).toMatchObject({ status: 'cancelled', direction: 'inbound', phoneNumber: caller });
+    expect(call.trail[0]).toMatchObject({
+      action: 'call.created',
+      actor: 'livekit',
+      reason: `adopted by the prefix ${DISPATCH_PREFIX}`,
+    });
+    expect(Math.abs((call.answeredAt ?? 0) - answer.at)).toBeLessThan(TOLD_WITHIN_MS);
+  });
+
+  test('somebody calls and gives up while it rings: no_answer', async () => {
+    const caller = '+15557770002';
+    const phone = await stage.network.receive(callAndGiveUp({ afterRingingMs: 2_000 }), caller);
+    const id = await stage.adopted(caller);
+    await phone.played();
+    const cancel = await phone.saw('sent', 'CANCEL');
+    const call = await stage.end(id);
+    expect(call).toMatchObject({
+      status: 'no_answer',
+      failureReason: 'CLIENT_INITIATED',
+      direction: 'inbound',
+      duration: null,
+    });
+    expect(statuses(call)).not.toContain('active');
+    expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(TOLD_WITHIN_MS);
+  });
+
+  test('the agent leaves: the phone is hung up after the grace', async () => {
+    const phone = await stage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+    const agent = await stage.agent('left-alone');
+    await stage.call('left-alone', phone.address);
+    await phone.saw('received', 'ACK');
+    const leftAt = Date.now();
+    await agent.leave();
+    const bye = await phone.saw('received', 'BYE');
+    const alone = measure(`agent left to BYE (grace ${AGENT_LEFT_GRACE_MS} ms)`, bye.at - leftAt);
+    expect(alone).toBeGreaterThanOrEqual(AGENT_LEFT_GRACE_MS);
+    expect(alone).toBeLessThan(AGENT_LEFT_GRACE_MS + 2_000);
+    await phone.played();
+    const call = await stage.end('left-alone');
+    expect(call).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
+    expect(call.trail.find(({ to }) => to === 'completed')).toMatchObject({ actor: 'reconciler' });
+  });
+});
+
+test('what LiveKit told after an end has changed none of them', async () => {
+  expect(stage.ended.size).toBe(12);
+  for (const [id, ended] of stage.ended) expect(await stage.read(id)).toEqual(ended);
+});
