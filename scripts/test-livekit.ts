@@ -29,6 +29,7 @@ if (server === undefined || !isExecutable(server)) {
       'run',
       'test/livekit/contract',
       'test/livekit/end-to-end',
+      'test/livekit/probe',
       'test/livekit/emulator-captures',
       'test/http',
     ],
