@@ -1,6 +1,6 @@
 /**
- * `npm run test:livekit`: the tests that inject no faults, on a real livekit-server with real participants; and real
- * phone calls, where their programs are. REQUIRE_PHONES=1: where they are not is a failure.
+ * `npm run test:livekit`: the tests that inject no faults, on a real livekit-server with real participants; its outages
+ * and real phone calls, where their programs are. REQUIRE_ALL=1: where they are not is a failure.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -9,10 +9,10 @@ import { delimiter, join } from 'node:path';
 const FILES = [
   'test/livekit/contract',
   'test/livekit/end-to-end',
+  'test/livekit/probe',
   'test/livekit/emulator-captures',
   'test/http',
 ];
-const PHONE_FILES = ['test/livekit/phones'];
 
 function isExecutable(file: string): boolean {
   try {
@@ -31,8 +31,20 @@ function find(program: string, named?: string): string | undefined {
 
 const server = find('livekit-server', process.env.LIVEKIT_SERVER);
 const sip = find('livekit-sip', process.env.LIVEKIT_SIP);
-const phonePrograms = { 'livekit-sip': sip, 'redis-server': find('redis-server'), sipp: find('sipp') };
-const missing = Object.entries(phonePrograms).flatMap(([name, file]) => (file === undefined ? [name] : []));
+const redis = find('redis-server');
+const sipp = find('sipp');
+const more = [
+  { what: 'The outages', file: 'test/livekit/outages', needs: { 'redis-server': redis } },
+  {
+    what: 'The phone calls',
+    file: 'test/livekit/phones',
+    needs: { 'livekit-sip': sip, 'redis-server': redis, sipp },
+  },
+].map(({ what, file, needs }) => ({
+  what,
+  file,
+  missing: Object.entries(needs).flatMap(([name, found]) => (found === undefined ? [name] : [])),
+}));
 
 if (server === undefined) {
   process.stderr.write(
@@ -41,16 +53,17 @@ if (server === undefined) {
   process.exitCode = 1;
 } else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
-  const files = missing.length === 0 ? [...FILES, ...PHONE_FILES] : FILES;
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...files], {
+  const possible = more.filter(({ missing }) => missing.length === 0).map(({ file }) => file);
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...FILES, ...possible], {
     stdio: 'inherit',
     env: { ...process.env, LIVEKIT_SERVER: server, LIVEKIT_SIP: sip },
   });
   process.exitCode = status ?? 1;
-  if (missing.length > 0) {
+  for (const { what, missing } of more) {
+    if (missing.length === 0) continue;
     process.stderr.write(
-      `The phone calls did NOT run: ${missing.join(', ')} not found (Debian: redis-server, sip-tester; livekit-sip on PATH or in LIVEKIT_SIP).\n`,
+      `${what} did NOT run: ${missing.join(', ')} not found (Debian: redis-server, sip-tester; livekit-sip on PATH or in LIVEKIT_SIP).\n`,
     );
-    if (process.env.REQUIRE_PHONES === '1') process.exitCode = 1;
+    if (process.env.REQUIRE_ALL === '1') process.exitCode = 1;
   }
 }

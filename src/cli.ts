@@ -3,7 +3,9 @@ import { appRouter } from './api/router.ts';
 import { systemClock, systemRandom } from './app.ts';
 import { readLicenses, readVersion } from './assets.ts';
 import { parseSettings, readEnvironment, SettingsError } from './config.ts';
+import { diagnose } from './doctor.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from './domain/api-key.ts';
+import type { Finding } from './domain/diagnosis.ts';
 import { openApiDocument } from './http/openapi.ts';
 import { createApiKey } from './operations/create-api-key.ts';
 import { serve } from './serve.ts';
@@ -107,6 +109,13 @@ function program(): Command {
     .action(removePrefix);
 
   hangup
+    .command('doctor')
+    .description(
+      'look at settings, database, LiveKit and webhooks, also beside a running hangup; changes nothing',
+    )
+    .option('--json', 'print one JSON object')
+    .action(seeDoctor);
+  hangup
     .command('migrate')
     .description('make the database, or bring its schema up to date, and exit')
     .action(() => withStore(async (_, file) => print(`${file} is up to date`)));
@@ -209,6 +218,19 @@ function removePrefix({ prefix }: { prefix: string }): Promise<void> {
     if (!wasThere) throw new Refused(`there is no prefix ${prefix}; \`hangup adopt list\` shows them`);
     print(`${prefix} is removed`);
   });
+}
+
+async function seeDoctor({ json }: { json?: true }): Promise<void> {
+  const findings = await diagnose(systemClock);
+  const failures = findings.filter(({ level }) => level === 'failure').length;
+  if (json) print(JSON.stringify({ ok: failures === 0, findings }));
+  else for (const finding of findings) print(lineOf(finding));
+  if (failures > 0) throw new Refused(`${failures} of ${findings.length} checks failed`);
+}
+
+function lineOf({ level, check, message, advice }: Finding): string {
+  const line = `${level.padEnd(8)} ${check.padEnd(12)} ${message}`;
+  return advice === undefined ? line : `${line}\n${' '.repeat(22)}-> ${advice}`;
 }
 
 async function withStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {

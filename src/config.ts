@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
 import { validate } from 'node-cron';
@@ -207,15 +208,33 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The process's environment, over what a `.env` file in the working directory says. */
 export function readEnvironment(): Environment {
-  let file = '';
+  return { ...parseEnv(readEnvFile() ?? ''), ...process.env };
+}
+
+/** Null when there is none. */
+function readEnvFile(): string | null {
   try {
-    file = readFileSync('.env', 'utf8');
+    return readFileSync('.env', 'utf8');
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
-      throw new SettingsError([`.env: cannot be read: ${error instanceof Error ? error.message : error}`]);
-    }
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw new SettingsError([`.env: cannot be read: ${error instanceof Error ? error.message : error}`]);
   }
-  return { ...parseEnv(file), ...process.env };
+}
+
+/** Which settings that are set come from where; `file` is the full path of `.env`, null when there is none. */
+export function settingSources(): {
+  file: string | null;
+  fromFile: readonly string[];
+  fromEnvironment: readonly string[];
+} {
+  const text = readEnvFile();
+  const inFile = parseEnv(text ?? '');
+  const names = Object.keys(SETTINGS);
+  return {
+    file: text === null ? null : resolve('.env'),
+    fromFile: names.filter((name) => inFile[name] && process.env[name] === undefined),
+    fromEnvironment: names.filter((name) => process.env[name]),
+  };
 }
 
 /**

@@ -43,10 +43,10 @@ const TABLE: Record<string, readonly string[]> = {
   reconciler: ['operations', 'domain', 'node-cron'],
   metrics: ['domain', 'prom-client'],
   log: ['domain', 'pino', 'pino-pretty'],
-  config: ['node:fs', 'node:url', 'node:util', 'node-cron', 'zod'],
+  config: ['node:fs', 'node:path', 'node:url', 'node:util', 'node-cron', 'zod'],
 };
 /** The wiring and the command line see everything. */
-const WIRING = ['app', 'cli', 'sandbox', 'serve'];
+const WIRING = ['app', 'cli', 'doctor', 'sandbox', 'serve'];
 
 const SRC = resolve(import.meta.dirname, '../src');
 

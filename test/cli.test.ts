@@ -99,6 +99,7 @@ test('every command has its help, and the exit codes are told', async () => {
     'adopt add',
     'adopt list',
     'adopt remove',
+    'doctor',
     'migrate',
     'openapi',
     'version',

@@ -4,6 +4,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { MIGRATIONS_FOLDER, sqliteAddon } from '../assets.ts';
+import type { SchemaAge } from '../domain/diagnosis.ts';
 
 export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
 
@@ -113,9 +114,6 @@ function migrate(client: SqliteDatabase.Database, file: string): void {
     })
     .immediate();
 }
-
-/** none: not made by hangup. older: `hangup migrate` brings it up to date. newer: made by another hangup. */
-export type SchemaAge = 'none' | 'older' | 'current' | 'newer';
 
 /** The schema against this version's: a newer hangup may have changed it under a running one. Only reads. */
 export function schemaAge(client: SqliteDatabase.Database): SchemaAge {

@@ -1,0 +1,51 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseSettings, readEnvironment, type Settings, SettingsError, settingSources } from './config.ts';
+import {
+  type Finding,
+  judgeDatabase,
+  judgeLiveKit,
+  judgeRecord,
+  judgeSettings,
+  type SettingsFacts,
+} from './domain/diagnosis.ts';
+import type { Clock } from './domain/ports.ts';
+import { probeLiveKit } from './livekit/probe.ts';
+import { inspectDatabase } from './store/inspect-database.ts';
+
+const LIVEKIT_TIMEOUT_MS = 5_000;
+
+/** Looks at everything that hangup stands on, and changes nothing: hangup may run meanwhile on the same database. */
+export async function diagnose(clock: Clock): Promise<readonly Finding[]> {
+  const { facts, settings } = lookAtSettings();
+  const findings = judgeSettings(facts);
+  // What else there is cannot be known without them.
+  if (settings === null) return findings;
+
+  const { livekit } = settings;
+  const ofLiveKit =
+    livekit === null ? null : await probeLiveKit(livekit, { timeoutMs: LIVEKIT_TIMEOUT_MS }, clock);
+  const isListed = ofLiveKit?.kind === 'answered' && ofLiveKit.verdict.kind === 'accepted';
+  const roomNames = isListed && ofLiveKit.verdict.kind === 'accepted' ? ofLiveKit.verdict.roomNames : [];
+  const file = resolve(settings.databaseFile);
+  const database = inspectDatabase(file, { roomNames, userId: process.getuid?.() });
+  const record = database.kind === 'open' ? database.record : null;
+  return [
+    ...findings,
+    ...judgeDatabase(file, database),
+    ...judgeLiveKit(livekit?.url ?? '', ofLiveKit),
+    ...(record === null ? [] : judgeRecord(record, { now: clock.now(), isLiveKitListed: isListed })),
+  ];
+}
+
+function lookAtSettings(): { facts: SettingsFacts; settings: Settings | null } {
+  try {
+    const settings = parseSettings(readEnvironment(), 'serve');
+    const { file, ...names } = settingSources();
+    const isFilePublic = file !== null && (statSync(file).mode & 0o004) !== 0;
+    return { facts: { kind: 'good', file, isFilePublic, ...names }, settings };
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return { facts: { kind: 'wrong', problems: error.problems }, settings: null };
+  }
+}

@@ -1,0 +1,77 @@
+import { existsSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { isLive } from '../domain/call.ts';
+import type { DatabaseFacts, RecordFacts } from '../domain/diagnosis.ts';
+import { census } from './census.ts';
+import { type Database, openSqlite, schemaAge } from './database.ts';
+
+const READABLE_BY_OTHERS = 0o004;
+/** Long enough for another process's checkpoint. */
+const BUSY_TIMEOUT_MS = 2_000;
+
+/**
+ * Looks at a database, also while hangup works on it, and writes nothing into it. Beside one that nobody has open
+ * SQLite leaves an empty -wal and a -shm, which the next one to close it takes away. Never throws.
+ */
+export function inspectDatabase(
+  file: string,
+  { roomNames, userId }: { roomNames: readonly string[]; userId: number | undefined },
+): DatabaseFacts {
+  if (!existsSync(file)) return { kind: 'missing' };
+  try {
+    if (!statSync(file).isFile()) return { kind: 'unusable', detail: 'it is no file' };
+    const client = openSqlite(file, { readonly: true, timeout: BUSY_TIMEOUT_MS });
+    try {
+      return { ...filesOf(file, userId), ...inside(drizzle(client), roomNames) };
+    } finally {
+      client.close();
+    }
+  } catch (error) {
+    return { kind: 'unusable', detail: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+type OpenFacts = Extract<DatabaseFacts, { kind: 'open' }>;
+
+function filesOf(
+  file: string,
+  userId: number | undefined,
+): Pick<OpenFacts, 'publicFiles' | 'isOwn' | 'freeBytes'> {
+  const files = [file, `${file}-wal`, `${file}-shm`].filter((one) => existsSync(one));
+  const { bavail, bsize } = statfsSync(dirname(file));
+  return {
+    publicFiles: files.filter((one) => (statSync(one).mode & READABLE_BY_OTHERS) !== 0),
+    isOwn: userId === undefined || statSync(file).uid === userId,
+    freeBytes: bavail * bsize,
+  };
+}
+
+function inside(
+  db: Database,
+  roomNames: readonly string[],
+): Omit<OpenFacts, 'publicFiles' | 'isOwn' | 'freeBytes'> {
+  const { $client: client } = db;
+  const journalMode = String(client.pragma('journal_mode', { simple: true }));
+  const said = client.pragma('quick_check(10)') as { quick_check: string }[];
+  const corruption = said.map((row) => row.quick_check).filter((line) => line !== 'ok');
+  const schema = schemaAge(client);
+  const record = schema === 'current' && corruption.length === 0 ? recordOf(db, roomNames) : null;
+  return { kind: 'open', schema, journalMode, corruption, record };
+}
+
+function recordOf(db: Database, roomNames: readonly string[]): RecordFacts {
+  const { $client: client } = db;
+  const last = client
+    .prepare<[], { at: number | null }>('SELECT max(received_at) AS at FROM livekit_events')
+    .get();
+  const statusOf = client.prepare<[string], { status: Parameters<typeof isLive>[0] }>(
+    'SELECT status FROM calls WHERE room_name = ? ORDER BY created_at DESC, id DESC LIMIT 1',
+  );
+  const rooms = { live: 0, ended: 0, unknown: 0 };
+  for (const roomName of roomNames) {
+    const call = statusOf.get(roomName);
+    rooms[call === undefined ? 'unknown' : isLive(call.status) ? 'live' : 'ended'] += 1;
+  }
+  return { census: census(db), lastWebhookAt: last?.at ?? null, rooms };
+}

@@ -1,0 +1,108 @@
+import { expect, test } from 'vitest';
+import {
+  type DatabaseFacts,
+  judgeDatabase,
+  judgeLiveKit,
+  judgeRecord,
+  type LiveKitFacts,
+} from '../../src/domain/diagnosis.ts';
+
+const OPEN: Extract<DatabaseFacts, { kind: 'open' }> = {
+  kind: 'open',
+  schema: 'current',
+  journalMode: 'wal',
+  corruption: [],
+  publicFiles: [],
+  isOwn: true,
+  freeBytes: 2 * 1024 ** 3,
+  record: null,
+};
+const ANSWERED: Extract<LiveKitFacts, { kind: 'answered' }> = {
+  kind: 'answered',
+  verdict: { kind: 'accepted', roomNames: [] },
+  clockAheadMs: 0,
+};
+const RECORD = {
+  census: {
+    liveCalls: { initiated: 0, connecting: 0, ringing: 0, active: 0 },
+    openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
+    oldestOpenDeletionAt: null,
+  },
+  lastWebhookAt: null,
+  rooms: { live: 0, ended: 0, unknown: 0 },
+};
+
+const levelOf = (check: string, findings: readonly { check: string; level: string }[]) =>
+  findings.find((finding) => finding.check === check)?.level;
+
+test.each([
+  [2_500, 'ok'],
+  [-2_500, 'ok'],
+  [8_000, 'warning'],
+  [-45_000, 'warning'],
+  // The SDK takes a webhook that is signed up to 10 s ahead, LiveKit a token up to 60 s.
+  [12_000, 'failure'],
+  [-65_000, 'failure'],
+  [null, 'unknown'],
+])('a clock that is %j ms ahead: %s', (clockAheadMs, level) => {
+  expect(levelOf('clock', judgeLiveKit('u', { ...ANSWERED, clockAheadMs }))).toBe(level);
+});
+
+test.each([
+  [5 * 1024 ** 3, 'ok'],
+  [0.5 * 1024 ** 3, 'warning'],
+  [1024 ** 2, 'failure'],
+])('%i bytes free: %s', (freeBytes, level) => {
+  expect(levelOf('disk', judgeDatabase('f', { ...OPEN, freeBytes }))).toBe(level);
+});
+
+test("a journal that is no WAL, and another user's database, are warnings", () => {
+  expect(levelOf('durability', judgeDatabase('f', { ...OPEN, journalMode: 'delete' }))).toBe('warning');
+  expect(levelOf('access', judgeDatabase('f', { ...OPEN, isOwn: false }))).toBe('warning');
+});
+
+test('whatever is not ok says what to do; what is unknown says why', () => {
+  const findings = [
+    ...judgeDatabase('f', { kind: 'missing' }),
+    ...judgeDatabase('f', { kind: 'unusable', detail: 'x' }),
+    ...(['none', 'older', 'newer'] as const).flatMap((schema) =>
+      judgeDatabase('f', {
+        ...OPEN,
+        schema,
+        journalMode: 'delete',
+        corruption: ['x'],
+        publicFiles: ['f'],
+        freeBytes: 0,
+      }),
+    ),
+    ...judgeLiveKit('u', null),
+    ...judgeLiveKit('u', { kind: 'unreachable', detail: 'x' }),
+    ...judgeLiveKit('u', { ...ANSWERED, verdict: { kind: 'no_livekit', status: 404 } }),
+    ...(['key', 'token'] as const).flatMap((by) =>
+      judgeLiveKit('u', { ...ANSWERED, verdict: { kind: 'refused', by }, clockAheadMs: 1e6 }),
+    ),
+    ...judgeRecord(
+      {
+        ...RECORD,
+        census: { ...RECORD.census, liveCalls: { ...RECORD.census.liveCalls, active: 2 } },
+        rooms: { live: 0, ended: 1, unknown: 0 },
+      },
+      { now: 0, isLiveKitListed: true },
+    ),
+  ].filter(({ level }) => level === 'warning' || level === 'failure');
+  expect(findings.length).toBeGreaterThan(20);
+  expect(findings.filter(({ advice }) => advice === undefined)).toEqual([]);
+});
+
+test('what came when, in words', () => {
+  const webhooks = (msAgo: number) =>
+    judgeRecord({ ...RECORD, lastWebhookAt: 1e9 - msAgo }, { now: 1e9, isLiveKitListed: false }).find(
+      ({ check }) => check === 'webhooks',
+    )?.message;
+  expect([-500, 5_000, 300_000, 36_000_000].map(webhooks)).toEqual([
+    'the last one came 0 s ago',
+    'the last one came 5 s ago',
+    'the last one came 5 min ago',
+    'the last one came 10 h ago',
+  ]);
+});
