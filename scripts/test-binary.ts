@@ -1,0 +1,60 @@
+/** `npm run test:binary`: builds the single file twice, compares, and runs the tests of what a user sees against it. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const OUTPUTS = ['hangup', 'hangup.licenses.txt', 'hangup.sbom.json'];
+
+const build = (folder: string) =>
+  execFileSync(process.execPath, [join(folder, 'scripts/build.ts')], { cwd: folder, stdio: 'inherit' });
+const digest = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+/** The same commit from another folder. */
+function buildElsewhere(): string[] {
+  const elsewhere = mkdtempSync(join(tmpdir(), 'hangup-build-'));
+  try {
+    for (const part of [
+      '.git',
+      'drizzle',
+      'scripts',
+      'src',
+      'package.json',
+      'package-lock.json',
+      '.npmrc',
+      'tsconfig.json',
+      'docs',
+    ]) {
+      cpSync(join(ROOT, part), join(elsewhere, part), { recursive: true });
+    }
+    symlinkSync(join(ROOT, 'node_modules'), join(elsewhere, 'node_modules'));
+    build(elsewhere);
+    return OUTPUTS.map((name) => digest(join(elsewhere, 'dist', name)));
+  } finally {
+    rmSync(elsewhere, { recursive: true, force: true });
+  }
+}
+
+build(ROOT);
+const here = OUTPUTS.map((name) => digest(join(ROOT, 'dist', name)));
+const there = buildElsewhere();
+const different = OUTPUTS.filter((_, i) => here[i] !== there[i]);
+if (different.length > 0) {
+  process.stderr.write(`Two builds of one commit differ in ${different.join(', ')}.\n`);
+  process.exitCode = 1;
+} else {
+  process.stdout.write('two builds of one commit are the same\n');
+  const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
+  const { status } = spawnSync(
+    process.execPath,
+    [vitest, 'run', 'test/binary', 'test/http', 'test/cli', 'test/crash'],
+    {
+      cwd: ROOT,
+      stdio: 'inherit',
+      env: { ...process.env, HANGUP_BINARY: join(ROOT, 'dist/hangup') },
+    },
+  );
+  process.exitCode = status ?? 1;
+}

@@ -1,0 +1,113 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../harness/hangup.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+/* The single file where operators put it. Some of it needs mounts and other users: a test of its own right, or root. */
+
+const BINARY = process.env.HANGUP_BINARY ?? '';
+const EMPTY = { encoding: 'utf8', env: {} } as const;
+
+/** Starts it and waits until it serves; ends with the test. @returns its URL */
+async function serve(
+  command: string,
+  args: readonly string[],
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Promise<string> {
+  const child = spawn(command, args, { cwd, env: { PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  }
+  const urlIn = () => /"url":"(http:[^"]+)"/.exec(output)?.[1];
+  await until('it serves', () => {
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output}`);
+    return urlIn() !== undefined;
+  });
+  return urlIn() ?? '';
+}
+
+const answers = async (url: string) => (await fetch(`${url}/readyz`)).status;
+
+/** In mounts of its own, as root there. */
+function mounted(script: string): { command: string; args: string[] } {
+  const asRoot = process.getuid?.() === 0 ? [] : ['--map-root-user'];
+  return { command: 'unshare', args: [...asRoot, '--mount', 'sh', '-ec', script] };
+}
+
+test('it knows its version and commit, and the licenses of what it holds', () => {
+  expect(execFileSync(BINARY, ['version'], EMPTY)).toMatch(/^\d+\.\d+\.\d+ \([0-9a-f]{12}(-dirty)?\)\n$/);
+  const licenses = execFileSync(BINARY, ['licenses'], { ...EMPTY, maxBuffer: 2 ** 24 });
+  for (const held of ['better-sqlite3', 'livekit-server-sdk', 'zod', 'node-linux-'])
+    expect(licenses).toContain(held);
+  expect(licenses).toContain('Node.js is licensed for use as follows');
+});
+
+test('in an empty directory, with an empty environment: it makes its database there and serves', async () => {
+  const cwd = temporaryFolder();
+  const url = await serve('env', ['-i', 'PORT=0', BINARY], { cwd });
+  expect(await answers(url)).toBe(200);
+  expect(readdirSync(cwd)).toEqual(['data']);
+});
+
+test('as nobody', async () => {
+  const cwd = temporaryFolder();
+  chmodSync(cwd, 0o777);
+  const copy = join(cwd, 'hangup');
+  copyFileSync(BINARY, copy);
+  chmodSync(copy, 0o755);
+  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', copy];
+  expect(await answers(await serve('setpriv', nobody, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
+});
+
+test('from a read-only mount, with /tmp that runs nothing', async () => {
+  const cwd = temporaryFolder();
+  mkdirSync(join(cwd, 'ro'));
+  mkdirSync(join(cwd, 'data'));
+  copyFileSync(BINARY, join(cwd, 'ro/hangup'));
+  const { command, args } = mounted(`
+    mount --bind ${cwd}/ro ${cwd}/ro
+    mount -o remount,bind,ro ${cwd}/ro
+    mkdir ${cwd}/tmp && mount -t tmpfs -o noexec tmpfs ${cwd}/tmp
+    ! touch ${cwd}/ro/x 2>/dev/null
+    cp /bin/true ${cwd}/tmp/true && ! ${cwd}/tmp/true 2>/dev/null
+    cd ${cwd} && TMPDIR=${cwd}/tmp exec ${cwd}/ro/hangup`);
+  expect(await answers(await serve(command, args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
+});
+
+test('eight at once, each on its own database', async () => {
+  const urls = await Promise.all(
+    Array.from({ length: 8 }, () => serve(BINARY, [], { cwd: temporaryFolder() })),
+  );
+  expect(await Promise.all(urls.map(answers))).toEqual(Array.from({ length: 8 }, () => 200));
+});
+
+test('two at once on one database', async () => {
+  const cwd = temporaryFolder();
+  const [one, two] = await Promise.all([serve(BINARY, [], { cwd }), serve(BINARY, [], { cwd })]);
+  const { key } = JSON.parse(
+    execFileSync(BINARY, ['keys', 'create', '--org', 'acme', '--name', 'test', '--json'], { ...EMPTY, cwd }),
+  );
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  const made = await fetch(`${one}/api/v1/calls`, { method: 'POST', headers, body: '{"id":"c1"}' });
+  expect(made.status).toBe(201);
+  const cancelled = await fetch(`${two}/api/v1/calls/c1`, { method: 'DELETE', headers });
+  expect(cancelled.status).toBe(200);
+  const read = await fetch(`${one}/api/v1/calls/c1`, { headers });
+  expect(await read.json()).toMatchObject({ data: { status: 'cancelled' } });
+});
+
+test('it reads no environment of Node, and no file beside it', () => {
+  const cwd = temporaryFolder();
+  const env = { NODE_OPTIONS: `--import=${join(cwd, 'evil.mjs')}`, NODE_PATH: cwd };
+  const { status, stdout } = spawnSync(BINARY, ['version'], { cwd, env, encoding: 'utf8' });
+  expect({ status, stdout }).toEqual({ status: 0, stdout: execFileSync(BINARY, ['version'], EMPTY) });
+  expect(existsSync(join(cwd, 'data'))).toBe(false);
+});
