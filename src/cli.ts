@@ -2,7 +2,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { appRouter } from './api/router.ts';
 import { systemClock, systemRandom } from './app.ts';
 import { readLicenses, readVersion } from './assets.ts';
-import { parseSettings, readEnvironment, SettingsError } from './config.ts';
+import { addDeletions } from './commands/deletions.ts';
+import { print, Refused, withStore } from './commands/terminal.ts';
+import { readEnvironment, SettingsError } from './config.ts';
 import { diagnose } from './doctor.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from './domain/api-key.ts';
 import type { Finding } from './domain/diagnosis.ts';
@@ -10,16 +12,12 @@ import { openApiDocument } from './http/openapi.ts';
 import { createApiKey } from './operations/create-api-key.ts';
 import { serve } from './serve.ts';
 import { DatabaseError } from './store/database.ts';
-import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
 const EXIT_CODES = `
 Exit codes:
   0  done
   1  failed: the message says what to do
   2  wrong usage or wrong settings; nothing was begun`;
-
-/** What was asked for cannot be; nothing was changed. */
-class Refused extends Error {}
 
 /** @returns the process's exit code, once the command is over; for `serve` when it was told to stop. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -108,6 +106,7 @@ function program(): Command {
     .requiredOption('--prefix <prefix>', 'the prefix that `adopt list` shows', name)
     .action(removePrefix);
 
+  addDeletions(hangup);
   hangup
     .command('doctor')
     .description(
@@ -233,16 +232,6 @@ function lineOf({ level, check, message, advice }: Finding): string {
   return advice === undefined ? line : `${line}\n${' '.repeat(22)}-> ${advice}`;
 }
 
-async function withStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
-  const { databaseFile } = parseSettings(readEnvironment(), 'administer');
-  const store = openSqliteStore(databaseFile);
-  try {
-    await use(store, databaseFile);
-  } finally {
-    store.close();
-  }
-}
-
 function toJson(key: ApiKey) {
   const iso = (at: number | null) => (at === null ? null : new Date(at).toISOString());
   return {
@@ -276,8 +265,4 @@ function expiry(text: string): number {
   const at = days === undefined ? (isIso ? Date.parse(text) : Number.NaN) : now + Number(days) * 86_400_000;
   if (at > now) return at;
   throw new InvalidArgumentError('expected a moment to come: 2027-01-31, 2027-01-31T12:00:00Z or 90d.');
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -46,7 +46,7 @@ const TABLE: Record<string, readonly string[]> = {
   config: ['node:fs', 'node:path', 'node:url', 'node:util', 'node-cron', 'zod'],
 };
 /** The wiring and the command line see everything. */
-const WIRING = ['app', 'cli', 'doctor', 'sandbox', 'serve'];
+const WIRING = ['app', 'cli', 'commands', 'doctor', 'sandbox', 'serve'];
 
 const SRC = resolve(import.meta.dirname, '../src');
 

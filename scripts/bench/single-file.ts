@@ -1,0 +1,142 @@
+/**
+ * `npm run bench`: how soon dist/hangup answers, against a bare HTTP server of the same Node, and what it holds in memory,
+ * idle and with 100,000 live calls on record. Prints; judges nothing. Needs `npm run build`.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { newCall } from '../../src/domain/call.ts';
+import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+
+const BINARY = resolve(import.meta.dirname, '../../dist/hangup');
+const ROUNDS = 9;
+const LIVE_CALLS = 100_000;
+const SETTLED_AFTER_MS = 20_000;
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await once(server.close(), 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** From spawn to the first answer. */
+async function start(command: string, args: readonly string[], env: Record<string, string>, port: number) {
+  const beganAt = performance.now();
+  const child = spawn(command, args, { env, stdio: 'ignore' });
+  for (;;) {
+    const isUp = await fetch(`http://127.0.0.1:${port}/healthz`).then(
+      () => true,
+      () => false,
+    );
+    if (isUp) break;
+    if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}`);
+    await sleep(1);
+  }
+  return { child, tookMs: performance.now() - beganAt };
+}
+
+async function startHangup(folder: string) {
+  const port = await freePort();
+  // A LiveKit that is not there: what is measured is hangup, without its emulator.
+  const livekit = {
+    LIVEKIT_URL: `http://127.0.0.1:${await freePort()}`,
+    LIVEKIT_API_KEY: 'devkey',
+    LIVEKIT_API_SECRET: 'secretsecretsecretsecretsecretsecret',
+  };
+  const env = {
+    ...livekit,
+    PORT: String(port),
+    DATABASE_URL: `file:${join(folder, 'hangup.db')}`,
+    LOG_LEVEL: 'error',
+  };
+  return start(BINARY, ['serve'], env, port);
+}
+
+async function startBare() {
+  const port = await freePort();
+  const code = `require('node:http').createServer((_, r) => r.end('x')).listen(${port}, '127.0.0.1')`;
+  return start(process.execPath, ['-e', code], {}, port);
+}
+
+/** Megabytes. `own` is what no other process shares: the rest is the executable's own pages. */
+function memoryOf(pid: number | undefined) {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
+  return { all: of('VmRSS'), own: of('RssAnon') };
+}
+
+const median = (numbers: readonly number[]) =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+const folder = mkdtempSync(join(tmpdir(), 'hangup-bench-'));
+try {
+  (await startHangup(folder)).child.kill('SIGKILL'); // Makes the database.
+  const times = { hangup: [] as number[], bare: [] as number[] };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    // By turns, so that what else the machine does befalls both.
+    for (const [name, begin] of [
+      ['bare', startBare],
+      ['hangup', () => startHangup(folder)],
+    ] as const) {
+      const { child, tookMs } = await begin();
+      times[name].push(tookMs);
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+  }
+  const [bare, hangup] = [median(times.bare), median(times.hangup)];
+  say(
+    `first answer, median of ${ROUNDS}: node -e ${bare.toFixed(0)} ms, hangup ${hangup.toFixed(0)} ms: ${(hangup / bare).toFixed(2)} times`,
+  );
+
+  const memory = async () => {
+    const { child } = await startHangup(folder);
+    await sleep(SETTLED_AFTER_MS);
+    const found = memoryOf(child.pid);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    return found;
+  };
+  const idle = await memory();
+  say(
+    `idle after ${SETTLED_AFTER_MS / 1000} s: ${idle.all.toFixed(0)} MB, ${idle.own.toFixed(0)} of them its own`,
+  );
+
+  say(`putting ${LIVE_CALLS} live calls on record`);
+  const store = openSqliteStore(join(folder, 'hangup.db'));
+  const { organizationId } = await store.createApiKey({
+    id: 'key_bench',
+    organizationName: 'bench',
+    organizationIdIfNew: 'org_bench',
+    name: 'bench',
+    hash: '0'.repeat(64),
+    scopes: ['calls:read'],
+    expiresAt: null,
+    now: 1,
+  });
+  for (let i = 0; i < LIVE_CALLS; i += 1) {
+    const id = `call_${String(i).padStart(6, '0')}`;
+    const call = newCall({
+      id,
+      organizationId,
+      roomName: id,
+      roomId: `RM_${i}`,
+      status: 'active',
+      createdAt: 1,
+    });
+    await store.createCall({ call, apiKeyId: null });
+    if (i % 20_000 === 0) say(`  ${i}`);
+  }
+  store.close();
+  const full = await memory();
+  say(`with them: ${full.all.toFixed(0)} MB, ${(full.all - idle.all).toFixed(0)} more`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

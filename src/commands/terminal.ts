@@ -1,0 +1,30 @@
+import { parseSettings, readEnvironment } from '../config.ts';
+import { openSqliteStore, type SqliteStore } from '../store/sqlite-store.ts';
+
+/** What was asked for cannot be; nothing was changed. The message says what to do. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Columns as wide as their widest word. */
+export function printTable(rows: readonly (readonly string[])[]): void {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  for (const row of rows) {
+    print(row.map((word, i) => (i === row.length - 1 ? word : word.padEnd(widths[i] ?? 0))).join('  '));
+  }
+}
+
+/** The store that the settings name; closed behind its use. */
+export async function withStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
+  const { databaseFile } = parseSettings(readEnvironment(), 'administer');
+  const store = openSqliteStore(databaseFile);
+  try {
+    await use(store, databaseFile);
+  } finally {
+    store.close();
+  }
+}
