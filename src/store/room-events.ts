@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, gt, inArray, lt, lte, ne, sql } from 'drizzle-orm';
 import { type Applied, applyRoomEvent, carryOut, settleGrace } from '../domain/apply-room-event.ts';
-import { type Call, isLive, LIVE_STATUSES, newCall } from '../domain/call.ts';
+import { type Call, isLive, newCall } from '../domain/call.ts';
 import type { LiveCall } from '../domain/comparison.ts';
 import type { EventInput, EventResult, Store, UnansweredPhone } from '../domain/ports.ts';
 import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
@@ -188,7 +188,8 @@ export function overview(db: Database): { hasEvents: boolean; hasLiveCalls: bool
   const live = db
     .select({ id: calls.id })
     .from(calls)
-    .where(inArray(calls.status, [...LIVE_STATUSES]))
+    // By name, which is never empty: else SQLite looks for one among all calls there ever were.
+    .where(and(sql.raw(IS_LIVE), gt(calls.roomName, '')))
     .limit(1)
     .get();
   return { hasEvents: event !== undefined, hasLiveCalls: live !== undefined };
