@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { appRouter } from './api/router.ts';
 import { systemClock, systemRandom } from './app.ts';
 import { readLicenses, readVersion } from './assets.ts';
+import { addBackup } from './commands/backup.ts';
 import { addDeletions } from './commands/deletions.ts';
 import { print, Refused, withStore } from './commands/terminal.ts';
 import { readEnvironment, SettingsError } from './config.ts';
@@ -107,6 +108,7 @@ function program(): Command {
     .action(removePrefix);
 
   addDeletions(hangup);
+  addBackup(hangup);
   hangup
     .command('doctor')
     .description(

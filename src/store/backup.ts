@@ -1,0 +1,128 @@
+import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { DatabaseError, openSqlite, schemaAge } from './database.ts';
+
+/** While another process works on the database, a little of its work is waited for. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/**
+ * Copies a database that may be in use, checks the copy, and puts it at `target`, which must not be there yet: whole, or
+ * not at all.
+ * @throws DatabaseError
+ */
+export async function backUp(file: string, target: string): Promise<void> {
+  if (!existsSync(file)) throw new DatabaseError(`There is no database ${file}. Set DATABASE_URL.`);
+  if (existsSync(target)) throw new DatabaseError(`${target} is there already. Name another file.`);
+  const partial = `${target}.partial`;
+  try {
+    const source = openSqlite(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+    try {
+      await source.backup(partial);
+    } finally {
+      source.close();
+    }
+    assertSound(partial);
+    renameDurably(partial, target);
+  } catch (error) {
+    for (const leftover of withCompanions(partial)) rmSync(leftover, { force: true });
+    if (error instanceof DatabaseError) throw error;
+    throw new DatabaseError(`${target} could not be written: ${messageOf(error)}. Nothing was left there.`);
+  }
+}
+
+/**
+ * Puts a backup in the place of a database that nobody has open. What was there is kept beside it.
+ * @param keptAs where it is kept
+ * @throws DatabaseError; then nothing was changed
+ */
+export function restore(backup: string, { file, keptAs }: { file: string; keptAs: string }): void {
+  if (!existsSync(backup)) throw new DatabaseError(`There is no file ${backup}.`);
+  const incoming = `${file}.restoring`;
+  try {
+    copyFileSync(backup, incoming);
+    assertSound(incoming);
+    if (existsSync(file)) setAside(file, keptAs);
+    renameDurably(incoming, file);
+  } catch (error) {
+    for (const leftover of withCompanions(incoming)) rmSync(leftover, { force: true });
+    if (error instanceof DatabaseError) throw error;
+    throw new DatabaseError(`${backup} could not be restored: ${messageOf(error)}. ${file} is as it was.`);
+  }
+}
+
+/** Every process that has a database in WAL mode open holds a lock on it, so an exclusive one proves that none has. */
+function setAside(file: string, keptAs: string): void {
+  let client: SqliteDatabase.Database | undefined;
+  try {
+    client = openSqlite(file, { timeout: 0 });
+    client.pragma('locking_mode = EXCLUSIVE');
+    client.exec('BEGIN EXCLUSIVE; COMMIT');
+    // What is in the -wal goes into the file, which then is the database whole.
+    client.pragma('journal_mode = DELETE');
+    renameSync(file, keptAs);
+  } catch (error) {
+    if (error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+      throw new DatabaseError(`hangup runs on ${file}. Stop it, then restore.`);
+    }
+    // One that is damaged is what a backup is for.
+    if (!(error instanceof SqliteDatabase.SqliteError)) throw error;
+    client?.close();
+    for (const [i, one] of withCompanions(file).entries()) {
+      if (existsSync(one)) renameSync(one, withCompanions(keptAs)[i] ?? '');
+    }
+  } finally {
+    client?.close();
+  }
+}
+
+/** A whole SQLite file, made by this hangup or an older one. */
+function assertSound(file: string): void {
+  const problem = problemOf(file);
+  if (problem !== null) throw new DatabaseError(`${file} ${problem}. Nothing was changed.`);
+}
+
+function problemOf(file: string): string | null {
+  try {
+    const client = openSqlite(file, { fileMustExist: true });
+    try {
+      const found = client.pragma('integrity_check', { simple: true });
+      if (found !== 'ok') return `is damaged: ${String(found)}`;
+      switch (schemaAge(client)) {
+        case 'none':
+          return 'was not made by hangup';
+        case 'newer':
+          return 'was made by a newer hangup';
+        default:
+          // So that it is one file, whatever it was.
+          client.pragma('journal_mode = DELETE');
+          return null;
+      }
+    } finally {
+      client.close();
+    }
+  } catch (error) {
+    return `is no database: ${messageOf(error)}`;
+  }
+}
+
+function renameDurably(from: string, to: string): void {
+  fsync(from);
+  renameSync(from, to);
+  fsync(dirname(to));
+}
+
+function fsync(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+const withCompanions = (file: string) => [file, `${file}-wal`, `${file}-shm`, `${file}-journal`];
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,143 @@
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { openSqliteStore } from '../src/store/sqlite-store.ts';
+import { aCall } from './harness/calls.ts';
+import { until } from './harness/hangup.ts';
+import { startEmulated } from './harness/livekit.ts';
+import { runHangup, serveHangup } from './harness/process.ts';
+import { temporaryFolder } from './harness/temporary.ts';
+
+const env = { DATABASE_URL: 'file:hangup.db' };
+const run = (args: string, cwd: string) => runHangup(args.split(' '), { cwd, env });
+
+async function makeKey(cwd: string) {
+  const { stdout } = await run('keys create --org acme --name test --json', cwd);
+  return JSON.parse(stdout) as { id: string; key: string; organizationId: string };
+}
+
+test('a backup while it serves is whole; nothing is written over, and what fails leaves nothing', async () => {
+  const cwd = temporaryFolder();
+  const { key } = await makeKey(cwd);
+  const { url } = await serveHangup({ cwd, env });
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  let isOver = false;
+  const load = (async () => {
+    let made = 0;
+    for (; !isOver; made += 1)
+      await fetch(`${url}/api/v1/calls`, { method: 'POST', headers, body: `{"id":"c${made}"}` });
+    return made;
+  })();
+  expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
+  isOver = true;
+  expect(await load).toBeGreaterThan(0);
+  expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
+  const copy = new SqliteDatabase(join(cwd, 'copy.db'), { readonly: true });
+  expect(copy.pragma('integrity_check', { simple: true })).toBe('ok');
+  copy.close();
+
+  const before = statSync(join(cwd, 'copy.db')).mtimeMs;
+  expect(await run('backup copy.db', cwd)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('there already'),
+  });
+  expect(statSync(join(cwd, 'copy.db')).mtimeMs).toBe(before);
+  expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 1 });
+  expect(await run('restore copy.db', cwd)).toMatchObject({
+    code: 1,
+    stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n',
+  });
+  expect(readdirSync(cwd).filter((name) => name.includes('restor'))).toEqual([]);
+});
+
+test.each([
+  [
+    'no database',
+    (file: string) => writeFileSync(file, 'not a database, but long enough to be looked at'.repeat(99)),
+  ],
+  ['another program’s', (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close()],
+  [
+    'a newer hangup’s',
+    (file: string) => {
+      openSqliteStore(file).close();
+      const client = new SqliteDatabase(file);
+      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+      client.close();
+    },
+  ],
+])('%s is not restored, and the database is as it was', async (_, make) => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  make(join(cwd, 'bad.db'));
+  const before = readdirSync(cwd).toSorted();
+  expect(await run('restore bad.db', cwd)).toMatchObject({ code: 1 });
+  expect(readdirSync(cwd).toSorted()).toEqual(before);
+  expect((await run('keys list', cwd)).stdout).toContain(id);
+});
+
+test('a database that is damaged or gone is replaced; what was there is kept', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  await run('backup copy.db', cwd);
+  writeFileSync(join(cwd, 'hangup.db'), 'no database any more'.repeat(99));
+  expect(await run('restore copy.db', cwd)).toMatchObject({ code: 0 });
+  expect((await run('keys list', cwd)).stdout).toContain(id);
+  expect(readdirSync(cwd).filter((name) => name.startsWith('hangup.db.before-restore-'))).toHaveLength(1);
+  expect(existsSync(join(cwd, 'copy.db'))).toBe(true);
+});
+
+test("after yesterday's backup is restored, comparing brings it up to LiveKit's truth", async () => {
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  const { emulator } = livekit;
+  const cwd = temporaryFolder();
+  const { organizationId, key } = await makeKey(cwd);
+  const open = () => openSqliteStore(join(cwd, 'hangup.db'));
+  const store = open();
+  for (const id of ['goes', 'stays', 'is-cancelled']) {
+    emulator.join(id, { identity: 'caller' });
+    const call = aCall({ id, organizationId, status: 'active', createdAt: Date.now() });
+    await store.createCall({ call, apiKeyId: null });
+  }
+  store.close();
+  const serve = () =>
+    serveHangup({
+      cwd,
+      env: {
+        ...env,
+        LIVEKIT_URL: livekit.url,
+        LIVEKIT_API_KEY: livekit.apiKey,
+        LIVEKIT_API_SECRET: livekit.apiSecret,
+        COMPARE_SCHEDULE: '* * * * * *',
+      },
+    });
+  const yesterday = await serve();
+  const isSeen = async () => {
+    const calls = open();
+    const seen = await Promise.all(['goes', 'stays', 'is-cancelled'].map((id) => calls.findCall(id)));
+    calls.close();
+    return seen.every((record) => record?.call.roomId !== null);
+  };
+  await until('all rooms are seen', isSeen);
+  expect(await run('backup yesterday.db', cwd)).toMatchObject({ code: 0 });
+
+  // What is forgotten by restoring: one is cancelled, one ends, one is made.
+  const headers = { 'x-api-key': key };
+  await fetch(`${yesterday.url}/api/v1/calls/is-cancelled`, { method: 'DELETE', headers });
+  await yesterday.kill('SIGTERM');
+  const { RoomServiceClient } = await import('livekit-server-sdk');
+  await new RoomServiceClient(livekit.url, livekit.apiKey, livekit.apiSecret).deleteRoom('goes');
+  expect(await run('restore yesterday.db', cwd)).toMatchObject({ code: 0 });
+
+  const { url } = await serve();
+  const statusOf = async (id: string) => {
+    const response = await fetch(`${url}/api/v1/calls/${id}`, { headers });
+    return ((await response.json()) as { data: { status: string } }).data.status;
+  };
+  expect(await statusOf('is-cancelled')).toBe('active');
+  for (const id of ['goes', 'is-cancelled']) {
+    await until(`${id} has ended`, async () => (await statusOf(id)) === 'completed', 40_000);
+  }
+  expect(await statusOf('stays')).toBe('active');
+}, 90_000);
