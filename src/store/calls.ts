@@ -1,6 +1,7 @@
-import { and, eq, inArray, ne } from 'drizzle-orm';
+import { and, desc, eq, inArray, ne } from 'drizzle-orm';
 import { type Call, isLive, LIVE_STATUSES } from '../domain/call.ts';
 import type { CallRecord, CancelInput, CancelResult } from '../domain/ports.ts';
+import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
 import { recallAnswer, rememberAnswer } from './idempotency.ts';
 import { toCall, toDeletion } from './rows.ts';
@@ -18,7 +19,7 @@ export function createCall(
       if (sameId !== undefined) return 'id_taken';
       if (isRoomNameTaken(tx, call.roomName)) return 'room_name_taken';
       tx.insert(calls)
-        .values({ ...call, metadata: { ...call.metadata } })
+        .values({ ...call, createdAt: behindTheLastIn(tx, call), metadata: { ...call.metadata } })
         .run();
       tx.insert(auditLog)
         .values({
@@ -35,6 +36,21 @@ export function createCall(
     },
     { behavior: 'immediate' },
   );
+}
+
+/** Of the calls in a room the newest is the one that counts; a clock set back must not make it look older. */
+export function behindTheLastIn(
+  tx: Transaction,
+  { roomName, createdAt }: Pick<Call, 'roomName' | 'createdAt'>,
+): Timestamp {
+  const last = tx
+    .select({ createdAt: calls.createdAt })
+    .from(calls)
+    .where(eq(calls.roomName, roomName))
+    .orderBy(desc(calls.createdAt))
+    .limit(1)
+    .get();
+  return last === undefined ? createdAt : Math.max(createdAt, last.createdAt + 1);
 }
 
 /** A live call is in the room, or a deletion that would kill a new call's room is not complete. */

@@ -7,6 +7,7 @@ import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
 import { applySighting, type Sighting } from '../domain/sighting.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { longestPrefix } from './adoption.ts';
+import { behindTheLastIn } from './calls.ts';
 import type { Database } from './database.ts';
 import { toCall, toDeletion } from './rows.ts';
 import {
@@ -235,7 +236,7 @@ function adopt(
     direction: 'inbound',
     adoptedPrefix: prefix,
     agentId,
-    createdAt: Math.min(now, room.createdAt ?? now),
+    createdAt: behindTheLastIn(tx, { roomName: room.name, createdAt: Math.min(now, room.createdAt ?? now) }),
   });
   tx.insert(calls)
     .values({ ...call, metadata: { ...call.metadata } })
