@@ -19,6 +19,22 @@ const PROBE_TIMEOUT_MS = 2_000;
 /** Any name will do: what is asked is whether LiveKit answers. */
 const PROBED_ROOM = 'hangup-probe';
 
+/** What sets passes off: node-cron and the process's timers, unless a simulation plays them. */
+export interface Ticks {
+  /** Runs at every moment of a cron expression with seconds. */
+  every(cron: string, run: () => void): { destroy(): unknown };
+  /** @returns what calls it off */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+const SYSTEM_TICKS: Ticks = {
+  every: (cron, run) => schedule(cron, run, QUIET),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
 export interface Reconciler {
   /** There is something to do at this time: a pass begins then, not at the next tick. */
   nudge(at: Timestamp): void;
@@ -39,14 +55,20 @@ export function startReconciler(
     concurrency,
     compareSchedule,
     awaySince,
-  }: { concurrency: number; compareSchedule: string; awaySince: () => Timestamp | null },
+    ticks = SYSTEM_TICKS,
+  }: {
+    concurrency: number;
+    compareSchedule: string;
+    awaySince: () => Timestamp | null;
+    ticks?: Ticks;
+  },
 ): Reconciler {
   const { clock, log, meters, rooms, store } = given;
   const dependencies = { ...given, nudge };
   const attempts = new Set<Promise<void>>();
   let isStopped = false;
   let hasWarned = false;
-  let timer: NodeJS.Timeout | undefined;
+  let callOffNudge = () => {};
   let timerAt: Timestamp | null = null;
 
   const deletions = pass('over the room deletions', async () => {
@@ -128,15 +150,12 @@ export function startReconciler(
 
   function nudge(at: Timestamp): void {
     if (isStopped || (timerAt !== null && timerAt <= at)) return;
-    clearTimeout(timer);
+    callOffNudge();
     timerAt = at;
-    timer = setTimeout(
-      () => {
-        timerAt = null;
-        deletions.run();
-      },
-      Math.min(Math.max(0, at - clock.now()), 2 ** 31 - 1),
-    );
+    callOffNudge = ticks.after(Math.min(Math.max(0, at - clock.now()), 2 ** 31 - 1), () => {
+      timerAt = null;
+      deletions.run();
+    });
   }
 
   async function sayBack(awayMs: number): Promise<void> {
@@ -148,11 +167,11 @@ export function startReconciler(
   }
 
   const tasks = [
-    schedule(EVERY_SECOND, phones.run, QUIET),
-    schedule(EVERY_5_SECONDS, deletions.run, QUIET),
-    schedule(compareSchedule, comparing.run, QUIET),
-    schedule(EVERY_MINUTE, watching.run, QUIET),
-    schedule(EVERY_HOUR, forgetting.run, QUIET),
+    ticks.every(EVERY_SECOND, phones.run),
+    ticks.every(EVERY_5_SECONDS, deletions.run),
+    ticks.every(compareSchedule, comparing.run),
+    ticks.every(EVERY_MINUTE, watching.run),
+    ticks.every(EVERY_HOUR, forgetting.run),
   ];
   // What a crash left is due now, or when its lease ends.
   deletions.run();
@@ -167,7 +186,7 @@ export function startReconciler(
     },
     async stop() {
       isStopped = true;
-      clearTimeout(timer);
+      callOffNudge();
       await Promise.all(tasks.map((task) => task.destroy()));
       await Promise.all([deletions, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
       await Promise.all(attempts);

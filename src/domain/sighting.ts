@@ -42,7 +42,7 @@ export function applySighting(
       return seen(call, room, sign, circumstances);
     }
     case 'room_absent':
-      return call.roomId === sighting.sid && call.status !== 'initiated'
+      return call.roomId === sighting.sid && hasBegun(call)
         ? { ...applied, decision: finished(call, call.life) }
         : applied;
     case 'phone_absent':
@@ -55,6 +55,9 @@ export function applySighting(
         : applied;
   }
 }
+
+/** Of a call that is registered late, its room's end may be the first sign. */
+const hasBegun = ({ status, roomId }: Call) => status !== 'initiated' || roomId !== null;
 
 function seen(
   call: Call,

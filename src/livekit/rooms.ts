@@ -4,7 +4,7 @@ import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
 import type { EventRoom } from '../domain/room-event.ts';
 import { kindOf } from './participant-kind.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
-import { askRoomService } from './twirp.ts';
+import { askRoomService, type TwirpOutcome, type TwirpRequest } from './twirp.ts';
 
 /** LiveKit's rooms over its Twirp API. Every request has a deadline; what goes wrong is an outcome. */
 export function livekitRooms(server: {
@@ -12,8 +12,13 @@ export function livekitRooms(server: {
   readonly apiKey: string;
   readonly apiSecret: string;
 }): Rooms {
+  return roomsBehind((request) => askRoomService(server, request));
+}
+
+/** The same, however a request gets there. `send` never rejects. */
+export function roomsBehind(send: (request: TwirpRequest) => Promise<TwirpOutcome>): Rooms {
   const ask = (method: string, body: object, grant: VideoGrant, { timeoutMs }: Asking) =>
-    askRoomService(server, { method, body, grant, timeoutMs });
+    send({ method, body, grant, timeoutMs });
 
   async function roomsNamed(names: readonly string[], asking: Asking) {
     const answer = await ask('ListRooms', { names }, { roomList: true }, asking);

@@ -7,6 +7,18 @@ interface LiveKitServer {
   readonly apiSecret: string;
 }
 
+export interface TwirpRequest {
+  readonly method: string;
+  readonly body: object;
+  readonly grant: VideoGrant;
+  readonly timeoutMs: number;
+}
+
+export type TwirpOutcome =
+  | { readonly kind: 'answered'; readonly json: object }
+  | { readonly kind: 'not_found' }
+  | LiveKitFailure;
+
 /**
  * One request to LiveKit's room service. Not by the SDK's client: that keeps the Retry-After of a 429 to itself,
  * believes any body of a 200, and follows redirects.
@@ -14,10 +26,8 @@ interface LiveKitServer {
  */
 export async function askRoomService(
   server: LiveKitServer,
-  { method, body, grant, timeoutMs }: { method: string; body: object; grant: VideoGrant; timeoutMs: number },
-): Promise<
-  { readonly kind: 'answered'; readonly json: object } | { readonly kind: 'not_found' } | LiveKitFailure
-> {
+  { method, body, grant, timeoutMs }: TwirpRequest,
+): Promise<TwirpOutcome> {
   try {
     const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: '10m' });
     token.addGrant(grant);
@@ -28,20 +38,29 @@ export async function askRoomService(
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     });
-    const text = await response.text();
-    if (response.status !== 200) return failureOf(response, text);
-    const json: unknown = JSON.parse(text);
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { kind: 'answered', json };
-    return { kind: 'unavailable', code: null, detail: 'the answer is no JSON object' };
+    return readAnswer(response, await response.text());
   } catch (error) {
-    if (error instanceof Error && error.name === 'TimeoutError') {
-      return { kind: 'timed_out', detail: `no answer within ${Math.round(timeoutMs)} ms` };
-    }
+    if (error instanceof Error && error.name === 'TimeoutError') return noAnswerWithin(timeoutMs);
     return { kind: 'unavailable', code: null, detail: describeTransportError(error) };
   }
 }
 
-function failureOf({ status, headers }: Response, text: string): { kind: 'not_found' } | LiveKitFailure {
+/** @throws SyntaxError when what should be an answer is no JSON */
+export function readAnswer(response: Pick<Response, 'status' | 'headers'>, text: string): TwirpOutcome {
+  if (response.status !== 200) return failureOf(response, text);
+  const json: unknown = JSON.parse(text);
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { kind: 'answered', json };
+  return { kind: 'unavailable', code: null, detail: 'the answer is no JSON object' };
+}
+
+export function noAnswerWithin(timeoutMs: number): LiveKitFailure {
+  return { kind: 'timed_out', detail: `no answer within ${Math.round(timeoutMs)} ms` };
+}
+
+function failureOf(
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+  text: string,
+): { kind: 'not_found' } | LiveKitFailure {
   const said = parseError(text);
   // The code, not the status: bad_route is a 404 too, and means that this is not a LiveKit.
   if (said?.code === 'not_found') return { kind: 'not_found' };

@@ -51,7 +51,8 @@ async function isSigned(verifier: TokenVerifier, body: Uint8Array, token: string
   }
 }
 
-function toReadWebhook(webhook: WebhookEvent): ReadWebhook {
+/** What a webhook says, once it is known to be LiveKit's. */
+export function toReadWebhook(webhook: WebhookEvent): ReadWebhook {
   const name = webhook.event;
   const sign = signOf(webhook);
   if (sign === null) return { kind: 'ignored', name };

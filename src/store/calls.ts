@@ -1,12 +1,42 @@
-import { and, eq, inArray, ne } from 'drizzle-orm';
-import { type Call, isLive, LIVE_STATUSES } from '../domain/call.ts';
+import { and, desc, eq, ne, sql } from 'drizzle-orm';
+import { type Call, isLive } from '../domain/call.ts';
 import type { CallRecord, CancelInput, CancelResult } from '../domain/ports.ts';
+import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
 import { recallAnswer, rememberAnswer } from './idempotency.ts';
+import { prepared } from './prepared.ts';
 import { toCall, toDeletion } from './rows.ts';
-import { auditLog, calls, roomDeletions } from './schema.ts';
+import { auditLog, calls, IS_LIVE, roomDeletions } from './schema.ts';
 
 type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
+
+const { placeholder } = sql;
+
+/** What a registration asks. */
+const statements = prepared((db) => ({
+  sameId: db
+    .select({ id: calls.id })
+    .from(calls)
+    .where(eq(calls.id, placeholder('id')))
+    .prepare(),
+  liveIn: db
+    .select({ id: calls.id })
+    .from(calls)
+    .where(and(eq(calls.roomName, placeholder('roomName')), sql.raw(IS_LIVE)))
+    .prepare(),
+  incompleteDeletionIn: db
+    .select({ id: roomDeletions.callId })
+    .from(roomDeletions)
+    .where(and(eq(roomDeletions.roomName, placeholder('roomName')), ne(roomDeletions.state, 'completed')))
+    .prepare(),
+  lastIn: db
+    .select({ createdAt: calls.createdAt })
+    .from(calls)
+    .where(eq(calls.roomName, placeholder('roomName')))
+    .orderBy(desc(calls.createdAt))
+    .limit(1)
+    .prepare(),
+}));
 
 export function createCall(
   db: Database,
@@ -14,11 +44,10 @@ export function createCall(
 ): 'created' | 'id_taken' | 'room_name_taken' {
   return db.transaction(
     (tx) => {
-      const sameId = tx.select({ id: calls.id }).from(calls).where(eq(calls.id, call.id)).get();
-      if (sameId !== undefined) return 'id_taken';
-      if (isRoomNameTaken(tx, call.roomName)) return 'room_name_taken';
+      if (statements(db).sameId.get({ id: call.id }) !== undefined) return 'id_taken';
+      if (isRoomNameTaken(db, call.roomName)) return 'room_name_taken';
       tx.insert(calls)
-        .values({ ...call, metadata: { ...call.metadata } })
+        .values({ ...call, createdAt: behindTheLastIn(db, call), metadata: { ...call.metadata } })
         .run();
       tx.insert(auditLog)
         .values({
@@ -37,20 +66,19 @@ export function createCall(
   );
 }
 
+/** Of the calls in a room the newest is the one that counts; a clock set back must not make it look older. */
+export function behindTheLastIn(
+  db: Database,
+  { roomName, createdAt }: Pick<Call, 'roomName' | 'createdAt'>,
+): Timestamp {
+  const last = statements(db).lastIn.get({ roomName });
+  return last === undefined ? createdAt : Math.max(createdAt, last.createdAt + 1);
+}
+
 /** A live call is in the room, or a deletion that would kill a new call's room is not complete. */
-function isRoomNameTaken(tx: Transaction, roomName: string): boolean {
-  const live = tx
-    .select({ id: calls.id })
-    .from(calls)
-    .where(and(eq(calls.roomName, roomName), inArray(calls.status, [...LIVE_STATUSES])))
-    .get();
-  if (live !== undefined) return true;
-  const incomplete = tx
-    .select({ id: roomDeletions.callId })
-    .from(roomDeletions)
-    .where(and(eq(roomDeletions.roomName, roomName), ne(roomDeletions.state, 'completed')))
-    .get();
-  return incomplete !== undefined;
+function isRoomNameTaken(db: Database, roomName: string): boolean {
+  const { liveIn, incompleteDeletionIn } = statements(db);
+  return liveIn.get({ roomName }) !== undefined || incompleteDeletionIn.get({ roomName }) !== undefined;
 }
 
 export function findCall(db: Database, id: string): CallRecord | null {

@@ -3,11 +3,40 @@ import type { Store } from '../domain/ports.ts';
 import { type DeletionState, OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
+import { prepared } from './prepared.ts';
 import { toDeletion } from './rows.ts';
 import { auditLog, calls, roomDeletions } from './schema.ts';
 
 // Written out as in the index, or SQLite does not see that the partial index holds every row that is asked for.
 const isOpen = sql`${roomDeletions.state} IN (${sql.raw(OPEN_DELETION_STATES.map((state) => `'${state}'`).join(', '))})`;
+
+const { placeholder } = sql;
+
+/** What a pass runs again and again. */
+const statements = prepared((db) => ({
+  due: db
+    .select({ callId: roomDeletions.callId })
+    .from(roomDeletions)
+    .where(
+      and(
+        isOpen,
+        or(
+          lte(roomDeletions.scheduledAt, placeholder('now')),
+          gt(roomDeletions.scheduledAt, placeholder('farthest')),
+        ),
+      ),
+    )
+    .orderBy(asc(roomDeletions.scheduledAt))
+    .limit(placeholder('limit'))
+    .prepare(),
+  next: db
+    .select({ at: roomDeletions.scheduledAt })
+    .from(roomDeletions)
+    .where(isOpen)
+    .orderBy(asc(roomDeletions.scheduledAt))
+    .limit(1)
+    .prepare(),
+}));
 
 export function claimDeletions(
   db: Database,
@@ -15,13 +44,7 @@ export function claimDeletions(
 ): RoomDeletion[] {
   return db.transaction(
     (tx) => {
-      const due = tx
-        .select({ callId: roomDeletions.callId })
-        .from(roomDeletions)
-        .where(and(isOpen, or(lte(roomDeletions.scheduledAt, now), gt(roomDeletions.scheduledAt, farthest))))
-        .orderBy(asc(roomDeletions.scheduledAt))
-        .limit(limit)
-        .all();
+      const due = statements(db).due.all({ now, farthest, limit });
       if (due.length === 0) return [];
       return tx
         .update(roomDeletions)
@@ -137,12 +160,5 @@ function write(
 }
 
 export function nextDeletionAt(db: Database): Timestamp | null {
-  const next = db
-    .select({ at: roomDeletions.scheduledAt })
-    .from(roomDeletions)
-    .where(isOpen)
-    .orderBy(asc(roomDeletions.scheduledAt))
-    .limit(1)
-    .get();
-  return next?.at ?? null;
+  return statements(db).next.get()?.at ?? null;
 }

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, lt, lte, ne, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, ne, sql } from 'drizzle-orm';
 import { type Applied, applyRoomEvent, carryOut, settleGrace } from '../domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../domain/call.ts';
 import type { LiveCall } from '../domain/comparison.ts';
@@ -7,7 +7,9 @@ import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
 import { applySighting, type Sighting } from '../domain/sighting.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { longestPrefix } from './adoption.ts';
+import { behindTheLastIn } from './calls.ts';
 import type { Database } from './database.ts';
+import { prepared } from './prepared.ts';
 import { toCall, toDeletion } from './rows.ts';
 import {
   auditLog,
@@ -19,7 +21,117 @@ import {
   roomDeletions,
 } from './schema.ts';
 
-type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
+const { placeholder } = sql;
+
+/** What a webhook or a pass runs again and again. */
+const statements = prepared((db) => ({
+  insertEvent: db
+    .insert(livekitEvents)
+    .values({ id: placeholder('id'), receivedAt: placeholder('receivedAt') })
+    .onConflictDoNothing()
+    .prepare(),
+  lastTwoIn: db
+    .select()
+    .from(calls)
+    .where(eq(calls.roomName, placeholder('roomName')))
+    .orderBy(desc(calls.createdAt), desc(calls.id))
+    .limit(2)
+    .prepare(),
+  callById: db
+    .select()
+    .from(calls)
+    .where(eq(calls.id, placeholder('id')))
+    .prepare(),
+  deletionOf: db
+    .select()
+    .from(roomDeletions)
+    .where(eq(roomDeletions.callId, placeholder('callId')))
+    .prepare(),
+  updateCall: db
+    .update(calls)
+    .set(
+      Object.fromEntries(
+        Object.keys(getTableColumns(calls))
+          .filter((column) => !['id', 'metadata', 'scheduledOrder'].includes(column))
+          // As SQL, for a placeholder alone would write a null of JSON as the word.
+          .map((column) => [column, sql`${placeholder(column)}`]),
+      ),
+    )
+    .where(eq(calls.id, placeholder('id')))
+    .prepare(),
+  insertAudit: db
+    .insert(auditLog)
+    .values({
+      at: placeholder('at'),
+      organizationId: placeholder('organizationId'),
+      action: placeholder('action'),
+      actor: placeholder('actor'),
+      actorId: placeholder('actorId'),
+      subjectId: placeholder('subjectId'),
+      fromStatus: placeholder('fromStatus'),
+      toStatus: placeholder('toStatus'),
+      reason: placeholder('reason'),
+    })
+    .prepare(),
+  endGraces: db
+    .delete(graces)
+    .where(eq(graces.callId, placeholder('callId')))
+    .prepare(),
+  openDeletion: db
+    .insert(roomDeletions)
+    .values({
+      callId: placeholder('callId'),
+      roomName: placeholder('roomName'),
+      attempt: 0,
+      state: 'available',
+      scheduledAt: placeholder('now'),
+      createdAt: placeholder('now'),
+    })
+    .onConflictDoUpdate({
+      target: roomDeletions.callId,
+      set: {
+        state: 'available',
+        scheduledAt: sql`excluded.scheduled_at`,
+        finalizedAt: null,
+        lastError: null,
+        createdAt: sql`excluded.created_at`,
+      },
+    })
+    .prepare(),
+  liveCalls: db
+    .select({
+      id: calls.id,
+      status: calls.status,
+      roomName: calls.roomName,
+      roomId: calls.roomId,
+      scheduledAt: calls.scheduledAt,
+      createdAt: calls.createdAt,
+    })
+    .from(calls)
+    .where(and(sql.raw(IS_LIVE), gt(calls.roomName, placeholder('after'))))
+    .orderBy(asc(calls.roomName))
+    .limit(placeholder('limit'))
+    .prepare(),
+  unansweredPhones: db
+    .select({
+      callId: calls.id,
+      roomName: calls.roomName,
+      sid: sql<string>`json_extract(${calls.life}, '$.phone.sid')`,
+    })
+    .from(calls)
+    .where(and(sql.raw(IS_UNANSWERED_PHONE), gt(calls.id, placeholder('after'))))
+    .orderBy(asc(calls.id))
+    .limit(placeholder('limit'))
+    .prepare(),
+  dueGraces: db
+    .select()
+    .from(graces)
+    .where(lte(graces.dueAt, placeholder('now')))
+    .orderBy(asc(graces.dueAt))
+    .limit(placeholder('limit'))
+    .prepare(),
+  nextGrace: db.select({ at: graces.dueAt }).from(graces).orderBy(asc(graces.dueAt)).limit(1).prepare(),
+}));
 
 /** Who did it and why, for the audit log. */
 interface By {
@@ -30,21 +142,17 @@ interface By {
 
 export function applyEvent(db: Database, { event, policy, now, adoption }: EventInput): EventResult {
   return db.transaction(
-    (tx): EventResult => {
-      const isNew = tx
-        .insert(livekitEvents)
-        .values({ id: event.id, receivedAt: now })
-        .onConflictDoNothing()
-        .run().changes;
+    (): EventResult => {
+      const isNew = statements(db).insertEvent.run({ id: event.id, receivedAt: now }).changes;
       if (isNew === 0) return { kind: 'duplicate' };
-      const known = callOf(tx, event, { guardedSince: now - policy.guardMs });
+      const known = callOf(db, event, { guardedSince: now - policy.guardMs });
       if (known === 'earlier_life') return { kind: 'unknown_room' };
-      const call = known ?? adopt(tx, event, { now, ...adoption });
+      const call = known ?? adopt(db, event, { now, ...adoption });
       if (call === null) return { kind: 'unknown_room' };
       const applied = applyRoomEvent(call, event, { policy, now });
       const by = { actor: 'livekit', actorId: event.id, reason: whyOf(event) } as const;
       const isRoomGone = event.sign.kind === 'room_finished';
-      const dueAt = record(tx, call, applied, { by, now, isRoomGone });
+      const dueAt = record(db, call, applied, { by, now, isRoomGone });
       return {
         kind: 'applied',
         callId: call.id,
@@ -64,23 +172,23 @@ export function applySightingTo(
   // Most rooms that nobody knows stay so: they need no write lock.
   if (sighting.kind === 'room' && isNobodys(db, sighting.room.name)) return null;
   return db.transaction(
-    (tx) => {
+    () => {
       const known =
         sighting.kind === 'room'
-          ? callOf(tx, asSign(sighting.room), { guardedSince: now - policy.guardMs })
-          : callById(tx, sighting.callId);
+          ? callOf(db, asSign(sighting.room), { guardedSince: now - policy.guardMs })
+          : callById(db, sighting.callId);
       if (known === 'earlier_life') return null;
       const isAdoptable = sighting.kind === 'room' && adoption !== null && known === null;
-      const call = isAdoptable ? adopt(tx, asSign(sighting.room), { now, ...adoption }) : known;
+      const call = isAdoptable ? adopt(db, asSign(sighting.room), { now, ...adoption }) : known;
       if (call === null) return null;
-      const deletion = tx.select().from(roomDeletions).where(eq(roomDeletions.callId, call.id)).get();
+      const deletion = statements(db).deletionOf.get({ callId: call.id });
       const applied = applySighting(
         { call, deletion: deletion === undefined ? null : toDeletion(deletion) },
         sighting,
         { policy, now },
       );
       const by = { actor: 'reconciler', actorId: null, reason: REASONS[sighting.kind] } as const;
-      const dueAt = record(tx, call, applied, { by, now, isRoomGone: sighting.kind === 'room_absent' });
+      const dueAt = record(db, call, applied, { by, now, isRoomGone: sighting.kind === 'room_absent' });
       return { kind: 'applied', callId: call.id, wasAdopted: isAdoptable, decision: applied.decision, dueAt };
     },
     { behavior: 'immediate' },
@@ -103,20 +211,14 @@ const REASONS: Readonly<Record<Sighting['kind'], string>> = {
 
 const asSign = (room: EventRoom): RoomEvent => ({ id: '', at: 0, room, sign: { kind: 'room_started' } });
 
-function callById(tx: Transaction, id: string): Call | null {
-  const row = tx.select().from(calls).where(eq(calls.id, id)).get();
+function callById(db: Database, id: string): Call | null {
+  const row = statements(db).callById.get({ id });
   return row === undefined ? null : toCall(row);
 }
 
 export function listLiveCalls(db: Database, { after, limit }: { after: string; limit: number }): LiveCall[] {
-  const { id, status, roomName, roomId, scheduledAt, createdAt } = calls;
-  return db
-    .select({ id, status, roomName, roomId, scheduledAt, createdAt })
-    .from(calls)
-    .where(and(sql.raw(IS_LIVE), gt(roomName, after)))
-    .orderBy(asc(roomName))
-    .limit(limit)
-    .all()
+  return statements(db)
+    .liveCalls.all({ after, limit })
     .flatMap((call) => (isLive(call.status) ? [{ ...call, status: call.status }] : []));
 }
 
@@ -124,17 +226,7 @@ export function listUnansweredPhones(
   db: Database,
   { after, limit }: { after: string; limit: number },
 ): UnansweredPhone[] {
-  return db
-    .select({
-      callId: calls.id,
-      roomName: calls.roomName,
-      sid: sql<string>`json_extract(${calls.life}, '$.phone.sid')`,
-    })
-    .from(calls)
-    .where(and(sql.raw(IS_UNANSWERED_PHONE), gt(calls.id, after)))
-    .orderBy(asc(calls.id))
-    .limit(limit)
-    .all();
+  return statements(db).unansweredPhones.all({ after, limit });
 }
 
 export function settleGraces(
@@ -143,18 +235,11 @@ export function settleGraces(
 ): Awaited<ReturnType<Store['settleGraces']>> {
   return db.transaction(
     (tx) => {
-      const due = tx
-        .select()
-        .from(graces)
-        .where(lte(graces.dueAt, now))
-        .orderBy(asc(graces.dueAt))
-        .limit(limit)
-        .all();
+      const due = statements(db).dueGraces.all({ now, limit });
       const ended = due.flatMap((grace) => {
         // Read one by one: another grace of the same call may just have ended it.
-        const row = tx.select().from(calls).where(eq(calls.id, grace.callId)).get();
-        if (row === undefined) return [];
-        const call = toCall(row);
+        const call = callById(db, grace.callId);
+        if (call === null) return [];
         const decision = settleGrace(call, grace);
         tx.delete(graces)
           .where(and(eq(graces.callId, call.id), eq(graces.kind, grace.kind), eq(graces.role, grace.role)))
@@ -164,10 +249,10 @@ export function settleGraces(
         const at = grace.kind === 'agent_left' ? now : grace.since;
         const by = { actor: 'reconciler', actorId: null, reason: `${grace.kind}: ${grace.reason}` } as const;
         const applied = { decision, life: call.life, cameBack: null, at };
-        record(tx, call, applied, { by, now, isRoomGone: false });
+        record(db, call, applied, { by, now, isRoomGone: false });
         return [{ callId: call.id, status: decision.status }];
       });
-      const next = tx.select({ at: graces.dueAt }).from(graces).orderBy(asc(graces.dueAt)).limit(1).get();
+      const next = statements(db).nextGrace.get();
       return { ended, nextAt: next?.at ?? null };
     },
     { behavior: 'immediate' },
@@ -197,18 +282,11 @@ export function overview(db: Database): { hasEvents: boolean; hasLiveCalls: bool
 
 /** The live call in the room, else the last one that was; null when there is none whose room is still guarded. */
 function callOf(
-  tx: Transaction,
+  db: Database,
   { room, sign }: RoomEvent,
   { guardedSince }: { guardedSince: Timestamp },
 ): Call | 'earlier_life' | null {
-  const rows = tx
-    .select()
-    .from(calls)
-    .where(eq(calls.roomName, room.name))
-    .orderBy(desc(calls.createdAt), desc(calls.id))
-    .limit(2)
-    .all();
-  const [last, beforeIt] = rows.map(toCall);
+  const [last, beforeIt] = statements(db).lastTwoIn.all({ roomName: room.name }).map(toCall);
   if (last === undefined) return null;
   // What is told late of the call before must not be taken for the beginning of this one.
   if (last.roomId === null && beforeIt !== undefined) {
@@ -217,7 +295,7 @@ function callOf(
     if (beforeIt.roomId === room.sid || (isEnd && isOfThen)) return 'earlier_life';
   }
   if (last.endedAt === null || last.endedAt >= guardedSince) return last;
-  const incomplete = tx
+  const incomplete = db
     .select({ callId: roomDeletions.callId })
     .from(roomDeletions)
     .where(and(eq(roomDeletions.roomName, room.name), ne(roomDeletions.state, 'completed')))
@@ -227,12 +305,12 @@ function callOf(
 
 /** Makes a call of a room that nobody registered, when it begins or somebody joins it. */
 function adopt(
-  tx: Transaction,
+  db: Database,
   { room, sign, id: eventId }: RoomEvent,
   { callId, agentId, now }: { callId: string; agentId: string | null; now: Timestamp },
 ): Call | null {
   if (sign.kind !== 'room_started' && sign.kind !== 'participant_joined') return null;
-  const adopting = longestPrefix(tx, room.name);
+  const adopting = longestPrefix(db, room.name);
   if (adopting === null) return null;
   const { prefix, organizationId } = adopting;
   const call = newCall({
@@ -243,29 +321,28 @@ function adopt(
     direction: 'inbound',
     adoptedPrefix: prefix,
     agentId,
-    createdAt: Math.min(now, room.createdAt ?? now),
+    createdAt: behindTheLastIn(db, { roomName: room.name, createdAt: Math.min(now, room.createdAt ?? now) }),
   });
-  tx.insert(calls)
+  db.insert(calls)
     .values({ ...call, metadata: { ...call.metadata } })
     .run();
-  tx.insert(auditLog)
-    .values({
-      at: now,
-      organizationId,
-      action: 'call.created',
-      actor: 'livekit',
-      actorId: eventId,
-      subjectId: callId,
-      toStatus: call.status,
-      reason: `adopted by the prefix ${prefix}`,
-    })
-    .run();
+  statements(db).insertAudit.run({
+    at: now,
+    organizationId,
+    action: 'call.created',
+    actor: 'livekit',
+    actorId: eventId,
+    subjectId: callId,
+    fromStatus: null,
+    toStatus: call.status,
+    reason: `adopted by the prefix ${prefix}`,
+  });
   return call;
 }
 
 /** Writes down what was decided; returns when the reconciler has something to do for it. */
 function record(
-  tx: Transaction,
+  db: Database,
   call: Call,
   applied: Applied,
   { by, now, isRoomGone }: { by: By; now: Timestamp; isRoomGone: boolean },
@@ -279,46 +356,39 @@ function record(
     subjectId: call.id,
   };
   if (decision.kind === 'delete_room') {
-    reopenDeletion(tx, call, now);
-    tx.insert(auditLog)
-      .values({ ...audit, action: 'call.room_deletion_reopened', reason: decision.why })
-      .run();
+    reopenDeletion(db, call, now);
+    const reopened = { action: 'call.room_deletion_reopened', fromStatus: null, toStatus: null };
+    statements(db).insertAudit.run({ ...audit, ...reopened, reason: decision.why });
     return now;
   }
   const isNews = decision.kind !== 'nothing' || applied.life !== call.life || cameBack !== null;
   if (!isLive(call.status) || !isNews) return null;
 
-  const { id, metadata, ...after } = carryOut(call, applied, now);
-  tx.update(calls).set(after).where(eq(calls.id, id)).run();
+  const after = carryOut(call, applied, now);
+  const { id } = call;
+  statements(db).updateCall.run({ ...after, life: after.life && JSON.stringify(after.life) });
   if (after.status !== call.status) {
-    tx.insert(auditLog)
-      .values({
-        ...audit,
-        action: 'call.status_changed',
-        fromStatus: call.status,
-        toStatus: after.status,
-        reason: by.reason,
-      })
-      .run();
+    const changed = { action: 'call.status_changed', fromStatus: call.status, toStatus: after.status };
+    statements(db).insertAudit.run({ ...audit, ...changed, reason: by.reason });
   }
   if (cameBack !== null) {
     const whose = cameBack === 'everyone' ? undefined : eq(graces.role, cameBack);
-    tx.delete(graces)
+    db.delete(graces)
       .where(and(eq(graces.callId, id), whose))
       .run();
   }
   if (decision.kind === 'wait') {
     const { grace } = decision;
-    tx.insert(graces)
+    db.insert(graces)
       .values({ callId: id, ...grace })
       .onConflictDoUpdate({ target: [graces.callId, graces.kind, graces.role], set: grace })
       .run();
     return grace.dueAt;
   }
   if (decision.kind !== 'end') return null;
-  tx.delete(graces).where(eq(graces.callId, id)).run();
+  statements(db).endGraces.run({ callId: id });
   if (isRoomGone) return null;
-  reopenDeletion(tx, call, now);
+  reopenDeletion(db, call, now);
   return now;
 }
 
@@ -326,18 +396,8 @@ function record(
  * The room's deletion is due now, whatever became of it before. One that is running is taken from its attempt: it
  * may have deleted the room before it came back.
  */
-function reopenDeletion(tx: Transaction, { id: callId, roomName }: Call, now: Timestamp): void {
-  const due = {
-    state: 'available',
-    scheduledAt: now,
-    finalizedAt: null,
-    lastError: null,
-    createdAt: now,
-  } as const;
-  tx.insert(roomDeletions)
-    .values({ callId, roomName, attempt: 0, ...due })
-    .onConflictDoUpdate({ target: roomDeletions.callId, set: due })
-    .run();
+function reopenDeletion(db: Database, { id: callId, roomName }: Call, now: Timestamp): void {
+  statements(db).openDeletion.run({ callId, roomName, now });
 }
 
 function whyOf({ sign }: RoomEvent): string {

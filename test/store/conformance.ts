@@ -409,6 +409,34 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.findCall('c2')).toMatchObject({ call: { status: 'completed' }, deletion: null });
       });
 
+      test('the call that was made last has the room, though the clock was set back before it was made', async () => {
+        await create({ id: 'z', roomName: 'room', createdAt: 4_000 });
+        await cancel('z', { now: 4_500 });
+        await settle('z', 1);
+        await create({ id: 'a', roomName: 'room', createdAt: 3_000 });
+        expect(await apply({ kind: 'room_started' })).toMatchObject({
+          callId: 'a',
+          decision: { to: 'connecting' },
+        });
+        expect(await deletionOf('z')).toMatchObject({ state: 'completed' });
+        // Also when both have ended: a room name has one deletion at most that is not complete.
+        await cancel('a');
+        expect(await apply({ kind: 'room_started' })).toMatchObject({
+          callId: 'a',
+          decision: { kind: 'delete_room' },
+        });
+      });
+
+      test('of a call that was registered late its end may be the first sign: it ends when its room is gone', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        const participant = person('human', 'PA_1');
+        await apply({ kind: 'participant_left', participant, reason: 'CLIENT_INITIATED' });
+        const sighting = { kind: 'room_absent', callId: 'c1', sid: room.sid } as const;
+        expect(await store.applySighting({ sighting, policy, now: 9_000, adoption: null })).toMatchObject({
+          decision: { kind: 'end', status: 'failed', failureReason: 'ROOM_FINISHED' },
+        });
+      });
+
       test('a deletion that runs while its room comes back is taken from its attempt', async () => {
         await create({ id: 'c1', roomName: 'room' });
         await cancel('c1');

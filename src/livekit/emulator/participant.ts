@@ -1,5 +1,6 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { ParticipantInfo, TrackInfo } from 'livekit-server-sdk';
+import type { Surroundings } from './surroundings.ts';
 
 /** LiveKit's words for what a participant is (livekit_models.proto, ParticipantInfo.Kind). */
 export type ParticipantKind = 'STANDARD' | 'INGRESS' | 'EGRESS' | 'SIP' | 'AGENT' | 'CONNECTOR' | 'BRIDGE';
@@ -14,12 +15,12 @@ export interface JoiningParticipant {
 }
 
 /** As livekit-sip joins when it is SIP, else as LiveKit's client for Node does. */
-export function newParticipant(joining: JoiningParticipant): ParticipantInfo {
+export function newParticipant(joining: JoiningParticipant, surroundings: Surroundings): ParticipantInfo {
   const kind = joining.kind ?? 'STANDARD';
-  const now = Date.now();
+  const now = surroundings.now();
   // Through JSON, because the SDK exports few of these enums.
   return ParticipantInfo.fromJson({
-    sid: newId('PA_'),
+    sid: newId('PA_', surroundings),
     identity: joining.identity,
     name: joining.name ?? '',
     metadata: joining.metadata ?? '',
@@ -43,11 +44,11 @@ export function newParticipant(joining: JoiningParticipant): ParticipantInfo {
   });
 }
 
-export function newAudioTrack(kind: ParticipantKind, name: string): TrackInfo {
+export function newAudioTrack(kind: ParticipantKind, name: string, surroundings: Surroundings): TrackInfo {
   const [mimeType, mid, cid] =
     kind === 'SIP' ? ['audio/opus', '0', 'audio'] : ['audio/red', '7', randomUUID()];
   return TrackInfo.fromJson({
-    sid: newId('TR_AM'),
+    sid: newId('TR_AM', surroundings),
     type: 'AUDIO',
     name,
     source: 'MICROPHONE',
@@ -55,7 +56,7 @@ export function newAudioTrack(kind: ParticipantKind, name: string): TrackInfo {
     mid,
     codecs: [{ mimeType, mid, cid, videoLayerMode: 'ONE_SPATIAL_LAYER_PER_STREAM' }],
     stream: 'camera',
-    version: { unixMicro: String(Date.now() * 1000) },
+    version: { unixMicro: String(surroundings.now() * 1000) },
     backupCodecPolicy: 'SIMULCAST',
   });
 }
@@ -70,6 +71,6 @@ export function mergeAttributes(info: ParticipantInfo, attributes: Readonly<Reco
 const ALPHABET = '23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 
 /** LiveKit's ids: twelve random characters behind the prefix. */
-export function newId(prefix: string): string {
+export function newId(prefix: string, { randomBytes }: Pick<Surroundings, 'randomBytes'>): string {
   return prefix + Array.from(randomBytes(12), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
 }

@@ -65,16 +65,17 @@ export interface ReceivedPhone extends Phone {
 
 /** As CreateSIPParticipant: the phone is in the room, and heard there, before it rings. */
 export function dial(rooms: RoomState, roomName: string, options: DialOptions): DialledPhone {
+  const { surroundings } = rooms;
   const participant = rooms.join(roomName, {
     ...named(options, { identity: 'phone' }),
     kind: 'SIP',
     attributes: {
       ...options.attributes,
-      'sip.callID': newId('SCL_'),
+      'sip.callID': newId('SCL_', surroundings),
       'sip.callStatus': 'dialing',
       'sip.hostname': options.hostname ?? 'sip.example.com',
       'sip.phoneNumber': options.phoneNumber,
-      'sip.trunkID': newId('ST_'),
+      'sip.trunkID': newId('ST_', surroundings),
       'sip.trunkPhoneNumber': options.trunkPhoneNumber ?? '+15550001',
     },
   });
@@ -115,20 +116,21 @@ export function dial(rooms: RoomState, roomName: string, options: DialOptions): 
 /** As a dispatch rule of kind `individual` does with a call: a room of its own, and the phone ringing in it. */
 export function receive(rooms: RoomState, options: ReceiveOptions): ReceivedPhone {
   const { prefix, callerNumber, calledNumber, activeAfterMs = 1_000 } = options;
-  const roomName = newId(`${prefix}_${callerNumber}_`);
+  const { surroundings } = rooms;
+  const roomName = newId(`${prefix}_${callerNumber}_`, surroundings);
   const joining = {
     ...named(options, { identity: `sip_${callerNumber}`, name: `Phone ${callerNumber}` }),
     kind: 'SIP' as const,
     attributes: {
       ...options.attributes,
-      'sip.callID': newId('SCL_'),
+      'sip.callID': newId('SCL_', surroundings),
       'sip.callIDFull': randomUUID(),
       'sip.callStatus': 'ringing',
       'sip.callTag': randomUUID(),
       'sip.hostname': options.hostname ?? 'sip.example.com',
       'sip.phoneNumber': callerNumber,
-      'sip.ruleID': newId('SDR_'),
-      'sip.trunkID': newId('ST_'),
+      'sip.ruleID': newId('SDR_', surroundings),
+      'sip.trunkID': newId('ST_', surroundings),
       'sip.trunkPhoneNumber': calledNumber,
     },
   };
@@ -137,7 +139,7 @@ export function receive(rooms: RoomState, options: ReceiveOptions): ReceivedPhon
   const participant = rooms.join(roomName, joining, () => {
     if (isAnswered) return;
     isAnswered = true;
-    setTimeout(() => participant.setAttributes({ 'sip.callStatus': 'active' }), activeAfterMs).unref();
+    surroundings.after(activeAfterMs, () => participant.setAttributes({ 'sip.callStatus': 'active' }));
   });
   participant.publishAudio();
   return { ...phone(participant, roomName), hangUp: () => hangUp(participant) };

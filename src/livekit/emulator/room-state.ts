@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   ParticipantInfo,
   ParticipantInfo_State,
@@ -15,6 +14,7 @@ import {
   newParticipant,
   type ParticipantKind,
 } from './participant.ts';
+import { REAL_SURROUNDINGS, type Surroundings } from './surroundings.ts';
 
 /** A participant's own hand on its connection. After it has left, nothing it does has any effect. */
 export interface EmulatedParticipant {
@@ -58,7 +58,8 @@ interface LiveRoom {
   readonly timeouts: RoomTimeouts;
   /** By identity. */
   readonly participants: Map<string, LiveParticipant>;
-  timer: NodeJS.Timeout | undefined;
+  /** Calls off its closing. */
+  stay: () => void;
   /** By somebody who is no agent. */
   isJoined: boolean;
   nextCountAtMs: number;
@@ -91,10 +92,16 @@ export class RoomState {
   readonly #rooms = new Map<string, LiveRoom>();
   readonly #timeouts: RoomTimeouts;
   readonly #emit: (event: WebhookEvent) => void;
+  readonly surroundings: Surroundings;
 
-  constructor(timeouts: RoomTimeouts, emit: (event: WebhookEvent) => void) {
+  constructor(
+    timeouts: RoomTimeouts,
+    emit: (event: WebhookEvent) => void,
+    surroundings: Surroundings = REAL_SURROUNDINGS,
+  ) {
     this.#timeouts = timeouts;
     this.#emit = emit;
+    this.surroundings = surroundings;
   }
 
   names(): string[] {
@@ -121,7 +128,7 @@ export class RoomState {
   /** The node of all rooms dies: who was in them is cut off, and nothing is told. */
   killNode(): void {
     for (const room of this.#rooms.values()) {
-      clearTimeout(room.timer);
+      room.stay();
       room.participants.clear();
       room.isGhost = true;
     }
@@ -132,7 +139,7 @@ export class RoomState {
     return [...this.#rooms.values()]
       .filter(({ info }) => names.length === 0 || names.includes(info.name))
       .map((room) => {
-        countIfDue(room);
+        this.#countIfDue(room);
         return room.info;
       });
   }
@@ -167,15 +174,15 @@ export class RoomState {
   ): EmulatedParticipant {
     const room = this.#there({ ...NO_WISHES, name: roomName });
     const kind = joining.kind ?? 'STANDARD';
-    const info = newParticipant(joining);
+    const info = newParticipant(joining, this.surroundings);
     const { promise: disconnected, resolve: disconnect } = Promise.withResolvers<string>();
     const participant = { info, kind, disconnect, onOthersAudio };
 
     const earlier = room.participants.get(info.identity);
     if (earlier !== undefined) this.#depart(room, earlier, 'DUPLICATE_IDENTITY');
-    countIfDue(room);
+    this.#countIfDue(room);
     if (kind !== 'AGENT') {
-      clearTimeout(room.timer);
+      room.stay();
       room.isJoined = true;
     }
     room.participants.set(info.identity, participant);
@@ -201,7 +208,7 @@ export class RoomState {
   /** Forgets every room, without an event. */
   stop(): void {
     for (const room of this.#rooms.values()) {
-      clearTimeout(room.timer);
+      room.stay();
       // So that a participant's hand on its connection arms no timer any more.
       room.participants.clear();
     }
@@ -213,16 +220,16 @@ export class RoomState {
       emptyTimeoutMs: request.emptyTimeout * 1000 || this.#timeouts.emptyTimeoutMs,
       departureTimeoutMs: request.departureTimeout * 1000 || this.#timeouts.departureTimeoutMs,
     };
-    const now = Date.now();
+    const now = this.surroundings.now();
     const info = new Room({
-      sid: newId('RM_'),
+      sid: newId('RM_', this.surroundings),
       name: request.name,
       emptyTimeout: Math.ceil(timeouts.emptyTimeoutMs / 1000),
       departureTimeout: Math.ceil(timeouts.departureTimeoutMs / 1000),
       maxParticipants: request.maxParticipants,
       creationTime: BigInt(Math.floor(now / 1000)),
       creationTimeMs: BigInt(now),
-      turnPassword: randomBytes(32).toString('base64url'),
+      turnPassword: Buffer.from(this.surroundings.randomBytes(32)).toString('base64url'),
       enabledCodecs: ENABLED_CODECS.map((mime) => ({ mime })),
       metadata: request.metadata,
     });
@@ -230,7 +237,7 @@ export class RoomState {
       info,
       timeouts,
       participants: new Map(),
-      timer: undefined,
+      stay: () => {},
       isJoined: false,
       nextCountAtMs: now + COUNT_EVERY_MS,
       isGhost: false,
@@ -243,8 +250,8 @@ export class RoomState {
 
   #publishAudio(room: LiveRoom, publisher: LiveParticipant, name: string): void {
     const { info, kind } = publisher;
-    const track = newAudioTrack(kind, name);
-    countIfDue(room);
+    const track = newAudioTrack(kind, name, this.surroundings);
+    this.#countIfDue(room);
     info.tracks.push(track);
     info.isPublisher = true;
     info.version += 1;
@@ -257,7 +264,7 @@ export class RoomState {
   #depart(room: LiveRoom, { info, disconnect }: LiveParticipant, reason: string): void {
     // First, because it throws on a reason that LiveKit does not have.
     info.fromJson({ disconnectReason: reason });
-    countIfDue(room);
+    this.#countIfDue(room);
     room.participants.delete(info.identity);
     for (const track of info.tracks) this.#announceTrack('track_unpublished', room, info, track);
     info.tracks = [];
@@ -271,15 +278,15 @@ export class RoomState {
   }
 
   #closeAfter(room: LiveRoom, delayMs: number): void {
-    clearTimeout(room.timer);
+    room.stay();
     const close = () => this.#close(room, 'ROOM_CLOSED');
-    room.timer = setTimeout(close, Math.min(delayMs, LONGEST_TIMER_MS)).unref();
+    room.stay = this.surroundings.after(Math.min(delayMs, LONGEST_TIMER_MS), close);
   }
 
   #close(room: LiveRoom, reason: string): void {
     for (const participant of [...room.participants.values()]) this.#depart(room, participant, reason);
-    clearTimeout(room.timer);
-    countIfDue(room);
+    room.stay();
+    this.#countIfDue(room);
     this.#rooms.delete(room.info.name);
     this.#announce('room_finished', room.info);
   }
@@ -306,25 +313,25 @@ export class RoomState {
     this.#emit(
       WebhookEvent.fromJson({
         event,
-        id: newId('EV_'),
-        createdAt: String(Math.floor(Date.now() / 1000)),
+        id: newId('EV_', this.surroundings),
+        createdAt: String(Math.floor(this.surroundings.now() / 1000)),
         room: room.toJson(),
         ...(about.participant && { participant: about.participant.toJson() }),
         ...(about.track && { track: about.track.toJson() }),
       }),
     );
   }
+
+  /** Comes before any change, so that what is counted is what there was when the count was due. */
+  #countIfDue(room: LiveRoom): void {
+    const lateMs = this.surroundings.now() - room.nextCountAtMs;
+    if (lateMs < 0) return;
+    const present = [...room.participants.values()];
+    room.info.numParticipants = present.filter(({ kind }) => kind !== 'AGENT').length;
+    room.info.numPublishers = present.filter(({ info }) => info.isPublisher).length;
+    room.nextCountAtMs += COUNT_EVERY_MS * (1 + Math.floor(lateMs / COUNT_EVERY_MS));
+  }
 }
 
 /** What CreateRoom asks for when it asks for nothing. */
 export const NO_WISHES = { emptyTimeout: 0, departureTimeout: 0, maxParticipants: 0, metadata: '' };
-
-/** Comes before any change, so that what is counted is what there was when the count was due. */
-function countIfDue(room: LiveRoom): void {
-  const lateMs = Date.now() - room.nextCountAtMs;
-  if (lateMs < 0) return;
-  const present = [...room.participants.values()];
-  room.info.numParticipants = present.filter(({ kind }) => kind !== 'AGENT').length;
-  room.info.numPublishers = present.filter(({ info }) => info.isPublisher).length;
-  room.nextCountAtMs += COUNT_EVERY_MS * (1 + Math.floor(lateMs / COUNT_EVERY_MS));
-}

@@ -1,0 +1,280 @@
+import type { WebhookEvent } from 'livekit-server-sdk';
+import { parseSettings } from '../../src/config.ts';
+import { RequestError } from '../../src/domain/errors.ts';
+import type { Log, Random, Store } from '../../src/domain/ports.ts';
+import { roomsBehind } from '../../src/livekit/rooms.ts';
+import type { TwirpOutcome, TwirpRequest } from '../../src/livekit/twirp.ts';
+import { watchedRooms } from '../../src/livekit/watched-rooms.ts';
+import { toReadWebhook } from '../../src/livekit/webhook.ts';
+import type { Dependencies } from '../../src/operations/dependencies.ts';
+import { syncCall } from '../../src/operations/sync-call.ts';
+import { type Reconciler, startReconciler, type Ticks } from '../../src/reconciler.ts';
+import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite-store.ts';
+import type { Chance } from './chance.ts';
+import { type Chronicle, Violation } from './chronicle.ts';
+import type { Timeline } from './timeline.ts';
+
+/** The defaults; but a call whose room was never seen is waited for less long than a day. */
+export const NEVER_STARTED_AFTER_MS = 600_000;
+export const SETTINGS = parseSettings(
+  { NEVER_STARTED_AFTER_MS: String(NEVER_STARTED_AFTER_MS) },
+  'administer',
+);
+
+/** When hangup's cron expressions come, since node-cron knows only the machine's clock. */
+const MOMENTS: Readonly<Record<string, { periodMs: number; offsetMs: number }>> = {
+  '* * * * * *': { periodMs: 1_000, offsetMs: 0 },
+  '*/5 * * * * *': { periodMs: 5_000, offsetMs: 0 },
+  '*/15 * * * * *': { periodMs: 15_000, offsetMs: 0 },
+  '11 * * * * *': { periodMs: 60_000, offsetMs: 11_000 },
+  '7 0 * * * *': { periodMs: 3_600_000, offsetMs: 7_000 },
+};
+
+/** Its client has gone by then. */
+const CLIENT_TIMEOUT_MS = 5_000;
+const never = () => new Promise<never>(() => {});
+
+export type Reply<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'refused'; readonly error: RequestError }
+  /** 5xx, no connection, or no answer in time: done or not. */
+  | { readonly kind: 'unknown' };
+
+interface Process {
+  isAlive: boolean;
+  /** It dies right behind so many more calls of its store; null: it does not. */
+  storeCallsLeft: number | null;
+  readonly store: SqliteStore;
+  readonly dependencies: Dependencies;
+  readonly reconciler: Reconciler;
+  /** Who waits for an answer of it: the connection breaks. */
+  readonly waiting: Set<() => void>;
+}
+
+export interface Surroundings {
+  readonly timeline: Timeline;
+  readonly chance: Chance;
+  readonly chronicle: Chronicle;
+  readonly random: Random;
+  readonly databaseFile: string;
+  readonly ask: (request: TwirpRequest) => Promise<TwirpOutcome>;
+  readonly compares: boolean;
+  readonly fail: (failure: Error) => void;
+}
+
+/**
+ * hangup: its store on a real file, its operations, its reconciler and its reading of LiveKit, without HTTP. It may die
+ * at any moment: then nothing that it had under way ever goes on.
+ */
+export class SimulatedHangup {
+  /** What its clock is ahead. */
+  clockOffsetMs = 0;
+  /** How probably a call of the store fails, and does nothing. */
+  storeFails = 0;
+  readonly #surroundings: Surroundings;
+  #process: Process | null = null;
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  get isUp(): boolean {
+    return this.#process !== null;
+  }
+
+  start(): void {
+    if (this.#process !== null) throw new Error('hangup runs already');
+    const { timeline, random, ask, databaseFile } = this.#surroundings;
+    const store = openSqliteStore(databaseFile);
+    const isAlive = () => process.isAlive;
+    const clock = { now: () => timeline.now + this.clockOffsetMs };
+    const log = this.#log();
+    const watched = watchedRooms(
+      roomsBehind(async (request) => {
+        const outcome = isAlive() ? await ask(request) : await never();
+        return isAlive() ? outcome : never();
+      }),
+      { clock, log, onBack: (awayMs) => process.reconciler.livekitIsBack(awayMs) },
+    );
+    const base = {
+      store: this.#mortal(store, () => process),
+      rooms: watched,
+      clock,
+      random,
+      log,
+      retry: SETTINGS.retry,
+      requestTimeoutMs: SETTINGS.requestTimeoutMs,
+      backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
+      readTimeoutMs: SETTINGS.readTimeoutMs,
+      neverStartedAfterMs: SETTINGS.neverStartedAfterMs,
+      events: {
+        policy: {
+          agentLeftGraceMs: SETTINGS.agentLeftGraceMs,
+          connectionLostGraceMs: SETTINGS.connectionLostGraceMs,
+          guardMs: SETTINGS.guardMs,
+        },
+        agentIdKey: SETTINGS.agentIdKey,
+      },
+    };
+    // The reconciler begins its first passes while it is made.
+    const process = { isAlive: true, storeCallsLeft: null, store, waiting: new Set() } as unknown as Process;
+    const reconciler = startReconciler(base, {
+      concurrency: SETTINGS.retryConcurrency,
+      compareSchedule: SETTINGS.compareSchedule,
+      awaySince: watched.awaySince,
+      ticks: this.#ticks(isAlive),
+    });
+    const dependencies = { ...base, nudge: reconciler.nudge };
+    this.#process = Object.assign(process, { reconciler, dependencies });
+  }
+
+  /** kill -9. */
+  crash(): void {
+    const process = this.#process;
+    if (process === null) return;
+    this.#process = null;
+    process.isAlive = false;
+    process.store.close();
+    for (const hangUp of process.waiting) hangUp();
+  }
+
+  /** kill -9, but right behind one of the next commits: before anybody hears of it. */
+  crashBehindACommit(storeCallsLeft: number): void {
+    if (this.#process !== null) this.#process.storeCallsLeft = storeCallsLeft;
+  }
+
+  /** SIGTERM. */
+  async stop(): Promise<void> {
+    const process = this.#process;
+    if (process === null) return;
+    // Takes no request any more.
+    this.#process = null;
+    await process.reconciler.stop();
+    process.isAlive = false;
+    process.store.close();
+  }
+
+  /** LiveKit's webhook: whether LiveKit takes the answer for "delivered". */
+  async receive(event: WebhookEvent): Promise<boolean> {
+    const webhook = toReadWebhook(event);
+    if (webhook.kind === 'ignored') return this.isUp;
+    if (webhook.kind !== 'event') throw new Error(`a webhook of the emulator was ${webhook.kind}`);
+    const reply = await this.request((dependencies) => syncCall(dependencies, webhook.event));
+    const { chronicle } = this.#surroundings;
+    const said = reply.kind === 'done' ? reply.value.kind : reply.kind;
+    const { sign, room, id } = webhook.event;
+    const reason = 'reason' in sign ? ` (${sign.reason})` : '';
+    chronicle.tell(room.name, `webhook ${sign.kind}${reason} ${id}: ${said}${decided(reply)}`);
+    return reply.kind === 'done';
+  }
+
+  /** A request to its API, past the HTTP. */
+  request<T>(work: (dependencies: Dependencies) => Promise<T>): Promise<Reply<T>> {
+    const process = this.#process;
+    if (process === null) return Promise.resolve({ kind: 'unknown' });
+    const { promise, resolve } = Promise.withResolvers<Reply<T>>();
+    const giveUp = () => resolve({ kind: 'unknown' });
+    const callOff = this.#surroundings.timeline.after(CLIENT_TIMEOUT_MS, giveUp);
+    process.waiting.add(giveUp);
+    const ended = (reply: Reply<T>) => {
+      callOff();
+      process.waiting.delete(giveUp);
+      resolve(reply);
+    };
+    work(process.dependencies).then(
+      (value) => ended({ kind: 'done', value }),
+      (error: unknown) => {
+        if (error instanceof RequestError) ended({ kind: 'refused', error });
+        else {
+          if (!isSimulated(error))
+            this.#surroundings.fail(new Violation(`a request failed: ${String(error)}`));
+          ended({ kind: 'unknown' });
+        }
+      },
+    );
+    return promise;
+  }
+
+  /** Each method of the store is one atomic step, and hangup may fail or die between any two. */
+  #mortal(store: SqliteStore, processOf: () => Process): Store {
+    return new Proxy(store, {
+      get: (target, name) => {
+        const method: unknown = Reflect.get(target, name);
+        if (typeof method !== 'function') return method;
+        return (...args: unknown[]): unknown => {
+          const process = processOf();
+          if (!process.isAlive) return never();
+          if (this.#surroundings.chance.happens(this.storeFails))
+            return Promise.reject(new SimulatedError('disk I/O error'));
+          const result: unknown = Reflect.apply(method, target, args);
+          if (process.storeCallsLeft !== null) {
+            process.storeCallsLeft -= 1;
+            if (process.storeCallsLeft <= 0) {
+              this.#surroundings.chronicle.announce(`hangup dies behind ${String(name)}`);
+              this.crash();
+            }
+          }
+          return process.isAlive ? result : never();
+        };
+      },
+    });
+  }
+
+  #ticks(isAlive: () => boolean): Ticks {
+    const { timeline, compares } = this.#surroundings;
+    const whenAlive = (run: () => void) => () => {
+      if (isAlive()) run();
+    };
+    return {
+      every: (cron, run) => {
+        const moments = MOMENTS[cron];
+        if (moments === undefined) throw new Error(`add the cron expression ${cron} to MOMENTS`);
+        if (cron === SETTINGS.compareSchedule && !compares) return { destroy: () => {} };
+        const { periodMs, offsetMs } = moments;
+        let callOff = () => {};
+        const plan = () => {
+          const sinceLastMs = (timeline.now - offsetMs) % periodMs;
+          callOff = timeline.after(
+            periodMs - sinceLastMs,
+            whenAlive(() => {
+              plan();
+              run();
+            }),
+          );
+        };
+        plan();
+        return { destroy: () => callOff() };
+      },
+      after: (delayMs, run) => timeline.after(delayMs, whenAlive(run)),
+    };
+  }
+
+  #log(): Log {
+    const { chronicle, fail } = this.#surroundings;
+    const at = (level: string) => (fields: object, message: string) => {
+      chronicle.count(`hangup says: ${message}`);
+      const about: { roomName?: unknown; err?: unknown; cause?: unknown } = fields;
+      if (typeof about.roomName === 'string') {
+        const cause = about.cause === undefined ? '' : ` (${String(about.cause)})`;
+        chronicle.tell(about.roomName, `hangup ${level}: ${message}${cause}`);
+      }
+      if (about.err !== undefined && !isSimulated(about.err))
+        fail(new Violation(`${message}: ${String(about.err)}`));
+    };
+    return { info: at('info'), warn: at('warn'), error: at('error') };
+  }
+}
+
+class SimulatedError extends Error {
+  override readonly name = 'SimulatedError';
+}
+
+function isSimulated(error: unknown): boolean {
+  return error instanceof SimulatedError;
+}
+
+function decided<T>(reply: Reply<T>): string {
+  if (reply.kind !== 'done' || typeof reply.value !== 'object' || reply.value === null) return '';
+  const decision: unknown = Reflect.get(reply.value, 'decision');
+  return decision === undefined ? '' : ` ${JSON.stringify(decision)}`;
+}

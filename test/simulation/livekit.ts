@@ -1,0 +1,255 @@
+import type { WebhookEvent } from 'livekit-server-sdk';
+import { type Fault, FaultSwitches } from '../../src/livekit/emulator/faults.ts';
+import {
+  answerRoomService,
+  noResponse,
+  ROOM_SERVICE_METHODS,
+  type RoomServiceMethod,
+} from '../../src/livekit/emulator/room-service.ts';
+import { RoomState } from '../../src/livekit/emulator/room-state.ts';
+import { type Answer, livekitError, twirpError } from '../../src/livekit/emulator/twirp.ts';
+import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/livekit/emulator/webhook-sender.ts';
+import { noAnswerWithin, readAnswer, type TwirpOutcome, type TwirpRequest } from '../../src/livekit/twirp.ts';
+import type { Chance } from './chance.ts';
+import type { Chronicle } from './chronicle.ts';
+import type { Timeline } from './timeline.ts';
+
+const TIMEOUTS = { emptyTimeoutMs: 300_000, departureTimeoutMs: 20_000 };
+/** The real LiveKit takes so long to say that a room's node is dead. */
+const NO_RESPONSE_AFTER_MS = 3_000;
+const BROKEN: TwirpOutcome = {
+  kind: 'unavailable',
+  code: null,
+  detail: 'fetch failed: the connection broke',
+};
+const NO_HEADERS = new Headers();
+
+/** LiveKit: the emulator's rooms, and its answers and faults without HTTP in between. */
+export class SimulatedLiveKit {
+  readonly rooms: RoomState;
+  readonly webhooks: SimulatedWebhooks;
+  /** Its API is away; its rooms go on. */
+  isAway = false;
+  /** Rooms whose node is dead. */
+  readonly ghosts = new Set<string>();
+  readonly #faults = new FaultSwitches();
+  readonly #timeline: Timeline;
+  readonly #chance: Chance;
+  readonly #chronicle: Chronicle;
+
+  constructor(timeline: Timeline, chance: Chance, chronicle: Chronicle, receiver: Receiver) {
+    this.#timeline = timeline;
+    this.#chance = chance;
+    this.#chronicle = chronicle;
+    this.webhooks = new SimulatedWebhooks(timeline, chance.fork(), chronicle, receiver);
+    const ids = chance.fork();
+    this.rooms = new RoomState(
+      TIMEOUTS,
+      (event) => {
+        const roomName = event.room?.name ?? '';
+        if (event.event !== 'track_published' && event.event !== 'track_unpublished')
+          this.ghosts.delete(roomName);
+        this.webhooks.send(event);
+      },
+      {
+        now: () => timeline.now,
+        after: (delayMs, run) => timeline.after(delayMs, run),
+        randomBytes: (count) => ids.bytes(count),
+      },
+    );
+  }
+
+  setFault(method: RoomServiceMethod | '*', fault: Fault | null): void {
+    this.#faults.set(method, fault);
+  }
+
+  /** A node dies: its rooms stay listed, and nobody is in them. */
+  killNode(): void {
+    for (const name of this.rooms.names()) this.ghosts.add(name);
+    this.rooms.killNode();
+  }
+
+  /** All of it begins anew: no room is left, and nothing is told of their end. */
+  restart(): void {
+    this.ghosts.clear();
+    this.webhooks.forget();
+    this.rooms.stop();
+  }
+
+  /** Never rejects, as the real one. */
+  ask(request: TwirpRequest): Promise<TwirpOutcome> {
+    const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
+    if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
+    const { promise, resolve } = Promise.withResolvers<TwirpOutcome>();
+    const giveUp = this.#timeline.after(request.timeoutMs, () => resolve(noAnswerWithin(request.timeoutMs)));
+    const answer = (outcome: TwirpOutcome, afterMs: number) => {
+      this.#timeline.after(afterMs, () => {
+        giveUp();
+        // What was on the way when LiveKit went away does not arrive.
+        resolve(this.isAway ? BROKEN : outcome);
+      });
+    };
+    this.#timeline.after(this.#latencyMs(), () => this.#handle(method, request, answer));
+    return promise;
+  }
+
+  #handle(
+    method: RoomServiceMethod,
+    { body, grant }: TwirpRequest,
+    answer: (outcome: TwirpOutcome, afterMs: number) => void,
+  ): void {
+    const apply = () => answerRoomService(method, body, grant, this.rooms);
+    const send = (said: Answer, headers = NO_HEADERS) =>
+      answer(readAnswer({ ...said, headers }, said.body), this.#latencyMs());
+    const done = () => {
+      const said = apply();
+      if (said.status === 503)
+        answer(readAnswer({ ...said, headers: NO_HEADERS }, said.body), NO_RESPONSE_AFTER_MS);
+      else send(said);
+    };
+    if (this.isAway) {
+      answer(BROKEN, 1);
+      return;
+    }
+    const fault = this.#faults.of(method);
+    if (fault !== null) this.#chronicle.count(`${method} met ${fault.kind}`);
+    switch (fault?.kind) {
+      case undefined:
+        done();
+        return;
+      case 'status500':
+        send(livekitError('internal', 'internal error'));
+        return;
+      case 'status503':
+        send(noResponse());
+        return;
+      case 'status429':
+        send(
+          twirpError('resource_exhausted', 'too many requests'),
+          new Headers({ 'retry-after': String(fault.retryAfterS) }),
+        );
+        return;
+      case 'hang':
+        return;
+      case 'reset':
+        answer(BROKEN, 1);
+        return;
+      case 'applyThen503':
+        apply();
+        send(noResponse());
+        return;
+      case 'applyThenReset':
+        apply();
+        answer(BROKEN, 1);
+        return;
+      case 'slow':
+        this.#timeline.after(fault.delayMs, () => {
+          if (!this.isAway) done();
+        });
+        return;
+    }
+  }
+
+  #latencyMs(): number {
+    return this.#chance.happens(0.02) ? this.#chance.between(10, 400) : this.#chance.between(1, 8);
+  }
+}
+
+/** Takes an event; resolves to whether it answered so that LiveKit takes it for delivered. */
+export type Receiver = (event: WebhookEvent) => Promise<boolean>;
+
+export interface Mischief {
+  readonly lost: number;
+  readonly doubled: number;
+  readonly late: number;
+}
+
+export const NO_MISCHIEF: Mischief = { lost: 0, doubled: 0, late: 0 };
+
+// LiveKit's protocol, webhook/resource_url_notifier.go.
+const MAX_WAITING = 200;
+const MAX_AGE_MS = 30_000;
+/** A double or an event from another node may come so late. */
+const LATE_MS = 90_000;
+
+/** First in, first out for each room's name, five attempts, in memory only; and what goes wrong with that. */
+class SimulatedWebhooks {
+  /** How probable each is. */
+  mischief = NO_MISCHIEF;
+  readonly #queues = new Map<string, { event: WebhookEvent; queuedAt: number }[]>();
+  readonly #timeline: Timeline;
+  readonly #chance: Chance;
+  readonly #chronicle: Chronicle;
+  readonly #receiver: Receiver;
+  #life = 0;
+
+  constructor(timeline: Timeline, chance: Chance, chronicle: Chronicle, receiver: Receiver) {
+    this.#timeline = timeline;
+    this.#chance = chance;
+    this.#chronicle = chronicle;
+    this.#receiver = receiver;
+  }
+
+  send(event: WebhookEvent): void {
+    const { lost, doubled, late } = this.mischief;
+    this.#chronicle.count(`webhook ${event.event}`);
+    if (this.#chance.happens(lost)) {
+      this.#note(event, 'lost');
+      return;
+    }
+    if (this.#chance.happens(doubled)) this.#later(event, 'told twice');
+    if (this.#chance.happens(late)) {
+      this.#later(event, 'told late');
+      return;
+    }
+    const roomName = event.room?.name ?? '';
+    const waiting = { event, queuedAt: this.#timeline.now };
+    const queue = this.#queues.get(roomName);
+    if (queue === undefined) {
+      const begun = [waiting];
+      this.#queues.set(roomName, begun);
+      void this.#drain(roomName, begun);
+    } else if (queue.length < MAX_WAITING) {
+      queue.push(waiting);
+    }
+  }
+
+  /** LiveKit keeps them in memory. */
+  forget(): void {
+    this.#queues.clear();
+    this.#life += 1;
+  }
+
+  #later(event: WebhookEvent, how: string): void {
+    const life = this.#life;
+    this.#timeline.after(this.#chance.between(10, LATE_MS), () => {
+      if (life !== this.#life) return;
+      this.#note(event, how);
+      void this.#deliver(event, life);
+    });
+  }
+
+  async #drain(roomName: string, queue: { event: WebhookEvent; queuedAt: number }[]): Promise<void> {
+    const life = this.#life;
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      if (this.#timeline.now - next.queuedAt <= MAX_AGE_MS) await this.#deliver(next.event, life);
+      else this.#note(next.event, 'given up: it waited too long');
+      if (life !== this.#life) return;
+    }
+    this.#queues.delete(roomName);
+  }
+
+  async #deliver(event: WebhookEvent, life: number): Promise<void> {
+    for (const delayMs of [this.#chance.between(1, 10), ...WEBHOOK_RETRY_DELAYS_MS]) {
+      await this.#timeline.sleep(delayMs);
+      if (life !== this.#life) return;
+      if (await this.#receiver(event)) return;
+    }
+    this.#note(event, 'given up: nobody took it');
+  }
+
+  #note({ event, id, room }: WebhookEvent, what: string): void {
+    this.#chronicle.count(`webhooks ${what}`);
+    this.#chronicle.tell(room?.name ?? '', `webhook ${event} ${id} ${what}`);
+  }
+}

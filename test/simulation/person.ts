@@ -1,0 +1,84 @@
+import type { EmulatedParticipant, JoiningParticipant } from '../../src/livekit/emulator/emulator.ts';
+import type { World } from './world.ts';
+
+/** Somebody with a LiveKit client and a token, who comes back when the connection breaks, or even when told to go. */
+export class Person {
+  readonly #world: World;
+  readonly #roomName: string;
+  readonly #joining: JoiningParticipant;
+  /** How probably they join again when their room was deleted, and when LiveKit let them down. */
+  readonly #returns: { readonly whenDeleted: number; readonly whenCutOff: number };
+  #participant: EmulatedParticipant | null = null;
+  #isTalking = false;
+  #hasGone = false;
+
+  constructor(
+    world: World,
+    roomName: string,
+    joining: JoiningParticipant,
+    returns: { readonly whenDeleted: number; readonly whenCutOff: number },
+  ) {
+    this.#world = world;
+    this.#roomName = roomName;
+    this.#joining = joining;
+    this.#returns = returns;
+  }
+
+  join(): void {
+    const { livekit, chronicle, people } = this.#world;
+    if (this.#hasGone) return;
+    chronicle.tell(this.#roomName, `${this.#joining.identity} joins`);
+    const participant = livekit.rooms.join(this.#roomName, this.#joining);
+    this.#participant = participant;
+    people.add(this);
+    if (this.#isTalking) participant.publishAudio();
+    void participant.disconnected.then((reason) => this.#disconnected(participant, reason));
+  }
+
+  publishAudio(): void {
+    this.#isTalking = true;
+    this.#participant?.publishAudio();
+  }
+
+  /** For good. */
+  leave(reason = 'CLIENT_INITIATED'): void {
+    const { chronicle, people } = this.#world;
+    this.#hasGone = true;
+    people.delete(this);
+    if (this.#participant === null) return;
+    chronicle.tell(this.#roomName, `${this.#joining.identity} leaves (${reason})`);
+    const participant = this.#participant;
+    this.#participant = null;
+    participant.leave(reason);
+  }
+
+  /** The connection breaks; LiveKit notices. */
+  lose(reason: string): void {
+    this.#world.chronicle.tell(this.#roomName, `${this.#joining.identity} is lost (${reason})`);
+    this.#participant?.leave(reason);
+  }
+
+  /** A node of LiveKit died, or all of it: nothing is told to anybody. */
+  cutOff(): void {
+    this.#participant = null;
+    this.#comeBack(this.#returns.whenCutOff);
+  }
+
+  #disconnected(participant: EmulatedParticipant, reason: string): void {
+    if (this.#participant !== participant) return;
+    this.#participant = null;
+    this.#world.chronicle.tell(this.#roomName, `${this.#joining.identity} is disconnected (${reason})`);
+    this.#comeBack(reason === 'ROOM_DELETED' ? this.#returns.whenDeleted : this.#returns.whenCutOff);
+  }
+
+  #comeBack(probability: number): void {
+    const { chance, timeline, people } = this.#world;
+    if (this.#hasGone || !chance.happens(probability)) {
+      people.delete(this);
+      return;
+    }
+    timeline.after(chance.between(20, 8_000), () => {
+      if (this.#participant === null) this.join();
+    });
+  }
+}

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { simulate } from './simulation.ts';
+
+// Many more, and larger ones: `npm run simulate -- --seeds 20`.
+
+test('a world full of trouble: no room of an ended call lives, no live call is without a room', async () => {
+  const outcome = await simulate({ seed: 1, calls: 100 });
+  expect(outcome.violation).toBeNull();
+  // A simulation in which nothing goes wrong shows nothing.
+  for (const what of [
+    'trouble: crash',
+    'trouble: fault',
+    'trouble: livekitAway',
+    'webhooks lost',
+    'webhooks told late',
+    'webhooks told twice',
+    'DeleteRoom: unavailable',
+    'hangup says: room not deleted; it will be tried again',
+    'cancel: done',
+    'call: cancelled',
+    'call: completed',
+  ]) {
+    expect(outcome.counts.get(what) ?? 0, what).toBeGreaterThan(0);
+  }
+});
+
+test('one seed is one history', async () => {
+  const [one, same, other] = [
+    await simulate({ seed: 2, calls: 30 }),
+    await simulate({ seed: 2, calls: 30 }),
+    await simulate({ seed: 3, calls: 30 }),
+  ];
+  expect(same.auditLog).toBe(one.auditLog);
+  expect(same.events).toBe(one.events);
+  expect(other.auditLog).not.toBe(one.auditLog);
+});
+
+test.for([
+  {
+    what: 'hangup neither hears nor looks: calls go on without a room',
+    broken: { hears: false, compares: false },
+    violation: /^seed 1, 40 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
+  },
+  {
+    what: 'hangup takes every room for deleted: they live on',
+    broken: { deletes: false },
+    violation: /^seed 1, 40 calls: the room of call \S+ lives, and the call is \w+$/m,
+  },
+])('it fails, and says how to see it again, when $what', async ({ broken, violation: expected }) => {
+  const { violation } = await simulate({ seed: 1, calls: 40, ...broken });
+  expect(violation).toMatch(expected);
+  expect(violation).toContain('the audit log:');
+  expect(violation).toContain('again: npm run simulate -- --seed 1 --calls 40');
+});

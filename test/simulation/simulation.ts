@@ -1,0 +1,301 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SCOPES } from '../../src/domain/api-key.ts';
+import { isLive } from '../../src/domain/call.ts';
+import type { Random } from '../../src/domain/ports.ts';
+import type { TwirpOutcome, TwirpRequest } from '../../src/livekit/twirp.ts';
+import { createApiKey } from '../../src/operations/create-api-key.ts';
+import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { Chance } from './chance.ts';
+import { Chronicle, Violation } from './chronicle.ts';
+import { NEVER_STARTED_AFTER_MS, SimulatedHangup } from './hangup.ts';
+import { SimulatedLiveKit } from './livekit.ts';
+import { Records } from './records.ts';
+import { PREFIX, tellStory } from './stories.ts';
+import { Timeline } from './timeline.ts';
+import { makeTrouble } from './troubles.ts';
+import type { World } from './world.ts';
+
+export interface Simulation {
+  readonly seed: number;
+  readonly calls: number;
+  /** False: no webhook ever comes. */
+  readonly hears?: boolean;
+  /** False: LiveKit's rooms are never compared with the calls. */
+  readonly compares?: boolean;
+  /** False: hangup takes every room for deleted without asking. */
+  readonly deletes?: boolean;
+}
+
+export interface Outcome {
+  /** What must never be so, with the history of the call; null: all is well. */
+  readonly violation: string | null;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly counts: ReadonlyMap<string, number>;
+  /** The same for the same seed. */
+  readonly auditLog: string;
+}
+
+const BEGIN = Date.UTC(2026, 0, 1);
+/** All calls begin within about this, when they are few: so that there is time for trouble. */
+const SHORTEST_MS = 600_000;
+const SMALLEST_GAP_MS = 200;
+/**
+ * How long after the last trouble no room of an ended call may be there: a deletion's longest backoff (60 s), one
+ * comparison (15 s), three attempts at a room whose node is dead (3 s each and their backoff), and a room that closes
+ * by itself and was taken over by nobody.
+ */
+const ROOMS_GONE_AFTER_MS = 180_000;
+/** ... no live call may be without a room: the last call is registered for 5 minutes later, and never placed. */
+const ALL_SETTLED_AFTER_MS = NEVER_STARTED_AFTER_MS + 360_000;
+const STOPPED_AFTER_MS = 60_000;
+
+/** Runs a world with so many calls in it, and looks at what is left of them. */
+export async function simulate(simulation: Simulation): Promise<Outcome> {
+  // In memory, where the machine offers that: each commit is one fsync.
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'hangup-simulation-'));
+  try {
+    const world = await createWorld(simulation, join(folder, 'hangup.db'));
+    const { timeline, chronicle, records, hangups } = world;
+    const violation = await violationIn(world, simulation);
+    for (const hangup of hangups) hangup.crash();
+    const auditLog = records.auditLog();
+    records.close();
+    return {
+      violation,
+      simulatedMs: timeline.now - BEGIN,
+      events: timeline.happened,
+      counts: chronicle.counts,
+      auditLog,
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function violationIn(world: SimulatedWorld, simulation: Simulation): Promise<string | null> {
+  try {
+    await run(world, simulation);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    return describe(world, error, simulation);
+  }
+}
+
+async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> {
+  const { timeline, chronicle, chance, hangups, livekit, records } = world;
+  for (const hangup of hangups) hangup.start();
+  const gapMs = Math.max(SMALLEST_GAP_MS, SHORTEST_MS / calls);
+  let telling = calls;
+  let isRepaired = false;
+  const failed = (error: unknown) => world.fail(error instanceof Error ? error : new Error(String(error)));
+  const stories = chance.fork();
+  const begin = async () => {
+    for (let number = 0; number < calls; number += 1) {
+      await timeline.sleep(stories.around(gapMs));
+      tellStory(world, `c${number}`).then(() => {
+        telling -= 1;
+      }, failed);
+    }
+  };
+  begin().catch(failed);
+  makeTrouble(world, () => telling === 0).then(() => {
+    isRepaired = true;
+  }, failed);
+  const until = async (isEnough: () => boolean) => {
+    await timeline.run(() => world.failure !== null || isEnough());
+    if (world.failure !== null) throw world.failure;
+  };
+  await until(() => isRepaired);
+  const repairedAt = timeline.now;
+  chronicle.announce('all trouble is over');
+  await until(() => timeline.now >= repairedAt + ROOMS_GONE_AFTER_MS);
+  assertEndedCallsHaveNoRoom(world);
+  await until(() => timeline.now >= repairedAt + ALL_SETTLED_AFTER_MS);
+  assertEndedCallsHaveNoRoom(world);
+  assertLiveCallsHaveRooms(world);
+  assertEndlessCallsGoOn(world);
+  assertRoomsAreCalls(world);
+  assertDeletionsAreComplete(world);
+  records.assertCancelsHaveDeletions();
+  records.assertStatusesMovedForward();
+  let isStopped = false;
+  Promise.all(hangups.map((hangup) => hangup.stop())).then(() => {
+    isStopped = true;
+  }, failed);
+  const stopBy = timeline.now + STOPPED_AFTER_MS;
+  const wait = async () => {
+    while (!isStopped) await timeline.sleep(100);
+  };
+  void wait();
+  await until(() => isStopped || timeline.now >= stopBy);
+  if (!isStopped) throw new Violation('hangup does not stop');
+  for (const { status } of records.all()) chronicle.count(`call: ${status}`);
+  for (const _ of livekit.ghosts) chronicle.count('live calls whose room is listed, and dead');
+}
+
+interface SimulatedWorld extends World {
+  failure: Error | null;
+}
+
+async function createWorld(
+  { seed, hears = true, compares = true, deletes = true }: Simulation,
+  databaseFile: string,
+): Promise<SimulatedWorld> {
+  const timeline = new Timeline(BEGIN);
+  const chance = new Chance(seed);
+  const chronicle = new Chronicle(timeline);
+  const random = aRandom(chance.fork());
+  const store = openSqliteStore(databaseFile);
+  const clock = { now: () => timeline.now };
+  const { apiKey } = await createApiKey(
+    { store, clock, random },
+    { organizationName: 'acme', name: 'simulation', scopes: SCOPES, expiresAt: null },
+  );
+  await store.addAdoptionPrefix({
+    prefix: PREFIX,
+    organizationName: 'acme',
+    organizationIdIfNew: random.id('org'),
+    now: timeline.now,
+  });
+  store.close();
+
+  const livekit = new SimulatedLiveKit(timeline, chance.fork(), chronicle, async (event) =>
+    hears ? chance.of(hangups).receive(event) : true,
+  );
+  const records = new Records(databaseFile);
+  const ask = async (request: TwirpRequest): Promise<TwirpOutcome> => {
+    const { method, body } = request;
+    const named = Reflect.get(body, 'room') ?? Reflect.get(body, 'name');
+    const changes = method === 'DeleteRoom' || method === 'CreateRoom';
+    if (changes && typeof named === 'string') assertMayEnd(world, method, named);
+    if (method === 'DeleteRoom' && !deletes) return { kind: 'answered', json: {} };
+    const outcome = await livekit.ask(request);
+    chronicle.count(`${method}: ${outcome.kind}`);
+    if (changes && typeof named === 'string') chronicle.tell(named, `${method}: ${outcome.kind}`);
+    return outcome;
+  };
+  const hangups = Array.from(
+    { length: chance.happens(0.3) ? 2 : 1 },
+    () =>
+      new SimulatedHangup({
+        timeline,
+        chance: chance.fork(),
+        chronicle,
+        random,
+        databaseFile,
+        ask,
+        compares,
+        fail: (violation) => world.fail(violation),
+      }),
+  );
+  const world: SimulatedWorld = {
+    timeline,
+    chance,
+    chronicle,
+    livekit,
+    hangups,
+    records,
+    apiKey,
+    people: new Set(),
+    endless: new Map(),
+    failure: null,
+    fail(failure) {
+      world.failure ??= failure;
+    },
+  };
+  return world;
+}
+
+/** Ids made later sort later, as hangup's own do. */
+function aRandom(chance: Chance): Random {
+  let made = 0;
+  return {
+    fraction: () => chance.fraction(),
+    bytes: (count) => chance.bytes(count),
+    id: (prefix) => {
+      made += 1;
+      return `${prefix}_${made.toString(16).padStart(32, '0')}`;
+    },
+  };
+}
+
+/** Invariant 7, whenever hangup asks LiveKit for a change: only of the room of a call that has ended. */
+function assertMayEnd(world: SimulatedWorld, method: string, roomName: string): void {
+  const calls = world.records.callsIn(roomName);
+  const live = calls.find(({ status }) => isLive(status));
+  if (calls.length > 0 && live === undefined) return;
+  const whose = live === undefined ? 'no call' : `the live call ${live.id}`;
+  world.fail(new Violation(`hangup asks for ${method} of ${roomName}, the room of ${whose}`, roomName));
+}
+
+function assertEndedCallsHaveNoRoom({ livekit, records }: World): void {
+  for (const roomName of livekit.rooms.names()) {
+    const last = records.callsIn(roomName).at(-1);
+    if (last !== undefined && !isLive(last.status)) {
+      throw new Violation(`the room of call ${last.id} lives, and the call is ${last.status}`, roomName);
+    }
+  }
+}
+
+function assertLiveCallsHaveRooms({ livekit, records }: World): void {
+  const rooms = new Set(livekit.rooms.names());
+  for (const { id, status, roomName } of records.all()) {
+    if (isLive(status) && !rooms.has(roomName)) {
+      throw new Violation(`call ${id} is ${status}, and has no room`, roomName);
+    }
+  }
+}
+
+function assertEndlessCallsGoOn({ endless, livekit, records }: World): void {
+  for (const [id, { roomName }] of endless) {
+    const status = records.find(id)?.status;
+    if (status === undefined || !isLive(status)) {
+      throw new Violation(`call ${id} is ${status}, and nobody ended it`, roomName);
+    }
+    const present = livekit.rooms.participants(roomName).map(({ identity }) => identity);
+    if (present.length !== 2)
+      throw new Violation(`call ${id} has only ${present.join()} in its room`, roomName);
+  }
+}
+
+/** What has the prefix was adopted. */
+function assertRoomsAreCalls({ livekit, records }: World): void {
+  for (const roomName of livekit.rooms.names()) {
+    if (roomName.startsWith(PREFIX) && records.callsIn(roomName).length === 0) {
+      throw new Violation(`the room ${roomName} was never adopted`, roomName);
+    }
+  }
+}
+
+function assertDeletionsAreComplete({ records }: World): void {
+  const [open] = records.openDeletions();
+  if (open === undefined) return;
+  const { callId, roomName, state, attempt, lastError } = open;
+  throw new Violation(
+    `the deletion of call ${callId} is ${state} at attempt ${attempt} (${lastError})`,
+    roomName,
+  );
+}
+
+function describe(
+  { chronicle, records }: World,
+  { message, roomName }: Violation,
+  { seed, calls }: Simulation,
+): string {
+  const history = roomName === null ? [] : chronicle.historyOf(roomName);
+  const audit =
+    roomName === null
+      ? []
+      : records.callsIn(roomName).flatMap(({ id, status }) => [`${id} (${status})`, ...records.auditOf(id)]);
+  return [
+    `seed ${seed}, ${calls} calls: ${message}`,
+    ...(roomName === null
+      ? []
+      : [`what happened to the room ${roomName}:`, ...history, 'the audit log:', ...audit]),
+    `again: npm run simulate -- --seed ${seed} --calls ${calls}`,
+  ].join('\n');
+}

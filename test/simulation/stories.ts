@@ -1,0 +1,354 @@
+import { dial, receive } from '../../src/livekit/emulator/phone.ts';
+import { cancelCall } from '../../src/operations/cancel-call.ts';
+import { createCall } from '../../src/operations/create-call.ts';
+import { findCall } from '../../src/operations/find-call.ts';
+import { getCall } from '../../src/operations/get-call.ts';
+import { Violation } from './chronicle.ts';
+import { Person } from './person.ts';
+import { anyHangup, type World } from './world.ts';
+
+/** Room names that begin so are adopted; LiveKit puts an underscore behind it. */
+export const PREFIX = 'call-';
+const LONGEST_SCHEDULE_MS = 300_000;
+const BROKEN = ['CONNECTION_TIMEOUT', 'SIGNAL_CLOSE', 'STATE_MISMATCH', 'MEDIA_FAILURE', 'SERVER_SHUTDOWN'];
+
+const KINDS = { talk: 40, outbound: 28, inbound: 22, neverPlaced: 4, registeredLate: 4, foreign: 2 };
+
+/** One call, as its agent, its people and its operator make it. Resolves when all of them have done what they do. */
+export async function tellStory(world: World, id: string): Promise<void> {
+  const kind = world.chance.among(KINDS);
+  world.chronicle.count(`story: ${kind}`);
+  switch (kind) {
+    case 'talk':
+      return talk(world, id);
+    case 'outbound':
+      return outbound(world, id);
+    case 'inbound':
+      return inbound(world);
+    case 'neverPlaced':
+      return neverPlaced(world, id);
+    case 'registeredLate':
+      return registeredLate(world, id);
+    case 'foreign':
+      return conversation(world, `foreign_${id}`, null);
+  }
+}
+
+async function talk(world: World, id: string): Promise<void> {
+  const { chance, timeline } = world;
+  const isEndless = chance.happens(0.01);
+  if (!(await register(world, { id, roomName: id }))) return;
+  if (isEndless) {
+    goOnForEver(world, id);
+    return;
+  }
+  const cancels = chance.happens(0.3) ? operatorCancels(world, id, chance.between(0, 60_000)) : null;
+  await timeline.sleep(chance.between(0, 5_000));
+  await conversation(world, id, id);
+  await cancels;
+  if (chance.happens(0.1)) await useRoomAgain(world, `${id}-again`, id);
+}
+
+/** One name per call is LiveKit's advice; hangup allows another call once the deletion of the last is complete. */
+async function useRoomAgain(world: World, id: string, roomName: string): Promise<void> {
+  await world.timeline.sleep(world.chance.between(0, 40_000));
+  if (!(await register(world, { id, roomName }))) return;
+  world.chronicle.count('a room name is used again');
+  const cancels = world.chance.happens(0.3)
+    ? operatorCancels(world, id, world.chance.between(0, 30_000))
+    : null;
+  await conversation(world, roomName, id);
+  await cancels;
+}
+
+async function registeredLate(world: World, id: string): Promise<void> {
+  const { chance, timeline } = world;
+  const registered = timeline.sleep(chance.between(100, 10_000)).then(async () => {
+    if ((await register(world, { id, roomName: id })) && chance.happens(0.3))
+      await operatorCancels(world, id, 5_000);
+  });
+  await conversation(world, id, null);
+  await registered;
+}
+
+async function neverPlaced(world: World, id: string): Promise<void> {
+  const { chance } = world;
+  const scheduledAt = chance.happens(0.5)
+    ? world.timeline.now + chance.between(0, LONGEST_SCHEDULE_MS)
+    : null;
+  if (!(await register(world, { id, roomName: id, scheduledAt }))) return;
+  if (chance.happens(0.3)) await operatorCancels(world, id, chance.between(0, 60_000));
+}
+
+/** An agent and a human meet. @param callId null: hangup does not know of it (yet) */
+async function conversation(world: World, roomName: string, callId: string | null): Promise<void> {
+  const { chance, timeline, livekit, chronicle } = world;
+  const agent = new Person(
+    world,
+    roomName,
+    { identity: 'agent', kind: 'AGENT' },
+    { whenDeleted: 0.15, whenCutOff: 0.7 },
+  );
+  const human = new Person(world, roomName, { identity: 'human' }, { whenDeleted: 0.3, whenCutOff: 0.7 });
+  const comes = { both: 90, agentOnly: 5, humanOnly: 5 };
+  const who = chance.among(comes);
+  const arrivals = (chance.happens(0.5) ? [agent, human] : [human, agent]).filter(
+    (person) => who === 'both' || person === (who === 'agentOnly' ? agent : human),
+  );
+  for (const person of arrivals) {
+    person.join();
+    await timeline.sleep(chance.between(0, 2_000));
+    person.publishAudio();
+  }
+  if (chance.happens(0.1)) void readCall(world, callId ?? roomName);
+  await timeline.sleep(chance.around(20_000));
+  const end = chance.among({
+    humanLeaves: 40,
+    agentLeaves: 25,
+    humanBreaks: 15,
+    agentBreaks: 5,
+    roomDeleted: 10,
+    stays: 5,
+  });
+  switch (end) {
+    case 'humanLeaves':
+      human.leave();
+      break;
+    case 'agentLeaves':
+      agent.leave();
+      await timeline.sleep(chance.between(0, 60_000));
+      break;
+    case 'humanBreaks':
+      human.lose(chance.of(BROKEN));
+      await timeline.sleep(chance.between(0, 60_000));
+      break;
+    case 'agentBreaks':
+      agent.lose(chance.of(BROKEN));
+      await timeline.sleep(chance.between(0, 60_000));
+      break;
+    case 'roomDeleted':
+      // An agent's own code does so.
+      chronicle.tell(roomName, 'somebody deletes the room');
+      livekit.rooms.delete(roomName);
+      break;
+    case 'stays':
+      await timeline.sleep(chance.between(0, 240_000));
+  }
+  human.leave();
+  await timeline.sleep(chance.between(0, 5_000));
+  agent.leave();
+}
+
+/** Nobody ends it, so hangup must not. */
+function goOnForEver(world: World, id: string): void {
+  const returns = { whenDeleted: 1, whenCutOff: 1 };
+  const people = [
+    new Person(world, id, { identity: 'agent', kind: 'AGENT' }, returns),
+    new Person(world, id, { identity: 'human' }, returns),
+  ];
+  world.chronicle.tell(id, 'this call goes on for ever');
+  world.endless.set(id, { roomName: id, people });
+  for (const person of people) {
+    person.join();
+    person.publishAudio();
+  }
+}
+
+async function outbound(world: World, id: string): Promise<void> {
+  const { chance, timeline, chronicle, livekit } = world;
+  if (!(await register(world, { id, roomName: id }))) return;
+  const cancels = chance.happens(0.35) ? operatorCancels(world, id, chance.between(0, 30_000)) : null;
+  const agent = new Person(
+    world,
+    id,
+    { identity: 'agent', kind: 'AGENT' },
+    { whenDeleted: 0.15, whenCutOff: 0.7 },
+  );
+  if (chance.happens(0.9)) {
+    agent.join();
+    await timeline.sleep(chance.between(0, 1_000));
+    agent.publishAudio();
+  }
+  const phone = dial(livekit.rooms, id, {
+    phoneNumber: '+15550100001',
+    isTrunkListening: chance.happens(0.9),
+  });
+  const does = (what: string) => chronicle.tell(id, `phone: ${what}`);
+  does('dialled');
+  await timeline.sleep(chance.between(50, 2_000));
+  if (chance.happens(0.8)) {
+    does('rings');
+    phone.ring();
+  }
+  await timeline.sleep(chance.around(4_000));
+  const end = chance.among({
+    answer: 60,
+    busy: 8,
+    decline: 8,
+    unavailable: 6,
+    timeOut: 8,
+    unreachable: 4,
+    breaks: 6,
+  });
+  does(end);
+  switch (end) {
+    case 'answer':
+      phone.answer();
+      await phoneTalk(world, id, { agent, phone });
+      break;
+    case 'breaks':
+      phone.leave(chance.of(BROKEN));
+      break;
+    default:
+      phone[end]();
+  }
+  await timeline.sleep(chance.between(0, 5_000));
+  agent.leave();
+  await cancels;
+}
+
+async function inbound(world: World): Promise<void> {
+  const { chance, timeline, chronicle, livekit } = world;
+  const phone = receive(livekit.rooms, {
+    prefix: PREFIX,
+    callerNumber: `+1555${chance.between(1_000_000, 9_999_999)}`,
+    calledNumber: '+15550100002',
+    roomMetadata: JSON.stringify({ agentId: 'receptionist' }),
+  });
+  const { roomName } = phone;
+  chronicle.tell(roomName, 'phone: calls in');
+  const cancels = chance.happens(0.25)
+    ? operatorCancels(world, null, chance.between(0, 30_000), roomName)
+    : null;
+  const agent = new Person(
+    world,
+    roomName,
+    { identity: 'agent', kind: 'AGENT' },
+    { whenDeleted: 0.15, whenCutOff: 0.7 },
+  );
+  await timeline.sleep(chance.between(100, 3_000));
+  if (chance.happens(0.9)) {
+    agent.join();
+    await timeline.sleep(chance.between(0, 1_000));
+    agent.publishAudio();
+  }
+  await phoneTalk(world, roomName, { agent, phone });
+  await timeline.sleep(chance.between(0, 5_000));
+  agent.leave();
+  await cancels;
+}
+
+async function phoneTalk(
+  { chance, timeline, chronicle }: World,
+  roomName: string,
+  { agent, phone }: { agent: Person; phone: { hangUp(): void; leave(reason: string): void } },
+): Promise<void> {
+  await timeline.sleep(chance.around(15_000));
+  const end = chance.among({ hangUp: 60, agentLeaves: 25, breaks: 15 });
+  if (end === 'agentLeaves') {
+    agent.leave();
+    // hangup's grace is 30 s; then it hangs up the phone.
+    await timeline.sleep(chance.between(0, 120_000));
+  }
+  chronicle.tell(roomName, `phone: ${end === 'breaks' ? 'breaks' : 'hangs up'}`);
+  if (end === 'breaks') phone.leave(chance.of(BROKEN));
+  else phone.hangUp();
+}
+
+const ATTEMPTS = 12;
+
+/** As a client does: again while it is not known whether it was done. @returns whether the call is registered */
+async function register(
+  world: World,
+  call: { id: string; roomName: string; scheduledAt?: number | null },
+): Promise<boolean> {
+  const { chance, timeline, chronicle, apiKey } = world;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const reply = await anyHangup(world).request((dependencies) =>
+      createCall(dependencies, {
+        apiKey,
+        registered: {
+          ...UNKNOWN,
+          ...call,
+          scheduledAt: call.scheduledAt ?? null,
+          direction: 'outbound',
+        },
+      }),
+    );
+    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    chronicle.tell(call.roomName, `POST ${call.id}: ${said}`);
+    if (reply.kind === 'done') return true;
+    if (reply.kind === 'refused') {
+      const isRegistered = reply.error.message === 'Call id is already taken';
+      if (isRegistered) return true;
+      if (attempt > 5) return false;
+    }
+    await timeline.sleep(chance.between(500, 5_000));
+  }
+  return false;
+}
+
+const UNKNOWN = {
+  phoneNumber: null,
+  agentId: null,
+  agentName: null,
+  contactName: null,
+  contactPhone: null,
+  contactEmail: null,
+  jobId: null,
+  sipParticipantId: null,
+  metadata: {},
+};
+
+/** An operator cancels, perhaps twice at once, and again while it is not known whether it was done. */
+async function operatorCancels(
+  world: World,
+  id: string | null,
+  inMs: number,
+  roomName = id ?? '',
+): Promise<void> {
+  const { chance, timeline, records } = world;
+  await timeline.sleep(inMs);
+  // Whose call hangup made of a room: the operator looks it up.
+  const callId = id ?? records.callsIn(roomName).at(-1)?.id;
+  if (callId === undefined) return;
+  const idempotencyKey = chance.happens(0.3) ? `key-${callId}` : null;
+  const once = () => cancelUntilKnown(world, { callId, idempotencyKey });
+  await Promise.all(chance.happens(0.15) ? [once(), once()] : [once()]);
+}
+
+async function cancelUntilKnown(
+  world: World,
+  { callId, idempotencyKey }: { callId: string; idempotencyKey: string | null },
+): Promise<void> {
+  const { chance, timeline, chronicle, records, apiKey } = world;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const reply = await anyHangup(world).request((dependencies) =>
+      cancelCall(dependencies, { callId, apiKey, reason: 'simulated', idempotencyKey }),
+    );
+    const call = records.find(callId);
+    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    if (call !== null) chronicle.tell(call.roomName, `DELETE ${callId}: ${said}`);
+    chronicle.count(`cancel: ${said}`);
+    if (call?.status === 'cancelled' && reply.kind === 'done' && !records.hasDeletion(callId)) {
+      throw new Violation(`call ${callId} is cancelled, and there is no deletion of its room`, call.roomName);
+    }
+    if (reply.kind === 'done' && call?.status !== 'cancelled') {
+      throw new Violation(
+        `the cancel of ${callId} was answered 200, and the call is ${call?.status}`,
+        call?.roomName,
+      );
+    }
+    if (reply.kind !== 'unknown') {
+      return;
+    }
+    await timeline.sleep(chance.between(500, 5_000));
+  }
+}
+
+async function readCall(world: World, callId: string): Promise<void> {
+  const { apiKey } = world;
+  await anyHangup(world).request(async (dependencies) =>
+    getCall(dependencies, await findCall(dependencies, { callId, apiKey, scope: 'calls:read' })),
+  );
+}
