@@ -6,6 +6,7 @@ import { roomsBehind } from '../../src/livekit/rooms.ts';
 import type { TwirpOutcome, TwirpRequest } from '../../src/livekit/twirp.ts';
 import { watchedRooms } from '../../src/livekit/watched-rooms.ts';
 import { toReadWebhook } from '../../src/livekit/webhook.ts';
+import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { syncCall } from '../../src/operations/sync-call.ts';
 import { type Reconciler, startReconciler, type Ticks } from '../../src/reconciler.ts';
@@ -99,6 +100,7 @@ export class SimulatedHangup {
     const base = {
       store: this.#mortal(store, () => process),
       rooms: watched,
+      meters: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
       random,
       log,
