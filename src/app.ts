@@ -72,6 +72,7 @@ export async function startApp({
     backgroundTimeoutMs: settings.backgroundTimeoutMs,
     readTimeoutMs: settings.readTimeoutMs,
     neverStartedAfterMs: settings.neverStartedAfterMs,
+    keep: settings.keep,
     events: {
       policy: {
         agentLeftGraceMs: settings.agentLeftGraceMs,

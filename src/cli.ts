@@ -3,7 +3,11 @@ import { appRouter } from './api/router.ts';
 import { systemClock, systemRandom } from './app.ts';
 import { readLicenses, readVersion } from './assets.ts';
 import { addBackup } from './commands/backup.ts';
+import { addCalls } from './commands/calls.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addDeletions } from './commands/deletions.ts';
+import { addMigrate } from './commands/migrate.ts';
+import { addPrune } from './commands/prune.ts';
 import { print, Refused, withStore } from './commands/terminal.ts';
 import { readEnvironment, SettingsError } from './config.ts';
 import { diagnose } from './doctor.ts';
@@ -107,8 +111,10 @@ function program(): Command {
     .requiredOption('--prefix <prefix>', 'the prefix that `adopt list` shows', name)
     .action(removePrefix);
 
+  addCalls(hangup);
   addDeletions(hangup);
   addBackup(hangup);
+  addPrune(hangup);
   hangup
     .command('doctor')
     .description(
@@ -116,10 +122,7 @@ function program(): Command {
     )
     .option('--json', 'print one JSON object')
     .action(seeDoctor);
-  hangup
-    .command('migrate')
-    .description('make the database, or bring its schema up to date, and exit')
-    .action(() => withStore(async (_, file) => print(`${file} is up to date`)));
+  addMigrate(hangup);
   hangup
     .command('openapi')
     .description('print the OpenAPI document of the REST API')
@@ -135,6 +138,7 @@ function program(): Command {
     .command('licenses')
     .description('print the licenses of what this file holds')
     .action(() => print(readLicenses() ?? 'This is hangup from source: the licenses lie in node_modules.'));
+  addCompletion(hangup);
   return hangup;
 }
 

@@ -163,6 +163,27 @@ const SETTINGS = {
     default: '0',
     meaning: 'Limit of all requests to LiveKit, cancels first; 0: none (LiveKit Cloud allows about 1000)',
   },
+  KEEP_ENDED_CALLS_DAYS: {
+    schema: whole(0, 36_500),
+    default: '0',
+    meaning: 'Ended calls are deleted after this, when their room is known to be gone; 0 keeps them for ever',
+  },
+  KEEP_AUDIT_DAYS: {
+    schema: whole(0, 36_500),
+    default: '0',
+    meaning: 'Who did what is forgotten after this; 0 keeps it for ever',
+  },
+  KEEP_EVENT_IDS_HOURS: {
+    schema: whole(1, 87_600),
+    default: '48',
+    meaning: "Ids of LiveKit's events, by which one that is told twice is known",
+  },
+  HANGUP_URL: {
+    schema: z.url({ protocol: /^https?$/, error: 'expected a URL such as https://hangup.example.com' }),
+    default: 'http://127.0.0.1:8080',
+    meaning: 'For `hangup calls`: where the server is',
+  },
+  HANGUP_API_KEY: { schema: z.string().optional(), meaning: 'For `hangup calls`: an API key' },
   RETRY_CONCURRENCY: {
     schema: whole(1, 256),
     default: '16',
@@ -202,6 +223,14 @@ export interface Settings {
   readonly neverStartedAfterMs: number;
   /** 0: no limit. */
   readonly requestsPerMinute: number;
+  /** Null: for ever. */
+  readonly keep: {
+    readonly endedCallsMs: number | null;
+    readonly auditMs: number | null;
+    readonly eventIdsMs: number;
+  };
+  /** For clients of a running server. */
+  readonly client: { readonly url: string; readonly apiKey: string | null };
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -277,7 +306,17 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     compareSchedule: values.COMPARE_SCHEDULE,
     neverStartedAfterMs: values.NEVER_STARTED_AFTER_MS,
     requestsPerMinute: values.LIVEKIT_REQUESTS_PER_MINUTE,
+    keep: {
+      endedCallsMs: daysMs(values.KEEP_ENDED_CALLS_DAYS),
+      auditMs: daysMs(values.KEEP_AUDIT_DAYS),
+      eventIdsMs: values.KEEP_EVENT_IDS_HOURS * 3_600_000,
+    },
+    client: { url: values.HANGUP_URL.replace(/\/$/, ''), apiKey: values.HANGUP_API_KEY ?? null },
   };
+}
+
+function daysMs(days: number): number | null {
+  return days === 0 ? null : days * 86_400_000;
 }
 
 function livekitAddress(values: Values): LiveKitAddress | null {

@@ -144,6 +144,13 @@ export interface Store {
   /** Whether any event of LiveKit is remembered, and whether any call lives. */
   overview(): Promise<{ readonly hasEvents: boolean; readonly hasLiveCalls: boolean }>;
   pruneEvents(input: { before: Timestamp; limit: number }): Promise<number>;
+  /** Ended calls whose room is gone; at most `limit`, those that ended first. What is audited of them stays. */
+  pruneCalls(input: { before: Timestamp; limit: number }): Promise<number>;
+  pruneAudit(input: { before: Timestamp; limit: number }): Promise<number>;
+  /** How much pruning would delete. */
+  countPrunable(
+    retention: Retention,
+  ): Promise<{ readonly calls: number; readonly audit: number; readonly events: number }>;
 
   /** Makes the organization when its name is new. */
   addAdoptionPrefix(input: NewAdoptionPrefix): Promise<'added' | 'taken'>;
@@ -221,6 +228,13 @@ export interface UnansweredPhone {
   readonly roomName: string;
   /** The phone's participant. */
   readonly sid: string;
+}
+
+/** What is older may go; null: it is kept for ever. */
+export interface Retention {
+  readonly callsBefore: Timestamp | null;
+  readonly auditBefore: Timestamp | null;
+  readonly eventsBefore: Timestamp;
 }
 
 export interface AuditEntry {

@@ -1,17 +1,54 @@
+import { setImmediate } from 'node:timers/promises';
+import type { Retention } from '../domain/ports.ts';
+import type { Timestamp } from '../domain/time.ts';
 import { ANSWER_REMEMBERED_MS } from './cancel-call.ts';
 import type { Dependencies } from './dependencies.ts';
 
-const BATCH = 500;
-/** LiveKit repeats an event for half a minute; somebody may replay one while its signature holds, 5 minutes. */
-const EVENT_REMEMBERED_MS = 48 * 3_600_000;
+/** So few that the store is held for milliseconds. */
+const BATCH = 200;
 
-/** Forgets one batch of what nobody can ask for again: answers to old requests, ids of old events. */
+/** How long what is over is kept; null: for ever. */
+export interface KeepingTimes {
+  readonly endedCallsMs: number | null;
+  readonly auditMs: number | null;
+  /** LiveKit repeats an event for half a minute, and its signature holds for 5 minutes. */
+  readonly eventIdsMs: number;
+}
+
+/** @param guardMs for so long an ended call's room is watched, so the call is needed */
+export function retentionOf(
+  { endedCallsMs, auditMs, eventIdsMs }: KeepingTimes,
+  guardMs: number,
+  now: Timestamp,
+): Retention {
+  return {
+    callsBefore: endedCallsMs === null ? null : now - Math.max(endedCallsMs, guardMs),
+    auditBefore: auditMs === null ? null : now - auditMs,
+    eventsBefore: now - eventIdsMs,
+  };
+}
+
+/** Forgets one batch of each thing that is over for long enough. @returns whether there is more */
 export async function forget({
   store,
   clock,
-}: Pick<Dependencies, 'store' | 'clock'>): Promise<{ more: boolean }> {
+  keep,
+  events,
+}: Pick<Dependencies, 'store' | 'clock' | 'keep' | 'events'>): Promise<{ more: boolean; forgotten: number }> {
   const now = clock.now();
-  const answers = await store.pruneIdempotencyKeys({ before: now - ANSWER_REMEMBERED_MS, limit: BATCH });
-  const events = await store.pruneEvents({ before: now - EVENT_REMEMBERED_MS, limit: BATCH });
-  return { more: answers >= BATCH || events >= BATCH };
+  const { callsBefore, auditBefore, eventsBefore } = retentionOf(keep, events.policy.guardMs, now);
+  const counts: number[] = [];
+  const prune = async (
+    one: (input: { before: Timestamp; limit: number }) => Promise<number>,
+    before: Timestamp | null,
+  ) => {
+    if (before !== null) counts.push(await one({ before, limit: BATCH }));
+    // Requests come between.
+    await setImmediate();
+  };
+  await prune(store.pruneIdempotencyKeys, now - ANSWER_REMEMBERED_MS);
+  await prune(store.pruneEvents, eventsBefore);
+  await prune(store.pruneCalls, callsBefore);
+  await prune(store.pruneAudit, auditBefore);
+  return { more: counts.some((count) => count >= BATCH), forgotten: counts.reduce((a, b) => a + b, 0) };
 }

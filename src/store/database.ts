@@ -127,6 +127,20 @@ export function schemaAge(client: SqliteDatabase.Database): SchemaAge {
   return applied.length < known.length ? 'older' : 'current';
 }
 
+/** How the file's schema is against this version's; changes nothing. @throws DatabaseError when it cannot be read */
+export function schemaAgeOf(file: string): SchemaAge {
+  try {
+    const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+    try {
+      return schemaAge(client);
+    } finally {
+      client.close();
+    }
+  } catch (error) {
+    throw new DatabaseError(`Cannot read the database ${file}: ${messageOf(error)}.`);
+  }
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -102,6 +102,7 @@ export const calls = sqliteTable(
     uniqueIndex('calls_live_room_name')
       .on(t.roomName)
       .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
+    index('calls_by_end').on(t.endedAt).where(sql`${t.endedAt} IS NOT NULL`),
     // Who is asked about every second.
     index('calls_unanswered_phone').on(t.id).where(sql.raw(IS_UNANSWERED_PHONE)),
     index('calls_by_room').on(t.roomName, t.createdAt, t.id),

@@ -15,6 +15,7 @@ import {
   settleDeletion,
 } from './deletions.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
+import { countPrunable, pruneAudit, pruneCalls } from './retention.ts';
 import {
   applyEvent,
   applySightingTo,
@@ -51,6 +52,9 @@ export function openSqliteStore(file: string): SqliteStore {
     listCallEvents: async (input) => listCallEvents(db, input),
     overview: async () => overview(db),
     pruneEvents: async (input) => pruneEvents(db, input),
+    pruneCalls: async (input) => pruneCalls(db, input),
+    pruneAudit: async (input) => pruneAudit(db, input),
+    countPrunable: async (retention) => countPrunable(db, retention),
     addAdoptionPrefix: async (input) => addAdoptionPrefix(db, input),
     listAdoptionPrefixes: async () => listAdoptionPrefixes(db),
     removeAdoptionPrefix: async (input) => removeAdoptionPrefix(db, input),

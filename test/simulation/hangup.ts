@@ -109,6 +109,7 @@ export class SimulatedHangup {
       backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
       readTimeoutMs: SETTINGS.readTimeoutMs,
       neverStartedAfterMs: SETTINGS.neverStartedAfterMs,
+      keep: SETTINGS.keep,
       events: {
         policy: {
           agentLeftGraceMs: SETTINGS.agentLeftGraceMs,

@@ -100,6 +100,8 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.retryDeletion({ callId: 'c', now: 1 });
     await store.settleGraces({ now: 1, limit: 1 });
     await store.pruneEvents({ before: 1, limit: 1 });
+    await store.pruneCalls({ before: 1, limit: 1 });
+    await store.pruneAudit({ before: 1, limit: 1 });
     await store.pruneIdempotencyKeys({ before: 1, limit: 1 });
     await store.overview();
     await store.census();
@@ -134,7 +136,6 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
     INSERT INTO room_deletions (call_id, room_name, state, attempt, scheduled_at, attempted_at, finalized_at, created_at)
     SELECT id, room_name, 'completed', 1, created_at, created_at, created_at, created_at
     FROM calls WHERE status = 'completed'`);
-  const store = openSqliteStore(file);
   const expected = {
     liveCalls: { initiated: 0, connecting: 0, ringing: 3, active: 0 },
     openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
@@ -143,23 +144,26 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
   // SQLite plans by guesses at first, and by what it counted after an ANALYZE.
   for (const statistics of ['', 'ANALYZE']) {
     client.exec(statistics);
+    const store = openSqliteStore(file);
     const plans = async (work: () => Promise<unknown>) =>
       plansOf(await statementsOf(work), file).flatMap(({ steps }) => steps);
     expect(await plans(async () => expect(await store.census()).toEqual(expected))).toEqual([
       'SCAN calls USING INDEX calls_live_room_name',
       'SCAN room_deletions USING INDEX room_deletions_incomplete_room_name',
     ]);
-    expect(await plans(() => store.listLiveCalls({ after: '', limit: 9 }))).toEqual([
-      'SEARCH calls USING INDEX calls_live_room_name (room_name>?)',
-    ]);
-    expect(await plans(() => store.listUnansweredPhones({ after: '', limit: 9 }))).toEqual([
-      'SEARCH calls USING INDEX calls_unanswered_phone (id>?)',
-    ]);
+    // Prepared once for each connection, with others.
+    const steps = await plans(async () => {
+      await store.listLiveCalls({ after: '', limit: 9 });
+      await store.listUnansweredPhones({ after: '', limit: 9 });
+    });
+    expect(steps).toContain('SEARCH calls USING INDEX calls_live_room_name (room_name>?)');
+    expect(steps).toContain('SEARCH calls USING INDEX calls_unanswered_phone (id>?)');
+    expect(steps.filter((step) => step.startsWith('SCAN calls'))).toEqual([]);
     expect(await plans(() => store.overview())).toEqual([
       expect.stringMatching(/^SCAN livekit_events USING COVERING INDEX/),
       'SEARCH calls USING INDEX calls_live_room_name (room_name>?)',
     ]);
+    store.close();
   }
   client.close();
-  store.close();
 }, 120_000);

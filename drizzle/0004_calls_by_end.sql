@@ -1,0 +1,1 @@
+CREATE INDEX `calls_by_end` ON `calls` (`ended_at`) WHERE "calls"."ended_at" IS NOT NULL;

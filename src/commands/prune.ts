@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { systemClock } from '../app.ts';
+import { parseSettings, readEnvironment } from '../config.ts';
+import { forget, retentionOf } from '../operations/forget.ts';
+import { print, withStore } from './terminal.ts';
+
+/** `hangup prune`: what a running hangup does every hour. */
+export function addPrune(hangup: Command): void {
+  hangup
+    .command('prune')
+    .description('delete what the settings KEEP_… say is old, as a running hangup does every hour')
+    .option('--dry-run', 'only count it')
+    .option('--json', 'print one JSON object')
+    .action(prune);
+}
+
+async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
+  const { keep, guardMs, agentLeftGraceMs, connectionLostGraceMs, agentIdKey } = parseSettings(
+    readEnvironment(),
+    'administer',
+  );
+  await withStore(async (store) => {
+    const old = await store.countPrunable(retentionOf(keep, guardMs, systemClock.now()));
+    if (!dryRun) {
+      const policy = { guardMs, agentLeftGraceMs, connectionLostGraceMs };
+      while ((await forget({ store, clock: systemClock, keep, events: { policy, agentIdKey } })).more);
+    }
+    if (json) print(JSON.stringify({ ...old, deleted: !dryRun }));
+    else {
+      const what = `${old.calls} ended calls, ${old.audit} entries of the audit log, ${old.events} ids of events`;
+      print(dryRun ? `would delete: ${what}` : `deleted: ${what}`);
+    }
+  });
+}

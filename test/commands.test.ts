@@ -1,0 +1,120 @@
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Hangup, startHangup } from './harness/hangup.ts';
+import { runHangup } from './harness/process.ts';
+import { temporaryFolder } from './harness/temporary.ts';
+
+describe('calls', () => {
+  let hangup: Hangup;
+  beforeAll(async () => {
+    hangup = await startHangup();
+    await hangup.putCall({ id: 'c1', status: 'active', phoneNumber: '+15551234567' });
+    await hangup.putCall({ id: 'c2', status: 'completed', endedAt: 2_000 });
+  });
+  afterAll(() => hangup.stop());
+
+  const run = (args: readonly string[], env: Record<string, string> = {}) =>
+    runHangup(['calls', ...args], {
+      cwd: temporaryFolder(),
+      env: { HANGUP_URL: hangup.url, HANGUP_API_KEY: hangup.key, ...env },
+    });
+
+  test('are listed for people and for scripts', async () => {
+    const { stdout } = await run(['list']);
+    expect(stdout).toMatch(/^CALL +STATUS +DIRECTION +PHONE +CREATED\n/);
+    expect(stdout).toMatch(/^c1 +active +outbound +\+15551234567 +1970-/m);
+    expect((await run(['list', '--status', 'completed'])).stdout).not.toContain('c1');
+    expect(JSON.parse((await run(['list', '--json'])).stdout)).toMatchObject({
+      data: { calls: [{ id: 'c2' }, { id: 'c1' }] },
+    });
+  });
+
+  test('are seen and cancelled', async () => {
+    expect(JSON.parse((await run(['get', 'c1'])).stdout)).toMatchObject({ id: 'c1', status: 'active' });
+    expect(await run(['cancel', 'c1', '--reason', 'an emergency'])).toMatchObject({
+      code: 0,
+      stdout: 'c1 is cancelled\n',
+    });
+    expect((await hangup.store.findCall('c1'))?.call).toMatchObject({
+      status: 'cancelled',
+      cancelReason: 'an emergency',
+    });
+    expect(await run(['cancel', 'c2'])).toMatchObject({
+      code: 1,
+      stderr: 'hangup: Cannot cancel call with status: completed (400).\n',
+    });
+  });
+
+  test('what is wrong is said, with what to do', async () => {
+    expect((await run(['get', 'nobody'])).stderr).toMatch(/\(404\)/);
+    expect((await run(['list'], { HANGUP_API_KEY: 'hangup_live_wrong' })).stderr).toMatch(
+      /\(401\)\. Set HANGUP_API_KEY/,
+    );
+    expect((await run(['list'], { HANGUP_API_KEY: '' })).stderr).toMatch(/HANGUP_API_KEY is not set/);
+    expect((await run(['list'], { HANGUP_URL: 'http://127.0.0.1:1' })).stderr).toMatch(
+      /no hangup answers at/,
+    );
+    expect(await run(['list'], { HANGUP_URL: 'ftp://x' })).toMatchObject({ code: 2 });
+    expect(await run(['list', '--status', 'wrong'])).toMatchObject({ code: 2 });
+    expect(await run(['list', '--limit', '0'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('(400)'),
+    });
+    expect((await run(['list'], { HANGUP_URL: hangup.livekit.url })).stderr).toMatch(/is no hangup/);
+  });
+});
+
+describe('completion', () => {
+  test('bash completes commands, their commands and options', async () => {
+    const cwd = temporaryFolder();
+    const { stdout } = await runHangup(['completion', 'bash'], { cwd });
+    writeFileSync(join(cwd, 'completion.sh'), stdout);
+    const complete = (...words: string[]) => {
+      const script = `. ./completion.sh; COMP_WORDS=(hangup ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _hangup; echo "\${COMPREPLY[@]}"`;
+      return spawnSync('bash', ['-c', script], { cwd, encoding: 'utf8' }).stdout.trim().split(' ');
+    };
+    expect(complete('se')).toEqual(['serve']);
+    expect(complete('')).toEqual(
+      expect.arrayContaining(['serve', 'calls', 'keys', 'deletions', 'doctor', 'backup']),
+    );
+    expect(complete('calls', 'c')).toEqual(['cancel']);
+    expect(complete('calls', 'list', '--s')).toEqual(['--status']);
+    expect(complete('keys', '--help', 'cr')).toEqual(['create']);
+  });
+
+  test('other shells are given theirs', async () => {
+    const cwd = temporaryFolder();
+    expect((await runHangup(['completion', 'zsh'], { cwd })).stdout).toContain('bashcompinit');
+    expect((await runHangup(['completion', 'fish'], { cwd })).stdout).toMatch(
+      /^complete -c hangup .* -a serve$/m,
+    );
+    expect(await runHangup(['completion', 'csh'], { cwd })).toMatchObject({ code: 2 });
+  });
+});
+
+describe('migrate --check', () => {
+  test('says how the schema is, and changes nothing', async () => {
+    const cwd = temporaryFolder();
+    const env = { DATABASE_URL: 'file:hangup.db' };
+    const check = () => runHangup(['migrate', '--check'], { cwd, env });
+    expect(await check()).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Cannot read the database'),
+    });
+    await runHangup(['migrate'], { cwd, env });
+    expect(await check()).toMatchObject({ code: 0, stdout: 'hangup.db is up to date\n' });
+    const change = (sql: string) => {
+      const client = new SqliteDatabase(join(cwd, 'hangup.db'));
+      client.exec(sql);
+      client.close();
+    };
+    change("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+    expect(await check()).toMatchObject({ code: 1, stderr: expect.stringContaining('newer hangup') });
+    change('DELETE FROM __drizzle_migrations WHERE id > 1');
+    expect(await check()).toMatchObject({ code: 1, stderr: expect.stringContaining('older hangup') });
+    expect(await check()).toMatchObject({ code: 1 });
+  });
+});
