@@ -2,7 +2,9 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 // These need what npm does not bring: scripts/test-livekit.ts finds it, scripts/test-binary.ts builds it.
 const binary = process.env.HANGUP_BINARY ? [] : ['test/binary/**'];
-const outages = process.env.LIVEKIT_SERVER ? [] : ['test/livekit/outages.test.ts'];
+const outages = process.env.LIVEKIT_SERVER
+  ? []
+  : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];
 const phones = process.env.LIVEKIT_SIP ? [] : ['test/livekit/phones.test.ts'];
 
 export default defineConfig({

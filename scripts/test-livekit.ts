@@ -9,6 +9,7 @@ import { delimiter, join } from 'node:path';
 const FILES = [
   'test/livekit/contract',
   'test/livekit/end-to-end',
+  'test/livekit/outages',
   'test/livekit/probe',
   'test/livekit/emulator-captures',
   'test/http',
@@ -34,7 +35,7 @@ const sip = find('livekit-sip', process.env.LIVEKIT_SIP);
 const redis = find('redis-server');
 const sipp = find('sipp');
 const more = [
-  { what: 'The outages', file: 'test/livekit/outages', needs: { 'redis-server': redis } },
+  { what: 'The dead nodes', file: 'test/livekit/dead-nodes', needs: { 'redis-server': redis } },
   {
     what: 'The phone calls',
     file: 'test/livekit/phones',

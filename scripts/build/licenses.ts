@@ -22,5 +22,5 @@ function licenseOf(folder: string): string {
   const texts = files
     .toSorted((a, b) => (a < b ? -1 : 1))
     .map((file) => readFileSync(join(folder, file), 'utf8').trim());
-  return [`${name} ${version} (${license ?? 'see below'})`, ...texts].join('\n\n') + '\n';
+  return [`${name} ${version} (${license ?? 'see below'})`, ...texts, ''].join('\n\n');
 }

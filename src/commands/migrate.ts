@@ -18,7 +18,8 @@ function checkSchema(): void {
   const { databaseFile: file } = parseSettings(readEnvironment(), 'administer');
   switch (schemaAgeOf(file)) {
     case 'current':
-      return print(`${file} is up to date`);
+      print(`${file} is up to date`);
+      return;
     case 'older':
       throw new Refused(
         `${file} is of an older hangup; \`hangup migrate\` brings it up to date (back it up first)`,

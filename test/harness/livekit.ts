@@ -15,7 +15,7 @@ import { type Emulator, type EmulatorOptions, startEmulator } from '../../src/li
 export const API_KEY = 'devkey';
 export const API_SECRET = 'secretsecretsecretsecretsecretsecret';
 
-interface TestParticipant {
+export interface TestParticipant {
   readonly identity: string;
   /** LiveKit's word for why it left, such as ROOM_DELETED. */
   readonly disconnected: Promise<string>;

@@ -1,0 +1,159 @@
+import { RoomServiceClient } from 'livekit-server-sdk';
+import { expect, onTestFinished, test } from 'vitest';
+import { type Hangup, until } from '../harness/hangup.ts';
+import { API_KEY, API_SECRET, freePorts, openWebhookInbox, type WebhookInbox } from '../harness/livekit.ts';
+import { type LiveKitNode, startNode, startRedis } from '../harness/livekit-nodes.ts';
+import {
+  beginTalk,
+  cancel,
+  isSettled,
+  PROMISED_MS,
+  RESCUED_WITHIN_MS,
+  recordOf,
+  startMeasuring,
+  startOn,
+  statusOf,
+  type Talk,
+  webhookUrl,
+} from '../harness/talks.ts';
+
+/* Several nodes are one LiveKit by their Redis, which goes on listing the rooms of a node that is dead: ghosts. */
+
+const { measure, measured } = startMeasuring();
+
+async function start() {
+  const redis = await startRedis();
+  onTestFinished(() => redis.stop());
+  const inbox = await openWebhookInbox();
+  onTestFinished(() => inbox.close());
+  const [port = 0] = await freePorts(1);
+  const startAnother = async () => {
+    const webhookUrls = [webhookUrl(port), inbox.url];
+    const node = await startNode({ webhookUrls, redisAddress: redis.address });
+    onTestFinished(() => node.stop());
+    return node;
+  };
+  const livekit = await startAnother();
+  return { redis, inbox, livekit, startAnother, hangup: await startOn(livekit, { port }) };
+}
+
+async function beginActive(hangup: Hangup, livekit: LiveKitNode, id: string): Promise<Talk> {
+  const talk = await beginTalk(hangup, livekit, id);
+  await until(`${id} is active`, async () => (await statusOf(hangup, id)) === 'active');
+  return talk;
+}
+
+const namesOf = (inbox: WebhookInbox, roomName: string) => inbox.of(roomName).map(({ event }) => event.event);
+const sidsBegun = (inbox: WebhookInbox, roomName: string) =>
+  inbox.of(roomName).flatMap(({ event }) => (event.event === 'room_started' ? [event.room?.sid] : []));
+
+/** A living node took the room over, and nobody had joined it there. */
+async function expectRescued(inbox: WebhookInbox, { id }: Talk): Promise<void> {
+  expect(new Set(sidsBegun(inbox, id)).size).toBe(1);
+  expect(sidsBegun(inbox, id).length).toBeGreaterThan(1);
+  expect(namesOf(inbox, id).filter((name) => name === 'participant_joined')).toHaveLength(2);
+  await until(`LiveKit says that ${id} is over`, () => namesOf(inbox, id).at(-1) === 'room_finished');
+}
+
+async function untilDeleted(hangup: Hangup, livekit: LiveKitNode, ended: readonly Talk[]): Promise<void> {
+  const giveUpAt = performance.now() + RESCUED_WITHIN_MS;
+  for (const { id } of ended) {
+    await until(`${id} is settled`, () => isSettled(hangup, id), giveUpAt - performance.now());
+  }
+  const rooms = await livekit.roomNames();
+  for (const { id } of ended) expect(rooms).not.toContain(id);
+}
+
+test('one of two nodes is killed: its ended calls lose their rooms, its living calls move, the other node has peace', async () => {
+  const { redis, inbox, livekit: living, startAnother, hangup } = await start();
+  const talks: { talk: Talk; nodeId: string }[] = [];
+  const begin = async () => {
+    const talk = await beginActive(hangup, living, `c${talks.length}`);
+    talks.push({ talk, nodeId: await redis.nodeOf(talk.id) });
+  };
+  await begin();
+  const livingId = talks[0]?.nodeId;
+  const dying = await startAnother();
+  const on = (isLiving: boolean) =>
+    talks.filter(({ nodeId }) => (nodeId === livingId) === isLiving).map(({ talk }) => talk);
+  // LiveKit chooses the node of a room.
+  while (on(false).length < 4 && talks.length < 60) await begin();
+  const [moves, ...ended] = on(false);
+  const stay = on(true);
+  if (moves === undefined || ended.length < 3) throw new Error('the other node got no rooms');
+
+  // Nobody is left who would come back and bring a room to the living node; LiveKit keeps such rooms for 20 s.
+  for (const { leave } of ended) await leave();
+  await dying.kill();
+  const beganAt = performance.now();
+  const killedAtMs = Date.now();
+  await Promise.all(ended.map(({ id }) => cancel(hangup, id)));
+  await untilDeleted(hangup, living, ended);
+  measure(`a node killed, until ${ended.length} ghosts are rescued and deleted`, beganAt);
+  for (const talk of ended) await expectRescued(inbox, talk);
+  expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is away'))).toEqual([]);
+
+  // The clients of this one come back by themselves, and bring their room to the living node.
+  const { call } = await recordOf(hangup, moves.id);
+  await until('the room has moved', () => sidsBegun(inbox, moves.id).length > 1, 60_000);
+  const movedAtMs = inbox.of(moves.id).findLast(({ event }) => event.event === 'room_started')?.receivedAtMs;
+  measured(`a node killed, until its living room is on the other: ${(movedAtMs ?? 0) - killedAtMs} ms`);
+  expect(await redis.nodeOf(moves.id)).toBe(livingId);
+  expect(new Set(sidsBegun(inbox, moves.id))).toEqual(new Set([call.roomId]));
+  await until('both have come back', () => {
+    return namesOf(inbox, moves.id).filter((name) => name === 'participant_joined').length >= 4;
+  });
+  expect((await recordOf(hangup, moves.id)).call).toMatchObject({ status: 'active', roomId: call.roomId });
+  expect(moves.isGoingOn()).toBe(true);
+  const rooms = await living.roomNames();
+  for (const talk of stay) {
+    expect(await statusOf(hangup, talk.id)).toBe('active');
+    expect(talk.isGoingOn()).toBe(true);
+    expect(rooms).toContain(talk.id);
+    expect(sidsBegun(inbox, talk.id)).toHaveLength(1);
+  }
+
+  await cancel(hangup, moves.id);
+  expect(await moves.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
+  await until('its room is gone', async () => !(await living.roomNames()).includes(moves.id), PROMISED_MS);
+}, 120_000);
+
+test('the only node is killed while calls are cancelled, and another takes its place', async () => {
+  const { inbox, livekit, hangup } = await start();
+  const ended = [
+    await beginActive(hangup, livekit, 'c1'),
+    await beginActive(hangup, livekit, 'c2'),
+    await beginActive(hangup, livekit, 'c3'),
+  ];
+  const goesOn = await beginActive(hangup, livekit, 'goes-on');
+  await livekit.join('nobodys', 'somebody').then(({ leave }) => leave());
+  for (const { leave } of ended) await leave();
+  const { call } = await recordOf(hangup, goesOn.id);
+  await livekit.kill();
+  await Promise.all(ended.map(({ id }) => cancel(hangup, id)));
+  // It has another id: what was on the one before is on no node.
+  await livekit.start();
+  const beganAt = performance.now();
+  expect(new Set(await livekit.roomNames())).toEqual(new Set(['c1', 'c2', 'c3', 'goes-on', 'nobodys']));
+
+  // What rescuing stands on: LiveKit says so in 3 s, and goes on listing the room.
+  const client = new RoomServiceClient(livekit.url, API_KEY, API_SECRET, {
+    requestTimeout: 10,
+    failover: false,
+  });
+  const refused = client.deleteRoom('nobodys').finally(() => measure('DeleteRoom of a ghost', beganAt));
+  await Promise.all([
+    expect(refused).rejects.toMatchObject({ status: 503, code: 'unavailable' }),
+    untilDeleted(hangup, livekit, ended).then(() =>
+      measure(`the only node killed and up again, until ${ended.length} ghosts are rescued`, beganAt),
+    ),
+  ]);
+  for (const talk of ended) await expectRescued(inbox, talk);
+
+  await until('the living call has its room again', () => sidsBegun(inbox, goesOn.id).length > 1, 60_000);
+  expect(new Set(sidsBegun(inbox, goesOn.id))).toEqual(new Set([call.roomId]));
+  expect(await statusOf(hangup, goesOn.id)).toBe('active');
+  expect(goesOn.isGoingOn()).toBe(true);
+  // Nobody's room is not hangup's to delete.
+  expect(new Set(await livekit.roomNames())).toEqual(new Set(['goes-on', 'nobodys']));
+}, 120_000);
