@@ -14,6 +14,9 @@ import { prometheusMetrics } from './metrics/prometheus.ts';
 import { startReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
+/** How long stopping waits for requests in hand. */
+const PATIENCE_MS = 10_000;
+
 export const systemClock: Clock = { now: () => Date.now() };
 
 export const systemRandom: Random = {
@@ -106,8 +109,10 @@ export async function startApp({
       server.close();
       // One that is busy now is idle later, and would keep the server open until its keep-alive ends.
       const sweep = setInterval(() => server.closeIdleConnections(), 20);
+      const cut = setTimeout(() => server.closeAllConnections(), PATIENCE_MS);
       await closed;
       clearInterval(sweep);
+      clearTimeout(cut);
     }
     await reconciler.stop();
     store.close();

@@ -22,7 +22,9 @@ const EXIT_CODES = `
 Exit codes:
   0  done
   1  failed: the message says what to do
-  2  wrong usage or wrong settings; nothing was begun`;
+  2  wrong usage or wrong settings; nothing was begun
+  3  the database cannot be used
+  4  the address cannot be listened on`;
 
 /** @returns the process's exit code, once the command is over; for `serve` when it was told to stop. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -32,8 +34,18 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     process.stderr.write(`hangup: ${explain(error)}\n`);
-    return error instanceof SettingsError ? 2 : 1;
+    if (error instanceof SettingsError) return 2;
+    if (error instanceof DatabaseError) return 3;
+    return isListenError(error) ? 4 : 1;
   }
+}
+
+function isListenError(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'syscall' in error &&
+    (error.syscall === 'listen' || error.syscall === 'getaddrinfo')
+  );
 }
 
 function explain(error: unknown): string {

@@ -1,9 +1,10 @@
 import { schedule } from 'node-cron';
 import { FIRST_COMPARISON } from './domain/comparison.ts';
+import type { RoomDeletion } from './domain/room-deletion.ts';
 import type { Timestamp } from './domain/time.ts';
 import type { Dependencies } from './operations/dependencies.ts';
 import { forget } from './operations/forget.ts';
-import { reconcileDeletions } from './operations/reconcile-deletions.ts';
+import { reconcileDeletions, releaseLease } from './operations/reconcile-deletions.ts';
 import { FIRST_ROUND, reconcilePhones } from './operations/reconcile-phones.ts';
 import { reconcileRooms } from './operations/reconcile-rooms.ts';
 import { settleGraces } from './operations/settle-graces.ts';
@@ -16,6 +17,8 @@ const EVERY_HOUR = '7 0 * * * *';
 // A tick that a busy moment swallowed is no news: the next one does its work.
 const QUIET = { suppressMissedWarning: true };
 const PROBE_TIMEOUT_MS = 2_000;
+/** How long stopping waits for what is under way. */
+const PATIENCE_MS = 10_000;
 /** Any name will do: what is asked is whether LiveKit answers. */
 const PROBED_ROOM = 'hangup-probe';
 
@@ -40,7 +43,7 @@ export interface Reconciler {
   nudge(at: Timestamp): void;
   /** LiveKit answers again: all that waited for it begins now. */
   livekitIsBack(awayMs: number): void;
-  /** No pass begins any more; resolves when the attempts under way are settled. */
+  /** No pass begins any more; resolves when the attempts under way are settled, or in time given up. */
   stop(): Promise<void>;
 }
 
@@ -65,7 +68,7 @@ export function startReconciler(
 ): Reconciler {
   const { clock, log, meters, rooms, store } = given;
   const dependencies = { ...given, nudge };
-  const attempts = new Set<Promise<void>>();
+  const attempts = new Map<RoomDeletion, Promise<void>>();
   let isStopped = false;
   let hasWarned = false;
   let callOffNudge = () => {};
@@ -83,13 +86,13 @@ export function startReconciler(
     // Full: the end of an attempt runs the next pass.
     if (limit <= 0) return;
     const begun = await meters.timePass('deletions', () => reconcileDeletions(dependencies, { limit }));
-    for (const attempt of begun.attempts) {
-      const ended = attempt.finally(() => {
-        attempts.delete(ended);
+    for (const { deletion, ended } of begun.attempts) {
+      const settled = ended.finally(() => {
+        attempts.delete(deletion);
         // One that failed says itself when it is due; while LiveKit is away the next tick probes.
         if (awaySince() === null) deletions.run();
       });
-      attempts.add(ended);
+      attempts.set(deletion, settled);
     }
     if (begun.nextAt !== null && attempts.size < concurrency && awaySince() === null) nudge(begun.nextAt);
   });
@@ -142,6 +145,12 @@ export function startReconciler(
     return { run, ended: async () => running };
   }
 
+  function patience(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    ticks.after(PATIENCE_MS, resolve);
+    return promise;
+  }
+
   async function answers(): Promise<boolean> {
     const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority: 'retry' } as const;
     await rooms.hasRoom(PROBED_ROOM, asking);
@@ -189,7 +198,8 @@ export function startReconciler(
       callOffNudge();
       await Promise.all(tasks.map((task) => task.destroy()));
       await Promise.all([deletions, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
-      await Promise.all(attempts);
+      await Promise.race([Promise.all(attempts.values()), patience()]);
+      await Promise.all([...attempts.keys()].map((deletion) => releaseLease(dependencies, deletion)));
     },
   };
 }

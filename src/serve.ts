@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { format } from 'node:util';
 import { startApp } from './app.ts';
 import { parseSettings } from './config.ts';
@@ -17,6 +18,7 @@ export async function serve({
   const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
   logConsole(log);
   const stopping = signalled();
+  endOnFaults();
 
   const sandbox = settings.livekit === null ? await openSandbox(settings) : null;
   const livekit = settings.livekit ?? sandbox?.livekit;
@@ -36,6 +38,20 @@ export async function serve({
 function logConsole(log: Log): void {
   const said = (...words: unknown[]) => log.warn({ said: format(...words).slice(0, 500) }, 'a library said');
   Object.assign(console, { debug: said, log: said, info: said, warn: said, error: said });
+}
+
+/** A bug that nobody caught: nothing can be relied on any more. What was answered is on disk. */
+function endOnFaults(): void {
+  const end = (error: unknown) => {
+    const err = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    // At once, for the process ends: the log may still hold lines back.
+    writeSync(
+      2,
+      `${JSON.stringify({ level: 'fatal', err, msg: 'hangup ends: a fault that nobody caught' })}\n`,
+    );
+    process.exit(1);
+  };
+  process.on('uncaughtException', end).on('unhandledRejection', end);
 }
 
 /** The first signal to stop; the second one ends the process at once. */

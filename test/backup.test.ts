@@ -39,13 +39,13 @@ test('a backup while it serves is whole; nothing is written over, and what fails
 
   const before = statSync(join(cwd, 'copy.db')).mtimeMs;
   expect(await run('backup copy.db', cwd)).toMatchObject({
-    code: 1,
+    code: 3,
     stderr: expect.stringContaining('there already'),
   });
   expect(statSync(join(cwd, 'copy.db')).mtimeMs).toBe(before);
-  expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 1 });
+  expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 3 });
   expect(await run('restore copy.db', cwd)).toMatchObject({
-    code: 1,
+    code: 3,
     stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n',
   });
   expect(readdirSync(cwd).filter((name) => name.includes('restor'))).toEqual([]);
@@ -71,7 +71,7 @@ test.each([
   const { id } = await makeKey(cwd);
   make(join(cwd, 'bad.db'));
   const before = readdirSync(cwd).toSorted();
-  expect(await run('restore bad.db', cwd)).toMatchObject({ code: 1 });
+  expect(await run('restore bad.db', cwd)).toMatchObject({ code: 3 });
   expect(readdirSync(cwd).toSorted()).toEqual(before);
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });

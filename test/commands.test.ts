@@ -101,7 +101,7 @@ describe('migrate --check', () => {
     const env = { DATABASE_URL: 'file:hangup.db' };
     const check = () => runHangup(['migrate', '--check'], { cwd, env });
     expect(await check()).toMatchObject({
-      code: 1,
+      code: 3,
       stderr: expect.stringContaining('Cannot read the database'),
     });
     await runHangup(['migrate'], { cwd, env });

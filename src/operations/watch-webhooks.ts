@@ -15,7 +15,7 @@ export async function watchWebhooks({
         'that LiveKit reaches this server: HOST, firewall, proxy',
       ],
     },
-    'there are live calls, and no webhook of LiveKit has ever come: statuses do not move',
+    'there are live calls, and no webhook of LiveKit has ever come: statuses move late, by comparing',
   );
   return { said: true };
 }

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
@@ -27,9 +27,7 @@ export function openDatabase(file: string): Database {
     // Phone numbers are in it; SQLite gives its -wal and -shm the mode of the file.
     if (isNew) chmodSync(file, 0o600);
   } catch (error) {
-    throw new DatabaseError(
-      `Cannot open the database ${file}: ${messageOf(error)}. Check that DATABASE_URL names a file in a folder that this user may write.`,
-    );
+    throw new DatabaseError(`Cannot open the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`);
   }
   try {
     switchToWal(client);
@@ -45,8 +43,27 @@ export function openDatabase(file: string): Database {
   } catch (error) {
     client.close();
     if (error instanceof DatabaseError) throw error;
-    throw new DatabaseError(`Cannot use the database ${file}: ${messageOf(error)}.`);
+    throw new DatabaseError(`Cannot use the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`);
   }
+}
+
+/** What is in the -wal goes into the file, as far as other processes let it; then the file is closed. */
+export function closeDatabase({ $client: client }: Database): void {
+  if (!client.open) return;
+  try {
+    client.pragma('wal_checkpoint(TRUNCATE)');
+  } finally {
+    client.close();
+  }
+}
+
+/** Whether the file that was opened is still the one of this name: SQLite would go on writing into a removed one. */
+export function watchPlace(file: string): () => boolean {
+  const { dev, ino } = statSync(file);
+  return () => {
+    const now = statSync(file, { throwIfNoEntry: false });
+    return now !== undefined && now.dev === dev && now.ino === ino;
+  };
 }
 
 /** better-sqlite3, with its addon from wherever it is. */
@@ -139,6 +156,19 @@ export function schemaAgeOf(file: string): SchemaAge {
   } catch (error) {
     throw new DatabaseError(`Cannot read the database ${file}: ${messageOf(error)}.`);
   }
+}
+
+function adviceFor(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) return 'Free space on its disk, then start again.';
+  if (/^(SQLITE_CORRUPT|SQLITE_NOTADB)/.test(code)) {
+    return 'Move it away, and put a backup in its place with `hangup restore FILE`.';
+  }
+  if (/^(SQLITE_BUSY|SQLITE_LOCKED)/.test(code)) {
+    return 'Another program holds it locked: end that one, then start again.';
+  }
+  if (/^SQLITE_IOERR/.test(code)) return 'Its disk fails or is full: look into the system log.';
+  return 'Check that DATABASE_URL names a file in a folder that this user may write.';
 }
 
 function messageOf(error: unknown): string {

@@ -5,7 +5,7 @@ import { listCallEvents } from './call-events.ts';
 import { listCalls } from './call-list.ts';
 import { cancelCall, createCall, findCall } from './calls.ts';
 import { census, probe } from './census.ts';
-import { openDatabase } from './database.ts';
+import { closeDatabase, DatabaseError, openDatabase, watchPlace } from './database.ts';
 import {
   claimDeletions,
   countOpenDeletions,
@@ -34,6 +34,7 @@ export interface SqliteStore extends Store {
 /** @throws DatabaseError when the file cannot be used. */
 export function openSqliteStore(file: string): SqliteStore {
   const db = openDatabase(file);
+  const isInPlace = watchPlace(file);
   return {
     createApiKey: async (input) => createApiKey(db, input),
     findApiKey: async (hash) => findApiKey(db, hash),
@@ -66,9 +67,10 @@ export function openSqliteStore(file: string): SqliteStore {
     nextDeletionAt: async () => nextDeletionAt(db),
     pruneIdempotencyKeys: async (input) => pruneIdempotencyKeys(db, input),
     census: async () => census(db),
-    probe: async () => probe(db),
-    close: () => {
-      db.$client.close();
+    probe: async () => {
+      if (!isInPlace()) throw new DatabaseError(`${file} was removed or replaced under a running hangup`);
+      return probe(db);
     },
+    close: () => closeDatabase(db),
   };
 }
