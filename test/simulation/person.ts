@@ -78,7 +78,8 @@ export class Person {
       return;
     }
     timeline.after(chance.between(20, 8_000), () => {
-      if (this.#participant === null) this.join();
+      const isSteadfast = this.#returns.whenCutOff === 1;
+      if (this.#participant === null && (isSteadfast || !this.#world.isCalm())) this.join();
     });
   }
 }

@@ -90,7 +90,6 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   for (const hangup of hangups) hangup.start();
   const gapMs = Math.max(SMALLEST_GAP_MS, SHORTEST_MS / calls);
   let telling = calls;
-  let isRepaired = false;
   const failed = (error: unknown) => world.fail(error instanceof Error ? error : new Error(String(error)));
   const stories = chance.fork();
   const begin = async () => {
@@ -103,13 +102,13 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   };
   begin().catch(failed);
   makeTrouble(world, () => telling === 0).then(() => {
-    isRepaired = true;
+    world.isRepaired = true;
   }, failed);
   const until = async (isEnough: () => boolean) => {
     await timeline.run(() => world.failure !== null || isEnough());
     if (world.failure !== null) throw world.failure;
   };
-  await until(() => isRepaired);
+  await until(() => world.isRepaired);
   const repairedAt = timeline.now;
   chronicle.announce('all trouble is over');
   await until(() => timeline.now >= repairedAt + ROOMS_GONE_AFTER_MS);
@@ -139,6 +138,7 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
 
 interface SimulatedWorld extends World {
   failure: Error | null;
+  isRepaired: boolean;
 }
 
 async function createWorld(
@@ -203,6 +203,8 @@ async function createWorld(
     people: new Set(),
     endless: new Map(),
     failure: null,
+    isRepaired: false,
+    isCalm: () => world.isRepaired,
     fail(failure) {
       world.failure ??= failure;
     },

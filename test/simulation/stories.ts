@@ -36,7 +36,7 @@ export async function tellStory(world: World, id: string): Promise<void> {
 
 async function talk(world: World, id: string): Promise<void> {
   const { chance, timeline } = world;
-  const isEndless = chance.happens(0.01);
+  const isEndless = chance.happens(0.02);
   if (!(await register(world, { id, roomName: id }))) return;
   if (isEndless) {
     goOnForEver(world, id);
@@ -134,7 +134,9 @@ async function conversation(world: World, roomName: string, callId: string | nul
     case 'stays':
       await timeline.sleep(chance.between(0, 240_000));
   }
-  human.leave();
+  // Some hang on for ever: only hangup can see them off, once somebody ended the call.
+  if (chance.happens(0.05)) chronicle.tell(roomName, 'human hangs on');
+  else human.leave();
   await timeline.sleep(chance.between(0, 5_000));
   agent.leave();
 }

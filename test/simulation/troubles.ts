@@ -13,8 +13,8 @@ const TROUBLES = {
   storeFails: 4,
   livekitAway: 4,
   clockJumps: 3,
-  nodeDies: 1,
-  livekitRestarts: 1,
+  nodeDies: 2,
+  livekitRestarts: 2,
 };
 
 /** What goes wrong, one thing after the other and several at once, until it is enough; then all of it is repaired. */

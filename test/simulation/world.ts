@@ -17,6 +17,8 @@ export interface World {
   readonly hangups: readonly SimulatedHangup[];
   readonly records: Records;
   readonly apiKey: ApiKey;
+  /** All trouble is over, and nobody comes to a room any more. */
+  readonly isCalm: () => boolean;
   /** Everybody who wants to be in a room. */
   readonly people: Set<Person>;
   /** Calls that go on for ever: whatever goes wrong, they must not be ended. */
