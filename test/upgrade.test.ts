@@ -1,0 +1,113 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { openSqliteStore } from '../src/store/sqlite-store.ts';
+import { runHangup } from './harness/process.ts';
+import { temporaryFolder } from './harness/temporary.ts';
+
+const MIGRATIONS = resolve(import.meta.dirname, '../drizzle');
+/** For each schema there was, a dump of a database with something in every table. */
+const FIXTURES = resolve(import.meta.dirname, 'store/fixtures');
+
+const schemas = sqlNamesIn(FIXTURES);
+const [newest = '', ...older] = schemas.toReversed();
+
+function sqlNamesIn(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.sql'))
+    .toSorted();
+}
+
+/** A database as a hangup of that schema left it. */
+function aDatabase(fixture: string) {
+  const cwd = temporaryFolder();
+  const file = join(cwd, 'hangup.db');
+  change(file, readFileSync(join(FIXTURES, fixture), 'utf8'));
+  const run = (args: string) =>
+    runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db', PORT: '0' } });
+  return { file, run };
+}
+
+function change(file: string, sql: string): void {
+  const client = new SqliteDatabase(file);
+  // A dump's tables are in no order.
+  client.pragma('foreign_keys = OFF');
+  client.exec(sql);
+  client.close();
+}
+
+/** Schema and rows. */
+function contentsOf(file: string) {
+  const client = new SqliteDatabase(file, { readonly: true });
+  const read = (sql: string) => client.prepare<[], Record<string, unknown>>(sql).all();
+  const schema = read("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name");
+  const tables = read("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+  const rows = tables.map(({ name }) => ({ name, rows: read(`SELECT * FROM "${name}" ORDER BY 1, 2`) }));
+  const violations = client.pragma('foreign_key_check');
+  client.close();
+  return { schema, rows, violations };
+}
+
+test('of every schema there is a database', () => {
+  expect(schemas).toEqual(sqlNamesIn(MIGRATIONS));
+});
+
+test.each(schemas)('%s is brought up to date, and nothing in it is lost', async (fixture) => {
+  const { file, run } = aDatabase(fixture);
+  const before = contentsOf(file);
+  expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
+  expect(contentsOf(file)).toEqual(before);
+  expect(await run('migrate')).toMatchObject({ code: 0, stderr: '' });
+  expect(await run('migrate --check')).toMatchObject({ code: 0 });
+
+  const after = contentsOf(file);
+  expect(after.schema).toEqual(contentsOf(aDatabase(newest).file).schema);
+  expect(after.violations).toEqual([]);
+  for (const { name, rows } of before.rows.filter(({ name }) => name !== '__drizzle_migrations')) {
+    const now = after.rows.find((table) => table.name === name)?.rows;
+    expect(now, name).toEqual(rows.map((row) => expect.objectContaining(row)));
+  }
+
+  const store = openSqliteStore(file);
+  expect((await store.findCall('lives'))?.call).toMatchObject({ status: 'active', metadata: { ticket: 7 } });
+  expect(await store.findCall('cancelled')).toMatchObject({
+    call: { status: 'cancelled', cancelledBy: 'key_1', cancelReason: "it's wrong" },
+    deletion: { state: 'retryable', attempt: 3 },
+  });
+  const due = await store.claimDeletions({ now: 10_000, leaseUntil: 20_000, farthest: 70_000, limit: 10 });
+  expect(due.map(({ callId }) => callId)).toEqual(['cancelled']);
+  store.close();
+});
+
+test.each(older)('a migration that fails leaves %s as it was', async (fixture) => {
+  const { file, run } = aDatabase(fixture);
+  // All migrations between are done when the last one finds that what it makes is there.
+  const last = readFileSync(join(MIGRATIONS, newest), 'utf8');
+  const made = /CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/.exec(last)?.[2] ?? '';
+  change(file, `CREATE INDEX ${made} ON calls (created_at)`);
+  const before = contentsOf(file);
+  expect(await run('migrate')).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(new RegExp(`^hangup: Cannot use the database hangup.db: .*${made}.*\n$`)),
+  });
+  expect(contentsOf(file)).toEqual(before);
+
+  change(file, `DROP INDEX ${made}`);
+  expect(await run('migrate')).toMatchObject({ code: 0 });
+});
+
+test('a newer database is refused in one sentence, and not changed', async () => {
+  const { file, run } = aDatabase(newest);
+  change(file, "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+  const before = contentsOf(file);
+  for (const command of ['serve', 'migrate', 'keys list']) {
+    expect(await run(command)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^hangup: The database hangup\.db was made by a newer .* Start that version, or restore .*\n$/,
+      ),
+    });
+  }
+  expect(contentsOf(file)).toEqual(before);
+});
