@@ -43,7 +43,7 @@ function contentsOf(file: string) {
   const read = (sql: string) => client.prepare<[], Record<string, unknown>>(sql).all();
   const schema = read("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name");
   const tables = read("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
-  const rows = tables.map(({ name }) => ({ name, rows: read(`SELECT * FROM "${name}" ORDER BY 1, 2`) }));
+  const rows = tables.map(({ name }) => ({ name, rows: read(`SELECT * FROM "${String(name)}" ORDER BY 1, 2`) }));
   const violations = client.pragma('foreign_key_check');
   client.close();
   return { schema, rows, violations };
@@ -66,7 +66,7 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
   expect(after.violations).toEqual([]);
   for (const { name, rows } of before.rows.filter(({ name }) => name !== '__drizzle_migrations')) {
     const now = after.rows.find((table) => table.name === name)?.rows;
-    expect(now, name).toEqual(rows.map((row) => expect.objectContaining(row)));
+    expect(now, String(name)).toEqual(rows.map((row) => expect.objectContaining(row)));
   }
 
   const store = openSqliteStore(file);
