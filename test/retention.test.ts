@@ -111,3 +111,23 @@ test('many go in batches', async () => {
   expect(await store.pruneAudit({ before: 300, limit: 200 })).toBe(0);
   store.close();
 });
+
+test('all that is old goes in one run, also when something young stands before it; what is said is what went', async () => {
+  const { cwd, store } = await prepare();
+  store.close();
+  const client = new SqliteDatabase(join(cwd, 'hangup.db'));
+  client.exec('DELETE FROM audit_log');
+  const write = client.prepare(
+    "INSERT INTO audit_log (at, organization_id, action, actor, subject_id) VALUES (?, 'org_1', 'call.created', 'livekit', 'c')",
+  );
+  // The clock was set back here.
+  write.run(Date.now());
+  client.transaction(() => {
+    for (let i = 0; i < 1_000; i += 1) write.run(Date.now() - 60 * DAY_MS);
+  })();
+  const run = (args: string) =>
+    runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db', KEEP_AUDIT_DAYS: '30' } });
+  expect(JSON.parse((await run('prune --json')).stdout)).toMatchObject({ audit: 1_000, deleted: true });
+  expect(client.prepare('SELECT count(*) FROM audit_log').pluck().get()).toBe(1);
+  client.close();
+});

@@ -20,14 +20,18 @@ async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<
     'administer',
   );
   await withStore(async (store) => {
-    const old = await store.countPrunable(retentionOf(keep, guardMs, systemClock.now()));
+    const retention = retentionOf(keep, guardMs, systemClock.now());
+    const old = await store.countPrunable(retention);
+    const gone = { ...old };
     if (!dryRun) {
       const policy = { guardMs, agentLeftGraceMs, connectionLostGraceMs };
       while ((await forget({ store, clock: systemClock, keep, events: { policy, agentIdKey } })).more);
+      const left = await store.countPrunable(retention);
+      for (const what of ['calls', 'audit', 'events'] as const) gone[what] -= left[what];
     }
-    if (json) print(JSON.stringify({ ...old, deleted: !dryRun }));
+    if (json) print(JSON.stringify({ ...gone, deleted: !dryRun }));
     else {
-      const what = `${old.calls} ended calls, ${old.audit} entries of the audit log, ${old.events} ids of events`;
+      const what = `${gone.calls} ended calls, ${gone.audit} entries of the audit log, ${gone.events} ids of events`;
       print(dryRun ? `would delete: ${what}` : `deleted: ${what}`);
     }
   });
