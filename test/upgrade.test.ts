@@ -43,7 +43,10 @@ function contentsOf(file: string) {
   const read = (sql: string) => client.prepare<[], Record<string, unknown>>(sql).all();
   const schema = read("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name");
   const tables = read("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
-  const rows = tables.map(({ name }) => ({ name, rows: read(`SELECT * FROM "${String(name)}" ORDER BY 1, 2`) }));
+  const rows = tables.map(({ name }) => ({
+    name,
+    rows: read(`SELECT * FROM "${String(name)}" ORDER BY 1, 2`),
+  }));
   const violations = client.pragma('foreign_key_check');
   client.close();
   return { schema, rows, violations };
@@ -88,7 +91,7 @@ test.each(older)('a migration that fails leaves %s as it was', async (fixture) =
   change(file, `CREATE INDEX ${made} ON calls (created_at)`);
   const before = contentsOf(file);
   expect(await run('migrate')).toMatchObject({
-    code: 1,
+    code: 3,
     stderr: expect.stringMatching(new RegExp(`^hangup: Cannot use the database hangup.db: .*${made}.*\n$`)),
   });
   expect(contentsOf(file)).toEqual(before);
@@ -103,7 +106,7 @@ test('a newer database is refused in one sentence, and not changed', async () =>
   const before = contentsOf(file);
   for (const command of ['serve', 'migrate', 'keys list']) {
     expect(await run(command)).toMatchObject({
-      code: 1,
+      code: 3,
       stderr: expect.stringMatching(
         /^hangup: The database hangup\.db was made by a newer .* Start that version, or restore .*\n$/,
       ),
