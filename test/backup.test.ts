@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
@@ -74,6 +74,19 @@ test.each([
   expect(await run('restore bad.db', cwd)).toMatchObject({ code: 3 });
   expect(readdirSync(cwd).toSorted()).toEqual(before);
   expect((await run('keys list', cwd)).stdout).toContain(id);
+});
+
+test("backup and database are their owner's alone, whatever the umask and the backup's mode", async () => {
+  const cwd = temporaryFolder();
+  await makeKey(cwd);
+  const modeOf = (name: string) => statSync(join(cwd, name)).mode & 0o777;
+  // One that an earlier backup, killed half way, left behind.
+  writeFileSync(join(cwd, 'copy.db.partial'), 'x', { mode: 0o644 });
+  expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
+  expect(modeOf('copy.db')).toBe(0o600);
+  chmodSync(join(cwd, 'copy.db'), 0o644);
+  expect(await run('restore copy.db', cwd)).toMatchObject({ code: 0 });
+  expect(modeOf('hangup.db')).toBe(0o600);
 });
 
 test('a database that is damaged or gone is replaced; what was there is kept', async () => {

@@ -1,10 +1,22 @@
-import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { DatabaseError, openSqlite, schemaAge } from './database.ts';
 
 /** While another process works on the database, a little of its work is waited for. */
 const BUSY_TIMEOUT_MS = 5_000;
+/** Phone numbers are in it. */
+const OWNER_ALONE = 0o600;
 
 /**
  * Copies a database that may be in use, checks the copy, and puts it at `target`, which must not be there yet: whole, or
@@ -16,6 +28,9 @@ export async function backUp(file: string, target: string): Promise<void> {
   if (existsSync(target)) throw new DatabaseError(`${target} is there already. Name another file.`);
   const partial = `${target}.partial`;
   try {
+    // Made before SQLite would make it, readable by all.
+    writeFileSync(partial, '', { mode: OWNER_ALONE });
+    chmodSync(partial, OWNER_ALONE);
     const source = openSqlite(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
       await source.backup(partial);
@@ -41,6 +56,7 @@ export function restore(backup: string, { file, keptAs }: { file: string; keptAs
   const incoming = `${file}.restoring`;
   try {
     copyFileSync(backup, incoming);
+    chmodSync(incoming, OWNER_ALONE);
     assertSound(incoming);
     if (existsSync(file)) setAside(file, keptAs);
     renameDurably(incoming, file);
