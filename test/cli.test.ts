@@ -142,11 +142,11 @@ test('settings come from .env too, and the environment goes before it', async ()
   expect(existsSync(join(cwd, 'from-environment.db'))).toBe(true);
 });
 
-test('a taken port is a sentence, and 1', async () => {
+test('a taken port is a sentence, and its own exit code', async () => {
   const cwd = temporaryFolder();
   const { url } = await serveHangup({ env: {}, cwd });
   const { code, stderr } = await run('serve', temporaryFolder(), { PORT: new URL(url).port });
-  expect(code).toBe(1);
+  expect(code).toBe(4);
   expect(stderr).toMatch(
     /^hangup: listen EADDRINUSE.* Another program listens there: stop it, or set PORT\.\n$/,
   );
