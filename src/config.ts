@@ -345,6 +345,16 @@ function contradictions(values: Values, environment: Environment, purpose: 'serv
   return problems;
 }
 
+/** What systemd tells a service of Type=notify; null for what it did not start. */
+export function readSystemd({ NOTIFY_SOCKET, WATCHDOG_USEC }: Environment): {
+  readonly notifySocket: string;
+  readonly watchdogMs: number | null;
+} | null {
+  if (!NOTIFY_SOCKET) return null;
+  const watchdogMs = Number(WATCHDOG_USEC) / 1_000;
+  return { notifySocket: NOTIFY_SOCKET, watchdogMs: watchdogMs > 0 ? watchdogMs : null };
+}
+
 /** What the README's table says of each setting. */
 export function describeSettings(): { name: string; byDefault: string; meaning: string }[] {
   return Object.entries(SETTINGS).map(([name, setting]) => ({

@@ -1,10 +1,11 @@
 import { writeSync } from 'node:fs';
 import { format } from 'node:util';
 import { startApp } from './app.ts';
-import { parseSettings } from './config.ts';
+import { parseSettings, readSystemd } from './config.ts';
 import type { Log } from './domain/ports.ts';
 import { createLog } from './log.ts';
 import { openSandbox } from './sandbox.ts';
+import { notifySystemd } from './systemd.ts';
 
 /** Serves until SIGTERM or SIGINT. */
 export async function serve({
@@ -19,6 +20,9 @@ export async function serve({
   logConsole(log);
   const stopping = signalled();
   endOnFaults();
+  const systemd = notifySystemd(readSystemd(environment), {
+    onFault: (error) => log.warn({ err: error }, 'systemd is not told: systemd-notify cannot be run'),
+  });
 
   const sandbox = settings.livekit === null ? await openSandbox(settings) : null;
   const livekit = settings.livekit ?? sandbox?.livekit;
@@ -27,7 +31,9 @@ export async function serve({
     const app = await startApp({ settings, livekit, log, version });
     log.info({ url: app.url, livekit: livekit.url, database: settings.databaseFile }, 'hangup serves');
     await sandbox?.welcome(app);
+    systemd.ready();
     log.info({ signal: await stopping }, 'hangup stops');
+    systemd.stopping();
     await app.stop();
   } finally {
     await sandbox?.close();

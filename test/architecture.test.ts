@@ -43,6 +43,7 @@ const TABLE: Record<string, readonly string[]> = {
   reconciler: ['operations', 'domain', 'node-cron'],
   metrics: ['domain', 'prom-client'],
   log: ['domain', 'pino', 'pino-pretty'],
+  systemd: ['node:child_process'],
   config: ['node:fs', 'node:path', 'node:url', 'node:util', 'node-cron', 'zod'],
 };
 /** The wiring and the command line see everything. */

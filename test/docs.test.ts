@@ -1,0 +1,74 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+import { describeSettings } from '../src/config.ts';
+import { runHangup } from './harness/process.ts';
+import { temporaryFolder } from './harness/temporary.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const PAGES = ['README.md', ...globSync('docs/**/*.md', { cwd: ROOT })].map((page) => ({
+  page,
+  text: readFileSync(join(ROOT, page), 'utf8'),
+}));
+
+test('every link between pages leads somewhere', () => {
+  const dead = PAGES.flatMap(({ page, text }) =>
+    [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].flatMap(([, target = '']) =>
+      existsSync(join(ROOT, dirname(page), target)) ? [] : [`${page}: ${target}`],
+    ),
+  );
+  expect(PAGES.length).toBeGreaterThan(8);
+  expect(dead).toEqual([]);
+});
+
+test('the settings of docs/configure.md are those there are', () => {
+  const text = readFileSync(join(ROOT, 'docs/configure.md'), 'utf8');
+  const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
+  expect(
+    rows.map(([, name, byDefault, meaning]) => ({
+      name,
+      byDefault: byDefault?.replaceAll('`', ''),
+      meaning,
+    })),
+  ).toEqual(describeSettings());
+});
+
+test('every setting that a page names is one', () => {
+  const known = new Set([...describeSettings().map(({ name }) => name), 'HANGUP_API_KEY', 'CALL_ID']);
+  const unknown = PAGES.flatMap(({ page, text }) =>
+    [...text.matchAll(/\b(?:LIVEKIT|RETRY|KEEP|HANGUP|ROOM|COMPARE|AGENT|CONNECTION|ADOPT|NEVER)_[A-Z_]+/g)]
+      .map(([name]) => name)
+      // `KEEP_…` stands for several; the test suites have their own.
+      .filter((name) => !known.has(name) && !['KEEP_', 'LIVEKIT_SERVER', 'LIVEKIT_SIP'].includes(name))
+      .map((name) => `${page}: ${name}`),
+  );
+  expect(unknown).toEqual([]);
+});
+
+test('every command that a page shows is one', async () => {
+  const cwd = temporaryFolder();
+  const { stdout } = await runHangup(['completion', 'bash'], { cwd });
+  const words = new Map(
+    [...stdout.matchAll(/^ {4}'([^']*)'\) words='([^']*)'/gm)].map(([, path = '', after = '']) => [
+      path,
+      after.split(' '),
+    ]),
+  );
+  const shown = PAGES.flatMap(({ page, text }) => {
+    const blocks = [...text.matchAll(/^ *```sh\n(.*?)^ *```/gms)].map(([, code = '']) => code);
+    const spans = [...text.matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code);
+    return [...blocks, ...spans].flatMap((code) =>
+      [...code.matchAll(/(?:^|&& |<\(|; )(?:npx |\.\/)? *hangup ((?:[a-z]+ ?)+)/gm)].map(([, args = '']) => ({
+        page,
+        args: args.trim().split(' '),
+      })),
+    );
+  });
+  expect(shown.length).toBeGreaterThan(20);
+  const wrong = shown.filter(({ args: [command = '', sub = ''] }) => {
+    if (!words.get('')?.includes(command)) return true;
+    const subs = words.get(command)?.filter((word) => !word.startsWith('--')) ?? [];
+    return subs.length > 0 && sub !== '' && !subs.includes(sub);
+  });
+  expect(wrong).toEqual([]);
+});
