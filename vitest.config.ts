@@ -2,6 +2,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 // These need what npm does not bring: scripts/test-livekit.ts finds it, scripts/test-binary.ts builds it.
 const binary = process.env.HANGUP_BINARY ? [] : ['test/binary/**'];
+const faults = process.env.FAULTS ? [] : ['test/faults.test.ts'];
 const outages = process.env.LIVEKIT_SERVER
   ? []
   : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];
@@ -10,7 +11,7 @@ const phones = process.env.LIVEKIT_SIP ? [] : ['test/livekit/phones.test.ts'];
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...binary, ...outages, ...phones],
+    exclude: [...configDefaults.exclude, ...binary, ...faults, ...outages, ...phones],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

@@ -70,12 +70,14 @@ chmodSync(executable, 0o755);
 run('strip', [executable]);
 
 say('embedding');
-const migrations = globSync('drizzle/{*.sql,meta/_journal.json}', { cwd: ROOT }).toSorted();
+const files = globSync('{drizzle/*.sql,drizzle/meta/_journal.json,docs/*.*,docs/Caddyfile}', {
+  cwd: ROOT,
+}).toSorted();
 const assets = {
   'better_sqlite3.node': `node_modules/better-sqlite3/prebuilds/linux-${process.arch}.node`,
   'package.json': 'build/package.json',
   'licenses.txt': 'build/licenses.txt',
-  ...Object.fromEntries(migrations.map((file) => [file, file])),
+  ...Object.fromEntries(files.map((file) => [file, file])),
 };
 const sea = {
   main: 'build/hangup.mjs',

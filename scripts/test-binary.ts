@@ -1,8 +1,7 @@
 /** `npm run test:binary`: builds the single file twice, compares, and runs the tests of what a user sees against it. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -14,7 +13,8 @@ const digest = (file: string) => createHash('sha256').update(readFileSync(file))
 
 /** The same commit from another folder. */
 function buildElsewhere(): string[] {
-  const elsewhere = mkdtempSync(join(tmpdir(), 'hangup-build-'));
+  mkdirSync(join(ROOT, 'dist'), { recursive: true });
+  const elsewhere = mkdtempSync(join(ROOT, 'dist/elsewhere-'));
   try {
     for (const part of [
       '.git',
@@ -29,7 +29,8 @@ function buildElsewhere(): string[] {
     ]) {
       cpSync(join(ROOT, part), join(elsewhere, part), { recursive: true });
     }
-    symlinkSync(join(ROOT, 'node_modules'), join(elsewhere, 'node_modules'));
+    // Links to the same files: npm does not look into a folder that is itself a link.
+    execFileSync('cp', ['-al', join(ROOT, 'node_modules'), join(elsewhere, 'node_modules')]);
     build(elsewhere);
     return OUTPUTS.map((name) => digest(join(elsewhere, 'dist', name)));
   } finally {

@@ -55,7 +55,8 @@ export async function startApp({
   const store = openSqliteStore(settings.databaseFile);
   const meters = prometheusMetrics({ clock, version });
   const recorded = measuredStore(store, meters);
-  const watched = watchedRooms(measuredRooms(livekitRooms(livekit), meters), {
+  const closing = new AbortController();
+  const watched = watchedRooms(measuredRooms(livekitRooms(livekit, closing.signal), meters), {
     clock,
     log,
     onBack: (awayMs) => reconciler.livekitIsBack(awayMs),
@@ -90,6 +91,7 @@ export async function startApp({
     concurrency: settings.retryConcurrency,
     compareSchedule: settings.compareSchedule,
     awaySince: watched.awaySince,
+    giveUp: () => closing.abort(),
   });
   const server = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 
@@ -34,4 +34,22 @@ export function readVersion(): { readonly version: string; readonly commit: stri
 /** The licenses of all that the single file holds; null from source, where they lie in node_modules. */
 export function readLicenses(): string | null {
   return isSea() ? readFileSync(join(ROOT, 'licenses.txt'), 'utf8') : null;
+}
+
+const DOCS = join(ROOT, 'docs');
+
+/** The operator's pages and examples, by name: `install`, `hangup.service`. */
+export function listDocs(): readonly string[] {
+  return readdirSync(DOCS)
+    .filter((file) => extname(file) !== '')
+    .concat('Caddyfile')
+    .map((file) => file.replace(/\.md$/, ''))
+    .toSorted();
+}
+
+/** Null when there is none of that name. */
+export function readDoc(name: string): string | null {
+  if (!listDocs().includes(name)) return null;
+  const page = join(DOCS, `${name}.md`);
+  return readFileSync(existsSync(page) ? page : join(DOCS, name), 'utf8');
 }

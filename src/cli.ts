@@ -6,6 +6,7 @@ import { addBackup } from './commands/backup.ts';
 import { addCalls } from './commands/calls.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addDeletions } from './commands/deletions.ts';
+import { addDocs } from './commands/docs.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addPrune } from './commands/prune.ts';
 import { print, Refused, withStore } from './commands/terminal.ts';
@@ -150,6 +151,7 @@ function program(): Command {
     .command('licenses')
     .description('print the licenses of what this file holds')
     .action(() => print(readLicenses() ?? 'This is hangup from source: the licenses lie in node_modules.'));
+  addDocs(hangup);
   addCompletion(hangup);
   return hangup;
 }

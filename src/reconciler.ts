@@ -1,10 +1,10 @@
 import { schedule } from 'node-cron';
 import { FIRST_COMPARISON } from './domain/comparison.ts';
-import type { RoomDeletion } from './domain/room-deletion.ts';
+import type { Clock } from './domain/ports.ts';
 import type { Timestamp } from './domain/time.ts';
 import type { Dependencies } from './operations/dependencies.ts';
 import { forget } from './operations/forget.ts';
-import { reconcileDeletions, releaseLease } from './operations/reconcile-deletions.ts';
+import { reconcileDeletions } from './operations/reconcile-deletions.ts';
 import { FIRST_ROUND, reconcilePhones } from './operations/reconcile-phones.ts';
 import { reconcileRooms } from './operations/reconcile-rooms.ts';
 import { settleGraces } from './operations/settle-graces.ts';
@@ -17,7 +17,7 @@ const EVERY_HOUR = '7 0 * * * *';
 // A tick that a busy moment swallowed is no news: the next one does its work.
 const QUIET = { suppressMissedWarning: true };
 const PROBE_TIMEOUT_MS = 2_000;
-/** How long stopping waits for what is under way. */
+/** How long stopping waits for LiveKit. */
 const PATIENCE_MS = 10_000;
 /** Any name will do: what is asked is whether LiveKit answers. */
 const PROBED_ROOM = 'hangup-probe';
@@ -30,20 +30,45 @@ export interface Ticks {
   after(delayMs: number, run: () => void): () => void;
 }
 
-const SYSTEM_TICKS: Ticks = {
-  every: (cron, run) => schedule(cron, run, QUIET),
-  after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
+/** node-cron reckons by the wall clock: after one is set back it would wait until the old time comes again. */
+function systemTicks(clock: Clock): Ticks {
+  const tasks = new Set<() => void>();
+  let seenAt = clock.now();
+  const watch = setInterval(() => {
+    const now = clock.now();
+    if (now < seenAt) for (const renew of tasks) renew();
+    seenAt = now;
+  }, 1_000);
+  watch.unref();
+  return {
+    every(cron, run) {
+      let task = schedule(cron, run, QUIET);
+      const renew = () => {
+        void task.destroy();
+        task = schedule(cron, run, QUIET);
+      };
+      tasks.add(renew);
+      return {
+        destroy() {
+          tasks.delete(renew);
+          if (tasks.size === 0) clearInterval(watch);
+          return task.destroy();
+        },
+      };
+    },
+    after(delayMs, run) {
+      const timer = setTimeout(run, delayMs);
+      return () => clearTimeout(timer);
+    },
+  };
+}
 
 export interface Reconciler {
   /** There is something to do at this time: a pass begins then, not at the next tick. */
   nudge(at: Timestamp): void;
   /** LiveKit answers again: all that waited for it begins now. */
   livekitIsBack(awayMs: number): void;
-  /** No pass begins any more; resolves when the attempts under way are settled, or in time given up. */
+  /** No pass begins any more; resolves when the attempts under way are settled, those that take too long by giving up. */
   stop(): Promise<void>;
 }
 
@@ -58,17 +83,20 @@ export function startReconciler(
     concurrency,
     compareSchedule,
     awaySince,
-    ticks = SYSTEM_TICKS,
+    giveUp,
+    ticks = systemTicks(given.clock),
   }: {
     concurrency: number;
     compareSchedule: string;
     awaySince: () => Timestamp | null;
+    /** Ends the requests to LiveKit that are under way. */
+    giveUp: () => void;
     ticks?: Ticks;
   },
 ): Reconciler {
   const { clock, log, meters, rooms, store } = given;
   const dependencies = { ...given, nudge };
-  const attempts = new Map<RoomDeletion, Promise<void>>();
+  const attempts = new Set<Promise<void>>();
   let isStopped = false;
   let hasWarned = false;
   let callOffNudge = () => {};
@@ -86,13 +114,13 @@ export function startReconciler(
     // Full: the end of an attempt runs the next pass.
     if (limit <= 0) return;
     const begun = await meters.timePass('deletions', () => reconcileDeletions(dependencies, { limit }));
-    for (const { deletion, ended } of begun.attempts) {
-      const settled = ended.finally(() => {
-        attempts.delete(deletion);
+    for (const attempt of begun.attempts) {
+      const ended = attempt.finally(() => {
+        attempts.delete(ended);
         // One that failed says itself when it is due; while LiveKit is away the next tick probes.
         if (awaySince() === null) deletions.run();
       });
-      attempts.set(deletion, settled);
+      attempts.add(ended);
     }
     if (begun.nextAt !== null && attempts.size < concurrency && awaySince() === null) nudge(begun.nextAt);
   });
@@ -145,12 +173,6 @@ export function startReconciler(
     return { run, ended: async () => running };
   }
 
-  function patience(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    ticks.after(PATIENCE_MS, resolve);
-    return promise;
-  }
-
   async function answers(): Promise<boolean> {
     const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority: 'retry' } as const;
     await rooms.hasRoom(PROBED_ROOM, asking);
@@ -198,8 +220,9 @@ export function startReconciler(
       callOffNudge();
       await Promise.all(tasks.map((task) => task.destroy()));
       await Promise.all([deletions, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
-      await Promise.race([Promise.all(attempts.values()), patience()]);
-      await Promise.all([...attempts.keys()].map((deletion) => releaseLease(dependencies, deletion)));
+      const callOff = ticks.after(PATIENCE_MS, giveUp);
+      await Promise.all(attempts);
+      callOff();
     },
   };
 }

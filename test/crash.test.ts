@@ -1,63 +1,8 @@
-import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
-import { systemClock, systemRandom } from '../src/app.ts';
-import { type Emulator, startEmulator } from '../src/livekit/emulator/emulator.ts';
-import { createApiKey } from '../src/operations/create-api-key.ts';
-import { openSqliteStore, type SqliteStore } from '../src/store/sqlite-store.ts';
-import { aCall } from './harness/calls.ts';
+import { expect, test } from 'vitest';
+import type { Emulator } from '../src/livekit/emulator/emulator.ts';
+import type { SqliteStore } from '../src/store/sqlite-store.ts';
 import { until } from './harness/hangup.ts';
-import { serveHangup } from './harness/process.ts';
-import { temporaryFolder } from './harness/temporary.ts';
-
-const KEYS = { apiKey: 'devkey', apiSecret: 'secretsecretsecretsecretsecretsecret' };
-
-/** A database with live calls, each with somebody in its room, and what a process needs to serve it. */
-async function prepare(count: number) {
-  const emulator = await startEmulator(KEYS);
-  onTestFinished(() => emulator.stop());
-  const cwd = temporaryFolder();
-  const file = join(cwd, 'hangup.db');
-  const store = openSqliteStore(file);
-  onTestFinished(() => store.close());
-  const { apiKey, key } = await createApiKey(
-    { store, clock: systemClock, random: systemRandom },
-    { organizationName: 'acme', name: 'test', scopes: ['calls:cancel'], expiresAt: null },
-  );
-  const ids = Array.from({ length: count }, (_, i) => `c${i}`);
-  for (const id of ids) {
-    const call = aCall({ id, organizationId: apiKey.organizationId, status: 'active' });
-    await store.createCall({ call, apiKeyId: null });
-    emulator.join(id, { identity: 'caller' });
-  }
-  const env = {
-    DATABASE_URL: `file:${file}`,
-    LIVEKIT_URL: emulator.url,
-    LIVEKIT_API_KEY: KEYS.apiKey,
-    LIVEKIT_API_SECRET: KEYS.apiSecret,
-    // Leases end sooner, so that the test does: what a crash left is due when its lease ends.
-    LIVEKIT_REQUEST_TIMEOUT_MS: '500',
-    LIVEKIT_BACKGROUND_TIMEOUT_MS: '500',
-  };
-  return { emulator, store, key, ids, serve: () => serveHangup({ env, cwd }) };
-}
-
-/** Ids that were answered 200 before the process died. */
-async function cancelAll(url: string, key: string, ids: readonly string[]): Promise<string[]> {
-  const answered = await Promise.all(
-    ids.map(async (id) => {
-      try {
-        const response = await fetch(`${url}/api/v1/calls/${id}`, {
-          method: 'DELETE',
-          headers: { 'x-api-key': key },
-        });
-        return response.status === 200 ? [id] : [];
-      } catch {
-        return [];
-      }
-    }),
-  );
-  return answered.flat();
-}
+import { cancelAll, prepareCalls } from './harness/live-calls.ts';
 
 async function expectConsistent(
   { store, emulator }: { store: SqliteStore; emulator: Emulator },
@@ -76,7 +21,7 @@ async function expectConsistent(
 }
 
 test('kill -9 during 50 cancels, at many moments: what was answered 200 holds, no cancel is without a deletion', async () => {
-  const { emulator, store, key, ids, serve } = await prepare(300);
+  const { emulator, store, key, ids, serve } = await prepareCalls(300);
   const answered: string[] = [];
   // LiveKit answers in its own time, so that the kill falls before, between and after its answers.
   emulator.setFault('DeleteRoom', { kind: 'slow', delayMs: 20 });
@@ -108,7 +53,7 @@ test('kill -9 during 50 cancels, at many moments: what was answered 200 holds, n
 }, 120_000);
 
 test('killed while LiveKit is away: after both are back every room of a cancelled call is gone', async () => {
-  const { emulator, store, key, ids, serve } = await prepare(20);
+  const { emulator, store, key, ids, serve } = await prepareCalls(20);
   await emulator.pause();
   const first = await serve();
   const answered = await cancelAll(first.url, key, ids);
@@ -122,7 +67,7 @@ test('killed while LiveKit is away: after both are back every room of a cancelle
 }, 120_000);
 
 test('two processes on one database: each deletion is claimed by one of them at a time', async () => {
-  const { emulator, store, key, ids, serve } = await prepare(50);
+  const { emulator, store, key, ids, serve } = await prepareCalls(50);
   await emulator.pause();
   const [one, two] = await Promise.all([serve(), serve()]);
   await cancelAll(one.url, key, ids.slice(0, 25));

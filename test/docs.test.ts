@@ -72,3 +72,21 @@ test('every command that a page shows is one', async () => {
   });
   expect(wrong).toEqual([]);
 });
+
+test('hangup itself prints the pages and examples', async () => {
+  const run = (...args: string[]) => runHangup(['docs', ...args], { cwd: temporaryFolder() });
+  const pages = (await run()).stdout.trim().split('\n');
+  expect(pages).toEqual(
+    expect.arrayContaining([
+      'README',
+      'install',
+      'troubleshoot',
+      'hangup.service',
+      'Caddyfile',
+      'nginx.conf',
+    ]),
+  );
+  expect((await run('install')).stdout).toBe(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'));
+  expect((await run('hangup.service')).stdout).toContain('[Service]');
+  expect(await run('../package.json')).toMatchObject({ code: 1 });
+});

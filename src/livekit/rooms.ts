@@ -6,13 +6,15 @@ import { kindOf } from './participant-kind.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
 import { askRoomService, type TwirpOutcome, type TwirpRequest } from './twirp.ts';
 
-/** LiveKit's rooms over its Twirp API. Every request has a deadline; what goes wrong is an outcome. */
-export function livekitRooms(server: {
-  readonly url: string;
-  readonly apiKey: string;
-  readonly apiSecret: string;
-}): Rooms {
-  return roomsBehind((request) => askRoomService(server, request));
+/**
+ * LiveKit's rooms over its Twirp API. Every request has a deadline; what goes wrong is an outcome.
+ * @param closing ends those that are under way
+ */
+export function livekitRooms(
+  server: { readonly url: string; readonly apiKey: string; readonly apiSecret: string },
+  closing?: AbortSignal,
+): Rooms {
+  return roomsBehind((request) => askRoomService(server, request, closing));
 }
 
 /** The same, however a request gets there. `send` never rejects. */

@@ -27,20 +27,24 @@ export type TwirpOutcome =
 export async function askRoomService(
   server: LiveKitServer,
   { method, body, grant, timeoutMs }: TwirpRequest,
+  closing?: AbortSignal,
 ): Promise<TwirpOutcome> {
+  const overdue = AbortSignal.timeout(timeoutMs);
   try {
-    const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: '10m' });
+    // Longer than a clock that is set back an hour is wrong.
+    const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: '2h' });
     token.addGrant(grant);
     const response = await fetch(`${server.url}/twirp/livekit.RoomService/${method}`, {
       method: 'POST',
       headers: { authorization: `Bearer ${await token.toJwt()}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
       redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: closing === undefined ? overdue : AbortSignal.any([overdue, closing]),
     });
     return readAnswer(response, await response.text());
   } catch (error) {
-    if (error instanceof Error && error.name === 'TimeoutError') return noAnswerWithin(timeoutMs);
+    if (overdue.aborted) return noAnswerWithin(timeoutMs);
+    if (closing?.aborted) return { kind: 'unavailable', code: null, detail: 'hangup was stopped meanwhile' };
     return { kind: 'unavailable', code: null, detail: describeTransportError(error) };
   }
 }

@@ -1,26 +1,6 @@
-import type { RoomDeletion } from '../domain/room-deletion.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { deleteRoom, LEASE_MARGIN_MS } from './delete-room.ts';
 import type { Dependencies } from './dependencies.ts';
-
-export interface Attempt {
-  readonly deletion: RoomDeletion;
-  readonly ended: Promise<void>;
-}
-
-/** Gives back the lease of an attempt that will not be waited for: whoever looks next may try. */
-export async function releaseLease(
-  { store, clock }: Pick<Dependencies, 'store' | 'clock'>,
-  { callId, attempt }: RoomDeletion,
-): Promise<void> {
-  const now = clock.now();
-  const settlement = {
-    state: 'retryable',
-    scheduledAt: now,
-    lastError: 'hangup was stopped meanwhile',
-  } as const;
-  await store.settleDeletion({ callId, attempt, settlement, wasRescued: false, now });
-}
 
 /**
  * One pass: leases at most `limit` deletions that are due and begins an attempt at each. Resolves once they are
@@ -30,7 +10,7 @@ export async function releaseLease(
 export async function reconcileDeletions(
   dependencies: Dependencies,
   { limit }: { limit: number },
-): Promise<{ attempts: Attempt[]; nextAt: Timestamp | null }> {
+): Promise<{ attempts: Promise<void>[]; nextAt: Timestamp | null }> {
   const { store, clock, retry, requestTimeoutMs, backgroundTimeoutMs } = dependencies;
   const now = clock.now();
   const longestLeaseMs = Math.max(requestTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
@@ -41,9 +21,6 @@ export async function reconcileDeletions(
     limit,
   });
   const asking = { timeoutMs: backgroundTimeoutMs, priority: 'retry' } as const;
-  const attempts = claimed.map((deletion) => ({
-    deletion,
-    ended: deleteRoom(dependencies, deletion, asking),
-  }));
+  const attempts = claimed.map((deletion) => deleteRoom(dependencies, deletion, asking));
   return { attempts, nextAt: await store.nextDeletionAt() };
 }

@@ -125,6 +125,7 @@ export class SimulatedHangup {
       concurrency: SETTINGS.retryConcurrency,
       compareSchedule: SETTINGS.compareSchedule,
       awaySince: watched.awaySince,
+      giveUp: () => {},
       ticks: this.#ticks(isAlive),
     });
     const dependencies = { ...base, nudge: reconciler.nudge };

@@ -1,0 +1,47 @@
+/**
+ * `npm run release`: builds, and makes dist/hangup-VERSION-linux-ARCH.tar.gz of the file, its unit, pages, licenses and SBOM, with
+ * dist/SHA256SUMS. The same commit makes the same bytes.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const DIST = join(ROOT, 'dist');
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const name = `hangup-${version}-linux-${process.arch}`;
+const run = (command: string, args: readonly string[]) =>
+  execFileSync(command, args, { cwd: ROOT, encoding: 'utf8' });
+
+if (run('git', ['status', '--porcelain']).trim() !== '') {
+  process.stderr.write('A release is made of a commit: commit or stash what is changed first.\n');
+  process.exit(1);
+}
+execFileSync(process.execPath, [join(ROOT, 'scripts/build.ts')], { stdio: 'inherit' });
+
+const folder = join(DIST, name);
+rmSync(folder, { recursive: true, force: true });
+mkdirSync(folder);
+for (const file of ['hangup', 'hangup.licenses.txt', 'hangup.sbom.json'])
+  cpSync(join(DIST, file), join(folder, file));
+cpSync(join(ROOT, 'docs'), join(folder, 'docs'), { recursive: true });
+cpSync(join(ROOT, 'CHANGELOG.md'), join(folder, 'CHANGELOG.md'));
+
+const tarball = `${name}.tar.gz`;
+const at = run('git', ['show', '-s', '--format=%cI', 'HEAD']).trim();
+const fixed = [
+  '--sort=name',
+  `--mtime=${at}`,
+  '--owner=0',
+  '--group=0',
+  '--numeric-owner',
+  '--mode=u=rwX,go=rX',
+];
+run('tar', [...fixed, '-C', DIST, '--use-compress-program=gzip -n', '-cf', join(DIST, tarball), name]);
+rmSync(folder, { recursive: true });
+const sum = createHash('sha256')
+  .update(readFileSync(join(DIST, tarball)))
+  .digest('hex');
+writeFileSync(join(DIST, 'SHA256SUMS'), `${sum}  ${tarball}\n`);
+process.stdout.write(`dist/${tarball}\ndist/SHA256SUMS\n`);

@@ -1,0 +1,20 @@
+import type { Command } from 'commander';
+import { listDocs, readDoc } from '../assets.ts';
+import { print, Refused } from './terminal.ts';
+
+/** `hangup docs`: the operator's pages, which the single file holds. */
+export function addDocs(hangup: Command): void {
+  hangup
+    .command('docs')
+    .description("print one of the operator's pages, or an example such as hangup.service")
+    .argument('[page]', 'which one; none lists them')
+    .action((page?: string) => {
+      if (page === undefined) {
+        print(listDocs().join('\n'));
+        return;
+      }
+      const text = readDoc(page);
+      if (text === null) throw new Refused(`there is no page ${page}; \`hangup docs\` lists them`);
+      print(text.trimEnd());
+    });
+}

@@ -1,0 +1,107 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, globSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from './harness/hangup.ts';
+import { cancelAll, prepareCalls } from './harness/live-calls.ts';
+import { runHangup } from './harness/process.ts';
+import { temporaryFolder } from './harness/temporary.ts';
+
+/* Faults that need a machine to be hurt: `npm run test:faults`, as root, with libfaketime (Debian: faketime). */
+
+/** A disk of 12 MB. */
+function smallDisk(): string {
+  const folder = temporaryFolder();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]);
+  onTestFinished(() => {
+    execFileSync('umount', ['--lazy', folder]);
+  });
+  return folder;
+}
+
+function fill(folder: string): string {
+  const filler = join(folder, 'filler');
+  const { bavail, bsize } = statfsSync(folder);
+  writeFileSync(filler, Buffer.alloc(bavail * bsize));
+  return filler;
+}
+
+const statusOf = async (url: string, path: string, key: string) =>
+  (await fetch(`${url}${path}`, { headers: { 'x-api-key': key } })).status;
+
+test('the disk is full: cancels are refused whole, reading goes on, and with room again all goes on', async () => {
+  const folder = smallDisk();
+  const { emulator, store, key, ids, serve } = await prepareCalls(40, { folder });
+  const hangup = await serve();
+  const filler = fill(folder);
+  // What SQLite has already taken of the disk it may still write.
+  const answered = await cancelAll(hangup.url, key, ids);
+  const records = await Promise.all(ids.map((id) => store.findCall(id)));
+  for (const record of records) {
+    const isCancelled = record?.call.status === 'cancelled';
+    expect(record?.deletion !== null).toBe(isCancelled);
+    expect(answered.includes(record?.call.id ?? '')).toBe(isCancelled);
+  }
+  expect(answered.length).toBeLessThan(ids.length);
+  const refused = ids.find((id) => !answered.includes(id)) ?? '';
+  expect(await statusOf(hangup.url, `/api/v1/calls/${refused}/events`, key)).toBeLessThan(500);
+  await until(
+    'it says that it is not ready',
+    async () => (await statusOf(hangup.url, '/readyz', key)) === 503,
+  );
+  rmSync(filler);
+  await until('it is ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 200);
+  expect(await cancelAll(hangup.url, key, [refused])).toEqual([refused]);
+  expect(emulator.roomNames()).not.toContain(refused);
+}, 60_000);
+
+test('started on a full disk: a sentence, and 3', async () => {
+  const folder = smallDisk();
+  fill(folder);
+  const env = { DATABASE_URL: `file:${join(folder, 'hangup.db')}` };
+  const { code, stderr } = await runHangup(['migrate'], { cwd: temporaryFolder(), env });
+  expect({ code, stderr }).toEqual({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: Cannot .*[Ff]ree space|full.*\n$/),
+  });
+});
+
+test('the database file is removed under it: it is said, and not ready', async () => {
+  const { key, file, serve } = await prepareCalls(1);
+  const hangup = await serve();
+  expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
+  for (const part of globSync(`${file}*`)) rmSync(part);
+  await until('it is not ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 503);
+  expect(hangup.output()).toContain('was removed or replaced under a running hangup');
+  expect(existsSync(file)).toBe(false);
+});
+
+test('the clock is set back an hour while LiveKit is away: rooms still go, and no time runs backwards', async () => {
+  const cwd = temporaryFolder();
+  const clock = join(cwd, 'clock');
+  writeFileSync(clock, '+0');
+  const [library = ''] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
+  expect(library, 'libfaketime is there').not.toBe('');
+  const settings = {
+    LD_PRELOAD: library,
+    FAKETIME_TIMESTAMP_FILE: clock,
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    RETRY_MAX_DELAY_MS: '2000',
+  };
+  const { emulator, store, key, ids, serve } = await prepareCalls(5, { settings });
+  const hangup = await serve();
+  await emulator.pause();
+  expect(await cancelAll(hangup.url, key, ids)).toHaveLength(5);
+  const before = await store.findCall('c0');
+  writeFileSync(clock, '-3600');
+  await until('its clock is back', async () => {
+    const response = await fetch(`${hangup.url}/healthz`);
+    return Date.parse(response.headers.get('date') ?? '') < Date.now() - 3_000_000;
+  });
+  await emulator.resume();
+  await until('all rooms are gone', () => emulator.roomNames().length === 0, 40_000);
+  const after = await store.findCall('c0');
+  expect(after?.call).toEqual(before?.call);
+  await until('that is on record', async () => (await store.findCall('c0'))?.deletion?.state === 'completed');
+}, 90_000);

@@ -1,0 +1,63 @@
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { systemClock, systemRandom } from '../../src/app.ts';
+import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { createApiKey } from '../../src/operations/create-api-key.ts';
+import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { aCall } from './calls.ts';
+import { serveHangup } from './process.ts';
+import { temporaryFolder } from './temporary.ts';
+
+const KEYS = { apiKey: 'devkey', apiSecret: 'secretsecretsecretsecretsecretsecret' };
+
+/** A database with live calls, each with somebody in its room, and what a process needs to serve it. */
+export async function prepareCalls(
+  count: number,
+  { folder = temporaryFolder(), settings = {} }: { folder?: string; settings?: Record<string, string> } = {},
+) {
+  const emulator = await startEmulator(KEYS);
+  onTestFinished(() => emulator.stop());
+  const cwd = folder;
+  const file = join(cwd, 'hangup.db');
+  const store = openSqliteStore(file);
+  onTestFinished(() => store.close());
+  const { apiKey, key } = await createApiKey(
+    { store, clock: systemClock, random: systemRandom },
+    { organizationName: 'acme', name: 'test', scopes: ['calls:cancel'], expiresAt: null },
+  );
+  const ids = Array.from({ length: count }, (_, i) => `c${i}`);
+  for (const id of ids) {
+    const call = aCall({ id, organizationId: apiKey.organizationId, status: 'active' });
+    await store.createCall({ call, apiKeyId: null });
+    emulator.join(id, { identity: 'caller' });
+  }
+  const env = {
+    DATABASE_URL: `file:${file}`,
+    LIVEKIT_URL: emulator.url,
+    LIVEKIT_API_KEY: KEYS.apiKey,
+    LIVEKIT_API_SECRET: KEYS.apiSecret,
+    // Leases end sooner, so that the test does: what a crash left is due when its lease ends.
+    LIVEKIT_REQUEST_TIMEOUT_MS: '500',
+    LIVEKIT_BACKGROUND_TIMEOUT_MS: '500',
+    ...settings,
+  };
+  return { emulator, store, key, ids, file, env, serve: () => serveHangup({ env, cwd }) };
+}
+
+/** Ids that were answered 200 before the process died. */
+export async function cancelAll(url: string, key: string, ids: readonly string[]): Promise<string[]> {
+  const answered = await Promise.all(
+    ids.map(async (id) => {
+      try {
+        const response = await fetch(`${url}/api/v1/calls/${id}`, {
+          method: 'DELETE',
+          headers: { 'x-api-key': key },
+        });
+        return response.status === 200 ? [id] : [];
+      } catch {
+        return [];
+      }
+    }),
+  );
+  return answered.flat();
+}
