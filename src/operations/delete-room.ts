@@ -19,7 +19,8 @@ export async function deleteRoom(
   const about = { callId, roomName, attempt };
   try {
     const first = await rooms.deleteRoom(roomName, asking);
-    const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, roomName, asking) : null;
+    const leaseLeftMs = deletion.scheduledAt - clock.now();
+    const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, deletion, leaseLeftMs) : null;
     const outcome = rescued ?? first;
     const wasRescued = rescued?.kind === 'deleted';
     if (wasRescued) {
@@ -67,8 +68,10 @@ function adviceOf(outcome: DeleteRoomOutcome) {
   return outcome.kind === 'deleted' || outcome.kind === 'absent' ? {} : adviceFor(outcome);
 }
 
-/** The three requests of a rescue fit into what a lease lasts longer than LiveKit's deadline. */
-const RESCUE_TIMEOUT_MS = 1_200;
+/** A rescue is three requests, which end before the lease does. */
+const RESCUE_REQUESTS = 3;
+const SETTLING_MS = 1_000;
+const LONGEST_RESCUE_REQUEST_MS = 4_000;
 /** Longer than the deletion behind it takes: what that does not delete closes by itself. */
 const RESCUE_EMPTY_TIMEOUT_S = 10;
 
@@ -79,10 +82,12 @@ const RESCUE_EMPTY_TIMEOUT_S = 10;
  */
 async function rescue(
   rooms: Dependencies['rooms'],
-  roomName: string,
-  { timeoutMs, priority }: Asking,
+  { roomName }: RoomDeletion,
+  leaseLeftMs: number,
 ): Promise<Exclude<DeleteRoomOutcome, LiveKitFailure> | null> {
-  const asking = { timeoutMs: Math.min(timeoutMs, RESCUE_TIMEOUT_MS), priority };
+  const fairShareMs = Math.floor((leaseLeftMs - SETTLING_MS) / RESCUE_REQUESTS);
+  if (fairShareMs <= 0) return null;
+  const asking = { timeoutMs: Math.min(fairShareMs, LONGEST_RESCUE_REQUEST_MS), priority: 'retry' } as const;
   // Once not listed proves nothing.
   if ((await rooms.hasRoom(roomName, asking)).kind !== 'listed') return null;
   const created = await rooms.createRoom({ roomName, emptyTimeoutS: RESCUE_EMPTY_TIMEOUT_S }, asking);
