@@ -49,7 +49,6 @@ const sidsBegun = (inbox: WebhookInbox, roomName: string) =>
 
 /** A living node took the room over, and nobody had joined it there. */
 async function expectRescued(inbox: WebhookInbox, { id }: Talk): Promise<void> {
-  expect(new Set(sidsBegun(inbox, id)).size).toBe(1);
   expect(sidsBegun(inbox, id).length).toBeGreaterThan(1);
   expect(namesOf(inbox, id).filter((name) => name === 'participant_joined')).toHaveLength(2);
   await until(`LiveKit says that ${id} is over`, () => namesOf(inbox, id).at(-1) === 'room_finished');
