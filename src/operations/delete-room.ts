@@ -22,7 +22,8 @@ export async function deleteRoom(
     const leaseLeftMs = deletion.scheduledAt - clock.now();
     const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, deletion, leaseLeftMs) : null;
     const outcome = rescued ?? first;
-    const wasRescued = rescued?.kind === 'deleted';
+    // Also when it is absent now: LiveKit tells of the room that was taken over, and who heard that was faster.
+    const wasRescued = rescued !== null;
     if (wasRescued) {
       meters.ghostRescued();
       log.warn(about, 'room rescued from a dead node of LiveKit, and deleted');
