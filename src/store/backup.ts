@@ -4,6 +4,7 @@ import {
   copyFileSync,
   existsSync,
   fsyncSync,
+  linkSync,
   openSync,
   renameSync,
   rmSync,
@@ -33,7 +34,8 @@ export async function backUp(file: string, target: string): Promise<void> {
     chmodSync(partial, OWNER_ALONE);
     const source = openSqlite(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      await source.backup(partial);
+      // In one step: SQLite begins again when another process writes between two of them.
+      await source.backup(partial, { progress: ({ totalPages }) => totalPages + 1 });
     } finally {
       source.close();
     }
@@ -76,7 +78,8 @@ function setAside(file: string, keptAs: string): void {
     client.exec('BEGIN EXCLUSIVE; COMMIT');
     // What is in the -wal goes into the file, which then is the database whole.
     client.pragma('journal_mode = DELETE');
-    renameSync(file, keptAs);
+    // It keeps its name too, until the backup takes that: there is a database at every moment.
+    linkSync(file, keptAs);
   } catch (error) {
     if (error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
       throw new DatabaseError(`hangup runs on ${file}. Stop it, then restore.`);
@@ -85,7 +88,9 @@ function setAside(file: string, keptAs: string): void {
     if (!(error instanceof SqliteDatabase.SqliteError)) throw error;
     client?.close();
     for (const [i, one] of withCompanions(file).entries()) {
-      if (existsSync(one)) renameSync(one, withCompanions(keptAs)[i] ?? '');
+      if (!existsSync(one)) continue;
+      linkSync(one, withCompanions(keptAs)[i] ?? '');
+      if (one !== file) rmSync(one);
     }
   } finally {
     client?.close();
