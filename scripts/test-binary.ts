@@ -1,7 +1,7 @@
 /** `npm run test:binary`: builds the single file twice, compares, and runs the tests of what a user sees against it. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -30,19 +30,7 @@ function buildElsewhere(): string[] {
   mkdirSync(join(ROOT, 'dist'), { recursive: true });
   const elsewhere = mkdtempSync(join(ROOT, 'dist/elsewhere-'));
   try {
-    for (const part of [
-      '.git',
-      'drizzle',
-      'scripts',
-      'src',
-      'package.json',
-      'package-lock.json',
-      '.npmrc',
-      'tsconfig.json',
-      'docs',
-    ]) {
-      cpSync(join(ROOT, part), join(elsewhere, part), { recursive: true });
-    }
+    execFileSync('git', ['clone', '--quiet', ROOT, elsewhere]);
     // Links to the same files: npm does not look into a folder that is itself a link.
     execFileSync('cp', ['-al', join(ROOT, 'node_modules'), join(elsewhere, 'node_modules')]);
     build(elsewhere);
