@@ -18,6 +18,8 @@ export function writeSbom(root: string, file: string): void {
   sbom.serialNumber = undefined;
   sbom.metadata.timestamp = undefined;
   const { component } = sbom.metadata;
+  // npm names it after its folder.
+  component.name = component['bom-ref'].replace(/@[^@]*$/, '');
   for (const one of [component, ...sbom.components]) {
     // Where it was downloaded from, which may be anybody's mirror.
     one.externalReferences = one.externalReferences?.filter(
