@@ -58,13 +58,13 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
 }, 60_000);
 
 test('a second signal ends it at once', async () => {
-  const { emulator, key, ids, serve } = await prepareCalls(1, {
+  const { emulator, store, key, ids, serve } = await prepareCalls(1, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '4000' },
   });
   emulator.setFault('DeleteRoom', { kind: 'hang' });
   const hangup = await serve();
   const cancel = cancelAll(hangup.url, key, ids);
-  await until('it is asked', () => hangup.child.exitCode === null);
+  await until('it is asked', async () => (await store.findCall('c0'))?.call.status === 'cancelled');
   hangup.child.kill('SIGTERM');
   await until('it stops', () => hangup.output().includes('"msg":"hangup stops"'));
   expect(await hangup.kill('SIGINT')).toBe(1);
