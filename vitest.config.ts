@@ -2,9 +2,16 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 // These need what npm does not bring: scripts/test-livekit.ts finds it, scripts/test-binary.ts builds it.
 // What starts hundreds of processes runs there too: the single file starts in a fifth of the time.
-const COMMAND_LINE = ['backup', 'cli', 'commands', 'deletions', 'doctor', 'lifecycle', 'upgrade'].map(
-  (name) => `test/${name}.test.ts`,
-);
+const COMMAND_LINE = [
+  'backup',
+  'cli',
+  'commands',
+  'crash',
+  'deletions',
+  'doctor',
+  'lifecycle',
+  'upgrade',
+].map((name) => `test/${name}.test.ts`);
 const binary = process.env.HANGUP_BINARY ? [] : ['test/binary/**', ...COMMAND_LINE];
 const faults = process.env.FAULTS ? [] : ['test/faults.test.ts'];
 const outages = process.env.LIVEKIT_SERVER
