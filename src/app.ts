@@ -14,7 +14,7 @@ import { prometheusMetrics } from './metrics/prometheus.ts';
 import { startReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
-/** How long stopping waits for requests in hand. */
+/** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
 const PATIENCE_MS = 10_000;
 
 export const systemClock: Clock = { now: () => Date.now() };
@@ -91,9 +91,8 @@ export async function startApp({
     concurrency: settings.retryConcurrency,
     compareSchedule: settings.compareSchedule,
     awaySince: watched.awaySince,
-    giveUp: () => closing.abort(),
   });
-  const server = createHttpServer({
+  const { server, atRest } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
     readWebhook: webhookReader([livekit, ...settings.webhookKeys]),
     watched: {
@@ -104,19 +103,25 @@ export async function startApp({
     log,
     version,
   });
-  const stop = async () => {
-    isStopping = true;
+  const closeServer = async () => {
     if (server.listening) {
       const closed = once(server, 'close');
       server.close();
       // One that is busy now is idle later, and would keep the server open until its keep-alive ends.
       const sweep = setInterval(() => server.closeIdleConnections(), 20);
-      const cut = setTimeout(() => server.closeAllConnections(), PATIENCE_MS);
       await closed;
       clearInterval(sweep);
-      clearTimeout(cut);
     }
-    await reconciler.stop();
+    await atRest();
+  };
+  const stop = async () => {
+    isStopping = true;
+    const cut = setTimeout(() => {
+      server.closeAllConnections();
+      closing.abort();
+    }, PATIENCE_MS);
+    await Promise.all([closeServer(), reconciler.stop()]);
+    clearTimeout(cut);
     store.close();
   };
   try {

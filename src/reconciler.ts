@@ -17,8 +17,6 @@ const EVERY_HOUR = '7 0 * * * *';
 // A tick that a busy moment swallowed is no news: the next one does its work.
 const QUIET = { suppressMissedWarning: true };
 const PROBE_TIMEOUT_MS = 2_000;
-/** How long stopping waits for LiveKit. */
-const PATIENCE_MS = 10_000;
 /** Any name will do: what is asked is whether LiveKit answers. */
 const PROBED_ROOM = 'hangup-probe';
 
@@ -68,7 +66,7 @@ export interface Reconciler {
   nudge(at: Timestamp): void;
   /** LiveKit answers again: all that waited for it begins now. */
   livekitIsBack(awayMs: number): void;
-  /** No pass begins any more; resolves when the attempts under way are settled, those that take too long by giving up. */
+  /** No pass begins any more; resolves when the passes and attempts under way have ended. */
   stop(): Promise<void>;
 }
 
@@ -83,14 +81,11 @@ export function startReconciler(
     concurrency,
     compareSchedule,
     awaySince,
-    giveUp,
     ticks = systemTicks(given.clock),
   }: {
     concurrency: number;
     compareSchedule: string;
     awaySince: () => Timestamp | null;
-    /** Ends the requests to LiveKit that are under way. */
-    giveUp: () => void;
     ticks?: Ticks;
   },
 ): Reconciler {
@@ -220,9 +215,7 @@ export function startReconciler(
       callOffNudge();
       await Promise.all(tasks.map((task) => task.destroy()));
       await Promise.all([deletions, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
-      const callOff = ticks.after(PATIENCE_MS, giveUp);
       await Promise.all(attempts);
-      callOff();
     },
   };
 }

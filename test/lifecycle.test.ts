@@ -1,15 +1,44 @@
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
 import { until } from './harness/hangup.ts';
 import { cancelAll, prepareCalls } from './harness/live-calls.ts';
 
-test('SIGTERM during cancels: what was begun is answered, LiveKit’s webhooks are put off, and it ends with 0', async () => {
+/** A request whose last line is not sent yet: the connection stays open while hangup stops. */
+async function begin(url: string, head: string) {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => {
+    answer += chunk.toString();
+  });
+  // One that is cut off is an end too.
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  socket.write(`${head}\r\nhost: hangup\r\n`);
+  return {
+    socket,
+    async finish() {
+      const closed = once(socket, 'close');
+      socket.write('\r\n');
+      await closed;
+      return answer;
+    },
+  };
+}
+
+test('SIGTERM during cancels: what was begun is answered, who asks now is put off, and it ends with 0', async () => {
   const { emulator, store, key, ids, file, serve } = await prepareCalls(60, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '2000' },
   });
   emulator.setFault('DeleteRoom', { kind: 'slow', delayMs: 700 });
   const hangup = await serve();
+  const webhook = await begin(hangup.url, 'POST /webhooks/livekit HTTP/1.1');
+  const readiness = await begin(hangup.url, 'GET /readyz HTTP/1.1');
   const cancels = cancelAll(hangup.url, key, ids);
   const cancelled = async () => {
     const records = await Promise.all(ids.map((id) => store.findCall(id)));
@@ -18,13 +47,40 @@ test('SIGTERM during cancels: what was begun is answered, LiveKit’s webhooks a
   await until('all are on record, and none is answered', async () => (await cancelled()) === ids.length);
   const ended = once(hangup.child, 'exit');
   hangup.child.kill('SIGTERM');
+  await until('it stops', () => hangup.output().includes('"msg":"hangup stops"'));
+  await expect(fetch(`${hangup.url}/healthz`)).rejects.toThrow();
+  // LiveKit repeats what is answered 503.
+  expect(await webhook.finish()).toMatch(/^HTTP\/1.1 503 /);
+  expect(await readiness.finish()).toMatch(/^HTTP\/1.1 503 /);
   expect((await cancels).length).toBe(ids.length);
   expect((await ended)[0]).toBe(0);
   expect(emulator.roomNames()).toEqual([]);
-  await expect(fetch(`${hangup.url}/healthz`)).rejects.toThrow();
-  // The test has the database open too, so the -wal stays; it is empty.
-  expect(existsSync(file)).toBe(true);
-  expect(hangup.output()).toContain('"msg":"hangup stops"');
+  // The test has the database open too, so the -wal stays.
+  expect(statSync(`${file}-wal`).size).toBe(0);
+});
+
+test('SIGTERM when the client of a cancel has gone: its attempt is settled, or given back', async () => {
+  const { emulator, store, key, ids, serve } = await prepareCalls(2, {
+    settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '3000' },
+  });
+  emulator.setFault('DeleteRoom', { kind: 'hang' });
+  const hangup = await serve();
+  const client = new AbortController();
+  const cancels = ids.map((id) =>
+    fetch(`${hangup.url}/api/v1/calls/${id}`, {
+      method: 'DELETE',
+      headers: { 'x-api-key': key },
+      signal: client.signal,
+    }),
+  );
+  const deletions = async () =>
+    (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion?.state);
+  await until('all are on record', async () => (await deletions()).every((state) => state === 'running'));
+  client.abort();
+  await Promise.allSettled(cancels);
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+  expect(await deletions()).toEqual(['retryable', 'retryable']);
+  expect(hangup.output()).not.toContain('"level":"error"');
 });
 
 test('leases of attempts that LiveKit does not answer are given back', async () => {
@@ -44,7 +100,13 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
   await until('all are tried again', async () =>
     (await states()).every((one) => one?.state === 'running' && one.attempt > 1),
   );
+  // A client that never sends the rest of its request does not hold it up for longer.
+  const { socket } = await begin(hangup.url, 'GET /api/v1/calls HTTP/1.1');
+  const beganAt = performance.now();
   expect(await hangup.kill('SIGTERM')).toBe(0);
+  // Both have the same 10 s.
+  expect(performance.now() - beganAt).toBeLessThan(15_000);
+  expect(socket.writable).toBe(false);
   for (const deletion of await states()) {
     expect(deletion).toMatchObject({
       state: 'retryable',

@@ -29,7 +29,14 @@ interface Request extends IncomingMessage {
   webhook?: WebhookNote;
 }
 
-/** REST under /api/v1, tRPC under /trpc, LiveKit's webhooks, health, the OpenAPI document. It does not listen yet. */
+export interface HttpServer {
+  /** It does not listen yet. */
+  readonly server: Server;
+  /** Resolves when no request is worked on: a client may be gone long before. */
+  atRest(): Promise<void>;
+}
+
+/** REST under /api/v1, tRPC under /trpc, LiveKit's webhooks, health, the OpenAPI document. */
 export function createHttpServer({
   dependencies,
   readWebhook,
@@ -44,9 +51,10 @@ export function createHttpServer({
   isStopping: () => boolean;
   log: Log;
   version: string;
-}): Server {
+}): HttpServer {
   const document = openApiDocument(appRouter, version);
   const requestIds = new WeakMap<IncomingMessage, string>();
+  const inHand = new Set<Promise<void>>();
   const onFault = (error: unknown, request: IncomingMessage) => {
     log.error({ err: error, requestId: requestIds.get(request) }, 'request failed');
   };
@@ -123,11 +131,14 @@ export function createHttpServer({
         'request',
       );
     });
-    handle(request, response).catch((error: unknown) => {
-      onFault(error, request);
-      if (response.headersSent) response.destroy();
-      else sendError(request, response, { code: 500, message: 'Internal server error' });
-    });
+    const handled = handle(request, response)
+      .catch((error: unknown) => {
+        onFault(error, request);
+        if (response.headersSent) response.destroy();
+        else sendError(request, response, { code: 500, message: 'Internal server error' });
+      })
+      .finally(() => inHand.delete(handled));
+    inHand.add(handled);
   }
 
   const server = createServer({
@@ -141,7 +152,12 @@ export function createHttpServer({
   // A body is asked for only once its request is let in.
   server.on('checkContinue', onRequest);
   server.on('clientError', answerClientError);
-  return server;
+  return {
+    server,
+    async atRest() {
+      await Promise.all(inHand);
+    },
+  };
 }
 
 /** Of `/path?query`, and of `http://host/path?query` too, which HTTP/1.1 has every server take. */

@@ -125,7 +125,6 @@ export class SimulatedHangup {
       concurrency: SETTINGS.retryConcurrency,
       compareSchedule: SETTINGS.compareSchedule,
       awaySince: watched.awaySince,
-      giveUp: () => {},
       ticks: this.#ticks(isAlive),
     });
     const dependencies = { ...base, nudge: reconciler.nudge };
