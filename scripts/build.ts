@@ -55,7 +55,8 @@ mkdirSync(BUILD, { recursive: true });
 mkdirSync(DIST, { recursive: true });
 
 say('bundling');
-const packages = bundledPackages(await bundle());
+// better-sqlite3's addon is compiled with the headers of node-addon-api.
+const packages = [...bundledPackages(await bundle()), join(ROOT, 'node_modules/node-addon-api')];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 writeFileSync(join(BUILD, 'package.json'), JSON.stringify({ name, version, commit: commit() }));
 const node = `node-linux-${process.arch}`;
@@ -92,7 +93,7 @@ const sea = {
 writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));
 run(process.execPath, ['--build-sea', 'build/sea.json']);
 writeFileSync(join(DIST, 'hangup.licenses.txt'), licenses);
-writeSbom(ROOT, join(DIST, 'hangup.sbom.json'));
+writeSbom(ROOT, packages, join(DIST, 'hangup.sbom.json'));
 
 const megabytes = Math.round(statSync(join(DIST, 'hangup')).size / 1e6);
 say(

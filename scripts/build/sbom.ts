@@ -1,5 +1,21 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+
+interface Component {
+  'bom-ref': string;
+  name: string;
+  version: string;
+  externalReferences?: { type: string }[];
+}
+
+interface Sbom {
+  serialNumber?: string;
+  metadata: { timestamp?: string; component: Component };
+  components: Component[];
+  dependencies: { ref: string; dependsOn?: string[] }[];
+}
 
 /** The folders of the packages that bundled files came from, sorted. */
 export function bundledPackages(files: readonly string[]): readonly string[] {
@@ -7,24 +23,75 @@ export function bundledPackages(files: readonly string[]): readonly string[] {
   return [...new Set(folders)].toSorted((a, b) => (a < b ? -1 : 1));
 }
 
-/** What npm installs for production, as CycloneDX. Without what differs from one build, or machine, to the next. */
-export function writeSbom(root: string, file: string): void {
-  const text = execFileSync('npm', ['sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev'], {
-    cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
-  });
-  const sbom = JSON.parse(text);
-  sbom.serialNumber = undefined;
-  sbom.metadata.timestamp = undefined;
+/**
+ * CycloneDX: npm's list of what is installed, less what is not in the single file, and with what npm knows nothing of:
+ * Node.js and SQLite. Without what differs from one build, or machine, to the next.
+ * @param folders of the packages that are inside
+ * @throws when npm's list lacks one of them
+ */
+export function writeSbom(root: string, folders: readonly string[], file: string): void {
+  const sbom = readNpmSbom(root);
   const { component } = sbom.metadata;
   // npm names it after its folder.
   component.name = component['bom-ref'].replace(/@[^@]*$/, '');
-  for (const one of [component, ...sbom.components]) {
-    // Where it was downloaded from, which may be anybody's mirror.
-    one.externalReferences = one.externalReferences?.filter(
-      ({ type }: { type: string }) => type !== 'distribution',
-    );
-  }
+  delete sbom.serialNumber;
+  delete sbom.metadata.timestamp;
+
+  const inside = new Set(folders.map(readReference));
+  const bundled = sbom.components.filter(({ name, version }) => inside.delete(`${name}@${version}`));
+  if (inside.size > 0) throw new Error(`npm sbom does not know of ${[...inside].join(', ')}`);
+  const node = withCpe('platform', 'node', process.versions.node, 'nodejs:node.js');
+  const sqlite = withCpe('library', 'sqlite', sqliteVersion(), 'sqlite:sqlite');
+  sbom.components = [...bundled.map(withoutRegistry), node, sqlite];
+
+  const known = new Set([component, ...sbom.components].map((part) => part['bom-ref']));
+  const alsoNeeds = (ref: string) => {
+    if (ref === component['bom-ref']) return [node['bom-ref']];
+    return ref.startsWith('better-sqlite3@') ? [sqlite['bom-ref']] : [];
+  };
+  sbom.dependencies = [...sbom.dependencies, { ref: node['bom-ref'] }, { ref: sqlite['bom-ref'] }]
+    .filter(({ ref }) => known.has(ref))
+    .map(({ ref, dependsOn = [] }) => ({
+      ref,
+      dependsOn: [...dependsOn.filter((part) => known.has(part)), ...alsoNeeds(ref)],
+    }));
   writeFileSync(file, `${JSON.stringify(sbom, null, 2)}\n`);
+}
+
+/** With all that is for development, too: npm 11's `--omit dev` leaves out zod, and more of what hangup runs on. */
+function readNpmSbom(root: string): Sbom {
+  const args = ['sbom', '--sbom-format', 'cyclonedx', '--loglevel', 'error'];
+  return JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 }));
+}
+
+/** `name@version` */
+function readReference(folder: string): string {
+  const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  return `${name}@${version}`;
+}
+
+/** Without where it was downloaded from, which may be anybody's mirror. */
+function withoutRegistry(part: Component): Component {
+  const references = part.externalReferences ?? [];
+  return { ...part, externalReferences: references.filter(({ type }) => type !== 'distribution') };
+}
+
+/** `cpe` is the name under which vulnerabilities are published. */
+function withCpe(type: string, name: string, version: string, cpe: string) {
+  return {
+    'bom-ref': `${name}@${version}`,
+    type,
+    name,
+    version,
+    cpe: `cpe:2.3:a:${cpe}:${version}:*:*:*:*:*:*:*`,
+  };
+}
+
+function sqliteVersion(): string {
+  const client = new SqliteDatabase(':memory:');
+  try {
+    return client.prepare<[], string>('SELECT sqlite_version()').pluck().get() ?? 'unknown';
+  } finally {
+    client.close();
+  }
 }
