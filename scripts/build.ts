@@ -55,12 +55,13 @@ mkdirSync(BUILD, { recursive: true });
 mkdirSync(DIST, { recursive: true });
 
 say('bundling');
+const bundled = await bundle();
 // better-sqlite3's addon is compiled with the headers of node-addon-api.
-const packages = [...bundledPackages(await bundle()), join(ROOT, 'node_modules/node-addon-api')];
+const packages = [...bundledPackages(bundled), join(ROOT, 'node_modules/node-addon-api')];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 writeFileSync(join(BUILD, 'package.json'), JSON.stringify({ name, version, commit: commit() }));
 const node = `node-linux-${process.arch}`;
-const licenses = licensesOf([...packages, join(ROOT, 'node_modules', node)]);
+const licenses = licensesOf([...packages, join(ROOT, 'node_modules', node)], bundled);
 writeFileSync(join(BUILD, 'licenses.txt'), licenses);
 
 say('stripping node');
