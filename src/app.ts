@@ -11,11 +11,14 @@ import { webhookReader } from './livekit/webhook.ts';
 import { measuredRooms } from './metrics/measured-rooms.ts';
 import { measuredStore } from './metrics/measured-store.ts';
 import { prometheusMetrics } from './metrics/prometheus.ts';
+import { checkReadiness } from './operations/check-readiness.ts';
 import { startReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
 /** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
 const PATIENCE_MS = 10_000;
+/** Where nobody asks /readyz, the log says all the same that the database takes no write, or is not there any more. */
+const LOOKS_EVERY_MS = 60_000;
 
 export const systemClock: Clock = { now: () => Date.now() };
 
@@ -103,6 +106,7 @@ export async function startApp({
     log,
     version,
   });
+  const looking = setInterval(() => void checkReadiness(base), LOOKS_EVERY_MS);
   const closeServer = async () => {
     if (server.listening) {
       const closed = once(server, 'close');
@@ -116,6 +120,7 @@ export async function startApp({
   };
   const stop = async () => {
     isStopping = true;
+    clearInterval(looking);
     const cut = setTimeout(() => {
       server.closeAllConnections();
       closing.abort();
