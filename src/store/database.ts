@@ -47,11 +47,14 @@ export function openDatabase(file: string): Database {
   }
 }
 
-/** What is in the -wal goes into the file, as far as other processes let it; then the file is closed. */
+/** What is in the -wal goes into the file, as far as other processes and the disk let it; then the file is closed. */
 export function closeDatabase({ $client: client }: Database): void {
   if (!client.open) return;
   try {
     client.pragma('wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    // On a full disk it stays in the -wal, where whoever opens the file next finds it.
+    if (!(error instanceof SqliteDatabase.SqliteError)) throw error;
   } finally {
     client.close();
   }

@@ -23,7 +23,7 @@ export async function prepareCalls(
   onTestFinished(() => store.close());
   const { apiKey, key } = await createApiKey(
     { store, clock: systemClock, random: systemRandom },
-    { organizationName: 'acme', name: 'test', scopes: ['calls:cancel'], expiresAt: null },
+    { organizationName: 'acme', name: 'test', scopes: ['calls:read', 'calls:cancel'], expiresAt: null },
   );
   const ids = Array.from({ length: count }, (_, i) => `c${i}`);
   for (const id of ids) {
