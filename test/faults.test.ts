@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, globSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, globSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from './harness/hangup.ts';
@@ -87,6 +87,23 @@ test('started on a full disk: a sentence, and 3', async () => {
     stderr: expect.stringMatching(/^hangup: Cannot .*[Ff]ree space|full.*\n$/),
   });
 });
+
+test.each(['there', 'gone'])(
+  'what root restores belongs to the user of hangup; the database is %s',
+  async (how) => {
+    const cwd = temporaryFolder();
+    const env = { DATABASE_URL: 'file:state/hangup.db' };
+    const run = (...args: string[]) => runHangup(args, { cwd, env });
+    expect(await run('migrate')).toMatchObject({ code: 0 });
+    expect(await run('backup', 'copy.db')).toMatchObject({ code: 0 });
+    const file = join(cwd, 'state/hangup.db');
+    for (const path of [file, join(cwd, 'state')]) chownSync(path, 61_234, 61_235);
+    if (how === 'gone') rmSync(file);
+    expect(await run('restore', 'copy.db')).toMatchObject({ code: 0 });
+    expect(statSync(file)).toMatchObject({ uid: 61_234, gid: 61_235 });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  },
+);
 
 test('the database file is removed under it: it says so within a minute unasked, and is not ready', async () => {
   const { key, file, serve } = await prepareCalls(1);

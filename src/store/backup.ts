@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -8,6 +9,7 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -59,6 +61,7 @@ export function restore(backup: string, { file, keptAs }: { file: string; keptAs
   try {
     copyFileSync(backup, incoming);
     chmodSync(incoming, OWNER_ALONE);
+    giveToOwnerOf(existsSync(file) ? file : dirname(file), incoming);
     assertSound(incoming);
     if (existsSync(file)) setAside(file, keptAs);
     renameDurably(incoming, file);
@@ -67,6 +70,13 @@ export function restore(backup: string, { file, keptAs }: { file: string; keptAs
     if (error instanceof DatabaseError) throw error;
     throw new DatabaseError(`${backup} could not be restored: ${messageOf(error)}. ${file} is as it was.`);
   }
+}
+
+/** Root restores for the user that hangup runs as; systemd changes no owner in a folder that is the service's already. */
+function giveToOwnerOf(other: string, file: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(other);
+  chownSync(file, uid, gid);
 }
 
 /** Every process that has a database in WAL mode open holds a lock on it, so an exclusive one proves that none has. */
