@@ -1,15 +1,17 @@
 /**
- * `npm run test:systemd`: docs/hangup.service against systemd's own checks, and what dist/hangup tells systemd. Needs
- * systemd-analyze, systemd-notify, python3 and `npm run build`.
+ * `npm run test:systemd`: docs/hangup.service against systemd's own checks, what dist/hangup tells systemd, and whether the
+ * unit lets it make all its system calls. Needs systemd-analyze, systemd-notify, python3, strace and `npm run build`.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const BINARY = join(ROOT, 'dist/hangup');
 const folder = mkdtempSync(join(tmpdir(), 'hangup-systemd-'));
+const trace = join(folder, 'trace');
 
 function check(what: string, isSo: boolean, output = ''): void {
   process.stdout.write(`${isSo ? 'ok    ' : 'FAILED'} ${what}\n${isSo ? '' : output}`);
@@ -19,6 +21,39 @@ function check(what: string, isSo: boolean, output = ''): void {
 function run(what: string, command: string, args: readonly string[]): void {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
   check(what, status === 0, `${error ?? ''}${stdout}${stderr}`);
+}
+
+/** hangup as nobody, as systemd would start it; strace leaves it its process id, and writes down its system calls. */
+function startTraced(env: Record<string, string>) {
+  const program = join(folder, 'hangup');
+  copyFileSync(BINARY, program);
+  chmodSync(program, 0o755);
+  chmodSync(folder, 0o777);
+  const traced = ['strace', '-D', '-f', '-qq', '-o', trace, program, 'serve'];
+  const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  const [command = '', ...args] = process.getuid?.() === 0 ? [...asNobody, ...traced] : traced;
+  return spawn(command, args, { cwd: folder, env: { PATH: process.env.PATH, ...env }, stdio: 'ignore' });
+}
+
+/** The names in a group such as @system-service, and in the groups in it. */
+function systemCallsOf(group: string): Set<string> {
+  const { stdout } = spawnSync('systemd-analyze', ['--no-pager', 'syscall-filter', group], {
+    encoding: 'utf8',
+  });
+  const names = (stdout ?? '').split('\n').flatMap((line) => /^ +(@?[a-z_0-9-]+)/.exec(line)?.[1] ?? []);
+  return new Set(names.flatMap((name) => (name.startsWith('@') ? [...systemCallsOf(name)] : [name])));
+}
+
+/** What the unit's lines SystemCallFilter= let through, read in their order. */
+function allowedBy(unit: string): Set<string> {
+  let allowed = new Set<string>();
+  for (const [, takes = '', groups = ''] of unit.matchAll(/^SystemCallFilter=(~?)(.+)$/gm)) {
+    for (const group of groups.split(' ')) {
+      const calls = systemCallsOf(group);
+      allowed = takes === '~' ? allowed.difference(calls) : allowed.union(calls);
+    }
+  }
+  return allowed;
 }
 
 /** As systemd listens: one message a line. */
@@ -51,13 +86,15 @@ async function hearHangup(): Promise<readonly string[]> {
       look();
     });
   await hear('listens');
-  const env = { PORT: '0', NOTIFY_SOCKET: socket, WATCHDOG_USEC: '900000' };
-  const hangup = spawn(BINARY, ['serve'], { cwd: folder, env, stdio: 'ignore' });
+  chmodSync(socket, 0o777);
+  const hangup = startTraced({ PORT: '0', NOTIFY_SOCKET: socket, WATCHDOG_USEC: '900000' });
+  const ended = once(hangup, 'exit');
   try {
     await hear('READY=1');
     await hear('WATCHDOG=1', 2);
     hangup.kill('SIGTERM');
     await hear('STOPPING=1');
+    await ended;
   } finally {
     hangup.kill('SIGKILL');
     listener.kill();
@@ -81,6 +118,12 @@ try {
     () => check('READY=1, WATCHDOG=1 twice, STOPPING=1', true),
     (error: Error) => check('READY=1, WATCHDOG=1 twice, STOPPING=1', false, `${error.message}\n`),
   );
+  const made = readFileSync(trace, 'utf8').matchAll(/^\d+ +(?:<\.\.\. )?([a-z_0-9]+)(?:\(| resumed)/gm);
+  const calls = new Set([...made].map(([, name = '']) => name));
+  const refused = [...calls.difference(allowedBy(text))];
+  const isSeen = calls.has('bind') && calls.has('pwrite64');
+  const what = `SystemCallFilter lets all ${calls.size} kinds of system calls through`;
+  check(what, isSeen && refused.length === 0, `refused: ${refused.join(', ')}\n`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
