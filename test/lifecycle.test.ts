@@ -1,9 +1,14 @@
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
+import { openSqliteStore } from '../src/store/sqlite-store.ts';
 import { until } from './harness/hangup.ts';
 import { cancelAll, prepareCalls } from './harness/live-calls.ts';
+import { runHangup } from './harness/process.ts';
+import { temporaryFolder } from './harness/temporary.ts';
 
 /** A request whose last line is not sent yet: the connection stays open while hangup stops. */
 async function begin(url: string, head: string) {
@@ -132,3 +137,51 @@ test('a second signal ends it at once', async () => {
   expect(await hangup.kill('SIGINT')).toBe(1);
   await cancel;
 });
+
+const unusable: readonly [what: string, prepare: (file: string) => void, said: RegExp][] = [
+  [
+    'is no database',
+    (file) => writeFileSync(file, 'no database, but long enough to be looked at'.repeat(99)),
+    /^hangup: Cannot use the database .*: file is not a database\. Move it away, and put a backup in its place with `hangup restore FILE`\.\n$/,
+  ],
+  [
+    'is damaged',
+    (file) => {
+      openSqliteStore(file).close();
+      const bytes = readFileSync(file);
+      // All but the header, which has the first 100 bytes.
+      writeFileSync(file, bytes.fill(0x5a, 100));
+    },
+    /^hangup: Cannot use the database .*malformed.*\. Move it away, and put a backup in its place/,
+  ],
+  [
+    'is locked by another program',
+    (file) => {
+      openSqliteStore(file).close();
+      const other = new SqliteDatabase(file);
+      onTestFinished(() => {
+        other.close();
+      });
+      other.exec('BEGIN IMMEDIATE');
+    },
+    /^hangup: Cannot use the database .*: database is locked\. Another program holds it locked: end that one, then start again\.\n$/,
+  ],
+  [
+    'is a folder',
+    (file) => mkdirSync(file),
+    /^hangup: Cannot open the database .*\. Check that DATABASE_URL names a file in a folder that this user may write\.\n$/,
+  ],
+];
+
+test.each(unusable)(
+  'a database that %s: a sentence that says what to do, and 3',
+  async (_, prepare, said) => {
+    const cwd = temporaryFolder();
+    const file = join(cwd, 'hangup.db');
+    prepare(file);
+    const env = { DATABASE_URL: `file:${file}`, PORT: '0' };
+    const { code, stderr } = await runHangup(['serve'], { cwd, env });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(said) });
+  },
+  60_000,
+);

@@ -16,6 +16,34 @@ function runOn(version: string): Promise<{ code: unknown; stdout: string; stderr
   });
 }
 
+test.each([
+  ['an error that nobody caught', "throw new Error('a bug')"],
+  ['a rejection that nobody handled', "Promise.reject(new Error('a bug'))"],
+  ['a thrown word', "throw 'a bug'"],
+])('%s ends a server with 1, and one fatal line says so', async (_, fault) => {
+  // When it serves, for until then it does not watch.
+  const bug = `const write = process.stdout.write.bind(process.stdout);
+    process.stdout.write = (chunk, ...rest) => {
+      if (String(chunk).includes('hangup serves')) setTimeout(() => { ${fault}; }, 10);
+      return write(chunk, ...rest);
+    };`;
+  const args = ['--import', `data:text/javascript,${encodeURIComponent(bug)}`, MAIN, 'serve'];
+  const env = { PATH: process.env.PATH, PORT: '0' };
+  const { code, stderr } = await new Promise<{ code: unknown; stderr: string }>((resolve) => {
+    execFile(process.execPath, args, { cwd: temporaryFolder(), env }, (error, _, stderr) =>
+      resolve({ code: error?.code ?? 0, stderr }),
+    );
+  });
+  expect(code).toBe(1);
+  const lines = stderr.trim().split('\n');
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0] ?? '')).toEqual({
+    level: 'fatal',
+    err: expect.stringContaining('a bug'),
+    msg: 'hangup ends: a fault that nobody caught',
+  });
+});
+
 test.each(['20.20.2', '22.20.0', '26.8.1'])('Node %s is refused in one line, with 1', async (version) => {
   const { code, stdout, stderr } = await runOn(version);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
