@@ -45,7 +45,7 @@ test('every setting that a page names is one', () => {
   expect(unknown).toEqual([]);
 });
 
-test('every command that a page shows is one', async () => {
+test('every command that a page shows is one, with its options', async () => {
   const cwd = temporaryFolder();
   const { stdout } = await runHangup(['completion', 'bash'], { cwd });
   const words = new Map(
@@ -58,17 +58,23 @@ test('every command that a page shows is one', async () => {
     const blocks = [...text.matchAll(/^ *```sh\n(.*?)^ *```/gms)].map(([, code = '']) => code);
     const spans = [...text.matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code);
     return [...blocks, ...spans].flatMap((code) =>
-      [...code.matchAll(/(?:^|&& |<\(|; )(?:npx |\.\/)? *hangup ((?:[a-z]+ ?)+)/gm)].map(([, args = '']) => ({
-        page,
-        args: args.trim().split(' '),
-      })),
+      [...code.matchAll(/(?:^|&& |<\(|; )(?:npx |\.\/)? *hangup ((?:[a-z]+ ?)+)([^\n;&|]*)/gm)].map(
+        ([, args = '', rest = '']) => ({
+          page,
+          args: args.trim().split(' '),
+          options: rest.match(/(?<=^|[ [])--[a-z-]+/g) ?? [],
+        }),
+      ),
     );
   });
   expect(shown.length).toBeGreaterThan(20);
-  const wrong = shown.filter(({ args: [command = '', sub = ''] }) => {
+  expect(shown.flatMap(({ options }) => options).length).toBeGreaterThan(10);
+  const wrong = shown.filter(({ args: [command = '', sub = ''], options }) => {
     if (!words.get('')?.includes(command)) return true;
     const subs = words.get(command)?.filter((word) => !word.startsWith('--')) ?? [];
-    return subs.length > 0 && sub !== '' && !subs.includes(sub);
+    if (subs.length > 0 && sub !== '' && !subs.includes(sub)) return true;
+    const known = words.get(subs.includes(sub) ? `${command} ${sub}` : command) ?? [];
+    return options.some((option) => !known.includes(option));
   });
   expect(wrong).toEqual([]);
 });
