@@ -112,10 +112,11 @@ describe('400', () => {
   );
 
   test('two at once: exactly one 200 and one 400, a thousand times', async () => {
-    const ids = await Promise.all(Array.from({ length: 1_000 }, () => aLiveCall()));
-    for (let i = 0; i < ids.length; i += 20) {
+    for (let i = 0; i < 1_000; i += 20) {
+      // A few at a time: while this process writes it does not see the connections that the single file closes.
+      const ids = await Promise.all(Array.from({ length: 20 }, () => aLiveCall()));
       await Promise.all(
-        ids.slice(i, i + 20).map(async (id) => {
+        ids.map(async (id) => {
           const answers = await Promise.all([cancel(id), cancel(id)]);
           const [first, second] = answers.sort((a, b) => a.status - b.status);
           expect(first).toMatchObject({ status: 200, body: { data: { id, status: 'cancelled' } } });
