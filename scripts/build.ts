@@ -69,7 +69,12 @@ const executable = join(BUILD, 'node');
 copyFileSync(process.execPath, executable);
 chmodSync(executable, 0o755);
 // Before anything is put into it: afterwards it would not start.
-run('strip', [executable]);
+try {
+  run('strip', [executable]);
+} catch (error) {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  say('strip is not installed (Debian: binutils), so dist/hangup is some 30 MB larger than it need be');
+}
 
 say('embedding');
 const files = globSync('{drizzle/*.sql,drizzle/meta/_journal.json,docs/*.*,docs/Caddyfile}', {
