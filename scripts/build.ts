@@ -94,6 +94,8 @@ const sea = {
   useVfs: true,
   disableExperimentalSEAWarning: true,
   execArgvExtension: 'none',
+  // V8 lets its young generation grow to more than all else takes, and gives nothing back.
+  execArgv: ['--max-semi-space-size=4'],
   assets,
 };
 writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));
