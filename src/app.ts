@@ -12,7 +12,7 @@ import { measuredRooms } from './metrics/measured-rooms.ts';
 import { measuredStore } from './metrics/measured-store.ts';
 import { prometheusMetrics } from './metrics/prometheus.ts';
 import { checkReadiness } from './operations/check-readiness.ts';
-import { startReconciler } from './reconciler.ts';
+import { createReconciler } from './reconciler.ts';
 import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
 
 /** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
@@ -90,7 +90,7 @@ export async function startApp({
     },
   };
   let isStopping = false;
-  const reconciler = startReconciler(base, {
+  const reconciler = createReconciler(base, {
     concurrency: settings.retryConcurrency,
     compareSchedule: settings.compareSchedule,
     awaySince: watched.awaySince,
@@ -136,6 +136,8 @@ export async function startApp({
     await stop();
     throw error;
   }
+  // Not before: one whose port is taken must not ask LiveKit for anything.
+  reconciler.begin();
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
   return { url: `http://${host}:${port}`, store, stop };

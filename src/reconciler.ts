@@ -16,6 +16,8 @@ const EVERY_MINUTE = '11 * * * * *';
 const EVERY_HOUR = '7 0 * * * *';
 // A tick that a busy moment swallowed is no news: the next one does its work.
 const QUIET = { suppressMissedWarning: true };
+/** Requests that waited for the start are answered first: the passes load as much again. */
+const BEGINS_AFTER_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
 /** Any name will do: what is asked is whether LiveKit answers. */
 const PROBED_ROOM = 'hangup-probe';
@@ -32,14 +34,15 @@ export interface Ticks {
 function systemTicks(clock: Clock): Ticks {
   const tasks = new Set<() => void>();
   let seenAt = clock.now();
-  const watch = setInterval(() => {
+  const look = () => {
     const now = clock.now();
     if (now < seenAt) for (const renew of tasks) renew();
     seenAt = now;
-  }, 1_000);
-  watch.unref();
+  };
+  let watch: NodeJS.Timeout | undefined;
   return {
     every(cron, run) {
+      watch ??= setInterval(look, 1_000).unref();
       let task = schedule(cron, run, QUIET);
       const renew = () => {
         void task.destroy();
@@ -62,6 +65,8 @@ function systemTicks(clock: Clock): Ticks {
 }
 
 export interface Reconciler {
+  /** What a crash left is due now, or when its lease ends; then all goes by its schedule. */
+  begin(): void;
   /** There is something to do at this time: a pass begins then, not at the next tick. */
   nudge(at: Timestamp): void;
   /** LiveKit answers again: all that waited for it begins now. */
@@ -75,7 +80,7 @@ export interface Reconciler {
  * second; over rooms by schedule. Never two of a kind at once, never more than `concurrency` attempts; whatever a pass
  * throws is logged, and the next tick comes all the same. While LiveKit is away it is asked one thing at a time.
  */
-export function startReconciler(
+export function createReconciler(
   given: Omit<Dependencies, 'nudge'>,
   {
     concurrency,
@@ -94,6 +99,7 @@ export function startReconciler(
   const attempts = new Set<Promise<void>>();
   let isStopped = false;
   let hasWarned = false;
+  let callOffBeginning = () => {};
   let callOffNudge = () => {};
   let timerAt: Timestamp | null = null;
 
@@ -192,18 +198,22 @@ export function startReconciler(
     }
   }
 
-  const tasks = [
-    ticks.every(EVERY_SECOND, phones.run),
-    ticks.every(EVERY_5_SECONDS, deletions.run),
-    ticks.every(compareSchedule, comparing.run),
-    ticks.every(EVERY_MINUTE, watching.run),
-    ticks.every(EVERY_HOUR, forgetting.run),
-  ];
-  // What a crash left is due now, or when its lease ends.
-  deletions.run();
-  comparing.run();
+  let tasks: readonly { destroy(): unknown }[] = [];
 
   return {
+    begin() {
+      callOffBeginning = ticks.after(BEGINS_AFTER_MS, () => {
+        tasks = [
+          ticks.every(EVERY_SECOND, phones.run),
+          ticks.every(EVERY_5_SECONDS, deletions.run),
+          ticks.every(compareSchedule, comparing.run),
+          ticks.every(EVERY_MINUTE, watching.run),
+          ticks.every(EVERY_HOUR, forgetting.run),
+        ];
+        deletions.run();
+        comparing.run();
+      });
+    },
     nudge,
     livekitIsBack(awayMs) {
       void sayBack(awayMs);
@@ -212,6 +222,7 @@ export function startReconciler(
     },
     async stop() {
       isStopped = true;
+      callOffBeginning();
       callOffNudge();
       await Promise.all(tasks.map((task) => task.destroy()));
       await Promise.all([deletions, comparing, phones, forgetting, watching].map(({ ended }) => ended()));

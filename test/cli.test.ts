@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { runHangup, serveHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
@@ -142,11 +145,21 @@ test('settings come from .env too, and the environment goes before it', async ()
   expect(existsSync(join(cwd, 'from-environment.db'))).toBe(true);
 });
 
-test('a taken port is a sentence, and its own exit code', async () => {
-  const cwd = temporaryFolder();
-  const { url } = await serveHangup({ env: {}, cwd });
-  const { code, stderr } = await run('serve', temporaryFolder(), { PORT: new URL(url).port });
-  expect(code).toBe(4);
+test('a taken port is a sentence, and its own exit code; LiveKit is asked for nothing', async () => {
+  const asked: (string | undefined)[] = [];
+  const server = createServer((request) => asked.push(request.url)).listen(0, '127.0.0.1');
+  onTestFinished(() => {
+    server.close();
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { code, stderr } = await run('serve', temporaryFolder(), {
+    PORT: String(port),
+    LIVEKIT_URL: `http://127.0.0.1:${port}`,
+    LIVEKIT_API_KEY: 'devkey',
+    LIVEKIT_API_SECRET: 'secretsecretsecretsecretsecretsecret',
+  });
+  expect({ code, asked }).toEqual({ code: 4, asked: [] });
   expect(stderr).toMatch(
     /^hangup: listen EADDRINUSE.* Another program listens there: stop it, or set PORT\.\n$/,
   );

@@ -9,7 +9,7 @@ import { toReadWebhook } from '../../src/livekit/webhook.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { syncCall } from '../../src/operations/sync-call.ts';
-import { type Reconciler, startReconciler, type Ticks } from '../../src/reconciler.ts';
+import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler.ts';
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite-store.ts';
 import type { Chance } from './chance.ts';
 import { type Chronicle, Violation } from './chronicle.ts';
@@ -119,16 +119,23 @@ export class SimulatedHangup {
         agentIdKey: SETTINGS.agentIdKey,
       },
     };
-    // The reconciler begins its first passes while it is made.
-    const process = { isAlive: true, storeCallsLeft: null, store, waiting: new Set() } as unknown as Process;
-    const reconciler = startReconciler(base, {
+    const reconciler = createReconciler(base, {
       concurrency: SETTINGS.retryConcurrency,
       compareSchedule: SETTINGS.compareSchedule,
       awaySince: watched.awaySince,
       ticks: this.#ticks(isAlive),
     });
     const dependencies = { ...base, nudge: reconciler.nudge };
-    this.#process = Object.assign(process, { reconciler, dependencies });
+    const process: Process = {
+      isAlive: true,
+      storeCallsLeft: null,
+      store,
+      waiting: new Set(),
+      reconciler,
+      dependencies,
+    };
+    this.#process = process;
+    reconciler.begin();
   }
 
   /** kill -9. */
