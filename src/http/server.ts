@@ -52,7 +52,7 @@ export function createHttpServer({
   log: Log;
   version: string;
 }): HttpServer {
-  const document = openApiDocument(appRouter, version);
+  let document: ReturnType<typeof openApiDocument> | undefined;
   const requestIds = new WeakMap<IncomingMessage, string>();
   const inHand = new Set<Promise<void>>();
   const onFault = (error: unknown, request: IncomingMessage) => {
@@ -98,8 +98,12 @@ export function createHttpServer({
       request.webhook = await webhook(request, response);
       dependencies.meters.webhook(request.webhook);
     } else if (pathname === '/openapi.json') {
-      if (request.method === 'GET' || request.method === 'HEAD') sendJson(request, response, 200, document);
-      else sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
+      if (request.method === 'GET' || request.method === 'HEAD') {
+        // Made when it is first asked for: at each start it would take as long as opening the database.
+        document ??= openApiDocument(appRouter, version);
+        sendJson(request, response, 200, document);
+      } else
+        sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
     } else {
       const watch = health.get(pathname);
       if (watch !== undefined) await watch(request, response);
