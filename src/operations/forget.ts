@@ -5,7 +5,7 @@ import { ANSWER_REMEMBERED_MS } from './cancel-call.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** So few that the store is held for milliseconds. */
-const BATCH = 200;
+const BATCH = 50;
 
 /** How long what is over is kept; null: for ever. */
 export interface KeepingTimes {
