@@ -46,8 +46,6 @@ async function bundle(): Promise<readonly string[]> {
     format: 'esm',
     codeSplitting: false,
     comments: false,
-    // Less to read at each start; names stay, for the stack traces in the log.
-    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
   });
   await bundler.close();
   return output.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
