@@ -1,5 +1,3 @@
-import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -67,34 +65,6 @@ describe('calls', () => {
   });
 });
 
-describe('completion', () => {
-  test('bash completes commands, their commands and options', async () => {
-    const cwd = temporaryFolder();
-    const { stdout } = await runHangup(['completion', 'bash'], { cwd });
-    writeFileSync(join(cwd, 'completion.sh'), stdout);
-    const complete = (...words: string[]) => {
-      const script = `. ./completion.sh; COMP_WORDS=(hangup ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _hangup; echo "\${COMPREPLY[@]}"`;
-      return spawnSync('bash', ['-c', script], { cwd, encoding: 'utf8' }).stdout.trim().split(' ');
-    };
-    expect(complete('se')).toEqual(['serve']);
-    expect(complete('')).toEqual(
-      expect.arrayContaining(['serve', 'calls', 'keys', 'deletions', 'doctor', 'backup']),
-    );
-    expect(complete('calls', 'c')).toEqual(['cancel']);
-    expect(complete('calls', 'list', '--s')).toEqual(['--status']);
-    expect(complete('keys', '--help', 'cr')).toEqual(['create']);
-  });
-
-  test('other shells are given theirs', async () => {
-    const cwd = temporaryFolder();
-    expect((await runHangup(['completion', 'zsh'], { cwd })).stdout).toContain('bashcompinit');
-    expect((await runHangup(['completion', 'fish'], { cwd })).stdout).toMatch(
-      /^complete -c hangup .* -a serve$/m,
-    );
-    expect(await runHangup(['completion', 'csh'], { cwd })).toMatchObject({ code: 2 });
-  });
-});
-
 describe('migrate --check', () => {
   test('says how the schema is, and changes nothing', async () => {
     const cwd = temporaryFolder();
@@ -114,7 +84,10 @@ describe('migrate --check', () => {
     change("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
     expect(await check()).toMatchObject({ code: 1, stderr: expect.stringContaining('newer hangup') });
     change('DELETE FROM __drizzle_migrations WHERE id > 1');
-    expect(await check()).toMatchObject({ code: 1, stderr: expect.stringContaining('older hangup') });
+    expect(await check()).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/older hangup, and lacks 0001_room_events, 0002/),
+    });
     expect(await check()).toMatchObject({ code: 1 });
   });
 });

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { parseSettings, readEnvironment } from '../config.ts';
-import { schemaAgeOf } from '../store/database.ts';
+import { schemaOf } from '../store/database.ts';
 import { print, Refused, withStore } from './terminal.ts';
 
 /** `hangup migrate`. */
@@ -16,13 +16,14 @@ export function addMigrate(hangup: Command): void {
 
 function checkSchema(): void {
   const { databaseFile: file } = parseSettings(readEnvironment(), 'administer');
-  switch (schemaAgeOf(file)) {
+  const { age, pending } = schemaOf(file);
+  switch (age) {
     case 'current':
       print(`${file} is up to date`);
       return;
     case 'older':
       throw new Refused(
-        `${file} is of an older hangup; \`hangup migrate\` brings it up to date (back it up first)`,
+        `${file} is of an older hangup, and lacks ${pending.join(', ')}; \`hangup migrate\` brings it up to date (back it up first)`,
       );
     case 'newer':
       throw new Refused(`${file} is of a newer hangup: this one does not open it`);

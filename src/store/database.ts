@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
@@ -147,18 +147,30 @@ export function schemaAge(client: SqliteDatabase.Database): SchemaAge {
   return applied.length < known.length ? 'older' : 'current';
 }
 
-/** How the file's schema is against this version's; changes nothing. @throws DatabaseError when it cannot be read */
-export function schemaAgeOf(file: string): SchemaAge {
+/**
+ * How the file's schema is against this version's, and the migrations that it lacks when it is older. Changes nothing.
+ * @throws DatabaseError when it cannot be read
+ */
+export function schemaOf(file: string): { age: SchemaAge; pending: readonly string[] } {
   try {
     const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      return schemaAge(client);
+      const age = schemaAge(client);
+      if (age !== 'older') return { age, pending: [] };
+      const applied = client.prepare<[], number>('SELECT count(*) FROM __drizzle_migrations').pluck().get();
+      return { age, pending: migrationNames().slice(applied) };
     } finally {
       client.close();
     }
   } catch (error) {
     throw new DatabaseError(`Cannot read the database ${file}: ${messageOf(error)}.`);
   }
+}
+
+/** In the order in which they are applied. */
+function migrationNames(): readonly string[] {
+  const journal: unknown = JSON.parse(readFileSync(join(MIGRATIONS_FOLDER, 'meta/_journal.json'), 'utf8'));
+  return (journal as { entries: { tag: string }[] }).entries.map(({ tag }) => tag);
 }
 
 function adviceFor(error: unknown): string {
