@@ -14,6 +14,7 @@ const COMMAND_LINE = [
 ].map((name) => `test/${name}.test.ts`);
 const binary = process.env.HANGUP_BINARY ? [] : ['test/binary/**', ...COMMAND_LINE];
 const faults = process.env.FAULTS ? [] : ['test/faults.test.ts'];
+const shells = process.env.SHELLS ? [] : ['test/completion.test.ts'];
 const outages = process.env.LIVEKIT_SERVER
   ? []
   : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];
@@ -22,7 +23,7 @@ const phones = process.env.LIVEKIT_SIP ? [] : ['test/livekit/phones.test.ts'];
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...binary, ...faults, ...outages, ...phones],
+    exclude: [...configDefaults.exclude, ...binary, ...faults, ...shells, ...outages, ...phones],
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

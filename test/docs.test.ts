@@ -49,7 +49,7 @@ test('every command that a page shows is one, with its options', async () => {
   const cwd = temporaryFolder();
   const { stdout } = await runHangup(['completion', 'bash'], { cwd });
   const words = new Map(
-    [...stdout.matchAll(/^ {4}'([^']*)'\) words='([^']*)'/gm)].map(([, path = '', after = '']) => [
+    [...stdout.matchAll(/^ {4}'([^':]*):'\*\) after='([^']*)'/gm)].map(([, path = '', after = '']) => [
       path,
       after.split(' '),
     ]),

@@ -9,47 +9,113 @@ export function addCompletion(hangup: Command): void {
     .command('completion')
     .description('print what makes your shell complete hangup: source <(hangup completion bash)')
     .addArgument(new Argument('<shell>').choices(SHELLS))
-    .action((shell: (typeof SHELLS)[number]) => print(SCRIPTS[shell](wordsOf(hangup))));
+    .action((shell: (typeof SHELLS)[number]) => print(SCRIPTS[shell](placesIn(hangup))));
 }
 
-/** The words that may follow, by the command as it is typed so far: '' for hangup itself. */
-function wordsOf(command: Command, path: readonly string[] = []): Map<string, readonly string[]> {
-  const options = command.options.map(({ long, short }) => long ?? short ?? '');
-  const words = [...command.commands.map((one) => one.name()), ...options, '--help'];
-  const own: [string, readonly string[]] = [path.join(' '), words];
-  return new Map([own, ...command.commands.flatMap((one) => [...wordsOf(one, [...path, one.name()])])]);
+interface Word {
+  readonly text: string;
+  readonly meaning: string;
+  /** What may follow an option; null when it takes no value. */
+  readonly values: readonly string[] | null;
 }
 
-type Words = ReadonlyMap<string, readonly string[]>;
+/** Where a command line can be: behind the words `path`, '' behind hangup itself. */
+interface Place {
+  readonly path: string;
+  readonly words: readonly Word[];
+  readonly takesFile: boolean;
+}
 
-const cases = (words: Words) =>
-  [...words].map(([path, after]) => `    '${path}') words='${after.join(' ')}' ;;`).join('\n');
+function placesIn(command: Command, path: readonly string[] = []): readonly Place[] {
+  const word = (text: string, meaning = '', values: readonly string[] | null = null) => ({
+    text,
+    meaning,
+    values,
+  });
+  const words = [
+    ...command.commands.map((one) => word(one.name(), one.description())),
+    ...command.registeredArguments.flatMap(({ argChoices = [] }) => argChoices.map((choice) => word(choice))),
+    ...command.options.map(({ long, short, description, argChoices, required, optional }) =>
+      word(long ?? short ?? '', description, required || optional ? (argChoices ?? []) : null),
+    ),
+    word('--help', 'say what it does'),
+  ];
+  const takesFile = command.registeredArguments.some((argument) => argument.name() === 'file');
+  const here = { path: path.join(' '), words, takesFile };
+  return [here, ...command.commands.flatMap((one) => placesIn(one, [...path, one.name()]))];
+}
 
-const bash = (words: Words) => `_hangup() {
-  local path='' word words='' i
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word=\${COMP_WORDS[i]}
-    [[ $word == -* ]] || path="\${path:+$path }$word"
+type Places = readonly Place[];
+
+/** For bash and zsh: `at` is the path of the place, of the words before the cursor. */
+const WALK = `"\${at:+$at }$word"`;
+const paths = (places: Places) => places.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join('|');
+const cases = (places: Places) =>
+  places
+    .flatMap(({ path, words }) => [
+      ...words.flatMap(({ text, values }) =>
+        values === null ? [] : [`    '${path}:${text}') after='${values.join(' ')}' ;;`],
+      ),
+      `    '${path}:'*) after='${words.map(({ text }) => text).join(' ')}' ;;`,
+    ])
+    .join('\n');
+
+const bash = (places: Places) => `_hangup() {
+  local at='' after='' word
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case ${WALK} in
+      ${paths(places)}) at=${WALK} ;;
+    esac
   done
-  case $path in
-${cases(words)}
+  case "$at:\${COMP_WORDS[COMP_CWORD-1]}" in
+${cases(places)}
   esac
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
+  COMPREPLY=($(compgen -W "$after" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _hangup hangup`;
 
-const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (words: Words) => string>> = {
-  bash,
-  zsh: (words) => `autoload -U +X bashcompinit && bashcompinit\n${bash(words)}`,
-  fish: (words) =>
-    [...words]
-      .flatMap(([path, after]) =>
-        after.map((word) => {
-          const isHere =
-            path === '' ? '__fish_use_subcommand' : `__fish_seen_subcommand_from ${path.split(' ').at(-1)}`;
-          const what = word.startsWith('--') ? `-l ${word.slice(2)}` : `-a ${word}`;
-          return `complete -c hangup -f -n '${isHere}' ${what}`;
-        }),
-      )
-      .join('\n'),
-};
+const zsh = (places: Places) => `#compdef hangup
+_hangup() {
+  local at='' after='' word
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    case ${WALK} in
+      ${paths(places)}) at=${WALK} ;;
+    esac
+  done
+  case "$at:\${words[CURRENT-1]}" in
+${cases(places)}
+  esac
+  compadd -- \${=after} || _files
+}
+(( $+functions[compdef] )) || { autoload -U compinit && compinit }
+compdef _hangup hangup`;
+
+function fish(places: Places): string {
+  const quote = (text: string) => `'${text.replaceAll(/['\\]/g, '\\$&')}'`;
+  const at = (path: string) => path && ` ${path}`;
+  const lines = places.flatMap(({ path, words, takesFile }) => {
+    const here = `complete -c hangup -n "__hangup_is_at ${quote(at(path))}"`;
+    return [
+      ...(takesFile ? [`${here} -F`] : []),
+      ...words.map(({ text, meaning, values }) => {
+        const what = text.startsWith('--') ? `-l ${text.slice(2)}` : `-a ${text}`;
+        const takes = values === null ? '' : ` -x -a ${quote(values.join(' '))}`;
+        return `${here} ${what}${takes} -d ${quote(meaning)}`;
+      }),
+    ];
+  });
+  return `function __hangup_is_at
+  set -l at
+  for word in (commandline -opc)[2..]
+    switch "$at $word"
+      case ${places.map(({ path }) => quote(at(path))).join(' ')}
+        set at "$at $word"
+    end
+  end
+  test "$at" = "$argv[1]"
+end
+complete -c hangup -f
+${lines.join('\n')}`;
+}
+
+const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (places: Places) => string>> = { bash, zsh, fish };
