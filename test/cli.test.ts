@@ -1,10 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { runHangup, serveHangup } from './harness/process.ts';
+import { COMMAND, runHangup, serveHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
 const run = (args: string, cwd = temporaryFolder(), env = {}) => runHangup(args.split(' '), { cwd, env });
@@ -163,6 +164,20 @@ test('a taken port is a sentence, and its own exit code; LiveKit is asked for no
   expect(stderr).toMatch(
     /^hangup: listen EADDRINUSE.* Another program listens there: stop it, or set PORT\.\n$/,
   );
+});
+
+test('who reads its words may go: commands end quietly, and a server serves on', async () => {
+  const cwd = temporaryFolder();
+  const piped = `${COMMAND.map((word) => `'${word}'`).join(' ')} openapi | head -c 9; exit "\${PIPESTATUS[0]}"`;
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', piped], { cwd, encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '{\n  "open', stderr: '' });
+
+  const hangup = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(hangup);
+  hangup.child.stdout?.destroy();
+  hangup.child.stderr?.destroy();
+  for (let i = 0; i < 10; i += 1) expect((await fetch(`${hangup.url}/openapi.json`)).status).toBe(200);
+  expect(await hangup.kill('SIGTERM')).toBe(0);
 });
 
 test('a first start makes an organization, a key and live calls; its curl line cancels one', async () => {

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander';
 import { parseSettings, readEnvironment } from '../config.ts';
 import { openSqliteStore, type SqliteStore } from '../store/sqlite-store.ts';
 
@@ -27,4 +28,10 @@ export async function withStore(use: (store: SqliteStore, file: string) => Promi
   } finally {
     store.close();
   }
+}
+
+/** Of an organization, of a key, how the names of rooms begin. */
+export function parseName(text: string): string {
+  if (/^[^\p{Cc}]{1,128}$/u.test(text) && text.trim() === text) return text;
+  throw new InvalidArgumentError('expected 1 to 128 characters.');
 }

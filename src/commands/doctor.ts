@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import { systemClock } from '../app.ts';
+import { diagnose } from '../doctor.ts';
+import type { Finding } from '../domain/diagnosis.ts';
+import { print, Refused } from './terminal.ts';
+
+/** `hangup doctor`. */
+export function addDoctor(hangup: Command): void {
+  hangup
+    .command('doctor')
+    .description(
+      'look at settings, database, LiveKit and webhooks, also beside a running hangup; changes nothing',
+    )
+    .option('--json', 'print one JSON object')
+    .action(seeDoctor);
+}
+
+async function seeDoctor({ json }: { json?: true }): Promise<void> {
+  const findings = await diagnose(systemClock);
+  const failures = findings.filter(({ level }) => level === 'failure').length;
+  if (json) print(JSON.stringify({ ok: failures === 0, findings }));
+  else for (const finding of findings) print(lineOf(finding));
+  if (failures > 0) throw new Refused(`${failures} of ${findings.length} checks failed`);
+}
+
+function lineOf({ level, check, message, advice }: Finding): string {
+  const line = `${level.padEnd(8)} ${check.padEnd(12)} ${message}`;
+  return advice === undefined ? line : `${line}\n${' '.repeat(22)}-> ${advice}`;
+}
