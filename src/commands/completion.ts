@@ -87,8 +87,12 @@ ${cases(places)}
   esac
   compadd -- \${=after} || _files
 }
-(( $+functions[compdef] )) || { autoload -U compinit && compinit }
-compdef _hangup hangup`;
+if [[ $funcstack[1] = _hangup ]]; then
+  _hangup "$@"
+else
+  (( $+functions[compdef] )) || { autoload -U compinit && compinit }
+  compdef _hangup hangup
+fi`;
 
 function fish(places: Places): string {
   const quote = (text: string) => `'${text.replaceAll(/['\\]/g, '\\$&')}'`;
