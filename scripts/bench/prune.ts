@@ -87,7 +87,7 @@ async function pruneAll(): Promise<number> {
     const shown = `median ${at(sorted, 0.5)} ms, 99% ${at(sorted, 0.99)} ms, longest ${at(sorted, 1)} ms`;
     process.stdout.write(`${name.padEnd(22)} ${sorted.length} batches: ${shown}\n`);
   }
-  const longestMs = Math.max(...[...holds.values()].flat());
+  const longestMs = [...holds.values()].flat().reduce((a, b) => Math.max(a, b), 0);
   process.stdout.write(
     `longest hold: ${longestMs.toFixed(1)} ms, at most ${cpuMs.toFixed(1)} ms of it on the CPU (allowed: ${ALLOWED_MS} ms)\n`,
   );

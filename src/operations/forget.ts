@@ -4,8 +4,8 @@ import type { Timestamp } from '../domain/time.ts';
 import { ANSWER_REMEMBERED_MS } from './cancel-call.ts';
 import type { Dependencies } from './dependencies.ts';
 
-/** So few that the store is held for milliseconds. */
-const BATCH = 50;
+/** So few that the store is held for milliseconds: each call is in ten indexes. */
+const BATCH = 20;
 
 /** How long what is over is kept; null: for ever. */
 export interface KeepingTimes {

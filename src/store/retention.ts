@@ -4,6 +4,23 @@ import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
 import { auditLog, calls, graces, livekitEvents, roomDeletions } from './schema.ts';
 
+/** SQLite's own number: pages in the -wal from which a commit copies them into the file. */
+const CHECKPOINT_PAGES = 1_000;
+const SHORT_CHECKPOINT_PAGES = 200;
+
+/**
+ * Rows that are deleted lie all over the file: copying 1,000 such pages holds the store for 30 ms, and 200 for 8. Other
+ * writes share pages, so for them fewer and longer checkpoints are quicker on the whole.
+ */
+export function withShortCheckpoints<T>({ $client: client }: Database, work: () => T): T {
+  client.pragma(`wal_autocheckpoint = ${SHORT_CHECKPOINT_PAGES}`);
+  try {
+    return work();
+  } finally {
+    client.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  }
+}
+
 /** A call is kept while its room is not known to be gone. */
 const isForgettable = (db: Pick<Database, 'select'>, before: Timestamp) =>
   and(

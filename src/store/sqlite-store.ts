@@ -15,7 +15,7 @@ import {
   settleDeletion,
 } from './deletions.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
-import { countPrunable, pruneAudit, pruneCalls } from './retention.ts';
+import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './retention.ts';
 import {
   applyEvent,
   applySightingTo,
@@ -52,9 +52,9 @@ export function openSqliteStore(file: string): SqliteStore {
     settleGraces: async (input) => settleGraces(db, input),
     listCallEvents: async (input) => listCallEvents(db, input),
     overview: async () => overview(db),
-    pruneEvents: async (input) => pruneEvents(db, input),
-    pruneCalls: async (input) => pruneCalls(db, input),
-    pruneAudit: async (input) => pruneAudit(db, input),
+    pruneEvents: async (input) => withShortCheckpoints(db, () => pruneEvents(db, input)),
+    pruneCalls: async (input) => withShortCheckpoints(db, () => pruneCalls(db, input)),
+    pruneAudit: async (input) => withShortCheckpoints(db, () => pruneAudit(db, input)),
     countPrunable: async (retention) => countPrunable(db, retention),
     addAdoptionPrefix: async (input) => addAdoptionPrefix(db, input),
     listAdoptionPrefixes: async () => listAdoptionPrefixes(db),
@@ -65,7 +65,7 @@ export function openSqliteStore(file: string): SqliteStore {
     countOpenDeletions: async () => countOpenDeletions(db),
     retryDeletion: async (input) => retryDeletion(db, input),
     nextDeletionAt: async () => nextDeletionAt(db),
-    pruneIdempotencyKeys: async (input) => pruneIdempotencyKeys(db, input),
+    pruneIdempotencyKeys: async (input) => withShortCheckpoints(db, () => pruneIdempotencyKeys(db, input)),
     census: async () => census(db),
     probe: async () => {
       if (!isInPlace()) throw new DatabaseError(`${file} was removed or replaced under a running hangup`);
