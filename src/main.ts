@@ -9,6 +9,8 @@ if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
   );
   process.exitCode = 1;
 } else {
-  const { runCommandLine } = await import('./cli.ts');
-  process.exitCode = await runCommandLine(process.argv.slice(2));
+  // Without an await, which a script cannot have at its top: the single file is one.
+  void import('./cli.ts').then(async ({ runCommandLine }) => {
+    process.exitCode = await runCommandLine(process.argv.slice(2));
+  });
 }

@@ -1,0 +1,10 @@
+/* `node cache.cjs`: compiles build/hangup.cjs as start.cjs does, and writes what V8 made of it to build/hangup.cache. */
+const { readFileSync, writeFileSync } = require('node:fs');
+const { compileFunction } = require('node:vm');
+
+const { cachedData } = compileFunction(
+  readFileSync('build/hangup.cjs', 'utf8'),
+  ['exports', 'require', 'module', '__filename', '__dirname'],
+  { produceCachedData: true },
+);
+writeFileSync('build/hangup.cache', cachedData);
