@@ -1,6 +1,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { once } from 'node:events';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../harness/hangup.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -48,6 +49,44 @@ test('it knows its version and commit, and the licenses of what it holds', () =>
   for (const held of ['better-sqlite3', 'livekit-server-sdk', 'zod', 'node-linux-'])
     expect(licenses).toContain(held);
   expect(licenses).toContain('Node.js is licensed for use as follows');
+});
+
+test('the SBOM lists what is inside and nothing else, and no file says where it was built', () => {
+  const beside = (name: string) => readFileSync(join(dirname(BINARY), name), 'utf8');
+  const { components } = JSON.parse(beside('hangup.sbom.json')) as { components: { name: string }[] };
+  const names = components.map(({ name }) => name);
+  for (const inside of ['zod', '@trpc/server', 'pino-pretty', '@bufbuild/protobuf', 'node', 'sqlite'])
+    expect(names).toContain(inside);
+  for (const outside of ['tsx', 'esbuild', 'vitest']) expect(names).not.toContain(outside);
+  // Of these the packages have no license file.
+  expect(beside('hangup.licenses.txt')).toMatch(
+    /^@bufbuild\/protobuf .*\n\n.*Apache-2\.0.*\n\nCopyright 2008 Google/m,
+  );
+  expect(beside('hangup.licenses.txt')).toMatch(/^drizzle-orm .*\n\n.*The text of Apache-2\.0/m);
+  for (const name of ['hangup', 'hangup.sbom.json', 'hangup.licenses.txt']) {
+    const bytes = readFileSync(join(dirname(BINARY), name));
+    expect(bytes.includes(resolve(dirname(BINARY), '..')), name).toBe(false);
+  }
+});
+
+test('on a terminal its log is for people', async () => {
+  const cwd = temporaryFolder();
+  const env = { PATH: process.env.PATH, PORT: '0' };
+  // It makes a terminal, and hands the signal on.
+  const child = spawn('script', ['-qefc', `exec ${BINARY} serve`, '/dev/null'], { cwd, env });
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
+  let shown = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    shown += chunk.toString();
+  });
+  await until('it serves', () => shown.includes('hangup serves'));
+  const ended = once(child, 'exit');
+  child.stdin.write('\x03'); // Ctrl-C
+  expect(await ended).toEqual([0, null]);
+  expect(shown).toMatch(/INFO.*hangup serves/);
+  expect(shown).toMatch(/INFO.*hangup stops/);
 });
 
 test('in an empty directory, with an empty environment: it makes its database there and serves', async () => {
