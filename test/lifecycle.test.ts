@@ -91,15 +91,15 @@ test('SIGTERM when the client of a cancel has gone: its attempt is settled, or g
 test('leases of attempts that LiveKit does not answer are given back', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(3, {
     settings: {
+      LIVEKIT_REQUEST_TIMEOUT_MS: '100',
       LIVEKIT_BACKGROUND_TIMEOUT_MS: '60000',
       RETRY_FIRST_DELAY_MS: '10',
       RETRY_MAX_DELAY_MS: '1000',
     },
   });
-  emulator.setFault('DeleteRoom', { kind: 'status503' });
+  emulator.setFault('DeleteRoom', { kind: 'hang' });
   const hangup = await serve();
   expect(await cancelAll(hangup.url, key, ids)).toHaveLength(3);
-  emulator.setFault('DeleteRoom', { kind: 'hang' });
   const states = async () =>
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
   await until('all are tried again', async () =>
