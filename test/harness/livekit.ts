@@ -77,46 +77,58 @@ export async function startEmulated(
   };
 }
 
-/** @param redisAddress what makes it one of several servers, and reachable for livekit-sip: host:port. */
+/** A real livekit-server that can be stopped, killed and started again where it was. */
+export interface LiveKitNode extends LiveKitUnderTest {
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
+  kill(): Promise<void>;
+  /** On the same ports. */
+  start(): Promise<void>;
+}
+
+/** @param redisAddress host:port; servers with the same one are one LiveKit, and reachable for livekit-sip */
 export async function startReal(
   binary: string,
   { webhookUrls = [], redisAddress }: LiveKitOptions & { readonly redisAddress?: string },
-): Promise<LiveKitUnderTest> {
+): Promise<LiveKitNode> {
   const folder = await mkdtemp(join(tmpdir(), 'hangup-livekit-'));
   const [port, tcpPort, udpPort, stunPort] = await freePorts(4);
   const configFile = join(folder, 'livekit.yaml');
-  // JSON is YAML. Without a STUN server of our own the clients would be given public ones.
-  await writeFile(
-    configFile,
-    JSON.stringify({
-      port,
-      bind_addresses: ['127.0.0.1'],
-      rtc: {
-        tcp_port: tcpPort,
-        udp_port: udpPort,
-        node_ip: '127.0.0.1',
-        use_external_ip: false,
-        enable_loopback_candidate: true,
-        stun_servers: [`127.0.0.1:${stunPort}`],
-      },
-      keys: { [API_KEY]: API_SECRET },
-      webhook: { api_key: API_KEY, urls: webhookUrls },
-      ...(redisAddress !== undefined && { redis: { address: redisAddress } }),
-    }),
-  );
   const logFile = join(folder, 'livekit.log');
-  const server = await spawnLogged(binary, ['--config', configFile], logFile);
+  // JSON is YAML. Without a STUN server of our own the clients would be given public ones.
+  const config = {
+    port,
+    bind_addresses: ['127.0.0.1'],
+    rtc: {
+      tcp_port: tcpPort,
+      udp_port: udpPort,
+      node_ip: '127.0.0.1',
+      use_external_ip: false,
+      enable_loopback_candidate: true,
+      stun_servers: [`127.0.0.1:${stunPort}`],
+    },
+    keys: { [API_KEY]: API_SECRET },
+    webhook: { api_key: API_KEY, urls: webhookUrls },
+    ...(redisAddress !== undefined && { redis: { address: redisAddress } }),
+  };
+  await writeFile(configFile, JSON.stringify(config));
   const url = `http://127.0.0.1:${port}`;
+  const client = new RoomServiceClient(url, API_KEY, API_SECRET, { requestTimeout: 5, failover: false });
+  let server: ChildProcess | null = null;
+  const killServer = async () => {
+    if (server !== null) await kill(server);
+  };
   const stop = async () => {
-    await kill(server);
+    await killServer();
     await rm(folder, { recursive: true, force: true });
   };
-  if (!(await answers(url, server))) {
+  async function start(): Promise<void> {
+    server = await spawnLogged(binary, ['--config', configFile], logFile);
+    if (await answers(url, server)) return;
     const log = await readFile(logFile, 'utf8');
     await stop();
     throw new Error(`${binary} did not start:\n${log}`);
   }
-  const client = new RoomServiceClient(url, API_KEY, API_SECRET);
+  await start();
   return {
     kind: 'real',
     url,
@@ -124,6 +136,9 @@ export async function startReal(
     apiSecret: API_SECRET,
     join: (roomName, identity, joining) => joinReal(url, roomName, identity, joining),
     roomNames: async () => (await client.listRooms()).map(({ name }) => name),
+    signal: (signal) => void server?.kill(signal),
+    kill: killServer,
+    start,
     stop,
   };
 }

@@ -13,7 +13,7 @@ import {
   spawnLogged,
   startReal,
 } from './livekit.ts';
-import { startRedis } from './livekit-nodes.ts';
+import { startRedis } from './redis.ts';
 import { type Phone, type Script, startPhone } from './sipp.ts';
 
 /** What a caller from outside dials. */

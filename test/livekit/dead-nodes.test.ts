@@ -1,8 +1,16 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Hangup, until } from '../harness/hangup.ts';
-import { API_KEY, API_SECRET, freePorts, openWebhookInbox, type WebhookInbox } from '../harness/livekit.ts';
-import { type LiveKitNode, startNode, startRedis } from '../harness/livekit-nodes.ts';
+import {
+  API_KEY,
+  API_SECRET,
+  freePorts,
+  type LiveKitNode,
+  openWebhookInbox,
+  startReal,
+  type WebhookInbox,
+} from '../harness/livekit.ts';
+import { startRedis } from '../harness/redis.ts';
 import {
   beginTalk,
   cancel,
@@ -29,7 +37,10 @@ async function start() {
   const [port = 0] = await freePorts(1);
   const startAnother = async () => {
     const webhookUrls = [webhookUrl(port), inbox.url];
-    const node = await startNode({ webhookUrls, redisAddress: redis.address });
+    const node = await startReal(process.env.LIVEKIT_SERVER ?? '', {
+      webhookUrls,
+      redisAddress: redis.address,
+    });
     onTestFinished(() => node.stop());
     return node;
   };

@@ -1,7 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../harness/hangup.ts';
-import { freePorts, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
-import { startNode } from '../harness/livekit-nodes.ts';
+import { freePorts, openWebhookInbox, type ReceivedWebhook, startReal } from '../harness/livekit.ts';
 import {
   beginTalk,
   cancel,
@@ -29,7 +28,9 @@ async function start({ webhooks }: { webhooks: boolean }) {
   // Without: where nobody listens, so that LiveKit sends and nobody hears.
   const inbox = await openWebhookInbox();
   onTestFinished(() => inbox.close());
-  const livekit = await startNode({ webhookUrls: [webhookUrl(webhooks ? port : deaf), inbox.url] });
+  const livekit = await startReal(process.env.LIVEKIT_SERVER ?? '', {
+    webhookUrls: [webhookUrl(webhooks ? port : deaf), inbox.url],
+  });
   onTestFinished(() => livekit.stop());
   return { livekit, inbox, hangup: await startOn(livekit, { port }) };
 }
