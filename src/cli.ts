@@ -44,7 +44,8 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     });
   }
   try {
-    await program().parseAsync(args, { from: 'user' });
+    // Without a word it serves; as commander's default command `serve` would be given each word that is none.
+    await program().parseAsync(args.length === 0 ? ['serve'] : args, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -91,7 +92,7 @@ function program(): Command {
 
   hangup.commandsGroup('The service:');
   hangup
-    .command('serve', { isDefault: true })
+    .command('serve')
     .description('serve the REST and tRPC API, and delete rooms until they are gone (the default)')
     .addHelpText('after', () => settingsText())
     .action(() => serve({ environment: readEnvironment(), version: readVersion().version }));

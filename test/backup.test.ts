@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
@@ -89,7 +98,23 @@ test("backup and database are their owner's alone, whatever the umask and the ba
   expect(modeOf('hangup.db')).toBe(0o600);
 });
 
-test('a database that is damaged or gone is replaced; what was there is kept', async () => {
+test('a database that is gone is replaced, and its -wal is not taken for the new one', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  await run('backup copy.db', cwd);
+  const store = openSqliteStore(join(cwd, 'hangup.db'));
+  await store.revokeApiKey({ id, now: Date.now() });
+  rmSync(join(cwd, 'hangup.db'));
+  // As if it was killed: closing it would take the -wal away.
+  copyFileSync(join(cwd, 'hangup.db-wal'), join(cwd, 'left-wal'));
+  store.close();
+  renameSync(join(cwd, 'left-wal'), join(cwd, 'hangup.db-wal'));
+  const { code, stdout } = await run('restore copy.db', cwd);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'hangup.db is copy.db now\n' });
+  expect((await run('keys list', cwd)).stdout).toMatch(/ valid/);
+});
+
+test('a database that is damaged is replaced; what was there is kept', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);

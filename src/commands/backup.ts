@@ -23,8 +23,8 @@ export function addBackup(hangup: Command): void {
       const file = databaseFile();
       const time = new Date(systemClock.now()).toISOString().replaceAll(/[:.]/g, '-');
       const keptAs = `${file}.before-restore-${time}`;
-      restore(backup, { file, keptAs });
-      print(`${file} is ${backup} now; what was there before is ${keptAs}`);
+      const wasThere = restore(backup, { file, keptAs });
+      print(`${file} is ${backup} now${wasThere ? `; what was there before is ${keptAs}` : ''}`);
     });
 }
 

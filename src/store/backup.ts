@@ -41,7 +41,7 @@ export async function backUp(file: string, target: string): Promise<void> {
     } finally {
       source.close();
     }
-    assertSound(partial);
+    assertSound(partial, target);
     renameDurably(partial, target);
   } catch (error) {
     for (const leftover of withCompanions(partial)) rmSync(leftover, { force: true });
@@ -53,18 +53,23 @@ export async function backUp(file: string, target: string): Promise<void> {
 /**
  * Puts a backup in the place of a database that nobody has open. What was there is kept beside it.
  * @param keptAs where it is kept
+ * @returns whether there was one
  * @throws DatabaseError; then nothing was changed
  */
-export function restore(backup: string, { file, keptAs }: { file: string; keptAs: string }): void {
+export function restore(backup: string, { file, keptAs }: { file: string; keptAs: string }): boolean {
   if (!existsSync(backup)) throw new DatabaseError(`There is no file ${backup}.`);
   const incoming = `${file}.restoring`;
   try {
     copyFileSync(backup, incoming);
     chmodSync(incoming, OWNER_ALONE);
-    giveToOwnerOf(existsSync(file) ? file : dirname(file), incoming);
-    assertSound(incoming);
-    if (existsSync(file)) setAside(file, keptAs);
+    const isThere = existsSync(file);
+    giveToOwnerOf(isThere ? file : dirname(file), incoming);
+    assertSound(incoming, backup);
+    if (isThere) setAside(file, keptAs);
+    // SQLite would take the -wal of the old database for the new one's.
+    setCompanionsAside(file, keptAs);
     renameDurably(incoming, file);
+    return isThere;
   } catch (error) {
     for (const leftover of withCompanions(incoming)) rmSync(leftover, { force: true });
     if (error instanceof DatabaseError) throw error;
@@ -96,23 +101,23 @@ function setAside(file: string, keptAs: string): void {
     }
     // One that is damaged is what a backup is for.
     if (!(error instanceof SqliteDatabase.SqliteError)) throw error;
-    client?.close();
-    for (const [i, one] of withCompanions(file).entries()) {
-      if (!existsSync(one)) continue;
-      linkSync(one, withCompanions(keptAs)[i] ?? '');
-      if (one !== file) rmSync(one);
-    }
+    linkSync(file, keptAs);
   } finally {
     client?.close();
   }
 }
 
-/** A whole SQLite file, made by this hangup or an older one. */
-function assertSound(file: string): void {
-  const problem = problemOf(file);
-  if (problem !== null) throw new DatabaseError(`${file} ${problem}. Nothing was changed.`);
+function setCompanionsAside(file: string, keptAs: string): void {
+  for (const suffix of COMPANIONS) if (existsSync(file + suffix)) renameSync(file + suffix, keptAs + suffix);
 }
 
+/** @param name what the operator calls it */
+function assertSound(file: string, name: string): void {
+  const problem = problemOf(file);
+  if (problem !== null) throw new DatabaseError(`${name} ${problem}. Nothing was changed.`);
+}
+
+/** Null for a whole SQLite file, made by this hangup or an older one. */
 function problemOf(file: string): string | null {
   try {
     const client = openSqlite(file, { fileMustExist: true });
@@ -152,7 +157,8 @@ function fsync(path: string): void {
   }
 }
 
-const withCompanions = (file: string) => [file, `${file}-wal`, `${file}-shm`, `${file}-journal`];
+const COMPANIONS = ['-wal', '-shm', '-journal'];
+const withCompanions = (file: string) => [file, ...COMPANIONS.map((suffix) => file + suffix)];
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
