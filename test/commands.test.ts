@@ -34,8 +34,14 @@ describe('calls', () => {
     expect(JSON.parse((await run(['get', 'c1'])).stdout)).toMatchObject({ id: 'c1', status: 'active' });
     expect(await run(['cancel', 'c1', '--reason', 'an emergency'])).toMatchObject({
       code: 0,
-      stdout: 'c1 is cancelled\n',
+      stdout: 'c1 is cancelled, and its room is gone\n',
     });
+    hangup.livekit.emulator?.setFault('DeleteRoom', { kind: 'status503' });
+    await hangup.putCall({ id: 'c3', status: 'active' });
+    expect((await run(['cancel', 'c3'])).stdout).toMatch(
+      /^c3 is cancelled; its room is not gone yet \(unavailable: .*\)\. It is tried again until it is: `hangup calls get c3` shows/,
+    );
+    hangup.livekit.emulator?.setFault('DeleteRoom', null);
     expect((await hangup.store.findCall('c1'))?.call).toMatchObject({
       status: 'cancelled',
       cancelReason: 'an emergency',

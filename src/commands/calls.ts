@@ -72,6 +72,7 @@ const Answered = z.object({
   data: z.unknown().optional(),
   error: z.object({ message: z.string() }).optional(),
 });
+const Deletion = z.object({ state: z.string(), lastError: z.string().nullable() });
 const Item = z.object({
   id: z.string(),
   status: z.string(),
@@ -114,5 +115,16 @@ async function get(callId: string, { json }: { json?: true }): Promise<void> {
 
 async function cancel(callId: string, { reason, json }: { reason?: string; json?: true }): Promise<void> {
   const { text } = await ask('DELETE', `/calls/${encodeURIComponent(callId)}`, { reason });
-  print(json ? text : `${callId} is cancelled`);
+  print(json ? text : `${callId} is cancelled${await sayWhetherItIsOver(callId)}`);
+}
+
+/** Nothing where the key may not read calls. */
+async function sayWhetherItIsOver(callId: string): Promise<string> {
+  const asked = await ask('GET', `/calls/${encodeURIComponent(callId)}`).catch(() => null);
+  const { data } = z.object({ roomDeletion: Deletion }).safeParse(asked?.data);
+  if (data === undefined) return '';
+  const { state, lastError } = data.roomDeletion;
+  if (state === 'completed') return ', and its room is gone';
+  const why = lastError === null ? '' : ` (${lastError})`;
+  return `; its room is not gone yet${why}. It is tried again until it is: \`hangup calls get ${callId}\` shows how far that is`;
 }

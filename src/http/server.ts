@@ -21,6 +21,8 @@ import { openApiDocument } from './openapi.ts';
 import { createRestHandler } from './rest.ts';
 
 const MAX_TRPC_BATCH = 10;
+/** Whoever asks, also without a key, may send 16 KB of it. */
+const MAX_LOGGED_PATH = 200;
 
 interface Request extends IncomingMessage {
   /** For the log: who asked. */
@@ -125,7 +127,7 @@ export function createHttpServer({
         {
           requestId,
           method: request.method,
-          path,
+          path: path.slice(0, MAX_LOGGED_PATH),
           status: response.headersSent ? response.statusCode : null,
           durationMs: Math.round(performance.now() - startedAt),
           ...(request.keyId !== undefined && { keyId: request.keyId }),

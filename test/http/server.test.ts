@@ -200,4 +200,11 @@ describe('the log', () => {
     expect(JSON.stringify(hangup.log)).not.toContain(hangup.key);
     expect(JSON.stringify(hangup.log)).not.toContain('15551234567');
   });
+
+  test('of a long path it keeps the beginning', async () => {
+    const { headers } = await hangup.send('GET', `/api/v1/calls/${'a'.repeat(5_000)}`, { key: null });
+    const line = () => hangup.log.find(({ fields }) => fields.requestId === headers.get('x-request-id'));
+    await until('it is logged', () => line() !== undefined);
+    expect(line()?.fields.path).toMatch(/^\/api\/v1\/calls\/a{186}$/);
+  });
 });
