@@ -146,7 +146,8 @@ export interface Store {
   pruneEvents(input: { before: Timestamp; limit: number }): Promise<number>;
   /** Ended calls whose room is gone; at most `limit`, those that ended first. What is audited of them stays. */
   pruneCalls(input: { before: Timestamp; limit: number }): Promise<number>;
-  pruneAudit(input: { before: Timestamp; limit: number }): Promise<number>;
+  /** @param input.now what is dated later stands in nobody's way: a clock that was ahead wrote it. */
+  pruneAudit(input: { before: Timestamp; now: Timestamp; limit: number }): Promise<number>;
   /** How much pruning would delete. */
   countPrunable(
     retention: Retention,

@@ -39,10 +39,10 @@ export async function forget({
   const { callsBefore, auditBefore, eventsBefore } = retentionOf(keep, events.policy.guardMs, now);
   const counts: number[] = [];
   const prune = async (
-    one: (input: { before: Timestamp; limit: number }) => Promise<number>,
+    one: (input: { before: Timestamp; now: Timestamp; limit: number }) => Promise<number>,
     before: Timestamp | null,
   ) => {
-    if (before !== null) counts.push(await one({ before, limit: BATCH }));
+    if (before !== null) counts.push(await one({ before, now, limit: BATCH }));
     // Requests come between.
     await setImmediate();
   };

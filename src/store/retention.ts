@@ -1,4 +1,4 @@
-import { and, asc, count, eq, gt, inArray, isNotNull, lt, ne, notExists } from 'drizzle-orm';
+import { and, asc, count, eq, gt, inArray, isNotNull, lt, lte, ne, notExists } from 'drizzle-orm';
 import type { Retention } from '../domain/ports.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
@@ -55,12 +55,15 @@ export function pruneCalls(db: Database, { before, limit }: { before: Timestamp;
   );
 }
 
-/** Ids rise with time, so the oldest rows are the first, and no others are looked at. */
-export function pruneAudit(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
+/** Ids rise with time, so the oldest rows are the first, and no others are looked at but those of a clock that was ahead. */
+export function pruneAudit(
+  db: Database,
+  { before, now, limit }: { before: Timestamp; now: Timestamp; limit: number },
+): number {
   const first = db
     .select({ id: auditLog.id, at: auditLog.at })
     .from(auditLog)
-    .where(gt(auditLog.id, 0))
+    .where(and(gt(auditLog.id, 0), lte(auditLog.at, now)))
     .orderBy(asc(auditLog.id))
     .limit(limit)
     .all();

@@ -101,7 +101,7 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.settleGraces({ now: 1, limit: 1 });
     await store.pruneEvents({ before: 1, limit: 1 });
     await store.pruneCalls({ before: 1, limit: 1 });
-    await store.pruneAudit({ before: 1, limit: 1 });
+    await store.pruneAudit({ before: 1, now: 1, limit: 1 });
     await store.pruneIdempotencyKeys({ before: 1, limit: 1 });
     await store.overview();
     await store.census();
