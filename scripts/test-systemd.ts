@@ -1,12 +1,23 @@
 /**
- * `npm run test:systemd`: docs/hangup.service against systemd's own checks, what dist/hangup tells systemd, and whether the
- * unit lets it make all its system calls. Needs systemd-analyze, systemd-notify, python3, strace and `npm run build`.
+ * `npm run test:systemd`: docs/hangup.service against systemd's own checks, what dist/hangup tells systemd, whether the unit
+ * lets it make all its system calls, and how it does as a service of a systemd that is started for it. Needs root, systemd,
+ * python3, strace and `npm run build`.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const BINARY = join(ROOT, 'dist/hangup');
@@ -102,6 +113,32 @@ async function hearHangup(): Promise<readonly string[]> {
   return heard;
 }
 
+/** In namespaces of its own, on a copy-on-write view of this machine; scripts/systemd/probe.sh says what it checks. */
+async function serveUnderSystemd(): Promise<void> {
+  const box = join(folder, 'box');
+  mkdirSync(join(box, 'layers'), { recursive: true });
+  copyFileSync(BINARY, join(box, 'hangup'));
+  copyFileSync(join(ROOT, 'docs/hangup.service'), join(box, 'hangup.service'));
+  const namespaces = ['--fork', '--pid', '--kill-child', '--mount', '--uts', '--ipc', '--net', '--cgroup'];
+  const args = [...namespaces, 'bash', join(ROOT, 'scripts/systemd/boot.sh'), box];
+  const systemd = spawn('unshare', args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const ended = once(systemd, 'exit');
+  const words = () =>
+    existsSync(join(box, 'probe.out')) ? readFileSync(join(box, 'probe.out'), 'utf8') : '';
+  for (
+    let waitedS = 0;
+    waitedS < 180 && systemd.exitCode === null && !/^done$/m.test(words());
+    waitedS += 1
+  ) {
+    await sleep(1_000);
+  }
+  const isDone = /^done$/m.test(words());
+  process.stdout.write(words().replace(/^done\n/m, ''));
+  check('as a service of systemd', isDone && !/^FAILED/m.test(words()));
+  systemd.kill('SIGKILL');
+  await ended;
+}
+
 try {
   const unit = join(folder, 'hangup.service');
   const text = readFileSync(join(ROOT, 'docs/hangup.service'), 'utf8');
@@ -124,6 +161,7 @@ try {
   const isSeen = calls.has('bind') && calls.has('pwrite64');
   const what = `SystemCallFilter lets all ${calls.size} kinds of system calls through`;
   check(what, isSeen && refused.length === 0, `refused: ${refused.join(', ')}\n`);
+  await serveUnderSystemd();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
