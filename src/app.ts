@@ -55,7 +55,9 @@ export async function startApp({
   clock?: Clock;
   random?: Random;
 }): Promise<App> {
-  const store = openSqliteStore(settings.databaseFile);
+  const store = openSqliteStore(settings.databaseFile, (migrations) =>
+    log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
+  );
   const meters = prometheusMetrics({ clock, version });
   const recorded = measuredStore(store, meters);
   const closing = new AbortController();

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../src/store/sqlite-store.ts';
-import { runHangup } from './harness/process.ts';
+import { runHangup, serveHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
 const MIGRATIONS = resolve(import.meta.dirname, '../drizzle');
@@ -26,7 +26,7 @@ function aDatabase(fixture: string) {
   change(file, readFileSync(join(FIXTURES, fixture), 'utf8'));
   const run = (args: string) =>
     runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db', PORT: '0' } });
-  return { file, run };
+  return { cwd, file, run };
 }
 
 function change(file: string, sql: string): void {
@@ -61,7 +61,9 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
   const before = contentsOf(file);
   expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
   expect(contentsOf(file)).toEqual(before);
-  expect(await run('migrate')).toMatchObject({ code: 0, stderr: '' });
+  const lacks = schemas.slice(schemas.indexOf(fixture) + 1).map((name) => name.replace('.sql', ''));
+  const said = lacks.length === 0 ? '' : `hangup: bringing hangup.db up to date: ${lacks.join(', ')}\n`;
+  expect(await run('migrate')).toMatchObject({ code: 0, stderr: said });
   expect(await run('migrate --check')).toMatchObject({ code: 0 });
 
   const after = contentsOf(file);
@@ -92,12 +94,19 @@ test.each(older)('a migration that fails leaves %s as it was', async (fixture) =
   const before = contentsOf(file);
   expect(await run('migrate')).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(new RegExp(`^hangup: Cannot use the database hangup.db: .*${made}.*\n$`)),
+    stderr: expect.stringMatching(new RegExp(`\\nhangup: Cannot use the database hangup.db: .*${made}.*\n$`)),
   });
   expect(contentsOf(file)).toEqual(before);
 
   change(file, `DROP INDEX ${made}`);
   expect(await run('migrate')).toMatchObject({ code: 0 });
+});
+
+test('a server says that it brings its database up to date, and with what', async () => {
+  const [previous = ''] = older;
+  const { cwd } = aDatabase(previous);
+  const hangup = await serveHangup({ cwd, env: { DATABASE_URL: 'file:hangup.db' } });
+  expect(hangup.output()).toContain(`"migrations":["${newest.replace('.sql', '')}"]`);
 });
 
 test('a newer database is refused in one sentence, and not changed', async () => {

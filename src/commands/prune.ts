@@ -2,7 +2,9 @@ import type { Command } from 'commander';
 import { systemClock } from '../app.ts';
 import { parseSettings, readEnvironment } from '../config.ts';
 import { forget, retentionOf } from '../operations/forget.ts';
-import { print, withStore } from './terminal.ts';
+import { print, tell, withStore } from './terminal.ts';
+
+const TELLS_EVERY_MS = 5_000;
 
 /** `hangup prune`: what a running hangup does every hour. */
 export function addPrune(hangup: Command): void {
@@ -25,7 +27,16 @@ async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<
     const gone = { ...old };
     if (!dryRun) {
       const policy = { guardMs, agentLeftGraceMs, connectionLostGraceMs };
-      while ((await forget({ store, clock: systemClock, keep, events: { policy, agentIdKey } })).more);
+      let toldAt = performance.now();
+      let deleted = 0;
+      for (;;) {
+        const batch = await forget({ store, clock: systemClock, keep, events: { policy, agentIdKey } });
+        deleted += batch.forgotten;
+        if (!batch.more) break;
+        if (performance.now() - toldAt < TELLS_EVERY_MS) continue;
+        toldAt = performance.now();
+        tell(`${deleted} of some ${old.calls + old.audit + old.events} rows are deleted`);
+      }
       const left = await store.countPrunable(retention);
       for (const what of ['calls', 'audit', 'events'] as const) gone[what] -= left[what];
     }

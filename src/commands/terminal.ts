@@ -11,6 +11,11 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** How far a command is: on standard error, for standard output has what scripts read. */
+export function tell(text: string): void {
+  process.stderr.write(`hangup: ${text}\n`);
+}
+
 /** Columns as wide as their widest word. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
@@ -22,7 +27,9 @@ export function printTable(rows: readonly (readonly string[])[]): void {
 /** The store that the settings name; closed behind its use. */
 export async function withStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
   const { databaseFile } = parseSettings(readEnvironment(), 'administer');
-  const store = openSqliteStore(databaseFile);
+  const store = openSqliteStore(databaseFile, (migrations) =>
+    tell(`bringing ${databaseFile} up to date: ${migrations.join(', ')}`),
+  );
   try {
     await use(store, databaseFile);
   } finally {

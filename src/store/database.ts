@@ -17,8 +17,11 @@ export class DatabaseError extends Error {
 const BUSY_TIMEOUT_MS = 2_000;
 const OPENING_TIMEOUT_MS = 30_000;
 
+/** Told the migrations that a database lacks, before they are applied: of a big one that takes minutes. */
+export type OnMigrating = (names: readonly string[]) => void;
+
 /** Opens the file (made if absent, with its folder), brings its schema up to date, and checks its safety. */
-export function openDatabase(file: string): Database {
+export function openDatabase(file: string, onMigrating: OnMigrating): Database {
   let client: SqliteDatabase.Database;
   try {
     const isNew = !existsSync(file);
@@ -37,7 +40,7 @@ export function openDatabase(file: string): Database {
     assertPragma(client, 'journal_mode', 'wal');
     assertPragma(client, 'synchronous', 2);
     assertPragma(client, 'foreign_keys', 1);
-    migrate(client, file);
+    migrate(client, file, onMigrating);
     client.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     return drizzle(client);
   } catch (error) {
@@ -110,7 +113,7 @@ function assertPragma(client: SqliteDatabase.Database, name: string, expected: s
  * drizzle-kit's files, in drizzle's own table; but decided inside one BEGIN IMMEDIATE, for two processes that
  * start at once race in drizzle's migrator. A failed migration leaves the database as it was.
  */
-function migrate(client: SqliteDatabase.Database, file: string): void {
+function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnMigrating): void {
   const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER });
   client
     .transaction(() => {
@@ -125,6 +128,9 @@ function migrate(client: SqliteDatabase.Database, file: string): void {
         throw new DatabaseError(
           `The database ${file} was made by a newer (or another) hangup than this one. Start that version, or restore a backup made with this one.`,
         );
+      }
+      if (applied.length > 0 && applied.length < known.length) {
+        onMigrating(migrationNames().slice(applied.length));
       }
       const remember = client.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)');
       for (const migration of migrations.slice(applied.length)) {

@@ -5,7 +5,7 @@ import { listCallEvents } from './call-events.ts';
 import { listCalls } from './call-list.ts';
 import { cancelCall, createCall, findCall } from './calls.ts';
 import { census, probe } from './census.ts';
-import { closeDatabase, DatabaseError, openDatabase, watchPlace } from './database.ts';
+import { closeDatabase, DatabaseError, type OnMigrating, openDatabase, watchPlace } from './database.ts';
 import {
   claimDeletions,
   countOpenDeletions,
@@ -32,8 +32,8 @@ export interface SqliteStore extends Store {
 }
 
 /** @throws DatabaseError when the file cannot be used. */
-export function openSqliteStore(file: string): SqliteStore {
-  const db = openDatabase(file);
+export function openSqliteStore(file: string, onMigrating: OnMigrating = () => {}): SqliteStore {
+  const db = openDatabase(file, onMigrating);
   const isInPlace = watchPlace(file);
   return {
     createApiKey: async (input) => createApiKey(db, input),
