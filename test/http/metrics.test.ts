@@ -58,8 +58,8 @@ describe('calls and the deletions of their rooms', () => {
   });
 
   test('a cancel: the end, the attempt, the time until the room was gone, the request to LiveKit', async () => {
-    await hangup.putCall({ id: 'm-cancel' });
     await hangup.livekit.join('m-cancel', 'caller');
+    await hangup.putCall({ id: 'm-cancel' });
     const before = await scrape();
     expect(await hangup.send('DELETE', '/api/v1/calls/m-cancel')).toMatchObject({ status: 200 });
     const after = await scrape();

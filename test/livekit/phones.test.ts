@@ -126,12 +126,13 @@ class Stage {
 
   /** Waits until the call is over and its room is gone. */
   async end(id: string, withinMs?: number): Promise<Ended> {
-    await until(
-      `the room of ${id} is deleted`,
-      async () => (await this.find(id)).roomDeletion?.state === 'completed',
-      withinMs,
-    );
-    const ended = await this.read(id);
+    let ended = await this.read(id);
+    // Read whole: a sign of life deletes it once more.
+    const isOver = async () => {
+      ended = await this.read(id);
+      return ended.roomDeletion?.state === 'completed';
+    };
+    await until(`the room of ${id} is deleted`, isOver, withinMs);
     this.ended.set(id, ended);
     expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
     expect(ended.trail.filter(({ to }) => to === ended.status)).toHaveLength(1);
