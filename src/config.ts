@@ -150,7 +150,7 @@ const SETTINGS = {
       .string()
       .refine(validate, 'expected a cron expression, with seconds first, such as */15 * * * * *'),
     default: '*/15 * * * * *',
-    meaning: "When LiveKit's rooms are compared with the calls: a cron expression with seconds",
+    meaning: "When LiveKit's rooms are compared with the calls: a cron expression with seconds, in UTC",
   },
   NEVER_STARTED_AFTER_MS: {
     schema: whole(1_000, 31_536_000_000),
@@ -238,6 +238,11 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** The process's environment, over what a `.env` file in the working directory says. */
 export function readEnvironment(): Environment {
   return { ...parseEnv(readEnvFile() ?? ''), ...process.env };
+}
+
+/** From here on this process has no local time of its own. */
+export function reckonInUtc(): void {
+  process.env.TZ = 'UTC';
 }
 
 /** Null when there is none. */

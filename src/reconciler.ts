@@ -1,4 +1,5 @@
 import { schedule } from 'node-cron';
+import { reckonInUtc } from './config.ts';
 import { FIRST_COMPARISON } from './domain/comparison.ts';
 import type { Clock } from './domain/ports.ts';
 import type { Timestamp } from './domain/time.ts';
@@ -31,7 +32,10 @@ export interface Ticks {
 }
 
 /** node-cron reckons by the wall clock: after one is set back it would wait until the old time comes again. */
-function systemTicks(clock: Clock): Ticks {
+export function systemTicks(clock: Clock): Ticks {
+  // And by local time: in autumn nothing would come in the hour that a local clock goes through twice. node-cron's option
+  // `timezone` does not help: it drops the milliseconds of a moment by local time, which makes it an hour earlier there.
+  reckonInUtc();
   const tasks = new Set<() => void>();
   let seenAt = clock.now();
   const look = () => {

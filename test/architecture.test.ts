@@ -40,7 +40,7 @@ const TABLE: Record<string, readonly string[]> = {
     '@trpc/server',
     '@trpc/server/adapters/node-http',
   ],
-  reconciler: ['operations', 'domain', 'node-cron'],
+  reconciler: ['config', 'operations', 'domain', 'node-cron'],
   metrics: ['domain', 'prom-client'],
   log: ['domain', 'pino', 'pino-pretty'],
   systemd: ['node:child_process'],
