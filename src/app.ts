@@ -71,6 +71,7 @@ export async function startApp({
     rooms: limitedRooms(watched, {
       requestsPerMinute: settings.requestsPerMinute,
       onWaiting: (count) => meters.livekitQueue(count),
+      closing: closing.signal,
     }),
     meters,
     clock,

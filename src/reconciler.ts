@@ -133,7 +133,9 @@ export function createReconciler(
   let comparison = FIRST_COMPARISON;
   const comparing = pass("over LiveKit's rooms", async () => {
     if (awaySince() !== null) return;
-    const pass = await meters.timePass('rooms', () => reconcileRooms(dependencies, comparison));
+    const pass = await meters.timePass('rooms', () =>
+      reconcileRooms(dependencies, comparison, () => isStopped),
+    );
     comparison = pass.comparison;
   });
 

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
+import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test } from 'vitest';
 import { openSqliteStore } from '../src/store/sqlite-store.ts';
 import { until } from './harness/hangup.ts';
@@ -123,6 +124,51 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
   await serve();
   await until('all rooms are gone', () => emulator.roomNames().length === 0);
 }, 60_000);
+
+test('stopping does not wait for what waits for the rate limit of LiveKit', async () => {
+  const { store, key, ids, serve } = await prepareCalls(3, {
+    settings: {
+      LIVEKIT_REQUESTS_PER_MINUTE: '1',
+      LIVEKIT_REQUEST_TIMEOUT_MS: '100',
+      LIVEKIT_BACKGROUND_TIMEOUT_MS: '60000',
+      RETRY_FIRST_DELAY_MS: '10',
+    },
+  });
+  const hangup = await serve();
+  expect(await cancelAll(hangup.url, key, ids)).toHaveLength(3);
+  const deletions = async () =>
+    (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
+  const isWaiting = (one: Awaited<ReturnType<typeof deletions>>[number]) =>
+    one?.state === 'running' && one.attempt > 1;
+  await until('attempts wait', async () => (await deletions()).filter(isWaiting).length >= 2);
+  const beganAt = performance.now();
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+  expect(performance.now() - beganAt).toBeLessThan(15_000);
+  const states = (await deletions()).map((one) => one?.state);
+  expect(states).not.toContain('running');
+  expect(states).toContain('retryable');
+}, 60_000);
+
+test('stopping does not wait until a thousand calls are compared', async () => {
+  const { file, ids, env, serve } = await prepareCalls(1_000, {
+    settings: { COMPARE_SCHEDULE: '* * * * * *' },
+  });
+  const records = new SqliteDatabase(file, { readonly: true });
+  onTestFinished(() => {
+    records.close();
+  });
+  const count = (what: string) =>
+    records.prepare<[], number>(`SELECT count(*) FROM calls WHERE ${what}`).pluck().get() ?? 0;
+  const hangup = await serve();
+  await until('all rooms are seen', () => count('room_id IS NULL') === 0, 60_000);
+  const livekit = new RoomServiceClient(env.LIVEKIT_URL, env.LIVEKIT_API_KEY, env.LIVEKIT_API_SECRET);
+  // One stays: a list that is suddenly empty is not believed at once.
+  await Promise.all(ids.slice(1).map((id) => livekit.deleteRoom(id)));
+  await until('the first of them end', () => count("status = 'completed'") > 0, 30_000);
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+  // The rest is left to the next start.
+  expect(count("status = 'active'")).toBeGreaterThan(1);
+}, 120_000);
 
 test('a second signal ends it at once', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(1, {

@@ -11,25 +11,37 @@ const LONGEST_PAUSE_MS = 60_000;
  * When LiveKit says that there were too many, all wait for as long as it says.
  * @param requestsPerMinute 0: no limit but LiveKit's word
  * @param onWaiting told how many wait, when that changes
+ * @param closing ends the waiting: then nothing is asked any more
  */
 export function limitedRooms(
   rooms: Rooms,
-  { requestsPerMinute, onWaiting }: { requestsPerMinute: number; onWaiting: (count: number) => void },
+  {
+    requestsPerMinute,
+    onWaiting,
+    closing,
+  }: { requestsPerMinute: number; onWaiting: (count: number) => void; closing?: AbortSignal },
 ): Rooms {
   const queue = new PQueue(requestsPerMinute === 0 ? {} : pace(requestsPerMinute));
+  const waiting = new Set<AbortController>();
+  closing?.addEventListener('abort', () => {
+    for (const one of waiting) one.abort();
+  });
 
   async function within<T extends { readonly kind: string }>(
     asking: Asking,
     ask: (asking: Asking) => Promise<T | LiveKitFailure>,
   ): Promise<T | LiveKitFailure> {
+    if (closing?.aborted) return STOPPED;
     const beganAt = performance.now();
     const overdue = new AbortController();
     // While it waits; from then on the request has its own deadline.
     const timer = setTimeout(() => overdue.abort(), asking.timeoutMs);
+    waiting.add(overdue);
     try {
       const answer = queue.add(
         () => {
           clearTimeout(timer);
+          waiting.delete(overdue);
           onWaiting(queue.size);
           const leftMs = Math.ceil(asking.timeoutMs - (performance.now() - beganAt));
           return leftMs >= 1 ? ask({ ...asking, timeoutMs: leftMs }) : TOO_LATE;
@@ -43,9 +55,10 @@ export function limitedRooms(
     } catch (error) {
       if (!overdue.signal.aborted) throw error;
       onWaiting(queue.size);
-      return TOO_LATE;
+      return closing?.aborted ? STOPPED : TOO_LATE;
     } finally {
       clearTimeout(timer);
+      waiting.delete(overdue);
     }
   }
 
@@ -72,6 +85,7 @@ function pace(requestsPerMinute: number) {
 }
 
 const TOO_LATE = { kind: 'timed_out', detail: 'it waited too long for the rate limit of LiveKit' } as const;
+const STOPPED = { kind: 'unavailable', code: null, detail: 'hangup was stopped meanwhile' } as const;
 
 function isRateLimited(outcome: {
   readonly kind: string;

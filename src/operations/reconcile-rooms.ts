@@ -13,11 +13,13 @@ const ASKED_AT_ONCE = 50;
 /**
  * Compares LiveKit's rooms with the record's live calls, in one request: what webhooks told is confirmed, and what they
  * did not tell is made good. Changes nothing when LiveKit gives no whole answer.
+ * @param isStopping then what is not done yet is left to the next comparison: of many calls at once it takes minutes
  * @returns what the next comparison needs
  */
 export async function reconcileRooms(
   dependencies: Dependencies,
   last: Comparison,
+  isStopping: () => boolean = () => false,
 ): Promise<{ comparison: Comparison; changed: number }> {
   const { store, rooms, clock, log, backgroundTimeoutMs, neverStartedAfterMs } = dependencies;
   const askedAt = clock.now();
@@ -39,6 +41,7 @@ export async function reconcileRooms(
   );
   let changed = 0;
   const see = async (sighting: Sighting) => {
+    if (isStopping()) return;
     if (await applySighting(dependencies, sighting)) changed += 1;
     // Requests come between.
     await setImmediate();
@@ -46,7 +49,7 @@ export async function reconcileRooms(
   for (const room of unknown) await see({ kind: 'room', room, askedAt });
   for (const { id, roomId } of gone) await see({ kind: 'room_absent', callId: id, sid: roomId });
   for (const { id } of neverStarted) await see({ kind: 'never_started', callId: id });
-  for (const sighting of await whoIsThere(dependencies, present)) await see(sighting);
+  if (!isStopping()) for (const sighting of await whoIsThere(dependencies, present)) await see(sighting);
   return { comparison: next, changed };
 }
 
