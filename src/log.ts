@@ -28,11 +28,14 @@ export function createLog(level: string, { isTerminal }: { isTerminal: boolean }
   );
 }
 
-/** Keeps the last two digits of anything that can be a phone number: 7 to 15 digits that are no part of an id. */
+/**
+ * Keeps the last two digits of anything that can be a phone number: 7 to 15 digits that are no part of an id. Behind %2B,
+ * too, which is the + of one in a URL.
+ */
 export function maskPhoneNumbers(text: unknown): unknown {
   return typeof text === 'string'
     ? text.replaceAll(
-        /(?<![A-Za-z0-9])\+?\d{7,15}(?![A-Za-z0-9])/g,
+        /(?:(?<=%2B)|(?<![A-Za-z0-9]))\+?\d{7,15}(?![A-Za-z0-9])/gi,
         (number) => `${'*'.repeat(number.length - 2)}${number.slice(-2)}`,
       )
     : text;

@@ -205,4 +205,5 @@ test('phone numbers in the name of a room are masked where they are logged', asy
     'call_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b',
   );
   expect(maskPhoneNumbers('/api/v1/calls/15551234567')).toBe('/api/v1/calls/*********67');
+  expect(maskPhoneNumbers('/api/v1/calls/c-%2B15551234567')).toBe('/api/v1/calls/c-%2B*********67');
 });
