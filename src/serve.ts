@@ -3,7 +3,7 @@ import { format } from 'node:util';
 import { startApp } from './app.ts';
 import { parseSettings, readSystemd } from './config.ts';
 import type { Log } from './domain/ports.ts';
-import { createLog } from './log.ts';
+import { createLog, maskPhoneNumbers } from './log.ts';
 import { openSandbox } from './sandbox.ts';
 import { notifySystemd } from './systemd.ts';
 
@@ -18,6 +18,7 @@ export async function serve({
   const settings = parseSettings(environment, 'serve');
   const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
   logConsole(log);
+  outliveItsLog();
   const stopping = signalled();
   endOnFaults();
   const systemd = notifySystemd(readSystemd(environment), {
@@ -40,6 +41,12 @@ export async function serve({
   }
 }
 
+/** Where the log goes may be full, or gone: what cannot be said is lost, and calls are cancelled all the same. */
+function outliveItsLog(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.removeAllListeners('error').on('error', () => {});
+}
+
 /** What livekit-server-sdk says on the console goes into the log: standard output has nothing else. */
 function logConsole(log: Log): void {
   const said = (...words: unknown[]) => log.warn({ said: format(...words).slice(0, 500) }, 'a library said');
@@ -49,13 +56,14 @@ function logConsole(log: Log): void {
 /** A bug that nobody caught: nothing can be relied on any more. What was answered is on disk. */
 function endOnFaults(): void {
   const end = (error: unknown) => {
-    const err = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    // At once, for the process ends: the log may still hold lines back.
-    writeSync(
-      2,
-      `${JSON.stringify({ level: 'fatal', err, msg: 'hangup ends: a fault that nobody caught' })}\n`,
-    );
-    process.exit(1);
+    const err = maskPhoneNumbers(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    const line = JSON.stringify({ level: 'fatal', err, msg: 'hangup ends: a fault that nobody caught' });
+    try {
+      // At once, for the process ends: the log may still hold lines back.
+      writeSync(2, `${line}\n`);
+    } finally {
+      process.exit(1);
+    }
   };
   process.on('uncaughtException', end).on('unhandledRejection', end);
 }

@@ -1,6 +1,7 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { RoomServiceClient } from 'livekit-server-sdk';
@@ -8,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openSqliteStore } from '../src/store/sqlite-store.ts';
 import { until } from './harness/hangup.ts';
 import { cancelAll, prepareCalls } from './harness/live-calls.ts';
-import { runHangup } from './harness/process.ts';
+import { COMMAND, runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
 /** A request whose last line is not sent yet: the connection stays open while hangup stops. */
@@ -184,6 +185,37 @@ test('a second signal ends it at once', async () => {
   expect(await hangup.kill('SIGINT')).toBe(1);
   await cancel;
 });
+
+test('it serves on when its log cannot be written, for the disk is full', async () => {
+  const { port } = await freePort();
+  const words = COMMAND.map((word) => `'${word}'`).join(' ');
+  const child = spawn('sh', ['-c', `exec ${words} serve > /dev/full 2> /dev/full`], {
+    cwd: temporaryFolder(),
+    env: { PATH: process.env.PATH, PORT: String(port), LOG_LEVEL: 'info' },
+  });
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
+  const answers = () =>
+    fetch(`http://127.0.0.1:${port}/openapi.json`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  await until('it serves', answers);
+  // Each request is a line of the log.
+  for (let i = 0; i < 10; i += 1) expect(await answers()).toBe(true);
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  expect(await ended).toEqual([0, null]);
+});
+
+async function freePort(): Promise<{ port: number }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address() as AddressInfo;
+  await once(server.close(), 'close');
+  return address;
+}
 
 const unusable: readonly [what: string, prepare: (file: string) => void, said: RegExp][] = [
   [
