@@ -24,6 +24,8 @@ const TABLE: Record<string, readonly string[]> = {
     'node:crypto',
     'node:http',
     'node:timers/promises',
+    '@bufbuild/protobuf',
+    '@livekit/protocol',
     'livekit-server-sdk',
     'p-queue',
     'zod',

@@ -1,14 +1,17 @@
 /**
  * `npm run bench`: how soon dist/hangup answers, against a bare HTTP server of the same Node, and what it holds in memory,
- * idle and with 100,000 live calls on record. Prints; judges nothing. Needs `npm run build`.
+ * idle and with 100,000 live calls on record, with a LiveKit that is away and with one that lists all their rooms.
+ * Prints; judges nothing. Needs `npm run build`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ListRoomsResponse } from '@livekit/protocol';
 import { newCall } from '../../src/domain/call.ts';
 import { openSqliteStore } from '../../src/store/sqlite-store.ts';
 
@@ -41,11 +44,34 @@ async function start(command: string, args: readonly string[], env: Record<strin
   return { child, tookMs: performance.now() - beganAt };
 }
 
-async function startHangup(folder: string) {
+/** A LiveKit that lists the rooms of all the calls, as many bytes for each as the real one takes. */
+async function startLiveKit() {
+  const enabledCodecs = ['audio/opus', 'video/vp8', 'video/h264'].map((mime) => ({ mime }));
+  const rooms = Array.from({ length: LIVE_CALLS }, (_, i) => ({
+    ...{ name: nameOf(i), sid: sidOf(i), emptyTimeout: 300, departureTimeout: 20, enabledCodecs },
+    ...{ creationTime: 1_795_000_000n, creationTimeMs: 1_795_000_000_123n, numParticipants: 2 },
+  }));
+  const list = new ListRoomsResponse({ rooms }).toBinary();
+  const answers = { count: 0 };
+  const server = createHttpServer((request, response) => {
+    request.resume();
+    answers.count += 1;
+    response.writeHead(200, { 'content-type': 'application/protobuf' }).end(list);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return { url: `http://127.0.0.1:${port}`, bytes: list.length, answers, close: () => server.close() };
+}
+
+const nameOf = (i: number) => `call_${String(i).padStart(6, '0')}`;
+const sidOf = (i: number) => `RM_${String(i).padStart(12, '0')}`;
+
+/** Without a LiveKit's address: one that is not there. What is measured is hangup, without its emulator. */
+async function startHangup(folder: string, livekitUrl?: string) {
   const port = await freePort();
-  // A LiveKit that is not there: what is measured is hangup, without its emulator.
   const livekit = {
-    LIVEKIT_URL: `http://127.0.0.1:${await freePort()}`,
+    LIVEKIT_URL: livekitUrl ?? `http://127.0.0.1:${await freePort()}`,
     LIVEKIT_API_KEY: 'devkey',
     LIVEKIT_API_SECRET: 'secretsecretsecretsecretsecretsecret',
   };
@@ -55,7 +81,7 @@ async function startHangup(folder: string) {
     DATABASE_URL: `file:${join(folder, 'hangup.db')}`,
     LOG_LEVEL: 'error',
   };
-  return start(BINARY, ['serve'], env, port);
+  return { ...(await start(BINARY, ['serve'], env, port)), port };
 }
 
 async function startBare() {
@@ -99,10 +125,18 @@ try {
     `first answer, median of ${ROUNDS}: node -e ${bare.toFixed(0)} ms, hangup ${hangup.toFixed(0)} ms: ${(hangup / bare).toFixed(2)} times`,
   );
 
-  const memory = async () => {
-    const { child } = await startHangup(folder);
-    await sleep(SETTLED_AFTER_MS);
-    const found = memoryOf(child.pid);
+  const memory = async (livekitUrl?: string) => {
+    const { child, port } = await startHangup(folder, livekitUrl);
+    const endAt = performance.now() + SETTLED_AFTER_MS;
+    let [slowestMs, mostMb] = [0, 0];
+    while (performance.now() < endAt) {
+      const askedAt = performance.now();
+      await fetch(`http://127.0.0.1:${port}/healthz`);
+      slowestMs = Math.max(slowestMs, performance.now() - askedAt);
+      mostMb = Math.max(mostMb, memoryOf(child.pid).all);
+      await sleep(50);
+    }
+    const found = { ...memoryOf(child.pid), most: mostMb, slowestMs };
     child.kill('SIGKILL');
     await once(child, 'exit');
     return found;
@@ -125,12 +159,12 @@ try {
     now: 1,
   });
   for (let i = 0; i < LIVE_CALLS; i += 1) {
-    const id = `call_${String(i).padStart(6, '0')}`;
+    const id = nameOf(i);
     const call = newCall({
       id,
       organizationId,
       roomName: id,
-      roomId: `RM_${i}`,
+      roomId: sidOf(i),
       status: 'active',
       createdAt: 1,
     });
@@ -138,8 +172,20 @@ try {
     if (i % 20_000 === 0) say(`  ${i}`);
   }
   store.close();
-  const full = await memory();
-  say(`with them: ${full.all.toFixed(0)} MB, ${(full.all - idle.all).toFixed(0)} more`);
+  const livekit = await startLiveKit();
+  for (const [what, url] of [
+    ['LiveKit away', undefined],
+    [`LiveKit lists their rooms in ${(livekit.bytes / 1e6).toFixed(1)} MB`, livekit.url],
+  ] as const) {
+    const full = await memory(url);
+    const more = (of: 'all' | 'most') => `${(full[of] - idle[of]).toFixed(0)} more`;
+    say(
+      `with them, ${what}: ${full.all.toFixed(0)} MB, ${more('all')}; at most ${full.most.toFixed(0)}, ${more('most')}; ` +
+        `longest answer of /healthz ${full.slowestMs.toFixed(0)} ms, idle ${idle.slowestMs.toFixed(0)}`,
+    );
+  }
+  livekit.close();
+  say(`the rooms were listed ${livekit.answers.count} times`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -37,8 +37,8 @@ export interface Difference {
   readonly neverStarted: readonly LiveCall[];
   /** Listed rooms that are not the ones of the live calls as they are on record. */
   readonly unknown: readonly EventRoom[];
-  /** Live calls whose room is there. */
-  readonly present: readonly LiveCall[];
+  /** Live calls whose room is there, and that nobody was yet seen to talk in. */
+  readonly waiting: readonly LiveCall[];
 }
 
 /** No answer, or not a whole one: nothing is known, and what was absent must be seen to be so again. */
@@ -46,40 +46,50 @@ export function withoutAnswer(last: Comparison): Comparison {
   return { ...last, absent: new Map(), listed: null };
 }
 
-export function compareRooms(
-  last: Comparison,
-  { live, rooms }: { live: readonly LiveCall[]; rooms: readonly EventRoom[] },
-  { now, neverStartedAfterMs }: { now: Timestamp; neverStartedAfterMs: number },
-): Difference {
-  const byName = new Map(rooms.map((room) => [room.name, room]));
-  const isBackJustNow = last.listed === null || (rooms.length === 0 && last.listed > 0);
-  const distrustUntil = isBackJustNow ? now + DISTRUST_MS : last.distrustUntil;
+/**
+ * One comparison of the live calls with LiveKit's rooms. The list comes in parts, and of a room that is on record nothing
+ * is kept: a hundred thousand of both would be too much to hold at once.
+ */
+export function startComparison(live: Iterable<LiveCall>) {
+  const missing = new Map<string, LiveCall>();
+  for (const call of live) missing.set(call.roomName, call);
+  const unknown: EventRoom[] = [];
+  const waiting: LiveCall[] = [];
+  let listed = 0;
 
-  const absent = new Map<string, { sid: string | null; since: Timestamp }>();
-  const gone: LiveCall[] = [];
-  const neverStarted: LiveCall[] = [];
-  const present: LiveCall[] = [];
-  const known = new Set<string>();
-  for (const call of live) {
-    const room = byName.get(call.roomName);
-    if (room !== undefined) {
-      present.push(call);
-      if (room.sid === call.roomId) known.add(room.name);
-    } else if (call.status === 'initiated' && call.roomId === null) {
-      const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + neverStartedAfterMs;
-      if (now >= due) neverStarted.push(call);
-    } else {
-      const before = last.absent.get(call.id);
-      const since = before?.sid === call.roomId ? Math.min(before.since, now) : now;
-      if (now - since >= ABSENT_FOR_MS && now >= distrustUntil) gone.push(call);
-      else absent.set(call.id, { sid: call.roomId, since });
+  function take(rooms: readonly EventRoom[]): void {
+    listed += rooms.length;
+    for (const room of rooms) {
+      const call = missing.get(room.name);
+      missing.delete(room.name);
+      if (call === undefined || call.roomId !== room.sid) unknown.push(room);
+      if (call?.status === 'initiated' || call?.status === 'connecting') waiting.push(call);
     }
   }
-  return {
-    next: { absent, listed: rooms.length, distrustUntil },
-    gone,
-    neverStarted,
-    unknown: rooms.filter(({ name }) => !known.has(name)),
-    present,
-  };
+
+  /** To be asked when the list is whole. */
+  function conclude(
+    last: Comparison,
+    { now, neverStartedAfterMs }: { now: Timestamp; neverStartedAfterMs: number },
+  ): Difference {
+    const isBackJustNow = last.listed === null || (listed === 0 && last.listed > 0);
+    const distrustUntil = isBackJustNow ? now + DISTRUST_MS : last.distrustUntil;
+    const absent = new Map<string, { sid: string | null; since: Timestamp }>();
+    const gone: LiveCall[] = [];
+    const neverStarted: LiveCall[] = [];
+    for (const call of missing.values()) {
+      if (call.status === 'initiated' && call.roomId === null) {
+        const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + neverStartedAfterMs;
+        if (now >= due) neverStarted.push(call);
+      } else {
+        const before = last.absent.get(call.id);
+        const since = before?.sid === call.roomId ? Math.min(before.since, now) : now;
+        if (now - since >= ABSENT_FOR_MS && now >= distrustUntil) gone.push(call);
+        else absent.set(call.id, { sid: call.roomId, since });
+      }
+    }
+    return { next: { absent, listed, distrustUntil }, gone, neverStarted, unknown, waiting };
+  }
+
+  return { take, conclude };
 }

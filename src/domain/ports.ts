@@ -36,10 +36,14 @@ export interface Rooms {
     room: { readonly roomName: string; readonly emptyTimeoutS: number },
     asking: Asking,
   ): Promise<{ readonly kind: 'created' } | LiveKitFailure>;
-  /** All rooms; a listed one need not be alive. */
+  /**
+   * All rooms; a listed one need not be alive.
+   * @param take is given them in parts, and all of them only when the outcome is `listed`
+   */
   listRooms(
+    take: (rooms: readonly EventRoom[]) => void,
     asking: Asking,
-  ): Promise<{ readonly kind: 'listed'; readonly rooms: readonly EventRoom[] } | LiveKitFailure>;
+  ): Promise<{ readonly kind: 'listed' } | LiveKitFailure>;
   hasRoom(
     roomName: string,
     asking: Asking,

@@ -71,7 +71,7 @@ export function limitedRooms(
   return {
     deleteRoom: (roomName, asking) => within(asking, (left) => rooms.deleteRoom(roomName, left)),
     createRoom: (room, asking) => within(asking, (left) => rooms.createRoom(room, left)),
-    listRooms: (asking) => within(asking, (left) => rooms.listRooms(left)),
+    listRooms: (take, asking) => within(asking, (left) => rooms.listRooms(take, left)),
     hasRoom: (roomName, asking) => within(asking, (left) => rooms.hasRoom(roomName, left)),
     listParticipants: (roomName, asking) => within(asking, (left) => rooms.listParticipants(roomName, left)),
     describeRoom: (roomName, asking) => within(asking, (left) => rooms.describeRoom(roomName, left)),

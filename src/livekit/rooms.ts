@@ -1,10 +1,12 @@
-import { ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
+import { setImmediate } from 'node:timers/promises';
+import { ListRoomsResponse } from '@livekit/protocol';
+import { ParticipantInfo, ParticipantInfo_State, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
-import type { EventRoom } from '../domain/room-event.ts';
 import { kindOf } from './participant-kind.ts';
+import { inWholeFields } from './protobuf.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
-import { askRoomService, type TwirpOutcome, type TwirpRequest } from './twirp.ts';
+import { askRoomService, type RoomServiceLine, readJson } from './twirp.ts';
 
 /**
  * LiveKit's rooms over its Twirp API. Every request has a deadline; what goes wrong is an outcome.
@@ -18,29 +20,24 @@ export function livekitRooms(
 }
 
 /** The same, however a request gets there. `send` never rejects. */
-export function roomsBehind(send: (request: TwirpRequest) => Promise<TwirpOutcome>): Rooms {
+export function roomsBehind(send: RoomServiceLine): Rooms {
   const ask = (method: string, body: object, grant: VideoGrant, { timeoutMs }: Asking) =>
-    send({ method, body, grant, timeoutMs });
-
-  async function roomsNamed(names: readonly string[], asking: Asking) {
-    const answer = await ask('ListRooms', { names }, { roomList: true }, asking);
-    if (answer.kind === 'not_found') return { kind: 'listed', rooms: [] } as const;
-    return answer.kind === 'answered' ? understand(answer.json, toRooms) : answer;
-  }
+    send({ method, body, grant, timeoutMs, read: readJson });
 
   async function participantsOf(roomName: string, asking: Asking) {
     const grant = { roomAdmin: true, room: roomName };
     const answer = await ask('ListParticipants', { room: roomName }, grant, asking);
     if (answer.kind === 'not_found') return { kind: 'listed', participants: [] } as const;
-    return answer.kind === 'answered' ? understand(answer.json, toParticipants) : answer;
+    return answer.kind === 'answered' ? understand(answer.answer, toParticipants) : answer;
   }
 
   async function hasRoom(
     roomName: string,
     asking: Asking,
   ): Promise<{ kind: 'listed' } | { kind: 'absent' } | LiveKitFailure> {
-    const answer = await roomsNamed([roomName], asking);
-    return answer.kind === 'listed' ? { kind: answer.rooms.length > 0 ? 'listed' : 'absent' } : answer;
+    const answer = await ask('ListRooms', { names: [roomName] }, { roomList: true }, asking);
+    if (answer.kind === 'not_found') return { kind: 'absent' };
+    return answer.kind === 'answered' ? understand(answer.answer, toPresence) : answer;
   }
 
   return {
@@ -61,9 +58,22 @@ export function roomsBehind(send: (request: TwirpRequest) => Promise<TwirpOutcom
       return answer.kind === 'not_found' ? notThere('CreateRoom') : answer;
     },
 
-    async listRooms(asking) {
-      const answer = await roomsNamed([], asking);
-      return answer.kind === 'listed' ? { ...answer, rooms: answer.rooms.filter(isOurRoom) } : answer;
+    async listRooms(take, { timeoutMs }) {
+      const answer = await send({
+        method: 'ListRooms',
+        body: EVERY_ROOM,
+        grant: { roomList: true },
+        timeoutMs,
+        read: async (body) => {
+          for await (const part of inWholeFields(body)) {
+            take(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isOurRoom));
+            // Other requests come between.
+            await setImmediate();
+          }
+        },
+      });
+      if (answer.kind === 'not_found') return notThere('ListRooms');
+      return answer.kind === 'answered' ? { kind: 'listed' } : answer;
     },
 
     async listParticipants(roomName, asking) {
@@ -102,11 +112,8 @@ function understand<T>(json: object, read: (json: object) => T): T | LiveKitFail
   }
 }
 
-function toRooms(json: object): { readonly kind: 'listed'; readonly rooms: readonly EventRoom[] } {
-  return {
-    kind: 'listed',
-    rooms: listIn(json, 'rooms').map((room) => toRoom(Room.fromJson(room as never, LENIENT))),
-  };
+function toPresence(json: object): { readonly kind: 'listed' | 'absent' } {
+  return { kind: listIn(json, 'rooms').length > 0 ? 'listed' : 'absent' };
 }
 
 function toParticipants(json: object) {
@@ -115,6 +122,9 @@ function toParticipants(json: object) {
   );
   return { kind: 'listed', participants } as const;
 }
+
+/** ListRoomsRequest without names. Protobuf: of many rooms its list takes less than half the bytes, and can be read in parts. */
+const EVERY_ROOM = new Uint8Array();
 
 const LENIENT = { ignoreUnknownFields: true };
 

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 
@@ -7,28 +8,39 @@ interface LiveKitServer {
   readonly apiSecret: string;
 }
 
-export interface TwirpRequest {
+export interface TwirpRequest<Answer> {
   readonly method: string;
-  readonly body: object;
+  /** To be sent as JSON; bytes are protobuf. The answer comes in the same encoding. */
+  readonly body: object | Uint8Array;
   readonly grant: VideoGrant;
   readonly timeoutMs: number;
+  /** Reads the body of a 200. What it throws is the reason that LiveKit counts as away. */
+  readonly read: (body: AsyncIterable<Uint8Array>) => Promise<Answer>;
 }
 
-export type TwirpOutcome =
-  | { readonly kind: 'answered'; readonly json: object }
+export type TwirpOutcome<Answer> =
+  | { readonly kind: 'answered'; readonly answer: Answer }
   | { readonly kind: 'not_found' }
   | LiveKitFailure;
+
+/** What makes requests. Never rejects: what goes wrong is an outcome. */
+export type RoomServiceLine = <Answer>(request: TwirpRequest<Answer>) => Promise<TwirpOutcome<Answer>>;
+
+const JSON_TYPE = 'application/json';
+const PROTOBUF_TYPE = 'application/protobuf';
 
 /**
  * One request to LiveKit's room service. Not by the SDK's client: that keeps the Retry-After of a 429 to itself,
  * believes any body of a 200, and follows redirects.
  * Never rejects: what goes wrong is an outcome.
  */
-export async function askRoomService(
+export async function askRoomService<Answer>(
   server: LiveKitServer,
-  { method, body, grant, timeoutMs }: TwirpRequest,
+  request: TwirpRequest<Answer>,
   closing?: AbortSignal,
-): Promise<TwirpOutcome> {
+): Promise<TwirpOutcome<Answer>> {
+  const { method, body, grant, timeoutMs } = request;
+  const isProtobuf = body instanceof Uint8Array;
   const overdue = AbortSignal.timeout(timeoutMs);
   try {
     // Longer than a clock that is set back an hour is wrong.
@@ -36,12 +48,15 @@ export async function askRoomService(
     token.addGrant(grant);
     const response = await fetch(`${server.url}/twirp/livekit.RoomService/${method}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${await token.toJwt()}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      headers: {
+        authorization: `Bearer ${await token.toJwt()}`,
+        'content-type': isProtobuf ? PROTOBUF_TYPE : JSON_TYPE,
+      },
+      body: isProtobuf ? body : JSON.stringify(body),
       redirect: 'manual',
       signal: closing === undefined ? overdue : AbortSignal.any([overdue, closing]),
     });
-    return readAnswer(response, await response.text());
+    return await readAnswer(response, response.body ?? NOTHING, request);
   } catch (error) {
     if (overdue.aborted) return noAnswerWithin(timeoutMs);
     if (closing?.aborted) return { kind: 'unavailable', code: null, detail: 'hangup was stopped meanwhile' };
@@ -49,13 +64,32 @@ export async function askRoomService(
   }
 }
 
-/** @throws SyntaxError when what should be an answer is no JSON */
-export function readAnswer(response: Pick<Response, 'status' | 'headers'>, text: string): TwirpOutcome {
-  if (response.status !== 200) return failureOf(response, text);
-  const json: unknown = JSON.parse(text);
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { kind: 'answered', json };
-  return { kind: 'unavailable', code: null, detail: 'the answer is no JSON object' };
+/** @throws whatever the body, or the reading of it, does */
+export async function readAnswer<Answer>(
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+  body: AsyncIterable<Uint8Array>,
+  { body: asked, read }: Pick<TwirpRequest<Answer>, 'body' | 'read'>,
+): Promise<TwirpOutcome<Answer>> {
+  if (status !== 200) return failureOf({ status, headers }, await textOf(body));
+  // In protobuf nothing at all is a list without rooms: it has to be LiveKit that says so.
+  if (asked instanceof Uint8Array && headers.get('content-type') !== PROTOBUF_TYPE) {
+    return { kind: 'unavailable', code: null, detail: 'the answer is no protobuf' };
+  }
+  return { kind: 'answered', answer: await read(body) };
 }
+
+/** @throws Error when it is no JSON object */
+export async function readJson(body: AsyncIterable<Uint8Array>): Promise<object> {
+  const json: unknown = JSON.parse(await textOf(body));
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json;
+  throw new Error('the answer is no JSON object');
+}
+
+async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  return Buffer.concat(await Array.fromAsync(body)).toString('utf8');
+}
+
+const NOTHING: AsyncIterable<Uint8Array> = (async function* () {})();
 
 export function noAnswerWithin(timeoutMs: number): LiveKitFailure {
   return { kind: 'timed_out', detail: `no answer within ${Math.round(timeoutMs)} ms` };

@@ -39,7 +39,7 @@ export function watchedRooms(
   return {
     deleteRoom: (roomName, asking) => watch(rooms.deleteRoom(roomName, asking), true),
     createRoom: (room, asking) => watch(rooms.createRoom(room, asking), true),
-    listRooms: (asking) => watch(rooms.listRooms(asking)),
+    listRooms: (take, asking) => watch(rooms.listRooms(take, asking)),
     hasRoom: (roomName, asking) => watch(rooms.hasRoom(roomName, asking)),
     listParticipants: (roomName, asking) => watch(rooms.listParticipants(roomName, asking), true),
     describeRoom: (roomName, asking) => watch(rooms.describeRoom(roomName, asking), true),

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { agentIdFrom } from '../domain/adoption.ts';
-import { type Comparison, compareRooms, type LiveCall, withoutAnswer } from '../domain/comparison.ts';
+import { type Comparison, type LiveCall, startComparison, withoutAnswer } from '../domain/comparison.ts';
 import { describeFailure } from '../domain/livekit-failure.ts';
 import type { Sighting } from '../domain/sighting.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -24,8 +24,8 @@ export async function reconcileRooms(
   const { store, rooms, clock, log, backgroundTimeoutMs, neverStartedAfterMs } = dependencies;
   const askedAt = clock.now();
   // First what is on record: a room that is made meanwhile is then listed, and not missed.
-  const live = await liveCalls(store);
-  const answer = await rooms.listRooms({ timeoutMs: backgroundTimeoutMs, priority: 'comparison' });
+  const { take, conclude } = startComparison(await liveCalls(store));
+  const answer = await rooms.listRooms(take, { timeoutMs: backgroundTimeoutMs, priority: 'comparison' });
   if (answer.kind !== 'listed') {
     log.warn(
       { cause: describeFailure(answer) },
@@ -33,12 +33,10 @@ export async function reconcileRooms(
     );
     return { comparison: withoutAnswer(last), changed: 0 };
   }
-  const circumstances = { now: clock.now(), neverStartedAfterMs };
-  const { next, gone, neverStarted, unknown, present } = compareRooms(
-    last,
-    { live, rooms: answer.rooms },
-    circumstances,
-  );
+  const { next, gone, neverStarted, unknown, waiting } = conclude(last, {
+    now: clock.now(),
+    neverStartedAfterMs,
+  });
   let changed = 0;
   const see = async (sighting: Sighting) => {
     if (isStopping()) return;
@@ -49,7 +47,7 @@ export async function reconcileRooms(
   for (const room of unknown) await see({ kind: 'room', room, askedAt });
   for (const { id, roomId } of gone) await see({ kind: 'room_absent', callId: id, sid: roomId });
   for (const { id } of neverStarted) await see({ kind: 'never_started', callId: id });
-  if (!isStopping()) for (const sighting of await whoIsThere(dependencies, present)) await see(sighting);
+  if (!isStopping()) for (const sighting of await whoIsThere(dependencies, waiting)) await see(sighting);
   return { comparison: next, changed };
 }
 
@@ -69,9 +67,8 @@ async function liveCalls(store: Dependencies['store']): Promise<LiveCall[]> {
 /** Webhooks tell who joined; of calls that are still connecting, perhaps they did not. */
 async function whoIsThere(
   { rooms, random, backgroundTimeoutMs }: Dependencies,
-  present: readonly LiveCall[],
+  waiting: readonly LiveCall[],
 ): Promise<Sighting[]> {
-  const waiting = present.filter(({ status }) => status === 'initiated' || status === 'connecting');
   const from = Math.floor(random.fraction() * waiting.length);
   const asked = [...waiting.slice(from), ...waiting.slice(0, from)].slice(0, ASKED_AT_ONCE);
   const asking = { timeoutMs: backgroundTimeoutMs, priority: 'comparison' } as const;

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { compareRooms, FIRST_COMPARISON, type LiveCall, withoutAnswer } from '../../src/domain/comparison.ts';
+import {
+  type Comparison,
+  FIRST_COMPARISON,
+  type LiveCall,
+  startComparison,
+  withoutAnswer,
+} from '../../src/domain/comparison.ts';
+import type { EventRoom } from '../../src/domain/room-event.ts';
 
 const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
   status: 'active',
@@ -11,6 +18,16 @@ const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
 });
 const room = (name: string, sid = `RM_${name}`) => ({ name, sid, createdAt: 1_000, metadata: '' });
 const at = (now: number) => ({ now, neverStartedAfterMs: 86_400_000 });
+function compareRooms(
+  last: Comparison,
+  { live, rooms }: { live: readonly LiveCall[]; rooms: readonly EventRoom[] },
+  circumstances: ReturnType<typeof at>,
+) {
+  const { take, conclude } = startComparison(live);
+  // In parts, as it comes.
+  for (const one of rooms) take([one]);
+  return conclude(last, circumstances);
+}
 const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
 
 test('a room is gone when it was not listed in two comparisons at least 10 s apart', () => {
@@ -77,7 +94,7 @@ test('a call whose room was never seen fails a day after it should have begun', 
 test('rooms that the record knows as they are say nothing new', () => {
   const live = [call({ id: 'a' }), call({ id: 'b', roomId: null, status: 'initiated' }), call({ id: 'c' })];
   const rooms = [room('a'), room('b'), room('c', 'RM_later'), room('nobody')];
-  const { unknown, present } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+  const { unknown, waiting } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
   expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
-  expect(ids(present)).toEqual(['a', 'b', 'c']);
+  expect(ids(waiting)).toEqual(['b']);
 });

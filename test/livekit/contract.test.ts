@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { ListRoomsResponse } from '@livekit/protocol';
 import { AccessToken, RoomServiceClient, ServerError, type VideoGrant } from 'livekit-server-sdk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import type { EventRoom } from '../../src/domain/room-event.ts';
+import { livekitRooms } from '../../src/livekit/rooms.ts';
 import {
   type LiveKitUnderTest,
   openWebhookInbox,
@@ -30,6 +33,15 @@ afterAll(async () => {
 });
 
 const newRoomName = () => `room-${randomUUID()}`;
+
+/** As hangup reads them. */
+async function listedRooms(server: LiveKitUnderTest): Promise<EventRoom[]> {
+  const rooms: EventRoom[] = [];
+  const asking = { timeoutMs: 5_000, priority: 'comparison' } as const;
+  const outcome = await livekitRooms(server).listRooms((part) => rooms.push(...part), asking);
+  expect(outcome).toEqual({ kind: 'listed' });
+  return rooms;
+}
 
 /** The error that a request ends with; undefined when it succeeds. */
 async function errorOf(request: Promise<unknown>): Promise<ServerError | undefined> {
@@ -335,6 +347,33 @@ describe('rooms', () => {
     expect(await client.listRooms(['absent'])).toEqual([]);
     await client.deleteRoom(one);
     await client.deleteRoom(two);
+  });
+
+  test('protobuf is answered in protobuf, and with the same', async () => {
+    const name = newRoomName();
+    await client.createRoom({ name, metadata: 'né' });
+    const token = await tokenWith({ roomList: true });
+    const ask = (body: Uint8Array<ArrayBuffer>) =>
+      fetch(new URL(rpc('ListRooms'), livekit.url), {
+        method: 'POST',
+        headers: { 'content-type': 'application/protobuf', authorization: `Bearer ${token}` },
+        body,
+      });
+    const answer = await ask(new Uint8Array());
+    expect(answer.headers.get('content-type')).toBe('application/protobuf');
+    const { rooms } = ListRoomsResponse.fromBinary(await answer.bytes());
+    const [asJson] = await client.listRooms([name]);
+    expect(rooms.find((room) => room.name === name)?.toJson()).toEqual(asJson?.toJson());
+    expect(await listedRooms(livekit)).toContainEqual(
+      expect.objectContaining({ name, sid: asJson?.sid, metadata: 'né' }),
+    );
+    await client.deleteRoom(name);
+
+    const malformed = await ask(new Uint8Array([0x0a, 0x7f]));
+    expect({ status: malformed.status, body: await malformed.json() }).toEqual({
+      status: 400,
+      body: { code: 'malformed', msg: 'the protobuf request could not be decoded' },
+    });
   });
 
   test('answers spell their fields in snake_case, zero values included', async () => {

@@ -18,7 +18,7 @@ function aMeteredLiveKit(outcome: DeleteRoomOutcome) {
   const rooms: Rooms = {
     deleteRoom: async () => outcome,
     createRoom: async () => ({ kind: 'created' }),
-    listRooms: async () => ({ kind: 'listed', rooms: [] }),
+    listRooms: async () => ({ kind: 'listed' }),
     hasRoom: async () => ({ kind: 'absent' }),
     listParticipants: async () => ({ kind: 'listed', participants: [] }),
     describeRoom: async () => ({

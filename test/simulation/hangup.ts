@@ -3,7 +3,7 @@ import { parseSettings } from '../../src/config.ts';
 import { RequestError } from '../../src/domain/errors.ts';
 import type { Log, Random, Store } from '../../src/domain/ports.ts';
 import { roomsBehind } from '../../src/livekit/rooms.ts';
-import type { TwirpOutcome, TwirpRequest } from '../../src/livekit/twirp.ts';
+import type { RoomServiceLine } from '../../src/livekit/twirp.ts';
 import { watchedRooms } from '../../src/livekit/watched-rooms.ts';
 import { toReadWebhook } from '../../src/livekit/webhook.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
@@ -58,7 +58,7 @@ export interface Surroundings {
   readonly chronicle: Chronicle;
   readonly random: Random;
   readonly databaseFile: string;
-  readonly ask: (request: TwirpRequest) => Promise<TwirpOutcome>;
+  readonly ask: RoomServiceLine;
   readonly compares: boolean;
   readonly fail: (failure: Error) => void;
 }

@@ -1,5 +1,8 @@
+import { Buffer } from 'node:buffer';
 import type { WebhookEvent } from 'livekit-server-sdk';
+import type { LiveKitFailure } from '../../src/domain/livekit-failure.ts';
 import { type Fault, FaultSwitches } from '../../src/livekit/emulator/faults.ts';
+import { fromProtobuf, toProtobuf } from '../../src/livekit/emulator/protobuf.ts';
 import {
   answerRoomService,
   noResponse,
@@ -17,12 +20,11 @@ import type { Timeline } from './timeline.ts';
 const TIMEOUTS = { emptyTimeoutMs: 300_000, departureTimeoutMs: 20_000 };
 /** The real LiveKit takes so long to say that a room's node is dead. */
 const NO_RESPONSE_AFTER_MS = 3_000;
-const BROKEN: TwirpOutcome = {
+const BROKEN: LiveKitFailure = {
   kind: 'unavailable',
   code: null,
   detail: 'fetch failed: the connection broke',
 };
-const NO_HEADERS = new Headers();
 
 /** LiveKit: the emulator's rooms, and its answers and faults without HTTP in between. */
 export class SimulatedLiveKit {
@@ -77,34 +79,35 @@ export class SimulatedLiveKit {
   }
 
   /** Never rejects, as the real one. */
-  ask(request: TwirpRequest): Promise<TwirpOutcome> {
+  ask<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
     const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
-    const { promise, resolve } = Promise.withResolvers<TwirpOutcome>();
+    const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();
     const giveUp = this.#timeline.after(request.timeoutMs, () => resolve(noAnswerWithin(request.timeoutMs)));
-    const answer = (outcome: TwirpOutcome, afterMs: number) => {
+    const answer: Answering = (said, afterMs, headers = {}) => {
       this.#timeline.after(afterMs, () => {
         giveUp();
         // What was on the way when LiveKit went away does not arrive.
-        resolve(this.isAway ? BROKEN : outcome);
+        resolve(
+          this.isAway || 'kind' in said
+            ? BROKEN
+            : readAnswer(responseOf(said, headers), bytesOf(said), request),
+        );
       });
     };
     this.#timeline.after(this.#latencyMs(), () => this.#handle(method, request, answer));
     return promise;
   }
 
-  #handle(
-    method: RoomServiceMethod,
-    { body, grant }: TwirpRequest,
-    answer: (outcome: TwirpOutcome, afterMs: number) => void,
-  ): void {
-    const apply = () => answerRoomService(method, body, grant, this.rooms);
-    const send = (said: Answer, headers = NO_HEADERS) =>
-      answer(readAnswer({ ...said, headers }, said.body), this.#latencyMs());
+  #handle(method: RoomServiceMethod, { body, grant }: TwirpRequest<unknown>, answer: Answering): void {
+    const apply = () =>
+      body instanceof Uint8Array
+        ? toProtobuf(method, answerRoomService(method, fromProtobuf(method, body), grant, this.rooms))
+        : answerRoomService(method, body, grant, this.rooms);
+    const send = (said: Answer, headers = {}) => answer(said, this.#latencyMs(), headers);
     const done = () => {
       const said = apply();
-      if (said.status === 503)
-        answer(readAnswer({ ...said, headers: NO_HEADERS }, said.body), NO_RESPONSE_AFTER_MS);
+      if (said.status === 503) answer(said, NO_RESPONSE_AFTER_MS);
       else send(said);
     };
     if (this.isAway) {
@@ -124,10 +127,9 @@ export class SimulatedLiveKit {
         send(noResponse());
         return;
       case 'status429':
-        send(
-          twirpError('resource_exhausted', 'too many requests'),
-          new Headers({ 'retry-after': String(fault.retryAfterS) }),
-        );
+        send(twirpError('resource_exhausted', 'too many requests'), {
+          'retry-after': String(fault.retryAfterS),
+        });
         return;
       case 'hang':
         return;
@@ -153,6 +155,17 @@ export class SimulatedLiveKit {
   #latencyMs(): number {
     return this.#chance.happens(0.02) ? this.#chance.between(10, 400) : this.#chance.between(1, 8);
   }
+}
+
+type Answering = (said: Answer | typeof BROKEN, afterMs: number, headers?: Record<string, string>) => void;
+
+const responseOf = ({ status, contentType }: Answer, headers: Record<string, string>) => ({
+  status,
+  headers: new Headers({ 'content-type': contentType, ...headers }),
+});
+
+async function* bytesOf({ body }: Answer) {
+  yield Buffer.from(body);
 }
 
 /** Takes an event; resolves to whether it answered so that LiveKit takes it for delivered. */

@@ -39,16 +39,16 @@ test.for([
   {
     what: 'hangup neither hears nor looks: calls go on without a room',
     broken: { hears: false, compares: false },
-    violation: /^seed 1, 40 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
+    violation: /^seed 1, 150 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
   },
   {
     what: 'hangup takes every room for deleted: they live on',
     broken: { deletes: false },
-    violation: /^seed 1, 40 calls: the room of call \S+ lives, and the call is \w+$/m,
+    violation: /^seed 1, 150 calls: the room of call \S+ lives, and the call is \w+$/m,
   },
 ])('it fails, and says how to see it again, when $what', async ({ broken, violation: expected }) => {
-  const { violation } = await simulate({ seed: 1, calls: 40, ...broken });
+  const { violation } = await simulate({ seed: 1, calls: 150, ...broken });
   expect(violation).toMatch(expected);
   expect(violation).toContain('the audit log:');
-  expect(violation).toContain('again: npm run simulate -- --seed 1 --calls 40');
+  expect(violation).toContain('again: npm run simulate -- --seed 1 --calls 150');
 });

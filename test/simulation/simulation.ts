@@ -52,6 +52,10 @@ const ROOMS_GONE_AFTER_MS = 180_000;
 const ALL_SETTLED_AFTER_MS = NEVER_STARTED_AFTER_MS + 360_000;
 const STOPPED_AFTER_MS = 60_000;
 
+async function* emptyAnswer() {
+  yield Buffer.from('{}');
+}
+
 /** Runs a world with so many calls in it, and looks at what is left of them. */
 export async function simulate(simulation: Simulation): Promise<Outcome> {
   // In memory, where the machine offers that: each commit is one fsync.
@@ -167,12 +171,13 @@ async function createWorld(
     hears ? chance.of(hangups).receive(event) : true,
   );
   const records = new Records(databaseFile);
-  const ask = async (request: TwirpRequest): Promise<TwirpOutcome> => {
+  const ask = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
     const { method, body } = request;
     const named = Reflect.get(body, 'room') ?? Reflect.get(body, 'name');
     const changes = method === 'DeleteRoom' || method === 'CreateRoom';
     if (changes && typeof named === 'string') assertMayEnd(world, method, named);
-    if (method === 'DeleteRoom' && !deletes) return { kind: 'answered', json: {} };
+    if (method === 'DeleteRoom' && !deletes)
+      return { kind: 'answered', answer: await request.read(emptyAnswer()) };
     const outcome = await livekit.ask(request);
     chronicle.count(`${method}: ${outcome.kind}`);
     if (changes && typeof named === 'string') chronicle.tell(named, `${method}: ${outcome.kind}`);

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type KeyPair, readGrants } from './access.ts';
 import type { FaultSwitches } from './faults.ts';
+import { fromProtobuf, toProtobuf } from './protobuf.ts';
 import { answerRoomService, noResponse, ROOM_SERVICE_METHODS } from './room-service.ts';
 import type { RoomState } from './room-state.ts';
 import { type Answer, livekitError, malformed, methodNameOf, route, twirpError } from './twirp.ts';
@@ -82,10 +83,13 @@ export async function listen({ host, port, keys, rooms, faults }: ServerOptions)
       { httpMethod: request.method ?? '', path, contentType: request.headers['content-type'] ?? '' },
       ROOM_SERVICE_METHODS,
     );
-    if (typeof routed !== 'string') return routed;
+    if ('status' in routed) return routed;
     if (body === null) return twirpError('malformed', `the request is over ${MAX_BODY_BYTES} bytes`);
-    const message = parseJson(body);
-    return message === undefined ? malformed() : answerRoomService(routed, message, access.grants, rooms);
+    const { method, encoding } = routed;
+    const message = encoding === 'json' ? parseJson(body) : fromProtobuf(method, body);
+    if (message === undefined) return malformed(encoding);
+    const answered = answerRoomService(method, message, access.grants, rooms);
+    return encoding === 'json' ? answered : toProtobuf(method, answered);
   }
 
   return {

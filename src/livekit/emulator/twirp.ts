@@ -2,7 +2,7 @@
 export interface Answer {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 export const json = (body: unknown): Answer => ({
@@ -42,7 +42,10 @@ export const twirpError = (code: TwirpCode, msg: string, meta?: Record<string, s
 export const livekitError = (code: TwirpCode, msg: string): Answer =>
   twirpError(code, `twirp error unknown: ${msg}`);
 
-export const malformed = (): Answer => twirpError('malformed', 'the json request could not be decoded');
+export const malformed = (encoding: Encoding = 'json'): Answer =>
+  twirpError('malformed', `the ${encoding} request could not be decoded`);
+
+export type Encoding = 'json' | 'protobuf';
 
 const PREFIX = '/twirp/livekit.RoomService/';
 
@@ -57,11 +60,11 @@ export function methodNameOf(path: string): string | null {
   return path.startsWith(PREFIX) ? path.slice(PREFIX.length) : null;
 }
 
-/** Finds the RPC method, or the answer that ends the request here. The checks come in the real server's order. */
+/** Finds the RPC method and its encoding, or the answer that ends the request here. The checks come in the real server's order. */
 export function route<Method extends string>(
   { httpMethod, path, contentType }: Route,
   methods: readonly Method[],
-): Method | Answer {
+): { readonly method: Method; readonly encoding: Encoding } | Answer {
   const name = methodNameOf(path);
   if (name === null) return path === '/' ? text(200, 'OK') : text(404, '404 page not found\n');
   const badRoute = (msg: string) =>
@@ -70,6 +73,12 @@ export function route<Method extends string>(
   const method = methods.find((known) => known === name);
   if (method === undefined) return badRoute(`no handler for path "${path}"`);
   const mediaType = contentType.split(';')[0]?.trim().toLowerCase();
-  if (mediaType !== 'application/json') return badRoute(`unexpected Content-Type: "${contentType}"`);
-  return method;
+  switch (mediaType) {
+    case 'application/json':
+      return { method, encoding: 'json' };
+    case 'application/protobuf':
+      return { method, encoding: 'protobuf' };
+    default:
+      return badRoute(`unexpected Content-Type: "${contentType}"`);
+  }
 }
