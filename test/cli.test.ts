@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -52,8 +52,29 @@ test('keys are listed and revoked; the key itself is never shown again', async (
   });
 });
 
+test.each([
+  'keys list',
+  'keys revoke key_1',
+  'adopt list',
+  'adopt remove --prefix call-',
+  'deletions list',
+  'deletions retry call_1',
+  'prune',
+  'prune --dry-run',
+  'migrate --check',
+])('hangup %s makes no database where there is none: it may be the wrong folder', async (args) => {
+  const cwd = temporaryFolder();
+  expect(await run(args, cwd)).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/there is no database \S+hangup\.db: set DATABASE_URL to the one that/),
+  });
+  expect(readdirSync(cwd)).toEqual([]);
+});
+
 test('prefixes are given, listed and taken away', async () => {
   const cwd = temporaryFolder();
+  await run('migrate', cwd);
   expect(await run('adopt list', cwd)).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/no prefixes/),

@@ -79,7 +79,9 @@ test('one that was given up is tried again; one that is gone or was never there 
 });
 
 test('none', async () => {
-  expect(await run('deletions list', temporaryFolder())).toMatchObject({
+  const cwd = temporaryFolder();
+  await run('migrate', cwd);
+  expect(await run('deletions list', cwd)).toMatchObject({
     code: 0,
     stdout: 'none: every room that should be gone is gone\n',
   });

@@ -109,6 +109,21 @@ test('a server says that it brings its database up to date, and with what', asyn
   expect(hangup.output()).toContain(`"migrations":["${newest.replace('.sql', '')}"]`);
 });
 
+test('a command that only reads does not bring it up to date: an older server may work on it', async () => {
+  const [previous = ''] = older;
+  const { file, run } = aDatabase(previous);
+  const before = contentsOf(file);
+  for (const command of ['keys list', 'adopt list', 'deletions list', 'prune --dry-run']) {
+    expect(await run(command)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /is of an older hangup, and lacks \S+; `hangup migrate` brings it up to date/,
+      ),
+    });
+  }
+  expect(contentsOf(file)).toEqual(before);
+});
+
 test('a newer database is refused in one sentence, and not changed', async () => {
   const { file, run } = aDatabase(newest);
   change(file, "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { systemClock, systemRandom } from '../app.ts';
-import { parseName, print, Refused, withStore } from './terminal.ts';
+import { parseName, print, Refused, withMadeStore, withStore } from './terminal.ts';
 
 /** `hangup adopt`. */
 export function addAdopt(hangup: Command): void {
@@ -26,7 +26,7 @@ export function addAdopt(hangup: Command): void {
 }
 
 function addPrefix({ org, prefix }: { org: string; prefix: string }): Promise<void> {
-  return withStore(async (store) => {
+  return withMadeStore(async (store) => {
     const result = await store.addAdoptionPrefix({
       prefix,
       organizationName: org,

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock, systemRandom } from '../app.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from '../domain/api-key.ts';
 import { createApiKey } from '../operations/create-api-key.ts';
-import { parseName, print, Refused, withStore } from './terminal.ts';
+import { parseName, print, Refused, withMadeStore, withStore } from './terminal.ts';
 
 /** `hangup keys`. */
 export function addKeys(hangup: Command): void {
@@ -39,7 +39,7 @@ function createKey(options: {
   expires?: number;
   json?: true;
 }): Promise<void> {
-  return withStore(async (store) => {
+  return withMadeStore(async (store) => {
     const { apiKey, key } = await createApiKey(
       { store, clock: systemClock, random: systemRandom },
       {

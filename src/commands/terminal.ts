@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { parseSettings, readEnvironment } from '../config.ts';
+import { type SchemaAge, schemaOf } from '../store/database.ts';
 import { openSqliteStore, type SqliteStore } from '../store/sqlite-store.ts';
 
 /** What was asked for cannot be; nothing was changed. The message says what to do. */
@@ -24,8 +26,18 @@ export function printTable(rows: readonly (readonly string[])[]): void {
   }
 }
 
-/** The store that the settings name; closed behind its use. */
-export async function withStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
+/**
+ * The store that the settings name; closed behind its use. Of a database that is not there, or not up to date, nothing
+ * is made: that may be a wrong folder, or one that an older hangup serves.
+ */
+export async function withStore(use: (store: SqliteStore) => Promise<void>): Promise<void> {
+  const { databaseFile: file } = parseSettings(readEnvironment(), 'administer');
+  refuseUnless(file, ['current', 'newer']);
+  await withMadeStore(use);
+}
+
+/** The same, made or brought up to date when it must be. */
+export async function withMadeStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
   const { databaseFile } = parseSettings(readEnvironment(), 'administer');
   const store = openSqliteStore(databaseFile, (migrations) =>
     tell(`bringing ${databaseFile} up to date: ${migrations.join(', ')}`),
@@ -34,6 +46,27 @@ export async function withStore(use: (store: SqliteStore, file: string) => Promi
     await use(store, databaseFile);
   } finally {
     store.close();
+  }
+}
+
+/** @throws Refused when there is no such database, or its schema has another age than these */
+export function refuseUnless(file: string, ages: readonly SchemaAge[]): void {
+  if (!existsSync(file)) {
+    throw new Refused(
+      `there is no database ${file}: set DATABASE_URL to the one that hangup serves, or start in its folder; \`hangup serve\` makes one`,
+    );
+  }
+  const { age, pending } = schemaOf(file);
+  if (ages.includes(age)) return;
+  switch (age) {
+    case 'older':
+      throw new Refused(
+        `${file} is of an older hangup, and lacks ${pending.join(', ')}; \`hangup migrate\` brings it up to date (back it up first)`,
+      );
+    case 'newer':
+      throw new Refused(`${file} is of a newer hangup: this one does not open it`);
+    default:
+      throw new Refused(`${file} was not made by hangup`);
   }
 }
 
