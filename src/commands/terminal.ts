@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { parseSettings, readEnvironment } from '../config.ts';
-import { type SchemaAge, schemaOf } from '../store/database.ts';
+import type { SchemaAge } from '../domain/diagnosis.ts';
+import { schemaOf } from '../store/database.ts';
 import { openSqliteStore, type SqliteStore } from '../store/sqlite-store.ts';
 
 /** What was asked for cannot be; nothing was changed. The message says what to do. */

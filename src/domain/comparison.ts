@@ -11,6 +11,7 @@ export interface LiveCall {
   readonly roomId: string | null;
   readonly scheduledAt: Timestamp | null;
   readonly createdAt: Timestamp;
+  readonly updatedAt: Timestamp;
 }
 
 /** What one comparison leaves for the next. */
@@ -47,40 +48,44 @@ export function withoutAnswer(last: Comparison): Comparison {
 }
 
 /**
- * One comparison of the live calls with LiveKit's rooms. The list comes in parts, and of a room that is on record nothing
- * is kept: a hundred thousand of both would be too much to hold at once.
+ * One comparison of LiveKit's rooms with the live calls. Both come in parts, first the rooms and then the calls, and of
+ * what agrees only the calls' ids are kept: a hundred thousand of both would be too much to hold at once.
  */
-export function startComparison(live: Iterable<LiveCall>) {
-  const missing = new Map<string, LiveCall>();
-  for (const call of live) missing.set(call.roomName, call);
+export function startComparison(
+  last: Comparison,
+  { askedAt, neverStartedAfterMs }: { askedAt: Timestamp; neverStartedAfterMs: number },
+) {
+  const seen = new Set<string>();
   const unknown: EventRoom[] = [];
   const waiting: LiveCall[] = [];
+  const absent = new Map<string, { sid: string | null; since: Timestamp }>();
+  const gone: LiveCall[] = [];
+  const neverStarted: LiveCall[] = [];
   let listed = 0;
 
-  function take(rooms: readonly EventRoom[]): void {
+  /** @param inThem the live calls in these rooms */
+  function takeRooms(rooms: readonly EventRoom[], inThem: readonly LiveCall[]): void {
     listed += rooms.length;
+    const callIn = new Map(inThem.map((call) => [call.roomName, call]));
     for (const room of rooms) {
-      const call = missing.get(room.name);
-      missing.delete(room.name);
+      const call = callIn.get(room.name);
       if (call === undefined || call.roomId !== room.sid) unknown.push(room);
-      if (call?.status === 'initiated' || call?.status === 'connecting') waiting.push(call);
+      if (call === undefined) continue;
+      seen.add(call.id);
+      if (call.status === 'initiated' || call.status === 'connecting') waiting.push(call);
     }
   }
 
-  /** To be asked when the list is whole. */
-  function conclude(
-    last: Comparison,
-    { now, neverStartedAfterMs }: { now: Timestamp; neverStartedAfterMs: number },
-  ): Difference {
-    const isBackJustNow = last.listed === null || (listed === 0 && last.listed > 0);
-    const distrustUntil = isBackJustNow ? now + DISTRUST_MS : last.distrustUntil;
-    const absent = new Map<string, { sid: string | null; since: Timestamp }>();
-    const gone: LiveCall[] = [];
-    const neverStarted: LiveCall[] = [];
-    for (const call of missing.values()) {
+  /** When the list is whole, and not before. */
+  function takeCalls(calls: readonly LiveCall[], now: Timestamp): void {
+    const distrustUntil = distrustedUntil(now);
+    for (const call of calls) {
+      if (seen.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + neverStartedAfterMs;
         if (now >= due) neverStarted.push(call);
+      } else if (call.updatedAt >= askedAt && call.updatedAt <= now) {
+        // Its room may have been made after LiveKit wrote its list: the next one says.
       } else {
         const before = last.absent.get(call.id);
         const since = before?.sid === call.roomId ? Math.min(before.since, now) : now;
@@ -88,8 +93,17 @@ export function startComparison(live: Iterable<LiveCall>) {
         else absent.set(call.id, { sid: call.roomId, since });
       }
     }
-    return { next: { absent, listed, distrustUntil }, gone, neverStarted, unknown, waiting };
   }
 
-  return { take, conclude };
+  function distrustedUntil(now: Timestamp): Timestamp {
+    const isBackJustNow = last.listed === null || (listed === 0 && last.listed > 0);
+    return isBackJustNow ? now + DISTRUST_MS : last.distrustUntil;
+  }
+
+  function conclude(now: Timestamp): Difference {
+    const next = { absent, listed, distrustUntil: distrustedUntil(now) };
+    return { next, gone, neverStarted, unknown, waiting };
+  }
+
+  return { takeRooms, takeCalls, conclude };
 }

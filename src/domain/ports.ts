@@ -41,7 +41,7 @@ export interface Rooms {
    * @param take is given them in parts, and all of them only when the outcome is `listed`
    */
   listRooms(
-    take: (rooms: readonly EventRoom[]) => void,
+    take: (rooms: readonly EventRoom[]) => Promise<void>,
     asking: Asking,
   ): Promise<{ readonly kind: 'listed' } | LiveKitFailure>;
   hasRoom(
@@ -135,6 +135,8 @@ export interface Store {
   }): Promise<Extract<EventResult, { kind: 'applied' }> | null>;
   /** By room name, behind the name `after`. */
   listLiveCalls(input: { after: string; limit: number }): Promise<readonly LiveCall[]>;
+  /** Those in the rooms of these names, in no order. */
+  findLiveCallsIn(roomNames: readonly string[]): Promise<readonly LiveCall[]>;
   /** Calls whose phone is in the room and has not been answered, by id, behind the id `after`. */
   listUnansweredPhones(input: { after: string; limit: number }): Promise<readonly UnansweredPhone[]>;
   /** Ends the calls whose grace is over, at most `limit` of them. */

@@ -66,7 +66,7 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
         timeoutMs,
         read: async (body) => {
           for await (const part of inWholeFields(body)) {
-            take(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isOurRoom));
+            await take(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isOurRoom));
             // Other requests come between.
             await setImmediate();
           }

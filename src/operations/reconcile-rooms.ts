@@ -23,9 +23,11 @@ export async function reconcileRooms(
 ): Promise<{ comparison: Comparison; changed: number }> {
   const { store, rooms, clock, log, backgroundTimeoutMs, neverStartedAfterMs } = dependencies;
   const askedAt = clock.now();
-  // First what is on record: a room that is made meanwhile is then listed, and not missed.
-  const { take, conclude } = startComparison(await liveCalls(store));
-  const answer = await rooms.listRooms(take, { timeoutMs: backgroundTimeoutMs, priority: 'comparison' });
+  const comparison = startComparison(last, { askedAt, neverStartedAfterMs });
+  const answer = await rooms.listRooms(
+    async (some) => comparison.takeRooms(some, await store.findLiveCallsIn(some.map(({ name }) => name))),
+    { timeoutMs: backgroundTimeoutMs, priority: 'comparison' },
+  );
   if (answer.kind !== 'listed') {
     log.warn(
       { cause: describeFailure(answer) },
@@ -33,10 +35,9 @@ export async function reconcileRooms(
     );
     return { comparison: withoutAnswer(last), changed: 0 };
   }
-  const { next, gone, neverStarted, unknown, waiting } = conclude(last, {
-    now: clock.now(),
-    neverStartedAfterMs,
-  });
+  const now = clock.now();
+  for await (const page of liveCalls(store)) comparison.takeCalls(page, now);
+  const { next, gone, neverStarted, unknown, waiting } = comparison.conclude(now);
   let changed = 0;
   const see = async (sighting: Sighting) => {
     if (isStopping()) return;
@@ -51,15 +52,15 @@ export async function reconcileRooms(
   return { comparison: next, changed };
 }
 
-async function liveCalls(store: Dependencies['store']): Promise<LiveCall[]> {
-  const all: LiveCall[] = [];
+async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly LiveCall[]> {
   let after = '';
   for (;;) {
     const page = await store.listLiveCalls({ after, limit: PAGE });
-    all.push(...page);
+    yield page;
     const lastOne = page.at(-1);
-    if (lastOne === undefined || page.length < PAGE) return all;
+    if (lastOne === undefined || page.length < PAGE) return;
     after = lastOne.roomName;
+    // Requests come between.
     await setImmediate();
   }
 }

@@ -24,6 +24,16 @@ import {
 const { placeholder } = sql;
 
 /** What a webhook or a pass runs again and again. */
+const LIVE_CALL = {
+  id: calls.id,
+  status: calls.status,
+  roomName: calls.roomName,
+  roomId: calls.roomId,
+  scheduledAt: calls.scheduledAt,
+  createdAt: calls.createdAt,
+  updatedAt: calls.updatedAt,
+};
+
 const statements = prepared((db) => ({
   insertEvent: db
     .insert(livekitEvents)
@@ -99,18 +109,18 @@ const statements = prepared((db) => ({
     })
     .prepare(),
   liveCalls: db
-    .select({
-      id: calls.id,
-      status: calls.status,
-      roomName: calls.roomName,
-      roomId: calls.roomId,
-      scheduledAt: calls.scheduledAt,
-      createdAt: calls.createdAt,
-    })
+    .select(LIVE_CALL)
     .from(calls)
     .where(and(sql.raw(IS_LIVE), gt(calls.roomName, placeholder('after'))))
     .orderBy(asc(calls.roomName))
     .limit(placeholder('limit'))
+    .prepare(),
+  liveCallsIn: db
+    .select(LIVE_CALL)
+    .from(calls)
+    .where(
+      and(sql.raw(IS_LIVE), sql`${calls.roomName} IN (SELECT value FROM json_each(${placeholder('names')}))`),
+    )
     .prepare(),
   unansweredPhones: db
     .select({
@@ -217,10 +227,15 @@ function callById(db: Database, id: string): Call | null {
 }
 
 export function listLiveCalls(db: Database, { after, limit }: { after: string; limit: number }): LiveCall[] {
-  return statements(db)
-    .liveCalls.all({ after, limit })
-    .flatMap((call) => (isLive(call.status) ? [{ ...call, status: call.status }] : []));
+  return live(statements(db).liveCalls.all({ after, limit }));
 }
+
+export function findLiveCallsIn(db: Database, roomNames: readonly string[]): LiveCall[] {
+  return live(statements(db).liveCallsIn.all({ names: JSON.stringify(roomNames) }));
+}
+
+const live = (rows: readonly (Omit<LiveCall, 'status'> & Pick<Call, 'status'>)[]): LiveCall[] =>
+  rows.flatMap((call) => (isLive(call.status) ? [{ ...call, status: call.status }] : []));
 
 export function listUnansweredPhones(
   db: Database,

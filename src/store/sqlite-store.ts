@@ -19,6 +19,7 @@ import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './r
 import {
   applyEvent,
   applySightingTo,
+  findLiveCallsIn,
   listLiveCalls,
   listUnansweredPhones,
   overview,
@@ -48,6 +49,7 @@ export function openSqliteStore(file: string, onMigrating: OnMigrating = () => {
     applyEvent: async (input) => applyEvent(db, input),
     applySighting: async (input) => applySightingTo(db, input),
     listLiveCalls: async (input) => listLiveCalls(db, input),
+    findLiveCallsIn: async (roomNames) => findLiveCallsIn(db, roomNames),
     listUnansweredPhones: async (input) => listUnansweredPhones(db, input),
     settleGraces: async (input) => settleGraces(db, input),
     listCallEvents: async (input) => listCallEvents(db, input),

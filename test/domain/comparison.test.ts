@@ -14,6 +14,7 @@ const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
   roomId: `RM_${parts.id}`,
   scheduledAt: null,
   createdAt: 1_000,
+  updatedAt: 1_000,
   ...parts,
 });
 const room = (name: string, sid = `RM_${name}`) => ({ name, sid, createdAt: 1_000, metadata: '' });
@@ -23,10 +24,17 @@ function compareRooms(
   { live, rooms }: { live: readonly LiveCall[]; rooms: readonly EventRoom[] },
   circumstances: ReturnType<typeof at>,
 ) {
-  const { take, conclude } = startComparison(live);
-  // In parts, as it comes.
-  for (const one of rooms) take([one]);
-  return conclude(last, circumstances);
+  const { now, neverStartedAfterMs } = circumstances;
+  const { takeRooms, takeCalls, conclude } = startComparison(last, { askedAt: now, neverStartedAfterMs });
+  // In parts, as they come.
+  for (const one of rooms) {
+    takeRooms(
+      [one],
+      live.filter(({ roomName }) => roomName === one.name),
+    );
+  }
+  for (const one of live) takeCalls([one], now);
+  return conclude(now);
 }
 const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
 
@@ -97,4 +105,21 @@ test('rooms that the record knows as they are say nothing new', () => {
   const { unknown, waiting } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
   expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
   expect(ids(waiting)).toEqual(['b']);
+});
+
+test('a room that is made after LiveKit wrote its list is not missed in it', () => {
+  const after = (askedAt: number, updatedAt: number, now: number) => {
+    const { takeRooms, takeCalls, conclude } = startComparison(FIRST_COMPARISON, {
+      ...at(now),
+      askedAt,
+    });
+    takeRooms([room('x')], []);
+    takeCalls([call({ id: 'a', updatedAt })], now);
+    return [...conclude(now).next.absent.keys()];
+  };
+  expect(after(100_000, 99_999, 101_000)).toEqual(['a']);
+  expect(after(100_000, 100_000, 101_000)).toEqual([]);
+  expect(after(100_000, 101_000, 101_000)).toEqual([]);
+  // What is later than now was written before the clock was set back.
+  expect(after(100_000, 101_001, 101_000)).toEqual(['a']);
 });

@@ -24,11 +24,11 @@ test('what waits goes by priority, however long the others have waited', async (
     // One may go at once; the rest waits for the next second.
     ask(
       'the one that did not wait',
-      rooms.listRooms(() => {}, asking('comparison')),
+      rooms.listRooms(async () => {}, asking('comparison')),
     ),
     ask(
       'comparison',
-      rooms.listRooms(() => {}, asking('comparison')),
+      rooms.listRooms(async () => {}, asking('comparison')),
     ),
     ask('phones', rooms.listParticipants('third', asking('phones'))),
     ask('retry', rooms.deleteRoom('second', asking('retry'))),
@@ -44,7 +44,7 @@ test('no more than the rate', async () => {
   const times: number[] = [];
   await Promise.all(
     Array.from({ length: 25 }, async () => {
-      await rooms.listRooms(() => {}, asking('comparison'));
+      await rooms.listRooms(async () => {}, asking('comparison'));
       times.push(performance.now());
     }),
   );
@@ -57,7 +57,7 @@ test('no more than the rate', async () => {
 test('a request waits no longer than its deadline, and is not sent after it', async () => {
   const { emulator, rooms } = await start(1);
   emulator.join('r', { identity: 'caller' });
-  await rooms.listRooms(() => {}, asking('comparison'));
+  await rooms.listRooms(async () => {}, asking('comparison'));
   expect(await rooms.deleteRoom('r', asking('cancel', 100))).toEqual({
     kind: 'timed_out',
     detail: 'it waited too long for the rate limit of LiveKit',
@@ -71,7 +71,7 @@ describe('when LiveKit says that there were too many', () => {
     emulator.join('r', { identity: 'caller' });
     emulator.setFault('ListRooms', { kind: 'status429', retryAfterS: 1 });
     const beganAt = performance.now();
-    expect(await rooms.listRooms(() => {}, asking('comparison'))).toMatchObject({
+    expect(await rooms.listRooms(async () => {}, asking('comparison'))).toMatchObject({
       kind: 'rate_limited',
       retryAfterMs: 1_000,
     });

@@ -43,7 +43,7 @@ async function listedBy(answer: (response: ServerResponse) => void) {
   const rooms = livekitRooms({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) });
   const taken: EventRoom[] = [];
   const asking = { timeoutMs: 5_000, priority: 'comparison' } as const;
-  const outcome = await rooms.listRooms((part) => taken.push(...part), asking);
+  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), asking);
   return { outcome, taken };
 }
 

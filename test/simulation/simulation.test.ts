@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { simulate } from './simulation.ts';
+import { type Simulation, simulate } from './simulation.ts';
 
 // Many more, and larger ones: `npm run simulate -- --seeds 20`.
 
@@ -35,20 +35,29 @@ test('one seed is one history', async () => {
   expect(other.auditLog).not.toBe(one.auditLog);
 });
 
+/** People leave by themselves, so one world does not show everything that is broken: of ten, the first that does. */
+async function firstViolation(broken: Partial<Simulation>) {
+  for (let seed = 1; seed <= 10; seed += 1) {
+    const { violation } = await simulate({ seed, calls: 100, ...broken });
+    if (violation !== null) return { seed, violation };
+  }
+  throw new Error('nothing was found in ten worlds');
+}
+
 test.for([
   {
     what: 'hangup neither hears nor looks: calls go on without a room',
     broken: { hears: false, compares: false },
-    violation: /^seed 1, 150 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
+    expected: /^seed \d+, 100 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
   },
   {
     what: 'hangup takes every room for deleted: they live on',
     broken: { deletes: false },
-    violation: /^seed 1, 150 calls: the room of call \S+ lives, and the call is \w+$/m,
+    expected: /^seed \d+, 100 calls: the room of call \S+ lives, and the call is \w+$/m,
   },
-])('it fails, and says how to see it again, when $what', async ({ broken, violation: expected }) => {
-  const { violation } = await simulate({ seed: 1, calls: 150, ...broken });
+])('it fails, and says how to see it again, when $what', async ({ broken, expected }) => {
+  const { seed, violation } = await firstViolation(broken);
   expect(violation).toMatch(expected);
   expect(violation).toContain('the audit log:');
-  expect(violation).toContain('again: npm run simulate -- --seed 1 --calls 150');
+  expect(violation).toContain(`again: npm run simulate -- --seed ${seed} --calls 100`);
 });

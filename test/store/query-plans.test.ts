@@ -88,6 +88,7 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.applySighting({ ...seen, sighting: { kind: 'room', room: event.room, askedAt: 1 } });
     await store.applySighting({ ...seen, sighting: { kind: 'never_started', callId: 'c' } });
     await store.listLiveCalls({ after: 'r', limit: 10 });
+    await store.findLiveCallsIn(['r']);
     await store.listUnansweredPhones({ after: 'c', limit: 10 });
     await store.countOpenDeletions();
     await store.settleDeletion({
@@ -111,10 +112,10 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
   expect(plans.length).toBeGreaterThan(25);
   const offences = plans.filter(({ steps }) =>
     steps.some((step, i) => {
-      // An operator's few prefixes are read whole. `top` and `some` are the first rows of an index, a page at most.
+      // An operator's few prefixes are read whole, and the names that were asked for. `top` and `some` are the first rows of an index, a page at most.
       const isSmall = steps.some((one) => one.includes('adoption_prefixes')) || steps[i - 1] === 'SCAN top';
       if (step.includes('TEMP B-TREE')) return !isSmall;
-      return /^SCAN (?!adoption_prefixes|top|some|\()/.test(step) && !/USING .*INDEX/.test(step);
+      return /^SCAN (?!adoption_prefixes|json_each|top|some|\()/.test(step) && !/USING .*INDEX/.test(step);
     }),
   );
   expect(offences).toEqual([]);
@@ -154,9 +155,11 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
     // Prepared once for each connection, with others.
     const steps = await plans(async () => {
       await store.listLiveCalls({ after: '', limit: 9 });
+      await store.findLiveCallsIn(['live1']);
       await store.listUnansweredPhones({ after: '', limit: 9 });
     });
     expect(steps).toContain('SEARCH calls USING INDEX calls_live_room_name (room_name>?)');
+    expect(steps).toContain('SEARCH calls USING INDEX calls_live_room_name (room_name=?)');
     expect(steps).toContain('SEARCH calls USING INDEX calls_unanswered_phone (id>?)');
     expect(steps.filter((step) => step.startsWith('SCAN calls'))).toEqual([]);
     expect(await plans(() => store.overview())).toEqual([
