@@ -6,7 +6,7 @@ import type { Sighting } from '../domain/sighting.ts';
 import type { Dependencies } from './dependencies.ts';
 import { report } from './report.ts';
 
-const PAGE = 1_000;
+const PAGE = 100;
 /** Of the calls that are not yet active, so many are asked about in one comparison, in turn. */
 const ASKED_AT_ONCE = 50;
 

@@ -35,6 +35,8 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
   try {
     switchToWal(client);
     client.pragma('foreign_keys = ON');
+    // In KiB; SQLite's own default. This build's is 16 MB of hangup's memory, for what the kernel caches as well.
+    client.pragma('cache_size = -2000');
     // The default of this build in WAL mode is NORMAL, which forgets acknowledged commits when the power fails.
     client.pragma('synchronous = FULL');
     assertPragma(client, 'journal_mode', 'wal');
