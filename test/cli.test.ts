@@ -65,9 +65,11 @@ test.each([
 ])('hangup %s makes no database where there is none: it may be the wrong folder', async (args) => {
   const cwd = temporaryFolder();
   expect(await run(args, cwd)).toMatchObject({
-    code: 1,
+    code: 3,
     stdout: '',
-    stderr: expect.stringMatching(/there is no database \S+hangup\.db: set DATABASE_URL to the one that/),
+    stderr: expect.stringMatching(
+      /Cannot read the database \S+hangup\.db: there is none\. Set DATABASE_URL to the one that/,
+    ),
   });
   expect(readdirSync(cwd)).toEqual([]);
 });

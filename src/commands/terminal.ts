@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { parseSettings, readEnvironment } from '../config.ts';
 import type { SchemaAge } from '../domain/diagnosis.ts';
-import { schemaOf } from '../store/database.ts';
+import { DatabaseError, schemaOf } from '../store/database.ts';
 import { openSqliteStore, type SqliteStore } from '../store/sqlite-store.ts';
 
 /** What was asked for cannot be; nothing was changed. The message says what to do. */
@@ -50,11 +50,11 @@ export async function withMadeStore(use: (store: SqliteStore, file: string) => P
   }
 }
 
-/** @throws Refused when there is no such database, or its schema has another age than these */
+/** @throws DatabaseError when there is none, Refused when its schema has another age than these */
 export function refuseUnless(file: string, ages: readonly SchemaAge[]): void {
   if (!existsSync(file)) {
-    throw new Refused(
-      `there is no database ${file}: set DATABASE_URL to the one that hangup serves, or start in its folder; \`hangup serve\` makes one`,
+    throw new DatabaseError(
+      `Cannot read the database ${file}: there is none. Set DATABASE_URL to the one that hangup serves, or start in its folder.`,
     );
   }
   const { age, pending } = schemaOf(file);
