@@ -95,6 +95,15 @@ test('a call that no room was ever seen of fails when its time is over', async (
   expect((await recordOf(hangup, 'c1')).call).toMatchObject({ failureReason: 'never started' });
 });
 
+test('a call is compared however many live ones come before it', async () => {
+  const { hangup } = await start({ neverStartedAfterMs: 1 });
+  const scheduledAt = Date.now() + 3_600_000;
+  for (let i = 0; i < 250; i += 1) await hangup.putCall({ id: `a${i}`, status: 'initiated', scheduledAt });
+  await hangup.putCall({ id: 'b', status: 'initiated' });
+  await until('it failed', async () => (await statusOf(hangup, 'b')) === 'failed');
+  expect(await statusOf(hangup, 'a0')).toBe('initiated');
+});
+
 describe('LiveKit gives no whole answer', () => {
   test('no call ends by that, and it is said', async () => {
     const { hangup, emulator } = await start();

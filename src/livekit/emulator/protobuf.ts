@@ -15,7 +15,7 @@ import {
 import type { RoomServiceMethod } from './room-service.ts';
 import type { Answer } from './twirp.ts';
 
-export const PROTOBUF_TYPE = 'application/protobuf';
+const PROTOBUF_TYPE = 'application/protobuf';
 
 /** What goes in and what comes out, as livekit_room.proto has it. */
 const TYPES = {
