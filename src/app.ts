@@ -1,7 +1,7 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { LiveKitAddress, Settings } from './config.ts';
+import { type LiveKitAddress, type Settings, SettingsError } from './config.ts';
 import type { Clock, Log, Random } from './domain/ports.ts';
 import { createHttpServer } from './http/server.ts';
 import { limitedRooms } from './livekit/limited-rooms.ts';
@@ -38,7 +38,8 @@ export interface App {
 
 /**
  * The whole service, wired and listening.
- * @throws DatabaseError, or the listen error of node:net
+ * @param livekit where the settings name none, the built-in emulator
+ * @throws DatabaseError, SettingsError when the database is not for this LiveKit, or the listen error of node:net
  */
 export async function startApp({
   settings,
@@ -58,6 +59,12 @@ export async function startApp({
   const store = openSqliteStore(settings.databaseFile, (migrations) =>
     log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
   );
+  try {
+    await claim(store, settings, { clock, log });
+  } catch (error) {
+    store.close();
+    throw error;
+  }
   const meters = prometheusMetrics({ clock, version });
   const recorded = measuredStore(store, meters);
   const closing = new AbortController();
@@ -144,4 +151,30 @@ export async function startApp({
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
   return { url: `http://${host}:${port}`, store, stop };
+}
+
+/**
+ * A LiveKit that does not have the rooms of the live calls ends them on record, and then the real one's rooms are
+ * deleted as those of ended calls: nobody may try hangup out on the database that calls of people are in.
+ */
+async function claim(
+  store: SqliteStore,
+  { livekit, databaseFile }: Settings,
+  { clock, log }: { clock: Clock; log: Log },
+): Promise<void> {
+  const known = await store.listLiveKitServers();
+  if (livekit === null) {
+    if (known.length === 0) return;
+    throw new SettingsError([
+      `LIVEKIT_URL: expected, for ${databaseFile} has the calls of ${known.join(', ')}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file`,
+    ]);
+  }
+  if (known.includes(livekit.url)) return;
+  if (known.length > 0) {
+    log.warn(
+      { livekit: livekit.url, before: known },
+      'this database was served with another LiveKit before: live calls whose rooms this one does not have will end',
+    );
+  }
+  await store.rememberLiveKitServer({ url: livekit.url, now: clock.now() });
 }

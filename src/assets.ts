@@ -19,6 +19,11 @@ export function sqliteAddon(): object | undefined {
   return addon.exports;
 }
 
+/** What to type for it: from source npm knows where it is. */
+export function commandName(): string {
+  return isSea() ? 'hangup' : 'npx hangup';
+}
+
 /** `commit` is null from source. */
 export function readVersion(): { readonly version: string; readonly commit: string | null } {
   const manifest: unknown = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));

@@ -33,7 +33,7 @@ export async function diagnose(clock: Clock): Promise<readonly Finding[]> {
   return [
     ...findings,
     ...judgeDatabase(file, database),
-    ...judgeLiveKit(livekit?.url ?? '', ofLiveKit),
+    ...judgeLiveKit(livekit?.url ?? '', ofLiveKit, record?.livekitServers),
     ...(record === null ? [] : judgeRecord(record, { now: clock.now(), isLiveKitListed: isListed })),
   ];
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type App, systemClock, systemRandom } from './app.ts';
+import { commandName } from './assets.ts';
 import type { LiveKitAddress } from './config.ts';
 import { type Call, LIVE_STATUSES, newCall } from './domain/call.ts';
 import { type Emulator, startEmulator } from './livekit/emulator/emulator.ts';
@@ -125,7 +126,7 @@ function welcomeText({
   const shown =
     key === null
       ? `The organization "${ORGANIZATION}" has its API key already. Another one:
-  npx hangup keys create --org ${ORGANIZATION} --name mine`
+  ${commandName()} keys create --org ${ORGANIZATION} --name mine`
       : `API key of the organization "${ORGANIZATION}" (shown once, keep it):
   ${key}`;
   return `

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { API_KEY, API_SECRET, startEmulated } from './harness/livekit.ts';
 import { COMMAND, runHangup, serveHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
@@ -156,7 +157,7 @@ test('wrong settings end with 2, all at once', async () => {
 test('production refuses the emulator', async () => {
   expect(await run('serve', temporaryFolder(), { NODE_ENV: 'production' })).toMatchObject({
     code: 2,
-    stderr: expect.stringMatching(/LIVEKIT_URL: expected in production/),
+    stderr: expect.stringMatching(/LIVEKIT_URL: expected unless NODE_ENV is development/),
   });
 });
 
@@ -226,9 +227,55 @@ test('a first start makes an organization, a key and live calls; its curl line c
   const again = await serveHangup({ env: {}, cwd });
   const shownAgain = await waitForWelcome(again);
   expect(shownAgain).not.toContain(key);
-  expect(shownAgain).toMatch(/npx hangup keys create --org demo/);
+  expect(shownAgain).toMatch(
+    process.env.HANGUP_BINARY
+      ? /^ {2}hangup keys create --org demo/m
+      : /^ {2}npx hangup keys create --org demo/m,
+  );
   const live = await fetch(`${again.url}/api/v1/calls?status=active`, { headers: { 'x-api-key': key } });
   expect(await live.json()).toMatchObject({ data: { pagination: { total: 3 } } });
+});
+
+test("the emulator is refused on a database of people's calls, and nothing in that is changed", async () => {
+  const cwd = temporaryFolder();
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  const real = { LIVEKIT_URL: livekit.url, LIVEKIT_API_KEY: API_KEY, LIVEKIT_API_SECRET: API_SECRET };
+  // Tried out first, as everybody does.
+  const first = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(first);
+  await first.kill('SIGTERM');
+  const hangup = await serveHangup({ env: real, cwd });
+  const { key } = JSON.parse((await run('keys create --org acme --name test --json', cwd)).stdout);
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  await fetch(`${hangup.url}/api/v1/calls`, {
+    method: 'POST',
+    headers,
+    body: '{"id":"c1","status":"active"}',
+  });
+  await hangup.kill('SIGTERM');
+
+  const before = readFileSync(join(cwd, 'data/hangup.db'));
+  for (const NODE_ENV of ['', 'test']) {
+    const refused = await run('serve', cwd, { PORT: '0', NODE_ENV });
+    expect(refused).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `hangup: Settings are wrong:\n  LIVEKIT_URL: expected, for data/hangup.db has the calls of ${livekit.url}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file\n`,
+    });
+  }
+  expect(readFileSync(join(cwd, 'data/hangup.db')).equals(before)).toBe(true);
+  const doctor = await run('doctor', cwd);
+  expect(doctor).toMatchObject({ code: 1, stdout: expect.stringMatching(/LIVEKIT_URL is not set, and the/) });
+
+  const again = await serveHangup({ env: real, cwd });
+  expect(again.output()).not.toContain('another LiveKit');
+  await again.kill('SIGTERM');
+  const another = await startEmulated({});
+  onTestFinished(() => another.stop());
+  const moved = await serveHangup({ env: { ...real, LIVEKIT_URL: another.url }, cwd });
+  expect(moved.output()).toMatch(/"level":"warn".*was served with another LiveKit before/);
+  await moved.kill('SIGTERM');
 });
 
 async function waitForWelcome(hangup: { output(): string }): Promise<string> {

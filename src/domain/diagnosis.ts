@@ -41,6 +41,8 @@ export type DatabaseFacts =
       /** Names of the files that every user of the machine may read. */
       readonly publicFiles: readonly string[];
       readonly isOwn: boolean;
+      /** Whether this user may write the file, and make others beside it. */
+      readonly isWritable: boolean;
       readonly freeBytes: number;
       /** Null when the schema is not this version's. */
       readonly record: RecordFacts | null;
@@ -49,6 +51,8 @@ export type DatabaseFacts =
 export interface RecordFacts {
   readonly census: Census;
   readonly lastWebhookAt: Timestamp | null;
+  /** URLs of the LiveKit servers that it was served with. */
+  readonly livekitServers: readonly string[];
   /** Of the rooms that LiveKit has now. */
   readonly rooms: { readonly live: number; readonly ended: number; readonly unknown: number };
 }
@@ -207,7 +211,7 @@ function judgeDurability(journalMode: string): Finding {
 
 function judgeAccess(
   file: string,
-  { publicFiles, isOwn }: Extract<DatabaseFacts, { kind: 'open' }>,
+  { publicFiles, isOwn, isWritable }: Extract<DatabaseFacts, { kind: 'open' }>,
 ): Finding {
   const check = 'access';
   if (publicFiles.length > 0) {
@@ -216,6 +220,14 @@ function judgeAccess(
       level: 'failure',
       message: `every user of this machine may read ${publicFiles.join(', ')}, and phone numbers are in it`,
       advice: `chmod 600 ${publicFiles.join(' ')}`,
+    };
+  }
+  if (!isWritable) {
+    return {
+      check,
+      level: 'failure',
+      message: `this user may not write ${file}, or not in its folder: hangup does not start so`,
+      advice: `give it to the user that hangup runs as: chown USER ${file}*, and its folder; or run the doctor as that user`,
     };
   }
   if (!isOwn) {
@@ -240,10 +252,27 @@ function judgeDisk(freeBytes: number): Finding {
   };
 }
 
-/** @param facts null when no LiveKit is set */
-export function judgeLiveKit(url: string, facts: LiveKitFacts | null): Finding[] {
+/**
+ * @param facts null when no LiveKit is set
+ * @param servers that the database was served with, by their URL
+ */
+export function judgeLiveKit(
+  url: string,
+  facts: LiveKitFacts | null,
+  servers: readonly string[] = [],
+): Finding[] {
   const check = 'livekit';
   if (facts === null) {
+    if (servers.length > 0) {
+      return [
+        {
+          check,
+          level: 'failure',
+          message: `LIVEKIT_URL is not set, and the database has the calls of ${servers.join(', ')}: hangup does not run on its built-in emulator with it`,
+          advice: 'set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET',
+        },
+      ];
+    }
     return [
       {
         check,
@@ -276,8 +305,15 @@ export function judgeLiveKit(url: string, facts: LiveKitFacts | null): Finding[]
     ];
   }
   return [
-    { check, level: 'ok', message: `${url} answers` },
-    judgeCredentials(verdict),
+    servers.length === 0 || servers.includes(url)
+      ? { check, level: 'ok', message: `${url} answers` }
+      : {
+          check,
+          level: 'warning',
+          message: `${url} answers, and the database was served with ${servers.join(', ')} only: live calls whose rooms are there would end`,
+          advice: 'check LIVEKIT_URL and DATABASE_URL, unless it is another name of the same LiveKit',
+        },
+    judgeCredentials(verdict, clockAheadMs),
     judgeClock(clockAheadMs),
     {
       check: 'version',
@@ -289,9 +325,18 @@ export function judgeLiveKit(url: string, facts: LiveKitFacts | null): Finding[]
 
 function judgeCredentials(
   verdict: Exclude<Extract<LiveKitFacts, { kind: 'answered' }>['verdict'], { kind: 'no_livekit' }>,
+  clockAheadMs: number | null,
 ): Finding {
   const check = 'credentials';
   if (verdict.kind === 'accepted') return { check, level: 'ok', message: 'LiveKit takes key and secret' };
+  // It looks at the key first, and at what is signed then: the secret may be right.
+  if (verdict.by === 'token' && Math.abs(clockAheadMs ?? 0) > BEHIND_AT_MOST_MS) {
+    return {
+      check,
+      level: 'unknown',
+      message: 'LiveKit knows the key; it takes nothing that is signed at a time so far from its own',
+    };
+  }
   return verdict.by === 'key'
     ? {
         check,

@@ -39,7 +39,8 @@ export function adviceFor(failure: LiveKitFailure): { readonly advice?: string }
   switch (failure.by) {
     case 'credentials':
       return {
-        advice: 'check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the keys of your LiveKit server',
+        advice:
+          'check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the keys of your LiveKit server; if they are right, compare the clocks',
       };
     case 'address':
       return { advice: 'check LIVEKIT_URL: what answers there is no LiveKit server' };

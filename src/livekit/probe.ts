@@ -2,6 +2,7 @@ import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
 import type { LiveKitFacts } from '../domain/diagnosis.ts';
 import type { Clock } from '../domain/ports.ts';
+import { TOKEN_TTL } from './twirp.ts';
 
 const Rooms = z.object({ rooms: z.array(z.object({ name: z.string() })) });
 
@@ -14,7 +15,7 @@ export async function probeLiveKit(
   { timeoutMs }: { timeoutMs: number },
   clock: Clock,
 ): Promise<LiveKitFacts> {
-  const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: 60 });
+  const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: TOKEN_TTL });
   token.addGrant({ roomList: true });
   const authorization = `Bearer ${await token.toJwt()}`;
   const askedAt = clock.now();

@@ -26,6 +26,9 @@ export type TwirpOutcome<Answer> =
 /** What makes requests. Never rejects: what goes wrong is an outcome. */
 export type RoomServiceLine = <Answer>(request: TwirpRequest<Answer>) => Promise<TwirpOutcome<Answer>>;
 
+/** Longer than a clock that is set back an hour is wrong. */
+export const TOKEN_TTL = '2h';
+
 const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/protobuf';
 
@@ -43,8 +46,7 @@ export async function askRoomService<Answer>(
   const isProtobuf = body instanceof Uint8Array;
   const overdue = AbortSignal.timeout(timeoutMs);
   try {
-    // Longer than a clock that is set back an hour is wrong.
-    const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: '2h' });
+    const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: TOKEN_TTL });
     token.addGrant(grant);
     const response = await fetch(`${server.url}/twirp/livekit.RoomService/${method}`, {
       method: 'POST',

@@ -1,10 +1,11 @@
-import { existsSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { isLive } from '../domain/call.ts';
 import type { DatabaseFacts, RecordFacts } from '../domain/diagnosis.ts';
 import { census } from './census.ts';
 import { type Database, openSqlite, schemaAge } from './database.ts';
+import { listLiveKitServers } from './livekit-servers.ts';
 
 const READABLE_BY_OTHERS = 0o004;
 /** Long enough for another process's checkpoint. */
@@ -37,20 +38,31 @@ type OpenFacts = Extract<DatabaseFacts, { kind: 'open' }>;
 function filesOf(
   file: string,
   userId: number | undefined,
-): Pick<OpenFacts, 'publicFiles' | 'isOwn' | 'freeBytes'> {
+): Pick<OpenFacts, 'publicFiles' | 'isOwn' | 'isWritable' | 'freeBytes'> {
   const files = [file, `${file}-wal`, `${file}-shm`].filter((one) => existsSync(one));
   const { bavail, bsize } = statfsSync(dirname(file));
   return {
     publicFiles: files.filter((one) => (statSync(one).mode & READABLE_BY_OTHERS) !== 0),
     isOwn: userId === undefined || statSync(file).uid === userId,
+    // SQLite makes -wal and -shm beside it.
+    isWritable: [...files, dirname(file)].every((one) => mayWrite(one)),
     freeBytes: bavail * bsize,
   };
+}
+
+function mayWrite(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function inside(
   db: Database,
   roomNames: readonly string[],
-): Omit<OpenFacts, 'publicFiles' | 'isOwn' | 'freeBytes'> {
+): Omit<OpenFacts, 'publicFiles' | 'isOwn' | 'isWritable' | 'freeBytes'> {
   const { $client: client } = db;
   const journalMode = String(client.pragma('journal_mode', { simple: true }));
   const said = client.pragma('quick_check(10)') as { quick_check: string }[];
@@ -73,5 +85,10 @@ function recordOf(db: Database, roomNames: readonly string[]): RecordFacts {
     const call = statusOf.get(roomName);
     rooms[call === undefined ? 'unknown' : isLive(call.status) ? 'live' : 'ended'] += 1;
   }
-  return { census: census(db), lastWebhookAt: last?.at ?? null, rooms };
+  return {
+    census: census(db),
+    lastWebhookAt: last?.at ?? null,
+    livekitServers: listLiveKitServers(db),
+    rooms,
+  };
 }

@@ -243,3 +243,9 @@ export const adoptionPrefixes = sqliteTable('adoption_prefixes', {
     .references(() => organizations.id),
   createdAt: integer('created_at').notNull(),
 });
+
+/** Which LiveKit servers this database was served with, by their URL. The built-in emulator is none, and refuses such a database. */
+export const livekitServers = sqliteTable('livekit_servers', {
+  url: text().primaryKey(),
+  firstServedAt: integer('first_served_at').notNull(),
+});

@@ -1,4 +1,5 @@
 import type { Store } from '../domain/ports.ts';
+import type { Timestamp } from '../domain/time.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
 import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
 import { listCallEvents } from './call-events.ts';
@@ -15,6 +16,7 @@ import {
   settleDeletion,
 } from './deletions.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
+import { listLiveKitServers, rememberLiveKitServer } from './livekit-servers.ts';
 import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './retention.ts';
 import {
   applyEvent,
@@ -29,6 +31,9 @@ import {
 
 /** The store on one SQLite file, which several processes may have open. */
 export interface SqliteStore extends Store {
+  /** URLs of the LiveKit servers that it was ever served with; none of a database of the built-in emulator. */
+  listLiveKitServers(): Promise<readonly string[]>;
+  rememberLiveKitServer(server: { readonly url: string; readonly now: Timestamp }): Promise<void>;
   close(): void;
 }
 
@@ -73,6 +78,8 @@ export function openSqliteStore(file: string, onMigrating: OnMigrating = () => {
       if (!isInPlace()) throw new DatabaseError(`${file} was removed or replaced under a running hangup`);
       return probe(db);
     },
+    listLiveKitServers: async () => listLiveKitServers(db),
+    rememberLiveKitServer: async (server) => rememberLiveKitServer(db, server),
     close: () => closeDatabase(db),
   };
 }

@@ -14,6 +14,7 @@ const OPEN: Extract<DatabaseFacts, { kind: 'open' }> = {
   corruption: [],
   publicFiles: [],
   isOwn: true,
+  isWritable: true,
   freeBytes: 2 * 1024 ** 3,
   record: null,
 };
@@ -29,6 +30,7 @@ const RECORD = {
     oldestOpenDeletionAt: null,
   },
   lastWebhookAt: null,
+  livekitServers: [],
   rooms: { live: 0, ended: 0, unknown: 0 },
 };
 
@@ -56,9 +58,36 @@ test.each([
   expect(levelOf('disk', judgeDatabase('f', { ...OPEN, freeBytes }))).toBe(level);
 });
 
+test.each([
+  ['accepted', 0, 'ok'],
+  ['token', 0, 'failure'],
+  ['token', null, 'failure'],
+  // The secret may be right: LiveKit takes no token of such a time.
+  ['token', -3_600_000, 'unknown'],
+  ['token', 10_800_000, 'unknown'],
+  ['key', -3_600_000, 'failure'],
+] as const)('LiveKit %s, its clock %j ms ahead: credentials are %s', (said, clockAheadMs, level) => {
+  const verdict =
+    said === 'accepted'
+      ? ({ kind: 'accepted', roomNames: [] } as const)
+      : ({ kind: 'refused', by: said } as const);
+  expect(levelOf('credentials', judgeLiveKit('u', { ...ANSWERED, verdict, clockAheadMs }))).toBe(level);
+});
+
+test.each([
+  ['u', ['u', 'v'], 'ok'],
+  ['u', [], 'ok'],
+  ['u', ['v'], 'warning'],
+  [null, ['v'], 'failure'],
+  [null, [], 'warning'],
+])('LIVEKIT_URL %j on a database that was served with %j: %s', (url, servers, level) => {
+  expect(levelOf('livekit', judgeLiveKit(url ?? '', url === null ? null : ANSWERED, servers))).toBe(level);
+});
+
 test("a journal that is no WAL, and another user's database, are warnings", () => {
   expect(levelOf('durability', judgeDatabase('f', { ...OPEN, journalMode: 'delete' }))).toBe('warning');
   expect(levelOf('access', judgeDatabase('f', { ...OPEN, isOwn: false }))).toBe('warning');
+  expect(levelOf('access', judgeDatabase('f', { ...OPEN, isWritable: false }))).toBe('failure');
 });
 
 test('whatever is not ok says what to do; what is unknown says why', () => {
@@ -76,6 +105,9 @@ test('whatever is not ok says what to do; what is unknown says why', () => {
       }),
     ),
     ...judgeLiveKit('u', null),
+    ...judgeLiveKit('', null, ['v']),
+    ...judgeLiveKit('u', ANSWERED, ['v']),
+    ...judgeDatabase('f', { ...OPEN, isWritable: false }),
     ...judgeLiveKit('u', { kind: 'unreachable', detail: 'x' }),
     ...judgeLiveKit('u', { ...ANSWERED, verdict: { kind: 'no_livekit', status: 404 } }),
     ...(['key', 'token'] as const).flatMap((by) =>
