@@ -5,6 +5,8 @@ import type { Timestamp } from './time.ts';
 /** Of a live call, what comparing needs. */
 export interface LiveCall {
   readonly id: string;
+  /** A whole number of its own while it lives, at least 0. */
+  readonly number: number;
   readonly status: LiveStatus;
   readonly roomName: string;
   /** Null: its room was never seen. */
@@ -49,13 +51,13 @@ export function withoutAnswer(last: Comparison): Comparison {
 
 /**
  * One comparison of LiveKit's rooms with the live calls. Both come in parts, first the rooms and then the calls, and of
- * what agrees only the calls' ids are kept: a hundred thousand of both would be too much to hold at once.
+ * what agrees a bit is kept for each call: a hundred thousand of both would be too much to hold at once.
  */
 export function startComparison(
   last: Comparison,
   { askedAt, neverStartedAfterMs }: { askedAt: Timestamp; neverStartedAfterMs: number },
 ) {
-  const seen = new Set<string>();
+  const seen = numbers();
   const unknown: EventRoom[] = [];
   const waiting: LiveCall[] = [];
   const absent = new Map<string, { sid: string | null; since: Timestamp }>();
@@ -71,7 +73,7 @@ export function startComparison(
       const call = callIn.get(room.name);
       if (call === undefined || call.roomId !== room.sid) unknown.push(room);
       if (call === undefined) continue;
-      seen.add(call.id);
+      seen.add(call.number);
       if (call.status === 'initiated' || call.status === 'connecting') waiting.push(call);
     }
   }
@@ -80,7 +82,7 @@ export function startComparison(
   function takeCalls(calls: readonly LiveCall[], now: Timestamp): void {
     const distrustUntil = distrustedUntil(now);
     for (const call of calls) {
-      if (seen.has(call.id)) continue;
+      if (seen.has(call.number)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + neverStartedAfterMs;
         if (now >= due) neverStarted.push(call);
@@ -106,4 +108,15 @@ export function startComparison(
   }
 
   return { takeRooms, takeCalls, conclude };
+}
+
+/** A set of whole numbers, small where many are close together: in each word there are 32 of them. */
+function numbers() {
+  const words = new Map<number, number>();
+  const wordOf = (number: number) => Math.floor(number / 32);
+  const bitOf = (number: number) => 1 << (number % 32);
+  return {
+    add: (number: number) => void words.set(wordOf(number), (words.get(wordOf(number)) ?? 0) | bitOf(number)),
+    has: (number: number) => ((words.get(wordOf(number)) ?? 0) & bitOf(number)) !== 0,
+  };
 }

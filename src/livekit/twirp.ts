@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer';
+import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 
@@ -18,6 +20,11 @@ export interface TwirpRequest<Answer> {
   readonly read: (body: AsyncIterable<Uint8Array>) => Promise<Answer>;
 }
 
+interface AnswerHead {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+}
+
 export type TwirpOutcome<Answer> =
   | { readonly kind: 'answered'; readonly answer: Answer }
   | { readonly kind: 'not_found' }
@@ -34,7 +41,7 @@ const PROTOBUF_TYPE = 'application/protobuf';
 
 /**
  * One request to LiveKit's room service. Not by the SDK's client: that keeps the Retry-After of a 429 to itself,
- * believes any body of a 200, and follows redirects.
+ * believes any body of a 200, and follows redirects. Nor by fetch, which holds several times what it reads.
  * Never rejects: what goes wrong is an outcome.
  */
 export async function askRoomService<Answer>(
@@ -45,36 +52,54 @@ export async function askRoomService<Answer>(
   const { method, body, grant, timeoutMs } = request;
   const isProtobuf = body instanceof Uint8Array;
   const overdue = AbortSignal.timeout(timeoutMs);
+  let response: IncomingMessage | null = null;
   try {
     const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: TOKEN_TTL });
     token.addGrant(grant);
-    const response = await fetch(`${server.url}/twirp/livekit.RoomService/${method}`, {
-      method: 'POST',
+    response = await post(new URL(`${server.url}/twirp/livekit.RoomService/${method}`), {
       headers: {
         authorization: `Bearer ${await token.toJwt()}`,
         'content-type': isProtobuf ? PROTOBUF_TYPE : JSON_TYPE,
       },
       body: isProtobuf ? body : JSON.stringify(body),
-      redirect: 'manual',
       signal: closing === undefined ? overdue : AbortSignal.any([overdue, closing]),
     });
-    return await readAnswer(response, response.body ?? NOTHING, request);
+    const { statusCode: status = 0, headers } = response;
+    return await readAnswer({ status, headers }, response, request);
   } catch (error) {
     if (overdue.aborted) return noAnswerWithin(timeoutMs);
     if (closing?.aborted) return { kind: 'unavailable', code: null, detail: 'hangup was stopped meanwhile' };
-    return { kind: 'unavailable', code: null, detail: describeTransportError(error) };
+    return { kind: 'unavailable', code: null, detail: describeFault(error) };
+  } finally {
+    // Of what was not read to its end the connection is closed.
+    response?.destroy();
   }
+}
+
+/** Resolves when the answer begins. */
+function post(
+  url: URL,
+  {
+    headers,
+    body,
+    signal,
+  }: { headers: Readonly<Record<string, string>>; body: string | Uint8Array; signal: AbortSignal },
+): Promise<IncomingMessage> {
+  const send = url.protocol === 'https:' ? requestHttps : requestHttp;
+  return new Promise((resolve, reject) => {
+    send(url, { method: 'POST', headers, signal }, resolve).on('error', reject).end(body);
+  });
 }
 
 /** @throws whatever the body, or the reading of it, does */
 export async function readAnswer<Answer>(
-  { status, headers }: Pick<Response, 'status' | 'headers'>,
+  { status, headers }: AnswerHead,
   body: AsyncIterable<Uint8Array>,
   { body: asked, read }: Pick<TwirpRequest<Answer>, 'body' | 'read'>,
 ): Promise<TwirpOutcome<Answer>> {
   if (status !== 200) return failureOf({ status, headers }, await textOf(body));
   // In protobuf nothing at all is a list without rooms: it has to be LiveKit that says so.
-  if (asked instanceof Uint8Array && headers.get('content-type') !== PROTOBUF_TYPE) {
+  if (asked instanceof Uint8Array && headers['content-type'] !== PROTOBUF_TYPE) {
     return { kind: 'unavailable', code: null, detail: 'the answer is no protobuf' };
   }
   return { kind: 'answered', answer: await read(body) };
@@ -91,16 +116,11 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(await Array.fromAsync(body)).toString('utf8');
 }
 
-const NOTHING: AsyncIterable<Uint8Array> = (async function* () {})();
-
 export function noAnswerWithin(timeoutMs: number): LiveKitFailure {
   return { kind: 'timed_out', detail: `no answer within ${Math.round(timeoutMs)} ms` };
 }
 
-function failureOf(
-  { status, headers }: Pick<Response, 'status' | 'headers'>,
-  text: string,
-): { kind: 'not_found' } | LiveKitFailure {
+function failureOf({ status, headers }: AnswerHead, text: string): { kind: 'not_found' } | LiveKitFailure {
   const said = parseError(text);
   // The code, not the status: bad_route is a 404 too, and means that this is not a LiveKit.
   if (said?.code === 'not_found') return { kind: 'not_found' };
@@ -129,8 +149,8 @@ function parseError(text: string): { code: string; msg: string } | null {
 }
 
 /** RFC 9110: whole seconds; the date that it may be instead is not worth a second clock. */
-function retryAfterMs(headers: Headers): number | null {
-  const text = headers.get('retry-after') ?? '';
+function retryAfterMs(headers: IncomingHttpHeaders): number | null {
+  const text = headers['retry-after'] ?? '';
   return /^\d{1,5}$/.test(text) ? Number(text) * 1000 : null;
 }
 
@@ -139,9 +159,8 @@ function withoutTokens(text: string): string {
   return text.replaceAll(/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '[token]');
 }
 
-/** fetch says "fetch failed" and puts the reason into the cause; an answer that is no JSON ends here too. */
-function describeTransportError(error: unknown): string {
+/** An answer that was not understood, or none: what Node says of a connection has a code, and not always words. */
+function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  return cause instanceof Error ? `${error.message}: ${cause.message || cause.name}` : error.message;
+  return 'code' in error ? `the connection failed: ${error.message || String(error.code)}` : error.message;
 }

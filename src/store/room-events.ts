@@ -1,7 +1,6 @@
 import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, ne, sql } from 'drizzle-orm';
 import { type Applied, applyRoomEvent, carryOut, settleGrace } from '../domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../domain/call.ts';
-import type { LiveCall } from '../domain/comparison.ts';
 import type { EventInput, EventResult, Store, UnansweredPhone } from '../domain/ports.ts';
 import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
 import { applySighting, type Sighting } from '../domain/sighting.ts';
@@ -24,16 +23,6 @@ import {
 const { placeholder } = sql;
 
 /** What a webhook or a pass runs again and again. */
-const LIVE_CALL = {
-  id: calls.id,
-  status: calls.status,
-  roomName: calls.roomName,
-  roomId: calls.roomId,
-  scheduledAt: calls.scheduledAt,
-  createdAt: calls.createdAt,
-  updatedAt: calls.updatedAt,
-};
-
 const statements = prepared((db) => ({
   insertEvent: db
     .insert(livekitEvents)
@@ -107,20 +96,6 @@ const statements = prepared((db) => ({
         createdAt: sql`excluded.created_at`,
       },
     })
-    .prepare(),
-  liveCalls: db
-    .select(LIVE_CALL)
-    .from(calls)
-    .where(and(sql.raw(IS_LIVE), gt(calls.roomName, placeholder('after'))))
-    .orderBy(asc(calls.roomName))
-    .limit(placeholder('limit'))
-    .prepare(),
-  liveCallsIn: db
-    .select(LIVE_CALL)
-    .from(calls)
-    .where(
-      and(sql.raw(IS_LIVE), sql`${calls.roomName} IN (SELECT value FROM json_each(${placeholder('names')}))`),
-    )
     .prepare(),
   unansweredPhones: db
     .select({
@@ -225,17 +200,6 @@ function callById(db: Database, id: string): Call | null {
   const row = statements(db).callById.get({ id });
   return row === undefined ? null : toCall(row);
 }
-
-export function listLiveCalls(db: Database, { after, limit }: { after: string; limit: number }): LiveCall[] {
-  return live(statements(db).liveCalls.all({ after, limit }));
-}
-
-export function findLiveCallsIn(db: Database, roomNames: readonly string[]): LiveCall[] {
-  return live(statements(db).liveCallsIn.all({ names: JSON.stringify(roomNames) }));
-}
-
-const live = (rows: readonly (Omit<LiveCall, 'status'> & Pick<Call, 'status'>)[]): LiveCall[] =>
-  rows.flatMap((call) => (isLive(call.status) ? [{ ...call, status: call.status }] : []));
 
 export function listUnansweredPhones(
   db: Database,

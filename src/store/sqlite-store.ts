@@ -16,13 +16,12 @@ import {
   settleDeletion,
 } from './deletions.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
+import { findLiveCallsIn, listLiveCalls } from './live-calls.ts';
 import { listLiveKitServers, rememberLiveKitServer } from './livekit-servers.ts';
 import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './retention.ts';
 import {
   applyEvent,
   applySightingTo,
-  findLiveCallsIn,
-  listLiveCalls,
   listUnansweredPhones,
   overview,
   pruneEvents,

@@ -8,7 +8,15 @@ import {
 } from '../../src/domain/comparison.ts';
 import type { EventRoom } from '../../src/domain/room-event.ts';
 
+const known = new Map<string, number>();
+/** Always the same for one call. */
+function numberOf(id: string): number {
+  if (!known.has(id)) known.set(id, known.size);
+  return known.get(id) ?? -1;
+}
+
 const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
+  number: numberOf(parts.id),
   status: 'active',
   roomName: parts.id,
   roomId: `RM_${parts.id}`,
@@ -45,6 +53,15 @@ test('a room is gone when it was not listed in two comparisons at least 10 s apa
   const tooSoon = compareRooms(first.next, { live, rooms: [room('b')] }, at(109_999));
   expect(ids(tooSoon.gone)).toEqual([]);
   expect(ids(compareRooms(tooSoon.next, { live, rooms: [room('b')] }, at(110_000)).gone)).toEqual(['a']);
+});
+
+test('of many, whatever their numbers, exactly those are gone that were not listed', () => {
+  const numbers = [...Array(100).keys(), 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 31, 2 ** 45 + 1, 2 ** 45 + 33];
+  const live = numbers.map((number) => call({ id: `c${number}`, number }));
+  const rooms = live.filter((_, i) => i % 3 !== 0).map(({ id }) => room(id));
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(100_000));
+  const { gone } = compareRooms(first.next, { live, rooms }, at(115_000));
+  expect(ids(gone)).toEqual(ids(live.filter((_, i) => i % 3 === 0)));
 });
 
 test('one that is listed in between, or begins another life, is counted from the beginning', () => {

@@ -42,7 +42,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
     ['says 500', { kind: 'status500' }, /^unavailable: internal: /],
     ['says 503', { kind: 'status503' }, /^unavailable: unavailable: .*no response from servers/],
     ['hangs', { kind: 'hang' }, /^timed_out: no answer within 300 ms/],
-    ['resets the connection', { kind: 'reset' }, /^unavailable: fetch failed: /],
+    ['resets the connection', { kind: 'reset' }, /^unavailable: the connection failed: /],
     ['deletes, then says 503', { kind: 'applyThen503' }, /^unavailable: /],
     ['deletes, then resets the connection', { kind: 'applyThenReset' }, /^unavailable: /],
     ['is slow', { kind: 'slow', delayMs: 400 }, /^timed_out: /],
@@ -127,7 +127,8 @@ describe('LiveKit refuses', () => {
     expect(await hangup.send('DELETE', '/api/v1/calls/c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields).toMatchObject({
       cause: expect.stringMatching(/^refused .*\[token\]/),
-      advice: 'check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the keys of your LiveKit server',
+      advice:
+        'check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the keys of your LiveKit server; if they are right, compare the clocks',
     });
     expect(await deletionOf(hangup, 'c1')).toMatchObject({
       lastError: expect.not.stringMatching(/eyJ/),

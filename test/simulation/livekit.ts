@@ -23,7 +23,7 @@ const NO_RESPONSE_AFTER_MS = 3_000;
 const BROKEN: LiveKitFailure = {
   kind: 'unavailable',
   code: null,
-  detail: 'fetch failed: the connection broke',
+  detail: 'the connection failed: read ECONNRESET',
 };
 
 /** LiveKit: the emulator's rooms, and its answers and faults without HTTP in between. */
@@ -161,7 +161,7 @@ type Answering = (said: Answer | typeof BROKEN, afterMs: number, headers?: Recor
 
 const responseOf = ({ status, contentType }: Answer, headers: Record<string, string>) => ({
   status,
-  headers: new Headers({ 'content-type': contentType, ...headers }),
+  headers: { 'content-type': contentType, ...headers },
 });
 
 async function* bytesOf({ body }: Answer) {
