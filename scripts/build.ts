@@ -94,9 +94,12 @@ say('compiling');
 run(executable, [...FLAGS, '--random-seed=1', 'scripts/build/cache.cjs']);
 
 say('embedding');
-const files = globSync('{drizzle/*.sql,drizzle/meta/_journal.json,docs/*.*,docs/Caddyfile}', {
-  cwd: ROOT,
-}).toSorted();
+const files = globSync(
+  '{drizzle/*.sql,drizzle/meta/_journal.json,docs/*.*,docs/Caddyfile,docs/monitoring/{alerts.yml,dashboard.json}}',
+  {
+    cwd: ROOT,
+  },
+).toSorted();
 const assets = {
   'better_sqlite3.node': `node_modules/better-sqlite3/prebuilds/linux-${process.arch}.node`,
   'hangup.cjs': 'build/hangup.cjs',

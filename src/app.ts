@@ -105,7 +105,7 @@ export async function startApp({
     compareSchedule: settings.compareSchedule,
     awaySince: watched.awaySince,
   });
-  const { server, atRest } = createHttpServer({
+  const { server, sayLast, atRest } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
     readWebhook: webhookReader([livekit, ...settings.webhookKeys]),
     watched: {
@@ -131,6 +131,7 @@ export async function startApp({
   const stop = async () => {
     isStopping = true;
     clearInterval(looking);
+    sayLast();
     const cut = setTimeout(() => {
       server.closeAllConnections();
       closing.abort();

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 
@@ -41,20 +41,22 @@ export function readLicenses(): string | null {
   return isSea() ? readFileSync(join(ROOT, 'licenses.txt'), 'utf8') : null;
 }
 
-const DOCS = join(ROOT, 'docs');
-
 /** The operator's pages and examples, by name: `install`, `hangup.service`. */
 export function listDocs(): readonly string[] {
-  return readdirSync(DOCS)
-    .filter((file) => extname(file) !== '')
-    .concat('Caddyfile')
-    .map((file) => file.replace(/\.md$/, ''))
-    .toSorted();
+  return [...docs().keys()].toSorted();
 }
 
 /** Null when there is none of that name. */
 export function readDoc(name: string): string | null {
-  if (!listDocs().includes(name)) return null;
-  const page = join(DOCS, `${name}.md`);
-  return readFileSync(existsSync(page) ? page : join(DOCS, name), 'utf8');
+  const file = docs().get(name);
+  return file === undefined ? null : readFileSync(file, 'utf8');
+}
+
+function docs(): ReadonlyMap<string, string> {
+  const folders = [join(ROOT, 'docs'), join(ROOT, 'docs/monitoring')];
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder).map((name) => [name, join(folder, name)] as const),
+  );
+  const forOperators = files.filter(([name]) => name === 'Caddyfile' || /^[^.]+\.[^.]+$/.test(name));
+  return new Map(forOperators.map(([name, file]) => [name.replace(/\.md$/, ''), file]));
 }

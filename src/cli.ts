@@ -15,7 +15,7 @@ import { print, Refused } from './commands/terminal.ts';
 import { describeSettings, readEnvironment, SettingsError } from './config.ts';
 import { openApiDocument } from './http/openapi.ts';
 import { serve } from './serve.ts';
-import { DatabaseError } from './store/database.ts';
+import { DatabaseError, databaseErrorOf } from './store/database.ts';
 
 const MORE_HELP = `
 Examples:
@@ -40,15 +40,19 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   // Who read its words has gone (`hangup docs install | head`): the rest is said to nobody, and the work goes on.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+      if (error.code === 'EPIPE') return;
+      if (stream === process.stdout)
+        process.stderr.write(`hangup: its output cannot be written: ${error.message}\n`);
+      process.exit(1);
     });
   }
   try {
     // Without a word it serves; as commander's default command `serve` would be given each word that is none.
     await program().parseAsync(args.length === 0 ? ['serve'] : args, { from: 'user' });
     return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    const error = databaseErrorOf(thrown) ?? thrown;
     process.stderr.write(`hangup: ${explain(error)}\n`);
     if (error instanceof SettingsError) return 2;
     if (error instanceof DatabaseError) return 3;
@@ -56,7 +60,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   }
 }
 
-function isListenError(error: unknown): boolean {
+function isListenError(error: unknown): error is Error {
   return (
     error instanceof Error &&
     'syscall' in error &&
@@ -72,11 +76,10 @@ function explain(error: unknown): string {
     switch (error.code) {
       case 'EADDRINUSE':
         return `${error.message}. Another program listens there: stop it, or set PORT.`;
-      case 'EACCES':
-      case 'EADDRNOTAVAIL':
-      case 'ENOTFOUND':
-        return `${error.message}. Set HOST and PORT to an address of this machine that this user may listen on.`;
     }
+  }
+  if (isListenError(error)) {
+    return `${error.message}. Set HOST and PORT to an address of this machine that this user may listen on.`;
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

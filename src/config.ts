@@ -30,7 +30,11 @@ const livekitUrl = z
 
 const databaseFile = z
   .string()
-  .refine((text) => /^file:[^?#]+$/.test(text), 'expected file:PATH, such as file:data/hangup.db')
+  .refine(
+    // file://data/hangup.db is a host called data.
+    (text) => /^file:(\/\/(?=\/)|(?!\/\/))[^?#]+$/.test(text),
+    'expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
+  )
   .transform((text) => (text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length)));
 
 const webhookKeys = z
@@ -179,11 +183,19 @@ const SETTINGS = {
     meaning: "Ids of LiveKit's events, by which one that is told twice is known",
   },
   HANGUP_URL: {
-    schema: z.url({ protocol: /^https?$/, error: 'expected a URL such as https://hangup.example.com' }),
+    schema: z
+      .url({ protocol: /^https?$/, error: 'expected a URL such as https://hangup.example.com' })
+      .refine((text) => !/\/api(\/v1)?\/?$/.test(text), 'expected the URL in front of /api/v1'),
     default: 'http://127.0.0.1:8080',
     meaning: 'For `hangup calls`: where the server is',
   },
-  HANGUP_API_KEY: { schema: z.string().optional(), meaning: 'For `hangup calls`: an API key' },
+  HANGUP_API_KEY: {
+    schema: z
+      .string()
+      .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line ends')
+      .optional(),
+    meaning: 'For `hangup calls`: an API key',
+  },
   RETRY_CONCURRENCY: {
     schema: whole(1, 256),
     default: '16',

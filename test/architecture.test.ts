@@ -23,6 +23,7 @@ const TABLE: Record<string, readonly string[]> = {
     'node:buffer',
     'node:crypto',
     'node:http',
+    'node:https',
     'node:timers/promises',
     '@bufbuild/protobuf',
     '@livekit/protocol',

@@ -98,6 +98,40 @@ test("backup and database are their owner's alone, whatever the umask and the ba
   expect(modeOf('hangup.db')).toBe(0o600);
 });
 
+test('two backups to two names, and two restores, at once', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  const backups = await Promise.all([run('backup a.db', cwd), run('backup b.db', cwd)]);
+  expect(backups.map(({ code }) => code)).toEqual([0, 0]);
+  for (const { code, stderr } of await Promise.all([run('restore a.db', cwd), run('restore b.db', cwd)])) {
+    // One may find the other's lock.
+    expect({ code, stderr }).toEqual(
+      code === 0
+        ? { code, stderr: '' }
+        : { code: 3, stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n' },
+    );
+  }
+  expect((await run('keys list', cwd)).stdout).toContain(id);
+  expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
+});
+
+test('a folder that is not there is named, and not made', async () => {
+  const cwd = temporaryFolder();
+  await makeKey(cwd);
+  expect(await run('backup no/copy.db', cwd)).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+  });
+  await run('backup copy.db', cwd);
+  const elsewhere = await runHangup(['restore', 'copy.db'], { cwd, env: { DATABASE_URL: 'file:no/x.db' } });
+  expect(elsewhere).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+  });
+  expect(existsSync(join(cwd, 'no'))).toBe(false);
+  expect(await run('restore .', cwd)).toMatchObject({ code: 3 });
+});
+
 test('a database that is gone is replaced, and its -wal is not taken for the new one', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -30,6 +30,39 @@ test('keys create --json prints one JSON object with id and key, and makes the d
   });
   expect(existsSync(join(cwd, 'data/hangup.db'))).toBe(true);
   expect(readFileSync(join(cwd, 'data/hangup.db'), 'latin1')).not.toContain(JSON.parse(stdout).key);
+});
+
+test('what keys create prints is the key alone: what is said of it is for people', async () => {
+  const { code, stdout, stderr } = await run('keys create --org acme --name test');
+  expect(code).toBe(0);
+  expect(stdout.trimEnd()).toMatch(KEY);
+  expect(stderr).toMatch(/^hangup: keep this key now, .* its id is key_[0-9a-f]{32}\n$/);
+});
+
+test.each([
+  ['a folder', 'file:.', /that is no file/],
+  ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
+])('a database that is %s is a sentence, and 3', async (_, url, said) => {
+  for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
+    const { code, stderr } = await run(command, temporaryFolder(), { DATABASE_URL: url, PORT: '0' });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(said) });
+    expect(stderr.trimEnd()).not.toContain('\n');
+  }
+});
+
+test('an output that cannot be written is a sentence, and 1', () => {
+  const [command, ...before] = COMMAND;
+  const full = openSync('/dev/full', 'w');
+  const { status, stderr } = spawnSync(command, [...before, 'openapi'], {
+    cwd: temporaryFolder(),
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8',
+  });
+  closeSync(full);
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^hangup: its output cannot be written: .*ENOSPC.*\n$/),
+  });
 });
 
 test('keys are listed and revoked; the key itself is never shown again', async () => {

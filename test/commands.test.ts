@@ -1,6 +1,9 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup } from './harness/hangup.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
@@ -57,17 +60,51 @@ describe('calls', () => {
     expect((await run(['list'], { HANGUP_API_KEY: 'hangup_live_wrong' })).stderr).toMatch(
       /\(401\)\. Set HANGUP_API_KEY/,
     );
-    expect((await run(['list'], { HANGUP_API_KEY: '' })).stderr).toMatch(/HANGUP_API_KEY is not set/);
+    expect(await run(['list'], { HANGUP_API_KEY: '' })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/HANGUP_API_KEY: expected; /),
+    });
+    // As a script may catch it; it is a key all the same, and not to be shown.
+    const caught = await run(['list'], { HANGUP_API_KEY: `${hangup.key}\n\nhangup_` });
+    expect(caught).toMatchObject({ code: 2, stderr: expect.stringMatching(/HANGUP_API_KEY: expected one/) });
+    expect(caught.stderr).not.toContain(hangup.key);
     expect((await run(['list'], { HANGUP_URL: 'http://127.0.0.1:1' })).stderr).toMatch(
       /no hangup answers at/,
     );
+    expect((await run(['list'], { HANGUP_URL: hangup.url.replace('http', 'https') })).stderr).toMatch(
+      /no TLS is spoken/,
+    );
     expect(await run(['list'], { HANGUP_URL: 'ftp://x' })).toMatchObject({ code: 2 });
+    expect(await run(['list'], { HANGUP_URL: `${hangup.url}/api/v1` })).toMatchObject({ code: 2 });
     expect(await run(['list', '--status', 'wrong'])).toMatchObject({ code: 2 });
     expect(await run(['list', '--limit', '0'])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('(400)'),
     });
     expect((await run(['list'], { HANGUP_URL: hangup.livekit.url })).stderr).toMatch(/is no hangup/);
+  });
+
+  test.each([
+    [
+      'is cut off',
+      (_: IncomingMessage, to: ServerResponse) => to.writeHead(200, { 'content-length': 99 }).end('{'),
+    ],
+    ['never begins', (request: IncomingMessage) => request.socket.destroy()],
+  ])('an answer that %s: a cancel may have been done, and a list is just not there', async (_, answer) => {
+    const server = createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const env = { HANGUP_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+    expect(await run(['cancel', 'c1'], env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^hangup: no whole answer came from .* It may be done all the same/),
+    });
+    const list = await run(['list'], env);
+    expect(list).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^hangup: no whole answer came from/),
+    });
+    expect(list.stderr).not.toContain('done');
   });
 });
 
@@ -88,7 +125,7 @@ describe('migrate --check', () => {
       client.close();
     };
     change("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
-    expect(await check()).toMatchObject({ code: 1, stderr: expect.stringContaining('newer hangup') });
+    expect(await check()).toMatchObject({ code: 3, stderr: expect.stringContaining('newer hangup') });
     change('DELETE FROM __drizzle_migrations WHERE id > 1');
     expect(await check()).toMatchObject({
       code: 1,

@@ -14,7 +14,8 @@ const SHELLS = {
     _hangup; printf '%s\\n' "\${COMPREPLY[@]}"`,
   // Outside of a line editor its own words are played, and what begins otherwise is left out as it would.
   zsh: (words: readonly string[]) => `compdef() {}
-    compadd() { shift; print -l -- "\${(@M)@:#\${words[CURRENT]}*}" }
+    compadd() { shift; (( $# )) && print -l -- "\${(@M)@:#\${words[CURRENT]}*}" }
+    _files() { print -l -- * }
     . ./script
     words=(hangup ${quoted(words)}) CURRENT=${words.length + 1}
     _hangup`,
@@ -44,6 +45,9 @@ test.each(['bash', 'zsh', 'fish'] as const)(
     expect(complete('calls', 'list', '--s')).toEqual(['--status']);
     expect(complete('calls', 'list', '--status', 'c')).toEqual(['cancelled', 'completed', 'connecting']);
     expect(complete('completion', 'z')).toEqual(['zsh']);
+    // Of bash it is readline that looks for files, where there is nothing else.
+    expect(complete('restore', '')).toEqual(shell === 'bash' ? [] : ['script']);
+    expect(complete('restore', '--h')).toEqual(['--help']);
     // The value of an option is no command.
     expect(complete('keys', 'create', '--org', 'list', '--ex')).toEqual(['--expires']);
   },

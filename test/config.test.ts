@@ -48,6 +48,8 @@ test('a file URL with three slashes is an absolute path', () => {
   expect(fileOf('file:///var/lib/hangup/a%20b.db')).toBe('/var/lib/hangup/a b.db');
   expect(fileOf('file:/var/lib/hangup.db')).toBe('/var/lib/hangup.db');
   expect(fileOf('file:./here.db')).toBe('./here.db');
+  // With two it would be that of a host.
+  expect(problemsOf({ DATABASE_URL: 'file://data/hangup.db' })).toHaveLength(1);
 });
 
 test('all mistakes are told at once, each by its name and what is expected, and no value is repeated', () => {
@@ -63,7 +65,7 @@ test('all mistakes are told at once, each by its name and what is expected, and 
   });
   expect(problems).toEqual([
     'LIVEKIT_URL: expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)',
-    'DATABASE_URL: expected file:PATH, such as file:data/hangup.db',
+    'DATABASE_URL: expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
     'PORT: expected a whole number from 0 to 65535',
     'LOG_LEVEL: expected one of trace, debug, info, warn, error, fatal, silent',
     'LIVEKIT_REQUEST_TIMEOUT_MS: expected a whole number from 100 to 4000',

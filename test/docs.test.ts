@@ -90,8 +90,11 @@ test('hangup itself prints the pages and examples', async () => {
       'hangup.service',
       'Caddyfile',
       'nginx.conf',
+      'alerts.yml',
+      'dashboard.json',
     ]),
   );
+  expect(pages).not.toContain('alerts.test.yml');
   expect((await run('install')).stdout).toBe(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'));
   expect((await run('hangup.service')).stdout).toContain('[Service]');
   expect(await run('../package.json')).toMatchObject({ code: 1 });

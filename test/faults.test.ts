@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chownSync, existsSync, globSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from './harness/hangup.ts';
 import { cancelAll, prepareCalls } from './harness/live-calls.ts';
@@ -86,6 +86,38 @@ test('started on a full disk: a sentence, and 3', async () => {
     code: 3,
     stderr: expect.stringMatching(/^hangup: Cannot .*[Ff]ree space|full.*\n$/),
   });
+});
+
+test('a key that a full disk does not take: a sentence, 3, and no key', async () => {
+  const folder = smallDisk();
+  const { file } = await prepareCalls(1, { folder });
+  fill(folder);
+  const run = (...args: string[]) =>
+    runHangup(args, { cwd: temporaryFolder(), env: { DATABASE_URL: `file:${file}` } });
+  // What SQLite has already taken of the disk it may still write.
+  let last = { code: 0 as number | null, stdout: '', stderr: '' };
+  for (let i = 0; i < 40 && last.code === 0; i += 1)
+    last = await run('keys', 'create', '--org', `org${i}`, '--name', 'test');
+  expect(last).toEqual({
+    code: 3,
+    stdout: '',
+    stderr:
+      'hangup: The database cannot be used: database or disk is full. Free space on its disk, then start again.\n',
+  });
+}, 60_000);
+
+test("a database that root makes is the folder's owner's, and so are its companions", async () => {
+  const cwd = temporaryFolder();
+  chownSync(cwd, 61_234, 61_235);
+  const { store, serve } = await prepareCalls(1, { folder: cwd });
+  await serve();
+  store.close();
+  const owners = globSync(join(cwd, 'hangup.db*')).map((path) => [basename(path), statSync(path).uid]);
+  expect(owners.toSorted()).toEqual([
+    ['hangup.db', 61_234],
+    ['hangup.db-shm', 61_234],
+    ['hangup.db-wal', 61_234],
+  ]);
 });
 
 test.each(['there', 'gone'])(

@@ -46,7 +46,10 @@ test('SIGTERM during cancels: what was begun is answered, who asks now is put of
   const hangup = await serve();
   const webhook = await begin(hangup.url, 'POST /webhooks/livekit HTTP/1.1');
   const readiness = await begin(hangup.url, 'GET /readyz HTTP/1.1');
-  const cancels = cancelAll(hangup.url, key, ids);
+  const [first = '', ...others] = ids;
+  const cancel = await begin(hangup.url, `DELETE /api/v1/calls/${first} HTTP/1.1\r\nx-api-key: ${key}`);
+  const inHand = cancel.finish();
+  const cancels = cancelAll(hangup.url, key, others);
   const cancelled = async () => {
     const records = await Promise.all(ids.map((id) => store.findCall(id)));
     return records.filter((record) => record?.call.status === 'cancelled').length;
@@ -58,8 +61,10 @@ test('SIGTERM during cancels: what was begun is answered, who asks now is put of
   await expect(fetch(`${hangup.url}/healthz`)).rejects.toThrow();
   // LiveKit repeats what is answered 503.
   expect(await webhook.finish()).toMatch(/^HTTP\/1.1 503 /);
-  expect(await readiness.finish()).toMatch(/^HTTP\/1.1 503 /);
-  expect((await cancels).length).toBe(ids.length);
+  expect(await readiness.finish()).toMatch(/^HTTP\/1.1 503 [\s\S]*^connection: close\r$/im);
+  // Who was told so sends nothing more into a connection that is closed.
+  expect(await inHand).toMatch(/^HTTP\/1.1 200 [\s\S]*^connection: close\r$/im);
+  expect((await cancels).length).toBe(others.length);
   expect((await ended)[0]).toBe(0);
   expect(emulator.roomNames()).toEqual([]);
   // The test has the database open too, so the -wal stays.

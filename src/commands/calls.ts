@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { parseSettings, readEnvironment } from '../config.ts';
+import { parseSettings, readEnvironment, SettingsError } from '../config.ts';
 import { CALL_STATUSES } from '../domain/call.ts';
 import { print, printTable, Refused } from './terminal.ts';
 
@@ -44,28 +44,49 @@ async function ask(
 ): Promise<Answer> {
   const { url: server, apiKey } = parseSettings(readEnvironment(), 'administer').client;
   if (apiKey === null)
-    throw new Refused('HANGUP_API_KEY is not set; `hangup keys create` makes a key on the server');
+    throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
   const url = new URL(`${server}/api/v1${path}`);
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(name, value);
-  let response: Response;
+  let status: number;
+  let text: string;
   try {
-    response = await fetch(url, {
+    const response = await fetch(url, {
       method,
       headers: { 'x-api-key': apiKey },
       signal: AbortSignal.timeout(15_000),
     });
+    status = response.status;
+    text = await response.text();
   } catch (error) {
-    const cause =
-      error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-    throw new Refused(`no hangup answers at ${server}: ${cause}. Set HANGUP_URL.`);
+    throw new Refused(explainNoAnswer(error, { server, isRead: method === 'GET' }));
   }
-  const text = await response.text();
   const { data, error } = Answered.safeParse(parseJson(text)).data ?? {};
   if (data !== undefined) return { text, data };
   if (error === undefined) throw new Refused(`what answers at ${server} is no hangup. Set HANGUP_URL.`);
-  const advice = response.status === 401 ? ' Set HANGUP_API_KEY to a key that is valid.' : '';
-  throw new Refused(`${error.message} (${response.status}).${advice}`);
+  throw new Refused(`${error.message} (${status}).${adviceFor(status)}`);
+}
+
+function adviceFor(status: number): string {
+  if (status === 401) return ' Set HANGUP_API_KEY to a key that is valid.';
+  return status >= 500 ? " The server's log says why; `hangup doctor` there looks for it." : '';
+}
+
+/** What proves that the request did not get there; `bad port` is one that fetch asks nothing at. */
+const NOT_REACHED =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$|^(ERR_SSL|ERR_TLS|CERT)_|^bad port$/;
+
+function explainNoAnswer(error: unknown, { server, isRead }: { server: string; isRead: boolean }): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const why = cause instanceof Error ? cause.message || code : String(cause);
+  if (code.startsWith('ERR_SSL_'))
+    return `no TLS is spoken at ${server}. Set HANGUP_URL: http, or another port?`;
+  if (NOT_REACHED.test(code || why)) return `no hangup answers at ${server}: ${why}. Set HANGUP_URL.`;
+  const done = isRead
+    ? ''
+    : ' It may be done all the same: `hangup calls get` shows it. To do it again is safe.';
+  return `no whole answer came from ${server}: ${why}.${done}`;
 }
 
 const Answered = z.object({

@@ -52,16 +52,16 @@ const WALK = `"\${at:+$at }$word"`;
 const paths = (places: Places) => places.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join('|');
 const cases = (places: Places) =>
   places
-    .flatMap(({ path, words }) => [
+    .flatMap(({ path, words, takesFile }) => [
       ...words.flatMap(({ text, values }) =>
         values === null ? [] : [`    '${path}:${text}') after='${values.join(' ')}' ;;`],
       ),
-      `    '${path}:'*) after='${words.map(({ text }) => text).join(' ')}' ;;`,
+      `    '${path}:'*) ${takesFile ? '[[ $now != -* ]] || ' : ''}after='${words.map(({ text }) => text).join(' ')}' ;;`,
     ])
     .join('\n');
 
 const bash = (places: Places) => `_hangup() {
-  local at='' after='' word
+  local at='' after='' word now="\${COMP_WORDS[COMP_CWORD]}"
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case ${WALK} in
       ${paths(places)}) at=${WALK} ;;
@@ -70,13 +70,13 @@ const bash = (places: Places) => `_hangup() {
   case "$at:\${COMP_WORDS[COMP_CWORD-1]}" in
 ${cases(places)}
   esac
-  COMPREPLY=($(compgen -W "$after" -- "\${COMP_WORDS[COMP_CWORD]}"))
+  COMPREPLY=($(compgen -W "$after" -- "$now"))
 }
 complete -o default -F _hangup hangup`;
 
 const zsh = (places: Places) => `#compdef hangup
 _hangup() {
-  local at='' after='' word
+  local at='' after='' word now="\${words[CURRENT]}"
   for word in "\${(@)words[2,CURRENT-1]}"; do
     case ${WALK} in
       ${paths(places)}) at=${WALK} ;;

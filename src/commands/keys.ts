@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock, systemRandom } from '../app.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from '../domain/api-key.ts';
 import { createApiKey } from '../operations/create-api-key.ts';
-import { parseName, print, Refused, withMadeStore, withStore } from './terminal.ts';
+import { parseName, print, Refused, tell, withMadeStore, withStore } from './terminal.ts';
 
 /** `hangup keys`. */
 export function addKeys(hangup: Command): void {
@@ -50,7 +50,10 @@ function createKey(options: {
       },
     );
     if (options.json) print(JSON.stringify({ ...toJson(apiKey), key }));
-    else print(`${key}\n\nKeep it now: it is not shown again. Its id is ${apiKey.id}.`);
+    else {
+      print(key);
+      tell(`keep this key now, it is not shown again; its id is ${apiKey.id}`);
+    }
   });
 }
 

@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { parseSettings, readEnvironment } from '../config.ts';
 import type { SchemaAge } from '../domain/diagnosis.ts';
-import { DatabaseError, schemaOf } from '../store/database.ts';
+import { assertThere, DatabaseError, schemaOf } from '../store/database.ts';
 import { openSqliteStore, type SqliteStore } from '../store/sqlite-store.ts';
 
 /** What was asked for cannot be; nothing was changed. The message says what to do. */
@@ -50,13 +49,9 @@ export async function withMadeStore(use: (store: SqliteStore, file: string) => P
   }
 }
 
-/** @throws DatabaseError when there is none, Refused when its schema has another age than these */
+/** @throws DatabaseError when there is none of this hangup's or an older one's; Refused when its schema is older, and that is none of these ages */
 export function refuseUnless(file: string, ages: readonly SchemaAge[]): void {
-  if (!existsSync(file)) {
-    throw new DatabaseError(
-      `Cannot read the database ${file}: there is none. Set DATABASE_URL to the one that hangup serves, or start in its folder.`,
-    );
-  }
+  assertThere(file);
   const { age, pending } = schemaOf(file);
   if (ages.includes(age)) return;
   switch (age) {
@@ -65,9 +60,9 @@ export function refuseUnless(file: string, ages: readonly SchemaAge[]): void {
         `${file} is of an older hangup, and lacks ${pending.join(', ')}; \`hangup migrate\` brings it up to date (back it up first)`,
       );
     case 'newer':
-      throw new Refused(`${file} is of a newer hangup: this one does not open it`);
+      throw new DatabaseError(`${file} is of a newer hangup: this one does not open it`);
     default:
-      throw new Refused(`${file} was not made by hangup`);
+      throw new DatabaseError(`${file} was not made by hangup. Set DATABASE_URL.`);
   }
 }
 

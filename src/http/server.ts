@@ -34,6 +34,8 @@ interface Request extends IncomingMessage {
 export interface HttpServer {
   /** It does not listen yet. */
   readonly server: Server;
+  /** Tells who waits for an answer that it is the last one on its connection. */
+  sayLast(): void;
   /** Resolves when no request is worked on: a client may be gone long before. */
   atRest(): Promise<void>;
 }
@@ -57,6 +59,7 @@ export function createHttpServer({
   let document: ReturnType<typeof openApiDocument> | undefined;
   const requestIds = new WeakMap<IncomingMessage, string>();
   const inHand = new Set<Promise<void>>();
+  const unanswered = new Set<ServerResponse>();
   const onFault = (error: unknown, request: IncomingMessage) => {
     log.error({ err: error, requestId: requestIds.get(request) }, 'request failed');
   };
@@ -118,7 +121,10 @@ export function createHttpServer({
     const requestId = dependencies.random.id('req');
     requestIds.set(request, requestId);
     response.setHeader('x-request-id', requestId);
+    if (isStopping()) closeBehind(response);
+    unanswered.add(response);
     response.once('close', () => {
+      unanswered.delete(response);
       // Without the query string, where phone numbers are.
       const [path] = splitUrl(request.url ?? '');
       // What watches asks every few seconds: only what it must not miss is said.
@@ -160,10 +166,18 @@ export function createHttpServer({
   server.on('clientError', answerClientError);
   return {
     server,
+    sayLast() {
+      for (const response of unanswered) closeBehind(response);
+    },
     async atRest() {
       await Promise.all(inHand);
     },
   };
+}
+
+/** Else its client may send the next request into a connection that is closed just then. */
+function closeBehind(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('connection', 'close');
 }
 
 /** Of `/path?query`, and of `http://host/path?query` too, which HTTP/1.1 has every server take. */

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { agentIdFrom } from '../domain/adoption.ts';
 import { type Comparison, type LiveCall, startComparison, withoutAnswer } from '../domain/comparison.ts';
-import { describeFailure } from '../domain/livekit-failure.ts';
+import { adviceFor, describeFailure } from '../domain/livekit-failure.ts';
 import type { Sighting } from '../domain/sighting.ts';
 import type { Dependencies } from './dependencies.ts';
 import { report } from './report.ts';
@@ -30,7 +30,7 @@ export async function reconcileRooms(
   );
   if (answer.kind !== 'listed') {
     log.warn(
-      { cause: describeFailure(answer) },
+      { cause: describeFailure(answer), ...adviceFor(answer) },
       'LiveKit did not list its rooms; nothing is concluded from that',
     );
     return { comparison: withoutAnswer(last), changed: 0 };

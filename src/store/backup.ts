@@ -1,7 +1,8 @@
 import {
+  accessSync,
   chmodSync,
-  chownSync,
   closeSync,
+  constants,
   copyFileSync,
   existsSync,
   fsyncSync,
@@ -9,12 +10,11 @@ import {
   openSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
-import { DatabaseError, openSqlite, schemaAge } from './database.ts';
+import { adviceFor, assertThere, DatabaseError, giveToOwnerOf, openSqlite, schemaAge } from './database.ts';
 
 /** While another process works on the database, a little of its work is waited for. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -27,13 +27,12 @@ const OWNER_ALONE = 0o600;
  * @throws DatabaseError
  */
 export async function backUp(file: string, target: string): Promise<void> {
-  if (!existsSync(file)) throw new DatabaseError(`There is no database ${file}. Set DATABASE_URL.`);
+  assertThere(file);
+  assertFolder(target);
   if (existsSync(target)) throw new DatabaseError(`${target} is there already. Name another file.`);
-  const partial = `${target}.partial`;
+  const partial = `${target}.${process.pid}.partial`;
+  claim(partial);
   try {
-    // Made before SQLite would make it, readable by all.
-    writeFileSync(partial, '', { mode: OWNER_ALONE });
-    chmodSync(partial, OWNER_ALONE);
     const source = openSqlite(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
       // In one step: SQLite begins again when another process writes between two of them.
@@ -46,7 +45,9 @@ export async function backUp(file: string, target: string): Promise<void> {
   } catch (error) {
     for (const leftover of withCompanions(partial)) rmSync(leftover, { force: true });
     if (error instanceof DatabaseError) throw error;
-    throw new DatabaseError(`${target} could not be written: ${messageOf(error)}. Nothing was left there.`);
+    throw new DatabaseError(
+      `${target} could not be written: ${messageOf(error)}. Nothing was left there. ${adviceFor(error)}`,
+    );
   }
 }
 
@@ -57,12 +58,15 @@ export async function backUp(file: string, target: string): Promise<void> {
  * @throws DatabaseError; then nothing was changed
  */
 export function restore(backup: string, { file, keptAs }: { file: string; keptAs: string }): boolean {
-  if (!existsSync(backup)) throw new DatabaseError(`There is no file ${backup}.`);
-  const incoming = `${file}.restoring`;
+  assertReadable(backup);
+  assertFolder(file);
+  const incoming = `${file}.${process.pid}.restoring`;
+  claim(incoming);
   try {
     copyFileSync(backup, incoming);
     chmodSync(incoming, OWNER_ALONE);
     const isThere = existsSync(file);
+    // systemd changes no owner in a folder that is the service's already.
     giveToOwnerOf(isThere ? file : dirname(file), incoming);
     assertSound(incoming, backup);
     if (isThere) setAside(file, keptAs);
@@ -73,15 +77,41 @@ export function restore(backup: string, { file, keptAs }: { file: string; keptAs
   } catch (error) {
     for (const leftover of withCompanions(incoming)) rmSync(leftover, { force: true });
     if (error instanceof DatabaseError) throw error;
-    throw new DatabaseError(`${backup} could not be restored: ${messageOf(error)}. ${file} is as it was.`);
+    throw new DatabaseError(
+      `${backup} could not be restored: ${messageOf(error)}. ${file} is as it was. ${adviceFor(error)}`,
+    );
   }
 }
 
-/** Root restores for the user that hangup runs as; systemd changes no owner in a folder that is the service's already. */
-function giveToOwnerOf(other: string, file: string): void {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(other);
-  chownSync(file, uid, gid);
+function assertReadable(backup: string): void {
+  try {
+    accessSync(backup, constants.R_OK);
+  } catch (error) {
+    const isThere = existsSync(backup);
+    throw new DatabaseError(
+      isThere ? `${backup} cannot be read: ${messageOf(error)}.` : `There is no file ${backup}.`,
+    );
+  }
+}
+
+/** Not made here: it must belong to the user that hangup runs as. */
+function assertFolder(file: string): void {
+  if (existsSync(dirname(file))) return;
+  throw new DatabaseError(`There is no folder ${dirname(file)}. Make it, for the user that hangup runs as.`);
+}
+
+/** Makes a file that nobody else is at, readable by its owner alone before anything is in it. */
+function claim(partial: string): void {
+  try {
+    writeFileSync(partial, '', { mode: OWNER_ALONE, flag: 'wx' });
+    chmodSync(partial, OWNER_ALONE);
+  } catch (error) {
+    throw new DatabaseError(
+      existsSync(partial)
+        ? `${partial} is there: a backup or restore was cut off. Delete it, unless one is at work, and begin again.`
+        : `${partial} cannot be written: ${messageOf(error)}. ${adviceFor(error)}`,
+    );
+  }
 }
 
 /** Every process that has a database in WAL mode open holds a lock on it, so an exclusive one proves that none has. */

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
@@ -25,10 +25,14 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
   let client: SqliteDatabase.Database;
   try {
     const isNew = !existsSync(file);
+    if (!isNew && !statSync(file).isFile()) throw new Error('that is no file');
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     client = openSqlite(file, { timeout: OPENING_TIMEOUT_MS });
-    // Phone numbers are in it; SQLite gives its -wal and -shm the mode of the file.
-    if (isNew) chmodSync(file, 0o600);
+    if (isNew) {
+      // Phone numbers are in it; SQLite gives its -wal and -shm the mode and the owner of the file.
+      chmodSync(file, 0o600);
+      giveToOwnerOf(dirname(file), file);
+    }
   } catch (error) {
     throw new DatabaseError(`Cannot open the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`);
   }
@@ -50,6 +54,37 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
     if (error instanceof DatabaseError) throw error;
     throw new DatabaseError(`Cannot use the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`);
   }
+}
+
+/** What root makes is for the user that hangup runs as. */
+export function giveToOwnerOf(other: string, file: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(other);
+  chownSync(file, uid, gid);
+}
+
+/** @throws DatabaseError unless there is a file of that name, and its folder may be looked into */
+export function assertThere(file: string): void {
+  try {
+    if (statSync(file).isFile()) return;
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    throw new DatabaseError(
+      isMissing
+        ? `Cannot read the database ${file}: there is none. Set DATABASE_URL to the one that hangup serves, or start in its folder.`
+        : `Cannot read the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`,
+    );
+  }
+  throw new DatabaseError(`Cannot read the database ${file}: that is no file. Set DATABASE_URL.`);
+}
+
+/** What SQLite says wherever it is asked, in the words of an operator; null for what it did not say. */
+export function databaseErrorOf(error: unknown): DatabaseError | null {
+  if (error instanceof DatabaseError) return error;
+  // drizzle wraps it.
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  if (!(cause instanceof SqliteDatabase.SqliteError)) return null;
+  return new DatabaseError(`The database cannot be used: ${cause.message}. ${adviceFor(cause)}`);
 }
 
 /** What is in the -wal goes into the file, as far as other processes and the disk let it; then the file is closed. */
@@ -171,7 +206,7 @@ export function schemaOf(file: string): { age: SchemaAge; pending: readonly stri
       client.close();
     }
   } catch (error) {
-    throw new DatabaseError(`Cannot read the database ${file}: ${messageOf(error)}.`);
+    throw new DatabaseError(`Cannot read the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`);
   }
 }
 
@@ -181,7 +216,8 @@ function migrationNames(): readonly string[] {
   return (journal as { entries: { tag: string }[] }).entries.map(({ tag }) => tag);
 }
 
-function adviceFor(error: unknown): string {
+/** What to do about what SQLite or the file system says. */
+export function adviceFor(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) return 'Free space on its disk, then start again.';
   if (/^(SQLITE_CORRUPT|SQLITE_NOTADB)/.test(code)) {
@@ -191,6 +227,9 @@ function adviceFor(error: unknown): string {
     return 'Another program holds it locked: end that one, then start again.';
   }
   if (/^SQLITE_IOERR/.test(code)) return 'Its disk fails or is full: look into the system log.';
+  if (/^(EACCES|EPERM|EROFS|SQLITE_CANTOPEN|SQLITE_READONLY)/.test(code)) {
+    return 'Be the user that hangup runs as, or root, and check that this user may write the file and its folder.';
+  }
   return 'Check that DATABASE_URL names a file in a folder that this user may write.';
 }
 

@@ -19,9 +19,10 @@ export function inspectDatabase(
   file: string,
   { roomNames, userId }: { roomNames: readonly string[]; userId: number | undefined },
 ): DatabaseFacts {
-  if (!existsSync(file)) return { kind: 'missing' };
   try {
-    if (!statSync(file).isFile()) return { kind: 'unusable', detail: 'it is no file' };
+    const there = statSync(file, { throwIfNoEntry: false });
+    if (there === undefined) return { kind: 'missing' };
+    if (!there.isFile()) return { kind: 'unusable', detail: 'it is no file' };
     const client = openSqlite(file, { readonly: true, timeout: BUSY_TIMEOUT_MS });
     try {
       return { ...filesOf(file, userId), ...inside(drizzle(client), roomNames) };
