@@ -42,7 +42,7 @@ async function listedBy(answer: (response: ServerResponse) => void) {
   const { port } = z.object({ port: z.number() }).parse(server.address());
   const rooms = livekitRooms({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) });
   const taken: EventRoom[] = [];
-  const asking = { timeoutMs: 5_000, priority: 'comparison' } as const;
+  const asking = { timeoutMs: 60_000, priority: 'comparison' } as const;
   const outcome = await rooms.listRooms(async (part) => void taken.push(...part), asking);
   return { outcome, taken };
 }
@@ -89,6 +89,17 @@ test('a list of ten thousand rooms', async () => {
     createdAt: 1_795_000_000_123,
     metadata: 'a note',
   });
+});
+
+test('of an answer that is not read to its end the connection is closed at once', async () => {
+  let isClosed: Promise<unknown> | undefined;
+  const { outcome } = await listedBy((response) => {
+    isClosed = once(response, 'close');
+    response.writeHead(200, { 'content-type': 'text/html' }).write('<html>');
+  });
+  expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the answer is no protobuf' });
+  // And not only at the deadline, which is behind that of the test.
+  await isClosed;
 });
 
 test('no rooms at all are no bytes at all, when it is LiveKit that says so', async () => {

@@ -36,6 +36,7 @@ test('a call whose room is there gets its life; who is in it moves it; when the 
   });
   const agent = emulator.join('web', { identity: 'agent', kind: 'AGENT' });
   await until('it is active', async () => (await statusOf(hangup, 'web')) === 'active');
+  await hangup.putCall({ id: 'another', status: 'active' });
   emulator.join('another', { identity: 'somebody' });
   caller.leave();
   agent.leave();
@@ -49,6 +50,7 @@ test('a call whose room is there gets its life; who is in it moves it; when the 
     'reconciler active: seen in the room',
     'reconciler completed: its room is gone, and its end was not told',
   ]);
+  expect(await statusOf(hangup, 'another')).toBe('active');
 }, 40_000);
 
 test('the room of an ended call that is there again is deleted again', async () => {
