@@ -1,8 +1,10 @@
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
 import type { LiveKitFacts } from '../domain/diagnosis.ts';
 import type { Clock } from '../domain/ports.ts';
-import { TOKEN_TTL } from './twirp.ts';
+import { post, TOKEN_TTL } from './twirp.ts';
 
 const Rooms = z.object({ rooms: z.array(z.object({ name: z.string() })) });
 
@@ -19,34 +21,40 @@ export async function probeLiveKit(
   token.addGrant({ roomList: true });
   const authorization = `Bearer ${await token.toJwt()}`;
   const askedAt = clock.now();
+  const overdue = AbortSignal.timeout(timeoutMs);
+  let response: IncomingMessage | null = null;
   try {
-    const response = await fetch(`${server.url}/twirp/livekit.RoomService/ListRooms`, {
-      method: 'POST',
+    response = await post(new URL(`${server.url}/twirp/livekit.RoomService/ListRooms`), {
       headers: { 'content-type': 'application/json', authorization },
       body: '{}',
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: overdue,
     });
     const ours = (askedAt + clock.now()) / 2;
-    const text = await response.text();
+    const { statusCode: status = 0, headers } = response;
     return {
       kind: 'answered',
-      verdict: verdictOf(response.status, text),
-      clockAheadMs: clockAhead(response.headers.get('date'), ours),
+      verdict: verdictOf(status, await text(response)),
+      clockAheadMs: clockAhead(headers.date, ours),
     };
   } catch (error) {
-    return { kind: 'unreachable', detail: describe(error, timeoutMs) };
+    if (overdue.aborted) return { kind: 'unreachable', detail: `no answer within ${timeoutMs} ms` };
+    return {
+      kind: 'unreachable',
+      detail: error instanceof Error ? error.message || error.name : String(error),
+    };
+  } finally {
+    response?.destroy();
   }
 }
 
 type Verdict = Extract<LiveKitFacts, { kind: 'answered' }>['verdict'];
 
-function verdictOf(status: number, text: string): Verdict {
+function verdictOf(status: number, said: string): Verdict {
   // LiveKit repeats the token here, so its words go no further.
   if (status === 401 || status === 403) {
-    return { kind: 'refused', by: text.startsWith('invalid API key') ? 'key' : 'token' };
+    return { kind: 'refused', by: said.startsWith('invalid API key') ? 'key' : 'token' };
   }
-  const rooms = status === 200 ? Rooms.safeParse(parseJson(text)) : null;
+  const rooms = status === 200 ? Rooms.safeParse(parseJson(said)) : null;
   return rooms?.success
     ? { kind: 'accepted', roomNames: rooms.data.rooms.map(({ name }) => name) }
     : { kind: 'no_livekit', status };
@@ -61,14 +69,7 @@ function parseJson(text: string): unknown {
 }
 
 /** The header has whole seconds, cut off: half a second is their middle. */
-function clockAhead(date: string | null, ours: number): number | null {
+function clockAhead(date: string | undefined, ours: number): number | null {
   const theirs = Date.parse(date ?? '');
   return Number.isNaN(theirs) ? null : theirs + 500 - ours;
-}
-
-function describe(error: unknown, timeoutMs: number): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `no answer within ${timeoutMs} ms`;
-  const { cause } = error;
-  return cause instanceof Error ? cause.message || cause.name : error.message;
 }

@@ -19,8 +19,7 @@ export async function* inWholeFields(chunks: AsyncIterable<Uint8Array>): AsyncGe
     const first = rest.length === 0 ? rest : completed(rest, chunk);
     if (first === null) {
       rest = Buffer.concat([rest, chunk]);
-      if (rest.length > LONGEST_FIELD)
-        throw new Error(`the answer has a field of over ${LONGEST_FIELD} bytes`);
+      if (rest.length > LONGEST_FIELD) throw new Error('the answer has a field of over 4 MiB');
       continue;
     }
     if (first.length > 0) yield first;

@@ -76,8 +76,8 @@ export async function askRoomService<Answer>(
   }
 }
 
-/** Resolves when the answer begins. */
-function post(
+/** A POST that follows no redirect. Resolves when the answer begins. @throws whatever ends it before */
+export function post(
   url: URL,
   {
     headers,
@@ -87,7 +87,23 @@ function post(
 ): Promise<IncomingMessage> {
   const send = url.protocol === 'https:' ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
-    send(url, { method: 'POST', headers, signal }, resolve).on('error', reject).end(body);
+    // Whatever Node makes of the connection, the deadline holds.
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    const attempt = (connection: { readonly agent?: false }) => {
+      const request = send(url, { ...connection, method: 'POST', headers, signal }, resolve);
+      request.on('error', (error) => {
+        // A kept connection that the server closed meanwhile says nothing of LiveKit, and asking twice is harmless.
+        if (request.reusedSocket && !signal.aborted) attempt({ agent: false });
+        else reject(error);
+      });
+      // Then Node gives the connection away, with the request unanswered and its signal unheard.
+      request.on('upgrade', (_, socket) => {
+        socket.destroy();
+        reject(new Error('the answer is a change of protocol (HTTP 101)'));
+      });
+      request.end(body);
+    };
+    attempt({});
   });
 }
 
@@ -98,18 +114,32 @@ export async function readAnswer<Answer>(
   { body: asked, read }: Pick<TwirpRequest<Answer>, 'body' | 'read'>,
 ): Promise<TwirpOutcome<Answer>> {
   if (status !== 200) return failureOf({ status, headers }, await textOf(body));
-  // In protobuf nothing at all is a list without rooms: it has to be LiveKit that says so.
-  if (asked instanceof Uint8Array && headers['content-type'] !== PROTOBUF_TYPE) {
-    return { kind: 'unavailable', code: null, detail: 'the answer is no protobuf' };
+  // In protobuf nothing at all is a list without rooms, in JSON any object is a deletion: it has to be LiveKit that says so.
+  const isProtobuf = asked instanceof Uint8Array;
+  if (typeOf(headers) !== (isProtobuf ? PROTOBUF_TYPE : JSON_TYPE)) {
+    return {
+      kind: 'unavailable',
+      code: null,
+      detail: `the answer is no ${isProtobuf ? 'protobuf' : 'JSON'}`,
+    };
   }
   return { kind: 'answered', answer: await read(body) };
 }
 
-/** @throws Error when it is no JSON object */
+/** @throws Error when it is no JSON object, or one that tells of an error */
 export async function readJson(body: AsyncIterable<Uint8Array>): Promise<object> {
-  const json: unknown = JSON.parse(await textOf(body));
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json;
-  throw new Error('the answer is no JSON object');
+  const text = await textOf(body);
+  const json: unknown = JSON.parse(text);
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new Error('the answer is no JSON object');
+  const said = parseError(text);
+  if (said !== null) throw new Error(`the answer is an error with HTTP 200: ${said.code}`);
+  return json;
+}
+
+/** Without its parameters, such as a charset. */
+function typeOf(headers: IncomingHttpHeaders): string | undefined {
+  return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
@@ -121,7 +151,7 @@ export function noAnswerWithin(timeoutMs: number): LiveKitFailure {
 }
 
 function failureOf({ status, headers }: AnswerHead, text: string): { kind: 'not_found' } | LiveKitFailure {
-  const said = parseError(text);
+  const said = typeOf(headers) === JSON_TYPE ? parseError(text) : null;
   // The code, not the status: bad_route is a 404 too, and means that this is not a LiveKit.
   if (said?.code === 'not_found') return { kind: 'not_found' };
   const detail = `${withoutTokens(said?.msg ?? text).slice(0, 300)} (HTTP ${status})`;

@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { ListRoomsResponse } from '@livekit/protocol';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
+import type { Rooms } from '../../src/domain/ports.ts';
 import type { EventRoom } from '../../src/domain/room-event.ts';
 import { inWholeFields } from '../../src/livekit/protobuf.ts';
 import { livekitRooms } from '../../src/livekit/rooms.ts';
@@ -29,22 +31,58 @@ async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
   return parts.flatMap((part) => ListRoomsResponse.fromBinary(part).rooms);
 }
 
-/** All that a server which answers so lists. */
-async function listedBy(answer: (response: ServerResponse) => void) {
+/** The rooms of a LiveKit that is this server. */
+async function roomsOf(server: Server): Promise<Rooms> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = z.object({ port: z.number() }).parse(server.address());
+  return livekitRooms({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) });
+}
+
+/** What is behind the deadline of the test fails it. */
+const ASKING = { timeoutMs: 60_000, priority: 'comparison' } as const;
+
+/** The rooms of a server that answers so. */
+async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<Rooms> {
   const server = createServer((request, response) => {
     request.resume().on('end', () => answer(response));
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  });
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
   });
-  const { port } = z.object({ port: z.number() }).parse(server.address());
-  const rooms = livekitRooms({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) });
+  return roomsOf(server);
+}
+
+/** All that a server which answers so lists. */
+async function listedBy(answer: (response: ServerResponse) => void) {
+  const rooms = await roomsAnswered(answer);
   const taken: EventRoom[] = [];
-  const asking = { timeoutMs: 60_000, priority: 'comparison' } as const;
-  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), asking);
+  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), ASKING);
   return { outcome, taken };
+}
+
+/** The rooms of a server of which each connection gets a number, from 1, and each request so many bytes, or its end. */
+async function roomsOnWire(answer: (connection: number, request: number) => string | null) {
+  let connections = 0;
+  const open = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    connections += 1;
+    const connection = connections;
+    let request = 0;
+    open.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', () => {
+      request += 1;
+      const said = answer(connection, request);
+      if (said === null) socket.destroy();
+      else socket.write(said);
+    });
+  });
+  onTestFinished(() => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  });
+  return { rooms: await roomsOf(server), connections: () => connections };
 }
 
 const PROTOBUF = { 'content-type': 'application/protobuf' };
@@ -72,7 +110,7 @@ test('fields that a later LiveKit may add are passed over, whatever their type',
 test.each([
   ['ends within a field', list(2).toBinary().subarray(0, -1), /ends within a field/],
   ['is none', Buffer.from('<html>what the proxy says</html>'), /illegal tag|wire type|ends within a field/],
-  ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field of over 4194304 bytes/],
+  ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field of over 4 MiB/],
 ])('a list that %s is no list', async (_, bytes, message) => {
   await expect(roomsIn(cut(bytes, 65_536))).rejects.toThrow(message);
 });
@@ -147,4 +185,62 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
 
 test.each(NOT_LISTED)('%s is no list', async (_, answer, expected) => {
   expect((await listedBy(answer)).outcome).toMatchObject(expected);
+});
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
+const DELETED =
+  'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\n{}';
+
+test('a change of protocol is no answer, and is over at once', async () => {
+  const { rooms } = await roomsOnWire(() => SWITCH);
+  const expected = { kind: 'unavailable', detail: 'the answer is a change of protocol (HTTP 101)' };
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+  expect(await rooms.listRooms(async () => {}, ASKING)).toMatchObject(expected);
+});
+
+test('a kept connection that is closed under a request costs no attempt', async () => {
+  const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
+  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c2', ASKING)).toEqual({ kind: 'deleted' });
+  expect(connections()).toBe(2);
+});
+
+test('a new connection that is closed under a request does, and nothing is asked twice', async () => {
+  const { rooms, connections } = await roomsOnWire(() => null);
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject({
+    kind: 'unavailable',
+    detail: 'the connection failed: socket hang up',
+  });
+  expect(connections()).toBe(1);
+});
+
+const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
+  [
+    'an error in a 200',
+    (to) => to.writeHead(200, JSON_TYPE).end('{"code":"internal","msg":"oh"}'),
+    { kind: 'unavailable', detail: 'the answer is an error with HTTP 200: internal' },
+  ],
+  [
+    'an object that is no JSON by its type',
+    (to) => to.writeHead(200, { 'content-type': 'text/html' }).end('{}'),
+    { kind: 'unavailable', detail: 'the answer is no JSON' },
+  ],
+  [
+    'a not_found that is no JSON by its type',
+    (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
+    { kind: 'refused', by: 'address' },
+  ],
+];
+
+test.each(NOT_DELETED)('%s is no deletion', async (_, answer, expected) => {
+  const rooms = await roomsAnswered(answer);
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+});
+
+test('a deletion is one whatever the charset of its answer', async () => {
+  const rooms = await roomsAnswered((to) =>
+    to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
+  );
+  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
 });
