@@ -18,8 +18,12 @@ import {
 
 const { measure, measured } = startMeasuring();
 
-/** How long rtc-node tries to come back to a room that is deleted under it again and again (measured: up to 52 s). */
-const CLIENTS_GIVE_UP_WITHIN_MS = 90_000;
+/**
+ * rtc-node comes back every 16 s to a room that is deleted before it is let in, for 46 s or for more than 100: that is its
+ * own affair. So often each call is seen to get its room again.
+ */
+const TIMES_BACK = 3;
+const COMES_BACK_WITHIN_MS = 90_000;
 /** A room is gone when it is absent for 10 s, and 30 s more after LiveKit was away; both are seen by comparing. */
 const ABSENCE_BELIEVED_WITHIN_MS = 60_000;
 
@@ -153,8 +157,16 @@ describe('LiveKit is away while calls are cancelled', () => {
     );
     measure('LiveKit killed and up again, until a call that nobody came back to is completed', beganAt);
 
-    // One that is let in while its room goes waits 15 s, and tries again.
-    await until('all are out', () => !cancelled.some((talk) => talk.isGoingOn()), CLIENTS_GIVE_UP_WITHIN_MS);
+    const livesSince = ({ id }: Talk) => livesOf(inbox.of(id), killedAtMs);
+    await until(
+      'all are out, or have come back',
+      () => cancelled.every((talk) => !talk.isGoingOn() || livesSince(talk).length >= TIMES_BACK),
+      COMES_BACK_WITHIN_MS,
+    );
+    measured(
+      `of ${cancelled.length} calls still tried: ${cancelled.filter((one) => one.isGoingOn()).length}`,
+    );
+    for (const talk of cancelled) await talk.leave();
     const isOneLeft = async () => {
       const rooms = await livekit.roomNames();
       return cancelled.some(({ id }) => rooms.includes(id));
@@ -164,9 +176,10 @@ describe('LiveKit is away while calls are cancelled', () => {
       await until(`${id} is settled`, () => isSettled(hangup, id));
       expect(await statusOf(hangup, id)).toBe('cancelled');
     }
-    const lives = () => cancelled.flatMap(({ id }) => livesOf(inbox.of(id), killedAtMs));
+    const lives = () => cancelled.flatMap(livesSince);
     await until('LiveKit has told the end of each of their rooms', () => lives().every(Number.isFinite));
     const livesMs = lives();
+    expect(livesMs.length).toBeGreaterThan(0);
     measured(`rooms that ${cancelled.length} cancelled calls got again: ${livesMs.length}`);
     measured(`the longest that one of them lived: ${Math.max(0, ...livesMs)} ms`);
     for (const lifeMs of livesMs) expect(lifeMs).toBeLessThan(PROMISED_MS);
