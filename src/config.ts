@@ -185,6 +185,10 @@ const SETTINGS = {
   HANGUP_URL: {
     schema: z
       .url({ protocol: /^https?$/, error: 'expected a URL such as https://hangup.example.com' })
+      .regex(
+        /^https?:\/\/[^/?#@]+(\/[^/?#]+)*\/?$/i,
+        'expected a URL such as https://hangup.example.com, without user, password, query and fragment',
+      )
       .refine((text) => !/\/api(\/v1)?\/?$/.test(text), 'expected the URL in front of /api/v1'),
     default: 'http://127.0.0.1:8080',
     meaning: 'For `hangup calls`: where the server is',

@@ -75,7 +75,22 @@ describe('calls', () => {
       /no TLS is spoken/,
     );
     expect(await run(['list'], { HANGUP_URL: 'ftp://x' })).toMatchObject({ code: 2 });
-    expect(await run(['list'], { HANGUP_URL: `${hangup.url}/api/v1` })).toMatchObject({ code: 2 });
+    for (const wrong of [
+      `${hangup.url}/api/v1`,
+      `${hangup.url}//`,
+      `${hangup.url}?x`,
+      `${hangup.url}/#x`,
+      hangup.url.replace('://', '://me:secret@'),
+    ]) {
+      const refused = await run(['list'], { HANGUP_URL: wrong });
+      expect(refused, wrong).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('HANGUP_URL: expected'),
+      });
+      expect(refused.stderr).not.toContain('secret');
+    }
+    for (const id of ['', '.', '..'])
+      expect(await run(['get', id])).toMatchObject({ code: 1, stderr: 'hangup: Call not found.\n' });
     expect(await run(['list', '--status', 'wrong'])).toMatchObject({ code: 2 });
     expect(await run(['list', '--limit', '0'])).toMatchObject({
       code: 1,
@@ -84,28 +99,84 @@ describe('calls', () => {
     expect((await run(['list'], { HANGUP_URL: hangup.livekit.url })).stderr).toMatch(/is no hangup/);
   });
 
+  /** The environment for a server that is not hangup, and answers so. */
+  async function standIn(answer: (request: IncomingMessage, to: ServerResponse) => void) {
+    const server = createServer(answer).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    return { HANGUP_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  }
+
+  const MAY_BE_DONE = 'It may be done all the same: `hangup calls get` shows it.';
+
   test.each([
     [
       'is cut off',
-      (_: IncomingMessage, to: ServerResponse) => to.writeHead(200, { 'content-length': 99 }).end('{'),
+      (_: IncomingMessage, to: ServerResponse) => void to.writeHead(200, { 'content-length': 99 }).end('{'),
+      /^hangup: no whole answer came from/,
     ],
-    ['never begins', (request: IncomingMessage) => request.socket.destroy()],
-  ])('an answer that %s: a cancel may have been done, and a list is just not there', async (_, answer) => {
-    const server = createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1');
-    onTestFinished(() => void server.close());
-    await once(server, 'listening');
-    const env = { HANGUP_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
-    expect(await run(['cancel', 'c1'], env)).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^hangup: no whole answer came from .* It may be done all the same/),
-    });
-    const list = await run(['list'], env);
-    expect(list).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^hangup: no whole answer came from/),
-    });
-    expect(list.stderr).not.toContain('done');
+    [
+      'never begins',
+      (request: IncomingMessage) => void request.socket.destroy(),
+      /^hangup: no whole answer came from/,
+    ],
+    [
+      "is a proxy's",
+      (_: IncomingMessage, to: ServerResponse) => void to.writeHead(502).end('<html>Bad Gateway</html>'),
+      /^hangup: the proxy at .* got no answer of hangup \(502\)/,
+    ],
+  ])(
+    'an answer that %s: a cancel may have been done, and a list is just not there',
+    async (_, answer, says) => {
+      const env = await standIn(answer);
+      const cancel = await run(['cancel', 'c1'], env);
+      expect(cancel).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(says) });
+      expect(cancel.stderr).toContain(MAY_BE_DONE);
+      const list = await run(['list'], env);
+      expect(list).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(says) });
+      expect(list.stderr).not.toContain('done');
+    },
+  );
+
+  const CANCELLED = '{"data":{"id":"c1","status":"cancelled"},"message":"Call cancelled successfully"}';
+
+  test.each([
+    ['nothing in particular', 200, '{"data":{}}'],
+    ['another call', 200, CANCELLED.replace('c1', 'c2')],
+    ['a call that is not cancelled', 200, CANCELLED.replace('cancelled', 'active')],
+    ['the right words with 404', 404, CANCELLED],
+    ['the right words with 500', 500, CANCELLED],
+  ])('what answers with %s has cancelled nothing', async (_, status, body) => {
+    const env = await standIn((_request, to) => void to.writeHead(status).end(body));
+    const said = expect.stringMatching(
+      /^hangup: what answers at .* is no hangup \(\d+\)\. Set HANGUP_URL\.\n$/,
+    );
+    expect(await run(['cancel', 'c1'], env)).toMatchObject({ code: 1, stdout: '', stderr: said });
+    expect(await run(['list'], env)).toMatchObject({ code: 1, stdout: '', stderr: said });
   });
+
+  test.each([301, 303, 308])(
+    'the key does not follow a redirect (%i), and nothing is cancelled',
+    async (status) => {
+      const asked: string[] = [];
+      const elsewhere = await standIn((request, to) => {
+        asked.push(String(request.method));
+        to.end(CANCELLED);
+      });
+      const env = await standIn(
+        (request, to) =>
+          void to.writeHead(status, { location: `${elsewhere.HANGUP_URL}${request.url}` }).end(),
+      );
+      expect(await run(['cancel', 'c1'], env)).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(
+          /^hangup: .* sends elsewhere \(\d+, to http.*\)\. Set HANGUP_URL to where/,
+        ),
+      });
+      expect(asked).toEqual([]);
+    },
+  );
 });
 
 describe('migrate --check', () => {

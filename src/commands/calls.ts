@@ -31,40 +31,59 @@ export function addCalls(hangup: Command): void {
     .action(cancel);
 }
 
-interface Answer {
+interface Answer<Data> {
   /** As it came. */
   readonly text: string;
-  readonly data: unknown;
+  readonly data: Data;
 }
 
-async function ask(
-  method: string,
+/** @throws Refused unless a hangup answers, and does what it is asked for */
+async function ask<Data>(
+  method: 'GET' | 'DELETE',
   path: string,
-  query: Readonly<Record<string, string | undefined>> = {},
-): Promise<Answer> {
+  { query = {}, data }: { query?: Readonly<Record<string, string | undefined>>; data: z.ZodType<Data> },
+): Promise<Answer<Data>> {
   const { url: server, apiKey } = parseSettings(readEnvironment(), 'administer').client;
   if (apiKey === null)
     throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
   const url = new URL(`${server}/api/v1${path}`);
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(name, value);
-  let status: number;
+  const isRead = method === 'GET';
+  let response: Response;
   let text: string;
   try {
-    const response = await fetch(url, {
+    response = await fetch(url, {
       method,
       headers: { 'x-api-key': apiKey },
+      // Neither the key goes elsewhere, nor does a DELETE become a GET.
+      redirect: 'manual',
       signal: AbortSignal.timeout(15_000),
     });
-    status = response.status;
     text = await response.text();
   } catch (error) {
-    throw new Refused(explainNoAnswer(error, { server, isRead: method === 'GET' }));
+    throw new Refused(explainNoAnswer(error, { server, isRead }));
   }
-  const { data, error } = Answered.safeParse(parseJson(text)).data ?? {};
-  if (data !== undefined) return { text, data };
-  if (error === undefined) throw new Refused(`what answers at ${server} is no hangup. Set HANGUP_URL.`);
-  throw new Refused(`${error.message} (${status}).${adviceFor(status)}`);
+  const { status } = response;
+  const json = parseJson(text);
+  const done = z.object({ data }).safeParse(json).data;
+  if (status === 200 && done !== undefined) return { text, data: done.data };
+  const refusal = Refusal.safeParse(json).data;
+  if (status >= 400 && refusal !== undefined)
+    throw new Refused(`${refusal.error.message} (${status}).${adviceFor(status)}`);
+  throw new Refused(explainStranger(response, { server, isRead }));
+}
+
+/** What stands at HANGUP_URL, or in front of it. */
+function explainStranger(
+  { status, headers }: Response,
+  { server, isRead }: { server: string; isRead: boolean },
+): string {
+  if (status >= 300 && status < 400)
+    return `${server} sends elsewhere (${status}, to ${headers.get('location') ?? 'nowhere'}). Set HANGUP_URL to where hangup is.`;
+  if (status >= 502 && status <= 504)
+    return `the proxy at ${server} got no answer of hangup (${status}). Look whether hangup runs, and try again.${isRead ? '' : MAY_BE_DONE}`;
+  return `what answers at ${server} is no hangup (${status}). Set HANGUP_URL.`;
 }
 
 function adviceFor(status: number): string {
@@ -83,16 +102,12 @@ function explainNoAnswer(error: unknown, { server, isRead }: { server: string; i
   if (code.startsWith('ERR_SSL_'))
     return `no TLS is spoken at ${server}. Set HANGUP_URL: http, or another port?`;
   if (NOT_REACHED.test(code || why)) return `no hangup answers at ${server}: ${why}. Set HANGUP_URL.`;
-  const done = isRead
-    ? ''
-    : ' It may be done all the same: `hangup calls get` shows it. To do it again is safe.';
-  return `no whole answer came from ${server}: ${why}.${done}`;
+  return `no whole answer came from ${server}: ${why}.${isRead ? '' : MAY_BE_DONE}`;
 }
 
-const Answered = z.object({
-  data: z.unknown().optional(),
-  error: z.object({ message: z.string() }).optional(),
-});
+const MAY_BE_DONE = ' It may be done all the same: `hangup calls get` shows it. To do it again is safe.';
+
+const Refusal = z.object({ error: z.object({ message: z.string() }) });
 const Deletion = z.object({ state: z.string(), lastError: z.string().nullable() });
 const Item = z.object({
   id: z.string(),
@@ -119,9 +134,10 @@ async function list({
   limit: string;
   json?: true;
 }): Promise<void> {
-  const { text, data } = await ask('GET', '/calls', { status: status?.join(','), limit });
+  const query = { status: status?.join(','), limit };
+  const { text, data } = await ask('GET', '/calls', { query, data: z.object({ calls: z.array(Item) }) });
   if (json) return print(text);
-  const { calls } = z.object({ calls: z.array(Item) }).parse(data);
+  const { calls } = data;
   if (calls.length === 0) return print('no calls');
   printTable([
     ['CALL', 'STATUS', 'DIRECTION', 'PHONE', 'CREATED'],
@@ -130,21 +146,28 @@ async function list({
 }
 
 async function get(callId: string, { json }: { json?: true }): Promise<void> {
-  const { text, data } = await ask('GET', `/calls/${encodeURIComponent(callId)}`);
+  const { text, data } = await ask('GET', pathOf(callId), { data: z.looseObject({ id: z.literal(callId) }) });
   print(json ? text : JSON.stringify(data, null, 2));
 }
 
 async function cancel(callId: string, { reason, json }: { reason?: string; json?: true }): Promise<void> {
-  const { text } = await ask('DELETE', `/calls/${encodeURIComponent(callId)}`, { reason });
+  const data = z.object({ id: z.literal(callId), status: z.literal('cancelled') });
+  const { text } = await ask('DELETE', pathOf(callId), { query: { reason }, data });
   print(json ? text : `${callId} is cancelled${await sayWhetherItIsOver(callId)}`);
+}
+
+function pathOf(callId: string): string {
+  // A URL has its own meaning for these.
+  if (/^\.{0,2}$/.test(callId)) throw new Refused('Call not found.');
+  return `/calls/${encodeURIComponent(callId)}`;
 }
 
 /** Nothing where the key may not read calls. */
 async function sayWhetherItIsOver(callId: string): Promise<string> {
-  const asked = await ask('GET', `/calls/${encodeURIComponent(callId)}`).catch(() => null);
-  const { data } = z.object({ roomDeletion: Deletion }).safeParse(asked?.data);
-  if (data === undefined) return '';
-  const { state, lastError } = data.roomDeletion;
+  const data = z.object({ id: z.literal(callId), roomDeletion: Deletion });
+  const asked = await ask('GET', pathOf(callId), { data }).catch(() => null);
+  if (asked === null) return '';
+  const { state, lastError } = asked.data.roomDeletion;
   if (state === 'completed') return ', and its room is gone';
   const why = lastError === null ? '' : ` (${lastError})`;
   return `; its room is not gone yet${why}. It is tried again until it is: \`hangup calls get ${callId}\` shows how far that is`;
