@@ -1,7 +1,8 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { type LiveKitAddress, type Settings, SettingsError } from './config.ts';
+import type { LiveKitAddress, Settings, SettingsError } from './config.ts';
+import { assertClaimable, claimDatabase, type DatabaseClaim } from './database-claim.ts';
 import type { Clock, Log, Random } from './domain/ports.ts';
 import { createHttpServer } from './http/server.ts';
 import { limitedRooms } from './livekit/limited-rooms.ts';
@@ -32,6 +33,8 @@ export interface App {
   /** Where it listens: http://HOST:PORT. */
   readonly url: string;
   readonly store: SqliteStore;
+  /** Resolves when it must not serve any more, with why. */
+  readonly lost: Promise<SettingsError>;
   /** Answers what it has begun to answer, settles what it has begun to delete, closes the database. */
   stop(): Promise<void>;
 }
@@ -39,7 +42,7 @@ export interface App {
 /**
  * The whole service, wired and listening.
  * @param livekit where the settings name none, the built-in emulator
- * @throws DatabaseError, SettingsError when the database is not for this LiveKit, or the listen error of node:net
+ * @throws DatabaseError, SettingsError when the database is not for the emulator, or the listen error of node:net
  */
 export async function startApp({
   settings,
@@ -60,7 +63,9 @@ export async function startApp({
     log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
   );
   try {
-    await claim(store, settings, { clock, log });
+    await assertClaimable(store, settings);
+    // Read alone, it could serve, and cancel nothing.
+    await store.probe();
   } catch (error) {
     store.close();
     throw error;
@@ -116,6 +121,7 @@ export async function startApp({
     log,
     version,
   });
+  let claim: DatabaseClaim | undefined;
   const looking = setInterval(() => void checkReadiness(base), LOOKS_EVERY_MS);
   const closeServer = async () => {
     if (server.listening) {
@@ -131,6 +137,7 @@ export async function startApp({
   const stop = async () => {
     isStopping = true;
     clearInterval(looking);
+    claim?.release();
     sayLast();
     const cut = setTimeout(() => {
       server.closeAllConnections();
@@ -143,6 +150,8 @@ export async function startApp({
   try {
     server.listen(settings.port, settings.host);
     await once(server, 'listening');
+    // Before the first request is read, and not for a start whose port is taken.
+    claim = await claimDatabase(store, settings, { clock, log });
   } catch (error) {
     await stop();
     throw error;
@@ -151,31 +160,5 @@ export async function startApp({
   reconciler.begin();
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-  return { url: `http://${host}:${port}`, store, stop };
-}
-
-/**
- * A LiveKit that does not have the rooms of the live calls ends them on record, and then the real one's rooms are
- * deleted as those of ended calls: nobody may try hangup out on the database that calls of people are in.
- */
-async function claim(
-  store: SqliteStore,
-  { livekit, databaseFile }: Settings,
-  { clock, log }: { clock: Clock; log: Log },
-): Promise<void> {
-  const known = await store.listLiveKitServers();
-  if (livekit === null) {
-    if (known.length === 0) return;
-    throw new SettingsError([
-      `LIVEKIT_URL: expected, for ${databaseFile} has the calls of ${known.join(', ')}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file`,
-    ]);
-  }
-  if (known.includes(livekit.url)) return;
-  if (known.length > 0) {
-    log.warn(
-      { livekit: livekit.url, before: known },
-      'this database was served with another LiveKit before: live calls whose rooms this one does not have will end',
-    );
-  }
-  await store.rememberLiveKitServer({ url: livekit.url, now: clock.now() });
+  return { url: `http://${host}:${port}`, store, lost: claim.lost, stop };
 }

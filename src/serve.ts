@@ -30,12 +30,17 @@ export async function serve({
   if (livekit === undefined) throw new Error('neither a LiveKit server nor the emulator');
   try {
     const app = await startApp({ settings, livekit, log, version });
-    log.info({ url: app.url, livekit: livekit.url, database: settings.databaseFile }, 'hangup serves');
-    await sandbox?.welcome(app);
-    systemd.ready();
-    log.info({ signal: await stopping }, 'hangup stops');
-    systemd.stopping();
-    await app.stop();
+    try {
+      log.info({ url: app.url, livekit: livekit.url, database: settings.databaseFile }, 'hangup serves');
+      await sandbox?.welcome(app);
+      systemd.ready();
+      const cause = await Promise.race([stopping, app.lost]);
+      if (typeof cause !== 'string') throw cause;
+      log.info({ signal: cause }, 'hangup stops');
+    } finally {
+      systemd.stopping();
+      await app.stop();
+    }
   } finally {
     await sandbox?.close();
   }

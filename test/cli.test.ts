@@ -4,6 +4,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSy
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { API_KEY, API_SECRET, startEmulated } from './harness/livekit.ts';
 import { COMMAND, runHangup, serveHangup } from './harness/process.ts';
@@ -309,6 +310,62 @@ test("the emulator is refused on a database of people's calls, and nothing in th
   const moved = await serveHangup({ env: { ...real, LIVEKIT_URL: another.url }, cwd });
   expect(moved.output()).toMatch(/"level":"warn".*was served with another LiveKit before/);
   await moved.kill('SIGTERM');
+  // Each time that it is another one than the last.
+  const back = await serveHangup({ env: real, cwd });
+  expect(back.output()).toMatch(/"level":"warn".*was served with another LiveKit before/);
+  await back.kill('SIGTERM');
+});
+
+test('an emulator ends when its database is served with a LiveKit; two LiveKits on one are told', async () => {
+  const cwd = temporaryFolder();
+  const { until } = await import('./harness/hangup.ts');
+  const sandbox = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(sandbox);
+  const livekits = [await startEmulated({}), await startEmulated({})];
+  onTestFinished(async () => {
+    for (const livekit of livekits) await livekit.stop();
+  });
+  const [env = {}, another = {}] = livekits.map(({ url }) => ({
+    LIVEKIT_URL: url,
+    LIVEKIT_API_KEY: API_KEY,
+    LIVEKIT_API_SECRET: API_SECRET,
+  }));
+  const ended = once(sandbox.child, 'exit');
+  const hangup = await serveHangup({ env, cwd });
+  expect((await ended)[0]).toBe(2);
+  expect(sandbox.output()).toMatch(/LIVEKIT_URL: expected, for data\/hangup\.db has the calls of http/);
+  expect(hangup.output()).not.toContain('another');
+
+  const second = await serveHangup({ env: another, cwd });
+  const told = '"msg":"another hangup serves this database with another LiveKit';
+  await until('the first one tells', () => hangup.output().includes(told));
+  await second.kill('SIGTERM');
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+  // The first one serves on, as does the second: nobody can tell which of them is wrong.
+  expect(second.output()).not.toContain(told);
+});
+
+test('what cannot be prepared for a first start ends it, after it listens', async () => {
+  const cwd = temporaryFolder();
+  await run('migrate', cwd);
+  const client = new SqliteDatabase(join(cwd, 'data/hangup.db'));
+  client.exec("CREATE TRIGGER no BEFORE INSERT ON calls BEGIN SELECT raise(ABORT, 'no more calls'); END");
+  client.close();
+  expect(await run('serve', cwd, { PORT: '0' })).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: The database cannot be used: no more calls\. /),
+  });
+});
+
+test('a start that never serves claims nothing', async () => {
+  const cwd = temporaryFolder();
+  const sandbox = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(sandbox);
+  const env = { LIVEKIT_URL: 'http://127.0.0.1:1', LIVEKIT_API_KEY: API_KEY, LIVEKIT_API_SECRET: API_SECRET };
+  const PORT = new URL(sandbox.url).port;
+  expect(await run('serve', cwd, { ...env, PORT })).toMatchObject({ code: 4 });
+  await sandbox.kill('SIGTERM');
+  await waitForWelcome(await serveHangup({ env: {}, cwd }));
 });
 
 async function waitForWelcome(hangup: { output(): string }): Promise<string> {

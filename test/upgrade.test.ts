@@ -87,24 +87,49 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
 
 test.each(older)('a migration that fails leaves %s as it was', async (fixture) => {
   const { file, run } = aDatabase(fixture);
-  // All migrations between are done when the last one finds that what it makes is there.
-  const last = readFileSync(join(MIGRATIONS, newest), 'utf8');
-  const made = /CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/.exec(last)?.[2] ?? '';
-  change(file, `CREATE INDEX ${made} ON calls (created_at)`);
+  // All migrations between are done when the last one that makes something finds that it is there.
+  const { what, is, isNot } = lastThingMade(schemas.slice(schemas.indexOf(fixture) + 1));
+  change(file, is);
   const before = contentsOf(file);
   expect(await run('migrate')).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(new RegExp(`\\nhangup: Cannot use the database hangup.db: .*${made}.*\n$`)),
+    stderr: expect.stringMatching(new RegExp(`\\nhangup: Cannot use the database hangup.db: .*${what}.*\n$`)),
   });
   expect(contentsOf(file)).toEqual(before);
 
-  change(file, `DROP INDEX ${made}`);
+  change(file, isNot);
   expect(await run('migrate')).toMatchObject({ code: 0 });
+});
+
+/** The newest table or index, or else column, that these migrations make; and how to have it, and not, before them. */
+function lastThingMade(migrations: readonly string[]) {
+  const sql = migrations.toReversed().map((name) => readFileSync(join(MIGRATIONS, name), 'utf8'));
+  const find = (pattern: RegExp) => sql.map((text) => pattern.exec(text)).find((found) => found !== null);
+  const made = find(/CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/)?.[2];
+  if (made !== undefined)
+    return { what: made, is: `CREATE INDEX ${made} ON calls (created_at)`, isNot: `DROP INDEX ${made}` };
+  const [, table = '', column = ''] = find(/ALTER TABLE `(\w+)` ADD `(\w+)`/) ?? [];
+  const alter = `ALTER TABLE ${table}`;
+  return { what: column, is: `${alter} ADD ${column} integer`, isNot: `${alter} DROP COLUMN ${column}` };
+}
+
+test.each(schemas)("with people's calls in it, %s refuses the emulator", async (fixture) => {
+  const { file, run } = aDatabase(fixture);
+  const refused = {
+    code: 2,
+    stderr: expect.stringMatching(/LIVEKIT_URL: expected, for hangup\.db has the calls of /),
+  };
+  expect(await run('serve')).toMatchObject(refused);
+  const store = openSqliteStore(file);
+  expect((await store.findCall('lives'))?.call.status).toBe('active');
+  store.close();
 });
 
 test('a server says that it brings its database up to date, and with what', async () => {
   const [previous = ''] = older;
-  const { cwd } = aDatabase(previous);
+  const { cwd, file } = aDatabase(previous);
+  // Nobody's but the demonstration's, so that it is served without a LiveKit.
+  change(file, "UPDATE organizations SET name = 'demo'; DELETE FROM livekit_servers");
   const hangup = await serveHangup({ cwd, env: { DATABASE_URL: 'file:hangup.db' } });
   expect(hangup.output()).toContain(`"migrations":["${newest.replace('.sql', '')}"]`);
 });

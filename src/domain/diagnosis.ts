@@ -1,4 +1,5 @@
 import type { Census } from './ports.ts';
+import { namesOf, servedBefore } from './served-livekits.ts';
 import type { Timestamp } from './time.ts';
 
 /** unknown: it could not be found out, which is no fault by itself. */
@@ -51,7 +52,7 @@ export type DatabaseFacts =
 export interface RecordFacts {
   readonly census: Census;
   readonly lastWebhookAt: Timestamp | null;
-  /** URLs of the LiveKit servers that it was served with. */
+  /** URLs of the LiveKit servers that it was served with, the last one first. */
   readonly livekitServers: readonly string[];
   /** Of the rooms that LiveKit has now. */
   readonly rooms: { readonly live: number; readonly ended: number; readonly unknown: number };
@@ -268,7 +269,7 @@ export function judgeLiveKit(
         {
           check,
           level: 'failure',
-          message: `LIVEKIT_URL is not set, and the database has the calls of ${servers.join(', ')}: hangup does not run on its built-in emulator with it`,
+          message: `LIVEKIT_URL is not set, and the database has the calls of ${namesOf(servers)}: hangup does not run on its built-in emulator with it`,
           advice: 'set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET',
         },
       ];
@@ -304,13 +305,14 @@ export function judgeLiveKit(
       },
     ];
   }
+  const before = servedBefore(url, servers);
   return [
-    servers.length === 0 || servers.includes(url)
+    before === null
       ? { check, level: 'ok', message: `${url} answers` }
       : {
           check,
           level: 'warning',
-          message: `${url} answers, and the database was served with ${servers.join(', ')} only: live calls whose rooms are there would end`,
+          message: `${url} answers, and the database was last served with ${before}: live calls whose rooms are there would end`,
           advice: 'check LIVEKIT_URL and DATABASE_URL, unless it is another name of the same LiveKit',
         },
     judgeCredentials(verdict, clockAheadMs),

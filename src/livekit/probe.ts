@@ -4,7 +4,7 @@ import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
 import type { LiveKitFacts } from '../domain/diagnosis.ts';
 import type { Clock } from '../domain/ports.ts';
-import { post, TOKEN_TTL } from './twirp.ts';
+import { describeFault, post, TOKEN_TTL } from './twirp.ts';
 
 const Rooms = z.object({ rooms: z.array(z.object({ name: z.string() })) });
 
@@ -38,10 +38,7 @@ export async function probeLiveKit(
     };
   } catch (error) {
     if (overdue.aborted) return { kind: 'unreachable', detail: `no answer within ${timeoutMs} ms` };
-    return {
-      kind: 'unreachable',
-      detail: error instanceof Error ? error.message || error.name : String(error),
-    };
+    return { kind: 'unreachable', detail: describeFault(error) };
   } finally {
     response?.destroy();
   }

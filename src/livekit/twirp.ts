@@ -189,8 +189,17 @@ function withoutTokens(text: string): string {
   return text.replaceAll(/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '[token]');
 }
 
+/** What OpenSSL says of a certificate of one's own CA. */
+const OF_NO_KNOWN_CA =
+  /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET_ISSUER_CERT(_LOCALLY)?|VERIFY_LEAF_SIGNATURE))$/;
+
 /** An answer that was not understood, or none: what Node says of a connection has a code, and not always words. */
-function describeFault(error: unknown): string {
+export function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return 'code' in error ? `the connection failed: ${error.message || String(error.code)}` : error.message;
+  if (!('code' in error)) return error.message;
+  const code = String(error.code);
+  // Node's words advise to run another program.
+  return OF_NO_KNOWN_CA.test(code)
+    ? `its certificate is of no CA that is known here (${code}): set NODE_EXTRA_CA_CERTS to a file with the CA's`
+    : `the connection failed: ${error.message || code}`;
 }

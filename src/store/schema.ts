@@ -248,4 +248,5 @@ export const adoptionPrefixes = sqliteTable('adoption_prefixes', {
 export const livekitServers = sqliteTable('livekit_servers', {
   url: text().primaryKey(),
   firstServedAt: integer('first_served_at').notNull(),
+  lastServedAt: integer('last_served_at').notNull().default(0),
 });

@@ -30,7 +30,7 @@ import {
 
 /** The store on one SQLite file, which several processes may have open. */
 export interface SqliteStore extends Store {
-  /** URLs of the LiveKit servers that it was ever served with; none of a database of the built-in emulator. */
+  /** URLs of the LiveKit servers that it was ever served with, the last one first; none of a database of the built-in emulator. */
   listLiveKitServers(): Promise<readonly string[]>;
   rememberLiveKitServer(server: { readonly url: string; readonly now: Timestamp }): Promise<void>;
   close(): void;

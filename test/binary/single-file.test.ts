@@ -1,8 +1,10 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../harness/hangup.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -96,14 +98,42 @@ test('in an empty directory, with an empty environment: it makes its database th
   expect(readdirSync(cwd)).toEqual(['data']);
 });
 
-test('as nobody', async () => {
+/** A folder that everybody may write in, and a copy of the single file there that the user `nobody` runs. */
+function forNobody(): { cwd: string; args: string[] } {
   const cwd = temporaryFolder();
   chmodSync(cwd, 0o777);
   const copy = join(cwd, 'hangup');
   copyFileSync(BINARY, copy);
   chmodSync(copy, 0o755);
-  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', copy];
-  expect(await answers(await serve('setpriv', nobody, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
+  return { cwd, args: ['--reuid=65534', '--regid=65534', '--clear-groups', copy] };
+}
+
+test('as nobody', async () => {
+  const { cwd, args } = forNobody();
+  expect(await answers(await serve('setpriv', args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
+});
+
+const LIVEKIT = {
+  LIVEKIT_URL: 'http://127.0.0.1:1',
+  LIVEKIT_API_KEY: 'k',
+  LIVEKIT_API_SECRET: 'secretsecretsecretsecretsecretsecret',
+};
+
+test.each([
+  ['the emulator', {}],
+  ['a LiveKit', LIVEKIT],
+])('a database that nobody may only read is not served with %s: a sentence, and 3', async (_, settings) => {
+  const { cwd, args } = forNobody();
+  const env = { PATH: '/usr/bin:/bin', PORT: '0', DATABASE_URL: 'file:hangup.db', ...settings };
+  execFileSync(BINARY, ['migrate'], { cwd, env });
+  chmodSync(join(cwd, 'hangup.db'), 0o444);
+  const { status, stderr } = spawnSync('setpriv', args, { cwd, env, encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({
+    status: 3,
+    stderr: expect.stringMatching(
+      /^hangup: .*readonly database\. Be the user that hangup runs as, or root, .*\n$/,
+    ),
+  });
 });
 
 test('from a read-only mount, with /tmp that runs nothing', async () => {
@@ -149,4 +179,49 @@ test('it reads no environment of Node, and no file beside it', () => {
   const { status, stdout } = spawnSync(BINARY, ['version'], { cwd, env, encoding: 'utf8' });
   expect({ status, stdout }).toEqual({ status: 0, stdout: execFileSync(BINARY, ['version'], EMPTY) });
   expect(existsSync(join(cwd, 'data'))).toBe(false);
+});
+
+describe("a LiveKit with a certificate of one's own CA", () => {
+  async function start() {
+    const cwd = temporaryFolder();
+    const made = ['-keyout', 'key.pem', '-out', 'cert.pem', '-subj', '/CN=livekit'];
+    const name = ['-addext', 'subjectAltName=IP:127.0.0.1'];
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...made, ...name], {
+      cwd,
+      stdio: 'ignore',
+    });
+    const [key, cert] = [readFileSync(join(cwd, 'key.pem')), readFileSync(join(cwd, 'cert.pem'))];
+    const server = createServer({ key, cert }, (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"rooms":[]}');
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    onTestFinished(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const url = `https://127.0.0.1:${port}`;
+    const doctor = async (env: Record<string, string>) => {
+      const child = spawn(BINARY, ['doctor'], { cwd, env: { ...LIVEKIT, LIVEKIT_URL: url, ...env } });
+      let output = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+      });
+      await once(child, 'close');
+      return output;
+    };
+    return { url, doctor };
+  }
+
+  test('is not trusted, and it says what to set', async () => {
+    const { url, doctor } = await start();
+    expect(await doctor({})).toContain(
+      `${url} does not answer: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
+    );
+  });
+
+  test.each(['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'])('is trusted by %s', async (name) => {
+    const { url, doctor } = await start();
+    expect(await doctor({ [name]: 'cert.pem' })).toContain(`${url} answers`);
+  });
 });

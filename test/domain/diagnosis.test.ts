@@ -78,6 +78,9 @@ test.each([
   ['u', ['u', 'v'], 'ok'],
   ['u', [], 'ok'],
   ['u', ['v'], 'warning'],
+  ['u', ['v', 'u'], 'warning'],
+  ['u', ['unrecorded'], 'ok'],
+  [null, ['unrecorded'], 'failure'],
   [null, ['v'], 'failure'],
   [null, [], 'warning'],
 ])('LIVEKIT_URL %j on a database that was served with %j: %s', (url, servers, level) => {
