@@ -28,14 +28,27 @@ const livekitUrl = z
   }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)')
   .transform((text) => new URL(text).href.replace(/^ws/, 'http').replace(/\/$/, ''));
 
-const databaseFile = z
-  .string()
-  .refine(
-    // file://data/hangup.db is a host called data.
-    (text) => /^file:(\/\/(?=\/)|(?!\/\/))[^?#]+$/.test(text),
-    'expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
-  )
-  .transform((text) => (text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length)));
+const databaseFile = z.string().transform((text, context) => {
+  const path = databasePath(text);
+  if (path !== null) return path;
+  context.addIssue({
+    code: 'custom',
+    message: 'expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
+  });
+  return z.NEVER;
+});
+
+function databasePath(text: string): string | null {
+  // file://data/hangup.db is a host called data, and :memory: SQLite keeps nowhere.
+  if (!/^file:(\/\/(?=\/)|(?!\/\/|:memory:))[^?#]+$/.test(text)) return null;
+  try {
+    const path = text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length);
+    return path.includes('\0') ? null : path;
+  } catch {
+    // An encoded / is in no path.
+    return null;
+  }
+}
 
 const webhookKeys = z
   .string()

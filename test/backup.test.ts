@@ -115,6 +115,17 @@ test('two backups to two names, and two restores, at once', async () => {
   expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
 });
 
+test('what is no database of hangup is not backed up, and it is that which is blamed', async () => {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
+  const env = { DATABASE_URL: 'file:notes.txt' };
+  expect(await runHangup(['backup', 'copy.db'], { cwd, env })).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: Cannot read the database notes\.txt: .*If DATABASE_URL is right/),
+  });
+  expect(readdirSync(cwd)).toEqual(['notes.txt']);
+});
+
 test('a folder that is not there is named, and not made', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);

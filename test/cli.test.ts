@@ -37,7 +37,9 @@ test('what keys create prints is the key alone: what is said of it is for people
   const { code, stdout, stderr } = await run('keys create --org acme --name test');
   expect(code).toBe(0);
   expect(stdout.trimEnd()).toMatch(KEY);
-  expect(stderr).toMatch(/^hangup: keep this key now, .* its id is key_[0-9a-f]{32}\n$/);
+  expect(stderr).toMatch(
+    /^hangup: keep this key now, .* `hangup keys revoke key_[0-9a-f]{32}` if it is lost\n$/,
+  );
 });
 
 test.each([

@@ -49,7 +49,8 @@ test('a file URL with three slashes is an absolute path', () => {
   expect(fileOf('file:/var/lib/hangup.db')).toBe('/var/lib/hangup.db');
   expect(fileOf('file:./here.db')).toBe('./here.db');
   // With two it would be that of a host.
-  expect(problemsOf({ DATABASE_URL: 'file://data/hangup.db' })).toHaveLength(1);
+  for (const DATABASE_URL of ['file://data/hangup.db', 'file::memory:', 'file:///a%2Fb', 'file:///a%b'])
+    expect(problemsOf({ DATABASE_URL }), DATABASE_URL).toHaveLength(1);
 });
 
 test('all mistakes are told at once, each by its name and what is expected, and no value is repeated', () => {

@@ -96,6 +96,8 @@ test('hangup itself prints the pages and examples', async () => {
   );
   expect(pages).not.toContain('alerts.test.yml');
   expect((await run('install')).stdout).toBe(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'));
+  // As the pages name each other.
+  expect((await run('docs/install.md')).stdout).toBe((await run('install')).stdout);
   expect((await run('hangup.service')).stdout).toContain('[Service]');
   expect(await run('../package.json')).toMatchObject({ code: 1 });
 });

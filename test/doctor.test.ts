@@ -143,7 +143,10 @@ test('nothing listens at LIVEKIT_URL', async () => {
   const { code, of } = await seeDoctor(cwd, env);
   expect(code).toBe(1);
   expect(of('livekit')).toMatchObject([
-    { level: 'failure', message: expect.stringMatching(/does not answer: the connection failed: connect ECONNREFUSED/) },
+    {
+      level: 'failure',
+      message: expect.stringMatching(/does not answer: the connection failed: connect ECONNREFUSED/),
+    },
   ]);
   expect(of('credentials')).toEqual([]);
 });

@@ -226,7 +226,7 @@ const unusable: readonly [what: string, prepare: (file: string) => void, said: R
   [
     'is no database',
     (file) => writeFileSync(file, 'no database, but long enough to be looked at'.repeat(99)),
-    /^hangup: Cannot use the database .*: file is not a database\. Move it away, and put a backup in its place with `hangup restore FILE`\.\n$/,
+    /^hangup: Cannot use the database .*: file is not a database\. If DATABASE_URL is right, move it away, and put a backup in its place with `hangup restore FILE`\.\n$/,
   ],
   [
     'is damaged',
@@ -236,7 +236,7 @@ const unusable: readonly [what: string, prepare: (file: string) => void, said: R
       // All but the header, which has the first 100 bytes.
       writeFileSync(file, bytes.fill(0x5a, 100));
     },
-    /^hangup: Cannot use the database .*malformed.*\. Move it away, and put a backup in its place/,
+    /^hangup: Cannot use the database .*malformed.*\. If DATABASE_URL is right, move it away, and put a backup in its place/,
   ],
   [
     'is locked by another program',

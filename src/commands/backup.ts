@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { systemClock } from '../app.ts';
 import { parseSettings, readEnvironment } from '../config.ts';
 import { backUp, restore } from '../store/backup.ts';
-import { print } from './terminal.ts';
+import { print, refuseUnless } from './terminal.ts';
 
 /** `hangup backup` and `hangup restore`. */
 export function addBackup(hangup: Command): void {
@@ -12,6 +12,7 @@ export function addBackup(hangup: Command): void {
     .argument('<file>', 'the file to make; it must not be there')
     .action(async (target: string) => {
       const file = databaseFile();
+      refuseUnless(file, ['current', 'older', 'newer']);
       await backUp(file, target);
       print(`${target} is a whole copy of ${file}`);
     });

@@ -13,7 +13,8 @@ export function addDocs(hangup: Command): void {
         print(listDocs().join('\n'));
         return;
       }
-      const text = readDoc(page);
+      // Pages name each other so.
+      const text = readDoc(page.replace(/^docs\//, '').replace(/\.md$/, ''));
       if (text === null) throw new Refused(`there is no page ${page}; \`hangup docs\` lists them`);
       print(text.trimEnd());
     });

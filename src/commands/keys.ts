@@ -51,8 +51,9 @@ function createKey(options: {
     );
     if (options.json) print(JSON.stringify({ ...toJson(apiKey), key }));
     else {
+      // First: where the key itself cannot be written, this is what it is revoked by.
+      tell(`keep this key now, it is not shown again; \`hangup keys revoke ${apiKey.id}\` if it is lost`);
       print(key);
-      tell(`keep this key now, it is not shown again; its id is ${apiKey.id}`);
     }
   });
 }

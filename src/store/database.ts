@@ -221,7 +221,7 @@ export function adviceFor(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) return 'Free space on its disk, then start again.';
   if (/^(SQLITE_CORRUPT|SQLITE_NOTADB)/.test(code)) {
-    return 'Move it away, and put a backup in its place with `hangup restore FILE`.';
+    return 'If DATABASE_URL is right, move it away, and put a backup in its place with `hangup restore FILE`.';
   }
   if (/^(SQLITE_BUSY|SQLITE_LOCKED)/.test(code)) {
     return 'Another program holds it locked: end that one, then start again.';
