@@ -1,14 +1,9 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseSettings, readEnvironment, type Settings, SettingsError, settingSources } from './config.ts';
-import {
-  type Finding,
-  judgeDatabase,
-  judgeLiveKit,
-  judgeRecord,
-  judgeSettings,
-  type SettingsFacts,
-} from './domain/diagnosis.ts';
+import { type Finding, judgeRecord, judgeSettings, type SettingsFacts } from './domain/diagnosis.ts';
+import { judgeDatabase } from './domain/judge-database.ts';
+import { judgeLiveKit } from './domain/judge-livekit.ts';
 import type { Clock } from './domain/ports.ts';
 import { probeLiveKit } from './livekit/probe.ts';
 import { inspectDatabase } from './store/inspect-database.ts';

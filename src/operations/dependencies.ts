@@ -1,9 +1,23 @@
+import type { EventPolicy } from '../domain/apply-room-event.ts';
 import type { Meters } from '../domain/meters.ts';
 import type { Clock, Log, Random, Rooms, Store } from '../domain/ports.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { Timestamp } from '../domain/time.ts';
-import type { KeepingTimes } from './forget.ts';
-import type { EventSettings } from './sync-call.ts';
+
+/** How long what is over is kept; null: for ever. */
+interface KeepingTimes {
+  readonly endedCallsMs: number | null;
+  readonly auditMs: number | null;
+  /** LiveKit repeats an event for half a minute, and its signature holds for 5 minutes. */
+  readonly eventIdsMs: number;
+}
+
+/** What the operations on events are told by the settings. */
+interface EventSettings {
+  readonly policy: EventPolicy;
+  /** Key of the room's metadata under which an adopted call's agent is named. */
+  readonly agentIdKey: string;
+}
 
 /** What the operations work on. Each takes the part that it needs. */
 export interface Dependencies {

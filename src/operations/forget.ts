@@ -7,17 +7,9 @@ import type { Dependencies } from './dependencies.ts';
 /** So few that the store is held for milliseconds: each call is in ten indexes. */
 const BATCH = 20;
 
-/** How long what is over is kept; null: for ever. */
-export interface KeepingTimes {
-  readonly endedCallsMs: number | null;
-  readonly auditMs: number | null;
-  /** LiveKit repeats an event for half a minute, and its signature holds for 5 minutes. */
-  readonly eventIdsMs: number;
-}
-
 /** @param guardMs for so long an ended call's room is watched, so the call is needed */
 export function retentionOf(
-  { endedCallsMs, auditMs, eventIdsMs }: KeepingTimes,
+  { endedCallsMs, auditMs, eventIdsMs }: Dependencies['keep'],
   guardMs: number,
   now: Timestamp,
 ): Retention {

@@ -1,5 +1,4 @@
 import { agentIdFrom } from '../domain/adoption.ts';
-import type { EventPolicy } from '../domain/apply-room-event.ts';
 import type { EventResult } from '../domain/ports.ts';
 import type { RoomEvent } from '../domain/room-event.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -31,11 +30,4 @@ export async function syncCall(
     report({ log, nudge }, result, { roomName: event.room.name, event: sign.kind, eventId: id });
   }
   return result;
-}
-
-/** What the operations on events are told by the settings. */
-export interface EventSettings {
-  readonly policy: EventPolicy;
-  /** Key of the room's metadata under which an adopted call's agent is named. */
-  readonly agentIdKey: string;
 }

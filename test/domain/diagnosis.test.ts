@@ -1,11 +1,7 @@
 import { expect, test } from 'vitest';
-import {
-  type DatabaseFacts,
-  judgeDatabase,
-  judgeLiveKit,
-  judgeRecord,
-  type LiveKitFacts,
-} from '../../src/domain/diagnosis.ts';
+import { type DatabaseFacts, judgeRecord, type LiveKitFacts } from '../../src/domain/diagnosis.ts';
+import { judgeDatabase } from '../../src/domain/judge-database.ts';
+import { judgeLiveKit } from '../../src/domain/judge-livekit.ts';
 
 const OPEN: Extract<DatabaseFacts, { kind: 'open' }> = {
   kind: 'open',
