@@ -24,10 +24,9 @@ const DIST = join(ROOT, 'dist');
 
 /**
  * In MB: V8 lets its young generation grow to more than all else takes, and gives nothing back. Smaller at first, it takes
- * what LiveKit's list is read into for something that stays. And a LiveKit with a certificate of one's own CA is trusted
- * where all of the machine trusts it.
+ * what LiveKit's list is read into for something that stays.
  */
-const FLAGS = ['--min-semi-space-size=1', '--max-semi-space-size=4', '--use-system-ca'];
+const FLAGS = ['--min-semi-space-size=1', '--max-semi-space-size=4'];
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const run = (command: string, args: readonly string[]) =>

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { trustSystemCertificates } from './certificates.ts';
 import type { LiveKitAddress, Settings, SettingsError } from './config.ts';
 import { assertClaimable, claimDatabase, type DatabaseClaim } from './database-claim.ts';
 import type { Clock, Log, Random } from './domain/ports.ts';
@@ -59,6 +60,7 @@ export async function startApp({
   clock?: Clock;
   random?: Random;
 }): Promise<App> {
+  trustSystemCertificates(livekit.url);
   const store = openSqliteStore(settings.databaseFile, (migrations) =>
     log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
   );

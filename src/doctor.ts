@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { trustSystemCertificates } from './certificates.ts';
 import { parseSettings, readEnvironment, type Settings, SettingsError, settingSources } from './config.ts';
 import { type Finding, judgeRecord, judgeSettings, type SettingsFacts } from './domain/diagnosis.ts';
 import { judgeDatabase } from './domain/judge-database.ts';
@@ -18,6 +19,7 @@ export async function diagnose(clock: Clock): Promise<readonly Finding[]> {
   if (settings === null) return findings;
 
   const { livekit } = settings;
+  if (livekit !== null) trustSystemCertificates(livekit.url);
   const ofLiveKit =
     livekit === null ? null : await probeLiveKit(livekit, { timeoutMs: LIVEKIT_TIMEOUT_MS }, clock);
   const isListed = ofLiveKit?.kind === 'answered' && ofLiveKit.verdict.kind === 'accepted';

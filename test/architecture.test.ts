@@ -48,6 +48,7 @@ const TABLE: Record<string, readonly string[]> = {
   reconciler: ['config', 'operations', 'domain', 'node-cron'],
   metrics: ['domain', 'prom-client'],
   log: ['domain', 'pino', 'pino-pretty'],
+  certificates: ['node:tls'],
   systemd: ['node:child_process'],
   config: ['node:fs', 'node:path', 'node:url', 'node:util', 'node-cron', 'zod'],
 };

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
+import { trustSystemCertificates } from '../certificates.ts';
 import { parseSettings, readEnvironment, SettingsError } from '../config.ts';
 import { CALL_STATUSES } from '../domain/call.ts';
 import { print, printTable, Refused } from './terminal.ts';
@@ -46,6 +47,7 @@ async function ask<Data>(
   const { url: server, apiKey } = parseSettings(readEnvironment(), 'administer').client;
   if (apiKey === null)
     throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
+  trustSystemCertificates(server);
   const url = new URL(`${server}/api/v1${path}`);
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(name, value);

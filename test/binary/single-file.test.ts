@@ -4,8 +4,10 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSy
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { until } from '../harness/hangup.ts';
+import { readMetrics } from '../harness/metrics.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 /* The single file where operators put it. Some of it needs mounts and other users: a test of its own right, or root. */
@@ -181,7 +183,7 @@ test('it reads no environment of Node, and no file beside it', () => {
   expect(existsSync(join(cwd, 'data'))).toBe(false);
 });
 
-describe("a LiveKit with a certificate of one's own CA", () => {
+describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
   async function start() {
     const cwd = temporaryFolder();
     const made = ['-keyout', 'key.pem', '-out', 'cert.pem', '-subj', '/CN=livekit'];
@@ -191,8 +193,11 @@ describe("a LiveKit with a certificate of one's own CA", () => {
       stdio: 'ignore',
     });
     const [key, cert] = [readFileSync(join(cwd, 'key.pem')), readFileSync(join(cwd, 'cert.pem'))];
-    const server = createServer({ key, cert }, (_, response) => {
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{"rooms":[]}');
+    const server = createServer({ key, cert }, ({ url, headers }, response) => {
+      const type = headers['content-type'] ?? 'application/json';
+      const json = url?.startsWith('/api/v1/calls') ? '{"data":{"calls":[]}}' : '{"rooms":[]}';
+      // A list without rooms in protobuf is nothing at all.
+      response.writeHead(200, { 'content-type': type }).end(type.endsWith('json') ? json : '');
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     onTestFinished(() => {
@@ -201,27 +206,41 @@ describe("a LiveKit with a certificate of one's own CA", () => {
     });
     const { port } = server.address() as AddressInfo;
     const url = `https://127.0.0.1:${port}`;
-    const doctor = async (env: Record<string, string>) => {
-      const child = spawn(BINARY, ['doctor'], { cwd, env: { ...LIVEKIT, LIVEKIT_URL: url, ...env } });
+    const run = async (args: readonly string[], env: Record<string, string> = {}) => {
+      const urls = { LIVEKIT_URL: url, HANGUP_URL: url, HANGUP_API_KEY: 'k' };
+      const child = spawn(BINARY, args, { cwd, env: { ...LIVEKIT, ...urls, ...env } });
       let output = '';
-      child.stdout.on('data', (chunk: Buffer) => {
-        output += chunk.toString();
-      });
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on('data', (chunk: Buffer) => {
+          output += chunk.toString();
+        });
+      }
       await once(child, 'close');
       return output;
     };
-    return { url, doctor };
+    return { url, cwd, run };
   }
 
   test('is not trusted, and it says what to set', async () => {
-    const { url, doctor } = await start();
-    expect(await doctor({})).toContain(
+    const { url, run } = await start();
+    expect(await run(['calls', 'list'])).toMatch(/^hangup: no whole answer came from https:.*certificate/);
+    expect(await run(['doctor'])).toContain(
       `${url} does not answer: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
     );
   });
 
   test.each(['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'])('is trusted by %s', async (name) => {
-    const { url, doctor } = await start();
-    expect(await doctor({ [name]: 'cert.pem' })).toContain(`${url} answers`);
+    const { url, cwd, run } = await start();
+    const env = { [name]: 'cert.pem' };
+    expect(await run(['calls', 'list'], env)).toBe('no calls\n');
+    expect(await run(['doctor'], env)).toContain(`${url} answers`);
+    const serving = { ...LIVEKIT, LIVEKIT_URL: url, ...env };
+    const at = await serve(BINARY, [], { cwd, env: serving });
+    const listed = { method: 'listRooms', code: 'listed' };
+    await until('it has LiveKit list its rooms', async () => {
+      const { samples } = await readMetrics(at);
+      const requests = samples.filter(({ name }) => name === 'hangup_livekit_requests_total');
+      return requests.some(({ labels, value }) => value > 0 && isDeepStrictEqual(labels, listed));
+    });
   });
 });
