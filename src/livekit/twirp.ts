@@ -36,6 +36,9 @@ export type RoomServiceLine = <Answer>(request: TwirpRequest<Answer>) => Promise
 /** Longer than a clock that is set back an hour is wrong. */
 export const TOKEN_TTL = '2h';
 
+/** Of thousands of participants in one room it is less. */
+const LONGEST_TEXT = 4 * 1024 * 1024;
+
 const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/protobuf';
 
@@ -142,8 +145,16 @@ function typeOf(headers: IncomingHttpHeaders): string | undefined {
   return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
+/** @throws Error when it is over 4 MiB: what answers may be anything, and never end */
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  return Buffer.concat(await Array.fromAsync(body)).toString('utf8');
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of body) {
+    length += piece.length;
+    if (length > LONGEST_TEXT) throw new Error('the answer is over 4 MiB');
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('utf8');
 }
 
 export function noAnswerWithin(timeoutMs: number): LiveKitFailure {

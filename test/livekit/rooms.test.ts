@@ -227,6 +227,17 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the answer is no JSON' },
   ],
   [
+    'what never ends',
+    (to) => {
+      const goOn = () => {
+        while (!to.destroyed && to.write('x'.repeat(65_536)));
+      };
+      to.writeHead(200, JSON_TYPE).on('drain', goOn);
+      goOn();
+    },
+    { kind: 'unavailable', detail: 'the answer is over 4 MiB' },
+  ],
+  [
     'a not_found that is no JSON by its type',
     (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
     { kind: 'refused', by: 'address' },
