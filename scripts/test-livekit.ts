@@ -1,6 +1,7 @@
 /**
  * `npm run test:livekit`: the tests that inject no faults, on a real livekit-server with real participants; its outages
- * and real phone calls, where their programs are. REQUIRE_ALL=1: where they are not is a failure.
+ * and real phone calls too. A suite without its programs is left out, and one line names them.
+ * REQUIRE_ALL=1: a suite that was left out is a failure.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -49,9 +50,9 @@ const more = [
 
 if (server === undefined) {
   process.stderr.write(
-    'test:livekit needs livekit-server: install it (https://docs.livekit.io/transport/self-hosting/local/), or name the binary in LIVEKIT_SERVER.\n',
+    'test:livekit did NOT run: livekit-server not found. Install it (https://docs.livekit.io/transport/self-hosting/local/), or name the binary in LIVEKIT_SERVER.\n',
   );
-  process.exitCode = 1;
+  if (process.env.REQUIRE_ALL === '1') process.exitCode = 1;
 } else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
   const possible = more.filter(({ missing }) => missing.length === 0).map(({ file }) => file);
