@@ -96,6 +96,7 @@ export async function startApp({
     backgroundTimeoutMs: settings.backgroundTimeoutMs,
     readTimeoutMs: settings.readTimeoutMs,
     neverStartedAfterMs: settings.neverStartedAfterMs,
+    requestsPerMinute: settings.requestsPerMinute,
     keep: settings.keep,
     events: {
       policy: {

@@ -6,9 +6,9 @@ import type { Timestamp } from './domain/time.ts';
 import type { Dependencies } from './operations/dependencies.ts';
 import { forget } from './operations/forget.ts';
 import { reconcileDeletions } from './operations/reconcile-deletions.ts';
-import { FIRST_ROUND, reconcilePhones } from './operations/reconcile-phones.ts';
+import { reconcilePhones } from './operations/reconcile-phones.ts';
 import { reconcileRooms } from './operations/reconcile-rooms.ts';
-import { settleGraces } from './operations/settle-graces.ts';
+import { reviewCalls } from './operations/review-calls.ts';
 import { watchWebhooks } from './operations/watch-webhooks.ts';
 
 const EVERY_SECOND = '* * * * * *';
@@ -80,8 +80,8 @@ export interface Reconciler {
 }
 
 /**
- * When passes run: over graces and deletions every 5 s, when nudged, and whenever an attempt ends; over phones every
- * second; over rooms by schedule. Never two of a kind at once, never more than `concurrency` attempts; whatever a pass
+ * When passes run: over reviews and deletions every 5 s and when nudged, over deletions whenever an attempt ends too;
+ * over phones every second; over rooms by schedule. Never two of a kind at once, never more than `concurrency` attempts; whatever a pass
  * throws is logged, and the next tick comes all the same. While LiveKit is away it is asked one thing at a time.
  */
 export function createReconciler(
@@ -101,6 +101,7 @@ export function createReconciler(
   const { clock, log, meters, rooms, store } = given;
   const dependencies = { ...given, nudge };
   const attempts = new Set<Promise<void>>();
+  const reviewing = new Set<Promise<void>>();
   let isStopped = false;
   let hasWarned = false;
   let callOffBeginning = () => {};
@@ -108,12 +109,6 @@ export function createReconciler(
   let timerAt: Timestamp | null = null;
 
   const deletions = pass('over the room deletions', async () => {
-    try {
-      const { nextAt } = await meters.timePass('graces', () => settleGraces(dependencies));
-      if (nextAt !== null) nudge(nextAt);
-    } catch (error) {
-      log.error({ err: error }, 'graces could not be settled; tried again within 5 s');
-    }
     if (awaySince() !== null && !(await answers())) return;
     const limit = concurrency - attempts.size;
     // Full: the end of an attempt runs the next pass.
@@ -139,10 +134,27 @@ export function createReconciler(
     comparison = pass.comparison;
   });
 
-  let round = FIRST_ROUND;
+  /** Right after LiveKit was away its clients need time to come back: nobody counts as missing then. */
+  const isTrusted = () => comparison.listed !== null && clock.now() >= comparison.distrustUntil;
+
+  let lastPhones = '';
   const phones = pass('over the phones', async () => {
     if (awaySince() !== null) return;
-    round = await meters.timePass('phones', () => reconcilePhones(dependencies, round));
+    lastPhones = await meters.timePass('phones', () =>
+      reconcilePhones(dependencies, { after: lastPhones, isTrusted: isTrusted() }),
+    );
+  });
+
+  const reviewed = new Set<string>();
+  const reviews = pass('over the reviews', async () => {
+    if (awaySince() !== null) return;
+    const options = { isTrusted: isTrusted(), underWay: reviewed };
+    const begun = await meters.timePass('reviews', () => reviewCalls(dependencies, options));
+    for (const review of begun.reviews) {
+      const ended = review.finally(() => void reviewing.delete(ended));
+      reviewing.add(ended);
+    }
+    if (begun.nextAt !== null) nudge(begun.nextAt);
   });
 
   const forgetting = pass('over what is old', async () => {
@@ -182,7 +194,7 @@ export function createReconciler(
 
   async function answers(): Promise<boolean> {
     const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority: 'retry' } as const;
-    await rooms.hasRoom(PROBED_ROOM, asking);
+    await rooms.findRoom(PROBED_ROOM, asking);
     return awaySince() === null;
   }
 
@@ -192,6 +204,7 @@ export function createReconciler(
     timerAt = at;
     callOffNudge = ticks.after(Math.min(Math.max(0, at - clock.now()), 2 ** 31 - 1), () => {
       timerAt = null;
+      reviews.run();
       deletions.run();
     });
   }
@@ -211,11 +224,13 @@ export function createReconciler(
       callOffBeginning = ticks.after(BEGINS_AFTER_MS, () => {
         tasks = [
           ticks.every(EVERY_SECOND, phones.run),
+          ticks.every(EVERY_5_SECONDS, reviews.run),
           ticks.every(EVERY_5_SECONDS, deletions.run),
           ticks.every(compareSchedule, comparing.run),
           ticks.every(EVERY_MINUTE, watching.run),
           ticks.every(EVERY_HOUR, forgetting.run),
         ];
+        reviews.run();
         deletions.run();
         comparing.run();
       });
@@ -223,6 +238,7 @@ export function createReconciler(
     nudge,
     livekitIsBack(awayMs) {
       void sayBack(awayMs);
+      reviews.run();
       deletions.run();
       comparing.run();
     },
@@ -231,8 +247,8 @@ export function createReconciler(
       callOffBeginning();
       callOffNudge();
       await Promise.all(tasks.map((task) => task.destroy()));
-      await Promise.all([deletions, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
-      await Promise.all(attempts);
+      await Promise.all([deletions, reviews, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
+      await Promise.all([...attempts, ...reviewing]);
     },
   };
 }

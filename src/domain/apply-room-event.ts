@@ -1,148 +1,160 @@
-import { type Call, type Direction, type EndedStatus, isLive, type LiveStatus, mayFollow } from './call.ts';
-import type { EventParticipant, PhoneAttributes, Role, RoomEvent } from './room-event.ts';
-import { beginLife, hasLeft, isAnswering, isPresent, type RoomLife, remember } from './room-life.ts';
+import { assess, type CallEnd, type EventPolicy, endOfSession, statusFrom } from './assess-call.ts';
+import { type Call, isLive, type LiveStatus, mayFollow } from './call.ts';
+import { type AfterEnd, guardAgainstEvent } from './guard.ts';
+import type { RoomEvent } from './room-event.ts';
+import { join, leave, newRoster, publishAudio, type Roster } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
-export interface EventPolicy {
-  /** How long a phone may be alone after its agent left; 0: for ever. */
-  readonly agentLeftGraceMs: number;
-  /** How long somebody whose connection broke may stay away. LiveKit itself notices after about 20 s. */
-  readonly connectionLostGraceMs: number;
-  /** How long after its end a call's room is deleted when it shows life. */
-  readonly guardMs: number;
-}
-
-/** What is waited for; of a call, at most one of each kind and role. */
-export interface Grace {
-  readonly kind: 'agent_left' | 'connection_lost';
-  /** Whose coming back ends the waiting. */
-  readonly role: Role;
-  /** When it began: the time of the end, should it come to that. */
-  readonly since: Timestamp;
-  readonly dueAt: Timestamp;
-  /** LiveKit's word. */
-  readonly reason: string;
-}
-
+/**
+ * delete_room: the room of an ended call is in use by its own participants again.
+ * begin_call: a new caller is in the room of an ended call.
+ * report_survival: the room of a call that ended by its absence is still in use.
+ */
 export type Decision =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'advance'; readonly to: LiveStatus }
-  | EndDecision
-  | { readonly kind: 'delete_room'; readonly why: string }
-  | { readonly kind: 'wait'; readonly grace: Grace };
+  | ({ readonly kind: 'end' } & CallEnd)
+  | AfterEnd;
 
-export interface EndDecision {
-  readonly kind: 'end';
-  readonly status: EndedStatus;
-  readonly failureReason: string | null;
-}
-
+/** What an event or an observation changes of a call. */
 export interface Applied {
   readonly decision: Decision;
-  /** The call's memory of its room after the event; the same object when that is unchanged. */
-  readonly life: RoomLife | null;
-  /** Whose graces are over: of a role that came back, or all of them, with the life of the room that they were of. */
-  readonly cameBack: Role | 'everyone' | null;
+  /** The call's roster afterwards; the same object when it is unchanged. */
+  readonly roster: Roster | null;
+  /** When the roster has to be assessed again; null: at the next event. */
+  readonly reviewAt: Timestamp | null;
   /** The event's time as the call's record may bear it. */
   readonly at: Timestamp;
 }
 
-export const NOTHING = { kind: 'nothing' } as const;
-const COMPLETED = { kind: 'end', status: 'completed', failureReason: null } as const;
+export interface EventCircumstances {
+  readonly policy: EventPolicy;
+  readonly now: Timestamp;
+  /** Whether the room's name makes it a call of an organization. */
+  readonly isAdoptable: boolean;
+}
 
-/** The table "from event to status": what a sign of life from LiveKit means for a call. */
-export function applyRoomEvent(
-  call: Call,
-  event: RoomEvent,
-  { policy, now }: { policy: EventPolicy; now: Timestamp },
-): Applied {
+export const NOTHING = { kind: 'nothing' } as const;
+
+/** What a webhook means for a call. */
+export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: EventCircumstances): Applied {
+  const { policy, now } = circumstances;
   const at = timeOf(call, event.at, now);
-  const unchanged = { life: call.life, cameBack: null, at };
+  const unchanged = { roster: call.roster, reviewAt: call.reviewAt, at };
   if (!isLive(call.status)) {
-    return { decision: afterItsEnd(call, event, { policy, now }), ...unchanged };
+    const { decision, roster } = guardAgainstEvent(call, event, circumstances);
+    return { ...unchanged, decision, roster };
   }
-  const before = lifeOf(call, event);
-  if (before === null) return { decision: NOTHING, ...unchanged };
-  const life = remember(before, event);
-  const decision = possible(call, decide(call, before, life, event, { policy, at, now }));
-  const isNewLife = call.life !== null && call.life.sid !== life.sid;
-  return { decision, life, cameBack: isNewLife ? 'everyone' : whoCameBack(life, event), at };
+  const before = sessionOf(call, event, at);
+  if (before === null) return { ...unchanged, decision: NOTHING };
+  // The node that reports an event of the room answers.
+  const roster = { ...record(before, event, now), unresponsiveSince: null };
+  if (event.sign.kind === 'room_finished') {
+    const end = endOfSession(call, roster, at);
+    return { decision: possible(call, end), roster: { ...roster, isFinished: true }, reviewAt: null, at };
+  }
+  return concluded(call, roster, { policy, now, at, isConfirmed: false });
+}
+
+/** What follows from a live call's roster after a change. */
+export function concluded(
+  call: Call,
+  roster: Roster,
+  {
+    policy,
+    now,
+    at,
+    isConfirmed,
+  }: {
+    policy: EventPolicy;
+    now: Timestamp;
+    at: Timestamp;
+    /** The roster is LiveKit's own list of this moment. */
+    isConfirmed: boolean;
+  },
+): Applied {
+  const status = statusFrom(roster);
+  const advance: Decision = mayFollow(call.status, status) ? { kind: 'advance', to: status } : NOTHING;
+  const assessment = assess(advance.kind === 'advance' ? { ...call, status } : call, roster, { policy, now });
+  if (assessment.kind === 'goes_on') {
+    return { decision: advance, roster, reviewAt: assessment.reviewAt, at };
+  }
+  return isConfirmed
+    ? { decision: possible(call, assessment.end), roster, reviewAt: null, at }
+    : { decision: advance, roster, reviewAt: now, at };
 }
 
 /** The call as it is on record once a decision is carried out. */
-export function carryOut(
-  call: Call,
-  { decision, life, at }: Omit<Applied, 'cameBack'>,
-  now: Timestamp,
-): Call {
-  if (!isLive(call.status)) return call;
-  const phone = life?.phone ?? null;
-  const told: Call = {
+export function carryOut(call: Call, { decision, roster, reviewAt, at }: Applied, now: Timestamp): Call {
+  // Of an ended call nothing changes but the roster, by which returning participants are recognized.
+  if (!isLive(call.status)) return { ...call, roster };
+  const phone = roster?.firstPhone ?? null;
+  const isAdopted = call.adoptedPrefix !== null;
+  const updated: Call = {
     ...call,
-    life,
-    roomId: life?.sid ?? call.roomId,
+    roster,
+    reviewAt,
+    roomId: roster?.sid ?? call.roomId,
     startedAt:
-      call.startedAt ?? (life === null ? null : Math.max(call.createdAt, Math.min(life.createdAt, at))),
-    sipParticipantId: call.sipParticipantId ?? phone?.sid ?? null,
-    phoneNumber: call.phoneNumber ?? phone?.phoneNumber ?? null,
-    // Whoever registered a call knows which way it goes; of an adopted one only its phone can tell.
-    direction: call.adoptedPrefix === null || phone === null ? call.direction : directionOf(phone),
+      call.startedAt ?? (roster === null ? null : Math.max(call.createdAt, Math.min(roster.createdAt, at))),
+    // A registration is right about its own call; of an adopted one the first phone is the source.
+    sipParticipantId: (isAdopted ? phone?.sid : null) ?? call.sipParticipantId ?? phone?.sid ?? null,
+    phoneNumber: (isAdopted ? phone?.phoneNumber : null) ?? call.phoneNumber ?? phone?.phoneNumber ?? null,
+    direction: (isAdopted ? phone?.direction : null) ?? call.direction,
     updatedAt: Math.max(call.updatedAt, now),
   };
   switch (decision.kind) {
     case 'advance':
       return {
-        ...told,
+        ...updated,
         status: decision.to,
-        answeredAt: decision.to === 'active' ? Math.max(at, told.startedAt ?? 0) : told.answeredAt,
+        answeredAt: decision.to === 'active' ? Math.max(at, updated.startedAt ?? 0) : updated.answeredAt,
       };
     case 'end':
       return {
-        ...told,
+        ...updated,
         status: decision.status,
-        endedAt: Math.max(at, told.startedAt ?? 0, told.answeredAt ?? 0),
+        endedAt: Math.max(decision.at, call.createdAt, updated.startedAt ?? 0, updated.answeredAt ?? 0),
         failureReason: decision.failureReason,
+        reviewAt: null,
       };
     default:
-      return told;
+      return updated;
   }
 }
 
-/** A grace whose time has come: still alone, or still away? */
-export function settleGrace(call: Call, grace: Grace): Decision {
-  if (!isLive(call.status) || isPresent(call.life, grace.role)) return NOTHING;
-  if (grace.kind === 'agent_left') {
-    return isPresent(call.life, 'phone')
-      ? { kind: 'end', status: 'completed', failureReason: 'AGENT_LEFT' }
-      : NOTHING;
-  }
-  // Where there is a phone, the call is over when the phone's is.
-  if (grace.role !== 'phone' && call.life !== null && call.life.phone !== null) return NOTHING;
-  return {
-    kind: 'end',
-    status: call.status === 'active' ? 'completed' : 'failed',
-    failureReason: grace.reason,
-  };
-}
-
-function afterItsEnd(
-  call: Call,
-  { id, sign }: RoomEvent,
-  { policy, now }: { policy: EventPolicy; now: Timestamp },
-): Decision {
-  const showsLife = sign.kind === 'room_started' || sign.kind === 'participant_joined';
-  if (!showsLife || call.endedAt === null || now - call.endedAt > policy.guardMs) return NOTHING;
-  return { kind: 'delete_room', why: `the room of an ended call shows life: ${sign.kind} ${id}` };
-}
-
-/** The life that the event is of; null when that is an earlier one. */
-function lifeOf({ life }: Call, event: RoomEvent): RoomLife | null {
-  const { room, sign } = event;
-  if (life === null) return beginLife(event);
-  if (life.sid === room.sid) return life;
-  // A later life can only have begun when the earlier is over, whether or not that was told.
+/** The session that the event is of; null when that is an earlier one. */
+function sessionOf({ roster }: Call, { room, sign }: RoomEvent, at: Timestamp): Roster | null {
+  if (roster === null) return newRoster(room, at);
+  if (roster.sid === room.sid) return roster.isFinished ? null : roster;
+  // A later session can only have begun when the earlier one was over, reported or not.
   const begins = sign.kind === 'room_started' || sign.kind === 'participant_joined';
-  return begins && (room.createdAt ?? 0) > life.createdAt ? beginLife(event) : null;
+  return begins && (room.createdAt ?? 0) > roster.createdAt ? newRoster(room, at) : null;
+}
+
+/** The roster after an event of its session. */
+export function record(before: Roster, { sign, room, ...event }: RoomEvent, now: Timestamp): Roster {
+  const at = Math.min(event.at, now);
+  const roster = { ...before, createdAt: room.createdAt ?? before.createdAt };
+  switch (sign.kind) {
+    case 'room_started':
+    case 'room_finished':
+      return roster;
+    case 'participant_joined':
+      return join(roster, sign.participant, { noticedAt: now });
+    case 'participant_left':
+    case 'participant_connection_aborted':
+      return leave(roster, sign.participant, {
+        sid: sign.participant.sid,
+        at,
+        noticedAt: now,
+        reason: sign.reason,
+        isReported: true,
+        isAborted: sign.kind === 'participant_connection_aborted',
+      });
+    case 'audio_published':
+      return publishAudio(roster, sign.participantSid, now);
+  }
 }
 
 /** LiveKit's clock is not ours, and its events have whole seconds: never before what is on record, never ahead. */
@@ -151,194 +163,6 @@ function timeOf(call: Call, at: Timestamp, now: Timestamp): Timestamp {
 }
 
 /** Forward only. */
-function possible(call: Call, decision: Decision): Decision {
-  switch (decision.kind) {
-    case 'advance':
-      return mayFollow(call.status, decision.to) ? decision : NOTHING;
-    case 'end':
-      return mayFollow(call.status, decision.status) ? decision : NOTHING;
-    default:
-      return decision;
-  }
-}
-
-function whoCameBack(life: RoomLife, { sign }: RoomEvent): Role | null {
-  if (sign.kind !== 'participant_joined' && sign.kind !== 'participant_seen') return null;
-  return isPresent(life, sign.participant.role) ? sign.participant.role : null;
-}
-
-interface Circumstances {
-  readonly policy: EventPolicy;
-  readonly at: Timestamp;
-  readonly now: Timestamp;
-}
-
-function decide(
-  call: Call,
-  before: RoomLife,
-  life: RoomLife,
-  { sign }: RoomEvent,
-  circumstances: Circumstances,
-): Decision {
-  switch (sign.kind) {
-    case 'room_started':
-      return { kind: 'advance', to: 'connecting' };
-    case 'participant_joined':
-    case 'participant_seen':
-      return atLeastConnecting(call, joined(life, sign.participant));
-    case 'audio_published':
-      return atLeastConnecting(call, answered(life));
-    case 'participant_left':
-      return hasLeft(before, sign.participant.sid)
-        ? NOTHING
-        : left(call, life, sign.participant, sign.reason, circumstances);
-    case 'participant_connection_aborted':
-      return sign.participant.role === 'phone' &&
-        !isPresent(life, 'phone') &&
-        !hasLeft(before, sign.participant.sid)
-        ? { kind: 'end', status: 'failed', failureReason: sign.reason }
-        : NOTHING;
-    case 'room_finished':
-      return finished(call, life);
-  }
-}
-
-/** Any sign of the room shows that it is there, also when its room_started was lost. */
-function atLeastConnecting(call: Call, decision: Decision): Decision {
-  return decision.kind === 'nothing' && call.status === 'initiated'
-    ? { kind: 'advance', to: 'connecting' }
-    : decision;
-}
-
-const isInbound = ({ phone }: RoomLife) => phone !== null && directionOf(phone) === 'inbound';
-
-function directionOf({ ruleId }: PhoneAttributes): Direction {
-  return ruleId === null ? 'outbound' : 'inbound';
-}
-
-function joined(life: RoomLife, { sid, role, phone }: EventParticipant): Decision {
-  const isHere = life.participants.some((one) => one.sid === sid && one.isPresent);
-  if (!isHere) return NOTHING;
-  if (role === 'phone' && phone !== null) {
-    switch (phone.callStatus) {
-      case 'active':
-        return { kind: 'advance', to: 'active' };
-      case 'ringing':
-        return isInbound(life) && isAnswering(life)
-          ? { kind: 'advance', to: 'active' }
-          : { kind: 'advance', to: 'ringing' };
-      case 'dialing':
-        return isInbound(life) ? NOTHING : { kind: 'advance', to: 'connecting' };
-      default:
-        return NOTHING;
-    }
-  }
-  const isTalk = life.phone === null && isPresent(life, 'agent') && isPresent(life, 'human');
-  return isTalk ? { kind: 'advance', to: 'active' } : NOTHING;
-}
-
-function answered(life: RoomLife): Decision {
-  return isInbound(life) && isPresent(life, 'phone') && isAnswering(life)
-    ? { kind: 'advance', to: 'active' }
-    : NOTHING;
-}
-
-function left(
-  call: Call,
-  life: RoomLife,
-  participant: EventParticipant,
-  reason: string,
-  circumstances: Circumstances,
-): Decision {
-  if (HERE_AGAIN.has(reason)) return NOTHING;
-  if (participant.role === 'phone') {
-    // Another phone is still on the line.
-    if (isPresent(life, 'phone')) return NOTHING;
-    return CONNECTION_LOST.has(reason) && !wasAnswered(call, life)
-      ? waitForConnection('phone', reason, circumstances)
-      : phoneEnd(call, life, reason);
-  }
-  if (participant.role === 'other' || isPresent(life, participant.role)) return NOTHING;
-  if (life.phone !== null) {
-    const isAlone = participant.role === 'agent' && isPresent(life, 'phone');
-    return isAlone ? waitForAgent(reason, circumstances) : NOTHING;
-  }
-  return CONNECTION_LOST.has(reason) ? waitForConnection(participant.role, reason, circumstances) : NOTHING;
-}
-
-/** The same person is here again, or on the way to another node. */
-const HERE_AGAIN: ReadonlySet<string> = new Set(['DUPLICATE_IDENTITY', 'MIGRATION']);
-
-/** The connection broke; nobody decided anything. */
-const CONNECTION_LOST: ReadonlySet<string> = new Set([
-  'SERVER_SHUTDOWN',
-  'SIGNAL_CLOSE',
-  'CONNECTION_TIMEOUT',
-  'STATE_MISMATCH',
-  'MEDIA_FAILURE',
-  'JOIN_FAILURE',
-]);
-
-/** How an answered call ends when all went well. */
-const HUNG_UP: ReadonlySet<string> = new Set([
-  'CLIENT_INITIATED',
-  'ROOM_DELETED',
-  'PARTICIPANT_REMOVED',
-  'ROOM_CLOSED',
-]);
-
-function wasAnswered(call: Call, life: RoomLife): boolean {
-  // Outbound, livekit-sip writes the tag when the phone is answered; inbound it is there from the first moment.
-  return call.status === 'active' || (!isInbound(life) && life.phone?.callTag != null);
-}
-
-function phoneEnd(call: Call, life: RoomLife, reason: string): EndDecision {
-  if (wasAnswered(call, life))
-    return HUNG_UP.has(reason) ? COMPLETED : { ...COMPLETED, failureReason: reason };
-  const hasRung = call.status === 'ringing' || life.phone?.callStatus === 'ringing';
-  const status = unansweredEnd(reason, { inbound: isInbound(life), hasRung });
-  return { kind: 'end', status, failureReason: reason };
-}
-
-function unansweredEnd(
-  reason: string,
-  { inbound, hasRung }: { inbound: boolean; hasRung: boolean },
-): EndedStatus {
-  switch (reason) {
-    case 'ROOM_DELETED':
-    case 'PARTICIPANT_REMOVED':
-      return 'cancelled';
-    case 'USER_REJECTED':
-      return !inbound && hasRung ? 'busy' : 'failed';
-    case 'USER_UNAVAILABLE':
-      return !inbound && hasRung ? 'no_answer' : 'failed';
-    case 'CLIENT_INITIATED':
-      return inbound ? 'no_answer' : 'failed';
-    default:
-      return 'failed';
-  }
-}
-
-/**
- * How a call ends of which no more will be told. The room is gone 20 s after the last one left it: how a phone left
- * says more than that, and its grace may still run.
- */
-export function finished(call: Call, life: RoomLife | null): EndDecision {
-  const reason = life?.phone?.disconnectReason ?? null;
-  if (life !== null && reason !== null && !HERE_AGAIN.has(reason)) return phoneEnd(call, life, reason);
-  if (call.status === 'active') return COMPLETED;
-  const end = call.status === 'ringing' ? 'no_answer' : 'failed';
-  return { kind: 'end', status: end, failureReason: 'ROOM_FINISHED' };
-}
-
-// A grace counts from now: what is told late is followed late by what would end it.
-function waitForAgent(reason: string, { policy, at, now }: Circumstances): Decision {
-  if (policy.agentLeftGraceMs === 0) return NOTHING;
-  const dueAt = now + policy.agentLeftGraceMs;
-  return { kind: 'wait', grace: { kind: 'agent_left', role: 'agent', since: at, dueAt, reason } };
-}
-
-function waitForConnection(role: Role, reason: string, { policy, at, now }: Circumstances): Decision {
-  const dueAt = now + policy.connectionLostGraceMs;
-  return { kind: 'wait', grace: { kind: 'connection_lost', role, since: at, dueAt, reason } };
+export function possible(call: Call, end: CallEnd): Decision {
+  return mayFollow(call.status, end.status) ? { kind: 'end', ...end } : NOTHING;
 }

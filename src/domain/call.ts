@@ -1,4 +1,4 @@
-import type { RoomLife } from './room-life.ts';
+import type { Roster } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
 export const LIVE_STATUSES = ['initiated', 'connecting', 'ringing', 'active'] as const;
@@ -24,9 +24,12 @@ export interface Call {
   readonly contactPhone: string | null;
   readonly contactEmail: string | null;
   readonly roomName: string;
-  /** LiveKit's sid of the room's present life, once seen. */
+  /** LiveKit's sid of the room's present session, once seen. */
   readonly roomId: string | null;
-  readonly life: RoomLife | null;
+  /** Null until the room is seen. */
+  readonly roster: Roster | null;
+  /** When the roster of a live call has to be assessed again. */
+  readonly reviewAt: Timestamp | null;
   /** The prefix of the room's name that made it a call, when nobody registered it. */
   readonly adoptedPrefix: string | null;
   readonly jobId: string | null;
@@ -59,7 +62,8 @@ export function newCall(
     contactPhone: null,
     contactEmail: null,
     roomId: null,
-    life: null,
+    roster: null,
+    reviewAt: null,
     adoptedPrefix: null,
     jobId: null,
     sipParticipantId: null,

@@ -14,6 +14,8 @@ export interface LiveCall {
   readonly scheduledAt: Timestamp | null;
   readonly createdAt: Timestamp;
   readonly updatedAt: Timestamp;
+  /** Of its roster. */
+  readonly version: string;
 }
 
 /** What one comparison leaves for the next. */
@@ -24,9 +26,19 @@ export interface Comparison {
   readonly listed: number | null;
   /** Until then no absence ends a call. */
   readonly distrustUntil: Timestamp;
+  /** The number of the last call whose participants were requested: the next comparison goes on after it. */
+  readonly lastAsked: number;
+  /** When its list was requested; null: there was none. */
+  readonly askedAt: Timestamp | null;
 }
 
-export const FIRST_COMPARISON: Comparison = { absent: new Map(), listed: 0, distrustUntil: 0 };
+export const FIRST_COMPARISON: Comparison = {
+  absent: new Map(),
+  listed: 0,
+  distrustUntil: 0,
+  lastAsked: -1,
+  askedAt: null,
+};
 
 /** A room is gone when it was not listed in two comparisons so far apart. */
 const ABSENT_FOR_MS = 10_000;
@@ -40,8 +52,8 @@ export interface Difference {
   readonly neverStarted: readonly LiveCall[];
   /** Listed rooms that are not the ones of the live calls as they are on record. */
   readonly unknown: readonly EventRoom[];
-  /** Live calls whose room is there, and that nobody was yet seen to talk in. */
-  readonly waiting: readonly LiveCall[];
+  /** Live calls whose room is there, and whose participants are to be compared now. */
+  readonly toAsk: readonly LiveCall[];
 }
 
 /** No answer, or not a whole one: nothing is known, and what was absent must be seen to be so again. */
@@ -55,11 +67,22 @@ export function withoutAnswer(last: Comparison): Comparison {
  */
 export function startComparison(
   last: Comparison,
-  { askedAt, neverStartedAfterMs }: { askedAt: Timestamp; neverStartedAfterMs: number },
+  {
+    askedAt,
+    neverStartedAfterMs,
+    limit,
+  }: {
+    askedAt: Timestamp;
+    neverStartedAfterMs: number;
+    /** So many calls' participants are compared at most. */
+    limit: number;
+  },
 ) {
   const seen = numbers();
   const unknown: EventRoom[] = [];
-  const waiting: LiveCall[] = [];
+  // Calls that are not active come first: nothing else shows that somebody has joined them.
+  const waiting = turn(last.lastAsked, limit);
+  const active = turn(last.lastAsked, limit);
   const absent = new Map<string, { sid: string | null; since: Timestamp }>();
   const gone: LiveCall[] = [];
   const neverStarted: LiveCall[] = [];
@@ -74,7 +97,7 @@ export function startComparison(
       if (call === undefined || call.roomId !== room.sid) unknown.push(room);
       if (call === undefined) continue;
       seen.add(call.number);
-      if (call.status === 'initiated' || call.status === 'connecting') waiting.push(call);
+      (call.status === 'active' ? active : waiting).offer(call);
     }
   }
 
@@ -103,11 +126,33 @@ export function startComparison(
   }
 
   function conclude(now: Timestamp): Difference {
-    const next = { absent, listed, distrustUntil: distrustedUntil(now) };
-    return { next, gone, neverStarted, unknown, waiting };
+    // Half of the limit at least is for active calls, so that their turn comes however many others there are.
+    const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
+    const toAsk = [...waiting.take(limit - fromActive.length), ...fromActive];
+    const lastAsked = fromActive.at(-1)?.number ?? last.lastAsked;
+    const next = { absent, listed, distrustUntil: distrustedUntil(now), lastAsked, askedAt };
+    return { next, gone, neverStarted, unknown, toAsk };
   }
 
   return { takeRooms, takeCalls, conclude };
+}
+
+/** Of all calls offered, those whose turn is next: the lowest numbers after the last one, then the lowest of all. */
+function turn(after: number, limit: number) {
+  let ahead: LiveCall[] = [];
+  let rest: LiveCall[] = [];
+  const lowest = (calls: LiveCall[]) => calls.toSorted((a, b) => a.number - b.number).slice(0, limit);
+  return {
+    offer(call: LiveCall) {
+      if (call.number > after) ahead.push(call);
+      else rest.push(call);
+      // Twice the limit at most is held.
+      if (ahead.length > 2 * limit) ahead = lowest(ahead);
+      if (rest.length > 2 * limit) rest = lowest(rest);
+    },
+    size: () => Math.min(limit, ahead.length + rest.length),
+    take: (count: number) => [...lowest(ahead), ...lowest(rest)].slice(0, count),
+  };
 }
 
 /** A set of whole numbers, small where many are close together: in each word there are 32 of them. */

@@ -1,7 +1,7 @@
 import type { EndedStatus } from './call.ts';
 import type { Settlement } from './room-deletion.ts';
 
-export const PASSES = ['deletions', 'graces', 'rooms', 'phones'] as const;
+export const PASSES = ['deletions', 'reviews', 'rooms', 'phones'] as const;
 /** What the reconciler does again and again. */
 export type Pass = (typeof PASSES)[number];
 

@@ -1,11 +1,12 @@
 import type { ApiKey, Scope } from './api-key.ts';
-import type { Decision, EventPolicy } from './apply-room-event.ts';
+import type { Decision } from './apply-room-event.ts';
+import type { EventPolicy } from './assess-call.ts';
 import type { Call, CallStatus, Direction, EndedStatus, LiveStatus } from './call.ts';
 import type { LiveCall } from './comparison.ts';
 import type { LiveKitFailure } from './livekit-failure.ts';
+import type { Observation } from './observation.ts';
 import type { DeleteRoomOutcome, DeletionState, RoomDeletion, Settlement } from './room-deletion.ts';
 import type { EventParticipant, EventRoom, RoomEvent } from './room-event.ts';
-import type { Sighting } from './sighting.ts';
 import type { Timestamp } from './time.ts';
 
 export interface Clock {
@@ -44,10 +45,20 @@ export interface Rooms {
     take: (rooms: readonly EventRoom[]) => Promise<void>,
     asking: Asking,
   ): Promise<{ readonly kind: 'listed' } | LiveKitFailure>;
-  hasRoom(
+  findRoom(
     roomName: string,
     asking: Asking,
-  ): Promise<{ readonly kind: 'listed' } | { readonly kind: 'absent' } | LiveKitFailure>;
+  ): Promise<
+    { readonly kind: 'listed'; readonly room: EventRoom } | { readonly kind: 'absent' } | LiveKitFailure
+  >;
+  /**
+   * Whether the room's node answers. Sends a message to nobody: a dead node's room stays listed, with its participants,
+   * and only a request to the node itself shows the difference.
+   */
+  probeNode(
+    roomName: string,
+    asking: Asking,
+  ): Promise<{ readonly kind: 'responding' } | { readonly kind: 'absent' } | LiveKitFailure>;
   /** Empty for a room that is not there. */
   listParticipants(
     roomName: string,
@@ -63,7 +74,7 @@ export interface Rooms {
 }
 
 /** What comes first when LiveKit's rate limit makes requests wait: the first of these. */
-export const PRIORITIES = ['cancel', 'read', 'retry', 'phones', 'comparison'] as const;
+export const PRIORITIES = ['cancel', 'read', 'review', 'retry', 'phones', 'comparison'] as const;
 
 export interface Asking {
   /** The answer comes within, waiting for the rate limit included. */
@@ -125,24 +136,23 @@ export interface Store {
 
   /** Remembers the event and does what it means, both or neither. */
   applyEvent(input: EventInput): Promise<EventResult>;
-  /** Does what a sighting means; null when it means nothing. */
-  applySighting(input: {
-    sighting: Sighting;
-    policy: EventPolicy;
-    now: Timestamp;
-    /** For a room that no call is in. */
-    adoption: EventInput['adoption'] | null;
-  }): Promise<Extract<EventResult, { kind: 'applied' }> | null>;
-  /** By room name, behind the name `after`. */
+  /** Does what an observation means; null when it means nothing. */
+  applyObservation(input: ObservationInput): Promise<Extract<EventResult, { kind: 'applied' }> | null>;
+  /** By room name, after the name `after`. */
   listLiveCalls(input: { after: string; limit: number }): Promise<readonly LiveCall[]>;
   /** Those in the rooms of these names, in no order. */
   findLiveCallsIn(roomNames: readonly string[]): Promise<readonly LiveCall[]>;
-  /** Calls whose phone is in the room and has not been answered, by id, behind the id `after`. */
-  listUnansweredPhones(input: { after: string; limit: number }): Promise<readonly UnansweredPhone[]>;
-  /** Ends the calls whose grace is over, at most `limit` of them. */
-  settleGraces(input: { now: Timestamp; limit: number }): Promise<{
-    readonly ended: readonly { readonly callId: string; readonly status: EndedStatus }[];
-    /** When the next one is due. */
+  /** Live calls with a phone in the room that is not answered yet, by id, after the id `after`. */
+  listUnansweredPhones(input: { after: string; limit: number }): Promise<readonly CallInRoom[]>;
+  /** Live calls whose roster is due to be assessed again, those due first, at most `limit`. */
+  listReviews(input: {
+    now: Timestamp;
+    /** A review that is due after this is due now: no review is set so far ahead, so the clock was set back. */
+    farthest: Timestamp;
+    limit: number;
+  }): Promise<{
+    readonly due: readonly (CallInRoom & { readonly isUnresponsive: boolean })[];
+    /** When the next review after those is due. */
     readonly nextAt: Timestamp | null;
   }>;
   /** What happened to a call, oldest first, behind the entry `after`. */
@@ -173,6 +183,8 @@ export interface Store {
     farthest: Timestamp;
     limit: number;
   }): Promise<readonly RoomDeletion[]>;
+  /** The call of a deletion, and whether a prefix makes its room's name a call of an organization. */
+  findDeletionSubject(callId: string): Promise<{ readonly call: Call; readonly isAdoptable: boolean } | null>;
   /** Ends a lease. False, and nothing changed, when it is not this attempt's any more. */
   settleDeletion(input: {
     callId: string;
@@ -180,6 +192,8 @@ export interface Store {
     settlement: Settlement;
     /** The room was taken over from a dead node; for the audit log. */
     wasRescued: boolean;
+    /** Why the room was left as it is, for the audit log; null when it was not. */
+    keptBecause: string | null;
     now: Timestamp;
   }): Promise<boolean>;
   /** Of those that are not complete, oldest first. */
@@ -226,15 +240,29 @@ export type EventResult =
       readonly callId: string;
       readonly wasAdopted: boolean;
       readonly decision: Decision;
+      /** Leased to the caller, if it wanted a lease. */
+      readonly deletion: RoomDeletion | null;
+      /** The room of an ended call is listed; its participants decide. */
+      readonly isListedAfterEnd: boolean;
       /** When the reconciler has something to do for it. */
       readonly dueAt: Timestamp | null;
     };
 
-export interface UnansweredPhone {
+export interface ObservationInput {
+  readonly observation: Observation;
+  readonly policy: EventPolicy;
+  readonly now: Timestamp;
+  /** For a room that may become a call. */
+  readonly adoption: EventInput['adoption'] | null;
+  /** Not null: a deletion that follows is leased to the caller until then, as its first attempt. */
+  readonly leaseUntil: Timestamp | null;
+}
+
+export interface CallInRoom {
   readonly callId: string;
   readonly roomName: string;
-  /** The phone's participant. */
-  readonly sid: string;
+  /** Of the call's roster. */
+  readonly version: string;
 }
 
 /** What is older may go; null: it is kept for ever. */

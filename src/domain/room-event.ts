@@ -1,8 +1,8 @@
 import type { Timestamp } from './time.ts';
 
-/** Something that LiveKit said of a room, in our words. */
+/** One webhook of LiveKit about a room, in our words. */
 export interface RoomEvent {
-  /** LiveKit's id of the event, the same when it is told again. */
+  /** LiveKit's id of the event; a repeated delivery has the same one. */
   readonly id: string;
   readonly at: Timestamp;
   readonly room: EventRoom;
@@ -11,11 +11,11 @@ export interface RoomEvent {
 
 export interface EventRoom {
   readonly name: string;
-  /** Names one life of the room: the next room of the same name has another one. */
+  /** Identifies one session of the room: the next room of the same name has another sid. */
   readonly sid: string;
-  /** Null in events about tracks, which do not say it. */
+  /** Null in events about tracks, which leave it out. */
   readonly createdAt: Timestamp | null;
-  /** Whatever somebody put there: never trusted. */
+  /** Written by clients: never trusted. */
   readonly metadata: string;
 }
 
@@ -23,8 +23,6 @@ export type RoomSign =
   | { readonly kind: 'room_started' }
   | { readonly kind: 'room_finished' }
   | { readonly kind: 'participant_joined'; readonly participant: EventParticipant }
-  /** Not told but asked for: whoever is in the room now. */
-  | { readonly kind: 'participant_seen'; readonly participant: EventParticipant }
   | { readonly kind: 'participant_left'; readonly participant: EventParticipant; readonly reason: string }
   | {
       readonly kind: 'participant_connection_aborted';
@@ -37,22 +35,30 @@ export interface EventParticipant {
   readonly sid: string;
   readonly identity: string;
   readonly role: Role;
-  /** Null for who is no phone. */
+  /** Null unless the role is `phone`. */
   readonly phone: PhoneAttributes | null;
   readonly joinedAt: Timestamp | null;
 }
 
-/** What LiveKit's kind means to a call. Recorders and streams (`other`) do not make one. */
-export type Role = 'agent' | 'human' | 'phone' | 'other';
+/**
+ * The part that a participant plays, by LiveKit's own rules (IsAgent, IsRecorder, IsDependent).
+ * recorder, other: they count for nothing; `other` may hold a room open.
+ */
+export type Role = 'agent' | 'person' | 'phone' | 'recorder' | 'other';
+
+/** A participant that makes a conversation together with another one. */
+export type PartyRole = Extract<Role, 'person' | 'phone'>;
 
 /** The `sip.*` attributes that a rule or a reader needs. */
 export interface PhoneAttributes {
+  /** connector: WhatsApp or Twilio, which has no SIP attributes and is answered once it is there. */
+  readonly via: 'sip' | 'connector';
   readonly callStatus: string | null;
   readonly callTag: string | null;
   readonly callId: string | null;
   readonly phoneNumber: string | null;
   readonly trunkPhoneNumber: string | null;
   readonly trunkId: string | null;
-  /** Present: a dispatch rule took the call, so it came in. */
+  /** Present: a dispatch rule took the call, so it is inbound. */
   readonly ruleId: string | null;
 }

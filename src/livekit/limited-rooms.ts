@@ -72,7 +72,8 @@ export function limitedRooms(
     deleteRoom: (roomName, asking) => within(asking, (left) => rooms.deleteRoom(roomName, left)),
     createRoom: (room, asking) => within(asking, (left) => rooms.createRoom(room, left)),
     listRooms: (take, asking) => within(asking, (left) => rooms.listRooms(take, left)),
-    hasRoom: (roomName, asking) => within(asking, (left) => rooms.hasRoom(roomName, left)),
+    findRoom: (roomName, asking) => within(asking, (left) => rooms.findRoom(roomName, left)),
+    probeNode: (roomName, asking) => within(asking, (left) => rooms.probeNode(roomName, left)),
     listParticipants: (roomName, asking) => within(asking, (left) => rooms.listParticipants(roomName, left)),
     describeRoom: (roomName, asking) => within(asking, (left) => rooms.describeRoom(roomName, left)),
   };

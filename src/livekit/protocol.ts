@@ -31,6 +31,7 @@ export function toParticipant(info: ParticipantInfo): EventParticipant {
     phone:
       role === 'phone'
         ? {
+            via: kindOf(info) === 'CONNECTOR' ? 'connector' : 'sip',
             callStatus: attribute('sip.callStatus'),
             callTag: attribute('sip.callTag'),
             callId: attribute('sip.callID'),
@@ -43,18 +44,19 @@ export function toParticipant(info: ParticipantInfo): EventParticipant {
   };
 }
 
+/**
+ * By LiveKit's own rules (IsAgent and IsRecorder in pkg/rtc/participant.go), not by the kind alone: a bot of kind
+ * STANDARD with the grant `agent` is an agent. A kind that this version does not know counts for nothing.
+ */
 function roleOf(info: ParticipantInfo): Role {
-  switch (kindOf(info)) {
-    case 'SIP':
-      return 'phone';
-    case 'AGENT':
-      return 'agent';
-    case 'EGRESS':
-    case 'INGRESS':
-      return 'other';
-    default:
-      return 'human';
-  }
+  const { permission } = info;
+  const kind = kindOf(info);
+  if (kind === 'EGRESS' || permission?.recorder) return 'recorder';
+  if (kind === 'AGENT' || permission?.agent) return 'agent';
+  if (kind === 'SIP' || kind === 'CONNECTOR') return 'phone';
+  // Without permission in the answer, LiveKit's default: may publish, and is not hidden.
+  const isPerson = kind === 'STANDARD' && !permission?.hidden && (permission?.canPublish ?? true);
+  return isPerson ? 'person' : 'other';
 }
 
 function milliseconds(fine: bigint, seconds: bigint): Timestamp | null {

@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { ListRoomsResponse } from '@livekit/protocol';
-import { ParticipantInfo, ParticipantInfo_State, type VideoGrant } from 'livekit-server-sdk';
+import { ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
+import type { EventRoom } from '../domain/room-event.ts';
 import { kindOf } from './participant-kind.ts';
 import { inWholeFields } from './protobuf.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
@@ -31,17 +32,24 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
     return answer.kind === 'answered' ? understand(answer.answer, toParticipants) : answer;
   }
 
-  async function hasRoom(
+  async function findRoom(
     roomName: string,
     asking: Asking,
-  ): Promise<{ kind: 'listed' } | { kind: 'absent' } | LiveKitFailure> {
+  ): Promise<{ kind: 'listed'; room: EventRoom } | { kind: 'absent' } | LiveKitFailure> {
     const answer = await ask('ListRooms', { names: [roomName] }, { roomList: true }, asking);
     if (answer.kind === 'not_found') return { kind: 'absent' };
-    return answer.kind === 'answered' ? understand(answer.answer, toPresence) : answer;
+    return answer.kind === 'answered' ? understand(answer.answer, toFoundRoom) : answer;
   }
 
   return {
-    hasRoom,
+    findRoom,
+
+    async probeNode(roomName, asking) {
+      const grant = { roomAdmin: true, room: roomName };
+      const answer = await ask('SendData', { room: roomName, ...TO_NOBODY }, grant, asking);
+      if (answer.kind === 'answered') return { kind: 'responding' };
+      return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
+    },
 
     async deleteRoom(roomName, asking) {
       // LiveKit takes an empty name for a room of its own.
@@ -90,7 +98,7 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
       if (participants.length > 0) return { kind: 'described', status: { roomExists: true, ...about } };
       // A room with nobody in it and no room look the same here, so the list of rooms decides. Its own count of
       // participants lags by seconds and leaves agents out.
-      const found = await hasRoom(roomName, asking);
+      const found = await findRoom(roomName, asking);
       switch (found.kind) {
         case 'listed':
         case 'absent':
@@ -112,8 +120,9 @@ function understand<T>(json: object, read: (json: object) => T): T | LiveKitFail
   }
 }
 
-function toPresence(json: object): { readonly kind: 'listed' | 'absent' } {
-  return { kind: listIn(json, 'rooms').length > 0 ? 'listed' : 'absent' };
+function toFoundRoom(json: object): { kind: 'listed'; room: EventRoom } | { kind: 'absent' } {
+  const [room] = listIn(json, 'rooms').map((one) => toRoom(Room.fromJson(one as never, LENIENT)));
+  return room === undefined ? { kind: 'absent' } : { kind: 'listed', room };
 }
 
 function toParticipants(json: object) {
@@ -122,6 +131,9 @@ function toParticipants(json: object) {
   );
   return { kind: 'listed', participants } as const;
 }
+
+/** SendDataRequest without data, to an identity that no participant has. */
+const TO_NOBODY = { data: '', destinationIdentities: ['hangup-probe'], topic: 'hangup-probe' };
 
 /** ListRoomsRequest without names. Protobuf: of many rooms its list takes less than half the bytes, and can be read in parts. */
 const EVERY_ROOM = new Uint8Array();

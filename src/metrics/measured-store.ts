@@ -7,13 +7,12 @@ type Ends = {
   readonly [M in keyof Store]?: (result: Awaited<ReturnType<Store[M]>>) => readonly EndedStatus[];
 };
 
-/** The methods that end calls, and which ends a result tells of. */
+/** The methods that end calls, and the ends in a result. */
 const ENDS: Ends = {
   cancelCall: (result) => (result.kind === 'cancelled' ? ['cancelled'] : []),
   applyEvent: (result) =>
     result.kind === 'applied' && result.decision.kind === 'end' ? [result.decision.status] : [],
-  applySighting: (result) => (result?.decision.kind === 'end' ? [result.decision.status] : []),
-  settleGraces: ({ ended }) => ended.map(({ status }) => status),
+  applyObservation: (result) => (result?.decision.kind === 'end' ? [result.decision.status] : []),
 };
 
 /** Times each method, and counts failures and the ends of calls. */

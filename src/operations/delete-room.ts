@@ -1,24 +1,36 @@
+import { NODE_LOST } from '../domain/assess-call.ts';
+import { checkDeletion, isDeletedUnasked } from '../domain/guard.ts';
 import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
 import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
+import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** How much longer than LiveKit's deadline a lease lasts: the time to write down how the attempt ended. */
 export const LEASE_MARGIN_MS = 5_000;
 
 /**
- * One attempt of a deletion that is leased to the caller: asks LiveKit, settles the lease, says what went wrong.
- * Never rejects: an attempt that could not be settled is claimed again when its lease is over.
+ * One attempt of a deletion that is leased to the caller: requests it of LiveKit, settles the lease, logs what went
+ * wrong. Never rejects: an attempt that could not be settled is claimed again when its lease is over.
+ * @param isConfirmed LiveKit has just listed the room's participants, and the call ended by that
  */
 export async function deleteRoom(
-  { store, rooms, clock, random, log, meters, retry, nudge }: Dependencies,
+  dependencies: Dependencies,
   deletion: RoomDeletion,
   asking: Asking,
+  { isConfirmed = false }: { isConfirmed?: boolean } = {},
 ): Promise<void> {
+  const { store, rooms, clock, random, log, meters, retry, nudge } = dependencies;
   const { callId, roomName, attempt } = deletion;
   const about = { callId, roomName, attempt };
   try {
-    const first = await rooms.deleteRoom(roomName, asking);
+    const check = isConfirmed ? DELETE : await checkRoom(dependencies, deletion, asking);
+    if (check.kind === 'keep') {
+      await keep(dependencies, deletion, check.why);
+      return;
+    }
+    const first =
+      check.kind === 'delete' ? await rooms.deleteRoom(roomName, asking) : check;
     const leaseLeftMs = deletion.scheduledAt - clock.now();
     const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, deletion, leaseLeftMs) : null;
     const outcome = rescued ?? first;
@@ -30,7 +42,14 @@ export async function deleteRoom(
     }
     const now = clock.now();
     const settlement = settle(deletion, outcome, { policy: retry, now, random: random.fraction() });
-    const settled = await store.settleDeletion({ callId, attempt, settlement, wasRescued, now });
+    const settled = await store.settleDeletion({
+      callId,
+      attempt,
+      settlement,
+      wasRescued,
+      keptBecause: null,
+      now,
+    });
     if (!settled) {
       log.warn(
         { ...about, outcome: outcome.kind },
@@ -69,6 +88,56 @@ function adviceOf(outcome: DeleteRoomOutcome) {
   return outcome.kind === 'deleted' || outcome.kind === 'absent' ? {} : adviceFor(outcome);
 }
 
+const DELETE = { kind: 'delete' } as const;
+const TWO_PARTIES = 'others use the room now';
+
+/**
+ * Whether the room is still the one to delete. DeleteRoom goes by name, and a newer call may be in a room of this name;
+ * nobody cancelled a call that ended by itself, so two parties in its room are left alone.
+ */
+async function checkRoom(
+  dependencies: Dependencies,
+  { callId, roomName, attempt }: RoomDeletion,
+  asking: Asking,
+): Promise<{ kind: 'delete' } | { kind: 'keep'; why: string } | LiveKitFailure> {
+  const { store, rooms, clock } = dependencies;
+  const subject = await store.findDeletionSubject(callId);
+  if (subject === null) return DELETE;
+  const { call } = subject;
+  if (isDeletedUnasked(call, { ...subject, attempt })) return DELETE;
+  if (call.failureReason === NODE_LOST) {
+    const probed = await rooms.probeNode(roomName, asking);
+    // Still dead: its participants are listed, and are not there.
+    if (probed.kind !== 'responding') return DELETE;
+  }
+  const askedAt = clock.now();
+  const listed = await rooms.listParticipants(roomName, asking);
+  if (listed.kind !== 'listed') return listed;
+  const { participants } = listed;
+  const check = checkDeletion(call, participants, subject);
+  if (check === 'delete') return DELETE;
+  if (check === 'keep') return { kind: 'keep', why: TWO_PARTIES };
+  const found = await rooms.findRoom(roomName, asking);
+  if (found.kind === 'absent') return DELETE;
+  if (found.kind !== 'listed') return found;
+  const { room } = found;
+  const list = { participants, askedAt, version: '', isTrusted: false };
+  const applied = await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
+  if (applied?.wasAdopted || call.status !== 'cancelled') return { kind: 'keep', why: TWO_PARTIES };
+  return DELETE;
+}
+
+async function keep(
+  { store, clock, log }: Dependencies,
+  { callId, roomName, attempt }: RoomDeletion,
+  keptBecause: string,
+): Promise<void> {
+  const settlement = { state: 'completed' } as const;
+  const now = clock.now();
+  await store.settleDeletion({ callId, attempt, settlement, wasRescued: false, keptBecause, now });
+  log.info({ callId, roomName, attempt, cause: keptBecause }, 'room left alone');
+}
+
 /** A rescue is three requests, which end before the lease does. */
 const RESCUE_REQUESTS = 3;
 const SETTLING_MS = 1_000;
@@ -90,7 +159,7 @@ async function rescue(
   if (fairShareMs <= 0) return null;
   const asking = { timeoutMs: Math.min(fairShareMs, LONGEST_RESCUE_REQUEST_MS), priority: 'retry' } as const;
   // Once not listed proves nothing.
-  if ((await rooms.hasRoom(roomName, asking)).kind !== 'listed') return null;
+  if ((await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
   const created = await rooms.createRoom({ roomName, emptyTimeoutS: RESCUE_EMPTY_TIMEOUT_S }, asking);
   if (created.kind !== 'created') return null;
   const outcome = await rooms.deleteRoom(roomName, asking);

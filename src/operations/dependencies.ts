@@ -1,4 +1,4 @@
-import type { EventPolicy } from '../domain/apply-room-event.ts';
+import type { EventPolicy } from '../domain/assess-call.ts';
 import type { Meters } from '../domain/meters.ts';
 import type { Clock, Log, Random, Rooms, Store } from '../domain/ports.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
@@ -36,6 +36,8 @@ export interface Dependencies {
   readonly readTimeoutMs: number;
   /** How long after it should have begun a call fails whose room was never seen. */
   readonly neverStartedAfterMs: number;
+  /** LiveKit's rate limit; 0: none. */
+  readonly requestsPerMinute: number;
   readonly keep: KeepingTimes;
   readonly events: EventSettings;
   /** Tells the reconciler that it has something to do at this time. */

@@ -1,19 +1,23 @@
 import { setImmediate } from 'node:timers/promises';
-import { agentIdFrom } from '../domain/adoption.ts';
 import { type Comparison, type LiveCall, startComparison, withoutAnswer } from '../domain/comparison.ts';
 import { adviceFor, describeFailure } from '../domain/livekit-failure.ts';
-import type { Sighting } from '../domain/sighting.ts';
+import type { EventRoom } from '../domain/room-event.ts';
+import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
-import { report } from './report.ts';
+import { observeNode, observeParticipants } from './observe-call.ts';
 
 const PAGE = 100;
-/** Of the calls that are not yet active, so many are asked about in one comparison, in turn. */
-const ASKED_AT_ONCE = 50;
+/** So many calls' participants are compared at once, in turn. */
+const MOST_ASKED = 50;
+/** Comparing participants takes no more than this part of the rate limit, with two requests for each call. */
+const SHARE_OF_RATE_LIMIT = 0.1;
+const REQUESTS_FOR_A_CALL = 2;
 
 /**
- * Compares LiveKit's rooms with the record's live calls, in one request: what webhooks told is confirmed, and what they
- * did not tell is made good. Changes nothing when LiveKit gives no whole answer.
- * @param isStopping then what is not done yet is left to the next comparison: of many calls at once it takes minutes
+ * Compares LiveKit's rooms with the record's live calls, in one request, then the participants of some of them, in
+ * turn: what webhooks reported is confirmed, and what they did not report is made good. Changes nothing when LiveKit
+ * gives no complete answer.
+ * @param isStopping then the rest is left to the next comparison: with many calls at once it takes minutes
  * @returns what the next comparison needs
  */
 export async function reconcileRooms(
@@ -23,7 +27,8 @@ export async function reconcileRooms(
 ): Promise<{ comparison: Comparison; changed: number }> {
   const { store, rooms, clock, log, backgroundTimeoutMs, neverStartedAfterMs } = dependencies;
   const askedAt = clock.now();
-  const comparison = startComparison(last, { askedAt, neverStartedAfterMs });
+  const limit = limitOf(dependencies, last.askedAt === null ? null : askedAt - last.askedAt);
+  const comparison = startComparison(last, { askedAt, neverStartedAfterMs, limit });
   const answer = await rooms.listRooms(
     async (some) => comparison.takeRooms(some, await store.findLiveCallsIn(some.map(({ name }) => name))),
     { timeoutMs: backgroundTimeoutMs, priority: 'comparison' },
@@ -37,19 +42,95 @@ export async function reconcileRooms(
   }
   const now = clock.now();
   for await (const page of liveCalls(store)) comparison.takeCalls(page, now);
-  const { next, gone, neverStarted, unknown, waiting } = comparison.conclude(now);
+  const { next, gone, neverStarted, unknown, toAsk } = comparison.conclude(now);
   let changed = 0;
-  const see = async (sighting: Sighting) => {
-    if (isStopping()) return;
-    if (await applySighting(dependencies, sighting)) changed += 1;
-    // Requests come between.
-    await setImmediate();
+  const each = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
+    for (const item of items) {
+      if (isStopping()) return;
+      if (await apply(item)) changed += 1;
+      // Requests come between.
+      await setImmediate();
+    }
   };
-  for (const room of unknown) await see({ kind: 'room', room, askedAt });
-  for (const { id, roomId } of gone) await see({ kind: 'room_absent', callId: id, sid: roomId });
-  for (const { id } of neverStarted) await see({ kind: 'never_started', callId: id });
-  if (!isStopping()) for (const sighting of await whoIsThere(dependencies, waiting)) await see(sighting);
+  const ended: { callId: string; room: EventRoom }[] = [];
+  await each(unknown, async (room) => {
+    const result = await applyObservation(dependencies, { kind: 'room', room, askedAt });
+    if (result?.isListedAfterEnd) ended.push({ callId: result.callId, room });
+    return isChange(result);
+  });
+  await each(gone, (call) => confirmAbsence(dependencies, call));
+  await each(neverStarted, async ({ id }) =>
+    isChange(await applyObservation(dependencies, { kind: 'never_started', callId: id })),
+  );
+  const isTrusted = now >= next.distrustUntil;
+  if (!isStopping()) {
+    const results = await Promise.all([
+      ...toAsk.map(({ id, roomName, version }) =>
+        compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
+      ),
+      ...ended.slice(0, limit).map((one) => observeEnded(dependencies, one)),
+    ]);
+    changed += results.filter((hasChanged) => hasChanged).length;
+  }
   return { comparison: next, changed };
+}
+
+/** A tenth of the rate limit at most. */
+function limitOf({ requestsPerMinute }: Dependencies, sinceLastMs: number | null): number {
+  if (requestsPerMinute === 0) return MOST_ASKED;
+  const share = (requestsPerMinute * SHARE_OF_RATE_LIMIT * (sinceLastMs ?? 0)) / 60_000;
+  return Math.min(MOST_ASKED, Math.max(1, Math.floor(share / REQUESTS_FOR_A_CALL)));
+}
+
+const isChange = (result: Awaited<ReturnType<typeof applyObservation>>) =>
+  result !== null && (result.wasAdopted || result.decision.kind !== 'nothing');
+
+/** LiveKit's list may leave out a room that lives (livekit#3317, #3680): LiveKit is asked for this one before its call ends. */
+async function confirmAbsence(
+  dependencies: Dependencies,
+  { id: callId, roomName, roomId: sid, version }: LiveCall,
+): Promise<boolean> {
+  const { rooms, clock, backgroundTimeoutMs: timeoutMs } = dependencies;
+  const asking = { timeoutMs, priority: 'comparison' } as const;
+  const found = await rooms.findRoom(roomName, asking);
+  if (found.kind !== 'absent') return false;
+  const askedAt = clock.now();
+  const answer = await rooms.listParticipants(roomName, asking);
+  if (answer.kind !== 'listed') return false;
+  if (answer.participants.length === 0) {
+    return isChange(await applyObservation(dependencies, { kind: 'room_absent', callId, sid }));
+  }
+  const { participants } = answer;
+  const list = { participants, askedAt, version, isTrusted: true };
+  return isChange(await applyObservation(dependencies, { kind: 'participants', callId, ...list }));
+}
+
+async function compareParticipants(
+  dependencies: Dependencies,
+  call: { callId: string; roomName: string; version: string },
+  isTrusted: boolean,
+): Promise<boolean> {
+  const asking = { timeoutMs: dependencies.backgroundTimeoutMs, priority: 'comparison' } as const;
+  const results = [
+    await observeParticipants(dependencies, call, { ...asking, isTrusted }),
+    await observeNode(dependencies, call, asking),
+  ];
+  return results.some(isChange);
+}
+
+/** The room of an ended call is listed: its participants decide what becomes of it. */
+async function observeEnded(
+  dependencies: Dependencies,
+  { callId, room }: { callId: string; room: EventRoom },
+): Promise<boolean> {
+  const { rooms, clock, backgroundTimeoutMs: timeoutMs } = dependencies;
+  const askedAt = clock.now();
+  const answer = await rooms.listParticipants(room.name, { timeoutMs, priority: 'comparison' });
+  if (answer.kind !== 'listed') return false;
+  const list = { participants: answer.participants, askedAt, version: '', isTrusted: false };
+  return isChange(
+    await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }),
+  );
 }
 
 async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly LiveCall[]> {
@@ -63,46 +144,4 @@ async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly
     // Requests come between.
     await setImmediate();
   }
-}
-
-/** Webhooks tell who joined; of calls that are still connecting, perhaps they did not. */
-async function whoIsThere(
-  { rooms, random, backgroundTimeoutMs }: Dependencies,
-  waiting: readonly LiveCall[],
-): Promise<Sighting[]> {
-  const from = Math.floor(random.fraction() * waiting.length);
-  const asked = [...waiting.slice(from), ...waiting.slice(0, from)].slice(0, ASKED_AT_ONCE);
-  const asking = { timeoutMs: backgroundTimeoutMs, priority: 'comparison' } as const;
-  const answers = await Promise.all(
-    asked.map(async ({ id, roomName }) => {
-      const answer = await rooms.listParticipants(roomName, asking);
-      if (answer.kind !== 'listed') return [];
-      return answer.participants.map(
-        (participant) => ({ kind: 'participant', callId: id, participant }) as const,
-      );
-    }),
-  );
-  return answers.flat();
-}
-
-/** @returns whether it meant anything */
-export async function applySighting(
-  { store, clock, random, log, nudge, events }: Dependencies,
-  sighting: Sighting,
-): Promise<boolean> {
-  const result = await store.applySighting({
-    sighting,
-    policy: events.policy,
-    now: clock.now(),
-    adoption:
-      sighting.kind === 'room'
-        ? {
-            callId: random.id('call'),
-            agentId: agentIdFrom(sighting.room.metadata, events.agentIdKey),
-          }
-        : null,
-  });
-  if (result === null) return false;
-  report({ log, nudge }, result, { seen: sighting.kind });
-  return result.wasAdopted || result.decision.kind !== 'nothing';
 }

@@ -1,13 +1,13 @@
 import type { EventResult } from '../domain/ports.ts';
 import type { Dependencies } from './dependencies.ts';
 
-/** Says what an event or a sighting did, and tells the reconciler when it has something to do for it. */
+/** Logs what an event or an observation led to, and schedules the reconciler's part of it. */
 export function report(
   { log, nudge }: Pick<Dependencies, 'log' | 'nudge'>,
   { callId, wasAdopted, decision, dueAt }: Extract<EventResult, { kind: 'applied' }>,
-  seen: object,
+  source: object,
 ): void {
-  const about = { callId, ...seen };
+  const about = { callId, ...source };
   if (wasAdopted) log.info(about, 'room adopted: it is a call now');
   switch (decision.kind) {
     case 'end':
@@ -15,6 +15,12 @@ export function report(
       break;
     case 'delete_room':
       log.warn(about, 'the room of an ended call shows life; it is deleted again');
+      break;
+    case 'report_survival':
+      log.error(
+        { ...about, cause: decision.why },
+        'call ended in error: LiveKit did not list its room, which is still in use; the room is left alone',
+      );
       break;
     default:
   }

@@ -121,7 +121,15 @@ function cancel(tx: Transaction, call: Call, { now, leaseUntil, apiKeyId, reason
   // A clock set back must not end a call before it began.
   const endedAt = Math.max(now, call.createdAt, call.startedAt ?? 0, call.answeredAt ?? 0);
   tx.update(calls)
-    .set({ status: 'cancelled', endedAt, cancelledBy: apiKeyId, cancelReason: reason, updatedAt: endedAt })
+    .set({
+      status: 'cancelled',
+      endedAt,
+      cancelledBy: apiKeyId,
+      cancelReason: reason,
+      reviewAt: null,
+      hasUnansweredPhone: 0,
+      updatedAt: endedAt,
+    })
     .where(eq(calls.id, call.id))
     .run();
   const deletion = tx

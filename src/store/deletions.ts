@@ -70,7 +70,7 @@ export function claimDeletions(
 
 export function settleDeletion(
   db: Database,
-  { callId, attempt, settlement, wasRescued, now }: Parameters<Store['settleDeletion']>[0],
+  { callId, attempt, settlement, wasRescued, keptBecause, now }: Parameters<Store['settleDeletion']>[0],
 ): boolean {
   return db.transaction(
     (tx) => {
@@ -90,6 +90,7 @@ export function settleDeletion(
       // Also when the lease was lost: it was done.
       if (wasRescued)
         write(tx, { ...audit, action: 'call.room_rescued', reason: 'taken over from a dead node' });
+      if (settled && keptBecause !== null) write(tx, { ...audit, action: 'call.room_kept', reason: keptBecause });
       if (settled && settlement.state === 'discarded') {
         write(tx, { ...audit, action: 'call.room_deletion_discarded', reason: settlement.lastError });
       }

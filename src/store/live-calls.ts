@@ -16,6 +16,7 @@ const LIVE_CALL = {
   scheduledAt: calls.scheduledAt,
   createdAt: calls.createdAt,
   updatedAt: calls.updatedAt,
+  version: sql<string>`coalesce(json_extract(${calls.roster}, '$.sid') || ':' || json_extract(${calls.roster}, '$.departures'), '')`,
 };
 
 const statements = prepared((db) => ({

@@ -2,7 +2,7 @@ import { and, asc, count, eq, gt, inArray, isNotNull, lt, lte, ne, notExists } f
 import type { Retention } from '../domain/ports.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
-import { auditLog, calls, graces, livekitEvents, roomDeletions } from './schema.ts';
+import { auditLog, calls, livekitEvents, roomDeletions } from './schema.ts';
 
 /** SQLite's own number: pages in the -wal from which a commit copies them into the file. */
 const CHECKPOINT_PAGES = 1_000;
@@ -47,7 +47,6 @@ export function pruneCalls(db: Database, { before, limit }: { before: Timestamp;
         .all();
       if (old.length === 0) return 0;
       const ids = old.map(({ id }) => id);
-      tx.delete(graces).where(inArray(graces.callId, ids)).run();
       tx.delete(roomDeletions).where(inArray(roomDeletions.callId, ids)).run();
       return tx.delete(calls).where(inArray(calls.id, ids)).run().changes;
     },

@@ -3,7 +3,11 @@ import type { Call } from '../domain/call.ts';
 import type { RoomDeletion } from '../domain/room-deletion.ts';
 import type { apiKeys, calls, roomDeletions } from './schema.ts';
 
-export function toCall({ scheduledOrder: _, ...row }: typeof calls.$inferSelect): Call {
+export function toCall({
+  scheduledOrder: _,
+  hasUnansweredPhone: __,
+  ...row
+}: typeof calls.$inferSelect): Call {
   return row;
 }
 

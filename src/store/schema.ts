@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES, LIVE_STATUSES } from '../domain/call.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES } from '../domain/room-deletion.ts';
-import type { RoomLife } from '../domain/room-life.ts';
+import type { Roster } from '../domain/roster.ts';
 
 /*
  * After a change: `npx drizzle-kit generate --name what_changed`, then add STRICT behind each new table
@@ -12,9 +12,6 @@ import type { RoomLife } from '../domain/room-life.ts';
 
 // Constraints are DDL, which takes no bound parameters.
 const list = (words: readonly string[]) => sql.raw(words.map((word) => `'${word}'`).join(', '));
-
-/** The phone of a live call has not been answered, and is there. Queries must say it in these words. */
-export const IS_UNANSWERED_PHONE = `"calls"."status" IN ('connecting', 'ringing') AND json_extract("calls"."room_life", '$.phone.sid') IS NOT NULL AND json_extract("calls"."room_life", '$.phone.disconnectReason') IS NULL`;
 
 /** Written out as in the index. */
 export const IS_LIVE = `"calls"."status" IN (${LIVE_STATUSES.map((status) => `'${status}'`).join(', ')})`;
@@ -63,7 +60,10 @@ export const calls = sqliteTable(
     contactEmail: text('contact_email'),
     roomName: text('room_name').notNull(),
     roomId: text('room_id'),
-    life: text('room_life', { mode: 'json' }).$type<RoomLife>(),
+    roster: text({ mode: 'json' }).$type<Roster>(),
+    reviewAt: integer('review_at'),
+    /** 1: the call is live, and a phone in its room is not answered yet. */
+    hasUnansweredPhone: integer('has_unanswered_phone').notNull().default(0),
     adoptedPrefix: text('adopted_prefix'),
     jobId: text('job_id'),
     sipParticipantId: text('sip_participant_id'),
@@ -103,8 +103,9 @@ export const calls = sqliteTable(
       .on(t.roomName)
       .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
     index('calls_by_end').on(t.endedAt).where(sql`${t.endedAt} IS NOT NULL`),
-    // Who is asked about every second.
-    index('calls_unanswered_phone').on(t.id).where(sql.raw(IS_UNANSWERED_PHONE)),
+    // Read every second.
+    index('calls_with_unanswered_phone').on(t.id).where(sql`${t.hasUnansweredPhone} = 1`),
+    index('calls_by_review').on(t.reviewAt).where(sql`${t.reviewAt} IS NOT NULL`),
     index('calls_by_room').on(t.roomName, t.createdAt, t.id),
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
     index('calls_by_status').on(t.organizationId, t.status, t.createdAt, t.id),
@@ -155,6 +156,8 @@ export const ACTIONS = [
   'call.room_deletion_reopened',
   'call.room_deletion_discarded',
   'call.room_rescued',
+  'call.room_kept',
+  'call.ended_in_error',
   'api_key.created',
   'api_key.revoked',
   'adoption.added',
@@ -214,25 +217,6 @@ export const livekitEvents = sqliteTable(
     receivedAt: integer('received_at').notNull(),
   },
   (t) => [index('livekit_events_by_received').on(t.receivedAt)],
-);
-
-export const GRACES = ['agent_left', 'connection_lost'] as const;
-export const ROLES = ['agent', 'human', 'phone', 'other'] as const;
-
-/** What is waited for before a call ends; settled by the reconciler when it is due. */
-export const graces = sqliteTable(
-  'graces',
-  {
-    callId: text('call_id')
-      .notNull()
-      .references(() => calls.id),
-    kind: text({ enum: GRACES }).notNull(),
-    role: text({ enum: ROLES }).notNull(),
-    since: integer().notNull(),
-    dueAt: integer('due_at').notNull(),
-    reason: text().notNull(),
-  },
-  (t) => [primaryKey({ columns: [t.callId, t.kind, t.role] }), index('graces_due').on(t.dueAt)],
 );
 
 /** A room whose name begins with a prefix becomes a call of its organization; of two, the longest. */

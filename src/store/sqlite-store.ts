@@ -21,11 +21,12 @@ import { listLiveKitServers, rememberLiveKitServer } from './livekit-servers.ts'
 import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './retention.ts';
 import {
   applyEvent,
-  applySightingTo,
+  applyObservationTo,
+  findDeletionSubject,
+  listReviews,
   listUnansweredPhones,
   overview,
   pruneEvents,
-  settleGraces,
 } from './room-events.ts';
 
 /** The store on one SQLite file, which several processes may have open. */
@@ -51,11 +52,12 @@ export function openSqliteStore(file: string, onMigrating: OnMigrating = () => {
     listCalls: async (query) => listCalls(db, query),
     cancelCall: async (input) => cancelCall(db, input),
     applyEvent: async (input) => applyEvent(db, input),
-    applySighting: async (input) => applySightingTo(db, input),
+    applyObservation: async (input) => applyObservationTo(db, input),
     listLiveCalls: async (input) => listLiveCalls(db, input),
     findLiveCallsIn: async (roomNames) => findLiveCallsIn(db, roomNames),
     listUnansweredPhones: async (input) => listUnansweredPhones(db, input),
-    settleGraces: async (input) => settleGraces(db, input),
+    listReviews: async (input) => listReviews(db, input),
+    findDeletionSubject: async (callId) => findDeletionSubject(db, callId),
     listCallEvents: async (input) => listCallEvents(db, input),
     overview: async () => overview(db),
     pruneEvents: async (input) => withShortCheckpoints(db, () => pruneEvents(db, input)),

@@ -1,0 +1,120 @@
+import { type Applied, applyRoomEvent, concluded, NOTHING, possible } from './apply-room-event.ts';
+import { type EventPolicy, endOfNode, endOfSession } from './assess-call.ts';
+import { type Call, isLive } from './call.ts';
+import { guardAgainstList } from './guard.ts';
+import type { RoomDeletion } from './room-deletion.ts';
+import type { EventRoom } from './room-event.ts';
+import { observe, type ParticipantList, versionOf } from './roster.ts';
+import type { Timestamp } from './time.ts';
+
+/**
+ * A fact that LiveKit was asked for, rather than one that a webhook reported.
+ * room: a listed room. participants: LiveKit's list for the room of a call. room_of_ended: the same, for an ended call.
+ * room_absent: the room was not listed in two comparisons, and LiveKit, asked for it by name, has neither it nor
+ * participants. never_started: no room of the call was ever seen. node: whether the room's node takes a message.
+ */
+export type Observation =
+  | { readonly kind: 'room'; readonly room: EventRoom; readonly askedAt: Timestamp }
+  | ({ readonly kind: 'participants'; readonly callId: string } & ParticipantList)
+  | ({
+      readonly kind: 'room_of_ended';
+      readonly callId: string;
+      readonly room: EventRoom;
+    } & ParticipantList)
+  | { readonly kind: 'room_absent'; readonly callId: string; readonly sid: string | null }
+  | { readonly kind: 'never_started'; readonly callId: string }
+  | {
+      readonly kind: 'node';
+      readonly callId: string;
+      readonly isResponding: boolean;
+      readonly askedAt: Timestamp;
+    };
+
+export interface ObservationCircumstances {
+  readonly policy: EventPolicy;
+  readonly now: Timestamp;
+  readonly isAdoptable: boolean;
+}
+
+/** What an observation means for a call. */
+export function applyObservation(
+  call: Call,
+  observation: Observation,
+  circumstances: ObservationCircumstances,
+): Applied {
+  const { policy, now } = circumstances;
+  const { roster } = call;
+  const unchanged: Applied = { decision: NOTHING, roster, reviewAt: call.reviewAt, at: now };
+  if (observation.kind === 'room_of_ended') {
+    if (isLive(call.status)) return unchanged;
+    const { room, ...list } = observation;
+    return { ...unchanged, ...guardAgainstList(call, room, list, circumstances) };
+  }
+  if (!isLive(call.status)) return unchanged;
+  switch (observation.kind) {
+    case 'room': {
+      const { room } = observation;
+      const event = { id: '', at: room.createdAt ?? now, room, sign: { kind: 'room_started' } } as const;
+      const applied = applyRoomEvent(call, event, circumstances);
+      // A room stays listed when its node has died.
+      const isSame = applied.roster !== null && applied.roster.sid === roster?.sid;
+      const listed = isSame ? { ...applied.roster, unresponsiveSince: roster.unresponsiveSince } : null;
+      return stable(call, listed === null ? applied : conclude(call, listed, policy, now));
+    }
+    case 'participants': {
+      if (roster === null) return unchanged;
+      const seen = observe(roster, observation, now);
+      const isConfirmed = observation.version === versionOf(roster);
+      return stable(call, concluded(call, seen, { policy, now, at: now, isConfirmed }));
+    }
+    case 'room_absent': {
+      if (call.roomId !== observation.sid || !hasBegun(call)) return unchanged;
+      const end = possible(call, endOfSession(call, roster, now));
+      return {
+        ...unchanged,
+        decision: end,
+        roster: roster && { ...roster, isFinished: true },
+        reviewAt: null,
+      };
+    }
+    case 'never_started': {
+      if (call.status !== 'initiated' || roster !== null) return unchanged;
+      const end = { status: 'failed', failureReason: 'never started', at: now } as const;
+      return { ...unchanged, decision: { kind: 'end', ...end }, reviewAt: null };
+    }
+    case 'node': {
+      if (roster === null) return unchanged;
+      if (observation.isResponding) {
+        return stable(call, conclude(call, { ...roster, unresponsiveSince: null }, policy, now));
+      }
+      const since = Math.min(roster.unresponsiveSince ?? observation.askedAt, observation.askedAt);
+      if (observation.askedAt - since < policy.connectionLostGraceMs) {
+        return stable(call, conclude(call, { ...roster, unresponsiveSince: since }, policy, now));
+      }
+      return { ...unchanged, decision: possible(call, endOfNode(call, roster, since)), reviewAt: null };
+    }
+  }
+}
+
+/** Whether the list of rooms shows the room of an ended call that has to be looked into, or deleted again. */
+export function isNewsOfEnded(
+  { call, deletion }: { call: Call; deletion: RoomDeletion | null },
+  askedAt: Timestamp,
+  { policy, now }: { policy: EventPolicy; now: Timestamp },
+): boolean {
+  if (call.endedAt === null || now - call.endedAt > policy.guardMs || call.endedAt >= askedAt) return false;
+  // While its deletion is open, or was given up, that the room is there is no news.
+  return deletion === null || (deletion.state === 'completed' && (deletion.finalizedAt ?? 0) < askedAt);
+}
+
+/** Of a call that is registered late, its room's end may be the first sign. */
+const hasBegun = ({ status, roomId }: Call) => status !== 'initiated' || roomId !== null;
+
+const conclude = (call: Call, roster: NonNullable<Call['roster']>, policy: EventPolicy, now: Timestamp) =>
+  concluded(call, roster, { policy, now, at: now, isConfirmed: false });
+
+/** An observation that repeats what is known is not a change. */
+function stable(call: Call, applied: Applied): Applied {
+  const isKnown = JSON.stringify(applied.roster) === JSON.stringify(call.roster);
+  return isKnown ? { ...applied, roster: call.roster } : applied;
+}

@@ -1,0 +1,50 @@
+import type { Asking, CallInRoom, EventResult } from '../domain/ports.ts';
+import type { Timestamp } from '../domain/time.ts';
+import { applyObservation } from './apply-observation.ts';
+import type { Dependencies } from './dependencies.ts';
+
+/** A dead node's rooms are answered for after 3 s. */
+const NODE_TIMEOUT_MS = 6_000;
+
+type Observed = Extract<EventResult, { kind: 'applied' }> | null;
+
+/**
+ * Requests the participants of a live call's room, and applies them.
+ * @param isTrusted false right after LiveKit was away, while its clients return: then nobody counts as missing
+ * @returns null when LiveKit did not answer, or nothing follows
+ */
+export async function observeParticipants(
+  dependencies: Dependencies,
+  { callId, roomName, version }: CallInRoom,
+  {
+    isTrusted,
+    leaseUntil = null,
+    ...asking
+  }: Asking & { isTrusted: boolean; leaseUntil?: Timestamp | null },
+): Promise<Observed> {
+  const { rooms, clock } = dependencies;
+  const askedAt = clock.now();
+  const answer = await rooms.listParticipants(roomName, asking);
+  if (answer.kind !== 'listed') return null;
+  const { participants } = answer;
+  const list = { participants, askedAt, version, isTrusted };
+  return applyObservation(dependencies, { kind: 'participants', callId, ...list }, leaseUntil);
+}
+
+/**
+ * Sends a message to nobody through the node of a live call's room. A room whose node died stays listed with its
+ * participants: LiveKit answers for it that no server responds.
+ */
+export async function observeNode(
+  dependencies: Dependencies,
+  { callId, roomName }: Pick<CallInRoom, 'callId' | 'roomName'>,
+  { priority }: Pick<Asking, 'priority'>,
+): Promise<Observed> {
+  const { rooms, clock } = dependencies;
+  const askedAt = clock.now();
+  const answer = await rooms.probeNode(roomName, { timeoutMs: NODE_TIMEOUT_MS, priority });
+  // LiveKit's own word; without one LiveKit itself did not answer.
+  const isDead = answer.kind === 'unavailable' && answer.code !== null;
+  if (!isDead && answer.kind !== 'responding') return null;
+  return applyObservation(dependencies, { kind: 'node', callId, isResponding: !isDead, askedAt });
+}

@@ -1,0 +1,140 @@
+import { type Applied, applyRoomEvent, carryOut } from '../../src/domain/apply-room-event.ts';
+import type { EventPolicy } from '../../src/domain/assess-call.ts';
+import { type Call, isLive, newCall } from '../../src/domain/call.ts';
+import { applyObservation, type Observation } from '../../src/domain/observation.ts';
+import { present, versionOf } from '../../src/domain/roster.ts';
+import { DEPARTURE_TIMEOUT_MS, participantOf, type Room } from './room-model.ts';
+
+/* Plays a room to hangup's decisions, without a store: webhooks as they arrive, and LiveKit's lists when it is asked. */
+
+export const POLICY: EventPolicy = {
+  // Not whole milliseconds, so that no grace runs out in the very moment of an event.
+  agentLeftGraceMs: 30_000.3,
+  connectionLostGraceMs: 25_000.7,
+  guardMs: 86_400_000,
+};
+export const COMPARED_EVERY_MS = 15_000;
+export const POLLED_EVERY_MS = 1_000;
+const ABSENT_FOR_MS = 10_000;
+/** Event times are milliseconds behind this, so that none is 0. */
+export const EPOCH = 1_000_000;
+/** Long enough for every grace to run out, ten of them for a phone that nobody joins. */
+const RUNS_ON_FOR_MS = 10 * POLICY.agentLeftGraceMs + 120_000;
+
+export interface Played {
+  readonly call: Call;
+  readonly versions: readonly Call[];
+  /** When hangup ended the call, by its own clock since the beginning; Infinity: it lives. */
+  readonly endedAtMs: number;
+  /** When hangup saw by LiveKit's list that a participant had left without a report, by sid. */
+  readonly missedAt: ReadonlyMap<string, number>;
+  /** Sids of phones whose answer hangup noticed, at their leaving at the latest. */
+  readonly answered: ReadonlySet<string>;
+  /** When hangup noticed the answer of a phone that was there, by its sid. */
+  readonly answerSeenAt: ReadonlyMap<string, number>;
+  /** When hangup noticed each participant, by sid; one that is not in it was never seen. */
+  readonly noticedAt: ReadonlyMap<string, number>;
+  readonly playedUntilMs: number;
+}
+
+export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
+  let call = newCall({ id: 'c1', organizationId: 'org', roomName: 'r', createdAt: EPOCH });
+  const versions = [call];
+  const missedAt = new Map<string, number>();
+  const answered = new Set<string>();
+  const answerSeenAt = new Map<string, number>();
+  const received = new Set<string>();
+  let endedAtMs = Number.POSITIVE_INFINITY;
+  const change = (applied: Applied, now: number) => {
+    call = carryOut(call, applied, now + EPOCH);
+    for (const { sid, departure, phone } of call.roster?.members ?? []) {
+      if (phone?.answeredAt != null) answered.add(sid);
+      if (phone?.answeredAt != null && departure === null && !answerSeenAt.has(sid))
+        answerSeenAt.set(sid, now);
+      if (departure?.reason === null && !missedAt.has(sid)) missedAt.set(sid, departure.at - EPOCH);
+    }
+    versions.push(call);
+    if (!isLive(call.status)) endedAtMs = Math.min(endedAtMs, now);
+  };
+  const circumstances = (now: number) => ({ policy: POLICY, now: now + EPOCH, isAdoptable: false });
+  const observe = (observation: Observation, now: number) => {
+    if (isLive(call.status)) change(applyObservation(call, observation, circumstances(now)), now);
+  };
+  const listParticipants = (now: number) => {
+    const participants = room
+      .list(now)
+      .map(({ stay, callStatus, isAnswered }) => participantOf(stay, callStatus, isAnswered))
+      .map((one) => ({ ...one, joinedAt: one.joinedAt + EPOCH }));
+    const list = { participants, askedAt: now + EPOCH, version: versionOf(call.roster), isTrusted: true };
+    observe({ kind: 'participants', callId: call.id, ...list }, now);
+  };
+  const reviewUntil = (until: number) => {
+    for (
+      let rounds = 0;
+      isLive(call.status) && call.reviewAt !== null && call.reviewAt - EPOCH <= until;
+      rounds += 1
+    ) {
+      if (rounds > 1_000) throw new Error('reviews without end');
+      const at = Math.max(clock, call.reviewAt - EPOCH);
+      clock = at;
+      listParticipants(at);
+    }
+  };
+  let clock = 0;
+  let absentSince: number | null = null;
+  const compare = (now: number) => {
+    const isListed = now < room.finishedAt;
+    const eventRoom = { name: 'r', sid: 'RM_1', createdAt: EPOCH, metadata: '' };
+    if (isListed) {
+      observe({ kind: 'room', room: eventRoom, askedAt: now + EPOCH }, now);
+      listParticipants(now);
+      return;
+    }
+    absentSince ??= now;
+    if (now - absentSince >= ABSENT_FOR_MS) {
+      observe({ kind: 'room_absent', callId: call.id, sid: call.roomId }, now);
+    }
+  };
+  const end = Number.isFinite(room.finishedAt)
+    ? Math.max(room.finishedAt, room.lastMoveAt) + DEPARTURE_TIMEOUT_MS + 120_000
+    : room.lastMoveAt + RUNS_ON_FOR_MS;
+  const polls = room.silentChanges.map((at) => Math.ceil((at + 1) / POLLED_EVERY_MS) * POLLED_EVERY_MS);
+  const agenda = [
+    ...room.reports.map((report) => ({ at: report.arrivesAt, report, kind: 'report' as const })),
+    ...polls.map((at) => ({ at, kind: 'poll' as const })),
+    ...Array.from({ length: Math.floor(end / COMPARED_EVERY_MS) }, (_, i) => ({
+      at: (i + 1) * COMPARED_EVERY_MS,
+      kind: 'compare' as const,
+    })),
+  ].toSorted((a, b) => a.at - b.at);
+  for (const item of agenda) {
+    reviewUntil(item.at);
+    clock = item.at;
+    if (item.kind === 'report') {
+      const { id, at, sign } = item.report;
+      if (!forgetsIds && received.has(id)) continue;
+      received.add(id);
+      const shifted =
+        'participant' in sign
+          ? {
+              ...sign,
+              participant: { ...sign.participant, joinedAt: (sign.participant.joinedAt ?? 0) + EPOCH },
+            }
+          : sign;
+      const eventRoom = { name: 'r', sid: 'RM_1', createdAt: EPOCH, metadata: '' };
+      const event = { id, at: at + EPOCH, room: eventRoom, sign: shifted };
+      change(applyRoomEvent(call, event, circumstances(item.at)), item.at);
+    } else if (item.kind === 'compare') compare(item.at);
+    else if (
+      call.roster !== null &&
+      present(call.roster, 'phone').some(({ phone }) => phone?.answeredAt == null)
+    ) {
+      listParticipants(item.at);
+    }
+  }
+  reviewUntil(end);
+  const noticedAt = new Map(
+    (call.roster?.members ?? []).map((member) => [member.sid, member.noticedAt - EPOCH]),
+  );
+  return { call, versions, endedAtMs, missedAt, answered, answerSeenAt, noticedAt, playedUntilMs: end };
+}
