@@ -115,7 +115,7 @@ export async function startApp({
   });
   const { server, sayLast, atRest } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
-    readWebhook: webhookReader([livekit, ...settings.webhookKeys]),
+    readWebhook: webhookReader([livekit, ...settings.webhookKeys], clock),
     watched: {
       scrape: () => meters.scrape(() => recorded.census()),
       doesLivekitAnswer: () => meters.doesLivekitAnswer(),

@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { describeSettings } from '../src/config.ts';
+import { REFUSAL_REASONS } from '../src/domain/webhook-refusal.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
@@ -43,6 +44,18 @@ test('every setting that a page names is one', () => {
       .map((name) => `${page}: ${name}`),
   );
   expect(unknown).toEqual([]);
+});
+
+test('the troubleshooting page and the alert name the causes for which webhooks are refused', () => {
+  const section = /^## Webhooks are refused\n.*?(?=^## )/ms.exec(
+    readFileSync(join(ROOT, 'docs/troubleshoot.md'), 'utf8'),
+  )?.[0];
+  const rows = [...(section ?? '').matchAll(/^\| `(\w+)` \| [^|]{20,} \| [^|]{20,} \|$/gm)];
+  expect(rows.map(([, reason]) => reason)).toEqual(REFUSAL_REASONS);
+  const alerts = readFileSync(join(ROOT, 'docs/monitoring/alerts.yml'), 'utf8');
+  const alert = /- alert: HangupWebhooksRefused\n.*?(?=- alert: )/s.exec(alerts)?.[0];
+  const description = alert?.split('description:')[1]?.replaceAll(/\s+/g, ' ') ?? '';
+  for (const reason of REFUSAL_REASONS) expect(description).toMatch(new RegExp(`${reason}: \\w`));
 });
 
 test('every command that a page shows is one, with its options', async () => {

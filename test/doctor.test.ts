@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../src/domain/diagnosis.ts';
+import { REFUSAL_REASONS } from '../src/domain/webhook-refusal.ts';
 import { openSqliteStore } from '../src/store/sqlite-store.ts';
 import { aCall } from './harness/calls.ts';
 import { API_KEY, API_SECRET, startEmulated } from './harness/livekit.ts';
@@ -228,6 +229,8 @@ test('rooms of ended calls are alive, a deletion is late, one was given up', asy
   expect(late.of('webhooks')).toMatchObject([
     { level: 'warning', message: 'none came within the last two days, and 1 call lives' },
   ]);
+  const { stdout } = await runHangup(['doctor'], { cwd, env });
+  expect([...stdout.matchAll(/^ {27}(\w+): \w/gm)].map(([, reason]) => reason)).toEqual(REFUSAL_REASONS);
   const settlement = { state: 'discarded', lastError: 'unavailable' } as const;
   await store.settleDeletion({ callId: 'ended', attempt: 1, settlement, wasRescued: false, now });
   store.close();

@@ -113,9 +113,9 @@ test('what is not exposed is seen', () => {
 });
 
 describe('alerts.yml', () => {
-  test('each of its five alerts has an expression, and says what to do', () => {
+  test('each of its six alerts has an expression, and says what to do', () => {
     const names = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
-    expect(names).toHaveLength(5);
+    expect(names).toHaveLength(6);
     expect(alertExpressions).toHaveLength(names.length);
     expect(alerts.match(/ {10}summary: /g)).toHaveLength(names.length);
     expect(alerts.match(/ {10}description: /g)).toHaveLength(names.length);

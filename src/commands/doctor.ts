@@ -25,5 +25,6 @@ async function seeDoctor({ json }: { json?: true }): Promise<void> {
 
 function lineOf({ level, check, message, advice }: Finding): string {
   const line = `${level.padEnd(8)} ${check.padEnd(12)} ${message}`;
-  return advice === undefined ? line : `${line}\n${' '.repeat(22)}-> ${advice}`;
+  if (advice === undefined) return line;
+  return `${line}\n${' '.repeat(22)}-> ${advice.replaceAll('\n', `\n${' '.repeat(25)}`)}`;
 }

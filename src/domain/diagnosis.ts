@@ -1,5 +1,6 @@
 import type { Census } from './ports.ts';
 import type { Timestamp } from './time.ts';
+import { REFUSAL_ADVICE, REFUSAL_REASONS } from './webhook-refusal.ts';
 
 /** unknown: it could not be found out, which is no fault by itself. */
 export type Level = 'ok' | 'warning' | 'failure' | 'unknown';
@@ -9,7 +10,7 @@ export interface Finding {
   readonly check: string;
   readonly level: Level;
   readonly message: string;
-  /** What to do. */
+  /** What to do; may have several lines. */
   readonly advice?: string;
 }
 
@@ -71,6 +72,12 @@ export type LiveKitFacts =
     };
 
 const STUCK_MS = 120_000;
+const QUIET_MS = 3_600_000;
+const WEBHOOK_ADVICE = [
+  "in LiveKit's configuration, `webhook.urls` has to name this server's /webhooks/livekit",
+  'if the log has `webhook refused`, its `reason` names the cause:',
+  ...REFUSAL_REASONS.map((reason) => `  ${reason}: ${REFUSAL_ADVICE[reason]}`),
+].join('\n');
 
 export function judgeSettings(facts: SettingsFacts): Finding[] {
   const check = 'settings';
@@ -158,19 +165,18 @@ function judgeWebhooks(
   { now, liveCalls }: { now: Timestamp; liveCalls: number },
 ): Finding {
   const check = 'webhooks';
+  const live = `${plural(liveCalls, 'call')} live${liveCalls === 1 ? 's' : ''}`;
   if (lastWebhookAt !== null) {
-    return { check, level: 'ok', message: `the last one came ${ago(now - lastWebhookAt)}` };
+    const message = `the last one came ${ago(now - lastWebhookAt)}`;
+    // A long call sends none for as long, and so does a scheduled one.
+    return liveCalls > 0 && now - lastWebhookAt > QUIET_MS
+      ? { check, level: 'unknown', message: `${message}, and ${live}`, advice: WEBHOOK_ADVICE }
+      : { check, level: 'ok', message };
   }
-  if (liveCalls === 0) {
-    return { check, level: 'unknown', message: 'none came within the last two days, and no call lives' };
-  }
-  return {
-    check,
-    level: 'warning',
-    message: `none came within the last two days, and ${plural(liveCalls, 'call')} live${liveCalls === 1 ? 's' : ''}`,
-    advice:
-      "in LiveKit's configuration, `webhook.urls` has to name this server's /webhooks/livekit, and `webhook.api_key` a key that is set here",
-  };
+  const none = 'none came within the last two days';
+  return liveCalls === 0
+    ? { check, level: 'unknown', message: `${none}, and no call lives` }
+    : { check, level: 'warning', message: `${none}, and ${live}`, advice: WEBHOOK_ADVICE };
 }
 
 function plural(count: number, noun: string): string {

@@ -1,12 +1,15 @@
 import type { Finding, LiveKitFacts } from './diagnosis.ts';
 import { namesOf, servedBefore } from './served-livekits.ts';
+import { WEBHOOK_CLOCK_TOLERANCE_S } from './webhook-refusal.ts';
 
 /** By the Date header, which has whole seconds. */
 const CLOCK_NOISE_MS = 3_000;
-/** The SDK refuses a webhook that is signed further ahead than this: its signature is not valid yet. */
-const AHEAD_AT_MOST_MS = 10_000;
+/** A webhook that is signed further ahead is refused: its token is not valid yet. */
+const AHEAD_AT_MOST_MS = WEBHOOK_CLOCK_TOLERANCE_S * 1000;
 /** LiveKit refuses a token that is signed further ahead of its clock than this (measured on 1.13.5). */
 const BEHIND_AT_MOST_MS = 60_000;
+/** The token of a webhook that is signed further behind has expired: LiveKit gives it 5 minutes. */
+const EXPIRED_BEHIND_MS = 300_000 + WEBHOOK_CLOCK_TOLERANCE_S * 1000;
 
 /**
  * @param facts null when no LiveKit is set
@@ -135,7 +138,15 @@ function judgeClock(aheadMs: number | null): Finding {
     return {
       check,
       level: 'failure',
-      message: `${message}: its webhooks are refused, for they are not valid yet`,
+      message: `${message}: its webhooks are refused (clock_skew), because they are not valid yet`,
+      advice,
+    };
+  }
+  if (aheadMs <= -EXPIRED_BEHIND_MS) {
+    return {
+      check,
+      level: 'failure',
+      message: `${message}: it refuses our tokens, which are not valid yet, and its webhooks are refused (clock_skew), because they have expired`,
       advice,
     };
   }

@@ -1,5 +1,6 @@
 import type { EndedStatus } from './call.ts';
 import type { Settlement } from './room-deletion.ts';
+import type { RefusalReason } from './webhook-refusal.ts';
 
 export const PASSES = ['deletions', 'reviews', 'rooms', 'phones'] as const;
 /** What the reconciler does again and again. */
@@ -21,8 +22,8 @@ export interface Meters {
   /** Requests that wait for their turn at LiveKit. */
   livekitQueue(length: number): void;
 
-  /** @param event LiveKit's name of it, null when it was not read */
-  webhook(webhook: { event: string | null; outcome: string }): void;
+  /** @param webhook its event is LiveKit's name of it, null when it was not read; its reason that of a 401 */
+  webhook(webhook: { event: string | null; outcome: string; reason?: RefusalReason }): void;
   /** Runs a pass and times it, well or not. */
   timePass<T>(pass: Pass, run: () => Promise<T>): Promise<T>;
   storeCall(call: { method: string; failed: boolean; durationMs: number }): void;

@@ -8,6 +8,7 @@ import type { Observation } from './observation.ts';
 import type { DeleteRoomOutcome, DeletionState, RoomDeletion, Settlement } from './room-deletion.ts';
 import type { EventParticipant, EventRoom, RoomEvent } from './room-event.ts';
 import type { Timestamp } from './time.ts';
+import type { WebhookRefusal } from './webhook-refusal.ts';
 
 export interface Clock {
   now(): Timestamp;
@@ -84,18 +85,18 @@ export interface Asking {
 
 /**
  * One webhook, read.
- * unsigned: whoever sent it has none of the keys, or it is not what was signed.
+ * refused: its token does not prove that LiveKit sent this body now.
  * malformed: signed, and no event all the same.
  * ignored: an event that moves no call.
  */
 export type ReadWebhook =
-  | { readonly kind: 'unsigned' }
+  | { readonly kind: 'refused'; readonly refusal: WebhookRefusal }
   | { readonly kind: 'malformed'; readonly why: string }
   | { readonly kind: 'ignored'; readonly name: string }
   | { readonly kind: 'event'; readonly name: string; readonly event: RoomEvent };
 
 /** Verifies the raw body by its Authorization header, then reads it. Never rejects for anything in them. */
-export type WebhookReader = (body: Uint8Array, authorization: string) => Promise<ReadWebhook>;
+export type WebhookReader = (body: Uint8Array, authorization: string | undefined) => Promise<ReadWebhook>;
 
 export interface LiveRoomStatus {
   readonly roomExists: boolean;

@@ -1,14 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import {
-  type ParticipantInfo,
-  TokenVerifier,
-  TrackType,
-  type WebhookEvent,
-  WebhookReceiver,
-} from 'livekit-server-sdk';
-import type { ReadWebhook, WebhookReader } from '../domain/ports.ts';
+import { createHash } from 'node:crypto';
+import { type ParticipantInfo, TokenVerifier, TrackType, WebhookEvent } from 'livekit-server-sdk';
+import type { Clock, ReadWebhook, WebhookReader } from '../domain/ports.ts';
 import type { RoomSign } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
+import { judgeClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
 
 interface KeyPair {
@@ -17,38 +12,76 @@ interface KeyPair {
 }
 
 const MAX_EVENT_ID_LENGTH = 128;
+const JWT = /^[\w-]+\.([\w-]+)\.[\w-]*$/;
+/** An API key id that the log may show as it is. */
+const PLAIN_API_KEY = /^[\x21-\x7e]{1,64}$/;
 
 /** Reads webhooks that are signed with any of these keys. */
-export function webhookReader(keys: readonly KeyPair[]): WebhookReader {
-  const receivers = keys.map(({ apiKey, apiSecret }) => ({
-    receiver: new WebhookReceiver(apiKey, apiSecret),
-    verifier: new TokenVerifier(apiKey, apiSecret),
-  }));
+export function webhookReader(keys: readonly KeyPair[], clock: Clock): WebhookReader {
+  const verifiers = keys.map(({ apiKey, apiSecret }) => new TokenVerifier(apiKey, apiSecret));
 
-  return async (body, authorization) => {
-    for (const { receiver, verifier } of receivers) {
-      try {
-        return toReadWebhook(await receiver.receive(Buffer.from(body).toString(), authorization));
-      } catch (error) {
-        // The receiver does not tell a bad signature from a bad body.
-        if (await isSigned(verifier, body, authorization)) {
-          return { kind: 'malformed', why: error instanceof SyntaxError ? 'no JSON' : 'no webhook event' };
-        }
-      }
+  return async (body, token) => {
+    const [, payload] = JWT.exec(token ?? '') ?? [];
+    if (token === undefined || payload === undefined) {
+      return { kind: 'refused', refusal: { reason: 'missing_token' } };
     }
-    return { kind: 'unsigned' };
+    // Without a verified signature, every claim is an attacker's: no other reason may follow from one.
+    const claims = await verifiedClaims(verifiers, token);
+    if (claims === null) return { kind: 'refused', refusal: badSignature(payload, keys) };
+    const bodySha256 = createHash('sha256').update(body).digest('base64');
+    const refusal = judgeClaims(claims, { now: clock.now(), bodySha256 });
+    if (refusal !== null) return { kind: 'refused', refusal };
+    try {
+      return toReadWebhook(parseEvent(body));
+    } catch (error) {
+      return { kind: 'malformed', why: error instanceof SyntaxError ? 'no JSON' : 'no webhook event' };
+    }
   };
 }
 
-async function isSigned(verifier: TokenVerifier, body: Uint8Array, token: string): Promise<boolean> {
-  try {
-    const { sha256 = '' } = await verifier.verify(token);
-    const expected = createHash('sha256').update(body).digest();
-    const told = Buffer.from(sha256, 'base64');
-    return told.length === expected.length && timingSafeEqual(told, expected);
-  } catch {
-    return false;
+/** Claims of a token that one of the keys signed, whatever its times; null for any other token. */
+async function verifiedClaims(
+  verifiers: readonly TokenVerifier[],
+  token: string,
+): Promise<WebhookClaims | null> {
+  for (const verifier of verifiers) {
+    try {
+      const { nbf, exp, sha256 } = await verifier.verify(token, Number.POSITIVE_INFINITY);
+      // The verifier requires `exp`; its type does not say so.
+      if (exp !== undefined) return { nbf, exp, sha256 };
+    } catch {
+      // Another key's, or not a token that LiveKit makes.
+    }
   }
+  return null;
+}
+
+function badSignature(payload: string, keys: readonly KeyPair[]): WebhookRefusal {
+  const named = issuerOf(payload);
+  // A sender that has key and secret mixed up names the secret.
+  const isLoggable = PLAIN_API_KEY.test(named) && !keys.some(({ apiSecret }) => named.includes(apiSecret));
+  return {
+    reason: 'bad_signature',
+    livekitApiKey: isLoggable ? named : null,
+    isLivekitApiKeyConfigured: keys.some(({ apiKey }) => apiKey === named),
+  };
+}
+
+/** The claim `iss` of a token that is not verified; empty when there is none. */
+function issuerOf(payload: string): string {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString());
+    const named = claims !== null && typeof claims === 'object' && 'iss' in claims && claims.iss;
+    return typeof named === 'string' ? named : '';
+  } catch {
+    return '';
+  }
+}
+
+/** @throws SyntaxError for no JSON, another error for no event */
+function parseEvent(body: Uint8Array): WebhookEvent {
+  const json = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
+  return WebhookEvent.fromJson(JSON.parse(json), { ignoreUnknownFields: true });
 }
 
 /** What a webhook says, once it is known to be LiveKit's. */

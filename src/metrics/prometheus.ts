@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { ENDED_STATUSES } from '../domain/call.ts';
 import { type Meters, PASSES } from '../domain/meters.ts';
 import type { Census, Clock } from '../domain/ports.ts';
+import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
 
 /** LiveKit's words. Any other is `other`: whoever holds a key may send what he likes, and each label value stays. */
 const WEBHOOK_EVENTS: readonly string[] = [
@@ -19,7 +20,7 @@ const WEBHOOK_EVENTS: readonly string[] = [
   'ingress_ended',
 ];
 const WEBHOOK_OUTCOMES: readonly string[] = ['applied', 'duplicate', 'unknown_room', 'ignored'];
-const WEBHOOK_REFUSALS: readonly string[] = ['unsigned', 'malformed', 'refused', 'stopping', 'failed'];
+const WEBHOOK_REFUSALS: readonly string[] = ['malformed', 'refused', 'stopping', 'failed'];
 
 const QUICK_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10];
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -119,8 +120,8 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   const webhooks = new Counter({
     registers,
     name: 'hangup_webhooks_total',
-    help: "LiveKit's webhooks, by event (none: not read) and outcome",
-    labelNames: ['event', 'outcome'],
+    help: "LiveKit's webhooks, by event (none: not read) and outcome; unauthorized ones by reason",
+    labelNames: ['event', 'outcome', 'reason'],
   });
   const passSeconds = new Histogram({
     registers,
@@ -160,6 +161,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     for (const outcome of WEBHOOK_OUTCOMES) webhooks.inc({ event, outcome }, 0);
   }
   for (const outcome of WEBHOOK_REFUSALS) webhooks.inc({ event: 'none', outcome }, 0);
+  for (const reason of REFUSAL_REASONS) webhooks.inc({ event: 'none', outcome: 'unauthorized', reason }, 0);
 
   let livekitAnswers: boolean | null = null;
 
@@ -187,9 +189,9 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       livekitUp.set(answers ? 1 : 0);
     },
     livekitQueue: (length) => livekitQueue.set(length),
-    webhook({ event, outcome }) {
+    webhook({ event, outcome, reason }) {
       const known = event === null ? 'none' : WEBHOOK_EVENTS.includes(event) ? event : 'other';
-      webhooks.inc({ event: known, outcome });
+      webhooks.inc({ event: known, outcome, ...(reason !== undefined && { reason }) });
     },
     async timePass(pass, run) {
       const end = passSeconds.startTimer({ pass });

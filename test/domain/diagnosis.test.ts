@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { type DatabaseFacts, judgeRecord, type LiveKitFacts } from '../../src/domain/diagnosis.ts';
 import { judgeDatabase } from '../../src/domain/judge-database.ts';
 import { judgeLiveKit } from '../../src/domain/judge-livekit.ts';
+import { REFUSAL_REASONS } from '../../src/domain/webhook-refusal.ts';
 
 const OPEN: Extract<DatabaseFacts, { kind: 'open' }> = {
   kind: 'open',
@@ -41,10 +42,49 @@ test.each([
   // The SDK takes a webhook that is signed up to 10 s ahead, LiveKit a token up to 60 s.
   [12_000, 'failure'],
   [-65_000, 'failure'],
+  [-400_000, 'failure'],
   [null, 'unknown'],
 ])('a clock that is %j ms ahead: %s', (clockAheadMs, level) => {
   expect(levelOf('clock', judgeLiveKit('u', { ...ANSWERED, clockAheadMs }))).toBe(level);
 });
+
+test.each([
+  [12_000, true],
+  [8_000, false],
+  [-65_000, false],
+  // LiveKit gives a webhook's token 5 minutes.
+  [-309_000, false],
+  [-310_000, true],
+])('a clock that is %j ms ahead: clock_skew is named: %s', (clockAheadMs, isNamed) => {
+  const message = judgeLiveKit('u', { ...ANSWERED, clockAheadMs }).find(
+    ({ check }) => check === 'clock',
+  )?.message;
+  expect(message?.includes('clock_skew')).toBe(isNamed);
+});
+
+test.each([
+  [null, 1, 'warning', true],
+  [null, 0, 'unknown', false],
+  [3_600_000, 1, 'ok', false],
+  [3_601_000, 1, 'unknown', true],
+  [3_601_000, 0, 'ok', false],
+])(
+  'the last webhook %j ms ago, %i live calls: %s; the causes of refusals are named: %s',
+  (msAgo, active, level, areNamed) => {
+    const now = 1e9;
+    const finding = judgeRecord(
+      {
+        ...RECORD,
+        census: { ...RECORD.census, liveCalls: { ...RECORD.census.liveCalls, active } },
+        lastWebhookAt: msAgo === null ? null : now - msAgo,
+      },
+      { now, isLiveKitListed: false },
+    ).find(({ check }) => check === 'webhooks');
+    expect(finding?.level).toBe(level);
+    const causes = [...(finding?.advice ?? '').matchAll(/^ {2}(\w+): \w/gm)].map(([, reason]) => reason);
+    expect(causes).toEqual(areNamed ? REFUSAL_REASONS : []);
+  },
+);
 
 test.each([
   [5 * 1024 ** 3, 'ok'],

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import SqliteDatabase from 'better-sqlite3';
 import { AccessToken } from 'livekit-server-sdk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Hangup, startHangup } from '../harness/hangup.ts';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
 import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold, sign } from '../harness/webhooks.ts';
 
@@ -136,6 +136,7 @@ describe('400: signed, and no event', () => {
     ],
     ['no room', '{"event":"room_started","id":"EV_1"}'],
     ['no participant', '{"event":"participant_left","id":"EV_1","room":{"sid":"RM_1","name":"x"}}'],
+    ['bytes that are no UTF-8', Buffer.from('7b226576656e74223a22ff227d', 'hex')],
   ])('%s', async (_, body) => {
     expect(await post(hangup.url, body)).toEqual({
       status: 400,
@@ -146,46 +147,167 @@ describe('400: signed, and no event', () => {
 
 describe('401: whoever sent it', () => {
   const refused = { status: 401, body: { error: { message: 'Unauthorized', code: 401 } } };
-  const unsigned = (body: string) => {
-    const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  /** A token over any claims, signed with any secret; without one, `alg` is `none`. */
+  const tokenOf = (claims: unknown, secret?: string) => {
+    const head = `${encode({ alg: secret === undefined ? 'none' : 'HS256', typ: 'JWT' })}.${encode(claims)}`;
+    const signature =
+      secret === undefined ? '' : createHmac('sha256', secret).update(head).digest('base64url');
+    return `${head}.${signature}`;
+  };
+  const claimsOf = (body: string, parts: object = {}) => {
     const now = Math.floor(Date.now() / 1000);
     const sha256 = createHash('sha256').update(body).digest('base64');
-    return `${encode({ alg: 'none', typ: 'JWT' })}.${encode({ iss: API_KEY, nbf: now, exp: now + 300, sha256 })}.`;
+    return { iss: API_KEY, nbf: now, exp: now + 300, sha256, ...parts };
   };
+  const badSignature = (
+    livekitApiKey: string | null,
+    isLivekitApiKeyConfigured = livekitApiKey === API_KEY,
+  ) => ({
+    reason: 'bad_signature',
+    livekitApiKey,
+    isLivekitApiKeyConfigured,
+  });
+  const WRONG = 'x'.repeat(36);
+  const HOUR_S = 3_600;
 
-  test.each<[string, (body: string) => Promise<Record<string, string>>]>([
-    ['no signature', async () => ({})],
-    ['an empty one', async () => ({ authorization: '' })],
-    ['what is none', async () => ({ authorization: 'hello' })],
-    ['a Bearer before it', async (body) => ({ authorization: `Bearer ${await sign(body)}` })],
-    ['alg: none', async (body) => ({ authorization: unsigned(body) })],
-    ['another secret', async (body) => ({ authorization: await sign(body, { apiSecret: 'x'.repeat(36) }) })],
-    ['another issuer', async (body) => ({ authorization: await sign(body, { apiKey: 'other' }) })],
+  /** Posts a webhook that is to be refused. @returns what the line of its request has of the refusal */
+  async function refusalOf(target: Hangup, body: string, headers: Record<string, string>) {
+    const response = await fetch(`${target.url}/webhooks/livekit`, { method: 'POST', headers, body });
+    expect({ status: response.status, body: await response.json() }).toEqual(refused);
+    const requestId = response.headers.get('x-request-id');
+    let fields: Readonly<Record<string, unknown>> | undefined;
+    await until('the request is in the log', () => {
+      fields = target.log.find(
+        (line) => line.message === 'request' && line.fields['requestId'] === requestId,
+      )?.fields;
+      return fields !== undefined;
+    });
+    const { event, outcome, ...rest } = fields ?? {};
+    expect({ event, outcome }).toEqual({ event: null, outcome: 'unauthorized' });
+    const ofRequests = ['requestId', 'method', 'path', 'status', 'durationMs'];
+    return Object.fromEntries(Object.entries(rest).filter(([name]) => !ofRequests.includes(name)));
+  }
+
+  test.each<[string, (body: string) => Promise<Record<string, string>>, object]>([
+    ['no signature', async () => ({}), { reason: 'missing_token' }],
+    ['an empty one', async () => ({ authorization: '' }), { reason: 'missing_token' }],
+    ['what is none', async () => ({ authorization: 'hello' }), { reason: 'missing_token' }],
+    [
+      'the credentials of a proxy',
+      async () => ({ authorization: `Basic ${btoa('a:b')}` }),
+      { reason: 'missing_token' },
+    ],
+    [
+      'a Bearer before it',
+      async (body) => ({ authorization: `Bearer ${await sign(body)}` }),
+      { reason: 'missing_token' },
+    ],
+    ['another header', async (body) => ({ authorize: await sign(body) }), { reason: 'missing_token' }],
+    ['alg: none', async (body) => ({ authorization: tokenOf(claimsOf(body)) }), badSignature(API_KEY)],
+    [
+      'another secret',
+      async (body) => ({ authorization: await sign(body, { apiSecret: WRONG }) }),
+      badSignature(API_KEY),
+    ],
+    [
+      'another issuer',
+      async (body) => ({ authorization: await sign(body, { apiKey: 'other' }) }),
+      badSignature('other'),
+    ],
     [
       'the key of one and the secret of another',
       async (body) => ({
         authorization: await sign(body, { apiKey: API_KEY, apiSecret: SECOND_KEY.apiSecret }),
       }),
+      badSignature(API_KEY),
     ],
-    ['the token of another body', async () => ({ authorization: await sign('{}') })],
-    ['an expired token', async (body) => ({ authorization: await sign(body, { ttl: -60 }) })],
+    [
+      'the token of another body',
+      async () => ({ authorization: await sign('{}') }),
+      { reason: 'body_changed' },
+    ],
     [
       'a token that signs no body',
       async () => ({ authorization: await new AccessToken(API_KEY, API_SECRET, { ttl: 300 }).toJwt() }),
+      { reason: 'body_changed' },
     ],
-    ['another header', async (body) => ({ authorize: await sign(body) })],
-  ])('%s', async (_, headersFor) => {
+    [
+      'an expired token',
+      async (body) => ({ authorization: await sign(body, { ttl: -60 }) }),
+      // Time passes between the signing and the refusal.
+      { reason: 'clock_skew', skewSeconds: expect.toSatisfy((skew) => skew <= -60 && skew > -360) },
+    ],
+    [
+      'an expired token of another body',
+      async () => ({ authorization: await sign('{}', { ttl: -60 }) }),
+      { reason: 'clock_skew', skewSeconds: expect.any(Number) },
+    ],
+    [
+      'a token of one hour ahead',
+      async (body) => {
+        const { exp, nbf } = claimsOf(body);
+        return {
+          authorization: tokenOf(claimsOf(body, { nbf: nbf + HOUR_S, exp: exp + HOUR_S }), API_SECRET),
+        };
+      },
+      {
+        reason: 'clock_skew',
+        skewSeconds: expect.toSatisfy((skew) => skew <= HOUR_S && skew > HOUR_S - 300),
+      },
+    ],
+    [
+      'a signed token without exp',
+      async (body) => ({ authorization: tokenOf(claimsOf(body, { exp: undefined }), API_SECRET) }),
+      badSignature(API_KEY),
+    ],
+  ])('%s', async (_, headersFor, refusal) => {
     const { room, status } = await aCallWithRoom();
     const body = room.started();
-    expect(await post(hangup.url, body, await headersFor(body))).toEqual(refused);
+    expect(await refusalOf(hangup, body, await headersFor(body))).toEqual(refusal);
     expect(await status()).toBe('initiated');
+  });
+
+  test.each<[string, object]>([
+    ['an expired token', { exp: 1, nbf: 0 }],
+    ['a token of tomorrow', { nbf: 4_102_444_800, exp: 4_102_444_900 }],
+    ['the token of another body', { sha256: 'AAAA' }],
+    ['a token that signs no body', { sha256: undefined }],
+  ])('the sender does not choose the reason: %s, and another secret', async (_, parts) => {
+    const body = roomTold('forged').started();
+    const authorization = tokenOf(claimsOf(body, parts), WRONG);
+    expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(API_KEY));
+  });
+
+  test.each<[string, unknown]>([
+    ['the secret', API_SECRET],
+    ['a part of it beside', `key:${API_SECRET}`],
+    ['10 kB', 'k'.repeat(10_240)],
+    ['control characters', 'a\u001b[2J'],
+    ['a number', 5],
+    ['a list', ['devkey']],
+    ['nothing', undefined],
+  ])('an untrusted token names as its key %s: the log does not', async (_, iss) => {
+    const body = roomTold('odd').started();
+    const authorization = tokenOf(claimsOf(body, { iss }), WRONG);
+    expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(null));
+  });
+
+  test.each([
+    ['no JSON', 'hello'],
+    ['a list', '[]'],
+    ['null', 'null'],
+    ['deep', '['.repeat(8_000)],
+  ])('an untrusted token of %s', async (_, claims) => {
+    const authorization = `${encode({ alg: 'HS256' })}.${Buffer.from(claims).toString('base64url')}.AAAA`;
+    expect(await refusalOf(hangup, '{}', { authorization })).toEqual(badSignature(null));
   });
 
   test('a body that was changed by one character', async () => {
     const { room, status } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
-    expect(await post(hangup.url, body.replace('300', '301'), headers)).toEqual(refused);
+    expect(await refusalOf(hangup, body.replace('300', '301'), headers)).toEqual({ reason: 'body_changed' });
     expect(await status()).toBe('initiated');
   });
 
@@ -197,6 +319,72 @@ describe('401: whoever sent it', () => {
     expect(await post(hangup.url, body, headers)).toEqual(answerTo('duplicate'));
     const old = { authorization: await sign(body, { ttl: -60 }) };
     expect(await post(hangup.url, body, old)).toEqual(refused);
+  });
+
+  test('the answer is the same for each reason', async () => {
+    const body = roomTold('silent').started();
+    const answers = [];
+    for (const authorization of [
+      undefined,
+      await sign(body, { apiSecret: WRONG }),
+      await sign(body, { apiKey: 'other' }),
+      await sign(body, { ttl: -60 }),
+      await sign('{}'),
+    ]) {
+      const response = await fetch(`${hangup.url}/webhooks/livekit`, {
+        method: 'POST',
+        headers: { ...(authorization !== undefined && { authorization }) },
+        body,
+      });
+      const headers = [...response.headers].filter(([name]) => !['date', 'x-request-id'].includes(name));
+      answers.push({ status: response.status, headers, body: await response.text() });
+    }
+    expect(answers[0]).toMatchObject({ status: 401, body: JSON.stringify(refused.body) });
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+  });
+
+  test("a warning for each reason a minute, with a count and advice, by hangup's own clock", async () => {
+    const signedAt = Date.now();
+    let now = signedAt;
+    const target = await startHangup({ livekit: hangup.livekit, clock: { now: () => now } });
+    try {
+      const warnings = () =>
+        target.log.flatMap(({ level, message, fields }) =>
+          message === 'webhook refused' ? [{ level, ...fields }] : [],
+        );
+      const body = roomTold('flood').started();
+      const nbf = Math.floor(signedAt / 1000);
+      const claims = claimsOf(body, { nbf, exp: nbf + 300 });
+      const forged = { authorization: tokenOf(claims, WRONG) };
+      for (let i = 0; i < 20; i += 1) await post(target.url, body, forged);
+      await post(target.url, body, {});
+      expect(warnings()).toEqual([
+        {
+          level: 'warn',
+          ...badSignature(API_KEY),
+          refusals: 1,
+          advice: expect.stringContaining('LIVEKIT_WEBHOOK_KEYS'),
+        },
+        {
+          level: 'warn',
+          reason: 'missing_token',
+          refusals: 1,
+          advice: expect.stringContaining('Authorization'),
+        },
+      ]);
+      now = signedAt + HOUR_S * 1000;
+      await post(target.url, body, forged);
+      expect(warnings().slice(2)).toMatchObject([{ reason: 'bad_signature', refusals: 20 }]);
+      const honest = { authorization: tokenOf(claims, API_SECRET) };
+      expect(await refusalOf(target, body, honest)).toEqual({ reason: 'clock_skew', skewSeconds: -HOUR_S });
+      now = signedAt - HOUR_S * 1000;
+      expect(await refusalOf(target, body, honest)).toEqual({ reason: 'clock_skew', skewSeconds: HOUR_S });
+      now = signedAt;
+      expect(await post(target.url, body, honest)).toMatchObject({ status: 200 });
+      expect(JSON.stringify(target.log)).not.toMatch(new RegExp(`${API_SECRET}|${WRONG}|eyJ`));
+    } finally {
+      await target.stop();
+    }
   });
 });
 

@@ -121,13 +121,37 @@ describe('webhooks, by event and outcome', () => {
     expect(await counted('room_started', 'applied')).toBe(1);
     expect(await counted('room_started', 'duplicate')).toBe(1);
     expect(await counted('room_started', 'unknown_room')).toBe(1);
-    await post(hangup.url, started, {});
-    expect(await counted('none', 'unsigned')).toBe(1);
     const malformed = 'no JSON';
     await post(hangup.url, malformed, { authorization: await sign(malformed) });
     expect(await counted('none', 'malformed')).toBe(1);
     await fetch(`${hangup.url}/webhooks/livekit`);
     expect(await counted('none', 'refused')).toBe(1);
+  });
+
+  test('refusals by reason, each from zero', async () => {
+    const refused = async (reason: string) =>
+      (await scrape()).value('hangup_webhooks_total', { event: 'none', outcome: 'unauthorized', reason });
+    const body = roomTold('m-refused').started();
+    const tokens = {
+      bad_signature: await sign(body, { apiSecret: 'x'.repeat(36) }),
+      clock_skew: await sign(body, { ttl: -60 }),
+      body_changed: await sign('{}'),
+    };
+    expect((await scrape()).labelValues('hangup_webhooks_total', 'reason')).toEqual([
+      'bad_signature',
+      'body_changed',
+      'clock_skew',
+      'missing_token',
+    ]);
+    for (const [reason, authorization] of Object.entries(tokens)) {
+      expect(await refused(reason)).toBe(0);
+      await post(hangup.url, body, { authorization });
+      expect(await refused(reason)).toBe(1);
+    }
+    expect(await refused('missing_token')).toBe(0);
+    await post(hangup.url, body, {});
+    await post(hangup.url, body, {});
+    expect(await refused('missing_token')).toBe(2);
   });
 
   test('an event by any other name makes no series of its own', async () => {

@@ -1,0 +1,83 @@
+import type { Timestamp } from './time.ts';
+
+/**
+ * Causes for which a webhook is answered 401.
+ * bad_signature: no configured key and secret signed the token.
+ * clock_skew: a signed token that is not valid yet, or not any more.
+ * body_changed: a signed token over another body.
+ * missing_token: no token in the Authorization header.
+ */
+export const REFUSAL_REASONS = ['bad_signature', 'clock_skew', 'body_changed', 'missing_token'] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+/** A refused webhook, for the log and the metrics. The sender gets the same answer for every reason. */
+export type WebhookRefusal =
+  | { readonly reason: 'missing_token' | 'body_changed' }
+  | {
+      readonly reason: 'bad_signature';
+      /** The API key id that the token names; null when it has no plain name. Untrusted. */
+      readonly livekitApiKey: string | null;
+      /** True: the secret differs. False: the settings lack the key. */
+      readonly isLivekitApiKeyConfigured: boolean;
+    }
+  | {
+      readonly reason: 'clock_skew';
+      /** Seconds by which LiveKit's clock is ahead; negative: behind. */
+      readonly skewSeconds: number;
+    };
+
+export const REFUSAL_ADVICE: Readonly<Record<RefusalReason, string>> = {
+  bad_signature:
+    'set `webhook.api_key` in LiveKit to LIVEKIT_API_KEY or to a key in LIVEKIT_WEBHOOK_KEYS, and compare the secrets',
+  clock_skew: 'set the clocks of hangup and LiveKit by NTP',
+  body_changed: 'configure the proxy in front of hangup to pass the body of a webhook unchanged',
+  missing_token:
+    'configure the proxy in front of hangup to pass the Authorization header unchanged; without a proxy, the sender is not LiveKit',
+};
+
+/** The difference between LiveKit's clock and ours that a webhook may have. */
+export const WEBHOOK_CLOCK_TOLERANCE_S = 10;
+
+/** Claims of a token whose signature is verified. Times are seconds. */
+export interface WebhookClaims {
+  readonly nbf?: number | undefined;
+  readonly exp: number;
+  readonly sha256?: unknown;
+}
+
+/** @param bodySha256 of the raw body, in base64. @returns null for a webhook that is accepted */
+export function judgeClaims(
+  { nbf, exp, sha256 }: WebhookClaims,
+  { now, bodySha256 }: { now: Timestamp; bodySha256: string },
+): WebhookRefusal | null {
+  const nowS = Math.floor(now / 1000);
+  if (nbf !== undefined && nbf > nowS + WEBHOOK_CLOCK_TOLERANCE_S) {
+    return { reason: 'clock_skew', skewSeconds: nbf - nowS };
+  }
+  if (exp <= nowS - WEBHOOK_CLOCK_TOLERANCE_S) {
+    // LiveKit signs at `nbf`, minutes before `exp`: the difference of the clocks is that of the signing.
+    return { reason: 'clock_skew', skewSeconds: Math.min(nbf ?? exp, exp) - nowS };
+  }
+  return sha256 === bodySha256 ? null : { reason: 'body_changed' };
+}
+
+/** Refusals of one reason since its last line in the log. */
+export interface RefusalTally {
+  readonly loggedAt: Timestamp;
+  readonly unlogged: number;
+}
+
+const LOG_PAUSE_MS = 60_000;
+
+/** Whether to log a refusal, and for how many: at most one line a minute, because anybody can send webhooks. */
+export function tallyRefusal(
+  tally: RefusalTally | undefined,
+  now: Timestamp,
+): { readonly tally: RefusalTally; readonly logged: number } {
+  const unlogged = (tally?.unlogged ?? 0) + 1;
+  // A clock that was set back must not silence the log.
+  const isDue = tally === undefined || Math.abs(now - tally.loggedAt) >= LOG_PAUSE_MS;
+  return isDue
+    ? { tally: { loggedAt: now, unlogged: 0 }, logged: unlogged }
+    : { tally: { loggedAt: tally.loggedAt, unlogged }, logged: 0 };
+}
