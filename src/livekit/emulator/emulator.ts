@@ -62,6 +62,10 @@ export interface Emulator {
   list(roomName: string): void;
   /** Events for which the predicate is true are sent to nobody, until the returned function is called. */
   loseWebhooks(isLost: (event: WebhookEvent) => boolean): () => void;
+  /** Resolves once no webhook of the room is under way: each was accepted or given up. */
+  webhooksDelivered(roomName: string): Promise<void>;
+  /** Closes the room now, instead of after its time-out. Returns whether it is gone: participants may keep it open. */
+  closeIdleRoom(roomName: string): boolean;
   /** Switches a fault on for one method, or '*' for all; null switches it off. */
   setFault(method: RoomServiceMethod | '*', fault: Fault | null): void;
   /** The API goes away: the port closes and open connections break. Rooms, their timers and webhooks go on. */
@@ -122,6 +126,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       losses.add(loss);
       return () => void losses.delete(loss);
     },
+    async webhooksDelivered(roomName) {
+      await Promise.all(senders.map((sender) => sender.drained(roomName)));
+    },
+    closeIdleRoom: (roomName) => rooms.closeIdle(roomName),
     setFault: (method, fault) => faults.set(method, fault),
     pause: () => server.close(),
     async resume() {

@@ -186,6 +186,18 @@ export class RoomState {
     return room === undefined || room.isGhost ? 'no_response' : 'sent';
   }
 
+  /**
+   * The room's time-out is over now: it closes unless somebody keeps it open.
+   * @returns whether it is gone
+   */
+  closeIdle(roomName: string): boolean {
+    const room = this.#rooms.get(roomName);
+    if (room === undefined) return true;
+    if (room.isGhost || !isIdle(room)) return false;
+    this.#close(room, 'ROOM_CLOSED');
+    return true;
+  }
+
   /** Empty for a room that is not there, as the real server answers; in random order, as it does. */
   participants(roomName: string): ParticipantInfo[] {
     const room = this.#rooms.get(roomName);
@@ -323,8 +335,7 @@ export class RoomState {
     info.state = ParticipantInfo_State.DISCONNECTED;
     info.version += 1;
     this.#events.ofParticipant(event, room.info, info);
-    const isLeft = [...room.participants.values()].every((other) => isDependent(other.info));
-    if (isLeft && room.isJoined) this.#closeAfter(room, room.timeouts.departureTimeoutMs);
+    if (isIdle(room) && room.isJoined) this.#closeAfter(room, room.timeouts.departureTimeoutMs);
     disconnect(reason);
   }
 
@@ -358,6 +369,10 @@ export class RoomState {
     room.info.numPublishers = present.filter(({ info }) => info.isPublisher).length;
     room.nextCountAtMs += COUNT_EVERY_MS * (1 + Math.floor(lateMs / COUNT_EVERY_MS));
   }
+}
+
+function isIdle({ participants }: LiveRoom): boolean {
+  return [...participants.values()].every(({ info }) => isDependent(info));
 }
 
 /** What CreateRoom asks for when it asks for nothing. */
