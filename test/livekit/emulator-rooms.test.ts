@@ -313,6 +313,22 @@ test('participants of a dead node are cut off: what they do has no effect any mo
   ]);
 });
 
+test('a room of a dead node keeps its last count of participants', async () => {
+  const { emulator, client } = await start();
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  emulator.join('r', { identity: 'person' });
+  const countLater = async () => {
+    vi.setSystemTime(Date.now() + 5_000);
+    return (await client.listRooms(['r']))[0]?.numParticipants;
+  };
+  expect(await countLater()).toBe(1);
+  emulator.killNode();
+  expect(await countLater()).toBe(1);
+  emulator.join('r', { identity: 'agent', kind: 'AGENT' });
+  expect(await countLater()).toBe(0);
+});
+
 test('a room of a dead node does not close by its time-outs, and does once it is taken over', async () => {
   const { emulator } = await start();
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
