@@ -10,7 +10,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Room } from '@livekit/rtc-node';
 import { AccessToken, RoomServiceClient, type WebhookEvent, WebhookReceiver } from 'livekit-server-sdk';
-import { type Emulator, type EmulatorOptions, startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import {
+  type Emulator,
+  type EmulatorOptions,
+  type GrantedPermission,
+  startEmulator,
+} from '../../src/livekit/emulator/emulator.ts';
 
 export const API_KEY = 'devkey';
 export const API_SECRET = 'secretsecretsecretsecretsecretsecret';
@@ -24,8 +29,9 @@ export interface TestParticipant {
 }
 
 interface JoinOptions {
-  /** A standard participant unless told. */
-  readonly kind?: 'agent';
+  /** As a token names it; a standard participant by default. */
+  readonly kind?: 'agent' | 'egress' | 'ingress' | 'sip' | 'connector' | 'bridge';
+  readonly permission?: Pick<GrantedPermission, 'canPublish' | 'hidden' | 'recorder' | 'agent'>;
 }
 
 export interface LiveKitUnderTest {
@@ -49,21 +55,33 @@ export async function startLiveKit(options: LiveKitOptions = {}): Promise<LiveKi
   return binary === undefined || binary === '' ? startEmulated(options) : startReal(binary, options);
 }
 
+const KINDS = {
+  agent: 'AGENT',
+  egress: 'EGRESS',
+  ingress: 'INGRESS',
+  sip: 'SIP',
+  connector: 'CONNECTOR',
+  bridge: 'BRIDGE',
+} as const;
+
 /** The emulator, whatever LIVEKIT_SERVER says. */
 export async function startEmulated(
   options: Partial<EmulatorOptions>,
 ): Promise<LiveKitUnderTest & { readonly emulator: Emulator }> {
-  const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...options });
+  // LiveKit takes 3 s, longer than the deadlines of most tests.
+  const quick = { deadNodeDelayMs: 20 };
+  const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...quick, ...options });
   return {
     kind: 'emulator',
     url: emulator.url,
     apiKey: API_KEY,
     apiSecret: API_SECRET,
     emulator,
-    async join(roomName, identity, { kind } = {}) {
+    async join(roomName, identity, { kind, permission } = {}) {
       const participant = emulator.join(roomName, {
         identity,
-        kind: kind === 'agent' ? 'AGENT' : 'STANDARD',
+        kind: kind === undefined ? 'STANDARD' : KINDS[kind],
+        ...(permission !== undefined && { permission }),
       });
       return {
         identity,
@@ -147,12 +165,17 @@ export async function joinReal(
   url: string,
   roomName: string,
   identity: string,
-  { kind }: JoinOptions = {},
+  { kind, permission }: JoinOptions = {},
 ): Promise<TestParticipant> {
   // 33 MB of native code, which only this branch needs.
   const { DisconnectReason, Room, RoomEvent } = await import('@livekit/rtc-node');
   const token = new AccessToken(API_KEY, API_SECRET, { identity });
-  token.addGrant({ roomJoin: true, room: roomName, ...(kind === 'agent' && { agent: true }) });
+  token.addGrant({
+    roomJoin: true,
+    room: roomName,
+    ...(kind === 'agent' && { agent: true }),
+    ...permission,
+  });
   if (kind !== undefined) token.kind = kind;
   const room = new Room();
   const disconnected = new Promise<string>((resolve) => {

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { ListRoomsResponse } from '@livekit/protocol';
-import { AccessToken, RoomServiceClient, ServerError, type VideoGrant } from 'livekit-server-sdk';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DataPacket_Kind, ListRoomsResponse, SendDataRequest } from '@livekit/protocol';
+import {
+  AccessToken,
+  type CreateOptions,
+  type Room,
+  RoomServiceClient,
+  ServerError,
+  type VideoGrant,
+} from 'livekit-server-sdk';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { EventRoom } from '../../src/domain/room-event.ts';
 import { livekitRooms } from '../../src/livekit/rooms.ts';
@@ -9,9 +17,13 @@ import {
   type LiveKitUnderTest,
   openWebhookInbox,
   type ReceivedWebhook,
+  startEmulated,
   startLiveKit,
+  startReal,
+  type TestParticipant,
   type WebhookInbox,
 } from '../harness/livekit.ts';
+import { startRedis } from '../harness/redis.ts';
 
 // What hangup relies on. Run it against a real server too: LIVEKIT_SERVER=/path/to/livekit-server.
 
@@ -31,6 +43,8 @@ afterAll(async () => {
   await inbox.close();
   expect(refused).toEqual([]);
 });
+
+type Joining = NonNullable<Parameters<LiveKitUnderTest['join']>[2]>;
 
 const newRoomName = () => `room-${randomUUID()}`;
 
@@ -93,6 +107,7 @@ const REQUESTS = [
   ['ListParticipants', { room: 'x' }, { roomAdmin: true, room: 'x' }],
   ['GetParticipant', { room: 'x', identity: 'i' }, { roomAdmin: true, room: 'x' }],
   ['RemoveParticipant', { room: 'x', identity: 'i' }, { roomAdmin: true, room: 'x' }],
+  ['SendData', { room: 'x' }, { roomAdmin: true, room: 'x' }],
 ] as const;
 
 describe('credentials', () => {
@@ -473,6 +488,278 @@ describe('participants', () => {
     expect(bodyOf(webhooks[2]).participant?.disconnectReason).toBe('DUPLICATE_IDENTITY');
     await client.deleteRoom(room);
     expect(await second.disconnected).toBe('ROOM_DELETED');
+  });
+});
+
+describe('roles', () => {
+  // LiveKit's IsDependent decides.
+  test.concurrent.each<{ who: string; joining: Joining; outcome: 'closes' | 'stays' }>([
+    { who: 'an agent', joining: { kind: 'agent' }, outcome: 'closes' },
+    { who: 'a recorder', joining: { kind: 'egress' }, outcome: 'closes' },
+    { who: 'a bot with the grant agent', joining: { permission: { agent: true } }, outcome: 'closes' },
+    {
+      who: 'a hidden bot with the grant recorder',
+      joining: { permission: { hidden: true, recorder: true } },
+      outcome: 'closes',
+    },
+    { who: 'a hidden participant', joining: { permission: { hidden: true } }, outcome: 'stays' },
+    { who: 'a listener', joining: { permission: { canPublish: false } }, outcome: 'stays' },
+    { who: 'a stream', joining: { kind: 'ingress' }, outcome: 'stays' },
+    { who: 'a connector', joining: { kind: 'connector' }, outcome: 'stays' },
+    { who: 'a bridge', joining: { kind: 'bridge' }, outcome: 'stays' },
+    { who: 'a phone', joining: { kind: 'sip' }, outcome: 'stays' },
+  ])('a room in which only $who remains $outcome', { timeout: 20_000 }, async ({ joining, outcome }) => {
+    const room = newRoomName();
+    await client.createRoom({ name: room, departureTimeout: 1 });
+    const person = await livekit.join(room, 'person');
+    const other = await livekit.join(room, 'other', joining);
+    await inbox.waitFor(room, (all) => countOf(all, 'participant_joined') === 2);
+    await person.leave();
+    if (outcome === 'closes') {
+      expect(await other.disconnected).toBe('ROOM_CLOSED');
+      expect(await livekit.roomNames()).not.toContain(room);
+      return;
+    }
+    // Past the departure time-out: a room that stays sends nothing.
+    await sleep(4_000);
+    expect((await client.listParticipants(room)).map(({ identity }) => identity)).toEqual(['other']);
+    await client.deleteRoom(room);
+    expect(await other.disconnected).toBe('ROOM_DELETED');
+  });
+
+  test('webhooks and ListParticipants report kind and permission as the token grants them', async () => {
+    const room = newRoomName();
+    const may = { canSubscribe: true, canPublish: true, canPublishData: true };
+    const granted: Record<string, { joining: Joining; kind?: string; permission: object }> = {
+      bot: { joining: { permission: { agent: true } }, permission: { ...may, agent: true } },
+      listener: { joining: { permission: { hidden: true } }, permission: { ...may, hidden: true } },
+      recorder: { joining: { permission: { recorder: true } }, permission: { ...may, recorder: true } },
+      silent: { joining: { permission: { canPublish: false } }, permission: { canSubscribe: true } },
+      connector: { joining: { kind: 'connector' }, kind: 'CONNECTOR', permission: may },
+      bridge: { joining: { kind: 'bridge' }, kind: 'BRIDGE', permission: may },
+    };
+    for (const [identity, { joining }] of Object.entries(granted))
+      await livekit.join(room, identity, joining);
+    const count = Object.keys(granted).length;
+    const webhooks = await inbox.waitFor(room, (all) => countOf(all, 'participant_joined') === count);
+    const told = webhooks.map(bodyOf).flatMap(({ participant }) => participant ?? []);
+    const listed = (await client.listParticipants(room)).map((info) => info.toJson());
+    for (const [identity, { kind, permission }] of Object.entries(granted)) {
+      const expected = { identity, permission, ...(kind !== undefined && { kind }) };
+      const byIdentity = expect.objectContaining(expected);
+      expect({ told, listed }).toEqual({
+        told: expect.arrayContaining([byIdentity]),
+        listed: expect.arrayContaining([byIdentity]),
+      });
+    }
+    await client.deleteRoom(room);
+  });
+
+  test('the count of participants leaves dependent ones out and has hidden ones in it', async () => {
+    const room = newRoomName();
+    await livekit.join(room, 'person');
+    await livekit.join(room, 'listener', { permission: { hidden: true } });
+    await livekit.join(room, 'bot', { permission: { agent: true } });
+    await livekit.join(room, 'recorder', { permission: { recorder: true } });
+    // LiveKit counts every five seconds.
+    const count = async () => (await client.listRooms([room]))[0]?.numParticipants;
+    await expect.poll(count, { timeout: 15_000 }).toBe(2);
+    await client.deleteRoom(room);
+  });
+});
+
+describe('SendData', () => {
+  const admin = (room: string) => tokenWith({ roomAdmin: true, room });
+  const send = async (room: string, body: object = {}) =>
+    post(rpc('SendData'), JSON.stringify({ room, ...body }), { token: await admin(room) });
+
+  test.each<[string, object]>([
+    ['nothing', {}],
+    ['a topic, a kind and base64', { data: 'aGk=', kind: 'LOSSY', topic: 'hangup' }],
+    ['base64 for URLs, unpadded', { data: '_-8' }],
+    ['a kind that LiveKit does not have', { kind: 'TELEPATHIC' }],
+    ['the number of such a kind', { kind: 99 }],
+    ['sixteen bytes of nonce', { nonce: Buffer.alloc(16).toString('base64') }],
+  ])('to a living room with %s answers an empty object', async (_, body) => {
+    const name = newRoomName();
+    await client.createRoom({ name });
+    expect(await send(name, body)).toEqual({ status: 200, contentType: 'application/json', text: '{}' });
+    await client.deleteRoom(name);
+  });
+
+  test('answers protobuf in protobuf', async () => {
+    const name = newRoomName();
+    await client.createRoom({ name });
+    const response = await fetch(new URL(rpc('SendData'), livekit.url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/protobuf', authorization: `Bearer ${await admin(name)}` },
+      body: new Uint8Array(new SendDataRequest({ room: name, data: new Uint8Array([1, 2]) }).toBinary()),
+    });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('application/protobuf');
+    expect(await response.bytes()).toHaveLength(0);
+    await client.deleteRoom(name);
+  });
+
+  test.each([{ data: '!!!' }, { data: 5 }, { kind: true }, { nonce: [] }])(
+    'of %j answers malformed',
+    async (body) => {
+      const answer = await send(newRoomName(), body);
+      expect({ status: answer.status, body: JSON.parse(answer.text) }).toMatchObject({
+        status: 400,
+        body: { code: 'malformed' },
+      });
+    },
+  );
+
+  test('with a nonce of another length answers invalid_argument', async () => {
+    const answer = await send(newRoomName(), { nonce: 'aGk=' });
+    expect({ status: answer.status, body: JSON.parse(answer.text) }).toEqual({
+      status: 400,
+      body: {
+        code: 'invalid_argument',
+        msg: 'nonce should be 16-bytes or not present, got: 2 bytes',
+      },
+    });
+  });
+
+  test('to an absent room answers unavailable, as for a dead node', async () => {
+    const answer = await send(newRoomName());
+    expect({ status: answer.status, body: JSON.parse(answer.text) }).toEqual({
+      status: 503,
+      body: { code: 'unavailable', msg: 'twirp error unknown: no response from servers' },
+    });
+  });
+});
+
+describe('a dead node', () => {
+  const unavailable = {
+    status: 503,
+    code: 'unavailable',
+    message: 'twirp error unknown: no response from servers',
+  };
+
+  interface Node {
+    readonly client: RoomServiceClient;
+    join(roomName: string, identity: string): Promise<TestParticipant>;
+    /** The node dies, and another one serves the API at the same address. Nobody comes back by itself. */
+    die(): Promise<void>;
+  }
+
+  /** What nodes have in common is their Redis. */
+  async function startNode(): Promise<Node> {
+    const binary = process.env.LIVEKIT_SERVER;
+    if (!binary) {
+      const { emulator, ...node } = await startEmulated({ webhookUrls: [inbox.url] });
+      onTestFinished(() => node.stop());
+      return { client: clientOf(node), join: node.join, die: async () => emulator.killNode() };
+    }
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    const node = await startReal(binary, { webhookUrls: [inbox.url], redisAddress: redis.address });
+    onTestFinished(() => node.stop());
+    const joined: TestParticipant[] = [];
+    return {
+      client: clientOf(node),
+      async join(roomName, identity) {
+        const participant = await node.join(roomName, identity);
+        joined.push(participant);
+        return participant;
+      },
+      async die() {
+        await node.kill();
+        await Promise.all(joined.map((participant) => participant.leave()));
+        await node.start();
+      },
+    };
+  }
+
+  const clientOf = ({ url, apiKey, apiSecret }: LiveKitUnderTest) =>
+    new RoomServiceClient(url, apiKey, apiSecret, { requestTimeout: 10, failover: false });
+
+  /** LiveKit hands a room over once the last heartbeat of its node is 5 s old; until then CreateRoom fails too. */
+  async function takeOver(client: RoomServiceClient, options: CreateOptions): Promise<Room> {
+    const giveUpAt = Date.now() + 15_000;
+    for (;;) {
+      try {
+        return await client.createRoom(options);
+      } catch (error) {
+        if (Date.now() > giveUpAt) throw error;
+        expect(error).toMatchObject(unavailable);
+      }
+    }
+  }
+
+  /** A room with two participants, before its node died and after. */
+  async function startWithDeadRoom() {
+    const node = await startNode();
+    const room = newRoomName();
+    await node.join(room, 'caller');
+    await node.join(room, 'agent');
+    await inbox.waitFor(room, (all) => countOf(all, 'participant_joined') === 2);
+    const [before] = await node.client.listRooms([room]);
+    await node.die();
+    const sids = async () =>
+      Object.fromEntries(
+        (await node.client.listParticipants(room)).map(({ identity, sid }) => [identity, sid]),
+      );
+    const send = () => node.client.sendData(room, new Uint8Array(), DataPacket_Kind.LOSSY, {});
+    return { ...node, room, before, sids, send };
+  }
+
+  test('leaves its rooms listed with their participants, and answers nothing else about them', async () => {
+    const { client, room, before, sids, send } = await startWithDeadRoom();
+    expect((await client.listRooms([room])).map(({ sid }) => sid)).toEqual([before?.sid]);
+    const { caller, agent } = await sids();
+    expect([caller, agent]).toEqual([expect.stringMatching(/^PA_/), expect.stringMatching(/^PA_/)]);
+    expect((await client.getParticipant(room, 'caller')).sid).toBe(caller);
+    expect(await errorOf(send())).toMatchObject(unavailable);
+    expect(await errorOf(client.removeParticipant(room, 'caller'))).toMatchObject(unavailable);
+    expect(await errorOf(client.deleteRoom(room))).toMatchObject(unavailable);
+    expect(await sids()).toEqual({ caller, agent });
+    expect(names(inbox.of(room))).toEqual(['room_started', 'participant_joined', 'participant_joined']);
+  });
+
+  test('loses its room to another one by CreateRoom, which gives the room what it asks for', async () => {
+    const { client, room, before, sids, send } = await startWithDeadRoom();
+    const listed = await sids();
+    const asked = { name: room, emptyTimeout: 200, metadata: 'taken over' };
+    const taken = await takeOver(client, asked);
+    expect(taken).toMatchObject({ sid: before?.sid, emptyTimeout: 200, metadata: 'taken over' });
+    expect(taken.creationTimeMs).toBe(before?.creationTimeMs);
+    expect(await errorOf(send())).toBeUndefined();
+    // Nobody is in it, and LiveKit goes on listing them.
+    expect(await sids()).toEqual(listed);
+    expect(await errorOf(client.deleteRoom(room))).toBeUndefined();
+    expect(await sids()).toEqual({});
+    const webhooks = await inbox.waitFor(room, ends);
+    expect(names(webhooks).slice(3)).toEqual(['room_started', 'room_finished']);
+    expect(new Set(webhooks.map((webhook) => bodyOf(webhook).room.sid))).toEqual(new Set([before?.sid]));
+  });
+
+  test('loses its room to another one by a participant, who replaces nobody but itself', async () => {
+    const { client, room, before, sids, send, join } = await startWithDeadRoom();
+    const listed = await sids();
+    const again = await join(room, 'caller');
+    expect((await client.listRooms([room])).map(({ sid }) => sid)).toEqual([before?.sid]);
+    const now = await sids();
+    expect(now).toEqual({ caller: expect.stringMatching(/^PA_/), agent: listed.agent });
+    expect(now.caller).not.toBe(listed.caller);
+    expect(await errorOf(send())).toBeUndefined();
+    await inbox.waitFor(room, (all) => countOf(all, 'participant_joined') === 3);
+    await again.leave();
+    const webhooks = await inbox.waitFor(room, (all) => countOf(all, 'participant_left') === 1);
+    expect(names(webhooks).slice(3)).toEqual(['room_started', 'participant_joined', 'participant_left']);
+    expect(await sids()).toEqual({ agent: listed.agent });
+    await client.deleteRoom(room);
+  });
+
+  test('whose room is older than its emptyTimeout: the room closes once it is taken over', async () => {
+    const { client, room } = await startWithDeadRoom();
+    await sleep(1_100);
+    await takeOver(client, { name: room, emptyTimeout: 1 });
+    expect(names(await inbox.waitFor(room, ends)).slice(3)).toEqual(['room_started', 'room_finished']);
+    expect(await client.listParticipants(room)).toEqual([]);
   });
 });
 

@@ -3,7 +3,7 @@ import type { RoomServiceMethod } from './room-service.ts';
 /**
  * What can be wrong with LiveKit while a request is in its hands.
  * - `status500`: an error of LiveKit's own, nothing done.
- * - `status503`: what a LiveKit says of a room whose node is dead (at once; the real one takes 3 s).
+ * - `status503`: what a LiveKit says of a room whose node is dead, but at once.
  * - `status429`: too many requests, nothing done.
  * - `hang`: no answer, nothing done, even after the fault is switched off.
  * - `reset`: the connection breaks, nothing done.

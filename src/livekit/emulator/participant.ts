@@ -1,17 +1,32 @@
 import { randomUUID } from 'node:crypto';
+import { ParticipantInfo_Kind } from '@livekit/protocol';
 import { ParticipantInfo, TrackInfo } from 'livekit-server-sdk';
 import type { Surroundings } from './surroundings.ts';
 
-/** LiveKit's words for what a participant is (livekit_models.proto, ParticipantInfo.Kind). */
-export type ParticipantKind = 'STANDARD' | 'INGRESS' | 'EGRESS' | 'SIP' | 'AGENT' | 'CONNECTOR' | 'BRIDGE';
+/** A participant's kind by LiveKit's name (livekit_models.proto), or by the number of a kind that is not known yet. */
+export type ParticipantKind = keyof typeof ParticipantInfo_Kind | number;
+
+/** Grants as LiveKit reports them (livekit_models.proto, ParticipantPermission). */
+export interface GrantedPermission {
+  readonly canSubscribe?: boolean;
+  readonly canPublish?: boolean;
+  /** As canPublish by default. */
+  readonly canPublishData?: boolean;
+  readonly canUpdateMetadata?: boolean;
+  readonly hidden?: boolean;
+  readonly recorder?: boolean;
+  readonly agent?: boolean;
+}
 
 export interface JoiningParticipant {
   readonly identity: string;
   readonly name?: string;
-  /** STANDARD unless told. */
+  /** STANDARD by default. */
   readonly kind?: ParticipantKind;
   readonly metadata?: string;
   readonly attributes?: Readonly<Record<string, string>>;
+  /** Replaces single grants of its kind. */
+  readonly permission?: GrantedPermission;
 }
 
 /** As livekit-sip joins when it is SIP, else as LiveKit's client for Node does. */
@@ -31,9 +46,10 @@ export function newParticipant(joining: JoiningParticipant, surroundings: Surrou
     permission: {
       canSubscribe: true,
       canPublish: true,
-      canPublishData: true,
+      canPublishData: joining.permission?.canPublish ?? true,
       canUpdateMetadata: kind === 'SIP',
       agent: kind === 'AGENT',
+      ...joining.permission,
     },
     kind,
     attributes: { ...joining.attributes },
@@ -42,6 +58,12 @@ export function newParticipant(joining: JoiningParticipant, surroundings: Surrou
       capabilities: ['CAP_PACKET_TRAILER', 'CAP_COMPRESSION_DEFLATE_RAW'],
     }),
   });
+}
+
+/** Whether LiveKit counts the participant as dependent: it keeps no room open and is in no count of participants. */
+export function isDependent({ kind, permission }: ParticipantInfo): boolean {
+  if (kind === ParticipantInfo_Kind.AGENT || kind === ParticipantInfo_Kind.EGRESS) return true;
+  return permission?.agent === true || permission?.recorder === true;
 }
 
 export function newAudioTrack(kind: ParticipantKind, name: string, surroundings: Surroundings): TrackInfo {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { newId } from './participant.ts';
 import { type EmulatedParticipant, NO_WISHES, type RoomState } from './room-state.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** What a phone looks like to LiveKit's clients; what is left out is made up. */
 interface PhoneOptions {
@@ -21,12 +22,21 @@ export interface DialOptions extends PhoneOptions {
   readonly isTrunkListening?: boolean;
 }
 
-export interface ReceiveOptions extends PhoneOptions {
-  /** The dispatch rule's; LiveKit puts an underscore behind it. */
-  readonly prefix: string;
+/** Which room an incoming call gets (livekit_sip.proto, SIPDispatchRule); `individual` by default. */
+export type DispatchRule =
+  /** A room of its own: PREFIX_CALLER_RANDOM. */
+  | { readonly rule?: 'individual'; readonly prefix: string }
+  /** One room for all calls. */
+  | { readonly rule: 'direct'; readonly roomName: string }
+  /** One room for each called number: PREFIX_CALLED, or the number alone. */
+  | { readonly rule: 'callee'; readonly prefix?: string };
+
+export type ReceiveOptions = IncomingCall & DispatchRule;
+
+interface IncomingCall extends PhoneOptions {
   readonly callerNumber: string;
   readonly calledNumber: string;
-  /** From the rule's room configuration. */
+  /** From the rule's room configuration; a room that is there keeps its own. */
   readonly roomMetadata?: string;
   /** From somebody's audio in the room until the phone's own attributes say `active`; 1 s unless told. */
   readonly activeAfterMs?: number;
@@ -42,6 +52,8 @@ interface Phone extends Omit<EmulatedParticipant, 'publishAudio'> {
  */
 export interface DialledPhone extends Phone {
   ring(): void;
+  /** The phone is answered, and livekit-sip sends it DTMF: status `automation`, until `answer`. */
+  automate(): void;
   answer(): void;
   /** After the answer. */
   hangUp(): void;
@@ -57,7 +69,7 @@ export interface DialledPhone extends Phone {
   unreachable(): void;
 }
 
-/** An inbound call: it rings until another participant publishes audio. */
+/** An inbound call: it rings until another participant of the room publishes audio, or has done so. */
 export interface ReceivedPhone extends Phone {
   /** The caller gives up while it rings, or hangs up after the answer. */
   hangUp(): void;
@@ -87,19 +99,28 @@ export function dial(rooms: RoomState, roomName: string, options: DialOptions): 
     participant.leave(reason);
   }
 
+  function beAnswered(callStatus: 'automation' | 'active'): void {
+    isAnswered = true;
+    participant.setAttributes({
+      'sip.callIDFull': randomUUID(),
+      'sip.callStatus': callStatus,
+      'sip.callTag': randomUUID(),
+    });
+  }
+
   return {
     ...phone(participant, roomName),
     ring() {
       if (isAnswered) throw new Error('the phone has been answered');
       participant.setAttributes({ 'sip.callStatus': 'ringing' });
     },
+    automate() {
+      if (isAnswered) throw new Error('the phone has been answered');
+      beAnswered('automation');
+    },
     answer() {
-      isAnswered = true;
-      participant.setAttributes({
-        'sip.callIDFull': randomUUID(),
-        'sip.callStatus': 'active',
-        'sip.callTag': randomUUID(),
-      });
+      if (isAnswered) participant.setAttributes({ 'sip.callStatus': 'active' });
+      else beAnswered('active');
     },
     hangUp() {
       if (!isAnswered) throw new Error('the phone has not been answered');
@@ -113,11 +134,29 @@ export function dial(rooms: RoomState, roomName: string, options: DialOptions): 
   };
 }
 
-/** As a dispatch rule of kind `individual` does with a call: a room of its own, and the phone ringing in it. */
-export function receive(rooms: RoomState, options: ReceiveOptions): ReceivedPhone {
-  const { prefix, callerNumber, calledNumber, activeAfterMs = 1_000 } = options;
+/** The room that a dispatch rule gives to a call: for an individual rule another one each time. */
+export function dispatchedRoomName(
+  options: ReceiveOptions,
+  surroundings: Pick<Surroundings, 'randomBytes'>,
+): string {
+  switch (options.rule) {
+    case 'direct':
+      return options.roomName;
+    case 'callee':
+      return options.prefix ? `${options.prefix}_${options.calledNumber}` : options.calledNumber;
+    default:
+      return newId(`${options.prefix}_${options.callerNumber}_`, surroundings);
+  }
+}
+
+/** As livekit-sip receives a call: the phone rings in the room that its dispatch rule names. */
+export function receive(
+  rooms: RoomState,
+  options: ReceiveOptions,
+  roomName = dispatchedRoomName(options, rooms.surroundings),
+): ReceivedPhone {
+  const { callerNumber, calledNumber, activeAfterMs = 1_000 } = options;
   const { surroundings } = rooms;
-  const roomName = newId(`${prefix}_${callerNumber}_`, surroundings);
   const joining = {
     ...named(options, { identity: `sip_${callerNumber}`, name: `Phone ${callerNumber}` }),
     kind: 'SIP' as const,
@@ -155,6 +194,6 @@ function named({ identity, name, metadata }: PhoneOptions, ours: { identity: str
 }
 
 function phone(participant: EmulatedParticipant, roomName: string): Phone {
-  const { identity, sid, disconnected, setAttributes, leave } = participant;
-  return { roomName, identity, sid, disconnected, setAttributes, leave };
+  const { publishAudio: _, ...hand } = participant;
+  return { roomName, ...hand };
 }

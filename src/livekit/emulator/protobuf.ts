@@ -11,6 +11,8 @@ import {
   RemoveParticipantResponse,
   Room,
   RoomParticipantIdentity,
+  SendDataRequest,
+  SendDataResponse,
 } from '@livekit/protocol';
 import type { RoomServiceMethod } from './room-service.ts';
 import type { Answer } from './twirp.ts';
@@ -25,6 +27,7 @@ const TYPES = {
   ListParticipants: [ListParticipantsRequest, ListParticipantsResponse],
   GetParticipant: [RoomParticipantIdentity, ParticipantInfo],
   RemoveParticipant: [RoomParticipantIdentity, RemoveParticipantResponse],
+  SendData: [SendDataRequest, SendDataResponse],
 } as const satisfies Record<RoomServiceMethod, readonly [MessageType, MessageType]>;
 
 interface MessageType {

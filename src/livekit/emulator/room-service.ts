@@ -11,6 +11,7 @@ export const ROOM_SERVICE_METHODS = [
   'ListParticipants',
   'GetParticipant',
   'RemoveParticipant',
+  'SendData',
 ] as const;
 
 export type RoomServiceMethod = (typeof ROOM_SERVICE_METHODS)[number];
@@ -57,6 +58,17 @@ const ListRoomsRequest = z.object({
     .transform((names) => names ?? []),
 });
 const RoomRequest = z.object({ room: string });
+// Both alphabets of base64, padded or not.
+const bytes = string
+  .refine((text) => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text))
+  .transform((text) => Buffer.from(text, 'base64'));
+const SendDataRequest = z.object({
+  room: string,
+  data: bytes,
+  // LiveKit passes over kinds that it does not know.
+  kind: z.union([z.string(), z.int()]).nullish(),
+  nonce: bytes,
+});
 const ParticipantRequest = z.object({ room: string, identity: string });
 
 /**
@@ -117,8 +129,16 @@ export function answerRoomService(
       });
     case 'RemoveParticipant':
       return answer(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
-        rooms.remove(room, identity) ? json({}) : noParticipant(),
+        removed(rooms.remove(room, identity)),
       );
+    case 'SendData':
+      return answer(SendDataRequest, body, isAdmin(grants), ({ room, nonce }) => {
+        if (nonce.length !== 0 && nonce.length !== 16) {
+          const length = `got: ${nonce.length} bytes`;
+          return twirpError('invalid_argument', `nonce should be 16-bytes or not present, ${length}`);
+        }
+        return rooms.sendData(room) === 'sent' ? json({}) : noResponse();
+      });
   }
 }
 
@@ -137,8 +157,19 @@ function answer<Request>(
 const isAdmin = (grants: VideoGrant) => (request: { readonly room: string }) =>
   grants.roomAdmin === true && (grants.room ?? '') === request.room;
 
-/** What LiveKit says of a room whose node is dead; the real one says it after 3 s. */
+/** LiveKit's answer for a room whose node is dead, and for a message to a room that is not there. It comes late. */
 export const noResponse = () => livekitError('unavailable', 'no response from servers');
+
+function removed(outcome: ReturnType<RoomState['remove']>): Answer {
+  switch (outcome) {
+    case 'removed':
+      return json({});
+    case 'absent':
+      return noParticipant();
+    case 'no_response':
+      return noResponse();
+  }
+}
 
 const noParticipant = () => livekitError('not_found', 'participant does not exist');
 

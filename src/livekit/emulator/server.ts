@@ -26,10 +26,13 @@ export interface ServerOptions {
   readonly keys: KeyPair;
   readonly rooms: RoomState;
   readonly faults: FaultSwitches;
+  /** From a request to its answer that nobody on the room's node responds. */
+  readonly deadNodeDelayMs: number;
 }
 
 /** LiveKit's API door: HTTP in front of the room service, with the faults in between. */
-export async function listen({ host, port, keys, rooms, faults }: ServerOptions): Promise<RoomServiceServer> {
+export async function listen(options: ServerOptions): Promise<RoomServiceServer> {
+  const { host, port, keys, rooms, faults, deadNodeDelayMs } = options;
   let closing = new AbortController();
   const server = createServer((request, response) => {
     // Whatever breaks here breaks this connection alone, as a crash in a handler does in life.
@@ -49,7 +52,7 @@ export async function listen({ host, port, keys, rooms, faults }: ServerOptions)
     const path = request.url?.split('?')[0] ?? '/';
     const fault = faults.of(methodNameOf(path) ?? path);
     const body = await readBody(request);
-    const apply = () => answer(request, path, body);
+    const apply = () => answer(request, path, body, closed);
     switch (fault?.kind) {
       case undefined:
         return send(response, await apply());
@@ -76,7 +79,12 @@ export async function listen({ host, port, keys, rooms, faults }: ServerOptions)
     }
   }
 
-  async function answer(request: IncomingMessage, path: string, body: Buffer | null): Promise<Answer> {
+  async function answer(
+    request: IncomingMessage,
+    path: string,
+    body: Buffer | null,
+    closed: AbortSignal,
+  ): Promise<Answer> {
     const access = await readGrants(request.headers.authorization, keys);
     if ('refusal' in access) return access.refusal;
     const routed = route(
@@ -89,6 +97,9 @@ export async function listen({ host, port, keys, rooms, faults }: ServerOptions)
     const message = encoding === 'json' ? parseJson(body) : fromProtobuf(method, body);
     if (message === undefined) return malformed(encoding);
     const answered = answerRoomService(method, message, access.grants, rooms);
+    if (answered.status === noResponse().status) {
+      await sleep(deadNodeDelayMs, undefined, { signal: closed, ref: false });
+    }
     return encoding === 'json' ? answered : toProtobuf(method, answered);
   }
 

@@ -46,6 +46,11 @@ export class WebhookSender {
     }
   }
 
+  /** Resolves once no event of the room waits or is under way. */
+  async drained(roomName: string): Promise<void> {
+    await this.#queues.get(roomName)?.drained;
+  }
+
   /** Gives up what waits and what is under way. */
   async stop(): Promise<void> {
     this.#stopping.abort();

@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { playRoom, type RoomStage, readRoomCases, startRoomStage } from '../harness/rooms.ts';
+
+// A case mostly waits, so all of them run at once.
+const CASES = readRoomCases(join(import.meta.dirname, 'rooms.json'));
+vi.setConfig({ maxConcurrency: CASES.length, testTimeout: 60_000 });
+
+let stage: RoomStage;
+
+beforeAll(async () => {
+  stage = await startRoomStage();
+});
+
+afterAll(() => stage.stop());
+
+test.concurrent.each(CASES)('$name', async (room) => {
+  const { differences, history } = await playRoom(stage, room);
+  expect(differences, history).toEqual([]);
+});

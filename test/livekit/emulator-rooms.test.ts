@@ -1,0 +1,371 @@
+import { ListParticipantsResponse } from '@livekit/protocol';
+import { AccessToken, RoomServiceClient } from 'livekit-server-sdk';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import {
+  type Emulator,
+  type EmulatorOptions,
+  type JoiningParticipant,
+  startEmulator,
+} from '../../src/livekit/emulator/emulator.ts';
+import { livekitRooms } from '../../src/livekit/rooms.ts';
+import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
+
+// What the emulator plays beyond the contract that it shares with the real server.
+
+async function start(options: Partial<EmulatorOptions> = {}) {
+  const inbox = await openWebhookInbox();
+  const emulator = await startEmulator({
+    apiKey: API_KEY,
+    apiSecret: API_SECRET,
+    webhookUrls: [inbox.url],
+    ...options,
+  });
+  onTestFinished(async () => {
+    await emulator.stop();
+    await inbox.close();
+  });
+  const client = new RoomServiceClient(emulator.url, API_KEY, API_SECRET, {
+    requestTimeout: 10,
+    failover: false,
+  });
+  const webhooksOf = async (roomName: string) => {
+    await emulator.webhooksDelivered(roomName);
+    return inbox.of(roomName);
+  };
+  const attributesOf = async (roomName: string, identity: string) =>
+    (await client.getParticipant(roomName, identity)).attributes;
+  return { emulator, client, webhooksOf, attributesOf };
+}
+
+const names = (webhooks: readonly ReceivedWebhook[]): string[] => webhooks.map(({ event }) => event.event);
+const byText = (one: string, other: string) => one.localeCompare(other);
+const identitiesIn = async (client: RoomServiceClient, roomName: string) =>
+  (await client.listParticipants(roomName)).map(({ identity }) => identity).sort(byText);
+
+async function askRoomService(
+  emulator: Emulator,
+  method: string,
+  contentType: string,
+  body: { readonly room: string; readonly identity?: string } | Uint8Array<ArrayBuffer>,
+) {
+  const token = new AccessToken(API_KEY, API_SECRET, { ttl: 60 });
+  const room = body instanceof Uint8Array ? 'r' : body.room;
+  token.addGrant({ roomAdmin: true, room, roomCreate: true });
+  return fetch(new URL(`/twirp/livekit.RoomService/${method}`, emulator.url), {
+    method: 'POST',
+    headers: { 'content-type': contentType, authorization: `Bearer ${await token.toJwt()}` },
+    body: body instanceof Uint8Array ? body : JSON.stringify(body),
+  });
+}
+
+test('a kind that does not exist yet passes through webhooks and both encodings of ListParticipants', async () => {
+  const { emulator, webhooksOf } = await start();
+  emulator.join('r', { identity: 'hologram', kind: 99 });
+  const joined = (await webhooksOf('r')).find(({ event }) => event.event === 'participant_joined');
+  expect(JSON.parse(joined?.body ?? '').participant).toMatchObject({ identity: 'hologram', kind: 99 });
+  expect(joined?.event.participant?.kind).toBe(99);
+
+  const asJson = await askRoomService(emulator, 'ListParticipants', 'application/json', { room: 'r' });
+  expect(await asJson.json()).toMatchObject({ participants: [{ identity: 'hologram', kind: 99 }] });
+  const request = new Uint8Array([0x0a, 1, 'r'.charCodeAt(0)]);
+  const asProtobuf = await askRoomService(emulator, 'ListParticipants', 'application/protobuf', request);
+  const { participants } = ListParticipantsResponse.fromBinary(await asProtobuf.bytes());
+  expect(participants).toMatchObject([{ identity: 'hologram', kind: 99 }]);
+
+  const rooms = livekitRooms({ url: emulator.url, apiKey: API_KEY, apiSecret: API_SECRET });
+  const described = await rooms.describeRoom('r', { timeoutMs: 5_000, priority: 'read' });
+  expect(described).toMatchObject({ status: { participants: [{ identity: 'hologram', kind: '99' }] } });
+});
+
+test.each<[string, JoiningParticipant, object]>([
+  ['a phone updates its metadata', { identity: 'p', kind: 'SIP' }, { canUpdateMetadata: true }],
+  ['an agent has the grant', { identity: 'p', kind: 'AGENT' }, { agent: true }],
+  [
+    'the data grant follows canPublish',
+    { identity: 'p', permission: { canPublish: false } },
+    { canPublish: false, canPublishData: false, canSubscribe: true },
+  ],
+  [
+    'a given grant goes before its kind',
+    { identity: 'p', kind: 'AGENT', permission: { agent: false, hidden: true } },
+    { agent: false, hidden: true, canPublish: true },
+  ],
+])('%s by default', async (_, joining, permission) => {
+  const { emulator, client } = await start();
+  emulator.join('r', joining);
+  expect((await client.getParticipant('r', 'p')).permission).toMatchObject(permission);
+});
+
+test('what happens to one of two phones in a room does not happen to the other', async () => {
+  const { emulator, client, webhooksOf, attributesOf } = await start();
+  const first = emulator.dial('r', { identity: 'first', phoneNumber: '+15550100' });
+  const second = emulator.dial('r', { identity: 'second', phoneNumber: '+15550101' });
+  first.ring();
+  second.ring();
+  first.answer();
+  expect(await attributesOf('r', 'first')).toMatchObject({
+    'sip.callStatus': 'active',
+    'sip.phoneNumber': '+15550100',
+  });
+  expect(await attributesOf('r', 'second')).toMatchObject({
+    'sip.callStatus': 'ringing',
+    'sip.phoneNumber': '+15550101',
+  });
+  second.busy();
+  expect(await second.disconnected).toBe('USER_REJECTED');
+  expect(await identitiesIn(client, 'r')).toEqual(['first']);
+  const left = (await webhooksOf('r')).filter(({ event }) => event.event === 'participant_left');
+  expect(left.map(({ event }) => event.participant?.identity)).toEqual(['second']);
+});
+
+test('DTMF after the answer: automation with the tag of an answered call, then active with the same', async () => {
+  const { emulator, attributesOf } = await start();
+  const phone = emulator.dial('r', { phoneNumber: '+15550100' });
+  phone.ring();
+  phone.automate();
+  const sending = await attributesOf('r', 'phone');
+  expect(sending).toMatchObject({ 'sip.callStatus': 'automation', 'sip.callTag': expect.any(String) });
+  for (const before of ['ring', 'automate', 'busy'] as const) {
+    expect(() => phone[before]()).toThrow('has been answered');
+  }
+  phone.answer();
+  expect(await attributesOf('r', 'phone')).toEqual({ ...sending, 'sip.callStatus': 'active' });
+  phone.hangUp();
+  expect(await phone.disconnected).toBe('CLIENT_INITIATED');
+});
+
+const incoming = { callerNumber: '+15550111', calledNumber: '+15550199', activeAfterMs: 20 };
+
+test('a direct dispatch rule takes every call into the room that it names', async () => {
+  const { emulator, client, webhooksOf } = await start();
+  const first = emulator.receive({ ...incoming, rule: 'direct', roomName: 'front-desk' });
+  const [room] = await client.listRooms(['front-desk']);
+  const second = emulator.receive({
+    ...incoming,
+    callerNumber: '+15550122',
+    rule: 'direct',
+    roomName: 'front-desk',
+    roomMetadata: 'comes too late',
+  });
+  expect([first.roomName, second.roomName]).toEqual(['front-desk', 'front-desk']);
+  expect(await identitiesIn(client, 'front-desk')).toEqual(['sip_+15550111', 'sip_+15550122']);
+  expect((await client.listRooms(['front-desk']))[0]).toMatchObject({ sid: room?.sid, metadata: '' });
+  expect(names(await webhooksOf('front-desk')).filter((name) => name === 'room_started')).toHaveLength(1);
+  // The room outlives its first caller.
+  first.hangUp();
+  expect(await identitiesIn(client, 'front-desk')).toEqual(['sip_+15550122']);
+});
+
+test('a callee dispatch rule names the room by the called number', async () => {
+  const { emulator } = await start();
+  const receive = (callerNumber: string, prefix?: string) =>
+    emulator.receive({ ...incoming, callerNumber, rule: 'callee', ...(prefix !== undefined && { prefix }) });
+  expect(receive('+15550111', 'desk').roomName).toBe('desk_+15550199');
+  expect(receive('+15550122', 'desk').roomName).toBe('desk_+15550199');
+  expect(receive('+15550111').roomName).toBe('+15550199');
+  expect(new Set(emulator.roomNames())).toEqual(new Set(['+15550199', 'desk_+15550199']));
+});
+
+test('an individual dispatch rule gives each call of a caller a room of its own', async () => {
+  const { emulator } = await start();
+  const rooms = [1, 2].map(() => emulator.receive({ ...incoming, prefix: 'call-' }).roomName);
+  for (const room of rooms) expect(room).toMatch(/^call-_\+15550111_[A-Za-z0-9]{12}$/);
+  expect(rooms[0]).not.toBe(rooms[1]);
+});
+
+test('a caller who comes into a room in which somebody is heard is answered', async () => {
+  const { emulator, attributesOf } = await start();
+  const agent = emulator.join('front-desk', { identity: 'agent', kind: 'AGENT' });
+  const silent = emulator.receive({ ...incoming, rule: 'direct', roomName: 'silent' });
+  agent.publishAudio();
+  const phone = emulator.receive({ ...incoming, rule: 'direct', roomName: 'front-desk' });
+  const statusOf = async ({ roomName, identity }: typeof phone) =>
+    (await attributesOf(roomName, identity))['sip.callStatus'];
+  expect(await statusOf(phone)).toBe('ringing');
+  await expect.poll(() => statusOf(phone)).toBe('active');
+  expect(await statusOf(silent)).toBe('ringing');
+});
+
+test('an aborted connection leaves with its own event instead of participant_left', async () => {
+  const { emulator, client, webhooksOf } = await start();
+  const phone = emulator.dial('r', { phoneNumber: '+15550100', isTrunkListening: false });
+  phone.abort('STATE_MISMATCH');
+  phone.abort();
+  expect(await phone.disconnected).toBe('STATE_MISMATCH');
+  emulator.join('r', { identity: 'another' }).abort();
+  expect(await identitiesIn(client, 'r')).toEqual([]);
+  const webhooks = await webhooksOf('r');
+  expect(names(webhooks)).toEqual([
+    'room_started',
+    'participant_joined',
+    'participant_connection_aborted',
+    'participant_joined',
+    'participant_connection_aborted',
+  ]);
+  const reasons = webhooks.map(({ body }) => JSON.parse(body).participant?.disconnectReason);
+  expect(reasons.filter((reason) => reason !== undefined)).toEqual(['STATE_MISMATCH', 'JOIN_FAILURE']);
+});
+
+test('a participant that migrates is reported to have left, and stays under its sid', async () => {
+  const { emulator, client, webhooksOf } = await start();
+  const person = emulator.join('r', { identity: 'person' });
+  person.publishAudio();
+  const before = await client.getParticipant('r', 'person');
+  person.migrate();
+  expect((await client.getParticipant('r', 'person')).toJson()).toEqual(before.toJson());
+  const webhooks = await webhooksOf('r');
+  expect(names(webhooks)).toEqual([
+    'room_started',
+    'participant_joined',
+    'track_published',
+    'participant_left',
+  ]);
+  expect(JSON.parse(webhooks.at(-1)?.body ?? '').participant).toMatchObject({
+    sid: person.sid,
+    state: 'DISCONNECTED',
+    disconnectReason: 'MIGRATION',
+  });
+  // It still has its connection.
+  person.leave();
+  expect(await person.disconnected).toBe('CLIENT_INITIATED');
+});
+
+test('an unlisted room is in no list of rooms, and lives', async () => {
+  const { emulator, client } = await start();
+  emulator.join('r', { identity: 'person' });
+  emulator.join('other', { identity: 'person' });
+  const listed = async (asked?: string[]) =>
+    (await client.listRooms(asked)).map(({ name }) => name).sort(byText);
+  emulator.unlist('r');
+  expect(await listed()).toEqual(['other']);
+  expect(await listed(['r'])).toEqual([]);
+  expect(emulator.roomNames()).toContain('r');
+  expect(await identitiesIn(client, 'r')).toEqual(['person']);
+  emulator.list('r');
+  expect(await listed()).toEqual(['other', 'r']);
+  expect(await listed(['r'])).toEqual(['r']);
+  emulator.unlist('r');
+  await client.deleteRoom('r');
+  expect(emulator.roomNames()).toEqual(['other']);
+});
+
+test('lost webhooks are sent to nobody, and only while they are lost', async () => {
+  const { emulator, client, webhooksOf } = await start();
+  const person = emulator.join('r', { identity: 'person' });
+  const findLeft = emulator.loseWebhooks(({ event }) => event === 'participant_left');
+  const findAgent = emulator.loseWebhooks(({ participant }) => participant?.identity === 'agent');
+  person.leave();
+  emulator.join('r', { identity: 'agent', kind: 'AGENT' });
+  expect(await identitiesIn(client, 'r')).toEqual(['agent']);
+  findLeft();
+  emulator.join('r', { identity: 'another' }).leave();
+  findAgent();
+  findAgent();
+  await client.removeParticipant('r', 'agent');
+  const told = (await webhooksOf('r')).map(
+    ({ event }) => `${event.event} ${event.participant?.identity ?? ''}`,
+  );
+  expect(told).toEqual([
+    'room_started ',
+    'participant_joined person',
+    'participant_joined another',
+    'participant_left another',
+    'participant_left agent',
+  ]);
+});
+
+test.each([
+  ['SendData', 'r'],
+  ['SendData', 'absent'],
+  ['RemoveParticipant', 'r'],
+  ['DeleteRoom', 'r'],
+])('%s answers unavailable for the room %j after the delay', async (method, room) => {
+  const delayMs = 200;
+  const { emulator } = await start({ deadNodeDelayMs: delayMs });
+  emulator.join('r', { identity: 'person' });
+  emulator.killNode();
+  const beganAt = performance.now();
+  const answer = await askRoomService(emulator, method, 'application/json', { room, identity: 'person' });
+  expect(answer.status).toBe(503);
+  // A timer may be a millisecond early.
+  expect(performance.now() - beganAt).toBeGreaterThan(delayMs - 5);
+});
+
+test('participants of a dead node are cut off: what they do has no effect any more', async () => {
+  const { emulator, client, webhooksOf } = await start({ deadNodeDelayMs: 1 });
+  const person = emulator.join('r', { identity: 'person' });
+  const phone = emulator.dial('r', { phoneNumber: '+15550100' });
+  phone.ring();
+  emulator.killNode();
+  phone.answer();
+  person.publishAudio();
+  person.leave();
+  phone.migrate();
+  expect(await identitiesIn(client, 'r')).toEqual(['person', 'phone']);
+  expect((await client.getParticipant('r', 'phone')).attributes).toMatchObject({
+    'sip.callStatus': 'ringing',
+  });
+  expect(names(await webhooksOf('r'))).toEqual([
+    'room_started',
+    'participant_joined',
+    'participant_joined',
+    'track_published',
+  ]);
+});
+
+test('a room of a dead node keeps its last count of participants', async () => {
+  const { emulator, client } = await start();
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  emulator.join('r', { identity: 'person' });
+  const countLater = async () => {
+    vi.setSystemTime(Date.now() + 5_000);
+    return (await client.listRooms(['r']))[0]?.numParticipants;
+  };
+  expect(await countLater()).toBe(1);
+  emulator.killNode();
+  expect(await countLater()).toBe(1);
+  emulator.join('r', { identity: 'agent', kind: 'AGENT' });
+  expect(await countLater()).toBe(0);
+});
+
+test('a room of a dead node does not close by its time-outs, and does once it is taken over', async () => {
+  const { emulator } = await start();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  emulator.join('r', { identity: 'person' }).leave();
+  emulator.killNode();
+  vi.advanceTimersByTime(3_600_000);
+  expect(emulator.roomNames()).toEqual(['r']);
+  // Older than its emptyTimeout, with an agent alone in it.
+  const agent = emulator.join('r', { identity: 'agent', kind: 'AGENT' });
+  vi.advanceTimersByTime(0);
+  expect(await agent.disconnected).toBe('ROOM_CLOSED');
+  expect(emulator.roomNames()).toEqual([]);
+});
+
+test('an idle room can be closed before its time, and no other one', async () => {
+  const { emulator, webhooksOf } = await start();
+  const person = emulator.join('r', { identity: 'person' });
+  const agent = emulator.join('r', { identity: 'agent', kind: 'AGENT' });
+  expect(emulator.closeIdleRoom('r')).toBe(false);
+  person.leave();
+  expect(emulator.closeIdleRoom('r')).toBe(true);
+  expect(await agent.disconnected).toBe('ROOM_CLOSED');
+  expect(emulator.roomNames()).toEqual([]);
+  expect(names(await webhooksOf('r')).slice(-2)).toEqual(['participant_left', 'room_finished']);
+  expect(emulator.closeIdleRoom('r')).toBe(true);
+});
+
+test('participants are listed in no order', async () => {
+  const { emulator, client } = await start();
+  for (let i = 0; i < 8; i += 1) emulator.join('r', { identity: `p-${i}` });
+  const orders = new Set<string>();
+  // Eight participants in the same order 20 times: less probable than 1 in 10^80.
+  for (let i = 0; i < 20; i += 1) {
+    const listed = (await client.listParticipants('r')).map(({ identity }) => identity);
+    orders.add(listed.join());
+    expect(listed.toSorted(byText)).toEqual(Array.from({ length: 8 }, (_, index) => `p-${index}`));
+  }
+  expect(orders.size).toBeGreaterThan(1);
+});
