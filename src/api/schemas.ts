@@ -126,13 +126,32 @@ const Agent = z.object({
   name: z.string().nullable(),
 });
 
-const LiveParticipant = z.object({
-  identity: z.string(),
-  name: z.string(),
-  kind: z.string().meta({ description: "LiveKit's word.", examples: ['SIP', 'AGENT', 'STANDARD'] }),
-  state: z.string().meta({ description: "LiveKit's word.", examples: ['ACTIVE'] }),
-  joinedAt: isoTime.nullable(),
-});
+const LiveParticipant = z
+  .object({
+    identity: z.string(),
+    name: z.string(),
+    kind: z.string().meta({ description: "LiveKit's word.", examples: ['SIP', 'AGENT', 'STANDARD'] }),
+    state: z.string().meta({ description: "LiveKit's word.", examples: ['ACTIVE'] }),
+    joinedAt: isoTime.nullable(),
+  })
+  .meta({ id: 'LiveParticipant' });
+
+const LiveRoomStatus = z
+  .object({
+    roomExists: z.boolean(),
+    numParticipants: z.int(),
+    participants: z.array(LiveParticipant),
+  })
+  .meta({ id: 'LiveRoomStatus' });
+
+const RoomDeletion = z
+  .object({
+    state: z.enum(DELETION_STATES),
+    attempt: z.int(),
+    lastError: z.string().nullable(),
+    nextAttemptAt: isoTime.nullable(),
+  })
+  .meta({ id: 'RoomDeletion' });
 
 export const CallDetails = z
   .object({
@@ -151,31 +170,23 @@ export const CallDetails = z
     cancelReason: z.string().nullable(),
     agent: Agent.extend({ type: z.literal('voice') }),
     metadata: z.record(z.string(), z.unknown()),
-    summary: z.null().meta({ description: 'Kept for existing clients: hangup writes no summaries.' }),
-    transcript: z.null().meta({ description: 'Kept for existing clients: hangup hears no calls.' }),
+    summary: z
+      .string()
+      .nullable()
+      .meta({ description: 'Kept for existing clients: hangup writes no summaries.' }),
+    transcript: z
+      .string()
+      .nullable()
+      .meta({ description: 'Kept for existing clients: hangup hears no calls.' }),
     roomId: z.string().nullable(),
     roomName: z.string(),
     jobId: z.string().nullable(),
     sipParticipantId: z.string().nullable(),
-    liveRoomStatus: z
-      .object({
-        roomExists: z.boolean(),
-        numParticipants: z.int(),
-        participants: z.array(LiveParticipant),
-      })
-      .nullable()
-      .meta({
-        description:
-          'Asked of LiveKit for a live call; null for an ended one, and when LiveKit does not answer.',
-      }),
-    roomDeletion: z
-      .object({
-        state: z.enum(DELETION_STATES),
-        attempt: z.int(),
-        lastError: z.string().nullable(),
-        nextAttemptAt: isoTime.nullable(),
-      })
-      .nullable(),
+    liveRoomStatus: LiveRoomStatus.nullable().meta({
+      description:
+        'Requested from LiveKit for a live call; null for an ended one, and when LiveKit does not answer.',
+    }),
+    roomDeletion: RoomDeletion.nullable(),
     createdAt: isoTime,
     updatedAt: isoTime,
   })
