@@ -5,6 +5,7 @@ import { listCallEvents } from '../operations/list-call-events.ts';
 import { listCalls } from '../operations/list-calls.ts';
 import { encodeCursor } from './cursor.ts';
 import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_ID_EXAMPLE, CALL_LIST_EXAMPLE } from './examples.ts';
+import { InfiniteCallEventsInput, InfiniteListCallsInput } from './infinite-query.ts';
 import { presentDetails, presentEvent, presentListItem } from './present.ts';
 import {
   CallDetails,
@@ -77,6 +78,7 @@ export const calls = router({
         method: 'GET',
         path: '/calls/{callId}/events',
         operationId: 'listCallEvents',
+        input: CallEventsInput,
         summary: 'What happened to a call',
         description: 'Every change of its status: who, when, from, to and why. Newest last.',
         success: { status: 200, example: CALL_EVENTS_EXAMPLE },
@@ -88,7 +90,7 @@ export const calls = router({
         },
       },
     })
-    .input(CallEventsInput)
+    .input(InfiniteCallEventsInput)
     .output(CallEvents)
     .query(async ({ ctx, input: { callId, limit, cursor } }) => {
       const page = await listCallEvents(ctx.dependencies, { callId, limit, after: Number(cursor ?? 0) });
@@ -105,6 +107,7 @@ export const calls = router({
         method: 'GET',
         path: '/calls',
         operationId: 'listCalls',
+        input: ListCallsInput,
         summary: 'List calls',
         description: "The organization's calls, newest first.",
         success: { status: 200, example: CALL_LIST_EXAMPLE },
@@ -115,7 +118,7 @@ export const calls = router({
         },
       },
     })
-    .input(ListCallsInput)
+    .input(InfiniteListCallsInput)
     .output(CallList)
     .query(async ({ ctx, input }) => {
       const { startDate: from, endDate: to, status: statuses, cursor, ...query } = input;

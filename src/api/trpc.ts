@@ -1,4 +1,5 @@
 import { initTRPC } from '@trpc/server';
+import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
 import { RequestError, unauthorized } from '../domain/errors.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
@@ -25,8 +26,18 @@ export interface RestMeta {
     readonly errors: Readonly<Record<number, readonly string[]>>;
     /** Request headers, by the name of the input that each one is. */
     readonly headers?: Readonly<Record<string, string>>;
+    /** The input, where tRPC's is wider. */
+    readonly input?: z.ZodObject;
   };
 }
+
+/** Calls in one batch: one for each call of a full page, and a dashboard's other queries beside them. */
+export const MAX_BATCH = 128;
+/** tRPC's message has neither the number nor the remedy. */
+const BATCH_TOO_LARGE = {
+  from: 'Batch call exceeds maximum size',
+  to: `Batch has more than ${MAX_BATCH} calls: set maxItems: ${MAX_BATCH} in httpBatchLink`,
+};
 
 const t = initTRPC
   .context<Context>()
@@ -34,7 +45,8 @@ const t = initTRPC
   .create({
     isDev: false,
     errorFormatter: ({ shape, error }) => {
-      const { code, message } = publicError(error);
+      const { code, message: original } = publicError(error);
+      const message = original === BATCH_TOO_LARGE.from ? BATCH_TOO_LARGE.to : original;
       return { ...shape, message, data: { code: shape.data.code, httpStatus: code } };
     },
   });
@@ -47,6 +59,11 @@ const authenticated = t.procedure
     const result = await next();
     if (!result.ok && result.error.cause instanceof RequestError) throw toTrpcError(result.error.cause);
     return result;
+  })
+  .use(async ({ batchIndex, next }) => {
+    // Each call of a batch begins in its own turn of the event loop, so other requests are answered between them.
+    for (let turn = 0; turn < batchIndex; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    return next();
   })
   .use(async ({ ctx, next }) => {
     const apiKey = await ctx.authenticate();

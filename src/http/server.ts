@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { publicError } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
-import type { Context } from '../api/trpc.ts';
+import { type Context, MAX_BATCH } from '../api/trpc.ts';
 import type { Log, WebhookReader } from '../domain/ports.ts';
 import { authenticate } from '../operations/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
@@ -20,7 +20,6 @@ import { createWebhookHandler, type WebhookNote } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
 import { createRestHandler } from './rest.ts';
 
-const MAX_TRPC_BATCH = 10;
 /** Whoever asks, also without a key, may send 16 KB of it. */
 const MAX_LOGGED_PATH = 200;
 
@@ -94,7 +93,7 @@ export function createHttpServer({
         router: appRouter,
         createContext: () => contextFor(request),
         maxBodySize: MAX_BODY_BYTES,
-        maxBatchSize: MAX_TRPC_BATCH,
+        maxBatchSize: MAX_BATCH,
         onError: ({ error }) => {
           if (publicError(error).code >= 500) onFault(error, request);
         },
