@@ -28,6 +28,12 @@ function removeImpliedChecks(schema: Schema): void {
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
   // JSON has no other keys than strings.
   delete schema.propertyNames;
+  // openapi-generator's Go client has pointers to values for {}.
+  if (isEmpty(schema.additionalProperties)) schema.additionalProperties = true;
+}
+
+function isEmpty(schema: Schema['additionalProperties']): boolean {
+  return typeof schema === 'object' && Object.keys(schema).length === 0;
 }
 
 /** `anyOf` of simple types becomes one schema: generators make a class of each `anyOf`. */
