@@ -123,8 +123,7 @@ export const calls = router({
     .query(async ({ ctx, input }) => {
       const { startDate: from, endDate: to, status: statuses, cursor, ...query } = input;
       // A cursor carries its own order, so that a page never continues another list's.
-      const order = cursor ?? query;
-      const { sortBy, sortOrder } = order;
+      const { sortBy = 'createdAt', sortOrder = 'desc' } = cursor ?? query;
       const page = await listCalls(ctx.dependencies, {
         apiKey: ctx.apiKey,
         query: { ...query, statuses, from, to, sortBy, sortOrder, after: cursor },
@@ -138,7 +137,7 @@ export const calls = router({
           limit: query.limit,
           offset: query.offset,
           hasMore: next !== null,
-          nextCursor: next && encodeCursor(next, order),
+          nextCursor: next && encodeCursor(next, { sortBy, sortOrder }),
         },
       };
     }),

@@ -6,7 +6,7 @@ const options = { headers: { 'x-api-key': HANGUP_API_KEY } };
 
 const created = await createCall(
   { id: CALL_ID, phoneNumber: '+15551234567', metadata: { by: 'orval' } },
-  { headers: { ...options.headers, 'content-type': 'application/json' } },
+  options,
 );
 assert.ok(created.status === 201);
 assert.equal(created.data.data.direction, 'outbound');

@@ -28,7 +28,7 @@ func main() {
 	check(err == nil, "created", err)
 	check(created.Data.Direction == hangup.OUTBOUND && !created.Data.CreatedAt.IsZero(), "created", created)
 
-	status := []hangup.CallStatus{hangup.CALLSTATUS_INITIATED, hangup.CALLSTATUS_CONNECTING, hangup.CALLSTATUS_ACTIVE}
+	status := []hangup.CallStatus{hangup.INITIATED, hangup.CONNECTING, hangup.ACTIVE}
 	list, _, err := calls.ListCalls(ctx).Status(status).PhoneNumber(phone).Execute()
 	check(err == nil, "listed", err)
 	found := false
