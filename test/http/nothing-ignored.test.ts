@@ -228,7 +228,7 @@ async function assertRefused(place: Place, extra: { name: string; value: unknown
 
 test('the places are those of every procedure and of every path without one', () => {
   const procedures = Object.keys(appRouter._def.procedures);
-  expect(ROUTES.map(({ procedure }) => procedure).sort()).toEqual(procedures.sort());
+  expect(new Set(ROUTES.map(({ procedure }) => procedure))).toEqual(new Set(procedures));
   expect(PLACES.length).toBeGreaterThan(20);
 });
 
