@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 
@@ -220,6 +221,25 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
       body: { error: { message: expect.stringContaining(message), data: { httpStatus: 400 } } },
     });
     expect(await hangup.send('GET', '/api/v1/calls/refused-metadata')).toMatchObject({ status: 404 });
+  });
+
+  test('kept: any object of JSON', async () => {
+    const names = fc.oneof(
+      fc.constantFrom('__proto__', 'constructor', '', '1'),
+      fc.string({ unit: 'grapheme' }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(names, fc.jsonValue({ maxDepth: 4 })), async (metadata) => {
+        const text = JSON.stringify(metadata);
+        const { body } = await create(`{"metadata":${text}}`);
+        const { id } = (body as { data: { id: string } }).data;
+        const read = (await hangup.send('GET', `/api/v1/calls/${id}`)).body as {
+          data: { metadata: unknown };
+        };
+        expect(JSON.stringify(read.data.metadata)).toBe(text);
+      }),
+      { numRuns: 50 },
+    );
   });
 
   test.each(['2026-02-30', '2026-02-30T00:00:00Z', '2027-02-29', '2026-04-31', '2026-11-23T24:00:00Z'])(
