@@ -40,10 +40,12 @@ export const calls = router({
           example: { id: CALL_ID_EXAMPLE, status: 'cancelled' },
         },
         errors: {
-          400: ['Cannot cancel call with status: completed'],
+          400: ['Cannot cancel call with status: completed', 'Unrecognized key: "Reason"'],
           401: ['Unauthorized'],
           403: [FORBIDDEN, lacking('calls:cancel')],
           404: ['Call not found'],
+          413: ['Request body too large'],
+          415: ['Unsupported media type'],
           422: ['Idempotency-Key was already used for another request'],
         },
       },
@@ -65,7 +67,12 @@ export const calls = router({
         summary: 'Read a call',
         description: 'All that is on record, and for a live call who LiveKit says is in its room.',
         success: { status: 200, example: CALL_DETAILS_EXAMPLE },
-        errors: { 401: ['Unauthorized'], 403: [FORBIDDEN, lacking('calls:read')], 404: ['Call not found'] },
+        errors: {
+          400: ['Unrecognized key: "page"'],
+          401: ['Unauthorized'],
+          403: [FORBIDDEN, lacking('calls:read')],
+          404: ['Call not found'],
+        },
       },
     })
     .input(CallIdInput)
@@ -83,7 +90,7 @@ export const calls = router({
         description: 'Every change of its status: who, when, from, to and why. Newest last.',
         success: { status: 200, example: CALL_EVENTS_EXAMPLE },
         errors: {
-          400: ['limit: Too big: expected number to be <=100'],
+          400: ['limit: Too big: expected number to be <=100', 'Unrecognized key: "page"'],
           401: ['Unauthorized'],
           403: [FORBIDDEN, lacking('calls:read')],
           404: ['Call not found'],
@@ -112,7 +119,7 @@ export const calls = router({
         description: "The organization's calls, newest first.",
         success: { status: 200, example: CALL_LIST_EXAMPLE },
         errors: {
-          400: ['limit: Too big: expected number to be <=100'],
+          400: ['limit: Too big: expected number to be <=100', 'Unrecognized key: "page"'],
           401: ['Unauthorized'],
           403: [lacking('calls:read')],
         },

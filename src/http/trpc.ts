@@ -121,22 +121,26 @@ class Inputs {
     }
   }
 
-  /** What tRPC may see of a query string. */
+  /** The part of a query string that tRPC may see: also of one that is refused, the call that an input names. */
   readQuery(search: string, { isRead }: { isRead: boolean }): ReadonlyMap<string, string> {
     const query = new Map<string, string>();
+    const given = new Map<string, string>();
+    const problemOf = (name: string, raw: string) => {
+      if (name !== 'batch' && !(isRead && name === 'input')) return unrecognized([name]);
+      if (given.has(name)) return `${name}: expected once`;
+      return name === 'batch' && raw !== '1' ? 'batch: expected 1' : null;
+    };
     this.refuseAll(() => {
-      const pairs = splitQuery(search);
-      // First: a batch is one also when it is refused, so that each of its calls gets the reason.
-      this.isBatch = pairs.some(({ name, raw }) => name === 'batch' && raw === '1');
-      if (this.isBatch) query.set('batch', '1');
-      const given = new Map<string, string>();
-      for (const { name, raw } of pairs) {
-        if (name !== 'batch' && !(isRead && name === 'input')) throw badRequest(unrecognized([name]));
-        if (given.has(name)) throw badRequest(`${name}: expected once`);
-        if (name === 'batch' && raw !== '1') throw badRequest('batch: expected 1');
-        given.set(name, raw);
+      for (const { name, raw } of splitQuery(search)) {
+        const problem = problemOf(name, raw);
+        if (problem === null) given.set(name, raw);
+        else this.refusedAll ??= badRequest(problem);
       }
-      const raw = given.get('input');
+    });
+    this.isBatch = given.has('batch');
+    if (this.isBatch) query.set('batch', '1');
+    const raw = given.get('input');
+    this.refuseAll(() => {
       if (raw === undefined) return;
       const text = decodeInput(raw);
       this.check(text, 'input: malformed JSON');
@@ -145,16 +149,16 @@ class Inputs {
     return query;
   }
 
+  /** The same of a body. */
   async readBody(request: IncomingMessage, response: ServerResponse): Promise<Uint8Array> {
     const bytes = await readBody(request, response);
     if (bytes.length === 0) return bytes;
-    const isTaken = this.refuseAll(() => {
-      assertJson(request.headers);
-      this.check(decodeJson(bytes), MALFORMED_BODY);
-    });
-    return isTaken ? bytes : new Uint8Array();
+    this.refuseAll(() => assertJson(request.headers));
+    const isRead = this.refuseAll(() => this.check(decodeJson(bytes), MALFORMED_BODY));
+    return isRead ? bytes : new Uint8Array();
   }
 
+  /** @throws TRPCError for a text that has no input of a call */
   private check(text: string, malformed: string): void {
     const value = parseJson(text, malformed);
     if (this.isBatch) this.assertIndexes(value);
