@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
+import type { WorkerOptions } from 'node:worker_threads';
 
 /*
  * What is no code: migrations, the addon of SQLite, the version. From source they lie in the project; in the single
@@ -17,6 +18,16 @@ export function sqliteAddon(): object | undefined {
   const addon = { exports: {} };
   process.dlopen(addon, join(ROOT, 'better_sqlite3.node'));
   return addon.exports;
+}
+
+/** How the thread of the store is started. */
+export function storeThread(): { readonly entry: string; readonly options: WorkerOptions } {
+  if (!isSea()) return { entry: join(ROOT, 'src/store/store-thread.ts'), options: { execArgv: [] } };
+  return {
+    // A thread has none of the files that lie beside the script: scripts/build/thread.cjs puts up its own.
+    entry: readFileSync(join(ROOT, 'thread.cjs'), 'utf8'),
+    options: { eval: true, execArgv: ['--experimental-vfs', '--disable-warning=ExperimentalWarning'] },
+  };
 }
 
 /** What to type for it: from source npm knows where it is. */

@@ -6,12 +6,13 @@ import { expect, test } from 'vitest';
 const TABLE: Record<string, readonly string[]> = {
   domain: [],
   operations: ['domain', 'node:crypto', 'node:timers/promises'],
-  assets: ['node:fs', 'node:path', 'node:sea', 'node:url'],
+  assets: ['node:fs', 'node:path', 'node:sea', 'node:url', 'node:worker_threads'],
   store: [
     'assets',
     'domain',
     'node:fs',
     'node:path',
+    'node:worker_threads',
     'better-sqlite3',
     'drizzle-orm',
     'drizzle-orm/better-sqlite3',

@@ -1,7 +1,7 @@
 import { getTRPCErrorFromUnknown, TRPCError } from '@trpc/server';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import { z } from 'zod';
-import { RequestError, type RequestErrorKind } from '../domain/errors.ts';
+import { RequestError, type RequestErrorKind, StoreBusyError } from '../domain/errors.ts';
 
 const CODES: Record<RequestErrorKind, TRPCError['code']> = {
   unauthorized: 'UNAUTHORIZED',
@@ -12,7 +12,12 @@ const CODES: Record<RequestErrorKind, TRPCError['code']> = {
   idempotency_key_reused: 'UNPROCESSABLE_CONTENT',
 };
 
-export function toTrpcError(error: RequestError): TRPCError {
+/** As tRPC carries it, with its HTTP status; null for a fault. */
+export function toTrpcError(error: unknown): TRPCError | null {
+  if (error instanceof StoreBusyError) {
+    return new TRPCError({ code: 'SERVICE_UNAVAILABLE', message: 'Service unavailable', cause: error });
+  }
+  if (!(error instanceof RequestError)) return null;
   return new TRPCError({ code: CODES[error.kind], message: error.message, cause: error });
 }
 
@@ -20,14 +25,20 @@ export interface PublicError {
   /** The HTTP status, also over tRPC. */
   readonly code: number;
   readonly message: string;
+  /** In seconds: when the same request may succeed. */
+  readonly retryAfterS?: number;
 }
+
+const RETRY_AFTER_S = 1;
 
 /** What a client may know of an error, the same over REST and tRPC. Of a fault of ours: nothing. */
 export function publicError(thrown: unknown): PublicError {
   const error = getTRPCErrorFromUnknown(thrown);
   const { cause } = error;
-  if (cause instanceof RequestError) {
-    return { code: getHTTPStatusCodeFromError(toTrpcError(cause)), message: cause.message };
+  const known = toTrpcError(cause);
+  if (known !== null) {
+    const retryAfter = cause instanceof StoreBusyError && { retryAfterS: RETRY_AFTER_S };
+    return { code: getHTTPStatusCodeFromError(known), message: known.message, ...retryAfter };
   }
   const code = getHTTPStatusCodeFromError(error);
   if (code >= 500) return { code, message: 'Internal server error' };

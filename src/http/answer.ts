@@ -37,10 +37,13 @@ export function sendText(
 export function sendError(
   request: IncomingMessage,
   response: ServerResponse,
-  { code, message }: PublicError,
+  { code, message, retryAfterS }: PublicError,
   headers: OutgoingHttpHeaders = {},
 ): void {
-  sendJson(request, response, code, errorBody({ code, message }), headers);
+  sendJson(request, response, code, errorBody({ code, message }), {
+    ...(retryAfterS !== undefined && { 'retry-after': String(retryAfterS) }),
+    ...headers,
+  });
 }
 
 export function errorBody({ code, message }: PublicError) {

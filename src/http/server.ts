@@ -93,6 +93,7 @@ export function createHttpServer({
         path: pathname.slice('/trpc/'.length),
         router: appRouter,
         createContext: () => contextFor(request),
+        responseMeta: ({ errors }) => retryAfterOf(errors),
         maxBodySize: MAX_BODY_BYTES,
         maxBatchSize: MAX_TRPC_BATCH,
         onError: ({ error }) => {
@@ -147,7 +148,7 @@ export function createHttpServer({
       .catch((error: unknown) => {
         onFault(error, request);
         if (response.headersSent) response.destroy();
-        else sendError(request, response, { code: 500, message: 'Internal server error' });
+        else sendError(request, response, publicError(error));
       })
       .finally(() => inHand.delete(handled));
     inHand.add(handled);
@@ -173,6 +174,12 @@ export function createHttpServer({
       await Promise.all(inHand);
     },
   };
+}
+
+/** As REST has it; in a batch for each of its calls. */
+function retryAfterOf(errors: readonly unknown[]): { headers?: Record<string, string> } {
+  const [seconds] = errors.flatMap((error) => publicError(error).retryAfterS ?? []);
+  return seconds === undefined ? {} : { headers: { 'retry-after': String(seconds) } };
 }
 
 /** Else its client may send the next request into a connection that is closed just then. */
