@@ -22,6 +22,9 @@ const ROOT = resolve(import.meta.dirname, '..');
 const BUILD = join(ROOT, 'build');
 const DIST = join(ROOT, 'dist');
 
+/** Node.js opens its debugger on SIGUSR1 otherwise, also before the first line of hangup runs. */
+const CLOSED = ['--disable-sigusr1'];
+
 /**
  * In MB: V8 lets its young generation grow to more than all else takes, and gives nothing back. Smaller at first, it takes
  * what LiveKit's list is read into for something that stays.
@@ -120,7 +123,7 @@ const sea = {
   useVfs: true,
   disableExperimentalSEAWarning: true,
   execArgvExtension: 'none',
-  execArgv: FLAGS,
+  execArgv: [...CLOSED, ...FLAGS],
   assets,
 };
 writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));

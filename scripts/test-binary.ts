@@ -17,6 +17,7 @@ const TESTS = [
   'docs',
   'doctor',
   'lifecycle',
+  'signals',
   'upgrade',
 ].map((name) => `test/${name}`);
 const OUTPUTS = ['hangup', 'hangup.licenses.txt', 'hangup.sbom.json'];
