@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseEnv } from 'node:util';
 import { validate } from 'node-cron';
 import { z } from 'zod';
+import { type HttpProxy, PROXY_EXPECTED, proxyTo } from './proxy.ts';
 
 /** Some settings are wrong; the message names each of them and what is expected, and holds no value. */
 export class SettingsError extends Error {
@@ -18,11 +16,22 @@ export class SettingsError extends Error {
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
+const WHITE_SPACE = /[\s\p{C}]/u;
+const QUOTE_AT_AN_END = /^["'`\p{Pi}\p{Pf}]|["'`\p{Pi}\p{Pf}]$/u;
+
+/** As it is sent to LiveKit: what was pasted with it makes LiveKit refuse each request, hours later perhaps. */
+const isCredential = (text: string) => !WHITE_SPACE.test(text) && !QUOTE_AT_AN_END.test(text);
+const credential = z
+  .string()
+  .refine(isCredential, 'expected without white space and line ends in it, and without quotes around it')
+  .optional();
+
 // LiveKit's own tools take ws(s) and http(s); its API is asked over http(s), at the root of the host.
 const livekitUrl = z
   .string()
   .refine((text) => {
-    const url = URL.parse(text);
+    // It would drop white space at the ends, and line ends everywhere.
+    const url = WHITE_SPACE.test(text) ? null : URL.parse(text);
     if (url === null || !/^(wss?|https?):$/.test(url.protocol)) return false;
     return url.pathname === '/' && !url.username && !url.password && !url.search && !url.hash;
   }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)')
@@ -39,6 +48,8 @@ const databaseFile = z.string().transform((text, context) => {
 });
 
 function databasePath(text: string): string | null {
+  // A file whose name ends with a space or a quote is not the one that is meant.
+  if (text.trim() !== text || /\p{Cc}/u.test(text) || QUOTE_AT_AN_END.test(text)) return null;
   // file://data/hangup.db is a host called data, and :memory: SQLite keeps nowhere.
   if (!/^file:(\/\/(?=\/)|(?!\/\/|:memory:))[^?#]+$/.test(text)) return null;
   try {
@@ -55,6 +66,10 @@ const webhookKeys = z
   .regex(
     /^[^:,\s]+:[^:,\s]+(,[^:,\s]+:[^:,\s]+)*$/,
     'expected key:secret, or several of them with commas between',
+  )
+  .refine(
+    (text) => text.split(/[:,]/).every(isCredential),
+    'expected keys and secrets without quotes around them',
   )
   .transform((text) =>
     text.split(',').map((pair) => {
@@ -79,11 +94,11 @@ const SETTINGS = {
     meaning: 'Your LiveKit server (ws, wss, http or https). Unset: the built-in emulator',
   },
   LIVEKIT_API_KEY: {
-    schema: z.string().optional(),
+    schema: credential,
     meaning: 'API key of that server; needed with LIVEKIT_URL',
   },
   LIVEKIT_API_SECRET: {
-    schema: z.string().optional(),
+    schema: credential,
     meaning: 'Secret of that key; needed with LIVEKIT_URL',
   },
   DATABASE_URL: {
@@ -103,7 +118,7 @@ const SETTINGS = {
     meaning: LOG_LEVELS.join(', '),
   },
   NODE_ENV: {
-    schema: z.string(),
+    schema: z.string().regex(/^[\w.-]+$/, 'expected a word such as production, without quotes around it'),
     default: 'development',
     meaning: 'Only `development` and `test` start on the emulator; `production` needs LIVEKIT_URL',
   },
@@ -163,9 +178,11 @@ const SETTINGS = {
     meaning: "Key of the room's JSON metadata that names the agent of an adopted call",
   },
   COMPARE_SCHEDULE: {
-    schema: z
-      .string()
-      .refine(validate, 'expected a cron expression, with seconds first, such as */15 * * * * *'),
+    schema: z.string().refine(
+      // One of five fields is by minutes: what is meant as seconds would be 60 times as long.
+      (text) => text.trim().split(/\s+/).length === 6 && validate(text),
+      'expected a cron expression of six fields, with seconds first, such as */15 * * * * *',
+    ),
     default: '*/15 * * * * *',
     meaning: "When LiveKit's rooms are compared with the calls: a cron expression with seconds, in UTC",
   },
@@ -210,6 +227,7 @@ const SETTINGS = {
     schema: z
       .string()
       .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line ends')
+      .refine(isCredential, 'expected one API key, without quotes around it')
       .optional(),
     meaning: 'For `hangup calls`: an API key',
   },
@@ -228,6 +246,8 @@ export interface LiveKitAddress {
   readonly url: string;
   readonly apiKey: string;
   readonly apiSecret: string;
+  /** The HTTP proxy that leads there; null when there is none on the way. */
+  readonly proxy?: HttpProxy | null;
 }
 
 export interface Settings {
@@ -262,43 +282,7 @@ export interface Settings {
   readonly client: { readonly url: string; readonly apiKey: string | null };
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** The process's environment, over what a `.env` file in the working directory says. */
-export function readEnvironment(): Environment {
-  return { ...parseEnv(readEnvFile() ?? ''), ...process.env };
-}
-
-/** From here on this process has no local time of its own. */
-export function reckonInUtc(): void {
-  process.env.TZ = 'UTC';
-}
-
-/** Null when there is none. */
-function readEnvFile(): string | null {
-  try {
-    return readFileSync('.env', 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw new SettingsError([`.env: cannot be read: ${error instanceof Error ? error.message : error}`]);
-  }
-}
-
-/** Which settings that are set come from where; `file` is the full path of `.env`, null when there is none. */
-export function settingSources(): {
-  file: string | null;
-  fromFile: readonly string[];
-  fromEnvironment: readonly string[];
-} {
-  const text = readEnvFile();
-  const inFile = parseEnv(text ?? '');
-  const names = Object.keys(SETTINGS);
-  return {
-    file: text === null ? null : resolve('.env'),
-    fromFile: names.filter((name) => inFile[name] && process.env[name] === undefined),
-    fromEnvironment: names.filter((name) => process.env[name]),
-  };
-}
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * @param purpose only serving calls for a LiveKit of one's own in production; keys are made without one.
@@ -316,9 +300,11 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     }),
   ) as Values;
   problems.push(...contradictions(values, environment, purpose));
+  const proxy = proxyTo(values.LIVEKIT_URL, environment);
+  if (proxy === 'wrong') problems.push(PROXY_EXPECTED);
   if (problems.length > 0) throw new SettingsError(problems);
   return {
-    livekit: livekitAddress(values),
+    livekit: livekitAddress(values, proxy),
     databaseFile: values.DATABASE_URL,
     host: values.HOST,
     port: values.PORT,
@@ -353,9 +339,9 @@ function daysMs(days: number): number | null {
   return days === 0 ? null : days * 86_400_000;
 }
 
-function livekitAddress(values: Values): LiveKitAddress | null {
+function livekitAddress(values: Values, proxy: HttpProxy | null | 'wrong'): LiveKitAddress | null {
   const { LIVEKIT_URL: url, LIVEKIT_API_KEY: apiKey, LIVEKIT_API_SECRET: apiSecret } = values;
-  return url && apiKey && apiSecret ? { url, apiKey, apiSecret } : null;
+  return url && apiKey && apiSecret && proxy !== 'wrong' ? { url, apiKey, apiSecret, proxy } : null;
 }
 
 function contradictions(values: Values, environment: Environment, purpose: 'serve' | 'administer'): string[] {

@@ -4,6 +4,7 @@ import { format } from 'node:util';
 import { startApp } from './app.ts';
 import { parseSettings, readSystemd } from './config.ts';
 import type { Log } from './domain/ports.ts';
+import { environmentWarnings } from './environment.ts';
 import { createLog, maskPhoneNumbers } from './log.ts';
 import { openSandbox } from './sandbox.ts';
 import { notifySystemd } from './systemd.ts';
@@ -20,6 +21,8 @@ export async function serve({
   const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
   logConsole(log);
   outliveItsLog();
+  for (const warning of environmentWarnings())
+    log.warn({ cause: warning }, 'something is set without effect');
   const stopping = signalled(log, { isTerminal: process.stdout.isTTY === true });
   endOnFaults();
   if (debuggerUrl() !== undefined) {
@@ -38,7 +41,10 @@ export async function serve({
   try {
     const app = await startApp({ settings, livekit, log, version });
     try {
-      log.info({ url: app.url, livekit: livekit.url, database: settings.databaseFile }, 'hangup serves');
+      // Without the user and password that a proxy may want.
+      const proxy = livekit.proxy ? { proxy: new URL(livekit.proxy.url).host } : {};
+      const { databaseFile: database } = settings;
+      log.info({ url: app.url, livekit: livekit.url, ...proxy, database }, 'hangup serves');
       await sandbox?.welcome(app);
       systemd.ready();
       const cause = await Promise.race([stopping, app.lost]);

@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { trustSystemCertificates } from '../certificates.ts';
-import { parseSettings, readEnvironment, SettingsError } from '../config.ts';
+import { SettingsError } from '../config.ts';
 import { CALL_STATUSES } from '../domain/call.ts';
-import { print, printTable, Refused } from './terminal.ts';
+import { print, printTable, Refused, readSettings } from './terminal.ts';
 
 /** `hangup calls`: a running server's calls, over its REST API. */
 export function addCalls(hangup: Command): void {
@@ -44,7 +44,7 @@ async function ask<Data>(
   path: string,
   { query = {}, data }: { query?: Readonly<Record<string, string | undefined>>; data: z.ZodType<Data> },
 ): Promise<Answer<Data>> {
-  const { url: server, apiKey } = parseSettings(readEnvironment(), 'administer').client;
+  const { url: server, apiKey } = readSettings().client;
   if (apiKey === null)
     throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
   trustSystemCertificates(server);

@@ -21,6 +21,8 @@ export type SettingsFacts =
       readonly file: string | null;
       /** Whether every user of the machine may read the file, where the secret is. */
       readonly isFilePublic: boolean;
+      /** What was given without effect. */
+      readonly warnings: readonly string[];
       /** Names of the settings, of each place those that count. */
       readonly fromFile: readonly string[];
       readonly fromEnvironment: readonly string[];
@@ -94,6 +96,10 @@ export function judgeSettings(facts: SettingsFacts): Finding[] {
       }; defaults for the rest`,
     },
   ];
+  for (const message of facts.warnings) {
+    const advice = 'correct the name or the line, or take it away; the README has the table of settings';
+    findings.push({ check, level: 'warning', message, advice });
+  }
   if (facts.isFilePublic) {
     findings.push({
       check,
