@@ -15,6 +15,7 @@ const TESTS = [
   'crash',
   'deletions',
   'docs',
+  'environment',
   'doctor',
   'lifecycle',
   'signals',

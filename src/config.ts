@@ -279,7 +279,11 @@ export interface Settings {
     readonly eventIdsMs: number;
   };
   /** For clients of a running server. */
-  readonly client: { readonly url: string; readonly apiKey: string | null };
+  readonly client: {
+    readonly url: string;
+    readonly apiKey: string | null;
+    readonly proxy: HttpProxy | null;
+  };
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -301,7 +305,8 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
   ) as Values;
   problems.push(...contradictions(values, environment, purpose));
   const proxy = proxyTo(values.LIVEKIT_URL, environment);
-  if (proxy === 'wrong') problems.push(PROXY_EXPECTED);
+  const clientProxy = proxyTo(values.HANGUP_URL, environment);
+  if (proxy === 'wrong' || clientProxy === 'wrong') problems.push(PROXY_EXPECTED);
   if (problems.length > 0) throw new SettingsError(problems);
   return {
     livekit: livekitAddress(values, proxy),
@@ -331,7 +336,11 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
       auditMs: daysMs(values.KEEP_AUDIT_DAYS),
       eventIdsMs: values.KEEP_EVENT_IDS_HOURS * 3_600_000,
     },
-    client: { url: values.HANGUP_URL.replace(/\/$/, ''), apiKey: values.HANGUP_API_KEY ?? null },
+    client: {
+      url: values.HANGUP_URL.replace(/\/$/, ''),
+      apiKey: values.HANGUP_API_KEY ?? null,
+      proxy: clientProxy === 'wrong' ? null : clientProxy,
+    },
   };
 }
 
@@ -349,11 +358,13 @@ function contradictions(values: Values, environment: Environment, purpose: 'serv
   const credentials = ['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET'] as const;
   if (environment.LIVEKIT_URL) {
     for (const name of credentials) {
-      if (!values[name]) problems.push(`${name}: expected with LIVEKIT_URL: a key of your LiveKit server`);
+      if (!environment[name])
+        problems.push(`${name}: expected with LIVEKIT_URL: a key of your LiveKit server`);
     }
   } else {
     for (const name of credentials) {
-      if (values[name]) problems.push(`LIVEKIT_URL: expected with ${name}: the server that the key is for`);
+      if (environment[name])
+        problems.push(`LIVEKIT_URL: expected with ${name}: the server that the key is for`);
     }
     // Also with `prod` and `staging`: who sets it means a server of theirs.
     if (!['development', 'test'].includes(values.NODE_ENV) && purpose === 'serve') {

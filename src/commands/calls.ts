@@ -1,3 +1,4 @@
+import { setGlobalProxyFromEnv } from 'node:http';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { trustSystemCertificates } from '../certificates.ts';
@@ -44,10 +45,13 @@ async function ask<Data>(
   path: string,
   { query = {}, data }: { query?: Readonly<Record<string, string | undefined>>; data: z.ZodType<Data> },
 ): Promise<Answer<Data>> {
-  const { url: server, apiKey } = readSettings().client;
+  const { url: server, apiKey, proxy } = readSettings().client;
   if (apiKey === null)
     throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
   trustSystemCertificates(server);
+  if (proxy !== null) {
+    setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except });
+  }
   const url = new URL(`${server}/api/v1${path}`);
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(name, value);

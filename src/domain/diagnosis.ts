@@ -33,7 +33,7 @@ export type SchemaAge = 'none' | 'older' | 'current' | 'newer';
 
 export type DatabaseFacts =
   | { readonly kind: 'missing' }
-  | { readonly kind: 'unusable'; readonly detail: string }
+  | { readonly kind: 'unusable'; readonly detail: string; readonly advice: string }
   | {
       readonly kind: 'open';
       readonly schema: SchemaAge;
@@ -46,6 +46,8 @@ export type DatabaseFacts =
       /** Whether this user may write the file, and make others beside it. */
       readonly isWritable: boolean;
       readonly freeBytes: number;
+      /** Size of the -wal. */
+      readonly walBytes: number;
       /** Null when the schema is not this version's. */
       readonly record: RecordFacts | null;
     };

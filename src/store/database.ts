@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import { MIGRATIONS_FOLDER, sqliteAddon } from '../assets.ts';
+import { MIGRATIONS_FOLDER, NO_PROC, sqliteAddon } from '../assets.ts';
 import type { SchemaAge } from '../domain/diagnosis.ts';
 import { StoreBusyError } from '../domain/errors.ts';
 
@@ -253,6 +253,8 @@ const BUSY_ADVICE = 'Another program holds it locked: end that one, then start a
 /** What to do about what SQLite or the file system says. */
 export function adviceFor(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === NO_PROC)
+    return 'Mount it (mount -t proc proc /proc), in a container or chroot too; DATABASE_URL is not the reason.';
   if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) return 'Free space on its disk, then start again.';
   if (/^(SQLITE_CORRUPT|SQLITE_NOTADB)/.test(code)) {
     return 'If DATABASE_URL is right, move it away, and put a backup in its place with `hangup restore FILE`.';

@@ -109,7 +109,7 @@ test('the last use of a key is written once, however many requests it makes mean
   await store.close();
 });
 
-test('the -wal that a long reader let grow shrinks once the reader is gone', async () => {
+test('row 17: the -wal that a long reader let grow shrinks once the reader is gone', async () => {
   const { file, store } = await aStore();
   const { organizationId } = await store.createApiKey(aKey('a'));
   const reader = new SqliteDatabase(file);
