@@ -25,21 +25,14 @@ export interface PublicError {
   /** The HTTP status, also over tRPC. */
   readonly code: number;
   readonly message: string;
-  /** In seconds: when the same request may succeed. */
-  readonly retryAfterS?: number;
 }
-
-const RETRY_AFTER_S = 1;
 
 /** What a client may know of an error, the same over REST and tRPC. Of a fault of ours: nothing. */
 export function publicError(thrown: unknown): PublicError {
   const error = getTRPCErrorFromUnknown(thrown);
   const { cause } = error;
   const known = toTrpcError(cause);
-  if (known !== null) {
-    const retryAfter = cause instanceof StoreBusyError && { retryAfterS: RETRY_AFTER_S };
-    return { code: getHTTPStatusCodeFromError(known), message: known.message, ...retryAfter };
-  }
+  if (known !== null) return { code: getHTTPStatusCodeFromError(known), message: known.message };
   const code = getHTTPStatusCodeFromError(error);
   if (code >= 500) return { code, message: 'Internal server error' };
   return { code, message: cause instanceof z.core.$ZodError ? describeIssue(cause) : error.message };

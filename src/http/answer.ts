@@ -5,6 +5,9 @@ import type { PublicError } from '../api/errors.ts';
 const DISCARD_AT_MOST_BYTES = 16 * 1024 * 1024;
 const DISCARD_AT_MOST_MS = 2_000;
 
+/** In seconds: what a 503 waits for, a lock or a restart, takes about as long. */
+export const RETRY_SOON = { 'retry-after': '1' };
+
 export function sendJson(
   request: IncomingMessage,
   response: ServerResponse,
@@ -27,6 +30,7 @@ export function sendText(
   response.writeHead(status, {
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
+    ...(status === 503 && RETRY_SOON),
     ...headers,
     ...(isBodyUnread(request) && { connection: 'close' }),
   });
@@ -37,13 +41,10 @@ export function sendText(
 export function sendError(
   request: IncomingMessage,
   response: ServerResponse,
-  { code, message, retryAfterS }: PublicError,
+  { code, message }: PublicError,
   headers: OutgoingHttpHeaders = {},
 ): void {
-  sendJson(request, response, code, errorBody({ code, message }), {
-    ...(retryAfterS !== undefined && { 'retry-after': String(retryAfterS) }),
-    ...headers,
-  });
+  sendJson(request, response, code, errorBody({ code, message }), headers);
 }
 
 export function errorBody({ code, message }: PublicError) {

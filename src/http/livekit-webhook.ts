@@ -64,7 +64,7 @@ export function createWebhookHandler({
         outcome = (await syncCall(dependencies, webhook.event)).kind;
       } catch (error) {
         onFault(error, request);
-        return { ...refuse(503, 'Try again', 'failed', { 'retry-after': '1' }), event };
+        return { ...refuse(503, 'Try again', 'failed'), event };
       }
     }
     sendJson(request, response, 200, { data: { outcome } });

@@ -13,7 +13,7 @@ import type { Context } from '../api/trpc.ts';
 import type { Log, WebhookReader } from '../domain/ports.ts';
 import { authenticate } from '../operations/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { errorBody, sendError, sendJson } from './answer.ts';
+import { errorBody, RETRY_SOON, sendError, sendJson } from './answer.ts';
 import { MAX_BODY_BYTES } from './body.ts';
 import { createHealthHandlers, type Watched } from './health.ts';
 import { createWebhookHandler, type WebhookNote } from './livekit-webhook.ts';
@@ -93,7 +93,8 @@ export function createHttpServer({
         path: pathname.slice('/trpc/'.length),
         router: appRouter,
         createContext: () => contextFor(request),
-        responseMeta: ({ errors }) => retryAfterOf(errors),
+        responseMeta: ({ errors }) =>
+          errors.some((error) => publicError(error).code === 503) ? { headers: RETRY_SOON } : {},
         maxBodySize: MAX_BODY_BYTES,
         maxBatchSize: MAX_TRPC_BATCH,
         onError: ({ error }) => {
@@ -174,12 +175,6 @@ export function createHttpServer({
       await Promise.all(inHand);
     },
   };
-}
-
-/** As REST has it; in a batch for each of its calls. */
-function retryAfterOf(errors: readonly unknown[]): { headers?: Record<string, string> } {
-  const [seconds] = errors.flatMap((error) => publicError(error).retryAfterS ?? []);
-  return seconds === undefined ? {} : { headers: { 'retry-after': String(seconds) } };
 }
 
 /** Else its client may send the next request into a connection that is closed just then. */
