@@ -15,7 +15,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 /** Requests at once: each has a connection of its own between the proxy and hangup. */
 const AT_ONCE = 24;
 /** So that hangup is busy when a connection is due to close, as a server under load is. */
-const LARGE_BODY = JSON.stringify({ metadata: { list: Array.from({ length: 60_000 }, (_, i) => `${i}`) } });
+const LARGE_BODY = JSON.stringify({ metadata: { list: Array.from({ length: 15_000 }, (_, i) => `${i}`) } });
 
 export interface Server {
   readonly url: string;
@@ -169,7 +169,7 @@ function startLoad({ url, key }: { url: string; key: string }) {
         .end(LARGE_BODY);
     });
   const running = Promise.all(
-    Array.from({ length: 4 }, async () => {
+    Array.from({ length: 2 }, async () => {
       while (!isOver) await one();
     }),
   );
