@@ -1,7 +1,15 @@
-import { fileURLToPath } from 'node:url';
 import { validate } from 'node-cron';
 import { z } from 'zod';
 import { type HttpProxy, PROXY_EXPECTED, proxyTo } from './proxy.ts';
+import {
+  addressRanges,
+  credential,
+  databaseFile,
+  isCredential,
+  livekitUrl,
+  webhookKeys,
+  whole,
+} from './setting-schemas.ts';
 
 /** Some settings are wrong; the message names each of them and what is expected, and holds no value. */
 export class SettingsError extends Error {
@@ -15,77 +23,6 @@ export class SettingsError extends Error {
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-
-const WHITE_SPACE = /[\s\p{C}]/u;
-const QUOTE_AT_AN_END = /^["'`\p{Pi}\p{Pf}]|["'`\p{Pi}\p{Pf}]$/u;
-
-/** As it is sent to LiveKit: what was pasted with it makes LiveKit refuse each request, hours later perhaps. */
-const isCredential = (text: string) => !WHITE_SPACE.test(text) && !QUOTE_AT_AN_END.test(text);
-const credential = z
-  .string()
-  .refine(isCredential, 'expected without white space and line ends in it, and without quotes around it')
-  .optional();
-
-// LiveKit's own tools take ws(s) and http(s); its API is asked over http(s), at the root of the host.
-const livekitUrl = z
-  .string()
-  .refine((text) => {
-    // It would drop white space at the ends, and line ends everywhere.
-    const url = WHITE_SPACE.test(text) ? null : URL.parse(text);
-    if (url === null || !/^(wss?|https?):$/.test(url.protocol)) return false;
-    return url.pathname === '/' && !url.username && !url.password && !url.search && !url.hash;
-  }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)')
-  .transform((text) => new URL(text).href.replace(/^ws/, 'http').replace(/\/$/, ''));
-
-const databaseFile = z.string().transform((text, context) => {
-  const path = databasePath(text);
-  if (path !== null) return path;
-  context.addIssue({
-    code: 'custom',
-    message: 'expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
-  });
-  return z.NEVER;
-});
-
-function databasePath(text: string): string | null {
-  // A file whose name ends with a space or a quote is not the one that is meant.
-  if (text.trim() !== text || /\p{Cc}/u.test(text) || QUOTE_AT_AN_END.test(text)) return null;
-  // file://data/hangup.db is a host called data, and :memory: SQLite keeps nowhere.
-  if (!/^file:(\/\/(?=\/)|(?!\/\/|:memory:))[^?#]+$/.test(text)) return null;
-  try {
-    const path = text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length);
-    return path.includes('\0') ? null : path;
-  } catch {
-    // An encoded / is in no path.
-    return null;
-  }
-}
-
-const webhookKeys = z
-  .string()
-  .regex(
-    /^[^:,\s]+:[^:,\s]+(,[^:,\s]+:[^:,\s]+)*$/,
-    'expected key:secret, or several of them with commas between',
-  )
-  .refine(
-    (text) => text.split(/[:,]/).every(isCredential),
-    'expected keys and secrets without quotes around them',
-  )
-  .transform((text) =>
-    text.split(',').map((pair) => {
-      const [apiKey = '', apiSecret = ''] = pair.split(':');
-      return { apiKey, apiSecret };
-    }),
-  );
-
-function whole(min: number, max: number) {
-  const expected = `expected a whole number from ${min} to ${max}`;
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, expected)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, expected);
-}
 
 /** Every setting there is. The README's table is this, and a test keeps it so. */
 const SETTINGS = {
@@ -112,6 +49,16 @@ const SETTINGS = {
     meaning: 'Address to listen on',
   },
   PORT: { schema: whole(0, 65_535), default: '8080', meaning: 'Port to listen on; 0 takes a free one' },
+  KEEP_ALIVE_TIMEOUT_MS: {
+    schema: whole(1_000, 3_600_000),
+    default: '75000',
+    meaning: 'Idle connections stay open this long: longer than those of a load balancer in front',
+  },
+  TRUSTED_PROXIES: {
+    schema: addressRanges.optional(),
+    meaning:
+      'Proxies in front, as addresses and CIDR ranges with commas between: their `X-Forwarded-For` gives the address in the log',
+  },
   LOG_LEVEL: {
     schema: z.enum(LOG_LEVELS, { error: `expected one of ${LOG_LEVELS.join(', ')}` }),
     default: 'info',
@@ -256,6 +203,9 @@ export interface Settings {
   readonly databaseFile: string;
   readonly host: string;
   readonly port: number;
+  readonly keepAliveTimeoutMs: number;
+  /** Addresses and CIDR ranges. */
+  readonly trustedProxies: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly requestTimeoutMs: number;
   readonly backgroundTimeoutMs: number;
@@ -313,6 +263,8 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     databaseFile: values.DATABASE_URL,
     host: values.HOST,
     port: values.PORT,
+    keepAliveTimeoutMs: values.KEEP_ALIVE_TIMEOUT_MS,
+    trustedProxies: values.TRUSTED_PROXIES ?? [],
     logLevel: values.LOG_LEVEL,
     requestTimeoutMs: values.LIVEKIT_REQUEST_TIMEOUT_MS,
     backgroundTimeoutMs: values.LIVEKIT_BACKGROUND_TIMEOUT_MS,

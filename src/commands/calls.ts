@@ -43,7 +43,10 @@ interface Answer<Data> {
 async function ask<Data>(
   method: 'GET' | 'DELETE',
   path: string,
-  { query = {}, data }: { query?: Readonly<Record<string, string | undefined>>; data: z.ZodType<Data> },
+  {
+    query = {},
+    data,
+  }: { query?: Readonly<Record<string, readonly string[] | string | undefined>>; data: z.ZodType<Data> },
 ): Promise<Answer<Data>> {
   const { url: server, apiKey, proxy } = readSettings().client;
   if (apiKey === null)
@@ -53,8 +56,8 @@ async function ask<Data>(
     setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except });
   }
   const url = new URL(`${server}/api/v1${path}`);
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined) url.searchParams.set(name, value);
+  for (const [name, values = []] of Object.entries(query))
+    for (const value of [values].flat()) url.searchParams.append(name, value);
   const isRead = method === 'GET';
   let response: Response;
   let text: string;
@@ -140,7 +143,7 @@ async function list({
   limit: string;
   json?: true;
 }): Promise<void> {
-  const query = { status: status?.join(','), limit };
+  const query = { status, limit };
   const { text, data } = await ask('GET', '/calls', { query, data: z.object({ calls: z.array(Item) }) });
   if (json) return print(text);
   const { calls } = data;

@@ -1,12 +1,13 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { PublicError } from '../api/errors.ts';
+import { hasBody } from './body.ts';
 
 /** What of an unread body is still thrown away after its answer, so that the client gets to read that. */
 const DISCARD_AT_MOST_BYTES = 16 * 1024 * 1024;
 const DISCARD_AT_MOST_MS = 2_000;
 
 /** In seconds: what a 503 waits for, a lock or a restart, takes about as long. */
-export const RETRY_SOON = { 'retry-after': '1' };
+const RETRY_SOON = { 'retry-after': '1' };
 
 export function sendJson(
   request: IncomingMessage,
@@ -29,7 +30,7 @@ export function sendText(
 ): void {
   response.writeHead(status, {
     'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
     ...(status === 503 && RETRY_SOON),
     ...headers,
     ...(isBodyUnread(request) && { connection: 'close' }),
@@ -52,9 +53,7 @@ export function errorBody({ code, message }: PublicError) {
 }
 
 function isBodyUnread(request: IncomingMessage): boolean {
-  const hasBody =
-    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
-  return hasBody && !request.complete && request.headers.expect === undefined;
+  return hasBody(request) && !request.complete && request.headers.expect === undefined;
 }
 
 /**
