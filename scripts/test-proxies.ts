@@ -96,7 +96,7 @@ async function raceOf(name: string): Promise<void> {
       const pausesMs = pauses(60, closingMs - 60, closingMs + 40);
       const statuses = await race(proxy, hangup, { pausesMs, untilStatus: 502 });
       check(
-        `${name}: 502 where hangup closes before the proxy, after ${Math.round(closingMs)} ms: this test sees the race`,
+        `row 7, ${name}: 502 where hangup closes before the proxy, after ${Math.round(closingMs)} ms: this test sees the race`,
         statuses.has(502),
         inWords(statuses),
       );
@@ -111,7 +111,7 @@ async function raceOf(name: string): Promise<void> {
       const pausesMs = [...pauses(8, 900, 1_100), ...pauses(8, closingMs - 60, closingMs + 40)];
       const statuses = await race(proxy, hangup, { pausesMs });
       check(
-        `${name}: no 502 where the proxy closes first, as with the defaults`,
+        `row 7, ${name}: no 502 where the proxy closes first, as with the defaults`,
         areUnlost(statuses),
         inWords(statuses),
       );
@@ -119,7 +119,7 @@ async function raceOf(name: string): Promise<void> {
   );
   await withBoth(name, { hangupEnv: {}, keep: PROXIES_KEEP }, async (proxy, hangup) => {
     const statuses = await race(proxy, hangup, { pausesMs: pauses(5, 4_900, 6_200) });
-    check(`${name}: no 502 with the defaults themselves`, areUnlost(statuses), inWords(statuses));
+    check(`row 7, ${name}: no 502 with the defaults themselves`, areUnlost(statuses), inWords(statuses));
   });
 }
 

@@ -1,7 +1,7 @@
 import { StoreBusyError } from '../domain/errors.ts';
 
-/** Another process's lock is tried again this soon: SQLite has no way to announce its end. */
-const RETRY_EVERY_MS = 15;
+/** SQLite does not announce the end of another process's lock: it is tried again after 1, 2, 4, 8 ms, then after this. */
+const LONGEST_PAUSE_MS = 15;
 
 export interface Write {
   /** From here on it is not begun any more. */
@@ -32,6 +32,7 @@ export function createWriteQueue({
 }): WriteQueue {
   let waiting: Write[] = [];
   let isRetryPlanned = false;
+  let refusals = 0;
   let onDrained = Promise.withResolvers<void>();
   onDrained.resolve();
 
@@ -53,6 +54,7 @@ export function createWriteQueue({
       }
       try {
         const result = write.run();
+        refusals = 0;
         waiting.shift();
         write.done(result);
       } catch (error) {
@@ -68,7 +70,9 @@ export function createWriteQueue({
 
   function retryLater(): void {
     isRetryPlanned = true;
-    after(RETRY_EVERY_MS, () => {
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, 2 ** refusals);
+    refusals += 1;
+    after(pauseMs, () => {
       isRetryPlanned = false;
       runAll();
     });
