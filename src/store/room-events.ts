@@ -116,7 +116,13 @@ const statements = prepared((db) => ({
     .prepare(),
   completeDeletions: db
     .update(roomDeletions)
-    .set({ state: 'completed', finalizedAt: sql`${placeholder('now')}` })
+    .set({
+      state: 'completed',
+      // A completed deletion has an attempt, by the table's constraint.
+      attempt: sql`max(${roomDeletions.attempt}, 1)`,
+      attemptedAt: sql`coalesce(${roomDeletions.attemptedAt}, ${placeholder('now')})`,
+      finalizedAt: sql`${placeholder('now')}`,
+    })
     .where(and(eq(roomDeletions.roomName, placeholder('roomName')), ne(roomDeletions.state, 'completed')))
     .prepare(),
   unansweredPhones: db
@@ -225,8 +231,7 @@ export function applyObservationTo(
           : callOf(db, asEvent(listed), { guardedSince: now - policy.guardMs });
       if (known === 'earlier_session') return null;
       const begin = (room: EventRoom, roster: Roster | null): AppliedResult | null => {
-        const call =
-          adoption === null ? null : adopt(db, asEvent(room), { now, by, roster, ...adoption });
+        const call = adoption === null ? null : adopt(db, asEvent(room), { now, by, roster, ...adoption });
         if (call === null) return null;
         const event = { ...asEvent(room), at: room.createdAt ?? now };
         return { ...applied(db, call, event, { policy, now, by }), wasAdopted: true };
@@ -248,7 +253,15 @@ export function applyObservationTo(
       const { dueAt, deletion } = write(db, known, change, { by, now, isRoomGone, leaseUntil });
       const { decision } = change;
       const isListedAfterEnd = false;
-      return { kind: 'applied', callId: known.id, wasAdopted: false, decision, dueAt, deletion, isListedAfterEnd };
+      return {
+        kind: 'applied',
+        callId: known.id,
+        wasAdopted: false,
+        decision,
+        dueAt,
+        deletion,
+        isListedAfterEnd,
+      };
     },
     { behavior: 'immediate' },
   );
