@@ -31,7 +31,8 @@ export async function deleteRoom(
     }
     const first = check.kind === 'delete' ? await rooms.deleteRoom(roomName, asking) : check;
     const leaseLeftMs = deletion.scheduledAt - clock.now();
-    const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, deletion, leaseLeftMs) : null;
+    const mayRescue = check.kind === 'delete' && mayBeGhost(deletion, first);
+    const rescued = mayRescue ? await rescue(rooms, deletion, leaseLeftMs) : null;
     const outcome = rescued ?? first;
     // Also when it is absent now: LiveKit tells of the room that was taken over, and who heard that was faster.
     const wasRescued = rescued !== null;
@@ -88,6 +89,12 @@ function adviceOf(outcome: DeleteRoomOutcome) {
 }
 
 const DELETE = { kind: 'delete' } as const;
+/** LiveKit's list may leave out a room that lives (livekit#3317, #3680). */
+const UNLISTED = {
+  kind: 'unavailable',
+  code: null,
+  detail: 'LiveKit lists participants of the room, and not the room itself',
+} as const;
 const TWO_PARTIES = 'others use the room now';
 
 /**
@@ -117,7 +124,7 @@ async function checkRoom(
   if (check === 'delete') return DELETE;
   if (check === 'keep') return { kind: 'keep', why: TWO_PARTIES };
   const found = await rooms.findRoom(roomName, asking);
-  if (found.kind === 'absent') return DELETE;
+  if (found.kind === 'absent') return participants.length === 0 ? DELETE : UNLISTED;
   if (found.kind !== 'listed') return found;
   const { room } = found;
   const list = { participants, askedAt, version: '', isTrusted: false };
