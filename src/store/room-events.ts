@@ -233,6 +233,7 @@ export function applyObservationTo(
           ? callById(db, 'callId' in observation ? observation.callId : '')
           : callOf(db, asEvent(listed), { guardedSince: now - policy.guardMs });
       if (known === 'earlier_session') return null;
+      if (observation.kind === 'room_of_ended' && known !== null && !isLastInItsRoom(db, known)) return null;
       const begin = (room: EventRoom, roster: Roster | null): AppliedResult | null => {
         const call = adoption === null ? null : adopt(db, asEvent(room), { now, by, roster, ...adoption });
         if (call === null) return null;
@@ -357,6 +358,11 @@ export function overview(db: Database): { hasEvents: boolean; hasLiveCalls: bool
     .limit(1)
     .get();
   return { hasEvents: event !== undefined, hasLiveCalls: live !== undefined };
+}
+
+/** The room of an ended call may belong to a newer call by now. */
+function isLastInItsRoom(db: Database, { id, roomName }: Call): boolean {
+  return statements(db).lastTwoIn.all({ roomName }).at(0)?.id === id;
 }
 
 /** The live call in the room, else the last one that was; null when there is none whose room is still guarded. */

@@ -612,6 +612,17 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(false);
       });
 
+      test('a list of the room of an ended call means nothing once a newer call has the room', async () => {
+        await create({ id: 'c1', roomName: 'room', createdAt: 3_000 });
+        await cancel('c1', { now: 4_000 });
+        await settle('c1', 1, 4_100);
+        await create({ id: 'c2', roomName: 'room', createdAt: 4_500 });
+        const listed = { participants: [PHONE], ...LISTED, version: '', askedAt: 6_000 };
+        const observation = { kind: 'room_of_ended', callId: 'c1', room: ROOM, ...listed } as const;
+        expect(await observe(observation, 6_000)).toBeNull();
+        expect(await deletionOf('c1')).toMatchObject({ state: 'completed' });
+      });
+
       describe('in an adopted room whose call has ended', () => {
         const nextPhone = aParticipant('phone', 'PA_next', inbound('SCL_2'));
         const adopted = async () => {
