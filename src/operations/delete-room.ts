@@ -1,4 +1,5 @@
 import { NODE_LOST } from '../domain/assess-call.ts';
+import type { Call } from '../domain/call.ts';
 import { checkDeletion, isDeletedUnasked } from '../domain/guard.ts';
 import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
@@ -101,20 +102,31 @@ const TWO_PARTIES = 'others use the room now';
  * Whether the room is still the one to delete. DeleteRoom goes by name, and a newer call may be in a room of this name;
  * nobody cancelled a call that ended by itself, so two parties in its room are left alone.
  */
-async function checkRoom(
+async function checkRoom(dependencies: Dependencies, deletion: RoomDeletion, asking: Asking): Promise<Check> {
+  const { store } = dependencies;
+  const subject = await store.findDeletionSubject(deletion.callId);
+  if (subject === null || isDeletedUnasked(subject.call, { ...subject, attempt: deletion.attempt }))
+    return DELETE;
+  const check = await askLiveKit(dependencies, subject, asking);
+  if (check.kind !== 'delete' || (await holdsLease(store, deletion))) return check;
+  return { kind: 'keep', why: TWO_PARTIES };
+}
+
+type Check = { kind: 'delete' } | { kind: 'keep'; why: string } | LiveKitFailure;
+
+async function askLiveKit(
   dependencies: Dependencies,
-  { callId, roomName, attempt }: RoomDeletion,
+  subject: { call: Call; isAdoptable: boolean },
   asking: Asking,
-): Promise<{ kind: 'delete' } | { kind: 'keep'; why: string } | LiveKitFailure> {
-  const { store, rooms, clock } = dependencies;
-  const subject = await store.findDeletionSubject(callId);
-  if (subject === null) return DELETE;
+): Promise<Check> {
+  const { rooms, clock } = dependencies;
   const { call } = subject;
-  if (isDeletedUnasked(call, { ...subject, attempt })) return DELETE;
+  const { id: callId, roomName } = call;
   if (call.failureReason === NODE_LOST) {
     const probed = await rooms.probeNode(roomName, asking);
-    // Still dead: its participants are listed, and are not there.
-    if (probed.kind !== 'responding') return DELETE;
+    // Still dead: its participants are listed, and are not there. Without a code LiveKit itself did not answer.
+    if (probed.kind === 'absent' || (probed.kind === 'unavailable' && probed.code !== null)) return DELETE;
+    if (probed.kind !== 'responding') return probed;
   }
   const askedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, asking);
@@ -129,8 +141,16 @@ async function checkRoom(
   const { room } = found;
   const list = { participants, askedAt, version: '', isTrusted: false };
   const applied = await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
-  if (applied?.wasAdopted || call.status !== 'cancelled') return { kind: 'keep', why: TWO_PARTIES };
+  // Null: a newer call is in a room of this name.
+  const isOthers = applied === null || applied.wasAdopted;
+  if (isOthers || call.status !== 'cancelled') return { kind: 'keep', why: TWO_PARTIES };
   return DELETE;
+}
+
+/** While LiveKit was asked, a newer call in a room of this name may have completed the deletion. */
+async function holdsLease(store: Dependencies['store'], { callId, attempt }: RoomDeletion): Promise<boolean> {
+  const { deletion = null } = (await store.findCall(callId)) ?? {};
+  return deletion?.state === 'running' && deletion.attempt === attempt;
 }
 
 async function keep(
