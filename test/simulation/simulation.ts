@@ -28,6 +28,8 @@ export interface Simulation {
   readonly compares?: boolean;
   /** False: hangup takes every room for deleted without asking. */
   readonly deletes?: boolean;
+  /** False: hangup sees nobody in any room when it asks. */
+  readonly sees?: boolean;
 }
 
 export interface Outcome {
@@ -152,7 +154,7 @@ interface SimulatedWorld extends World {
 }
 
 async function createWorld(
-  { seed, hears = true, compares = true, deletes = true }: Simulation,
+  { seed, hears = true, compares = true, deletes = true, sees = true }: Simulation,
   databaseFile: string,
 ): Promise<SimulatedWorld> {
   const timeline = new Timeline(BEGIN);
@@ -182,7 +184,7 @@ async function createWorld(
     const named = Reflect.get(body, 'room') ?? Reflect.get(body, 'name');
     const changes = method === 'DeleteRoom' || method === 'CreateRoom';
     if (changes && typeof named === 'string') assertMayEnd(world, method, named);
-    if (method === 'DeleteRoom' && !deletes)
+    if ((method === 'DeleteRoom' && !deletes) || (method === 'ListParticipants' && !sees))
       return { kind: 'answered', answer: await request.read(emptyAnswer()) };
     const outcome = await livekit.ask(request);
     chronicle.count(`${method}: ${outcome.kind}`);
