@@ -1,5 +1,5 @@
 import type { Call } from '../domain/call.ts';
-import { checkDeletion, isDeletedUnasked } from '../domain/guard.ts';
+import { checkDeletion, hasNewcomers, isDeletedUnasked } from '../domain/guard.ts';
 import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
 import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
@@ -31,9 +31,8 @@ export async function deleteRoom(
       return;
     }
     const first = check.kind === 'delete' ? await rooms.deleteRoom(roomName, asking) : check;
-    const leaseLeftMs = deletion.scheduledAt - clock.now();
     const mayRescue = check.kind === 'delete' && mayBeGhost(deletion, first);
-    const rescued = mayRescue ? await rescue(rooms, deletion, leaseLeftMs) : null;
+    const rescued = mayRescue ? await rescue(dependencies, deletion) : null;
     const outcome = rescued ?? first;
     // Also when it is absent now: LiveKit tells of the room that was taken over, and who heard that was faster.
     const wasRescued = rescued !== null;
@@ -164,8 +163,20 @@ async function keep(
   log.info({ callId, roomName, attempt, cause: keptBecause }, 'room left alone');
 }
 
-/** A rescue is three requests, which end before the lease does. */
-const RESCUE_REQUESTS = 3;
+/** Since the check: nobody new is listed, and the deletion is still this attempt's. */
+async function isUnchanged(
+  { store, rooms }: Dependencies,
+  deletion: RoomDeletion,
+  asking: Asking,
+): Promise<boolean> {
+  const listed = await rooms.listParticipants(deletion.roomName, asking);
+  const subject = await store.findDeletionSubject(deletion.callId);
+  if (listed.kind !== 'listed' || subject === null) return false;
+  return !hasNewcomers(subject.call, listed.participants, subject) && (await holdsLease(store, deletion));
+}
+
+/** A rescue is three requests and two checks, which end before the lease does. */
+const RESCUE_REQUESTS = 5;
 const SETTLING_MS = 1_000;
 const LONGEST_RESCUE_REQUEST_MS = 4_000;
 /** Longer than the deletion behind it takes: what that does not delete closes by itself. */
@@ -177,17 +188,21 @@ const RESCUE_EMPTY_TIMEOUT_S = 10;
  * @returns null when it is no such room, or this did not help
  */
 async function rescue(
-  rooms: Dependencies['rooms'],
-  { roomName }: RoomDeletion,
-  leaseLeftMs: number,
+  dependencies: Dependencies,
+  deletion: RoomDeletion,
 ): Promise<Exclude<DeleteRoomOutcome, LiveKitFailure> | null> {
-  const fairShareMs = Math.floor((leaseLeftMs - SETTLING_MS) / RESCUE_REQUESTS);
+  const { rooms, clock } = dependencies;
+  const { roomName, scheduledAt } = deletion;
+  const fairShareMs = Math.floor((scheduledAt - clock.now() - SETTLING_MS) / RESCUE_REQUESTS);
   if (fairShareMs <= 0) return null;
   const asking = { timeoutMs: Math.min(fairShareMs, LONGEST_RESCUE_REQUEST_MS), priority: 'retry' } as const;
+  // Each request takes seconds, and a new caller may take the room over meanwhile.
+  const isStillToGo = () => isUnchanged(dependencies, deletion, asking);
+  if (!(await isStillToGo())) return null;
   // Once not listed proves nothing.
   if ((await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
   const created = await rooms.createRoom({ roomName, emptyTimeoutS: RESCUE_EMPTY_TIMEOUT_S }, asking);
-  if (created.kind !== 'created') return null;
+  if (created.kind !== 'created' || !(await isStillToGo())) return null;
   const outcome = await rooms.deleteRoom(roomName, asking);
   return outcome.kind === 'deleted' || outcome.kind === 'absent' ? outcome : null;
 }
