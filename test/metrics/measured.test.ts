@@ -21,6 +21,7 @@ function aMeteredLiveKit(outcome: DeleteRoomOutcome) {
     listRooms: async () => ({ kind: 'listed' }),
     findRoom: async () => ({ kind: 'absent' }),
     probeNode: async () => ({ kind: 'responding' }),
+    probeParticipant: async () => ({ kind: 'responding' }),
     listParticipants: async () => ({ kind: 'listed', participants: [] }),
     describeRoom: async () => ({
       kind: 'described',
