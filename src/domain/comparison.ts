@@ -26,8 +26,10 @@ export interface Comparison {
   readonly listed: number | null;
   /** Until then no absence ends a call. */
   readonly distrustUntil: Timestamp;
-  /** The number of the last call whose participants were requested: the next comparison goes on after it. */
-  readonly lastAsked: number;
+  /** The numbers of the last calls whose participants were requested: the next comparison goes on after them. */
+  readonly lastAsked: { readonly active: number; readonly waiting: number };
+  /** The last ended call's room whose participants were requested, by its name. */
+  readonly lastEnded: string;
   /** When its list was requested; null: there was none. */
   readonly askedAt: Timestamp | null;
 }
@@ -36,7 +38,8 @@ export const FIRST_COMPARISON: Comparison = {
   absent: new Map(),
   listed: 0,
   distrustUntil: 0,
-  lastAsked: -1,
+  lastAsked: { active: -1, waiting: -1 },
+  lastEnded: '',
   askedAt: null,
 };
 
@@ -61,6 +64,11 @@ export function withoutAnswer(last: Comparison): Comparison {
   return { ...last, absent: new Map(), listed: null };
 }
 
+/** LiveKit answers again: its clients need time to come back, and their rooms with them. */
+export function afterOutage(last: Comparison, now: Timestamp): Comparison {
+  return { ...last, absent: new Map(), distrustUntil: now + DISTRUST_MS };
+}
+
 /**
  * One comparison of LiveKit's rooms with the live calls. Both come in parts, first the rooms and then the calls, and of
  * what agrees a bit is kept for each call: a hundred thousand of both would be too much to hold at once.
@@ -81,8 +89,8 @@ export function startComparison(
   const seen = numbers();
   const unknown: EventRoom[] = [];
   // Calls that are not active come first: nothing else shows that somebody has joined them.
-  const waiting = turn(last.lastAsked, limit);
-  const active = turn(last.lastAsked, limit);
+  const waiting = turn(last.lastAsked.waiting, limit);
+  const active = turn(last.lastAsked.active, limit);
   const absent = new Map<string, { sid: string | null; since: Timestamp }>();
   const gone: LiveCall[] = [];
   const neverStarted: LiveCall[] = [];
@@ -128,9 +136,20 @@ export function startComparison(
   function conclude(now: Timestamp): Difference {
     // Half of the limit at least is for active calls, so that their turn comes however many others there are.
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
-    const toAsk = [...waiting.take(limit - fromActive.length), ...fromActive];
-    const lastAsked = fromActive.at(-1)?.number ?? last.lastAsked;
-    const next = { absent, listed, distrustUntil: distrustedUntil(now), lastAsked, askedAt };
+    const fromWaiting = waiting.take(limit - fromActive.length);
+    const toAsk = [...fromWaiting, ...fromActive];
+    const lastAsked = {
+      active: fromActive.at(-1)?.number ?? last.lastAsked.active,
+      waiting: fromWaiting.at(-1)?.number ?? last.lastAsked.waiting,
+    };
+    const next = {
+      absent,
+      listed,
+      distrustUntil: distrustedUntil(now),
+      lastAsked,
+      lastEnded: last.lastEnded,
+      askedAt,
+    };
     return { next, gone, neverStarted, unknown, toAsk };
   }
 

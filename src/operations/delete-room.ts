@@ -1,6 +1,6 @@
 import type { Call } from '../domain/call.ts';
 import { checkDeletion, hasNewcomers, isDeletedUnasked } from '../domain/guard.ts';
-import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
+import { adviceFor, isNodeSilent, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
 import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
 import { NODE_LOST } from '../domain/roster.ts';
@@ -123,9 +123,9 @@ async function askLiveKit(
   const { id: callId, roomName } = call;
   if (call.failureReason === NODE_LOST) {
     const probed = await rooms.probeNode(roomName, asking);
-    // Still dead: its participants are listed, and are not there. Without a code LiveKit itself did not answer.
-    if (probed.kind === 'absent' || (probed.kind === 'unavailable' && probed.code !== null)) return DELETE;
-    if (probed.kind !== 'responding') return probed;
+    // Still dead: its participants are listed, and are not there.
+    if (isNodeSilent(probed)) return DELETE;
+    if (probed.kind !== 'responding' && probed.kind !== 'absent') return probed;
   }
   const askedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, asking);
