@@ -26,8 +26,10 @@ export interface Comparison {
   readonly listed: number | null;
   /** Until then no absence ends a call. */
   readonly distrustUntil: Timestamp;
-  /** The number of the last call whose participants were requested: the next comparison goes on after it. */
+  /** The number of the last active call whose participants were requested: the next comparison goes on after it. */
   readonly lastAsked: number;
+  /** The same of the calls that are not active. */
+  readonly lastWaitingAsked: number;
   /** When its list was requested; null: there was none. */
   readonly askedAt: Timestamp | null;
 }
@@ -37,6 +39,7 @@ export const FIRST_COMPARISON: Comparison = {
   listed: 0,
   distrustUntil: 0,
   lastAsked: -1,
+  lastWaitingAsked: -1,
   askedAt: null,
 };
 
@@ -81,7 +84,7 @@ export function startComparison(
   const seen = numbers();
   const unknown: EventRoom[] = [];
   // Calls that are not active come first: nothing else shows that somebody has joined them.
-  const waiting = turn(last.lastAsked, limit);
+  const waiting = turn(last.lastWaitingAsked, limit);
   const active = turn(last.lastAsked, limit);
   const absent = new Map<string, { sid: string | null; since: Timestamp }>();
   const gone: LiveCall[] = [];
@@ -128,9 +131,18 @@ export function startComparison(
   function conclude(now: Timestamp): Difference {
     // Half of the limit at least is for active calls, so that their turn comes however many others there are.
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
-    const toAsk = [...waiting.take(limit - fromActive.length), ...fromActive];
+    const fromWaiting = waiting.take(limit - fromActive.length);
+    const toAsk = [...fromWaiting, ...fromActive];
     const lastAsked = fromActive.at(-1)?.number ?? last.lastAsked;
-    const next = { absent, listed, distrustUntil: distrustedUntil(now), lastAsked, askedAt };
+    const lastWaitingAsked = fromWaiting.at(-1)?.number ?? last.lastWaitingAsked;
+    const next = {
+      absent,
+      listed,
+      distrustUntil: distrustedUntil(now),
+      lastAsked,
+      lastWaitingAsked,
+      askedAt,
+    };
     return { next, gone, neverStarted, unknown, toAsk };
   }
 
