@@ -8,7 +8,8 @@ import type { EventParticipant, PhoneAttributes, Role, RoomSign } from '../../sr
 import type { ParticipantList } from '../../src/domain/roster.ts';
 import { aCall } from '../harness/calls.ts';
 
-type Factory = () => { store: Store; close: () => void };
+type Opened = { store: Store; close: () => void | Promise<void> };
+type Factory = () => Opened | Promise<Opened>;
 
 const POLICY = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
 const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
@@ -93,8 +94,10 @@ export function conformance(name: string, openStore: Factory): void {
     const deletionOf = async (id: string) => (await store.findCall(id))?.deletion;
 
     beforeEach(async () => {
-      const opened = openStore();
-      onTestFinished(opened.close);
+      const opened = await openStore();
+      onTestFinished(async () => {
+        await opened.close();
+      });
       store = opened.store;
       acme = await makeKey('acme', { id: 'key_acme' });
       other = await makeKey('other', { id: 'key_other' });
