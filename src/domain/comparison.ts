@@ -26,8 +26,10 @@ export interface Comparison {
   readonly listed: number | null;
   /** Until then no absence ends a call. */
   readonly distrustUntil: Timestamp;
-  /** The numbers of the last calls whose participants were requested: the next comparison goes on after them. */
-  readonly lastAsked: { readonly active: number; readonly waiting: number };
+  /** The number of the last active call whose participants were requested: the next comparison goes on after it. */
+  readonly lastAsked: number;
+  /** The same of the calls that are not active. */
+  readonly lastWaitingAsked: number;
   /** The last ended call's room whose participants were requested, by its name. */
   readonly lastEnded: string;
   /** When its list was requested; null: there was none. */
@@ -38,7 +40,8 @@ export const FIRST_COMPARISON: Comparison = {
   absent: new Map(),
   listed: 0,
   distrustUntil: 0,
-  lastAsked: { active: -1, waiting: -1 },
+  lastAsked: -1,
+  lastWaitingAsked: -1,
   lastEnded: '',
   askedAt: null,
 };
@@ -89,8 +92,8 @@ export function startComparison(
   const seen = numbers();
   const unknown: EventRoom[] = [];
   // Calls that are not active come first: nothing else shows that somebody has joined them.
-  const waiting = turn(last.lastAsked.waiting, limit);
-  const active = turn(last.lastAsked.active, limit);
+  const waiting = turn(last.lastWaitingAsked, limit);
+  const active = turn(last.lastAsked, limit);
   const absent = new Map<string, { sid: string | null; since: Timestamp }>();
   const gone: LiveCall[] = [];
   const neverStarted: LiveCall[] = [];
@@ -138,15 +141,14 @@ export function startComparison(
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
     const fromWaiting = waiting.take(limit - fromActive.length);
     const toAsk = [...fromWaiting, ...fromActive];
-    const lastAsked = {
-      active: fromActive.at(-1)?.number ?? last.lastAsked.active,
-      waiting: fromWaiting.at(-1)?.number ?? last.lastAsked.waiting,
-    };
+    const lastAsked = fromActive.at(-1)?.number ?? last.lastAsked;
+    const lastWaitingAsked = fromWaiting.at(-1)?.number ?? last.lastWaitingAsked;
     const next = {
       absent,
       listed,
       distrustUntil: distrustedUntil(now),
       lastAsked,
+      lastWaitingAsked,
       lastEnded: last.lastEnded,
       askedAt,
     };

@@ -1,9 +1,9 @@
 import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, ne, or, sql } from 'drizzle-orm';
-import { type Applied, applyRoomEvent, carryOut } from '../domain/apply-room-event.ts';
+import { type Applied, applyRoomEvent, carryOut, NOTHING } from '../domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../domain/call.ts';
 import { applyObservation, isNewsOfEnded, type Observation } from '../domain/observation.ts';
 import type { CallInRoom, EventInput, EventResult, ObservationInput, Store } from '../domain/ports.ts';
-import type { RoomDeletion } from '../domain/room-deletion.ts';
+import { OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
 import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
 import { present, type Roster, suspects } from '../domain/roster.ts';
 import type { Timestamp } from '../domain/time.ts';
@@ -253,6 +253,12 @@ export function applyObservationTo(
         write(db, known, change, { by, now, isRoomGone: false, leaseUntil: null });
         return begin(observation.room, change.decision.roster);
       }
+      // While its deletion is open, the list was requested for that: reopening it would take it from its attempt.
+      if (change.decision.kind === 'delete_room' && isDeletionOpen(db, known)) {
+        write(db, known, { ...change, decision: NOTHING }, { by, now, isRoomGone: false, leaseUntil: null });
+        const result = { callId: known.id, wasAdopted: false, decision: change.decision } as const;
+        return { kind: 'applied', ...result, dueAt: null, deletion: null, isListedAfterEnd: false };
+      }
       const isRoomGone = observation.kind === 'room_absent';
       const { dueAt, deletion } = write(db, known, change, { by, now, isRoomGone, leaseUntil });
       const { decision } = change;
@@ -364,6 +370,11 @@ export function overview(db: Database): { hasEvents: boolean; hasLiveCalls: bool
     .limit(1)
     .get();
   return { hasEvents: event !== undefined, hasLiveCalls: live !== undefined };
+}
+
+function isDeletionOpen(db: Database, { id: callId }: Call): boolean {
+  const state = statements(db).deletionOf.get({ callId })?.state;
+  return OPEN_DELETION_STATES.some((open) => open === state);
 }
 
 /** The room of an ended call may belong to a newer call by now. */
