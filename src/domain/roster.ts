@@ -507,7 +507,7 @@ function talkSince(members: readonly Member[], counts: (member: Member) => boole
       identity,
       role,
       from: joinedAt ?? noticedAt,
-      until: departure?.at ?? Number.POSITIVE_INFINITY,
+      until: departure === null ? Number.POSITIVE_INFINITY : latest(departure.at),
     }))
     .toSorted((a, b) => a.from - b.from);
   const isTalk = (moment: Timestamp) => {
@@ -517,6 +517,9 @@ function talkSince(members: readonly Member[], counts: (member: Member) => boole
   };
   return stays.map(({ from }) => from).find(isTalk) ?? null;
 }
+
+/** LiveKit reports a leaving in whole seconds, cut off. */
+const latest = (at: Timestamp) => (at % 1_000 === 0 ? at + 999 : at);
 
 const isPerson = ({ role }: { readonly role: Role }) => role === 'person';
 
