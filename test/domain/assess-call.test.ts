@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
-import { observe, versionOf } from '../../src/domain/roster.ts';
+import { versionOf } from '../../src/domain/roster.ts';
+import { observe } from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
   ANSWERED,
