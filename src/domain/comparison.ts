@@ -30,6 +30,8 @@ export interface Comparison {
   readonly lastAsked: number;
   /** The same of the calls that are not active. */
   readonly lastWaitingAsked: number;
+  /** The last ended call's room whose participants were requested, by its name. */
+  readonly lastEnded: string;
   /** When its list was requested; null: there was none. */
   readonly askedAt: Timestamp | null;
 }
@@ -40,6 +42,7 @@ export const FIRST_COMPARISON: Comparison = {
   distrustUntil: 0,
   lastAsked: -1,
   lastWaitingAsked: -1,
+  lastEnded: '',
   askedAt: null,
 };
 
@@ -62,6 +65,11 @@ export interface Difference {
 /** No answer, or not a whole one: nothing is known, and what was absent must be seen to be so again. */
 export function withoutAnswer(last: Comparison): Comparison {
   return { ...last, absent: new Map(), listed: null };
+}
+
+/** LiveKit answers again: its clients need time to come back, and their rooms with them. */
+export function afterOutage(last: Comparison, now: Timestamp): Comparison {
+  return { ...last, absent: new Map(), distrustUntil: now + DISTRUST_MS };
 }
 
 /**
@@ -141,6 +149,7 @@ export function startComparison(
       distrustUntil: distrustedUntil(now),
       lastAsked,
       lastWaitingAsked,
+      lastEnded: last.lastEnded,
       askedAt,
     };
     return { next, gone, neverStarted, unknown, toAsk };

@@ -1,6 +1,6 @@
 import type { Call } from '../domain/call.ts';
 import { checkDeletion, hasNewcomers, isDeletedUnasked } from '../domain/guard.ts';
-import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
+import { adviceFor, isNodeSilent, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
 import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
 import { NODE_LOST } from '../domain/roster.ts';
@@ -124,8 +124,8 @@ async function askLiveKit(
   let isNodeDead = false;
   if (call.failureReason === NODE_LOST) {
     const probed = await rooms.probeNode(roomName, asking);
-    // Without a code LiveKit itself did not answer.
-    isNodeDead = probed.kind === 'absent' || (probed.kind === 'unavailable' && probed.code !== null);
+    // Still dead: its participants are listed, and are not there.
+    isNodeDead = isNodeSilent(probed);
     if (!isNodeDead && probed.kind !== 'responding' && probed.kind !== 'absent') return probed;
   }
   const askedAt = clock.now();

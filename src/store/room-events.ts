@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, or, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, ne, or, sql } from 'drizzle-orm';
 import { type Applied, applyRoomEvent, carryOut, NOTHING } from '../domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../domain/call.ts';
 import { applyObservation, isNewsOfEnded, type Observation } from '../domain/observation.ts';
@@ -335,7 +335,7 @@ export function listReviews(
   return {
     due: due.map(({ roster, ...review }) => ({
       ...review,
-      isUnresponsive: roster !== null && roster.unresponsiveSince !== null,
+      isUnresponsive: roster !== null && roster.unresponsive !== null,
       suspects: roster === null ? [] : suspects(roster).map(({ sid, identity }) => ({ sid, identity })),
       movedAt: roster?.moved?.noticedAt ?? null,
     })),
@@ -400,7 +400,8 @@ function callOf(
   const incomplete = db
     .select({ callId: roomDeletions.callId })
     .from(roomDeletions)
-    .where(and(eq(roomDeletions.roomName, room.name), IS_INCOMPLETE))
+    // One that was given up must not keep new callers out for ever.
+    .where(and(eq(roomDeletions.roomName, room.name), IS_INCOMPLETE, ne(roomDeletions.state, 'discarded')))
     .get();
   return incomplete === undefined ? null : last;
 }
@@ -517,7 +518,11 @@ function write(
       reopenDeletion(db, call, now);
       return { dueAt: now, deletion: null };
     default:
-      return { dueAt: isLive(call.status) ? change.reviewAt : null, deletion: null };
+      // A review that stays due is not news: the reconciler's next pass has it.
+      return {
+        dueAt: isLive(call.status) && change.reviewAt !== call.reviewAt ? change.reviewAt : null,
+        deletion: null,
+      };
   }
 }
 
