@@ -4,7 +4,7 @@ import { applyObservation, type Observation } from '../../src/domain/observation
 import type { EventParticipant, RoomEvent, RoomSign } from '../../src/domain/room-event.ts';
 import { type ParticipantList, versionOf } from '../../src/domain/roster.ts';
 import type { Room } from './room-model.ts';
-import { POLICY } from './room-player.ts';
+import { POLICY } from './rosters.ts';
 
 /* Webhooks of a model room's sessions, applied in any order. LiveKit, when asked, agrees with the webhooks so far. */
 
@@ -71,7 +71,7 @@ export interface Outcome {
 /** The store's part, in memory: each event id once, reviews when due, at last the room found absent. */
 export function applyAll(
   arrivals: readonly Arrival[],
-  { remembersIds = true, isFoundAbsent = true, isReviewed = true, isAdoptable = false, parts = {} } = {},
+  { remembersIds = true, isFoundAbsent = true, isReviewed = true, reviewedUntil = 0, isAdoptable = false, parts = {} } = {},
 ): Outcome {
   let call = newCall({ id: 'c', organizationId: 'o', roomName: 'room', createdAt: 1, ...parts });
   let endedBy: string | null = null;
@@ -100,6 +100,7 @@ export function applyAll(
     received.add(event.id);
     change(applyRoomEvent(call, event, { policy: POLICY, now, isAdoptable }), now, event.id);
   }
+  reviewUntil(reviewedUntil);
   if (isFoundAbsent) {
     const now = Math.max(AFTERWARDS, arrivals.at(-1)?.arrivesAt ?? 0);
     reviewUntil(now);

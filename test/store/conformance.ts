@@ -867,7 +867,7 @@ export function conformance(name: string, openStore: Factory): void {
           await create({ id, roomName: id });
           await see({ kind: 'room', room: { ...ROOM, name: id }, askedAt: 4_000 });
           await list(id, [aParticipant('agent', 'PA_1'), aParticipant('person', 'PA_2')]);
-          const lost = { kind: 'node', callId: id, isResponding: false, askedAt: 6_000 } as const;
+          const lost = { kind: 'node', callId: id, isResponding: false, isTrusted: true, askedAt: 6_000 } as const;
           expect(await decisionOf(lost, 6_000)).toBe('nothing');
         }
         expect(await store.listReviews({ now: 31_000, farthest: 1_000_000, limit: 9 })).toMatchObject({
@@ -876,10 +876,10 @@ export function conformance(name: string, openStore: Factory): void {
             { callId: 'c2', isUnresponsive: true },
           ],
         });
-        const back = { kind: 'node', callId: 'c2', isResponding: true, askedAt: 31_000 } as const;
+        const back = { kind: 'node', callId: 'c2', isResponding: true, isTrusted: true, askedAt: 31_000 } as const;
         expect(await decisionOf(back, 31_000)).toBe('nothing');
         for (const callId of ['c1', 'c2']) {
-          await see({ kind: 'node', callId, isResponding: false, askedAt: 31_000 }, 31_000);
+          await see({ kind: 'node', callId, isResponding: false, isTrusted: true, askedAt: 31_000 }, 31_000);
         }
         expect(await store.findCall('c1')).toMatchObject({
           call: { status: 'completed', failureReason: 'NODE_LOST', endedAt: 6_000 },
