@@ -71,7 +71,14 @@ export interface Outcome {
 /** The store's part, in memory: each event id once, reviews when due, at last the room found absent. */
 export function applyAll(
   arrivals: readonly Arrival[],
-  { remembersIds = true, isFoundAbsent = true, isReviewed = true, reviewedUntil = 0, isAdoptable = false, parts = {} } = {},
+  {
+    remembersIds = true,
+    isFoundAbsent = true,
+    isReviewed = true,
+    reviewedUntil = 0,
+    isAdoptable = false,
+    parts = {},
+  } = {},
 ): Outcome {
   let call = newCall({ id: 'c', organizationId: 'o', roomName: 'room', createdAt: 1, ...parts });
   let endedBy: string | null = null;
