@@ -46,6 +46,7 @@ UPDATE `calls` SET
 		'sid', json_extract(`known`.`was`, '$.sid'),
 		'createdAt', json_extract(`known`.`was`, '$.createdAt'),
 		'isFinished', json('false'),
+		'isEndedInError', json('false'),
 		'members', json((
 			SELECT json_group_array(json_object(
 				'sid', `sid`,
@@ -122,8 +123,9 @@ UPDATE `calls` SET
 			FROM `member` WHERE `member`.`id` = `known`.`id` AND `has_left` AND `role` = 'phone'
 			ORDER BY `left_at` DESC LIMIT 1
 		), 'null')),
+		'peopleSince', NULL,
 		'moved', NULL,
-		'unresponsiveSince', NULL
+		'unresponsive', NULL
 	)
 FROM `known` WHERE `known`.`id` = `calls`.`id`;--> statement-breakpoint
 DROP TABLE `member`;--> statement-breakpoint
