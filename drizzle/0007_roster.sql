@@ -125,6 +125,7 @@ UPDATE `calls` SET
 			FROM `member` WHERE `member`.`id` = `known`.`id` AND `has_left` AND `role` = 'phone'
 			ORDER BY `left_at` DESC LIMIT 1
 		), 'null')),
+		'peopleSince', NULL,
 		'moved', NULL,
 		'unresponsive', NULL
 	)

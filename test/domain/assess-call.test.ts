@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { carryOut } from '../../src/domain/apply-room-event.ts';
 import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
-import { versionOf } from '../../src/domain/roster.ts';
+import { type Call, isLive } from '../../src/domain/call.ts';
+import { applyObservation } from '../../src/domain/observation.ts';
+import { type Roster, versionOf } from '../../src/domain/roster.ts';
 import { observe } from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
@@ -592,8 +595,66 @@ describe('a node that does not answer', () => {
       [0, joined(AGENT)],
       [1, joined(PERSON)],
     ]);
-    const roster = { ...call.roster, unresponsiveSince: at(50) };
+    const roster: Roster = { ...call.roster, unresponsive: { since: at(50), lastAt: at(50) } };
     expect(assess(call, roster, { policy: POLICY, now: at(50) })).toEqual(goesOn(75));
+  });
+
+  test.each<
+    [string, readonly (readonly [seconds: number, isResponding: boolean, isTrusted?: boolean])[], boolean]
+  >([
+    [
+      'silent for the grace',
+      [
+        [50, false],
+        [75, false],
+      ],
+      true,
+    ],
+    [
+      'silent for less',
+      [
+        [50, false],
+        [74.9, false],
+      ],
+      false,
+    ],
+    [
+      'it answers in between',
+      [
+        [50, false],
+        [60, true],
+        [75, false],
+      ],
+      false,
+    ],
+    [
+      'nobody asked for two graces',
+      [
+        [50, false],
+        [110, false],
+      ],
+      false,
+    ],
+    [
+      'LiveKit was away',
+      [
+        [50, false],
+        [75, false, false],
+      ],
+      false,
+    ],
+  ])('%s', (_, requests, hasEnded) => {
+    let call: Call = callAfter([
+      [0, joined(AGENT)],
+      [1, joined(PERSON)],
+    ]);
+    for (const [seconds, isResponding, isTrusted = true] of requests) {
+      const now = at(seconds);
+      const observation = { kind: 'node', callId: 'c', isResponding, isTrusted, askedAt: now } as const;
+      const applied = applyObservation(call, observation, { policy: POLICY, now, isAdoptable: false });
+      call = carryOut(call, applied, now);
+    }
+    expect(isLive(call.status)).toBe(!hasEnded);
   });
 
   test('the call is completed when people talked, else failed, with NODE_LOST', () => {
