@@ -144,18 +144,18 @@ const SETTINGS = {
   AGENT_LEFT_GRACE_MS: {
     schema: whole(0, 3_600_000),
     default: '30000',
-    meaning: 'A phone whose agent left is hung up after this; 0 leaves it alone',
+    meaning: 'A phone that was left alone is hung up after this; 0 leaves it on the line',
   },
   CONNECTION_LOST_GRACE_MS: {
     schema: whole(0, 3_600_000),
     default: '25000',
-    meaning: 'Who lost the connection may come back for this long before the call ends',
+    meaning: 'A participant who left or lost the connection may return for this long before the call ends',
   },
   ROOM_GUARD_MS: {
     schema: whole(0, 2_592_000_000),
     default: '86400000',
     meaning:
-      "An ended call's room that shows life is deleted again for this long (24 h: the life of a SIP token)",
+      "For this long an ended call's room is guarded against its own participants (24 h: the life of a SIP token)",
   },
   ADOPT_AGENT_ID_KEY: {
     schema: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 of A-Z a-z 0-9 _ - .'),

@@ -247,7 +247,9 @@ export function createReconciler(
       callOffBeginning();
       callOffNudge();
       await Promise.all(tasks.map((task) => task.destroy()));
-      await Promise.all([deletions, reviews, comparing, phones, forgetting, watching].map(({ ended }) => ended()));
+      await Promise.all(
+        [deletions, reviews, comparing, phones, forgetting, watching].map(({ ended }) => ended()),
+      );
       await Promise.all([...attempts, ...reviewing]);
     },
   };

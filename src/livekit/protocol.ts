@@ -20,8 +20,9 @@ export function isNamed({ sid, identity }: ParticipantInfo): boolean {
   return sid !== '' && sid.length <= MAX_ID_LENGTH && identity.length <= MAX_ID_LENGTH;
 }
 
-export function toParticipant(info: ParticipantInfo): EventParticipant {
-  const role = roleOf(info);
+/** @param kind LiveKit's own word, which may be newer than this version */
+export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)): EventParticipant {
+  const role = roleOf(info, kind);
   const attribute = (name: string) => info.attributes[name]?.slice(0, MAX_ID_LENGTH) ?? null;
   return {
     sid: info.sid,
@@ -31,7 +32,7 @@ export function toParticipant(info: ParticipantInfo): EventParticipant {
     phone:
       role === 'phone'
         ? {
-            via: kindOf(info) === 'CONNECTOR' ? 'connector' : 'sip',
+            via: kind === 'CONNECTOR' ? 'connector' : 'sip',
             callStatus: attribute('sip.callStatus'),
             callTag: attribute('sip.callTag'),
             callId: attribute('sip.callID'),
@@ -48,9 +49,7 @@ export function toParticipant(info: ParticipantInfo): EventParticipant {
  * By LiveKit's own rules (IsAgent and IsRecorder in pkg/rtc/participant.go), not by the kind alone: a bot of kind
  * STANDARD with the grant `agent` is an agent. A kind that this version does not know counts for nothing.
  */
-function roleOf(info: ParticipantInfo): Role {
-  const { permission } = info;
-  const kind = kindOf(info);
+function roleOf({ permission }: ParticipantInfo, kind: string): Role {
   if (kind === 'EGRESS' || permission?.recorder) return 'recorder';
   if (kind === 'AGENT' || permission?.agent) return 'agent';
   if (kind === 'SIP' || kind === 'CONNECTOR') return 'phone';

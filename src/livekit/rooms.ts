@@ -4,7 +4,7 @@ import { ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'l
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
 import type { EventRoom } from '../domain/room-event.ts';
-import { kindOf } from './participant-kind.ts';
+import { kindFrom } from './participant-kind.ts';
 import { inWholeFields } from './protobuf.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
 import { askRoomService, type RoomServiceLine, readJson } from './twirp.ts';
@@ -87,7 +87,12 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
     async listParticipants(roomName, asking) {
       const answer = await participantsOf(roomName, asking);
       if (answer.kind !== 'listed') return answer;
-      return { ...answer, participants: answer.participants.filter(isNamed).map(toParticipant) };
+      return {
+        ...answer,
+        participants: answer.participants
+          .filter(({ info }) => isNamed(info))
+          .map(({ info, kind }) => toParticipant(info, kind)),
+      };
     },
 
     async describeRoom(roomName, asking) {
@@ -126,9 +131,10 @@ function toFoundRoom(json: object): { kind: 'listed'; room: EventRoom } | { kind
 }
 
 function toParticipants(json: object) {
-  const participants = listIn(json, 'participants').map((one) =>
-    ParticipantInfo.fromJson(one as never, LENIENT),
-  );
+  const participants = listIn(json, 'participants').map((one) => {
+    const info = ParticipantInfo.fromJson(one as never, LENIENT);
+    return { info, kind: kindFrom(one, info) };
+  });
   return { kind: 'listed', participants } as const;
 }
 
@@ -156,11 +162,11 @@ function notThere(method: string): LiveKitFailure {
   };
 }
 
-function toLiveParticipant(info: ParticipantInfo): LiveParticipant {
+function toLiveParticipant({ info, kind }: { info: ParticipantInfo; kind: string }): LiveParticipant {
   return {
     identity: info.identity,
     name: info.name,
-    kind: kindOf(info),
+    kind,
     state: ParticipantInfo_State[info.state] ?? String(info.state),
     joinedAt: info.joinedAt === 0n ? null : Number(info.joinedAtMs || info.joinedAt * 1000n),
   };

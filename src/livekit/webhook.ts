@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type ParticipantInfo, TokenVerifier, TrackType, WebhookEvent } from 'livekit-server-sdk';
+import { z } from 'zod';
 import type { Clock, ReadWebhook, WebhookReader } from '../domain/ports.ts';
 import type { RoomSign } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
@@ -12,6 +13,7 @@ interface KeyPair {
 }
 
 const MAX_EVENT_ID_LENGTH = 128;
+const MAX_WORD_LENGTH = 64;
 const JWT = /^[\w-]+\.([\w-]+)\.[\w-]*$/;
 /** An API key id that the log may show as it is. */
 const PLAIN_API_KEY = /^[\x21-\x7e]{1,64}$/;
@@ -32,7 +34,8 @@ export function webhookReader(keys: readonly KeyPair[], clock: Clock): WebhookRe
     const refusal = judgeClaims(claims, { now: clock.now(), bodySha256 });
     if (refusal !== null) return { kind: 'refused', refusal };
     try {
-      return toReadWebhook(parseEvent(body));
+      const json = parseJson(body);
+      return toReadWebhook(WebhookEvent.fromJson(json as never, LENIENT), wordsOf(json));
     } catch (error) {
       return { kind: 'malformed', why: error instanceof SyntaxError ? 'no JSON' : 'no webhook event' };
     }
@@ -78,16 +81,35 @@ function issuerOf(payload: string): string {
   }
 }
 
-/** @throws SyntaxError for no JSON, another error for no event */
-function parseEvent(body: Uint8Array): WebhookEvent {
-  const json = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
-  return WebhookEvent.fromJson(JSON.parse(json), { ignoreUnknownFields: true });
+/** @throws SyntaxError for no JSON, another error for no UTF-8 */
+function parseJson(body: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
+}
+
+const LENIENT = { ignoreUnknownFields: true };
+
+interface Words {
+  readonly kind?: string | undefined;
+  readonly disconnectReason?: string | undefined;
+}
+
+const Words = z.object({
+  participant: z.object({
+    kind: z.string().max(MAX_WORD_LENGTH).optional(),
+    disconnectReason: z.string().max(MAX_WORD_LENGTH).optional(),
+  }),
+});
+
+/** LiveKit's own words for a participant: its parser takes one that is newer than this version for the zero value. */
+function wordsOf(json: unknown): Words {
+  const parsed = Words.safeParse(json);
+  return parsed.success ? parsed.data.participant : {};
 }
 
 /** What a webhook says, once it is known to be LiveKit's. */
-export function toReadWebhook(webhook: WebhookEvent): ReadWebhook {
+export function toReadWebhook(webhook: WebhookEvent, words: Words = {}): ReadWebhook {
   const name = webhook.event;
-  const sign = signOf(webhook);
+  const sign = signOf(webhook, words);
   if (sign === null) return { kind: 'ignored', name };
   const { id, room } = webhook;
   if (id === '' || id.length > MAX_EVENT_ID_LENGTH) return { kind: 'malformed', why: 'no event id' };
@@ -108,7 +130,10 @@ export function toReadWebhook(webhook: WebhookEvent): ReadWebhook {
 }
 
 /** Null for what moves no call. */
-function signOf({ event, participant, track }: WebhookEvent): RoomSign | 'incomplete' | null {
+function signOf(
+  { event, participant, track }: WebhookEvent,
+  { kind, disconnectReason }: Words,
+): RoomSign | 'incomplete' | null {
   switch (event) {
     case 'room_started':
     case 'room_finished':
@@ -116,12 +141,16 @@ function signOf({ event, participant, track }: WebhookEvent): RoomSign | 'incomp
     case 'participant_joined':
       return participant === undefined || !isNamed(participant)
         ? 'incomplete'
-        : { kind: event, participant: toParticipant(participant) };
+        : { kind: event, participant: toParticipant(participant, kind) };
     case 'participant_left':
     case 'participant_connection_aborted':
       return participant === undefined || !isNamed(participant)
         ? 'incomplete'
-        : { kind: event, participant: toParticipant(participant), reason: reasonOf(participant) };
+        : {
+            kind: event,
+            participant: toParticipant(participant, kind),
+            reason: disconnectReason ?? reasonOf(participant),
+          };
     case 'track_published':
       if (participant === undefined || track === undefined || !isNamed(participant)) return 'incomplete';
       return track.type === TrackType.AUDIO

@@ -29,8 +29,7 @@ export async function deleteRoom(
       await keep(dependencies, deletion, check.why);
       return;
     }
-    const first =
-      check.kind === 'delete' ? await rooms.deleteRoom(roomName, asking) : check;
+    const first = check.kind === 'delete' ? await rooms.deleteRoom(roomName, asking) : check;
     const leaseLeftMs = deletion.scheduledAt - clock.now();
     const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, deletion, leaseLeftMs) : null;
     const outcome = rescued ?? first;

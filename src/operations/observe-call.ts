@@ -3,7 +3,7 @@ import type { Timestamp } from '../domain/time.ts';
 import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
 
-/** A dead node's rooms are answered for after 3 s. */
+/** For a room that no node answers for, LiveKit's answer comes after 3 s. */
 const NODE_TIMEOUT_MS = 6_000;
 
 type Observed = Extract<EventResult, { kind: 'applied' }> | null;
@@ -16,11 +16,7 @@ type Observed = Extract<EventResult, { kind: 'applied' }> | null;
 export async function observeParticipants(
   dependencies: Dependencies,
   { callId, roomName, version }: CallInRoom,
-  {
-    isTrusted,
-    leaseUntil = null,
-    ...asking
-  }: Asking & { isTrusted: boolean; leaseUntil?: Timestamp | null },
+  { isTrusted, leaseUntil = null, ...asking }: Asking & { isTrusted: boolean; leaseUntil?: Timestamp | null },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
   const askedAt = clock.now();
@@ -33,7 +29,8 @@ export async function observeParticipants(
 
 /**
  * Sends a message to nobody through the node of a live call's room. A room whose node died stays listed with its
- * participants: LiveKit answers for it that no server responds.
+ * participants: LiveKit answers for it that no server responds. So it does for a room that is not there, so the list of
+ * rooms decides.
  */
 export async function observeNode(
   dependencies: Dependencies,
@@ -41,10 +38,12 @@ export async function observeNode(
   { priority }: Pick<Asking, 'priority'>,
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
+  const asking = { timeoutMs: NODE_TIMEOUT_MS, priority };
   const askedAt = clock.now();
-  const answer = await rooms.probeNode(roomName, { timeoutMs: NODE_TIMEOUT_MS, priority });
-  // LiveKit's own word; without one LiveKit itself did not answer.
-  const isDead = answer.kind === 'unavailable' && answer.code !== null;
-  if (!isDead && answer.kind !== 'responding') return null;
-  return applyObservation(dependencies, { kind: 'node', callId, isResponding: !isDead, askedAt });
+  const answer = await rooms.probeNode(roomName, asking);
+  // Without a code of its own LiveKit itself did not answer.
+  const isSilent = answer.kind === 'unavailable' && answer.code !== null;
+  if (!isSilent && answer.kind !== 'responding') return null;
+  if (isSilent && (await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
+  return applyObservation(dependencies, { kind: 'node', callId, isResponding: !isSilent, askedAt });
 }

@@ -128,9 +128,7 @@ async function observeEnded(
   const answer = await rooms.listParticipants(room.name, { timeoutMs, priority: 'comparison' });
   if (answer.kind !== 'listed') return false;
   const list = { participants: answer.participants, askedAt, version: '', isTrusted: false };
-  return isChange(
-    await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }),
-  );
+  return isChange(await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
 }
 
 async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly LiveCall[]> {

@@ -90,7 +90,8 @@ export function settleDeletion(
       // Also when the lease was lost: it was done.
       if (wasRescued)
         write(tx, { ...audit, action: 'call.room_rescued', reason: 'taken over from a dead node' });
-      if (settled && keptBecause !== null) write(tx, { ...audit, action: 'call.room_kept', reason: keptBecause });
+      if (settled && keptBecause !== null)
+        write(tx, { ...audit, action: 'call.room_kept', reason: keptBecause });
       if (settled && settlement.state === 'discarded') {
         write(tx, { ...audit, action: 'call.room_deletion_discarded', reason: settlement.lastError });
       }

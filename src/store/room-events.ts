@@ -225,8 +225,7 @@ export function applyObservationTo(
           : callOf(db, asEvent(listed), { guardedSince: now - policy.guardMs });
       if (known === 'earlier_session') return null;
       const begin = (room: EventRoom, roster: Roster | null): AppliedResult | null => {
-        const call =
-          adoption === null ? null : adopt(db, asEvent(room), { now, by, roster, ...adoption });
+        const call = adoption === null ? null : adopt(db, asEvent(room), { now, by, roster, ...adoption });
         if (call === null) return null;
         const event = { ...asEvent(room), at: room.createdAt ?? now };
         return { ...applied(db, call, event, { policy, now, by }), wasAdopted: true };
@@ -248,7 +247,15 @@ export function applyObservationTo(
       const { dueAt, deletion } = write(db, known, change, { by, now, isRoomGone, leaseUntil });
       const { decision } = change;
       const isListedAfterEnd = false;
-      return { kind: 'applied', callId: known.id, wasAdopted: false, decision, dueAt, deletion, isListedAfterEnd };
+      return {
+        kind: 'applied',
+        callId: known.id,
+        wasAdopted: false,
+        decision,
+        dueAt,
+        deletion,
+        isListedAfterEnd,
+      };
     },
     { behavior: 'immediate' },
   );

@@ -255,3 +255,22 @@ test('a deletion is one whatever the charset of its answer', async () => {
   );
   expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
 });
+
+test('a listed participant of a kind that does not exist counts for nothing', async () => {
+  const participants = [
+    { sid: 'PA_1', identity: 'future', kind: 'HOLOGRAM', permission: { can_publish: true } },
+    { sid: 'PA_2', identity: 'present', kind: 'STANDARD', permission: { can_publish: true } },
+  ];
+  const answer = (response: ServerResponse) =>
+    void response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ participants }));
+  const rooms = await roomsAnswered(answer);
+  expect(await rooms.listParticipants('r', ASKING)).toMatchObject({
+    kind: 'listed',
+    participants: [{ role: 'other' }, { role: 'person' }],
+  });
+  expect(await rooms.describeRoom('r', ASKING)).toMatchObject({
+    status: { participants: [{ kind: 'HOLOGRAM' }, { kind: 'STANDARD' }] },
+  });
+});

@@ -90,3 +90,52 @@ test('any text in the header is refused', async () => {
     RUNS,
   );
 });
+
+test.each(['HOLOGRAM', 99])(
+  'a participant of the kind %s, which does not exist, counts for nothing',
+  async (kind) => {
+    const body = roomTold('r').joined({ sid: 'PA_1', identity: 'future' });
+    const future = JSON.parse(body);
+    future.participant.kind = kind;
+    const text = JSON.stringify(future);
+    expect(await readSigned(text)).toMatchObject({
+      kind: 'event',
+      event: { sign: { kind: 'participant_joined', participant: { role: 'other' } } },
+    });
+    expect(await readSigned(body)).toMatchObject({ event: { sign: { participant: { role: 'person' } } } });
+  },
+);
+
+test("a disconnect reason that is newer than this version is kept in LiveKit's own word", async () => {
+  const left = JSON.parse(roomTold('r').left({ sid: 'PA_1', identity: 'one' }, 'CLIENT_INITIATED'));
+  left.participant.disconnectReason = 'BEAMED_UP';
+  expect(await readSigned(JSON.stringify(left))).toMatchObject({
+    event: { sign: { kind: 'participant_left', reason: 'BEAMED_UP' } },
+  });
+});
+
+test.each([
+  ['agent', { kind: 'AGENT' }, { canPublish: true }],
+  ['agent', {}, { canPublish: true, agent: true }],
+  ['recorder', { kind: 'EGRESS' }, {}],
+  ['recorder', {}, { hidden: true, recorder: true }],
+  ['phone', { kind: 'SIP' }, { canPublish: true }],
+  ['phone', { kind: 'CONNECTOR' }, { canPublish: true }],
+  ['person', {}, { canPublish: true }],
+  ['other', {}, { hidden: true, canPublish: true }],
+  ['other', {}, { canSubscribe: true }],
+  ['other', { kind: 'INGRESS' }, { canPublish: true }],
+  ['other', { kind: 'BRIDGE' }, { canPublish: true }],
+])('a participant is %s by %j with the permission %j', async (role, parts, permission) => {
+  const joined = JSON.parse(roomTold('r').joined({ sid: 'PA_1', identity: 'one' }));
+  Object.assign(joined.participant, parts, { permission });
+  expect(await readSigned(JSON.stringify(joined))).toMatchObject({
+    event: { sign: { participant: { role } } },
+  });
+});
+
+async function readSigned(body: string) {
+  const times = { nbf: Math.floor(now / 1000), exp: Math.floor(now / 1000) + 300 };
+  const claims = { iss: API_KEY, sha256: createHash('sha256').update(body).digest('base64'), ...times };
+  return read(Buffer.from(body), tokenOf({ alg: 'HS256', typ: 'JWT' }, claims, API_SECRET));
+}
