@@ -8,6 +8,7 @@ import {
   answers,
   freePorts,
   kill,
+  type LiveKitNode,
   type LiveKitOptions,
   type LiveKitUnderTest,
   spawnLogged,
@@ -38,7 +39,7 @@ const TRANSPORTS = { UDP: 1, TCP: 2 } as const;
 
 /** A real LiveKit with a real livekit-sip, and the phones around it. */
 export interface PhoneNetwork {
-  readonly livekit: LiveKitUnderTest;
+  readonly livekit: LiveKitNode;
   /** A phone that waits to be called. */
   startPhone(script: Script): Promise<Phone>;
   /** Calls an address from a room; resolves as soon as livekit-sip dials. */
@@ -94,7 +95,7 @@ async function openNetwork({
   stops,
 }: {
   folder: string;
-  livekit: LiveKitUnderTest;
+  livekit: LiveKitNode;
   sip: { readonly address: string; stop(): Promise<void> };
   stops: (() => Promise<void>)[];
 }): Promise<Omit<PhoneNetwork, 'stop'>> {

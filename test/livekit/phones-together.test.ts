@@ -17,6 +17,7 @@ import { Stage, statuses } from '../harness/stage.ts';
 const GRACE_MS = 3_000;
 /** Longer than both graces together with a few comparisons of the participants. */
 const TALK_MS = 4 * GRACE_MS;
+const compareSchedule = '*/2 * * * * *';
 /** LiveKit reports the time of an event in whole seconds. */
 const REPORTED_WITHIN_MS = 2_000;
 
@@ -25,7 +26,7 @@ beforeAll(async () => {
   stage = await Stage.set({
     agentLeftGraceMs: GRACE_MS,
     connectionLostGraceMs: GRACE_MS,
-    compareSchedule: '*/2 * * * * *',
+    compareSchedule,
   });
   return () => stage.strike();
 }, 60_000);
@@ -181,6 +182,52 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     const call = await stage.end('hunt-late');
     expect(call).toMatchObject({ status: 'completed', failureReason: null });
     expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+  });
+
+  test('a phone that LiveKit loses with its node and gets back talks on, and its own hang-up ends the call', async () => {
+    const connectionLostGraceMs = 25_000;
+    const doomed = await Stage.set({ agentLeftGraceMs: GRACE_MS, connectionLostGraceMs, compareSchedule });
+    try {
+      const called = await doomed.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+      await doomed.agent('returns');
+      await doomed.call('returns', called.address);
+      const number = '+15557770021';
+      const caller = await doomed.network.receive(callAndTalk(), number);
+      const inbound = await doomed.adopted(number);
+      await doomed.agent((await doomed.find(inbound)).roomName);
+      const calls = [
+        { id: 'returns', phone: called },
+        { id: inbound, phone: caller },
+      ];
+      for (const { id } of calls) await doomed.becomes(id, 'active');
+      await doomed.network.livekit.kill();
+      // livekit-sip and the agents come back by themselves, as new participants.
+      await doomed.network.livekit.start();
+      for (const { id } of calls) {
+        const hasReturned = async () => {
+          const { call } = (await doomed.hangup.store.findCall(id)) ?? {};
+          const members = call?.roster?.members ?? [];
+          return ['phone', 'agent'].every((role) => {
+            const some = members.filter((member) => member.role === role);
+            return some.length === 2 && some.filter(({ departure }) => departure === null).length === 1;
+          });
+        };
+        await until(`the phone and the agent of ${id} are back`, hasReturned, 60_000);
+      }
+      await sleep(connectionLostGraceMs);
+      for (const { id, phone } of calls) {
+        expect(await doomed.find(id)).toMatchObject({ status: 'active', endedAt: null });
+        expect(phone.messages().at(-1)?.line).toMatch(/^ACK/);
+        await phone.goOn();
+        await phone.played();
+        const bye = await phone.saw('sent', 'BYE');
+        const call = await doomed.end(id);
+        expect(call).toMatchObject({ status: 'completed', failureReason: null });
+        expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+      }
+    } finally {
+      await doomed.strike();
+    }
   });
 
   test.for([
