@@ -122,6 +122,7 @@ UPDATE `calls` SET
 			FROM `member` WHERE `member`.`id` = `known`.`id` AND `has_left` AND `role` = 'phone'
 			ORDER BY `left_at` DESC LIMIT 1
 		), 'null')),
+		'moved', NULL,
 		'unresponsiveSince', NULL
 	)
 FROM `known` WHERE `known`.`id` = `calls`.`id`;--> statement-breakpoint

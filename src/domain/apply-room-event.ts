@@ -2,7 +2,7 @@ import { assess, type CallEnd, type EventPolicy, endOfSession, statusFrom } from
 import { type Call, isLive, type LiveStatus, mayFollow } from './call.ts';
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
-import { join, leave, newRoster, publishAudio, type Roster } from './roster.ts';
+import { join, leave, newRoster, publishAudio, type Roster, start } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
 /**
@@ -138,6 +138,7 @@ export function record(before: Roster, { sign, room, ...event }: RoomEvent, now:
   const roster = { ...before, createdAt: room.createdAt ?? before.createdAt };
   switch (sign.kind) {
     case 'room_started':
+      return start(roster, sign.reportedAt, now);
     case 'room_finished':
       return roster;
     case 'participant_joined':

@@ -4,6 +4,7 @@ import {
   directionOf,
   type Member,
   missingDueAt,
+  NODE_LOST,
   parties,
   phonesAreGuests,
   present,
@@ -37,8 +38,6 @@ export type Assessment =
 
 /** How a call ends that a phone was alone in for too long. */
 export const LEFT_ALONE = 'AGENT_LEFT';
-/** The room's node died, and nobody came back. */
-export const NODE_LOST = 'NODE_LOST';
 const ROOM_FINISHED = 'ROOM_FINISHED';
 
 /** An outbound phone that was answered, and that nobody has joined yet, waits for so many graces. */
@@ -74,9 +73,12 @@ export function assess(call: Call, roster: Roster, circumstances: Circumstances)
     roster.unresponsiveSince === null
       ? null
       : roster.unresponsiveSince + circumstances.policy.connectionLostGraceMs;
+  // Clients of a dead node may return until then.
+  const probeDueAt =
+    roster.moved === null ? null : roster.moved.noticedAt + circumstances.policy.connectionLostGraceMs;
   return assessment.kind === 'over'
     ? assessment
-    : { kind: 'goes_on', reviewAt: soonest(assessment.reviewAt, missing, unresponsive) };
+    : { kind: 'goes_on', reviewAt: soonest(assessment.reviewAt, missing, unresponsive, probeDueAt) };
 }
 
 function assessMembers(call: Call, roster: Roster, circumstances: Circumstances): Assessment {
@@ -216,6 +218,7 @@ const CONNECTION_LOST: ReadonlySet<string> = new Set([
   'STATE_MISMATCH',
   'MEDIA_FAILURE',
   'JOIN_FAILURE',
+  NODE_LOST,
 ]);
 
 /** How an answered call ends when all went well. */

@@ -4,7 +4,7 @@ import { type Call, isLive } from './call.ts';
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import type { EventRoom } from './room-event.ts';
-import { observe, type ParticipantList, versionOf } from './roster.ts';
+import { loseSuspects, observe, type ParticipantList, versionOf } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
 /**
@@ -12,6 +12,7 @@ import type { Timestamp } from './time.ts';
  * room: a listed room. participants: LiveKit's list for the room of a call. room_of_ended: the same, for an ended call.
  * room_absent: the room was not listed in two comparisons, and LiveKit, asked for it by name, has neither it nor
  * participants. never_started: no room of the call was ever seen. node: whether the room's node takes a message.
+ * suspects: each member of a room that moved was asked for, and these (by sid) do not answer.
  */
 export type Observation =
   | { readonly kind: 'room'; readonly room: EventRoom; readonly askedAt: Timestamp }
@@ -23,6 +24,7 @@ export type Observation =
     } & ParticipantList)
   | { readonly kind: 'room_absent'; readonly callId: string; readonly sid: string | null }
   | { readonly kind: 'never_started'; readonly callId: string }
+  | { readonly kind: 'suspects'; readonly callId: string; readonly lost: readonly string[] }
   | {
       readonly kind: 'node';
       readonly callId: string;
@@ -82,6 +84,10 @@ export function applyObservation(
       const end = { status: 'failed', failureReason: 'never started', at: now } as const;
       return { ...unchanged, decision: { kind: 'end', ...end }, reviewAt: null };
     }
+    case 'suspects':
+      return roster === null
+        ? unchanged
+        : stable(call, conclude(call, loseSuspects(roster, observation.lost, now), policy, now));
     case 'node': {
       if (roster === null) return unchanged;
       if (observation.isResponding) {

@@ -20,7 +20,8 @@ export interface EventRoom {
 }
 
 export type RoomSign =
-  | { readonly kind: 'room_started' }
+  /** `reportedAt` is when LiveKit sent it, in whole seconds: a room that moved to another node starts again. */
+  | { readonly kind: 'room_started'; readonly reportedAt?: Timestamp }
   | { readonly kind: 'room_finished' }
   | { readonly kind: 'participant_joined'; readonly participant: EventParticipant }
   | { readonly kind: 'participant_left'; readonly participant: EventParticipant; readonly reason: string }

@@ -35,6 +35,11 @@ export interface Roster {
   readonly lastPersonLeft: Departure | null;
   readonly lastAgentLeft: Departure | null;
   readonly lastPhoneLeft: PhoneDeparture | null;
+  /**
+   * When the room started again on another node, with members who had joined before: LiveKit goes on listing the
+   * participants of a dead node. Null once each of them was asked for.
+   */
+  readonly moved: { readonly at: Timestamp; readonly noticedAt: Timestamp } | null;
   /** Since when the room's node does not answer; null: it answers, or nobody tried. */
   readonly unresponsiveSince: Timestamp | null;
 }
@@ -95,6 +100,8 @@ const LIST_LAG_MS = 5_000;
 
 /** The participant was replaced by a newer connection of its own identity. */
 export const REPLACED = 'DUPLICATE_IDENTITY';
+/** The participant's node died, though LiveKit lists it. */
+export const NODE_LOST = 'NODE_LOST';
 /** The participant moved to another node: it is still there, under the same sid. */
 const MOVED = 'MIGRATION';
 
@@ -116,6 +123,7 @@ export function newRoster(room: Pick<EventRoom, 'sid' | 'createdAt'>, at: Timest
     lastPersonLeft: null,
     lastAgentLeft: null,
     lastPhoneLeft: null,
+    moved: null,
     unresponsiveSince: null,
   };
 }
@@ -204,6 +212,34 @@ export interface ParticipantList {
   readonly isTrusted: boolean;
 }
 
+/** The room started; again, if it has members already. */
+export function start(roster: Roster, reportedAt: Timestamp | undefined, noticedAt: Timestamp): Roster {
+  if (reportedAt === undefined) return roster;
+  const moved = { at: reportedAt, noticedAt };
+  return membersBefore(roster, reportedAt).length === 0 ? roster : { ...roster, moved };
+}
+
+/** Present members who joined the room on an earlier node: LiveKit may list them though they are gone. */
+export function suspects(roster: Roster): readonly Member[] {
+  return roster.moved === null ? [] : membersBefore(roster, roster.moved.at);
+}
+
+function membersBefore(roster: Roster, moment: Timestamp): readonly Member[] {
+  return roster.members.filter(
+    ({ role, joinedAt, noticedAt, departure }) =>
+      departure === null && role !== 'recorder' && role !== 'other' && (joinedAt ?? noticedAt) < moment,
+  );
+}
+
+/** The suspects were asked for, and these do not answer: their node died with them. */
+export function loseSuspects(roster: Roster, lost: readonly string[], noticedAt: Timestamp): Roster {
+  const at = roster.moved?.at ?? noticedAt;
+  const departure = { at, noticedAt, reason: NODE_LOST, isReported: false, isAborted: false };
+  return suspects(roster)
+    .filter(({ sid }) => lost.includes(sid))
+    .reduce<Roster>((next, { sid }) => depart(next, { ...departure, sid }), { ...roster, moved: null });
+}
+
 /** Applies LiveKit's list of the room's participants: whoever is on it is there. */
 export function observe(
   roster: Roster,
@@ -215,7 +251,8 @@ export function observe(
     const known = next.members.find(({ sid }) => sid === participant.sid);
     const departure = known?.departure ?? null;
     if (departure !== null && departure.reason !== null) {
-      if (askedAt - departure.noticedAt < LIST_LAG_MS) continue;
+      const isStale = departure.reason === NODE_LOST || askedAt - departure.noticedAt < LIST_LAG_MS;
+      if (isStale) continue;
       next = { ...next, members: next.members.filter((member) => member !== known) };
     }
     next = join(next, participant, { noticedAt: now });

@@ -74,6 +74,8 @@ export function limitedRooms(
     listRooms: (take, asking) => within(asking, (left) => rooms.listRooms(take, left)),
     findRoom: (roomName, asking) => within(asking, (left) => rooms.findRoom(roomName, left)),
     probeNode: (roomName, asking) => within(asking, (left) => rooms.probeNode(roomName, left)),
+    probeParticipant: (participant, asking) =>
+      within(asking, (left) => rooms.probeParticipant(participant, left)),
     listParticipants: (roomName, asking) => within(asking, (left) => rooms.listParticipants(roomName, left)),
     describeRoom: (roomName, asking) => within(asking, (left) => rooms.describeRoom(roomName, left)),
   };

@@ -51,6 +51,13 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
       return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
     },
 
+    async probeParticipant({ roomName, identity }, asking) {
+      const grant = { roomAdmin: true, room: roomName };
+      const answer = await ask('UpdateSubscriptions', { room: roomName, identity }, grant, asking);
+      if (answer.kind === 'answered') return { kind: 'responding' };
+      return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
+    },
+
     async deleteRoom(roomName, asking) {
       // LiveKit takes an empty name for a room of its own.
       if (roomName === '') throw new Error('a room name must not be empty');

@@ -42,6 +42,7 @@ export function watchedRooms(
     listRooms: (take, asking) => watch(rooms.listRooms(take, asking)),
     findRoom: (roomName, asking) => watch(rooms.findRoom(roomName, asking)),
     probeNode: (roomName, asking) => watch(rooms.probeNode(roomName, asking), true),
+    probeParticipant: (participant, asking) => watch(rooms.probeParticipant(participant, asking), true),
     listParticipants: (roomName, asking) => watch(rooms.listParticipants(roomName, asking), true),
     describeRoom: (roomName, asking) => watch(rooms.describeRoom(roomName, asking), true),
     awaySince: () => presence.awaySince,

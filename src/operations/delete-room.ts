@@ -1,8 +1,8 @@
-import { NODE_LOST } from '../domain/assess-call.ts';
 import { checkDeletion, isDeletedUnasked } from '../domain/guard.ts';
 import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
 import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
+import { NODE_LOST } from '../domain/roster.ts';
 import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
 

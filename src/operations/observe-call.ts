@@ -1,10 +1,10 @@
-import type { Asking, CallInRoom, EventResult } from '../domain/ports.ts';
+import type { Asking, CallInRoom, EventResult, Review } from '../domain/ports.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** For a room that no node answers for, LiveKit's answer comes after 3 s. */
-const NODE_TIMEOUT_MS = 6_000;
+const PROBE_TIMEOUT_MS = 6_000;
 
 type Observed = Extract<EventResult, { kind: 'applied' }> | null;
 
@@ -38,7 +38,7 @@ export async function observeNode(
   { priority }: Pick<Asking, 'priority'>,
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
-  const asking = { timeoutMs: NODE_TIMEOUT_MS, priority };
+  const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   const askedAt = clock.now();
   const answer = await rooms.probeNode(roomName, asking);
   // Without a code of its own LiveKit itself did not answer.
@@ -46,4 +46,24 @@ export async function observeNode(
   if (!isSilent && answer.kind !== 'responding') return null;
   if (isSilent && (await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
   return applyObservation(dependencies, { kind: 'node', callId, isResponding: !isSilent, askedAt });
+}
+
+/**
+ * Asks for each member of a room that moved to another node: LiveKit goes on listing the participants of a dead one.
+ * @returns null when LiveKit did not answer for one of them, or nothing follows
+ */
+export async function observeSuspects(
+  dependencies: Dependencies,
+  { callId, roomName, suspects }: Pick<Review, 'callId' | 'roomName' | 'suspects'>,
+  { priority }: Pick<Asking, 'priority'>,
+): Promise<Observed> {
+  const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
+  const lost: string[] = [];
+  for (const { sid, identity } of suspects) {
+    const answer = await dependencies.rooms.probeParticipant({ roomName, identity }, asking);
+    const isLost = answer.kind === 'absent' || (answer.kind === 'unavailable' && answer.code !== null);
+    if (!isLost && answer.kind !== 'responding') return null;
+    if (isLost) lost.push(sid);
+  }
+  return applyObservation(dependencies, { kind: 'suspects', callId, lost });
 }

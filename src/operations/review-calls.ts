@@ -1,8 +1,8 @@
-import type { CallInRoom } from '../domain/ports.ts';
+import type { Review } from '../domain/ports.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { deleteRoom, LEASE_MARGIN_MS } from './delete-room.ts';
 import type { Dependencies } from './dependencies.ts';
-import { observeNode, observeParticipants } from './observe-call.ts';
+import { observeNode, observeParticipants, observeSuspects } from './observe-call.ts';
 
 const REVIEWED_AT_ONCE = 100;
 /** Longer than any review is set ahead by settings as they are used: a day. */
@@ -43,15 +43,17 @@ export async function reviewCalls(
 
 async function review(
   dependencies: Dependencies,
-  { isUnresponsive, ...call }: CallInRoom & { isUnresponsive: boolean },
+  { isUnresponsive, suspects, movedAt, ...call }: Review,
   isTrusted: boolean,
 ): Promise<void> {
-  const { clock, requestTimeoutMs: timeoutMs } = dependencies;
+  const { clock, events, requestTimeoutMs: timeoutMs } = dependencies;
   const priority = 'review';
   if (isUnresponsive) {
     const observed = await observeNode(dependencies, call, { priority });
     if (observed?.decision.kind === 'end') return;
   }
+  const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.connectionLostGraceMs;
+  if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
   const leaseUntil = clock.now() + 2 * timeoutMs + LEASE_MARGIN_MS;
   const asking = { timeoutMs, priority } as const;
   const observed = await observeParticipants(dependencies, call, { ...asking, isTrusted, leaseUntil });

@@ -5,7 +5,7 @@ import { applyObservation, isNewsOfEnded, type Observation } from '../domain/obs
 import type { CallInRoom, EventInput, EventResult, ObservationInput, Store } from '../domain/ports.ts';
 import type { RoomDeletion } from '../domain/room-deletion.ts';
 import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
-import { present, type Roster } from '../domain/roster.ts';
+import { present, type Roster, suspects } from '../domain/roster.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { longestPrefix } from './adoption.ts';
 import { behindTheLastIn } from './calls.ts';
@@ -129,7 +129,7 @@ const statements = prepared((db) => ({
   dueReviews: db
     .select({
       ...IN_ROOM,
-      isUnresponsive: sql<number>`json_extract(${calls.roster}, '$.unresponsiveSince') IS NOT NULL`,
+      roster: calls.roster,
     })
     .from(calls)
     .where(
@@ -294,6 +294,7 @@ const REASONS: Readonly<Record<Observation['kind'], string>> = {
   room_absent: 'its room is gone, and no webhook reported the end',
   never_started: 'no room was ever seen',
   node: 'the node of its room does not answer',
+  suspects: 'a participant of a dead node did not come back',
 };
 
 const asEvent = (room: EventRoom): RoomEvent => ({ id: '', at: 0, room, sign: { kind: 'room_started' } });
@@ -316,7 +317,12 @@ export function listReviews(
 ): Awaited<ReturnType<Store['listReviews']>> {
   const due = statements(db).dueReviews.all({ now, farthest, limit });
   return {
-    due: due.map((review) => ({ ...review, isUnresponsive: review.isUnresponsive === 1 })),
+    due: due.map(({ roster, ...review }) => ({
+      ...review,
+      isUnresponsive: roster !== null && roster.unresponsiveSince !== null,
+      suspects: roster === null ? [] : suspects(roster).map(({ sid, identity }) => ({ sid, identity })),
+      movedAt: roster?.moved?.noticedAt ?? null,
+    })),
     nextAt: statements(db).nextReview.get({ now })?.at ?? null,
   };
 }

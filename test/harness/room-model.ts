@@ -39,6 +39,7 @@ export interface Stay {
   readonly from: number;
   until: number;
   reason: string | null;
+  isAborted: boolean;
   answeredAt: number | null;
   hasRung: boolean;
   callStatus: string;
@@ -147,6 +148,7 @@ export function playRoom({ kinds, moves }: History): Room {
       from: at,
       until: Number.POSITIVE_INFINITY,
       reason: null,
+      isAborted: false,
       answeredAt: kind === 'connector' ? at : null,
       hasRung: kind === 'inbound',
       callStatus: kind === 'inbound' ? 'ringing' : 'dialing',
@@ -163,6 +165,7 @@ export function playRoom({ kinds, moves }: History): Room {
   const leave = (stay: Stay, at: number, reason: string, delivery: Delivery, isAborted = false) => {
     stay.until = at;
     stay.reason = reason;
+    stay.isAborted = isAborted;
     const participant = participantOf(stay, 'hangup', stay.answeredAt !== null);
     const kind = isAborted ? 'participant_connection_aborted' : 'participant_left';
     stay.leaveReportedAt = send({ kind, participant, reason }, at, delivery);
@@ -289,6 +292,7 @@ export function isOver(
       people.length > 0 || gone.some((stay) => stay.kind === 'person' && stay.until > lastPhoneLeft);
     const isLost = (stay: Stay) =>
       recently(stay) &&
+      !stay.isAborted &&
       (stay.reason === 'DUPLICATE_IDENTITY' ||
         (!isAnswered(stay, at) && stay.reason !== null && BROKEN.includes(stay.reason)));
     if (!areGuests || !someoneStayed) {

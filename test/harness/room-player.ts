@@ -9,12 +9,14 @@ import { DEPARTURE_TIMEOUT_MS, participantOf, type Room } from './room-model.ts'
 
 export const POLICY: EventPolicy = {
   // Not whole milliseconds, so that no grace runs out in the very moment of an event.
-  agentLeftGraceMs: 30_000.3,
-  connectionLostGraceMs: 25_000.7,
+  agentLeftGraceMs: 30_000.25,
+  connectionLostGraceMs: 25_000.75,
   guardMs: 86_400_000,
 };
 export const COMPARED_EVERY_MS = 15_000;
 export const POLLED_EVERY_MS = 1_000;
+/** From a request to LiveKit to its answer. Webhooks arrive in between. */
+export const LATENCY_MS = 40;
 const ABSENT_FOR_MS = 10_000;
 /** Event times are milliseconds behind this, so that none is 0. */
 export const EPOCH = 1_000_000;
@@ -60,25 +62,43 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
   const observe = (observation: Observation, now: number) => {
     if (isLive(call.status)) change(applyObservation(call, observation, circumstances(now)), now);
   };
-  const listParticipants = (now: number) => {
+  const answers: { readonly at: number; apply(): void }[] = [];
+  const listParticipants = (askedAt: number, then = () => {}) => {
     const participants = room
-      .list(now)
+      .list(askedAt)
       .map(({ stay, callStatus, isAnswered }) => participantOf(stay, callStatus, isAnswered))
       .map((one) => ({ ...one, joinedAt: one.joinedAt + EPOCH }));
-    const list = { participants, askedAt: now + EPOCH, version: versionOf(call.roster), isTrusted: true };
-    observe({ kind: 'participants', callId: call.id, ...list }, now);
+    const version = versionOf(call.roster);
+    const list = { participants, askedAt: askedAt + EPOCH, version, isTrusted: true };
+    const at = askedAt + LATENCY_MS;
+    const apply = () => {
+      observe({ kind: 'participants', callId: call.id, ...list }, at);
+      then();
+    };
+    answers.push({ at, apply });
   };
-  const reviewUntil = (until: number) => {
-    for (
-      let rounds = 0;
-      isLive(call.status) && call.reviewAt !== null && call.reviewAt - EPOCH <= until;
-      rounds += 1
-    ) {
+  let isReviewing = false;
+  /** Reviews that are due, and LiveKit's answers as they arrive. */
+  const advanceTo = (until: number) => {
+    for (let rounds = 0; ; rounds += 1) {
       if (rounds > 1_000) throw new Error('reviews without end');
-      const at = Math.max(clock, call.reviewAt - EPOCH);
-      clock = at;
-      listParticipants(at);
+      const [answer] = answers;
+      const isReviewed = isLive(call.status) && call.reviewAt !== null && !isReviewing;
+      const reviewAt = isReviewed ? Math.max(clock, (call.reviewAt ?? 0) - EPOCH) : Number.POSITIVE_INFINITY;
+      if (Math.min(answer?.at ?? Number.POSITIVE_INFINITY, reviewAt) > until) break;
+      if (answer !== undefined && answer.at <= reviewAt) {
+        answers.shift();
+        clock = answer.at;
+        answer.apply();
+      } else {
+        clock = reviewAt;
+        isReviewing = true;
+        listParticipants(reviewAt, () => {
+          isReviewing = false;
+        });
+      }
     }
+    clock = until;
   };
   let clock = 0;
   let absentSince: number | null = null;
@@ -108,8 +128,7 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
     })),
   ].toSorted((a, b) => a.at - b.at);
   for (const item of agenda) {
-    reviewUntil(item.at);
-    clock = item.at;
+    advanceTo(item.at);
     if (item.kind === 'report') {
       const { id, at, sign } = item.report;
       if (!forgetsIds && received.has(id)) continue;
@@ -132,7 +151,7 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
       listParticipants(item.at);
     }
   }
-  reviewUntil(end);
+  advanceTo(end);
   const noticedAt = new Map(
     (call.roster?.members ?? []).map((member) => [member.sid, member.noticedAt - EPOCH]),
   );
