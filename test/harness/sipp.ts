@@ -213,7 +213,7 @@ export interface Phone {
   /** What went by so far, oldest first. */
   messages(): readonly SipMessage[];
   /** Resolves with the first such message, once it went by. */
-  saw(direction: SipMessage['direction'], begins: string): Promise<SipMessage>;
+  saw(direction: SipMessage['direction'], begins: string, withinMs?: number): Promise<SipMessage>;
   /** Lets a script go on that waits for the test. */
   goOn(): Promise<void>;
   /** Resolves when the script was played to its end; rejects when something else came than it expects. */
@@ -281,10 +281,11 @@ export async function startPhone(
   return {
     address,
     messages,
-    async saw(direction, begins) {
+    async saw(direction, begins, withinMs) {
       await until(
         `a phone has ${direction} ${begins}`,
         () => find(direction, begins) !== undefined || hasEnded(),
+        withinMs,
       );
       const message = find(direction, begins);
       if (message === undefined)

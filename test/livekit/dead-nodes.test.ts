@@ -173,7 +173,8 @@ async function beginOnDyingNode(count: number) {
   const { redis, inbox, livekit: living, startAnother, hangup } = await start();
   const client = new RoomServiceClient(living.url, API_KEY, API_SECRET);
   const nodeOfNew = async (name: string) => {
-    await client.createRoom({ name });
+    // Counted from the room's beginning, unless a person joins: agents do not keep a room open.
+    await client.createRoom({ name, emptyTimeout: 30 });
     return redis.nodeOf(name);
   };
   const livingId = await nodeOfNew('on-the-living-node');
@@ -274,4 +275,38 @@ test('the only node is killed and another takes its place: calls whose clients d
   expect((await recordOf(hangup, 'returns')).call).toMatchObject({ status: 'active', failureReason: null });
   expect(returns.isGoingOn()).toBe(true);
   expect(await livekit.roomNames()).toEqual(['returns']);
+}, 300_000);
+
+test('one of two nodes is killed: participants who do not return are gone, though LiveKit lists them', async () => {
+  const { inbox, living, dying, hangup, names } = await beginOnDyingNode(2);
+  const [callerId = '', agentId = ''] = names;
+  const callerReturns = await beginActive(hangup, living, callerId);
+  const agentReturns = await beginActive(hangup, living, agentId);
+  const killedAtMs = Date.now();
+  const beganAt = performance.now();
+  await dying.kill();
+  await Promise.all([callerReturns.agent.leave(), agentReturns.caller.leave()]);
+  for (const id of names) await until(`${id} has moved`, () => sidsBegun(inbox, id).length > 1, 60_000);
+
+  // Nobody is there but the agent: LiveKit finishes the room.
+  await until('LiveKit finishes the room', () => namesOf(inbox, agentId).at(-1) === 'room_finished', 90_000);
+  await until(`${agentId} has ended`, async () => (await statusOf(hangup, agentId)) === 'completed');
+
+  // LiveKit lists the agent for ever, and the caller would wait as long.
+  expect(await statusOf(hangup, callerId)).toBe('active');
+  const client = new RoomServiceClient(living.url, API_KEY, API_SECRET);
+  const listed = async () => (await client.listParticipants(callerId)).map(({ identity }) => identity);
+  expect(new Set(await listed())).toEqual(new Set(['caller', 'agent']));
+  await until(
+    `${callerId} has ended`,
+    async () => (await statusOf(hangup, callerId)) === 'completed',
+    120_000,
+  );
+  measure('a node killed, until a caller whose agent did not return is hung up', beganAt);
+  const { call } = await recordOf(hangup, callerId);
+  expect(call).toMatchObject({ failureReason: 'NODE_LOST', endedAt: expect.any(Number) });
+  // LiveKit reports the time of an event in whole seconds.
+  expect(call.endedAt).toBeGreaterThanOrEqual(killedAtMs - 1_000);
+  expect(await callerReturns.caller.disconnected).toBe('ROOM_DELETED');
+  await until(`${callerId} is settled`, () => isSettled(hangup, callerId), PROMISED_MS);
 }, 300_000);

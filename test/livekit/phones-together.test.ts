@@ -195,12 +195,16 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
       const caller = await doomed.network.receive(callAndTalk(), number);
       const inbound = await doomed.adopted(number);
       await doomed.agent((await doomed.find(inbound)).roomName);
+      const left = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+      const agentLost = await doomed.agent('agent-lost');
+      await doomed.call('agent-lost', left.address);
       const calls = [
         { id: 'returns', phone: called },
         { id: inbound, phone: caller },
       ];
-      for (const { id } of calls) await doomed.becomes(id, 'active');
+      for (const id of ['returns', inbound, 'agent-lost']) await doomed.becomes(id, 'active');
       await doomed.network.livekit.kill();
+      await agentLost.leave();
       // livekit-sip and the agents come back by themselves, as new participants.
       await doomed.network.livekit.start();
       for (const { id } of calls) {
@@ -214,6 +218,12 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
         };
         await until(`the phone and the agent of ${id} are back`, hasReturned, 60_000);
       }
+      // LiveKit lists the agent that did not return; its phone was left alone all the same.
+      await left.saw('received', 'BYE', 90_000);
+      expect(await doomed.end('agent-lost')).toMatchObject({
+        status: 'completed',
+        failureReason: 'AGENT_LEFT',
+      });
       await sleep(connectionLostGraceMs);
       for (const { id, phone } of calls) {
         expect(await doomed.find(id)).toMatchObject({ status: 'active', endedAt: null });
