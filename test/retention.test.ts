@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { openSqliteStore, type SqliteStore } from '../src/store/sqlite-store.ts';
+import { type LocalStore, openSqliteStore } from '../src/store/sqlite-store.ts';
 import { aCall } from './harness/calls.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
 const DAY_MS = 86_400_000;
 
-async function prepare(): Promise<{ cwd: string; store: SqliteStore; organizationId: string }> {
+async function prepare(): Promise<{ cwd: string; store: LocalStore; organizationId: string }> {
   const cwd = temporaryFolder();
   const store = openSqliteStore(join(cwd, 'hangup.db'));
   const { organizationId } = await store.createApiKey({
@@ -50,7 +50,14 @@ async function aRecord() {
   await store.cancelCall({ callId: 'not-gone', ...cancel });
   await store.cancelCall({ callId: 'lives', ...cancel, organizationId: 'org_other' });
   const settlement = { state: 'discarded', lastError: 'x' } as const;
-  await store.settleDeletion({ callId: 'not-gone', attempt: 1, settlement, wasRescued: false, now: at });
+  await store.settleDeletion({
+    callId: 'not-gone',
+    attempt: 1,
+    settlement,
+    wasRescued: false,
+    keptBecause: null,
+    now: at,
+  });
   store.close();
   const ids = () => {
     const client = new SqliteDatabase(join(cwd, 'hangup.db'), { readonly: true });

@@ -103,6 +103,20 @@ export function checkDeletion(
   return isAdoptable && talkers.some(isNew) ? 'look_closer' : 'delete';
 }
 
+/** Whether somebody came into the room of an ended call whom its deletion must not put out. */
+export function hasNewcomers(
+  call: Call,
+  participants: readonly EventParticipant[],
+  { isAdoptable }: { readonly isAdoptable: boolean },
+): boolean {
+  if (call.status === 'cancelled') {
+    return isAdoptable && participants.some((one) => one.phone?.ruleId != null && !isKnown(call.roster, one));
+  }
+  return participants.some(
+    ({ role, sid }) => (role === 'phone' || role === 'person') && !isMember(call.roster, sid),
+  );
+}
+
 const isMember = (roster: Roster | null, sid: string) =>
   (roster?.members ?? []).some((member) => member.sid === sid);
 

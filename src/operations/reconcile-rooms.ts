@@ -59,6 +59,12 @@ export async function reconcileRooms(
     return isChange(result);
   });
   await each(gone, (call) => confirmAbsence(dependencies, call));
+  const present = new Set<string>();
+  const newlyAbsent = [...next.absent.keys()].filter((id) => !last.absent.has(id)).slice(0, limit);
+  await each(newlyAbsent, async (id) => {
+    if (await isInUse(dependencies, id)) present.add(id);
+    return false;
+  });
   await each(neverStarted, async ({ id }) =>
     isChange(await applyObservation(dependencies, { kind: 'never_started', callId: id })),
   );
@@ -72,7 +78,20 @@ export async function reconcileRooms(
     ]);
     changed += results.filter((hasChanged) => hasChanged).length;
   }
-  return { comparison: next, changed };
+  const absent = new Map([...next.absent].filter(([id]) => !present.has(id)));
+  return { comparison: { ...next, absent }, changed };
+}
+
+/**
+ * The list has a hole where somebody is in a room that it leaves out: then this is not the first of two absences, which
+ * a restart of LiveKit between two comparisons would complete.
+ */
+async function isInUse(dependencies: Dependencies, callId: string): Promise<boolean> {
+  const { store, rooms, backgroundTimeoutMs: timeoutMs } = dependencies;
+  const found = await store.findCall(callId);
+  if (found === null) return false;
+  const answer = await rooms.listParticipants(found.call.roomName, { timeoutMs, priority: 'comparison' });
+  return answer.kind === 'listed' && answer.participants.length > 0;
 }
 
 /** A tenth of the rate limit at most. */

@@ -1,7 +1,9 @@
 import type { WebhookEvent } from 'livekit-server-sdk';
 import { parseSettings } from '../../src/config.ts';
+import type { Decision } from '../../src/domain/apply-room-event.ts';
 import { RequestError } from '../../src/domain/errors.ts';
 import type { Log, Random, Store } from '../../src/domain/ports.ts';
+import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
 import { roomsBehind } from '../../src/livekit/rooms.ts';
 import type { RoomServiceLine } from '../../src/livekit/twirp.ts';
 import { watchedRooms } from '../../src/livekit/watched-rooms.ts';
@@ -10,7 +12,7 @@ import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { syncCall } from '../../src/operations/sync-call.ts';
 import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler.ts';
-import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite-store.ts';
+import { type LocalStore, openSqliteStore } from '../../src/store/sqlite-store.ts';
 import type { Chance } from './chance.ts';
 import { type Chronicle, Violation } from './chronicle.ts';
 import type { Timeline } from './timeline.ts';
@@ -45,11 +47,18 @@ interface Process {
   isAlive: boolean;
   /** It dies right behind so many more calls of its store; null: it does not. */
   storeCallsLeft: number | null;
-  readonly store: SqliteStore;
+  readonly store: LocalStore;
   readonly dependencies: Dependencies;
   readonly reconciler: Reconciler;
   /** Who waits for an answer of it: the connection breaks. */
   readonly waiting: Set<() => void>;
+}
+
+export interface CommittedEnd {
+  readonly callId: string;
+  /** By a cancel, rather than by hangup itself. */
+  readonly isCancelled: boolean;
+  readonly reason: string | null;
 }
 
 export interface Surroundings {
@@ -61,6 +70,8 @@ export interface Surroundings {
   readonly ask: RoomServiceLine;
   readonly compares: boolean;
   readonly fail: (failure: Error) => void;
+  /** Called when the end of a call is committed. */
+  readonly onEnd: (end: CommittedEnd) => void;
 }
 
 /**
@@ -109,6 +120,7 @@ export class SimulatedHangup {
       backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
       readTimeoutMs: SETTINGS.readTimeoutMs,
       neverStartedAfterMs: SETTINGS.neverStartedAfterMs,
+      requestsPerMinute: SETTINGS.requestsPerMinute,
       keep: SETTINGS.keep,
       events: {
         policy: {
@@ -206,7 +218,7 @@ export class SimulatedHangup {
   }
 
   /** Each method of the store is one atomic step, and hangup may fail or die between any two. */
-  #mortal(store: SqliteStore, processOf: () => Process): Store {
+  #mortal(store: LocalStore, processOf: () => Process): Store {
     return new Proxy(store, {
       get: (target, name) => {
         const method: unknown = Reflect.get(target, name);
@@ -217,6 +229,7 @@ export class SimulatedHangup {
           if (this.#surroundings.chance.happens(this.storeFails))
             return Promise.reject(new SimulatedError('disk I/O error'));
           const result: unknown = Reflect.apply(method, target, args);
+          void this.#noteEnd(result);
           if (process.storeCallsLeft !== null) {
             process.storeCallsLeft -= 1;
             if (process.storeCallsLeft <= 0) {
@@ -228,6 +241,12 @@ export class SimulatedHangup {
         };
       },
     });
+  }
+
+  async #noteEnd(pending: unknown): Promise<void> {
+    const result = await Promise.resolve(pending).catch(() => null);
+    const end = endIn(result);
+    if (end !== null) this.#surroundings.onEnd(end);
   }
 
   #ticks(isAlive: () => boolean): Ticks {
@@ -273,6 +292,24 @@ export class SimulatedHangup {
     };
     return { info: at('info'), warn: at('warn'), error: at('error') };
   }
+}
+
+/** The end in a result of the store. */
+function endIn(result: unknown): CommittedEnd | null {
+  if (typeof result !== 'object' || result === null) return null;
+  const { kind, callId, decision, deletion }: Partial<Ending> = result;
+  if (kind === 'cancelled' && deletion != null) {
+    return { callId: deletion.callId, isCancelled: true, reason: null };
+  }
+  if (callId === undefined || decision?.kind !== 'end') return null;
+  return { callId, isCancelled: false, reason: decision.failureReason };
+}
+
+interface Ending {
+  readonly kind: string;
+  readonly callId: string;
+  readonly decision: Decision;
+  readonly deletion: RoomDeletion | null;
 }
 
 class SimulatedError extends Error {
