@@ -72,12 +72,14 @@ export function guardAgainstList(
   const roster = observe({ ...before, isFinished: false }, list, now);
   const why = 'the room of an ended call is still in use';
   const decision = guardAgainst(call, list.participants, roster, { ...circumstances, why });
-  const endedInError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
-  if (endedInError && decision.kind !== 'begin_call') {
-    const survival = `its room ${room.sid} is still in use: ${parties(roster).length} participants`;
-    return { decision: { kind: 'report_survival', why: survival }, roster };
-  }
-  return { decision, roster };
+  // LiveKit's list of rooms left out a room that lived. This is reported once, and never a reason to delete the room.
+  const isError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
+  if (!isError) return { decision, roster: { ...roster, isFinished: before.isFinished } };
+  const survival = `its room ${room.sid} is still in use: ${parties(roster).length} parties`;
+  return {
+    decision: { kind: 'report_survival', why: survival },
+    roster: { ...roster, isEndedInError: true },
+  };
 }
 
 /**
@@ -154,7 +156,7 @@ function guardAgainst(
   if (isAdoptable && (counting.some((one) => one.role !== 'agent' && isNew(one)) || isConversation(roster))) {
     return begin;
   }
-  const isPhoneBack = counting.some((one) => one.role === 'phone' && !isNew(one));
+  const isPhoneBack = !roster.isEndedInError && counting.some((one) => one.role === 'phone' && !isNew(one));
   // Two parties are a conversation, whoever they are.
   return isPhoneBack && parties(roster).length < 2 ? { kind: 'delete_room', why } : NOTHING;
 }

@@ -12,15 +12,19 @@ export interface Roster {
   readonly createdAt: Timestamp;
   /** room_finished arrived, or the room's absence was confirmed. Later events of this session are stale. */
   readonly isFinished: boolean;
+  /** The call ended in error by the room's absence: the room is never deleted for that. */
+  readonly isEndedInError: boolean;
   /** At most {@link MAX_MEMBERS}; see {@link crop}. */
   readonly members: readonly Member[];
   /** Sids of participants who published audio, except phones and participants who left. */
   readonly audioFrom: readonly string[];
-  /** Of all phones of the session the one that joined first. It gives the call its direction and number. */
+  /** The session's first phone gives the call its direction and number. */
   readonly firstPhone: FirstPhone | null;
   /** Since when two people, or a person and an agent, were there for the first time. */
   readonly talkedSince: Timestamp | null;
-  /** Members were dropped: then what follows from them is kept, else it is derived anew from all of them. */
+  /** Since when two people were there for the first time. */
+  readonly peopleSince: Timestamp | null;
+  /** True once a member was dropped. Derived facts are then kept instead of recomputed. */
   readonly isCropped: boolean;
   /** An agent or a person was there. */
   readonly hadCompany: boolean;
@@ -30,7 +34,7 @@ export interface Roster {
   readonly lastLeaveNoticedAt: Timestamp | null;
   /** Departures noticed in this session. A list that was requested before one may lack who joined since. */
   readonly departures: number;
-  /** Of the answered phones and people that left, the last one. */
+  /** The answered phone or person that left last. */
   readonly lastTalkerLeft: Departure | null;
   readonly lastPersonLeft: Departure | null;
   readonly lastAgentLeft: Departure | null;
@@ -40,8 +44,8 @@ export interface Roster {
    * participants of a dead node. Null once each of them was asked for.
    */
   readonly moved: { readonly at: Timestamp; readonly noticedAt: Timestamp } | null;
-  /** Since when the room's node does not answer; null: it answers, or nobody tried. */
-  readonly unresponsiveSince: Timestamp | null;
+  /** The room's node does not answer: since when, and the last request that shows it. Null: it answers, or nobody tried. */
+  readonly unresponsive: { readonly since: Timestamp; readonly lastAt: Timestamp } | null;
 }
 
 export interface Member {
@@ -98,6 +102,9 @@ export const MISSING_FOR_MS = 10_000;
 /** LiveKit's list may still show a participant right after its leaving was reported. */
 const LIST_LAG_MS = 5_000;
 
+/** By how much a participant decides, least first. */
+const RANKS: readonly Role[] = ['recorder', 'other', 'person', 'agent', 'phone'];
+
 /** The participant was replaced by a newer connection of its own identity. */
 export const REPLACED = 'DUPLICATE_IDENTITY';
 /** The participant's node died, though LiveKit lists it. */
@@ -110,10 +117,12 @@ export function newRoster(room: Pick<EventRoom, 'sid' | 'createdAt'>, at: Timest
     sid: room.sid,
     createdAt: room.createdAt ?? at,
     isFinished: false,
+    isEndedInError: false,
     members: [],
     audioFrom: [],
     firstPhone: null,
     talkedSince: null,
+    peopleSince: null,
     isCropped: false,
     hadCompany: false,
     answeredPhones: 0,
@@ -124,7 +133,7 @@ export function newRoster(room: Pick<EventRoom, 'sid' | 'createdAt'>, at: Timest
     lastAgentLeft: null,
     lastPhoneLeft: null,
     moved: null,
-    unresponsiveSince: null,
+    unresponsive: null,
   };
 }
 
@@ -153,6 +162,34 @@ export function directionOf({ ruleId }: PhoneAttributes): Direction {
   return ruleId === null ? 'outbound' : 'inbound';
 }
 
+/** A clock that was set back must not make a grace last until the old time comes again: it counts from now. */
+export function withoutFuture(roster: Roster, now: Timestamp): Roster {
+  const isAhead = (at: Timestamp | null) => at !== null && at > now;
+  const members = roster.members.map((member) => {
+    const { noticedAt, missingSince, departure } = member;
+    if (!isAhead(noticedAt) && !isAhead(missingSince) && !isAhead(departure?.noticedAt ?? null))
+      return member;
+    return {
+      ...member,
+      noticedAt: Math.min(noticedAt, now),
+      missingSince: missingSince === null ? null : Math.min(missingSince, now),
+      departure: departure && { ...departure, noticedAt: Math.min(departure.noticedAt, now) },
+    };
+  });
+  const { lastLeaveNoticedAt, moved } = roster;
+  return {
+    ...roster,
+    members,
+    lastLeaveNoticedAt: lastLeaveNoticedAt === null ? null : Math.min(lastLeaveNoticedAt, now),
+    lastAgentLeft: noticedBy(roster.lastAgentLeft, now),
+    lastPersonLeft: noticedBy(roster.lastPersonLeft, now),
+    moved: moved && { ...moved, noticedAt: Math.min(moved.noticedAt, now) },
+  };
+}
+
+const noticedBy = (departure: Departure | null, now: Timestamp): Departure | null =>
+  departure && { ...departure, noticedAt: Math.min(departure.noticedAt, now) };
+
 /** A participant joined, or a webhook shows that it is there. */
 export function join(
   roster: Roster,
@@ -180,8 +217,8 @@ export function leave(
   if (departure.reason === MOVED) return join(roster, participant, { noticedAt });
   const known = roster.members.find((member) => member.sid === sid);
   if (known?.departure?.isReported) return roster;
-  const there = put(roster, memberOf(participant, known, noticedAt), noticedAt);
-  return replaceEarlier(depart(there, departure), sid, noticedAt);
+  const member = memberOf(participant, known, noticedAt);
+  return replaceEarlier(depart(roster, member, departure), sid, noticedAt);
 }
 
 function memberOf(participant: EventParticipant, known: Member | undefined, noticedAt: Timestamp): Member {
@@ -198,8 +235,13 @@ function memberOf(participant: EventParticipant, known: Member | undefined, noti
 }
 
 export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
-  if (roster.audioFrom.includes(sid) || roster.audioFrom.length >= MAX_AUDIO) return roster;
-  return settle({ ...roster, audioFrom: [...roster.audioFrom, sid] }, noticedAt);
+  const isNew = !roster.audioFrom.includes(sid) && roster.audioFrom.length < MAX_AUDIO;
+  const audioFrom = isNew ? [...roster.audioFrom, sid] : roster.audioFrom;
+  // A participant that publishes is there, whatever LiveKit's list lacked.
+  const members = roster.members.map((member) =>
+    member.sid === sid ? { ...member, missingSince: null } : member,
+  );
+  return settle({ ...roster, audioFrom, members }, noticedAt);
 }
 
 /** @param askedAt when the list was requested: members noticed later than that need not be on it */
@@ -237,7 +279,10 @@ export function loseSuspects(roster: Roster, lost: readonly string[], noticedAt:
   const departure = { at, noticedAt, reason: NODE_LOST, isReported: false, isAborted: false };
   return suspects(roster)
     .filter(({ sid }) => lost.includes(sid))
-    .reduce<Roster>((next, { sid }) => depart(next, { ...departure, sid }), { ...roster, moved: null });
+    .reduce<Roster>((next, member) => depart(next, member, { ...departure, sid: member.sid }), {
+      ...roster,
+      moved: null,
+    });
 }
 
 /** Applies LiveKit's list of the room's participants: whoever is on it is there. */
@@ -253,7 +298,10 @@ export function observe(
     if (departure !== null && departure.reason !== null) {
       const isStale = departure.reason === NODE_LOST || askedAt - departure.noticedAt < LIST_LAG_MS;
       if (isStale) continue;
-      next = { ...next, members: next.members.filter((member) => member !== known) };
+      const members = next.members.map((member) =>
+        member === known ? { ...member, departure: null } : member,
+      );
+      next = { ...next, members };
     }
     next = join(next, participant, { noticedAt: now });
   }
@@ -275,8 +323,8 @@ function decisive(
   const known = new Set(members.map(({ sid }) => sid));
   const old = participants.filter(({ sid }) => known.has(sid));
   const others = participants.filter(({ sid }) => !known.has(sid));
-  const worth = (role: Role) => ['recorder', 'other', 'person', 'agent', 'phone'].indexOf(role);
-  return [...old, ...others.toSorted((a, b) => worth(b.role) - worth(a.role)).slice(0, MAX_MEMBERS)];
+  const rank = ({ role }: EventParticipant) => RANKS.indexOf(role);
+  return [...old, ...others.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS)];
 }
 
 /** When a member has been missing for long enough to look again; null when none is missing. */
@@ -301,7 +349,7 @@ function miss(roster: Roster, member: Member, askedAt: Timestamp): Roster {
   // A clock that was set back begins the wait anew.
   const since = Math.min(member.missingSince ?? askedAt, askedAt);
   if (askedAt - since >= MISSING_FOR_MS) {
-    return depart(roster, {
+    return depart(roster, member, {
       sid: member.sid,
       at: since,
       noticedAt: since,
@@ -314,9 +362,18 @@ function miss(roster: Roster, member: Member, askedAt: Timestamp): Roster {
 }
 
 function put(roster: Roster, member: Member, noticedAt: Timestamp): Roster {
-  const isKnown = roster.members.some(({ sid }) => sid === member.sid);
-  const next = isKnown ? replace(roster, member) : { ...roster, members: [...roster.members, member] };
-  return settle(next, noticedAt);
+  const known = roster.members.find(({ sid }) => sid === member.sid);
+  const next =
+    known === undefined ? { ...roster, members: [...roster.members, member] } : replace(roster, member);
+  const settled = settle(next, noticedAt);
+  // A participant on hold may not publish any more: it has left the conversation, though not the room.
+  const hasStepped = known !== undefined && known.departure === null && known.role !== member.role;
+  if (!hasStepped || member.departure !== null || !isCompany(known)) return settled;
+  return {
+    ...settled,
+    departures: settled.departures + 1,
+    lastLeaveNoticedAt: Math.max(settled.lastLeaveNoticedAt ?? 0, noticedAt),
+  };
 }
 
 /** There is one participant of an identity at most: the earlier one is gone, reported or not. */
@@ -327,9 +384,9 @@ function replaceEarlier(roster: Roster, sid: string, noticedAt: Timestamp): Rost
   return same.reduce<Roster>((next, one) => {
     const later = same.find((other) => isBefore(one, other));
     if (one.departure !== null || later === undefined) return next;
-    const at = later.joinedAt ?? noticedAt;
+    const at = Math.min(later.joinedAt ?? noticedAt, noticedAt);
     const departure = { sid: one.sid, at, noticedAt, reason: REPLACED, isReported: false, isAborted: false };
-    return depart(next, departure);
+    return depart(next, one, departure);
   }, roster);
 }
 
@@ -337,13 +394,13 @@ function isBefore(one: Member, other: Member): boolean {
   return (one.joinedAt ?? Number.POSITIVE_INFINITY) < (other.joinedAt ?? 0);
 }
 
-function depart(roster: Roster, departure: Departure): Roster {
-  const { sid } = departure;
-  const member = roster.members.find((one) => one.sid === sid);
-  if (member === undefined || member.departure !== null) return roster;
-  const settled = settle(replace(roster, { ...member, departure, missingSince: null }), departure.noticedAt);
+function depart(roster: Roster, gone: Member, departure: Departure): Roster {
+  const settled = put(roster, { ...gone, departure, missingSince: null }, departure.noticedAt);
+  const member = settled.members.find(({ sid }) => sid === gone.sid) ?? gone;
   const { role, phone } = member;
   if (role === 'recorder' || role === 'other') return settled;
+  // LiveKit reports an aborted connection instead of a join: nobody but a ringing phone was ever there.
+  if (departure.isAborted && role !== 'phone') return { ...settled, departures: settled.departures + 1 };
   const isTalker = role === 'person' || (phone !== null && phone.answeredAt !== null);
   return {
     ...settled,
@@ -391,11 +448,17 @@ function settle(roster: Roster, noticedAt: Timestamp): Roster {
     audioFrom,
     members: crop(members),
     firstPhone: members.reduce(firstOf, roster.firstPhone),
-    talkedSince: roster.isCropped ? earliest(roster.talkedSince, talkSince(members)) : talkSince(members),
+    talkedSince: earliest(roster.isCropped ? roster.talkedSince : null, talkSince(members, isCompany)),
+    peopleSince: earliest(roster.isCropped ? roster.peopleSince : null, talkSince(members, isPerson)),
     isCropped: roster.isCropped || members.length > MAX_MEMBERS,
-    hadCompany: roster.hadCompany || members.some(({ role }) => role === 'agent' || role === 'person'),
+    hadCompany: roster.hadCompany || members.some(isCompany),
     answeredPhones: roster.answeredPhones + answered.length,
   };
+}
+
+/** An agent or a person who was there. LiveKit reports an aborted connection instead of a join. */
+function isCompany({ role, departure }: Member): boolean {
+  return (role === 'agent' || role === 'person') && !(departure?.isAborted ?? false);
 }
 
 function phoneState(before: PhoneState | null, { phone }: EventParticipant): PhoneState | null {
@@ -436,28 +499,29 @@ function firstOf(first: FirstPhone | null, { sid, phone, joinedAt, noticedAt }: 
   };
 }
 
-/** The first moment at which two people, or a person and an agent, were there together. */
-function talkSince(members: readonly Member[]): Timestamp | null {
+/** The first moment at which a person and another participant who counts were there together. */
+function talkSince(members: readonly Member[], counts: (member: Member) => boolean): Timestamp | null {
   const stays = members
-    .filter(({ role }) => role === 'person' || role === 'agent')
+    .filter(counts)
     .map(({ identity, role, joinedAt, noticedAt, departure }) => ({
       identity,
       role,
       from: joinedAt ?? noticedAt,
-      until: departure?.at ?? Number.POSITIVE_INFINITY,
+      until: departure === null ? Number.POSITIVE_INFINITY : latest(departure.at),
     }))
     .toSorted((a, b) => a.from - b.from);
-  return (
-    stays
-      .map(({ from }) => from)
-      .find((moment) => {
-        const there = stays.filter(({ from, until }) => from <= moment && moment < until);
-        const isPerson = ({ role }: { role: Role }) => role === 'person';
-        // A connection that its own participant has replaced is not another one.
-        return there.some(isPerson) && new Set(there.map(({ identity }) => identity)).size >= 2;
-      }) ?? null
-  );
+  const isTalk = (moment: Timestamp) => {
+    const there = stays.filter(({ from, until }) => from <= moment && moment < until);
+    // A connection that its own participant has replaced is not another one.
+    return there.some(isPerson) && new Set(there.map(({ identity }) => identity)).size >= 2;
+  };
+  return stays.map(({ from }) => from).find(isTalk) ?? null;
 }
+
+/** LiveKit reports a leaving in whole seconds, cut off. */
+const latest = (at: Timestamp) => (at % 1_000 === 0 ? at + 999 : at);
+
+const isPerson = ({ role }: { readonly role: Role }) => role === 'person';
 
 function earliest(one: Timestamp | null, other: Timestamp | null): Timestamp | null {
   if (one === null || other === null) return one ?? other;
@@ -471,12 +535,11 @@ function earliest(one: Timestamp | null, other: Timestamp | null): Timestamp | n
 function crop(members: readonly Member[]): readonly Member[] {
   const excess = members.length - MAX_MEMBERS;
   if (excess <= 0) return members;
-  const worth = ({ departure, role }: Member) => {
-    if (departure !== null) return 0;
-    if (role === 'recorder' || role === 'other') return 1;
-    return role === 'person' ? 2 : 3;
+  const rank = ({ departure, role }: Member) => {
+    if (departure !== null) return -1;
+    return RANKS.indexOf(role);
   };
   // The sort is stable: of equal worth, the first to come is the first to go.
-  const dropped = new Set(members.toSorted((a, b) => worth(a) - worth(b)).slice(0, excess));
+  const dropped = new Set(members.toSorted((a, b) => rank(a) - rank(b)).slice(0, excess));
   return members.filter((member) => !dropped.has(member));
 }

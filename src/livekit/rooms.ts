@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import { ListRoomsResponse } from '@livekit/protocol';
-import { ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
+import { ListParticipantsRequest, ListParticipantsResponse, ListRoomsResponse } from '@livekit/protocol';
+import { type ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
 import type { EventRoom } from '../domain/room-event.ts';
 import type { HttpProxy } from '../proxy.ts';
 import { agentsFor } from './agents.ts';
-import { kindFrom } from './participant-kind.ts';
+import { kindOf } from './participant-kind.ts';
 import { inWholeFields } from './protobuf.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
 import { askRoomService, type RoomServiceLine, readJson } from './twirp.ts';
@@ -36,11 +36,27 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
   const ask = (method: string, body: object, grant: VideoGrant, { timeoutMs }: Asking) =>
     send({ method, body, grant, timeoutMs, read: readJson });
 
-  async function participantsOf(roomName: string, asking: Asking) {
-    const grant = { roomAdmin: true, room: roomName };
-    const answer = await ask('ListParticipants', { room: roomName }, grant, asking);
-    if (answer.kind === 'not_found') return { kind: 'listed', participants: [] } as const;
-    return answer.kind === 'answered' ? understand(answer.answer, toParticipants) : answer;
+  /** As protobuf and in parts: of a room with thousands of participants JSON would be megabytes of text at once. */
+  async function participantsOf(
+    roomName: string,
+    { timeoutMs }: Asking,
+  ): Promise<{ kind: 'listed'; participants: ParticipantInfo[] } | LiveKitFailure> {
+    const participants: ParticipantInfo[] = [];
+    const answer = await send({
+      method: 'ListParticipants',
+      body: new ListParticipantsRequest({ room: roomName }).toBinary(),
+      grant: { roomAdmin: true, room: roomName },
+      timeoutMs,
+      read: async (body) => {
+        for await (const part of inWholeFields(body)) {
+          participants.push(...ListParticipantsResponse.fromBinary(part).participants);
+          // Lets other requests run in between.
+          await setImmediate();
+        }
+      },
+    });
+    if (answer.kind === 'not_found') return { kind: 'listed', participants: [] };
+    return answer.kind === 'answered' ? { kind: 'listed', participants } : answer;
   }
 
   async function findRoom(
@@ -107,9 +123,7 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
       if (answer.kind !== 'listed') return answer;
       return {
         ...answer,
-        participants: answer.participants
-          .filter(({ info }) => isNamed(info))
-          .map(({ info, kind }) => toParticipant(info, kind)),
+        participants: answer.participants.filter(isNamed).map((info) => toParticipant(info)),
       };
     },
 
@@ -148,14 +162,6 @@ function toFoundRoom(json: object): { kind: 'listed'; room: EventRoom } | { kind
   return room === undefined ? { kind: 'absent' } : { kind: 'listed', room };
 }
 
-function toParticipants(json: object) {
-  const participants = listIn(json, 'participants').map((one) => {
-    const info = ParticipantInfo.fromJson(one as never, LENIENT);
-    return { info, kind: kindFrom(one, info) };
-  });
-  return { kind: 'listed', participants } as const;
-}
-
 /** SendDataRequest without data, to an identity that no participant has. */
 const TO_NOBODY = { data: '', destinationIdentities: ['hangup-probe'], topic: 'hangup-probe' };
 
@@ -180,11 +186,11 @@ function notThere(method: string): LiveKitFailure {
   };
 }
 
-function toLiveParticipant({ info, kind }: { info: ParticipantInfo; kind: string }): LiveParticipant {
+function toLiveParticipant(info: ParticipantInfo): LiveParticipant {
   return {
     identity: info.identity,
     name: info.name,
-    kind,
+    kind: kindOf(info),
     state: ParticipantInfo_State[info.state] ?? String(info.state),
     joinedAt: info.joinedAt === 0n ? null : Number(info.joinedAtMs || info.joinedAt * 1000n),
   };

@@ -1,6 +1,6 @@
 import type { Call } from '../domain/call.ts';
 import { checkDeletion, hasNewcomers, isDeletedUnasked } from '../domain/guard.ts';
-import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
+import { adviceFor, isNodeSilent, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
 import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
 import { NODE_LOST } from '../domain/roster.ts';
@@ -121,16 +121,19 @@ async function askLiveKit(
   const { rooms, clock } = dependencies;
   const { call } = subject;
   const { id: callId, roomName } = call;
+  let isNodeDead = false;
   if (call.failureReason === NODE_LOST) {
     const probed = await rooms.probeNode(roomName, asking);
-    // Still dead: its participants are listed, and are not there. Without a code LiveKit itself did not answer.
-    if (probed.kind === 'absent' || (probed.kind === 'unavailable' && probed.code !== null)) return DELETE;
-    if (probed.kind !== 'responding') return probed;
+    // Still dead: its participants are listed, and are not there.
+    isNodeDead = isNodeSilent(probed);
+    if (!isNodeDead && probed.kind !== 'responding' && probed.kind !== 'absent') return probed;
   }
   const askedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, asking);
   if (listed.kind !== 'listed') return listed;
   const { participants } = listed;
+  // The participants of a dead node are listed, and are not there. That answer took 3 s, in which others may have come.
+  if (isNodeDead && !hasNewcomers(call, participants, subject)) return DELETE;
   const check = checkDeletion(call, participants, subject);
   if (check === 'delete') return DELETE;
   if (check === 'keep') return { kind: 'keep', why: TWO_PARTIES };
@@ -140,6 +143,7 @@ async function askLiveKit(
   const { room } = found;
   const list = { participants, askedAt, version: '', isTrusted: false };
   const applied = await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
+  if (applied?.decision.kind === 'delete_room') return DELETE;
   // Null: a newer call is in a room of this name.
   const isOthers = applied === null || applied.wasAdopted;
   if (isOthers || call.status !== 'cancelled') return { kind: 'keep', why: TWO_PARTIES };

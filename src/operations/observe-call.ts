@@ -1,3 +1,4 @@
+import { isNodeSilent } from '../domain/livekit-failure.ts';
 import type { Asking, CallInRoom, EventResult, Review } from '../domain/ports.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { applyObservation } from './apply-observation.ts';
@@ -29,23 +30,28 @@ export async function observeParticipants(
 
 /**
  * Sends a message to nobody through the node of a live call's room. A room whose node died stays listed with its
- * participants: LiveKit answers for it that no server responds. So it does for a room that is not there, so the list of
- * rooms decides.
+ * participants: LiveKit answers for it that no server responds. LiveKit answers the same for an absent room, so the list
+ * of rooms decides.
  */
 export async function observeNode(
   dependencies: Dependencies,
   { callId, roomName }: Pick<CallInRoom, 'callId' | 'roomName'>,
-  { priority }: Pick<Asking, 'priority'>,
+  { priority, isTrusted }: Pick<Asking, 'priority'> & { isTrusted: boolean },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
   const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   const askedAt = clock.now();
   const answer = await rooms.probeNode(roomName, asking);
-  // Without a code of its own LiveKit itself did not answer.
-  const isSilent = answer.kind === 'unavailable' && answer.code !== null;
+  const isSilent = isNodeSilent(answer);
   if (!isSilent && answer.kind !== 'responding') return null;
   if (isSilent && (await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
-  return applyObservation(dependencies, { kind: 'node', callId, isResponding: !isSilent, askedAt });
+  return applyObservation(dependencies, {
+    kind: 'node',
+    callId,
+    isResponding: !isSilent,
+    isTrusted,
+    askedAt,
+  });
 }
 
 /**
@@ -58,10 +64,12 @@ export async function observeSuspects(
   { priority }: Pick<Asking, 'priority'>,
 ): Promise<Observed> {
   const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
+  // Where the node itself is silent, so is everybody on it: that is the node's matter.
+  if ((await dependencies.rooms.probeNode(roomName, asking)).kind !== 'responding') return null;
   const lost: string[] = [];
   for (const { sid, identity } of suspects) {
     const answer = await dependencies.rooms.probeParticipant({ roomName, identity }, asking);
-    const isLost = answer.kind === 'absent' || (answer.kind === 'unavailable' && answer.code !== null);
+    const isLost = isNodeSilent(answer);
     if (!isLost && answer.kind !== 'responding') return null;
     if (isLost) lost.push(sid);
   }

@@ -1,9 +1,9 @@
-import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, or, sql } from 'drizzle-orm';
-import { type Applied, applyRoomEvent, carryOut } from '../domain/apply-room-event.ts';
+import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, ne, or, sql } from 'drizzle-orm';
+import { type Applied, applyRoomEvent, carryOut, NOTHING } from '../domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../domain/call.ts';
 import { applyObservation, isNewsOfEnded, type Observation } from '../domain/observation.ts';
 import type { CallInRoom, EventInput, EventResult, ObservationInput, Store } from '../domain/ports.ts';
-import type { RoomDeletion } from '../domain/room-deletion.ts';
+import { OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
 import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
 import { present, type Roster, suspects } from '../domain/roster.ts';
 import type { Timestamp } from '../domain/time.ts';
@@ -253,6 +253,12 @@ export function applyObservationTo(
         write(db, known, change, { by, now, isRoomGone: false, leaseUntil: null });
         return begin(observation.room, change.decision.roster);
       }
+      // While its deletion is open, the list was requested for that: reopening it would take it from its attempt.
+      if (change.decision.kind === 'delete_room' && isDeletionOpen(db, known)) {
+        write(db, known, { ...change, decision: NOTHING }, { by, now, isRoomGone: false, leaseUntil: null });
+        const result = { callId: known.id, wasAdopted: false, decision: change.decision } as const;
+        return { kind: 'applied', ...result, dueAt: null, deletion: null, isListedAfterEnd: false };
+      }
       const isRoomGone = observation.kind === 'room_absent';
       const { dueAt, deletion } = write(db, known, change, { by, now, isRoomGone, leaseUntil });
       const { decision } = change;
@@ -329,7 +335,7 @@ export function listReviews(
   return {
     due: due.map(({ roster, ...review }) => ({
       ...review,
-      isUnresponsive: roster !== null && roster.unresponsiveSince !== null,
+      isUnresponsive: roster !== null && roster.unresponsive !== null,
       suspects: roster === null ? [] : suspects(roster).map(({ sid, identity }) => ({ sid, identity })),
       movedAt: roster?.moved?.noticedAt ?? null,
     })),
@@ -366,6 +372,11 @@ export function overview(db: Database): { hasEvents: boolean; hasLiveCalls: bool
   return { hasEvents: event !== undefined, hasLiveCalls: live !== undefined };
 }
 
+function isDeletionOpen(db: Database, { id: callId }: Call): boolean {
+  const state = statements(db).deletionOf.get({ callId })?.state;
+  return OPEN_DELETION_STATES.some((open) => open === state);
+}
+
 /** The room of an ended call may belong to a newer call by now. */
 function isLastInItsRoom(db: Database, { id, roomName }: Call): boolean {
   return statements(db).lastTwoIn.all({ roomName }).at(0)?.id === id;
@@ -389,7 +400,8 @@ function callOf(
   const incomplete = db
     .select({ callId: roomDeletions.callId })
     .from(roomDeletions)
-    .where(and(eq(roomDeletions.roomName, room.name), IS_INCOMPLETE))
+    // One that was given up must not keep new callers out for ever.
+    .where(and(eq(roomDeletions.roomName, room.name), IS_INCOMPLETE, ne(roomDeletions.state, 'discarded')))
     .get();
   return incomplete === undefined ? null : last;
 }
@@ -506,7 +518,11 @@ function write(
       reopenDeletion(db, call, now);
       return { dueAt: now, deletion: null };
     default:
-      return { dueAt: isLive(call.status) ? change.reviewAt : null, deletion: null };
+      // A review that stays due is not news: the reconciler's next pass has it.
+      return {
+        dueAt: isLive(call.status) && change.reviewAt !== call.reviewAt ? change.reviewAt : null,
+        deletion: null,
+      };
   }
 }
 

@@ -615,6 +615,22 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(false);
       });
 
+      test('a list that was requested for a deletion does not take it from its attempt', async () => {
+        await create({ id: 'c1', roomName: 'room', createdAt: 3_000 });
+        await apply({ kind: 'participant_joined', participant: PHONE });
+        await cancel('c1', { now: 5_100 });
+        const listed = { participants: [PHONE], ...LISTED, version: '', askedAt: 6_000 };
+        const observation = { kind: 'room_of_ended', callId: 'c1', room: ROOM, ...listed } as const;
+        expect(await observe(observation, 6_000)).toMatchObject({ decision: { kind: 'delete_room' } });
+        expect(await settle('c1', 1, 6_100)).toBe(true);
+        // The room is still there after its deletion was completed.
+        expect(await observe({ ...observation, askedAt: 7_000 }, 7_000)).toMatchObject({
+          decision: { kind: 'delete_room' },
+          dueAt: 7_000,
+        });
+        expect(await claim(7_000)).toMatchObject([{ callId: 'c1', attempt: 2 }]);
+      });
+
       test('a list of the room of an ended call means nothing once a newer call has the room', async () => {
         await create({ id: 'c1', roomName: 'room', createdAt: 3_000 });
         await cancel('c1', { now: 4_000 });
