@@ -93,9 +93,11 @@ export function deriveFacts(roster: Roster, noticedAt: Timestamp): Roster {
   // Audio of a participant who is not known yet may be a phone's own.
   const hasAudio = audioFrom.some((sid) => roster.members.some((member) => member.sid === sid));
   const members = roster.members.map((member) => withAnswer(member, hasAudio, noticedAt));
-  const answered = members.filter(({ phone }, i) => {
-    return phone?.answeredAt != null && roster.members[i]?.phone?.answeredAt == null;
-  });
+  // A phone that comes back after its node died is the same one, under another sid.
+  const phonesIn = (list: readonly Member[]) =>
+    new Set(list.flatMap(({ sid, phone }) => (phone?.answeredAt != null ? [phone.callId ?? sid] : [])));
+  const before = phonesIn(roster.members);
+  const answered = [...phonesIn(members)].filter((id) => !before.has(id));
   return {
     ...roster,
     audioFrom,
