@@ -5,7 +5,7 @@ import { applyObservation, isNewsOfEnded, type Observation } from '../domain/obs
 import type { EventInput, EventResult, ObservationInput } from '../domain/ports.ts';
 import { OPEN_DELETION_STATES } from '../domain/room-deletion.ts';
 import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
-import { type Roster } from '../domain/roster.ts';
+import type { Roster } from '../domain/roster.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { longestPrefix } from './adoption.ts';
 import { callById, IS_INCOMPLETE, statements } from './call-statements.ts';

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES, LIVE_STATUSES } from '../domain/call.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES } from '../domain/room-deletion.ts';
-import { type Roster } from '../domain/roster.ts';
+import type { Roster } from '../domain/roster.ts';
 
 /*
  * After a change: `npx drizzle-kit generate --name what_changed`, then add STRICT behind each new table
