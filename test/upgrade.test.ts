@@ -318,7 +318,7 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(lately.call).toMatchObject({ reviewAt: null, endedAt: NOW - HOUR_MS });
     expect(lately.call.roster?.members.map(({ sid }) => sid)).toEqual(['PA_phone', 'PA_agent']);
     expect(await lately.due(NOW + HOUR_MS)).toEqual([]);
-    expect((await upgraded({ ...ended, endedAt: NOW - 72 * HOUR_MS })).call.roster).toBeNull();
+    expect((await upgraded({ ...ended, endedAt: NOW - 31 * 24 * HOUR_MS })).call.roster).toBeNull();
   });
 });
 
