@@ -120,7 +120,8 @@ async function serveUnderSystemd(): Promise<void> {
   copyFileSync(BINARY, join(box, 'hangup'));
   copyFileSync(join(ROOT, 'docs/hangup.service'), join(box, 'hangup.service'));
   const namespaces = ['--fork', '--pid', '--kill-child', '--mount', '--uts', '--ipc', '--net', '--cgroup'];
-  const args = [...namespaces, 'bash', join(ROOT, 'scripts/systemd/boot.sh'), box];
+  const scripts = join(ROOT, 'scripts/systemd');
+  const args = [...namespaces, 'bash', join(scripts, 'boot.sh'), box, join(scripts, 'probe.sh')];
   const systemd = spawn('unshare', args, { stdio: ['ignore', 'inherit', 'inherit'] });
   const ended = once(systemd, 'exit');
   const words = () =>

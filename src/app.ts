@@ -121,6 +121,8 @@ export async function startApp({
       doesLivekitAnswer: () => meters.doesLivekitAnswer(),
     },
     isStopping: () => isStopping,
+    keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
+    trustedProxies: settings.trustedProxies,
     log,
     version,
   });

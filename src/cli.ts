@@ -46,9 +46,13 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
       process.exit(1);
     });
   }
+  if (args.some((word) => word.includes('\u{FFFD}'))) {
+    process.stderr.write('hangup: an argument is not UTF-8. Nothing was begun.\n');
+    return 2;
+  }
   try {
     // Without a word it serves; as commander's default command `serve` would be given each word that is none.
-    await program().parseAsync(args.length === 0 ? ['serve'] : args, { from: 'user' });
+    await onceEach(program()).parseAsync(args.length === 0 ? ['serve'] : args, { from: 'user' });
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
@@ -128,6 +132,20 @@ function program(): Command {
     .description('print the licenses of what this file holds')
     .action(() => print(readLicenses() ?? 'This is hangup from source: the licenses lie in node_modules.'));
   return hangup;
+}
+
+/** Of two values for one option commander would take the last. */
+function onceEach(command: Command): Command {
+  for (const option of command.options) {
+    const takesOne = (option.required || option.optional) && !option.variadic;
+    let wasGiven = false;
+    command.on(`option:${option.name()}`, () => {
+      if (takesOne && wasGiven) command.error(`error: option '${option.flags}' was given twice`);
+      wasGiven = true;
+    });
+  }
+  command.commands.forEach(onceEach);
+  return command;
 }
 
 function versionText(): string {

@@ -63,6 +63,14 @@ const webhookKeys = z
     }),
   );
 
+const addressRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
+  error: 'expected addresses or CIDR ranges with commas between, such as 127.0.0.1,10.0.0.0/8',
+});
+const addressRanges = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .pipe(z.array(addressRange));
+
 function whole(min: number, max: number) {
   const expected = `expected a whole number from ${min} to ${max}`;
   return z
@@ -97,6 +105,16 @@ const SETTINGS = {
     meaning: 'Address to listen on',
   },
   PORT: { schema: whole(0, 65_535), default: '8080', meaning: 'Port to listen on; 0 takes a free one' },
+  KEEP_ALIVE_TIMEOUT_MS: {
+    schema: whole(1_000, 3_600_000),
+    default: '75000',
+    meaning: 'Idle connections stay open this long: longer than those of a load balancer in front',
+  },
+  TRUSTED_PROXIES: {
+    schema: addressRanges.optional(),
+    meaning:
+      'Proxies in front, as addresses and CIDR ranges with commas between: their `X-Forwarded-For` gives the address in the log',
+  },
   LOG_LEVEL: {
     schema: z.enum(LOG_LEVELS, { error: `expected one of ${LOG_LEVELS.join(', ')}` }),
     default: 'info',
@@ -236,6 +254,9 @@ export interface Settings {
   readonly databaseFile: string;
   readonly host: string;
   readonly port: number;
+  readonly keepAliveTimeoutMs: number;
+  /** Addresses and CIDR ranges. */
+  readonly trustedProxies: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly requestTimeoutMs: number;
   readonly backgroundTimeoutMs: number;
@@ -322,6 +343,8 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     databaseFile: values.DATABASE_URL,
     host: values.HOST,
     port: values.PORT,
+    keepAliveTimeoutMs: values.KEEP_ALIVE_TIMEOUT_MS,
+    trustedProxies: values.TRUSTED_PROXIES ?? [],
     logLevel: values.LOG_LEVEL,
     requestTimeoutMs: values.LIVEKIT_REQUEST_TIMEOUT_MS,
     backgroundTimeoutMs: values.LIVEKIT_BACKGROUND_TIMEOUT_MS,

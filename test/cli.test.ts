@@ -136,6 +136,20 @@ test.each([
   'keys create --org acme --name test --scope calls:everything',
   'keys create --org acme --name test --expires yesterday',
   'keys create --org acme --name test --expires 2020-01-01',
+  'keys create --org acme --name test --expires 2127-02-30',
+  'keys create --org acme --name test --expires 2127-02-30T00:00:00Z',
+  'keys create --org acme --name test --expires 2127-01-31T24:00:00Z',
+  'keys create --org acme --name test --expires 2127-01-31T12:00:00',
+  'keys create --org acme --name test --expires 2127-01-31+01:00',
+  'keys create --org acme --name test --expires 90d --expires 1d',
+  'keys create --org acme --org other --name test',
+  'keys create acme --org acme --name test',
+  'keys create --org acme --name test --Scope calls:read',
+  'keys list acme',
+  'keys revoke key_1 key_2',
+  'deletions retry call_1 call_2',
+  'prune --dry-run now',
+  'version --json',
   'keys create --org acme --name test --loud',
   'keys frobnicate',
   'frobnicate',
@@ -149,6 +163,17 @@ test.each([
   expect(stderr).toMatch(/error: /);
   expect(stdout).toBe('');
   expect(existsSync(join(cwd, 'data'))).toBe(false);
+});
+
+test('an argument that is not UTF-8 is refused', () => {
+  const cwd = temporaryFolder();
+  const words = [...COMMAND, 'keys', 'create', '--name', 'test'].map((word) => `'${word}'`).join(' ');
+  const { status, stderr } = spawnSync('bash', ['-c', `${words} --org $'\\xff'`], { cwd, encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({
+    status: 2,
+    stderr: 'hangup: an argument is not UTF-8. Nothing was begun.\n',
+  });
+  expect(readdirSync(cwd)).toEqual([]);
 });
 
 test('every command has its help, and the exit codes are told', async () => {

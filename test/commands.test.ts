@@ -28,6 +28,8 @@ describe('calls', () => {
     expect(stdout).toMatch(/^CALL +STATUS +DIRECTION +PHONE +CREATED\n/);
     expect(stdout).toMatch(/^c1 +active +outbound +\+15551234567 +1970-/m);
     expect((await run(['list', '--status', 'completed'])).stdout).not.toContain('c1');
+    expect((await run(['list', '--status', 'active', 'completed'])).stdout).toMatch(/^c2 .*\nc1 /m);
+    expect((await run(['list', '--status', 'ringing', '--status', 'busy'])).stdout).toBe('no calls\n');
     expect(JSON.parse((await run(['list', '--json'])).stdout)).toMatchObject({
       data: { calls: [{ id: 'c2' }, { id: 'c1' }] },
     });
@@ -92,6 +94,10 @@ describe('calls', () => {
     for (const id of ['', '.', '..'])
       expect(await run(['get', id])).toMatchObject({ code: 1, stderr: 'hangup: Call not found.\n' });
     expect(await run(['list', '--status', 'wrong'])).toMatchObject({ code: 2 });
+    expect(await run(['list', '--limit', '1', '--limit', '2'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("option '--limit <count>' was given twice"),
+    });
     expect(await run(['list', '--limit', '0'])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('(400)'),

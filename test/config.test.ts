@@ -39,6 +39,21 @@ test("LIVEKIT_URL is taken in every form that LiveKit's own tools take", () => {
   expect(urlOf('WSS://LiveKit.example.com')).toBe('https://livekit.example.com');
 });
 
+test('proxies are trusted by address and by range', () => {
+  const trusted = (TRUSTED_PROXIES: string) => parseSettings({ TRUSTED_PROXIES }, 'serve').trustedProxies;
+  expect(trusted('')).toEqual([]);
+  expect(trusted('127.0.0.1, 10.0.0.0/8,2001:db8::/32,::1')).toEqual([
+    '127.0.0.1',
+    '10.0.0.0/8',
+    '2001:db8::/32',
+    '::1',
+  ]);
+  for (const TRUSTED_PROXIES of ['proxy', '10.0.0.0/33', '10.0.0/8', '127.0.0.1,', '127.0.0.1 10.0.0.1', '*'])
+    expect(problemsOf({ TRUSTED_PROXIES }), TRUSTED_PROXIES).toEqual([
+      'TRUSTED_PROXIES: expected addresses or CIDR ranges with commas between, such as 127.0.0.1,10.0.0.0/8',
+    ]);
+});
+
 test('an empty setting is an unset one', () => {
   expect(parseSettings({ LIVEKIT_URL: '', PORT: '' }, 'serve')).toMatchObject({ livekit: null, port: 8080 });
 });

@@ -1,16 +1,21 @@
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { blocksOf, LEFT_OUT, readPages } from '../scripts/docs/blocks.ts';
+import { CancelledCall } from '../src/api/schemas.ts';
 import { describeSettings } from '../src/config.ts';
 import { REFUSAL_REASONS } from '../src/domain/webhook-refusal.ts';
+import { compileClient } from './harness/compile.ts';
+import { startHangup } from './harness/hangup.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const PAGES = ['README.md', ...globSync('docs/**/*.md', { cwd: ROOT })].map((page) => ({
-  page,
-  text: readFileSync(join(ROOT, page), 'utf8'),
-}));
+const PAGES = readPages();
+const BLOCKS = PAGES.flatMap(({ page, text }) => blocksOf(page, text));
+const blocksIn = (language: string) => BLOCKS.filter((block) => block.language === language);
 
 test('every link between pages leads somewhere', () => {
   const dead = PAGES.flatMap(({ page, text }) =>
@@ -115,4 +120,100 @@ test('hangup itself prints the pages and examples', async () => {
   expect((await run('docs/install.md')).stdout).toBe((await run('install')).stdout);
   expect((await run('hangup.service')).stdout).toContain('[Service]');
   expect(await run('../package.json')).toMatchObject({ code: 1 });
+});
+
+test('every fenced block is run, parsed or left out with a reason', () => {
+  const fences = PAGES.flatMap(({ text }) => text.match(/^ *(?:```|~~~)/gm) ?? []);
+  expect(BLOCKS.length).toBeGreaterThan(30);
+  expect(fences).toHaveLength(2 * BLOCKS.length);
+  // scripts/test-docs.ts runs those that are run.
+  const leftOut = BLOCKS.filter(({ treatment }) => treatment === 'left out').map(({ code }) => code);
+  expect(leftOut.sort()).toEqual([...LEFT_OUT.keys()].sort());
+  expect(() => blocksOf('a page', '```ini\n[Service]\n```\n')).toThrow('No test reads the language "ini"');
+});
+
+test('input 21: no id in a page is cut', () => {
+  const ids = PAGES.flatMap(({ page, text }) =>
+    [...text.matchAll(/\b(?:key|call|org|req|can)_[0-9a-f]\w*[^\s"'`|]*/g)].map(([id]) => ({ page, id })),
+  );
+  expect(ids.length).toBeGreaterThan(0);
+  expect(ids.filter(({ id }) => !/^[a-z]+_[0-9a-f]{32}$/.test(id))).toEqual([]);
+});
+
+test("the answer that README.md shows is the server's", () => {
+  const answers = blocksIn('json');
+  expect(answers).toHaveLength(1);
+  const Answer = z.strictObject({ data: CancelledCall, message: z.literal('Call cancelled successfully') });
+  for (const { code } of answers) expect(Answer.safeParse(JSON.parse(code)).error).toBeUndefined();
+});
+
+const LiveKitConfiguration = z.strictObject({
+  keys: z.record(z.string(), z.string().min(32)),
+  webhook: z.strictObject({ api_key: z.string(), urls: z.array(z.url()).min(1) }),
+});
+const PrometheusConfiguration = z.strictObject({
+  scrape_configs: z.tuple([
+    z.strictObject({
+      job_name: z.literal('hangup'),
+      static_configs: z.tuple([z.strictObject({ targets: z.array(z.string()).min(1) })]),
+    }),
+  ]),
+  rule_files: z.array(z.string()).min(1),
+});
+
+test('the YAML is what LiveKit and Prometheus read', () => {
+  const read = blocksIn('yaml').map(({ page, line, code }) => ({ page, line, value: parseYaml(code) }));
+  expect(read.length).toBeGreaterThan(2);
+  for (const { page, line, value } of read) {
+    const place = `${page}:${line}`;
+    if ('scrape_configs' in value) {
+      for (const file of PrometheusConfiguration.parse(value).rule_files) {
+        expect(existsSync(join(ROOT, 'docs/monitoring', file)), place).toBe(true);
+      }
+    } else {
+      const { keys, webhook } = LiveKitConfiguration.parse(value);
+      expect(Object.keys(keys), place).toContain(webhook.api_key);
+    }
+  }
+});
+
+test('the TypeScript compiles in a project of its reader', async () => {
+  const examples = blocksIn('ts');
+  expect(examples.length).toBeGreaterThan(0);
+  for (const { code } of examples) {
+    const variables = 'declare const apiKey: string;\ndeclare const callId: string;\n';
+    expect(await compileClient(variables + code)).toBe('');
+  }
+});
+
+test('every request and every address of hangup that a page names is served', async () => {
+  const hangup = await startHangup();
+  try {
+    await hangup.putCall({ id: 'x' });
+    const requests = PAGES.flatMap(({ page, text }) => [
+      ...[...text.matchAll(/`(GET|POST|DELETE) (\/[\w/.{}-]*)/g)].map(([, method = '', path = '']) => ({
+        page,
+        method,
+        path,
+      })),
+      ...[...text.matchAll(/https?:\/\/(?:127\.0\.0\.1:8080|hangup\.example\.com)(\/[\w/.-]+)/g)].map(
+        ([, path = '']) => ({ page, method: path === '/webhooks/livekit' ? 'POST' : 'GET', path }),
+      ),
+    ]);
+    expect(requests.length).toBeGreaterThan(15);
+    const unserved: string[] = [];
+    for (const { page, method, path } of requests) {
+      // tRPC's own prefix, and that of calls, are no addresses.
+      if (/^\/trpc$|\/$/.test(path)) continue;
+      const response = await fetch(hangup.url + path.replace('{callId}', 'x'), {
+        method,
+        headers: { 'x-api-key': hangup.key },
+      });
+      const isMissing = (await response.text()).includes('"Not found"') || response.status === 405;
+      if (isMissing) unserved.push(`${page}: ${method} ${path}`);
+    }
+    expect(unserved).toEqual([]);
+  } finally {
+    await hangup.stop();
+  }
 });

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# boot.sh FOLDER: systemd as process 1 of namespaces of its own, on a copy-on-write view of this machine, with the service in
-# FOLDER (hangup, hangup.service) and behind it probe.sh, whose words are in FOLDER/probe.out. Run by unshare, as root.
+# boot.sh FOLDER PROBE: systemd as process 1 of namespaces of its own, on a copy-on-write view of this machine, which runs PROBE;
+# its words are in FOLDER/probe.out. The service in FOLDER (hangup, hangup.service), if any, starts before it. Run by unshare, as root.
 set -euo pipefail
-folder=$1 here=$(cd "$(dirname "$0")" && pwd)
+folder=$1 probe=$2
 
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$folder/layers"
@@ -24,7 +24,7 @@ mkdir "$root/run/lock" "$root/run/test"
 mount --bind "$folder" "$root/run/test"
 mount --rbind /dev "$root/dev"
 
-# As docs/install.md has it.
+if [ -e "$folder/hangup" ]; then # As docs/install.md has it.
 install -m 755 "$folder/hangup" "$root/usr/local/bin/hangup"
 install -m 644 "$folder/hangup.service" "$root/etc/systemd/system/hangup.service"
 mkdir -p "$root/etc/hangup"
@@ -35,7 +35,8 @@ LIVEKIT_API_KEY=devkey
 LIVEKIT_API_SECRET=secretsecretsecretsecretsecretsecret
 PORT=8080
 END
-install -m 755 "$here/probe.sh" "$root/usr/local/bin/probe.sh"
+fi
+install -m 755 "$probe" "$root/usr/local/bin/probe.sh"
 cat > "$root/etc/systemd/system/probe.service" <<'END'
 [Unit]
 DefaultDependencies=no

@@ -5,6 +5,7 @@ import { listCallEvents } from '../operations/list-call-events.ts';
 import { listCalls } from '../operations/list-calls.ts';
 import { encodeCursor } from './cursor.ts';
 import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_ID_EXAMPLE, CALL_LIST_EXAMPLE } from './examples.ts';
+import { InfiniteCallEventsInput, InfiniteListCallsInput } from './infinite-query.ts';
 import { presentDetails, presentEvent, presentListItem } from './present.ts';
 import {
   CallDetails,
@@ -39,10 +40,12 @@ export const calls = router({
           example: { id: CALL_ID_EXAMPLE, status: 'cancelled' },
         },
         errors: {
-          400: ['Cannot cancel call with status: completed'],
+          400: ['Cannot cancel call with status: completed', 'Unrecognized key: "Reason"'],
           401: ['Unauthorized'],
           403: [FORBIDDEN, lacking('calls:cancel')],
           404: ['Call not found'],
+          413: ['Request body too large'],
+          415: ['Unsupported media type'],
           422: ['Idempotency-Key was already used for another request'],
         },
       },
@@ -64,7 +67,12 @@ export const calls = router({
         summary: 'Read a call',
         description: 'All that is on record, and for a live call who LiveKit says is in its room.',
         success: { status: 200, example: CALL_DETAILS_EXAMPLE },
-        errors: { 401: ['Unauthorized'], 403: [FORBIDDEN, lacking('calls:read')], 404: ['Call not found'] },
+        errors: {
+          400: ['Unrecognized key: "page"'],
+          401: ['Unauthorized'],
+          403: [FORBIDDEN, lacking('calls:read')],
+          404: ['Call not found'],
+        },
       },
     })
     .input(CallIdInput)
@@ -77,18 +85,19 @@ export const calls = router({
         method: 'GET',
         path: '/calls/{callId}/events',
         operationId: 'listCallEvents',
+        input: CallEventsInput,
         summary: 'What happened to a call',
         description: 'Every change of its status: who, when, from, to and why. Newest last.',
         success: { status: 200, example: CALL_EVENTS_EXAMPLE },
         errors: {
-          400: ['limit: Too big: expected number to be <=100'],
+          400: ['limit: Too big: expected number to be <=100', 'Unrecognized key: "page"'],
           401: ['Unauthorized'],
           403: [FORBIDDEN, lacking('calls:read')],
           404: ['Call not found'],
         },
       },
     })
-    .input(CallEventsInput)
+    .input(InfiniteCallEventsInput)
     .output(CallEvents)
     .query(async ({ ctx, input: { callId, limit, cursor } }) => {
       const page = await listCallEvents(ctx.dependencies, { callId, limit, after: Number(cursor ?? 0) });
@@ -105,23 +114,23 @@ export const calls = router({
         method: 'GET',
         path: '/calls',
         operationId: 'listCalls',
+        input: ListCallsInput,
         summary: 'List calls',
         description: "The organization's calls, newest first.",
         success: { status: 200, example: CALL_LIST_EXAMPLE },
         errors: {
-          400: ['limit: Too big: expected number to be <=100'],
+          400: ['limit: Too big: expected number to be <=100', 'Unrecognized key: "page"'],
           401: ['Unauthorized'],
           403: [lacking('calls:read')],
         },
       },
     })
-    .input(ListCallsInput)
+    .input(InfiniteListCallsInput)
     .output(CallList)
     .query(async ({ ctx, input }) => {
       const { startDate: from, endDate: to, status: statuses, cursor, ...query } = input;
       // A cursor carries its own order, so that a page never continues another list's.
-      const order = cursor ?? query;
-      const { sortBy, sortOrder } = order;
+      const { sortBy = 'createdAt', sortOrder = 'desc' } = cursor ?? query;
       const page = await listCalls(ctx.dependencies, {
         apiKey: ctx.apiKey,
         query: { ...query, statuses, from, to, sortBy, sortOrder, after: cursor },
@@ -135,7 +144,7 @@ export const calls = router({
           limit: query.limit,
           offset: query.offset,
           hasMore: next !== null,
-          nextCursor: next && encodeCursor(next, order),
+          nextCursor: next && encodeCursor(next, { sortBy, sortOrder }),
         },
       };
     }),

@@ -23,5 +23,7 @@ export function decodeCursor(text: string): Cursor | null {
   if (sortBy !== 'createdAt' && sortBy !== 'scheduledAt') return null;
   if (sortOrder !== 'asc' && sortOrder !== 'desc') return null;
   if (!Number.isSafeInteger(value) || typeof value !== 'number' || typeof id !== 'string') return null;
-  return { sortBy, sortOrder, value, id };
+  const cursor: Cursor = { sortBy, sortOrder, value, id };
+  // Buffer skips characters that are not base64url.
+  return encodeCursor(cursor, cursor) === text ? cursor : null;
 }

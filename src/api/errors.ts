@@ -30,6 +30,8 @@ export function publicError(thrown: unknown): PublicError {
     return { code: getHTTPStatusCodeFromError(toTrpcError(cause)), message: cause.message };
   }
   const code = getHTTPStatusCodeFromError(error);
+  // tRPC's own words name the procedure and the type.
+  if (code === 405) return { code, message: 'Method not allowed' };
   if (code >= 500) return { code, message: 'Internal server error' };
   return { code, message: cause instanceof z.core.$ZodError ? describeIssue(cause) : error.message };
 }
@@ -40,8 +42,17 @@ function describeIssue(error: z.core.$ZodError): string {
   if (issue === undefined) return 'Bad request';
   const path = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
-    const keys = issue.keys.map((key) => JSON.stringify(key.slice(0, 64)));
-    return `${path === '' ? '' : `${path}: `}Unrecognized key: ${keys.slice(0, 5).join(', ')}`;
+    return `${path === '' ? '' : `${path}: `}${unrecognized(issue.keys)}`;
   }
   return `${path || 'input'}: ${issue.message}`.slice(0, 500);
+}
+
+export function badRequest(message: string): TRPCError {
+  return new TRPCError({ code: 'BAD_REQUEST', message });
+}
+
+/** The message for names that an input does not have. */
+export function unrecognized(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 64)));
+  return `Unrecognized key: ${shown.join(', ')}`;
 }

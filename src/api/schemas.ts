@@ -3,11 +3,13 @@ import { CALL_STATUSES, DIRECTIONS } from '../domain/call.ts';
 import { CALL_SORT_KEYS } from '../domain/ports.ts';
 import { DELETION_STATES } from '../domain/room-deletion.ts';
 import { decodeCursor } from './cursor.ts';
-import { roomName, text, time, timeOrDate } from './text.ts';
+import { phoneNumber, roomName, text, time, timeOrDate } from './text.ts';
 
 /* What goes in and out, once: tRPC's types, the REST API's checks and the OpenAPI document are made of these. */
 
 const MAX_METADATA_BYTES = 16 * 1024;
+/** Readers of other languages give up earlier than ours: .NET's at 64, and an answer adds levels of its own. */
+const MAX_METADATA_DEPTH = 32;
 /** Beyond it a page costs time in proportion; `cursor` does not. */
 const MAX_OFFSET = 1_000_000;
 
@@ -22,9 +24,9 @@ const Direction = z.enum(DIRECTIONS).meta({ id: 'Direction' });
 const callId = z.string().meta({ examples: ['call_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b'] });
 
 /** Of any shape: what is no id of ours is a call that is not found, not a bad request. */
-export const CallIdInput = z.object({ callId });
+export const CallIdInput = z.strictObject({ callId });
 
-export const CancelCallInput = z.object({
+export const CancelCallInput = z.strictObject({
   callId,
   reason: text(500)
     .optional()
@@ -39,18 +41,33 @@ export const CancelledCall = z
   .object({ id: callId, status: z.literal('cancelled') })
   .meta({ id: 'CancelledCall' });
 
-const isSmallJson = (value: unknown): boolean => {
-  try {
-    return Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA_BYTES;
-  } catch {
-    // Nested deeper than the stack: larger than allowed in any case.
-    return false;
-  }
-};
+/** Whether no value lies below so many objects and arrays. */
+function isShallow(value: unknown, levels = MAX_METADATA_DEPTH): boolean {
+  if (value === null || typeof value !== 'object') return true;
+  return levels > 0 && Object.values(value).every((part) => isShallow(part, levels - 1));
+}
+
+/** Any JSON object as it is. z.record would make a copy, which lacks `__proto__`. */
+const jsonObject = z
+  .custom<Record<string, unknown>>(
+    (value) => value !== null && typeof value === 'object' && !Array.isArray(value),
+    'expected an object',
+  )
+  .meta({ override: { type: 'object', additionalProperties: {} } });
+
+const isSmallJson = (value: unknown) => Buffer.byteLength(JSON.stringify(value)) <= MAX_METADATA_BYTES;
+
+const metadata = jsonObject
+  // First: JSON.stringify ends with a RangeError where values lie deeper than its stack.
+  .refine((value) => isShallow(value), {
+    error: `must be at most ${MAX_METADATA_DEPTH} levels deep`,
+    abort: true,
+  })
+  .refine(isSmallJson, `must be at most ${MAX_METADATA_BYTES} bytes as JSON`);
 
 const Contact = z.strictObject({
   name: text(256).optional(),
-  phone: text(64).optional(),
+  phone: phoneNumber.optional(),
   email: text(320).optional(),
 });
 
@@ -59,35 +76,39 @@ export const CreateCallInput = z
     id: z
       .string()
       .regex(/^[A-Za-z0-9_.-]{1,128}$/, 'expected 1 to 128 of A-Z a-z 0-9 _ - .')
+      // URLs have their own meaning for these: no client could name the call.
+      .refine((id) => id !== '.' && id !== '..', 'must not be . or ..')
       .optional()
       .meta({ description: 'Made by hangup when absent. Unique over all organizations.' }),
-    agentId: text(256).optional(),
+    agentId: text(256).optional().meta({
+      description:
+        'Compared character by character: the composed and the decomposed form of é are two agents.',
+    }),
     agentName: text(256).optional(),
     direction: Direction.default('outbound'),
-    phoneNumber: text(64)
-      .optional()
-      .meta({ examples: ['+15551234567'] }),
+    phoneNumber: phoneNumber.optional().meta({ examples: ['+15551234567'] }),
     contact: Contact.optional(),
     roomName: roomName
       .optional()
       .meta({ description: "The LiveKit room; the call's id when absent. One name, one call." }),
     jobId: text(256).optional(),
     sipParticipantId: text(256).optional(),
-    scheduledAt: time.optional().meta({ examples: ['2026-11-23T08:00:00Z'] }),
-    metadata: z
-      .record(z.string(), z.unknown())
-      .refine(isSmallJson, `must be at most ${MAX_METADATA_BYTES} bytes as JSON`)
+    scheduledAt: time
       .optional()
-      .meta({ description: 'Any JSON object of at most 16 KiB.' }),
+      .meta({ description: 'Kept to the millisecond.', examples: ['2026-11-23T08:00:00Z'] }),
+    metadata: metadata.optional().meta({
+      description:
+        'Any JSON object of at most 16 KiB and 32 levels. Comes back with the same values; what would not (a number that a double does not hold, a name given twice) is a 400.',
+    }),
   })
   .meta({ id: 'CreateCall' });
 
 export const ListCallsInput = z
-  .object({
+  .strictObject({
     agentId: text(256).optional(),
     status: z.array(CallStatus).max(CALL_STATUSES.length).optional().meta({ description: 'May repeat.' }),
     direction: Direction.optional(),
-    phoneNumber: text(64).optional(),
+    phoneNumber: phoneNumber.optional(),
     startDate: timeOrDate('first')
       .optional()
       .meta({ description: 'createdAt from here on.', examples: ['2026-11-23'] }),
@@ -96,8 +117,8 @@ export const ListCallsInput = z
       .meta({ description: 'createdAt up to here, inclusive; a date alone: that whole day (UTC).' }),
     limit: z.int().min(1).max(100).default(50),
     offset: z.int().min(0).max(MAX_OFFSET).default(0),
-    sortBy: z.enum(CALL_SORT_KEYS).default('createdAt'),
-    sortOrder: z.enum(['asc', 'desc']).default('desc'),
+    sortBy: z.enum(CALL_SORT_KEYS).optional().meta({ description: 'Default: createdAt.' }),
+    sortOrder: z.enum(['asc', 'desc']).optional().meta({ description: 'Default: desc.' }),
     cursor: z
       .string()
       .max(512)
@@ -113,26 +134,54 @@ export const ListCallsInput = z
       })
       .optional()
       .meta({
-        description: '`pagination.nextCursor` of the page before; for deep pages, instead of `offset`.',
+        description:
+          '`pagination.nextCursor` of the page before; for deep pages, instead of `offset`. It carries its own order.',
       }),
   })
   .refine(({ cursor, offset }) => cursor === undefined || offset === 0, {
     path: ['offset'],
     error: 'cannot be combined with cursor',
-  });
+  })
+  .refine(({ cursor, sortBy = cursor?.sortBy }) => cursor === undefined || sortBy === cursor.sortBy, {
+    path: ['sortBy'],
+    error: 'is not the order of this cursor',
+  })
+  .refine(
+    ({ cursor, sortOrder = cursor?.sortOrder }) => cursor === undefined || sortOrder === cursor.sortOrder,
+    { path: ['sortOrder'], error: 'is not the order of this cursor' },
+  );
 
 const Agent = z.object({
   id: z.string().nullable(),
   name: z.string().nullable(),
 });
 
-const LiveParticipant = z.object({
-  identity: z.string(),
-  name: z.string(),
-  kind: z.string().meta({ description: "LiveKit's word.", examples: ['SIP', 'AGENT', 'STANDARD'] }),
-  state: z.string().meta({ description: "LiveKit's word.", examples: ['ACTIVE'] }),
-  joinedAt: isoTime.nullable(),
-});
+const LiveParticipant = z
+  .object({
+    identity: z.string(),
+    name: z.string(),
+    kind: z.string().meta({ description: "LiveKit's word.", examples: ['SIP', 'AGENT', 'STANDARD'] }),
+    state: z.string().meta({ description: "LiveKit's word.", examples: ['ACTIVE'] }),
+    joinedAt: isoTime.nullable(),
+  })
+  .meta({ id: 'LiveParticipant' });
+
+const LiveRoomStatus = z
+  .object({
+    roomExists: z.boolean(),
+    numParticipants: z.int(),
+    participants: z.array(LiveParticipant),
+  })
+  .meta({ id: 'LiveRoomStatus' });
+
+const RoomDeletion = z
+  .object({
+    state: z.enum(DELETION_STATES),
+    attempt: z.int(),
+    lastError: z.string().nullable(),
+    nextAttemptAt: isoTime.nullable(),
+  })
+  .meta({ id: 'RoomDeletion' });
 
 export const CallDetails = z
   .object({
@@ -150,32 +199,24 @@ export const CallDetails = z
     cancelledBy: z.string().nullable().meta({ description: 'Id of the API key.' }),
     cancelReason: z.string().nullable(),
     agent: Agent.extend({ type: z.literal('voice') }),
-    metadata: z.record(z.string(), z.unknown()),
-    summary: z.null().meta({ description: 'Kept for existing clients: hangup writes no summaries.' }),
-    transcript: z.null().meta({ description: 'Kept for existing clients: hangup hears no calls.' }),
+    metadata: jsonObject,
+    summary: z
+      .string()
+      .nullable()
+      .meta({ description: 'Kept for existing clients: hangup writes no summaries.' }),
+    transcript: z
+      .string()
+      .nullable()
+      .meta({ description: 'Kept for existing clients: hangup hears no calls.' }),
     roomId: z.string().nullable(),
     roomName: z.string(),
     jobId: z.string().nullable(),
     sipParticipantId: z.string().nullable(),
-    liveRoomStatus: z
-      .object({
-        roomExists: z.boolean(),
-        numParticipants: z.int(),
-        participants: z.array(LiveParticipant),
-      })
-      .nullable()
-      .meta({
-        description:
-          'Asked of LiveKit for a live call; null for an ended one, and when LiveKit does not answer.',
-      }),
-    roomDeletion: z
-      .object({
-        state: z.enum(DELETION_STATES),
-        attempt: z.int(),
-        lastError: z.string().nullable(),
-        nextAttemptAt: isoTime.nullable(),
-      })
-      .nullable(),
+    liveRoomStatus: LiveRoomStatus.nullable().meta({
+      description:
+        'Requested from LiveKit for a live call; null for an ended one, and when LiveKit does not answer.',
+    }),
+    roomDeletion: RoomDeletion.nullable(),
     createdAt: isoTime,
     updatedAt: isoTime,
   })
@@ -216,7 +257,7 @@ export const CallList = z
 
 const EVENTS_PER_PAGE = 100;
 
-export const CallEventsInput = z.object({
+export const CallEventsInput = z.strictObject({
   callId,
   limit: z.int().min(1).max(EVENTS_PER_PAGE).default(50),
   cursor: z

@@ -9,6 +9,17 @@ export function text(maxLength: number) {
     .refine((value) => value.isWellFormed() && !/\p{Cc}/u.test(value), 'must not contain control characters');
 }
 
+/**
+ * Schemas whose value may have a `+` where a space makes no sense. In a query string `+` is a space, and clients that
+ * do not encode it mean the sign. `first`: only as the first character.
+ */
+export const plusSigns = z.registry<{ readonly where: 'first' | 'anywhere' }>();
+
+/** Text without invisible characters: those of direction make another number of it for its reader. */
+export const phoneNumber = text(64)
+  .refine((value) => !/\p{Cf}/u.test(value), 'must not contain invisible characters')
+  .register(plusSigns, { where: 'first' });
+
 /** A LiveKit room's name: LiveKit counts its limit of 256 in bytes of UTF-8. */
 export const roomName = text(256).refine(
   (value) => Buffer.byteLength(value) <= 256,
@@ -40,5 +51,6 @@ export function timeOrDate(edge: 'first' | 'last') {
     .transform((value) => {
       const isDate = !value.includes('T');
       return Date.parse(isDate && edge === 'last' ? `${value}T23:59:59.999Z` : value);
-    });
+    })
+    .register(plusSigns, { where: 'anywhere' });
 }

@@ -42,15 +42,18 @@ interface Answer<Data> {
 async function ask<Data>(
   method: 'GET' | 'DELETE',
   path: string,
-  { query = {}, data }: { query?: Readonly<Record<string, string | undefined>>; data: z.ZodType<Data> },
+  {
+    query = {},
+    data,
+  }: { query?: Readonly<Record<string, readonly string[] | string | undefined>>; data: z.ZodType<Data> },
 ): Promise<Answer<Data>> {
   const { url: server, apiKey } = parseSettings(readEnvironment(), 'administer').client;
   if (apiKey === null)
     throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
   trustSystemCertificates(server);
   const url = new URL(`${server}/api/v1${path}`);
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined) url.searchParams.set(name, value);
+  for (const [name, values = []] of Object.entries(query))
+    for (const value of [values].flat()) url.searchParams.append(name, value);
   const isRead = method === 'GET';
   let response: Response;
   let text: string;
@@ -136,7 +139,7 @@ async function list({
   limit: string;
   json?: true;
 }): Promise<void> {
-  const query = { status: status?.join(','), limit };
+  const query = { status, limit };
   const { text, data } = await ask('GET', '/calls', { query, data: z.object({ calls: z.array(Item) }) });
   if (json) return print(text);
   const { calls } = data;

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { timeOrDate } from '../api/text.ts';
 import { systemClock, systemRandom } from '../app.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from '../domain/api-key.ts';
 import { createApiKey } from '../operations/create-api-key.ts';
@@ -102,10 +103,12 @@ function stateOf(key: ApiKey): string {
 }
 
 function expiry(text: string): number {
-  const days = /^(\d{1,4})d$/.exec(text)?.[1];
-  const isIso = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text);
   const now = systemClock.now();
-  const at = days === undefined ? (isIso ? Date.parse(text) : Number.NaN) : now + Number(days) * 86_400_000;
-  if (at > now) return at;
+  const days = /^(\d{1,4})d$/.exec(text)?.[1];
+  const at = days === undefined ? momentOf(text) : now + Number(days) * 86_400_000;
+  if (at !== undefined && at > now) return at;
   throw new InvalidArgumentError('expected a moment to come: 2027-01-31, 2027-01-31T12:00:00Z or 90d.');
 }
+
+/** Not by Date.parse, which takes 2027-02-30 for the second of March. */
+const momentOf = (text: string) => timeOrDate('first').safeParse(text).data;

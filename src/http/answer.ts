@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { PublicError } from '../api/errors.ts';
+import { hasBody } from './body.ts';
 
 /** What of an unread body is still thrown away after its answer, so that the client gets to read that. */
 const DISCARD_AT_MOST_BYTES = 16 * 1024 * 1024;
@@ -26,7 +27,7 @@ export function sendText(
 ): void {
   response.writeHead(status, {
     'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
     ...headers,
     ...(isBodyUnread(request) && { connection: 'close' }),
   });
@@ -48,9 +49,7 @@ export function errorBody({ code, message }: PublicError) {
 }
 
 function isBodyUnread(request: IncomingMessage): boolean {
-  const hasBody =
-    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
-  return hasBody && !request.complete && request.headers.expect === undefined;
+  return hasBody(request) && !request.complete && request.headers.expect === undefined;
 }
 
 /**

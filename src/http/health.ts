@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { badRequest, publicError, unrecognized } from '../api/errors.ts';
 import { checkReadiness } from '../operations/check-readiness.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { sendError, sendJson, sendText } from './answer.ts';
+import { assertNoBody } from './body.ts';
+import { splitQuery } from './query.ts';
 
 /** Anybody may ask, and each answer costs a commit: so no more often than this. */
 const READINESS_HOLDS_MS = 1_000;
@@ -14,6 +17,10 @@ export interface Watched {
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+type OpenHandler = (request: IncomingMessage, response: ServerResponse, search: string) => Promise<void>;
+
+/** A probe must not fail by what a load balancer appends to its URL. */
+const ANY_QUERY: readonly string[] = ['/healthz', '/readyz'];
 
 /** What watches hangup asks here, without a key: whether it lives, whether it can work, what it counted. */
 export function createHealthHandlers({
@@ -24,7 +31,7 @@ export function createHealthHandlers({
   dependencies: Pick<Dependencies, 'store' | 'log'>;
   watched: Watched;
   isStopping: () => boolean;
-}): ReadonlyMap<string, Handler> {
+}): ReadonlyMap<string, OpenHandler> {
   const readiness = heldFor(READINESS_HOLDS_MS, () => checkReadiness(dependencies));
 
   const handlers: Record<string, Handler> = {
@@ -54,14 +61,36 @@ export function createHealthHandlers({
       sendText(request, response, 200, body, { 'content-type': contentType });
     },
   };
-  return new Map(Object.entries(handlers).map(([path, handle]) => [path, onlyGet(handle)]));
+  return new Map(
+    Object.entries(handlers).map(([path, handle]) => [
+      path,
+      onlyGet(handle, { takesAnyQuery: ANY_QUERY.includes(path) }),
+    ]),
+  );
 }
 
-function onlyGet(handle: Handler): Handler {
-  return async (request, response) => {
-    if (request.method === 'GET' || request.method === 'HEAD') return handle(request, response);
-    sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
+/** For a path that takes no input. */
+export function onlyGet(handle: Handler, { takesAnyQuery = false } = {}): OpenHandler {
+  return async (request, response, search) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
+      return;
+    }
+    try {
+      if (!takesAnyQuery) assertNoInput(request, search);
+    } catch (error) {
+      sendError(request, response, publicError(error));
+      return;
+    }
+    await handle(request, response);
   };
+}
+
+/** @throws TRPCError 400 */
+function assertNoInput(request: IncomingMessage, search: string): void {
+  const names = splitQuery(search).map(({ name }) => name);
+  if (names.length > 0) throw badRequest(unrecognized(names));
+  assertNoBody(request);
 }
 
 /** Who asks while the answer is being found, or shortly after, gets the same one. */

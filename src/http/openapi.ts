@@ -1,12 +1,19 @@
 import type { AnyTRPCRouter } from '@trpc/server';
 import { z } from 'zod';
-import { createDocument, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import {
+  createDocument,
+  type ZodOpenApiObject,
+  type ZodOpenApiPathsObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi';
 import { errorBody } from './answer.ts';
+import { simplifySchema } from './openapi-schema.ts';
 import { collectRoutes, type Route } from './routes.ts';
 
 const ErrorBody = z
   .object({ error: z.object({ message: z.string(), code: z.int() }) })
-  .meta({ id: 'Error', description: 'The shape of every error; `code` is the HTTP status.' });
+  // Not `Error`: TypeScript and Java have a class of that name.
+  .meta({ id: 'ErrorResponse', description: 'The shape of every error; `code` is the HTTP status.' });
 
 /** What every endpoint can answer, whatever it does. */
 const ERRORS_OF_ALL: Readonly<Record<number, readonly string[]>> = {
@@ -22,7 +29,7 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
     const { path, method } = route.rest;
     paths[path] = { ...paths[path], [method.toLowerCase()]: operation(route) };
   }
-  return createDocument({
+  const document: ZodOpenApiObject = {
     openapi: '3.1.1',
     info: {
       title: 'hangup',
@@ -30,7 +37,7 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
       description: 'Cancel a LiveKit call, and know that it is over.',
     },
     servers: [{ url: '/api/v1' }],
-    tags: [{ name: 'Calls' }],
+    tags: [{ name: 'Calls', description: 'Calls that your platform places, and their cancellation.' }],
     security: [{ ApiKey: [] }, { Bearer: [] }],
     paths: paths as ZodOpenApiPathsObject,
     components: {
@@ -39,7 +46,8 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
         Bearer: { type: 'http', scheme: 'bearer' },
       },
     },
-  });
+  };
+  return createDocument(document, { override: simplifySchema });
 }
 
 function operation({ rest, input, output, pathParameters }: Route) {

@@ -1,13 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type AnyTRPCRouter, callTRPCProcedure } from '@trpc/server';
-import { publicError } from '../api/errors.ts';
+import { type AnyTRPCRouter, callTRPCProcedure, TRPCError } from '@trpc/server';
+import { badRequest, publicError, unrecognized } from '../api/errors.ts';
 import type { Context } from '../api/trpc.ts';
 import { sendError, sendJson } from './answer.ts';
-import { readJsonObject } from './body.ts';
-import { queryReaders } from './query.ts';
+import { assertNoBody, readJsonObject, readOptionalObject } from './body.ts';
+import { type QueryReaders, queryReaders, readQuery } from './query.ts';
 import { collectRoutes, type Route } from './routes.ts';
 
-type Endpoint = Route & { readonly readers: ReturnType<typeof queryReaders> };
+interface Endpoint extends Route {
+  /** Names of the inputs that are neither in the path nor in headers. */
+  readonly names: readonly string[];
+  readonly readers: QueryReaders;
+}
 
 interface Template {
   readonly pattern: RegExp;
@@ -34,7 +38,7 @@ export function createRestHandler({
   for (const route of collectRoutes(router)) {
     const path = basePath + route.rest.path;
     const template = templates.get(path) ?? { pattern: toPattern(path), endpoints: new Map() };
-    template.endpoints.set(route.rest.method, { ...route, readers: queryReaders(route.input) });
+    template.endpoints.set(route.rest.method, toEndpoint(route));
     templates.set(path, template);
   }
 
@@ -63,15 +67,15 @@ export function createRestHandler({
         router,
         path: endpoint.procedure,
         type: endpoint.type,
-        ctx: context,
-        // tRPC asks for it when the procedure needs it, so after authentication: a 401 never reads a body.
-        getRawInput: once(async () => ({
-          ...(endpoint.rest.method === 'POST'
-            ? await readJsonObject(request, response)
-            : readQuery(endpoint, search)),
-          ...readHeaders(endpoint, request),
-          ...parameters,
-        })),
+        ctx: { ...context, pathInput: parameters },
+        // tRPC asks for it when the procedure needs it, so after 401, 404 and 403: those never read a body.
+        getRawInput: once(async () =>
+          check(endpoint, {
+            ...(await readInput(endpoint, { request, response, search })),
+            ...readHeaders(endpoint, request),
+            ...parameters,
+          }),
+        ),
         // A client that hangs up does not stop what it began.
         signal: undefined,
         batchIndex: 0,
@@ -111,14 +115,39 @@ function decode(groups: Record<string, string>): Record<string, string> {
   );
 }
 
-function readQuery({ readers, pathParameters, rest }: Endpoint, search: string): object {
-  const query = new URLSearchParams(search);
-  const fromHeaders = Object.values(rest.headers ?? {});
-  return Object.fromEntries(
-    [...readers]
-      .filter(([name]) => query.has(name) && !pathParameters.includes(name) && !fromHeaders.includes(name))
-      .map(([name, read]) => [name, read(query.getAll(name))]),
-  );
+/** The procedure checks its input itself, except where its own is wider than REST's. */
+function check({ rest }: Endpoint, raw: object): object {
+  const error = rest.input?.safeParse(raw).error;
+  if (error !== undefined) throw new TRPCError({ code: 'BAD_REQUEST', cause: error });
+  return raw;
+}
+
+function toEndpoint(route: Route): Endpoint {
+  const elsewhere = [...route.pathParameters, ...Object.values(route.rest.headers ?? {})];
+  const names = Object.keys(route.input.shape).filter((name) => !elsewhere.includes(name));
+  return { ...route, names, readers: queryReaders(route.input, route.rest.method === 'POST' ? [] : names) };
+}
+
+/**
+ * The inputs in query and body. GET has a query, POST a body, and DELETE one of them for each input.
+ * @throws TRPCError 400 that names what the endpoint does not take
+ */
+async function readInput(
+  { rest, names, readers }: Endpoint,
+  { request, response, search }: { request: IncomingMessage; response: ServerResponse; search: string },
+): Promise<object> {
+  const query = readQuery(readers, search);
+  if (rest.method === 'GET') {
+    assertNoBody(request);
+    return query;
+  }
+  const read = rest.method === 'POST' ? readJsonObject : readOptionalObject;
+  const body = await read(request, response);
+  const unknown = Object.keys(body).filter((name) => !names.includes(name));
+  if (unknown.length > 0) throw badRequest(unrecognized(unknown));
+  const twice = Object.keys(body).find((name) => name in query);
+  if (twice !== undefined) throw badRequest(`${twice}: expected in the query or in the body, not in both`);
+  return { ...query, ...body };
 }
 
 function readHeaders({ rest }: Endpoint, { headers }: IncomingMessage): object {

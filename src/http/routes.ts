@@ -26,7 +26,8 @@ export function collectRoutes(router: AnyTRPCRouter): Route[] {
   return Object.entries(procedures).flatMap(([procedure, { _def }]) => {
     const rest = _def.meta?.rest;
     if (rest === undefined) return [];
-    const [input, ...more] = _def.inputs;
+    const [ofProcedure, ...more] = _def.inputs;
+    const input = rest.input ?? ofProcedure;
     const { output } = _def;
     if (!(input instanceof z.ZodObject) || more.length > 0 || !(output instanceof z.ZodType)) {
       throw new Error(`${procedure}: a REST procedure has one object as its input, and an output`);

@@ -1,32 +1,26 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
-import type { Duplex } from 'node:stream';
-import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
-import { publicError } from '../api/errors.ts';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { appRouter } from '../api/router.ts';
 import type { Context } from '../api/trpc.ts';
 import type { Log, WebhookReader } from '../domain/ports.ts';
 import { authenticate } from '../operations/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { errorBody, sendError, sendJson } from './answer.ts';
-import { MAX_BODY_BYTES } from './body.ts';
-import { createHealthHandlers, type Watched } from './health.ts';
+import { sendError, sendJson } from './answer.ts';
+import { presentedKey, remoteAddresses } from './credentials.ts';
+import { createHealthHandlers, onlyGet, type Watched } from './health.ts';
 import { createWebhookHandler, type WebhookNote } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
+import { answerProtocolErrors, protocolError, sendProtocolError } from './protocol-errors.ts';
 import { createRestHandler } from './rest.ts';
+import { createTrpcHandler } from './trpc.ts';
 
-const MAX_TRPC_BATCH = 10;
 /** Whoever asks, also without a key, may send 16 KB of it. */
 const MAX_LOGGED_PATH = 200;
 
 interface Request extends IncomingMessage {
   /** For the log: who asked. */
   keyId?: string;
+  /** For the log: it has no valid key where it needs one. */
+  isRefused?: boolean;
   /** For the log: what LiveKit said. */
   webhook?: WebhookNote;
 }
@@ -46,6 +40,8 @@ export function createHttpServer({
   readWebhook,
   watched,
   isStopping,
+  keepAliveTimeoutMs,
+  trustedProxies,
   log,
   version,
 }: {
@@ -53,10 +49,12 @@ export function createHttpServer({
   readWebhook: WebhookReader;
   watched: Watched;
   isStopping: () => boolean;
+  keepAliveTimeoutMs: number;
+  /** Addresses and CIDR ranges. */
+  trustedProxies: readonly string[];
   log: Log;
   version: string;
 }): HttpServer {
-  let document: ReturnType<typeof openApiDocument> | undefined;
   const requestIds = new WeakMap<IncomingMessage, string>();
   const inHand = new Set<Promise<void>>();
   const unanswered = new Set<ServerResponse>();
@@ -64,19 +62,30 @@ export function createHttpServer({
     log.error({ err: error, requestId: requestIds.get(request) }, 'request failed');
   };
   const rest = createRestHandler({ router: appRouter, basePath: '/api/v1', onFault });
+  const trpc = createTrpcHandler({ router: appRouter, onFault });
+  const remoteAddress = remoteAddresses(trustedProxies);
 
   const webhook = createWebhookHandler({ dependencies, read: readWebhook, isStopping, onFault });
   const health = createHealthHandlers({ dependencies, watched, isStopping });
+  // Made when it is first requested: at each start it would take as long as opening the database.
+  let openApi: ReturnType<typeof openApiDocument> | undefined;
+  const document = onlyGet(async (request, response) => {
+    openApi ??= openApiDocument(appRouter, version);
+    sendJson(request, response, 200, openApi);
+  });
 
   function contextFor(request: Request): Context {
     let key: ReturnType<Context['authenticate']> | undefined;
     const lookUp = async () => {
       const apiKey = await authenticate(dependencies, presentedKey(request));
-      if (apiKey !== null) request.keyId = apiKey.id;
+      if (apiKey === null) request.isRefused = true;
+      else request.keyId = apiKey.id;
       return apiKey;
     };
     return {
       dependencies,
+      pathInput: null,
+      refusalOf: () => null,
       authenticate: () => {
         key ??= lookUp();
         return key;
@@ -85,33 +94,23 @@ export function createHttpServer({
   }
 
   async function handle(request: Request, response: ServerResponse): Promise<void> {
+    const error = protocolError(request);
+    if (error !== null) {
+      sendProtocolError(request, response, error);
+      return;
+    }
     const [pathname = '/', search = ''] = splitUrl(request.url ?? '/');
     if (pathname.startsWith('/trpc/')) {
-      await nodeHTTPRequestHandler({
-        req: request,
-        res: response,
-        path: pathname.slice('/trpc/'.length),
-        router: appRouter,
-        createContext: () => contextFor(request),
-        maxBodySize: MAX_BODY_BYTES,
-        maxBatchSize: MAX_TRPC_BATCH,
-        onError: ({ error }) => {
-          if (publicError(error).code >= 500) onFault(error, request);
-        },
-      });
+      const path = pathname.slice('/trpc/'.length);
+      await trpc(request, response, { path, search }, contextFor(request));
     } else if (pathname === '/webhooks/livekit') {
       request.webhook = await webhook(request, response);
       dependencies.meters.webhook(request.webhook);
     } else if (pathname === '/openapi.json') {
-      if (request.method === 'GET' || request.method === 'HEAD') {
-        // Made when it is first asked for: at each start it would take as long as opening the database.
-        document ??= openApiDocument(appRouter, version);
-        sendJson(request, response, 200, document);
-      } else
-        sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
+      await document(request, response, search);
     } else {
       const watch = health.get(pathname);
-      if (watch !== undefined) await watch(request, response);
+      if (watch !== undefined) await watch(request, response, search);
       else await rest(request, response, { pathname, search }, contextFor(request));
     }
   }
@@ -121,6 +120,10 @@ export function createHttpServer({
     const requestId = dependencies.random.id('req');
     requestIds.set(request, requestId);
     response.setHeader('x-request-id', requestId);
+    // A shared cache in front would give one organization's answer to another.
+    response.setHeader('cache-control', 'no-store');
+    // Now: a closed socket has none.
+    const address = remoteAddress(request);
     if (isStopping()) closeBehind(response);
     unanswered.add(response);
     response.once('close', () => {
@@ -137,6 +140,7 @@ export function createHttpServer({
           status: response.headersSent ? response.statusCode : null,
           durationMs: Math.round(performance.now() - startedAt),
           ...(request.keyId !== undefined && { keyId: request.keyId }),
+          ...((request.isRefused || response.statusCode === 401) && { remoteAddress: address }),
           ...request.webhook,
           ...(!response.writableFinished && { disconnected: true }),
         },
@@ -159,11 +163,14 @@ export function createHttpServer({
     requestTimeout: 30_000,
     connectionsCheckingInterval: 1_000,
     maxHeaderSize: 16 * 1024,
+    // Longer than a load balancer's, which else sends into a connection that is closed just then. The timeouts above
+    // begin with a request, so an idle connection outlives them.
+    keepAliveTimeout: keepAliveTimeoutMs,
+    // Node's own answer has no body.
+    requireHostHeader: false,
   });
   server.on('request', onRequest);
-  // A body is asked for only once its request is let in.
-  server.on('checkContinue', onRequest);
-  server.on('clientError', answerClientError);
+  answerProtocolErrors(server, onRequest);
   return {
     server,
     sayLast() {
@@ -185,34 +192,4 @@ function splitUrl(target: string): [pathname: string, search: string] {
   const url = target.replace(/^https?:\/\/[^/?]*/i, '');
   const at = url.indexOf('?');
   return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
-}
-
-function presentedKey({ headers }: IncomingMessage): string | null {
-  const own = headers['x-api-key'];
-  if (typeof own === 'string') return own;
-  return /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? null;
-}
-
-/** What Node could not read as a request gets an answer in the contract's shape too. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const [code, message] = clientError(error.code);
-  const body = JSON.stringify(errorBody({ code, message }));
-  socket.end(
-    `HTTP/1.1 ${code} ${STATUS_CODES[code]}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-  );
-}
-
-function clientError(code: string | undefined): [code: number, message: string] {
-  switch (code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return [431, 'Request header fields too large'];
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return [408, 'Request timeout'];
-    default:
-      return [400, 'Bad request'];
-  }
 }

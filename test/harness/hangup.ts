@@ -137,6 +137,8 @@ export async function startHangup({
 const NAMES: { readonly [S in keyof Settings]?: string } = {
   databaseFile: 'DATABASE_URL',
   port: 'PORT',
+  keepAliveTimeoutMs: 'KEEP_ALIVE_TIMEOUT_MS',
+  trustedProxies: 'TRUSTED_PROXIES',
   requestTimeoutMs: 'LIVEKIT_REQUEST_TIMEOUT_MS',
   backgroundTimeoutMs: 'LIVEKIT_BACKGROUND_TIMEOUT_MS',
   readTimeoutMs: 'LIVEKIT_READ_TIMEOUT_MS',

@@ -75,7 +75,10 @@ describe('200', () => {
     ['sortBy=scheduledAt&limit=1', 'c'],
     ['limit=2&offset=1', 'cb'],
     ['limit=100&offset=1000000', ''],
-    ['unknown=parameter', 'dcba'],
+    ['status[]=active&status%5B%5D=ringing', 'ba'],
+    ['status[]=active&status=ringing', 'ba'],
+    ['', 'dcba'],
+    ['&&', 'dcba'],
   ])('%s', async (query, ids) => {
     expect(await idsOf(query)).toBe(ids);
   });

@@ -1,5 +1,5 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_LIST_EXAMPLE } from '../../src/api/examples.ts';
 import { CallDetails, CallEvents, CallList } from '../../src/api/schemas.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
@@ -13,6 +13,7 @@ interface Operation {
 interface Document {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema> };
 }
 
 let hangup: Hangup;
@@ -74,4 +75,86 @@ test('the examples are what the schemas make', () => {
   expect(CallDetails.parse(CALL_DETAILS_EXAMPLE)).toEqual(CALL_DETAILS_EXAMPLE);
   expect(CallEvents.parse(CALL_EVENTS_EXAMPLE)).toEqual(CALL_EVENTS_EXAMPLE);
   expect(CallList.parse(CALL_LIST_EXAMPLE)).toEqual(CALL_LIST_EXAMPLE);
+});
+
+/** All schemas below a part of the document, by their JSON pointers. */
+function schemasIn(part: unknown, pointer = ''): (readonly [pointer: string, schema: Schema])[] {
+  if (part === null || typeof part !== 'object') return [];
+  return Object.entries(part).flatMap(([name, value]: [string, unknown]) => {
+    const at = `${pointer}/${name}`;
+    // Examples are data.
+    if (name === 'example' || name === 'examples') return [];
+    const isSchema = typeof value === 'object' && value !== null && IS_SCHEMA.test(at);
+    return [...(isSchema ? [[at, value] as const] : []), ...schemasIn(value, at)];
+  });
+}
+
+interface Schema {
+  readonly $ref?: string;
+  readonly type?: unknown;
+  readonly format?: string;
+  readonly pattern?: string;
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly anyOf?: readonly Schema[];
+  readonly additionalProperties?: unknown;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+const IS_SCHEMA = /\/(schema|schemas\/\w+|items|properties\/\w+|anyOf\/\d+)$/;
+
+describe('client generators read it', () => {
+  /** Components are in one place for requests and answers: those of requests are reached by reference. */
+  const requestSchemas = () => {
+    const requests = operations().map(({ parameters, requestBody }) => ({ parameters, requestBody }));
+    return [...schemasIn({ requests }), ...schemasIn(document.components.schemas.CreateCall, '/CreateCall')];
+  };
+
+  test('input 2: no schema is of the type null alone; summary and transcript are strings or null', () => {
+    const alone = schemasIn(document).filter(
+      ([pointer, { type }]) => type === 'null' && !/\/anyOf\/\d+$/.test(pointer),
+    );
+    expect(alone).toEqual([]);
+    expect(document.components.schemas.CallDetails?.properties).toMatchObject({
+      summary: { type: ['string', 'null'] },
+      transcript: { type: ['string', 'null'] },
+      startedAt: { type: ['string', 'null'], format: 'date-time' },
+      duration: { type: ['integer', 'null'] },
+    });
+  });
+
+  test('input 3: no pattern stands beside a format', () => {
+    const all = schemasIn(document);
+    expect(all.filter(([, { format, pattern }]) => format !== undefined && pattern !== undefined)).toEqual(
+      [],
+    );
+    expect(all.filter(([, { format }]) => format === 'date-time').length).toBeGreaterThan(8);
+  });
+
+  test('input 4: no schema of a request has a default; its description has it in words', () => {
+    const all = requestSchemas();
+    expect(all.filter(([, schema]) => 'default' in schema)).toEqual([]);
+    const inWords = all.flatMap(([, { description }]) => description?.match(/Default: [^.]+\./)?.[0] ?? []);
+    expect(inWords.sort()).toEqual([
+      'Default: 0.',
+      'Default: 50.',
+      'Default: 50.',
+      'Default: createdAt.',
+      'Default: desc.',
+      'Default: outbound.',
+    ]);
+  });
+
+  test('a request has no other keys than those named, an answer may get more', () => {
+    const { CreateCall, CallDetails, CallList } = document.components.schemas;
+    expect(CreateCall).toMatchObject({ additionalProperties: false });
+    for (const answer of [CallDetails, CallList]) expect(answer).not.toHaveProperty('additionalProperties');
+  });
+
+  test('anyOf is there for references that may be null alone', () => {
+    const unions = schemasIn(document).flatMap(([pointer, { anyOf }]) => (anyOf ? [{ pointer, anyOf }] : []));
+    expect(unions.length).toBeGreaterThan(2);
+    expect(
+      unions.filter(({ anyOf: [first, second] }) => first?.$ref === undefined || second?.type !== 'null'),
+    ).toEqual([]);
+  });
 });

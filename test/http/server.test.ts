@@ -1,8 +1,8 @@
 import { request } from 'node:http';
-import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { sendBytes as send } from '../harness/raw-http.ts';
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -12,17 +12,7 @@ afterAll(() => hangup.stop());
 
 const errorBody = (code: number, message: string) => ({ error: { message, code } });
 
-/** What the server answers to these bytes, read until it closes the connection. */
-function sendBytes(text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(hangup.url);
-    const socket = connect(Number(port), hostname, () => socket.write(text));
-    const chunks: Buffer[] = [];
-    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-    socket.on('error', reject);
-    socket.on('close', () => resolve(Buffer.concat(chunks).toString()));
-  });
-}
+const sendBytes = (text: string) => send(hangup.url, text);
 
 function bodyOf(answer: string): unknown {
   return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4));

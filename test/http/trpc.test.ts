@@ -1,8 +1,11 @@
 import { createTRPCClient, httpBatchLink, httpLink, TRPCClientError } from '@trpc/client';
 import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server';
 import type { AppRouter } from 'hangup';
-import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, expectTypeOf, onTestFinished, test, vi } from 'vitest';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
+
+type Outputs = inferRouterOutputs<AppRouter>['calls'];
+type Inputs = inferRouterInputs<AppRouter>['calls'];
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -10,9 +13,13 @@ beforeAll(async () => {
 });
 afterAll(() => hangup.stop());
 
-const client = (key = hangup.key, link: typeof httpLink = httpLink) =>
+const client = (key = hangup.key) =>
   createTRPCClient<AppRouter>({
-    links: [link({ url: `${hangup.url}/trpc`, headers: { 'x-api-key': key } })],
+    links: [httpLink({ url: `${hangup.url}/trpc`, headers: { 'x-api-key': key } })],
+  });
+const batchingClient = (maxItems = Number.POSITIVE_INFINITY) =>
+  createTRPCClient<AppRouter>({
+    links: [httpBatchLink({ url: `${hangup.url}/trpc`, maxItems, headers: { 'x-api-key': hangup.key } })],
   });
 
 async function refusal(promise: Promise<unknown>) {
@@ -104,25 +111,202 @@ describe('errors carry the message and the code of REST', () => {
 });
 
 describe('batches', () => {
-  const batched = (count: number, key = hangup.key) => {
-    const { calls } = createTRPCClient<AppRouter>({
-      links: [httpBatchLink({ url: `${hangup.url}/trpc`, headers: { 'x-api-key': key } })],
-    });
-    return Promise.allSettled(Array.from({ length: count }, () => calls.list.query({ limit: 1 })));
+  /** Cancels all of them in one tick, by a client that batches without a limit of its own, as the README's does. */
+  const cancelAtOnce = async (prefix: string, count: number) => {
+    const ids = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+    for (const id of ids) await hangup.putCall({ id });
+    const { calls } = batchingClient();
+    const answers = await Promise.allSettled(ids.map((callId) => calls.cancel.mutate({ callId })));
+    const records = await Promise.all(ids.map((id) => hangup.store.findCall(id)));
+    return { answers, statuses: records.map((record) => record?.call.status) };
   };
 
-  test('ten at once', async () => {
-    expect((await batched(10)).every(({ status }) => status === 'fulfilled')).toBe(true);
+  test('input 6: 12 cancels in one tick are all done', async () => {
+    const { answers, statuses } = await cancelAtOnce('twelve', 12);
+    expect(answers).toEqual(
+      Array.from({ length: 12 }, (_, index) => ({
+        status: 'fulfilled',
+        value: { id: `twelve-${index}`, status: 'cancelled' },
+      })),
+    );
+    expect(statuses).toEqual(Array(12).fill('cancelled'));
   });
 
-  test('eleven are refused', async () => {
-    expect((await batched(11)).every(({ status }) => status === 'rejected')).toBe(true);
+  test('128 cancels in one tick are all done', async () => {
+    const { answers, statuses } = await cancelAtOnce('most', 128);
+    expect(answers.filter(({ status }) => status !== 'fulfilled')).toEqual([]);
+    expect(statuses).toEqual(Array(128).fill('cancelled'));
+  });
+
+  test('128 reads in one tick are all answered: their URL is not too long', async () => {
+    const { calls } = batchingClient();
+    const callId = `call_${'0'.repeat(32)}`;
+    await hangup.putCall({ id: callId });
+    const read = await Promise.all(Array.from({ length: 128 }, () => calls.get.query({ callId })));
+    expect(read.map(({ id }) => id)).toEqual(Array(128).fill(callId));
+  });
+
+  test('no two calls of a batch hold the event loop in one turn', async () => {
+    let turn = 0;
+    let isOver = false;
+    const count = () => {
+      turn += 1;
+      if (!isOver) setImmediate(count);
+    };
+    const inside = await startHangup({ inProcess: true });
+    onTestFinished(() => inside.stop());
+    const turns: number[] = [];
+    const { listCalls } = inside.store;
+    vi.spyOn(inside.store, 'listCalls').mockImplementation((query) => {
+      turns.push(turn);
+      return listCalls(query);
+    });
+    count();
+    const { calls } = createTRPCClient<AppRouter>({
+      links: [httpBatchLink({ url: `${inside.url}/trpc`, headers: { 'x-api-key': inside.key } })],
+    });
+    await Promise.all(Array.from({ length: 20 }, () => calls.list.query({ limit: 1 })));
+    isOver = true;
+    expect(turns).toHaveLength(20);
+    expect(new Set(turns).size).toBe(20);
+  });
+
+  test('129 are refused with the number and the remedy, and none is done', async () => {
+    const { answers, statuses } = await cancelAtOnce('many', 129);
+    expect(statuses).toEqual(Array(129).fill('initiated'));
+    for (const answer of answers) {
+      expect(answer).toMatchObject({
+        status: 'rejected',
+        reason: {
+          message: 'Batch has more than 128 calls: set maxItems: 128 in httpBatchLink',
+          data: { code: 'BAD_REQUEST', httpStatus: 400 },
+        },
+      });
+    }
+  });
+
+  test('a batch of two pages of work is done in two batches, when the client has the limit', async () => {
+    const { calls } = batchingClient(128);
+    const answers = await Promise.all(Array.from({ length: 200 }, () => calls.list.query({ limit: 1 })));
+    expect(answers).toHaveLength(200);
+  });
+});
+
+describe("input 5: TanStack Query's infinite queries", () => {
+  beforeAll(async () => {
+    for (const [id, direction] of [
+      ['in-1', 'inbound'],
+      ['out-1', 'outbound'],
+      ['in-2', 'inbound'],
+      ['in-3', 'inbound'],
+    ] as const) {
+      await hangup.putCall({ id, direction, agentId: 'infinite' });
+    }
+  });
+  /** As @trpc/tanstack-react-query and @trpc/react-query read page after page: scripts/test-clients.ts runs the first. */
+  const pagesOf = async (input: Inputs['list']) => {
+    const pages: string[][] = [];
+    let cursor: string | null = null;
+    do {
+      const page: Outputs['list'] = await client().calls.list.query({
+        ...input,
+        limit: 2,
+        agentId: 'infinite',
+        cursor,
+        direction: 'forward',
+      });
+      pages.push(page.calls.map(({ id }) => id).sort());
+      cursor = page.pagination.nextCursor;
+    } while (cursor !== null);
+    return pages;
+  };
+
+  test('without a filter', async () => {
+    const pages = await pagesOf({});
+    expect(pages.map(({ length }) => length)).toEqual([2, 2]);
+    expect(pages.flat().sort()).toEqual(['in-1', 'in-2', 'in-3', 'out-1']);
+  });
+
+  test('with the filter callDirection, which the client library does not replace', async () => {
+    const pages = await pagesOf({ callDirection: 'inbound' });
+    expect(pages.map(({ length }) => length)).toEqual([2, 1]);
+    expect(pages.flat().sort()).toEqual(['in-1', 'in-2', 'in-3']);
+    expect(await pagesOf({ callDirection: 'outbound' })).toEqual([['out-1']]);
+  });
+
+  test('the cursor names the page, forward and backward', async () => {
+    const { list } = client().calls;
+    const input = { limit: 2, agentId: 'infinite' };
+    const cursor = (await list.query(input)).pagination.nextCursor;
+    const backward = await list.query({ ...input, cursor, direction: 'backward' });
+    expect(backward).toEqual(await list.query({ ...input, cursor }));
+    expect(backward.calls).toHaveLength(2);
+  });
+
+  test('direction filters in any other query, as over REST', async () => {
+    const { list } = client().calls;
+    const inbound = await list.query({ agentId: 'infinite', direction: 'inbound' });
+    expect(inbound.calls.map(({ id }) => id).sort()).toEqual(['in-1', 'in-2', 'in-3']);
+    expect(await list.query({ agentId: 'infinite', callDirection: 'inbound' })).toEqual(inbound);
+    expect(await list.query({ agentId: 'infinite', callDirection: 'inbound', direction: 'inbound' })).toEqual(
+      inbound,
+    );
+  });
+
+  test('two filters that differ, or a filter that is none, are refused by name', async () => {
+    const { list } = client().calls;
+    expect(await refusal(list.query({ callDirection: 'inbound', direction: 'outbound' }))).toEqual({
+      message: 'callDirection: cannot be combined with another direction',
+      data: { code: 'BAD_REQUEST', httpStatus: 400 },
+    });
+    const response = await hangup.send(
+      'GET',
+      `/trpc/calls.list?input=${encodeURIComponent('{"callDirection":"up"}')}`,
+    );
+    expect(response).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringMatching(/^callDirection: /) } },
+    });
+  });
+
+  test("a call's events are pages too", async () => {
+    await hangup.send('POST', '/api/v1/calls', { body: { id: 'infinite-events' } });
+    await hangup.send('DELETE', '/api/v1/calls/infinite-events');
+    const { events } = client().calls;
+    const first = await events.query({
+      callId: 'infinite-events',
+      limit: 1,
+      cursor: null,
+      direction: 'forward',
+    });
+    expect(first.events.map(({ action }) => action)).toEqual(['call.created']);
+    const second = await events.query({
+      callId: 'infinite-events',
+      limit: 1,
+      cursor: first.pagination.nextCursor,
+      direction: 'forward',
+    });
+    expect(second.events.map(({ to }) => to)).toEqual(['cancelled']);
+  });
+
+  test('REST has none of it', async () => {
+    for (const [parameter, value] of [
+      ['direction', 'forward'],
+      ['direction', 'backward'],
+      ['cursor', 'null'],
+    ]) {
+      const { status, body } = await hangup.send('GET', `/api/v1/calls?${parameter}=${value}`);
+      expect({ status, body }).toMatchObject({
+        status: 400,
+        body: { error: { message: expect.stringMatching(`^${parameter}: `) } },
+      });
+    }
+    const { body } = await hangup.send('GET', '/openapi.json');
+    expect(JSON.stringify(body)).not.toMatch(/callDirection|backward/);
   });
 });
 
 test('a client sees literal statuses, not string', () => {
-  type Outputs = inferRouterOutputs<AppRouter>['calls'];
-  type Inputs = inferRouterInputs<AppRouter>['calls'];
   type Live = 'initiated' | 'connecting' | 'ringing' | 'active';
   type Ended = 'completed' | 'failed' | 'cancelled' | 'no_answer' | 'busy';
   expectTypeOf<Outputs['get']['status']>().toEqualTypeOf<Live | Ended>();

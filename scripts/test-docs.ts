@@ -1,0 +1,139 @@
+/**
+ * `npm run test:docs`: each command of README.md and docs, as it is written, as root of a machine with systemd: in namespaces of
+ * their own, on a copy-on-write view of this machine. Needs root, systemd, curl, python3 and `npm run release`.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Block, blocksOf, readPages } from './docs/blocks.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const TIMEOUT_S = 300;
+const folder = mkdtempSync(join(tmpdir(), 'hangup-docs-'));
+
+/** What the reader of a page has at hand. */
+const AT_HAND: Readonly<Record<string, string>> = {
+  'docs/install.md':
+    'mkdir -p /etc/bash_completion.d /usr/local/share/zsh/site-functions /etc/fish/completions',
+  'docs/upgrade.md': 'cp hangup hangup-new',
+};
+/** The variables that the examples in other languages name. */
+const VARIABLES: Readonly<Record<string, readonly [extension: string, command: string, prelude: string]>> = {
+  js: ['mjs', 'node', 'const { API_KEY: apiKey, CALL: callId } = process.env;'],
+  ts: ['ts', 'node', "const { API_KEY: apiKey = '', CALL: callId = '' } = process.env;"],
+  python: ['py', 'python3', 'import os\napi_key, call_id = os.environ["API_KEY"], os.environ["CALL"]'],
+};
+
+function scriptOf(block: Block, index: number): string {
+  const { page, line, language, code, treatment } = block;
+  const steps = [`begin '${page}:${line}'`];
+  const variables = VARIABLES[language];
+  if (treatment === 'serve') steps.push(`serve <<'BLOCK'\n${code}BLOCK`);
+  else if (variables !== undefined) {
+    const [extension, command, prelude] = variables;
+    const file = `block-${index}.${extension}`;
+    steps.push(`cat > ${file} <<'BLOCK'\n${prelude}\n${code}BLOCK`);
+    steps.push(`CALL=$(register_call) API_KEY=$HANGUP_API_KEY ${command} ${file}`);
+  } else {
+    // Either systemd has the port, or the page's own server.
+    if (code.includes('systemctl')) steps.push('stop_server');
+    steps.push(code.trimEnd());
+  }
+  return [...steps, 'passed'].join('\n');
+}
+
+/** A script that is a reader who works through pages in one shell. */
+function sessionOf(pages: ReturnType<typeof readPages>, start: string): { script: string; blocks: number } {
+  const parts = pages.map(({ page, text }) => {
+    const blocks = blocksOf(page, text).filter(
+      ({ treatment }) => treatment === 'run' || treatment === 'serve',
+    );
+    const script = [AT_HAND[page] ?? '', ...blocks.map(scriptOf)].join('\n');
+    return { script, blocks: blocks.length };
+  });
+  return {
+    script: ['. /run/test/session.sh', start, ...parts.map(({ script }) => script), ''].join('\n'),
+    blocks: parts.reduce((sum, { blocks }) => sum + blocks, 0),
+  };
+}
+
+const node = join(ROOT, 'node_modules/.bin');
+const sessions = {
+  readme: sessionOf(
+    readPages().filter(({ page }) => page === 'README.md'),
+    // What npm needs is in its cache: `npm ci` ran here before.
+    `cd ${ROOT} && rm -rf .env data && export npm_config_offline=true`,
+  ),
+  docs: sessionOf(
+    readPages().filter(({ page }) => page !== 'README.md'),
+    'mkdir /root/release && cd /root/release && cp /run/test/release/* .',
+  ),
+};
+const PROBE = `#!/usr/bin/env bash
+export HOME=${process.env.HOME ?? '/root'} PATH=${node}:$PATH
+systemctl start systemd-journald
+# An answer 4xx or 5xx fails the example.
+printf '%s\\n' fail-with-body silent show-error > "$HOME/.curlrc"
+node ${ROOT}/scripts/docs/livekit.ts > /run/test/livekit.log 2>&1 &
+# Its modules are loaded before a page runs npm ci.
+until grep -q 'LiveKit serves' /run/test/livekit.log; do
+  [ -n "$(jobs -r)" ] || { echo 'FAILED livekit' && cat /run/test/livekit.log && exit; }
+  sleep 0.1
+done
+for session in ${Object.keys(sessions).join(' ')}; do
+  bash "/run/test/$session.sh" 4>&1 > /run/test/session.log 2>&1 && continue
+  echo "FAILED $(cat /run/test/block)"
+  tail -n 40 /run/test/session.log /run/test/server.log
+done
+echo done
+`;
+
+try {
+  const release = ['SHA256SUMS', ...globSync('hangup-*.tar.gz', { cwd: join(ROOT, 'dist') })];
+  if (release.length !== 2) throw new Error('test:docs needs one release in dist: npm run release');
+  mkdirSync(join(folder, 'layers'));
+  mkdirSync(join(folder, 'release'));
+  for (const file of release) copyFileSync(join(ROOT, 'dist', file), join(folder, 'release', file));
+  copyFileSync(join(ROOT, 'scripts/docs/session.sh'), join(folder, 'session.sh'));
+  for (const [name, { script }] of Object.entries(sessions))
+    writeFileSync(join(folder, `${name}.sh`), script);
+  const probe = join(folder, 'probe.sh');
+  writeFileSync(probe, PROBE);
+
+  const namespaces = ['--fork', '--pid', '--kill-child', '--mount', '--uts', '--ipc', '--net', '--cgroup'];
+  const boot = join(ROOT, 'scripts/systemd/boot.sh');
+  const systemd = spawn('unshare', [...namespaces, 'bash', boot, folder, probe], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const ended = once(systemd, 'exit');
+  const output = join(folder, 'probe.out');
+  const words = () => (existsSync(output) ? readFileSync(output, 'utf8') : '');
+  const isDone = () => /^done$/m.test(words());
+  for (let waitedS = 0; waitedS < TIMEOUT_S && systemd.exitCode === null && !isDone(); waitedS += 1) {
+    await sleep(1_000);
+  }
+  process.stdout.write(words().replace(/^done\n/m, ''));
+  const passed = [...words().matchAll(/^ok {5}\S+\.md:\d+$/gm)].length;
+  const expected = sessions.readme.blocks + sessions.docs.blocks;
+  const isAll = isDone() && passed === expected && !/^FAILED/m.test(words());
+  process.stdout.write(
+    `${isAll ? 'ok    ' : 'FAILED'} ${passed} of ${expected} blocks ran as they are written\n`,
+  );
+  if (!isAll) process.exitCode = 1;
+  systemd.kill('SIGKILL');
+  await ended;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,64 @@
+import type { z } from 'zod';
+import type { ZodOpenApiOverrideContext } from 'zod-openapi';
+
+type Schema = z.core.JSONSchema.BaseSchema;
+
+/**
+ * Rewrites one JSON schema of the document, in place, into the subset that client generators read. Each rule has
+ * its generator in scripts/test-clients.ts. zod itself checks requests, so no check is lost.
+ */
+export function simplifySchema({ jsonSchema, io }: ZodOpenApiOverrideContext): void {
+  removeImpliedChecks(jsonSchema);
+  mergeUnion(jsonSchema);
+  if (io === 'input') {
+    describeDefault(jsonSchema);
+    // zod gives a default that stands beside a $ref only to the object that contains both.
+    for (const property of Object.values(jsonSchema.properties ?? {})) {
+      if (typeof property === 'object') describeDefault(property);
+    }
+  }
+  // A client must accept a field that a later version adds.
+  if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+}
+
+function removeImpliedChecks(schema: Schema): void {
+  // openapi-generator's Python client applies the pattern to the parsed date, and refuses each answer.
+  if (schema.format === 'date-time' || schema.format === 'date') delete schema.pattern;
+  if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
+  if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
+  // JSON has no other keys than strings.
+  delete schema.propertyNames;
+  // openapi-generator's Go client has pointers to values for {}.
+  if (isEmpty(schema.additionalProperties)) schema.additionalProperties = true;
+}
+
+function isEmpty(schema: Schema['additionalProperties']): boolean {
+  return typeof schema === 'object' && Object.keys(schema).length === 0;
+}
+
+/** `anyOf` of simple types becomes one schema: generators make a class of each `anyOf`. */
+function mergeUnion(schema: Schema): void {
+  const { anyOf, ...rest } = schema;
+  if (anyOf === undefined) return;
+  for (const member of anyOf) removeImpliedChecks(member);
+  const [first, second] = anyOf;
+  if (anyOf.every(({ type }) => type === 'string')) {
+    delete schema.anyOf;
+    schema.type = 'string';
+  } else if (anyOf.length === 2 && isSimple(first) && second?.type === 'null') {
+    delete schema.anyOf;
+    Object.assign(schema, first, rest, { type: [first.type, 'null'] });
+  }
+}
+
+function isSimple(schema: Schema | undefined): schema is Schema & { type: string } {
+  return typeof schema?.type === 'string' && schema.type !== 'object' && schema.enum === undefined;
+}
+
+/** A `default` in a request makes openapi-typescript require the field, so the description has it in words. */
+function describeDefault(schema: Schema): void {
+  if (schema.default === undefined) return;
+  const words = `Default: ${schema.default}.`;
+  schema.description = schema.description === undefined ? words : `${schema.description} ${words}`;
+  delete schema.default;
+}

@@ -1,0 +1,264 @@
+import SqliteDatabase from 'better-sqlite3';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { appRouter } from '../../src/api/router.ts';
+import { collectRoutes, type Route } from '../../src/http/routes.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
+
+/* A name that an endpoint does not take, in any place of any request: refused by name, and nothing is changed. */
+
+let calls = 0;
+/** Inputs without which a request is refused anyway. Each test has a live call of its own. */
+const needed = (): Record<string, string> => ({ callId: `live-${calls}` });
+
+interface Request {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: string;
+}
+
+/** Where a name can be, in a request that is done without it. */
+interface Place {
+  readonly title: string;
+  /** Names that have a meaning there. */
+  readonly known: readonly string[];
+  /** Null: the request without a name of ours. */
+  request(extra: { readonly name: string; readonly value: unknown } | null): Request;
+}
+
+const RESERVED = [
+  '',
+  ' ',
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'valueOf',
+  'hasOwnProperty',
+  '__defineGetter__',
+  'toJSON',
+  'then',
+  'length',
+  'name',
+  '0',
+  '-1',
+  'null',
+  'undefined',
+  'input',
+  'batch',
+  'json',
+  'meta',
+  'organizationId',
+  'apiKey',
+  'x-api-key',
+  'page',
+  'q',
+  '_',
+  '$where',
+  'a.b',
+  'ключ',
+  '😀',
+];
+
+/** Mistakes that people and libraries make of a name. */
+function misspellings(name: string): string[] {
+  const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return [
+    name.toUpperCase(),
+    name.toLowerCase(),
+    name.charAt(0).toUpperCase() + name.slice(1),
+    snake,
+    snake.replaceAll('_', '-'),
+    `${name}s`,
+    name.slice(0, -1),
+    name.slice(1),
+    `${name}[]`,
+    `${name}[0]`,
+    `${name}[eq]`,
+    `${name}.eq`,
+    ` ${name}`,
+    `${name} `,
+    `filter[${name}]`,
+  ];
+}
+
+const withExtra = (inputs: object, extra: Parameters<Place['request']>[0]) =>
+  // Not by assignment, to which __proto__ is no name.
+  JSON.stringify({ ...inputs, ...(extra && Object.fromEntries([[extra.name, extra.value]])) });
+
+const inQuery = (extra: Parameters<Place['request']>[0]) =>
+  extra === null ? '' : `${encodeURIComponent(extra.name)}=${encodeURIComponent(String(extra.value))}`;
+
+function neededOf(input: z.ZodObject): Record<string, unknown> {
+  const given = Object.fromEntries(Object.entries(needed()).filter(([name]) => name in input.shape));
+  if (!input.safeParse(given).success) throw new Error('give the inputs that this endpoint requires');
+  return given;
+}
+
+/** The objects inside an input, by the name that they have there. */
+function nestedOf(input: z.ZodObject): [name: string, nested: z.ZodObject][] {
+  return Object.entries(input.shape).flatMap(([name, schema]) => {
+    const inner = schema instanceof z.ZodOptional ? schema.unwrap() : schema;
+    return inner instanceof z.ZodObject ? [[name, inner]] : [];
+  });
+}
+
+function restPlaces({ rest, input, pathParameters }: Route): Place[] {
+  const { method } = rest;
+  const path = () =>
+    `/api/v1${rest.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => needed()[name] ?? '')}`;
+  const elsewhere = [...pathParameters, ...Object.values(rest.headers ?? {})];
+  const names = Object.keys(input.shape).filter((name) => !elsewhere.includes(name));
+  const lists = names.filter((name) => {
+    const schema = input.shape[name];
+    return (schema instanceof z.ZodOptional ? schema.unwrap() : schema) instanceof z.ZodArray;
+  });
+  const query: Place = {
+    title: `${method} ${rest.path}, query`,
+    known: method === 'POST' ? [] : [...names, ...lists.map((name) => `${name}[]`)],
+    request: (extra) => ({
+      method,
+      path: `${path()}?${inQuery(extra)}`,
+      ...(method === 'POST' && { body: '{}' }),
+    }),
+  };
+  if (method === 'GET') return [query];
+  return [
+    query,
+    {
+      title: `${method} ${rest.path}, body`,
+      known: names,
+      request: (extra) => ({ method, path: path(), body: withExtra({}, extra) }),
+    },
+    ...nestedOf(input).map(
+      ([name, nested]): Place => ({
+        title: `${method} ${rest.path}, ${name} in the body`,
+        known: Object.keys(nested.shape),
+        request: (extra) => ({ method, path: path(), body: `{"${name}":${withExtra({}, extra)}}` }),
+      }),
+    ),
+  ];
+}
+
+function trpcPlaces({ procedure, type, input }: Route): Place[] {
+  const send = (inputs: string, query = ''): Request =>
+    type === 'query'
+      ? {
+          method: 'GET',
+          path: `/trpc/${procedure}?input=${encodeURIComponent(inputs)}${query && `&${query}`}`,
+        }
+      : { method: 'POST', path: `/trpc/${procedure}?${query}`, body: inputs };
+  const isAnyNeeded = Object.keys(neededOf(input)).length > 0;
+  return [
+    {
+      title: `${procedure}, input`,
+      // An input of these alone is one of superjson, with an error of its own.
+      known: [...Object.keys(input.shape), ...(isAnyNeeded ? [] : ['json', 'meta'])],
+      request: (extra) => send(withExtra(neededOf(input), extra)),
+    },
+    {
+      title: `${procedure}, query`,
+      known: type === 'query' ? ['input', 'batch'] : ['batch'],
+      request: (extra) => send(JSON.stringify(neededOf(input)), inQuery(extra)),
+    },
+    {
+      title: `${procedure}, indexes of a batch`,
+      known: ['0'],
+      request: (extra) => send(withExtra({ 0: neededOf(input) }, extra), 'batch=1'),
+    },
+    ...nestedOf(input).map(
+      ([name, nested]): Place => ({
+        title: `${procedure}, ${name} in the input`,
+        known: Object.keys(nested.shape),
+        request: (extra) => send(`{"${name}":${withExtra({}, extra)}}`),
+      }),
+    ),
+  ];
+}
+
+const OPEN: Place[] = ['/openapi.json', '/metrics'].map((path) => ({
+  title: `GET ${path}, query`,
+  known: [],
+  request: (extra) => ({ method: 'GET', path: `${path}?${inQuery(extra)}` }),
+}));
+
+const ROUTES = collectRoutes(appRouter);
+const PLACES = [...ROUTES.flatMap((route) => [...restPlaces(route), ...trpcPlaces(route)]), ...OPEN];
+const INPUT_NAMES = [...new Set(ROUTES.flatMap(({ input }) => Object.keys(input.shape)))];
+const FIXED = [...RESERVED, ...INPUT_NAMES, ...INPUT_NAMES.flatMap(misspellings)];
+
+let hangup: Hangup;
+beforeAll(async () => {
+  hangup = await startHangup();
+});
+afterAll(() => hangup.stop());
+
+async function send({ method, path, body }: Request) {
+  const response = await fetch(hangup.url + path, {
+    method,
+    headers: { 'x-api-key': hangup.key, ...(body !== undefined && { 'content-type': 'application/json' }) },
+    ...(body !== undefined && { body }),
+  });
+  return { status: response.status, text: await response.text() };
+}
+
+/** Every row but the uses of keys. */
+function record(): unknown {
+  const database = new SqliteDatabase(hangup.databaseFile, { readonly: true });
+  try {
+    const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
+    return tables
+      .filter((table) => table !== 'api_keys')
+      .map((table) => [table, database.prepare(`SELECT * FROM "${table}"`).all()]);
+  } finally {
+    database.close();
+  }
+}
+
+/** The message names it, and nothing else is wrong. */
+async function assertRefused(place: Place, extra: { name: string; value: unknown }): Promise<void> {
+  const { status, text } = await send(place.request(extra));
+  const named = `Unrecognized key: ${JSON.stringify(extra.name.slice(0, 64))}`;
+  expect({ status, text }).toEqual({
+    status: 400,
+    text: expect.stringContaining(JSON.stringify(named).slice(1, -1)),
+  });
+}
+
+test('the places are those of every procedure and of every path without one', () => {
+  const procedures = Object.keys(appRouter._def.procedures);
+  expect(new Set(ROUTES.map(({ procedure }) => procedure))).toEqual(new Set(procedures));
+  expect(PLACES.length).toBeGreaterThan(20);
+});
+
+describe.each(PLACES)('$title', (place) => {
+  beforeEach(async () => {
+    calls += 1;
+    await hangup.putCall({ id: `live-${calls}` });
+  });
+  const isUnknown = (name: string) => !place.known.includes(name);
+
+  test('a reserved or misspelt name is refused by name, and changes nothing', async () => {
+    const before = record();
+    for (const name of FIXED.filter(isUnknown)) await assertRefused(place, { name, value: 'x' });
+    expect(record()).toEqual(before);
+  });
+
+  test('so is any other', async () => {
+    const before = record();
+    await fc.assert(
+      fc.asyncProperty(
+        fc.string({ unit: 'grapheme', maxLength: 70 }).filter(isUnknown),
+        fc.constantFrom<unknown>('x', '', 0, null, true, { callId: 'live' }, ['live']),
+        (name, value) => assertRefused(place, { name, value }),
+      ),
+      { numRuns: 30 },
+    );
+    expect(record()).toEqual(before);
+  });
+
+  test('without such a name the same request is done', async () => {
+    expect((await send(place.request(null))).status).toBeLessThan(300);
+  });
+});
