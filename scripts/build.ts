@@ -22,6 +22,9 @@ const ROOT = resolve(import.meta.dirname, '..');
 const BUILD = join(ROOT, 'build');
 const DIST = join(ROOT, 'dist');
 
+/** Node.js opens its debugger on SIGUSR1 otherwise, also before the first line of hangup runs. */
+const CLOSED = ['--disable-sigusr1'];
+
 /**
  * In MB: V8 lets its young generation grow to more than all else takes, and gives nothing back. Smaller at first, it takes
  * what LiveKit's list is read into for something that stays.
@@ -36,20 +39,20 @@ const run = (command: string, args: readonly string[]) =>
  * One script, and the files that it came from. Not an ES module: V8's cache is for scripts; and imported, node:http
  * evaluates all that it exports, and loads undici for its WebSocket, 40 ms of each start.
  */
-async function bundle(): Promise<readonly string[]> {
+async function bundle(input: string, output: string): Promise<readonly string[]> {
   const bundler = await rolldown({
-    input: join(ROOT, 'src/main.ts'),
+    input: join(ROOT, input),
     cwd: ROOT,
     platform: 'node',
   });
-  const { output } = await bundler.write({
-    file: join(BUILD, 'hangup.cjs'),
+  const { output: parts } = await bundler.write({
+    file: join(BUILD, output),
     format: 'cjs',
     codeSplitting: false,
     comments: false,
   });
   await bundler.close();
-  return output.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
+  return parts.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
 }
 
 /** The commit, and whether the tree differs from it; `unknown` outside of git. */
@@ -68,7 +71,9 @@ mkdirSync(BUILD, { recursive: true });
 mkdirSync(DIST, { recursive: true });
 
 say('bundling');
-const bundled = await bundle();
+// All that the thread holds the script holds too.
+const bundled = await bundle('src/main.ts', 'hangup.cjs');
+await bundle('src/store/store-thread.ts', 'store-thread.cjs');
 // better-sqlite3's addon is compiled with the headers of node-addon-api.
 const packages = [...bundledPackages(bundled), join(ROOT, 'node_modules/node-addon-api')];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
@@ -104,6 +109,8 @@ const assets = {
   'better_sqlite3.node': `node_modules/better-sqlite3/prebuilds/linux-${process.arch}.node`,
   'hangup.cjs': 'build/hangup.cjs',
   'hangup.cache': 'build/hangup.cache',
+  'thread.cjs': 'scripts/build/thread.cjs',
+  'store-thread.cjs': 'build/store-thread.cjs',
   'package.json': 'build/package.json',
   'licenses.txt': 'build/licenses.txt',
   ...Object.fromEntries(files.map((file) => [file, file])),
@@ -116,7 +123,7 @@ const sea = {
   useVfs: true,
   disableExperimentalSEAWarning: true,
   execArgvExtension: 'none',
-  execArgv: FLAGS,
+  execArgv: [...CLOSED, ...FLAGS],
   assets,
 };
 writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));

@@ -15,8 +15,10 @@ const TESTS = [
   'crash',
   'deletions',
   'docs',
+  'environment',
   'doctor',
   'lifecycle',
+  'signals',
   'upgrade',
 ].map((name) => `test/${name}`);
 const OUTPUTS = ['hangup', 'hangup.licenses.txt', 'hangup.sbom.json'];

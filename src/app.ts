@@ -15,7 +15,8 @@ import { measuredStore } from './metrics/measured-store.ts';
 import { prometheusMetrics } from './metrics/prometheus.ts';
 import { checkReadiness } from './operations/check-readiness.ts';
 import { createReconciler } from './reconciler.ts';
-import { openSqliteStore, type SqliteStore } from './store/sqlite-store.ts';
+import type { SqliteStore } from './store/sqlite-store.ts';
+import { openThreadedStore } from './store/threaded-store.ts';
 
 /** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
 const PATIENCE_MS = 10_000;
@@ -61,15 +62,18 @@ export async function startApp({
   random?: Random;
 }): Promise<App> {
   trustSystemCertificates(livekit.url);
-  const store = openSqliteStore(settings.databaseFile, (migrations) =>
-    log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
-  );
+  const store = await openThreadedStore(settings.databaseFile, {
+    onMigrating: (migrations) =>
+      log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
+    onLate: (method, durationMs) =>
+      log.warn({ method, durationMs }, 'a write that took too long, and was answered 503, is done after all'),
+  });
   try {
     await assertClaimable(store, settings);
     // Read alone, it could serve, and cancel nothing.
     await store.probe();
   } catch (error) {
-    store.close();
+    await store.close();
     throw error;
   }
   const meters = prometheusMetrics({ clock, version });
@@ -150,7 +154,7 @@ export async function startApp({
     }, PATIENCE_MS);
     await Promise.all([closeServer(), reconciler.stop()]);
     clearTimeout(cut);
-    store.close();
+    await store.close();
   };
   try {
     server.listen(settings.port, settings.host);

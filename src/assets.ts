@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
+import type { WorkerOptions } from 'node:worker_threads';
 
 /*
  * What is no code: migrations, the addon of SQLite, the version. From source they lie in the project; in the single
@@ -11,12 +12,32 @@ const ROOT = fileURLToPath(new URL(isSea() ? '.' : '..', import.meta.url));
 
 export const MIGRATIONS_FOLDER = join(ROOT, 'drizzle');
 
-/** better-sqlite3's addon, loaded; undefined from source, where better-sqlite3 finds its own. */
+/**
+ * better-sqlite3's addon, loaded; undefined from source, where better-sqlite3 finds its own.
+ * @throws Error with the code NO_PROC where /proc is not mounted: Node.js loads what is in the single file by it
+ */
 export function sqliteAddon(): object | undefined {
   if (!isSea()) return undefined;
   const addon = { exports: {} };
-  process.dlopen(addon, join(ROOT, 'better_sqlite3.node'));
+  try {
+    process.dlopen(addon, join(ROOT, 'better_sqlite3.node'));
+  } catch (error) {
+    if (existsSync('/proc/self/fd')) throw error;
+    throw Object.assign(new Error('/proc is not mounted, and SQLite is loaded by it'), { code: NO_PROC });
+  }
   return addon.exports;
+}
+
+export const NO_PROC = 'NO_PROC';
+
+/** How the thread of the store is started. */
+export function storeThread(): { readonly entry: string; readonly options: WorkerOptions } {
+  if (!isSea()) return { entry: join(ROOT, 'src/store/store-thread.ts'), options: { execArgv: [] } };
+  return {
+    // A thread has none of the files that lie beside the script: scripts/build/thread.cjs puts up its own.
+    entry: readFileSync(join(ROOT, 'thread.cjs'), 'utf8'),
+    options: { eval: true, execArgv: ['--experimental-vfs', '--disable-warning=ExperimentalWarning'] },
+  };
 }
 
 /** What to type for it: from source npm knows where it is. */

@@ -1,9 +1,15 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseEnv } from 'node:util';
 import { validate } from 'node-cron';
 import { z } from 'zod';
+import { type HttpProxy, PROXY_EXPECTED, proxyTo } from './proxy.ts';
+import {
+  addressRanges,
+  credential,
+  databaseFile,
+  isCredential,
+  livekitUrl,
+  webhookKeys,
+  whole,
+} from './setting-schemas.ts';
 
 /** Some settings are wrong; the message names each of them and what is expected, and holds no value. */
 export class SettingsError extends Error {
@@ -18,68 +24,6 @@ export class SettingsError extends Error {
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-// LiveKit's own tools take ws(s) and http(s); its API is asked over http(s), at the root of the host.
-const livekitUrl = z
-  .string()
-  .refine((text) => {
-    const url = URL.parse(text);
-    if (url === null || !/^(wss?|https?):$/.test(url.protocol)) return false;
-    return url.pathname === '/' && !url.username && !url.password && !url.search && !url.hash;
-  }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)')
-  .transform((text) => new URL(text).href.replace(/^ws/, 'http').replace(/\/$/, ''));
-
-const databaseFile = z.string().transform((text, context) => {
-  const path = databasePath(text);
-  if (path !== null) return path;
-  context.addIssue({
-    code: 'custom',
-    message: 'expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
-  });
-  return z.NEVER;
-});
-
-function databasePath(text: string): string | null {
-  // file://data/hangup.db is a host called data, and :memory: SQLite keeps nowhere.
-  if (!/^file:(\/\/(?=\/)|(?!\/\/|:memory:))[^?#]+$/.test(text)) return null;
-  try {
-    const path = text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length);
-    return path.includes('\0') ? null : path;
-  } catch {
-    // An encoded / is in no path.
-    return null;
-  }
-}
-
-const webhookKeys = z
-  .string()
-  .regex(
-    /^[^:,\s]+:[^:,\s]+(,[^:,\s]+:[^:,\s]+)*$/,
-    'expected key:secret, or several of them with commas between',
-  )
-  .transform((text) =>
-    text.split(',').map((pair) => {
-      const [apiKey = '', apiSecret = ''] = pair.split(':');
-      return { apiKey, apiSecret };
-    }),
-  );
-
-const addressRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
-  error: 'expected addresses or CIDR ranges with commas between, such as 127.0.0.1,10.0.0.0/8',
-});
-const addressRanges = z
-  .string()
-  .transform((text) => text.split(',').map((part) => part.trim()))
-  .pipe(z.array(addressRange));
-
-function whole(min: number, max: number) {
-  const expected = `expected a whole number from ${min} to ${max}`;
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, expected)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, expected);
-}
-
 /** Every setting there is. The README's table is this, and a test keeps it so. */
 const SETTINGS = {
   LIVEKIT_URL: {
@@ -87,11 +31,11 @@ const SETTINGS = {
     meaning: 'Your LiveKit server (ws, wss, http or https). Unset: the built-in emulator',
   },
   LIVEKIT_API_KEY: {
-    schema: z.string().optional(),
+    schema: credential,
     meaning: 'API key of that server; needed with LIVEKIT_URL',
   },
   LIVEKIT_API_SECRET: {
-    schema: z.string().optional(),
+    schema: credential,
     meaning: 'Secret of that key; needed with LIVEKIT_URL',
   },
   DATABASE_URL: {
@@ -121,7 +65,7 @@ const SETTINGS = {
     meaning: LOG_LEVELS.join(', '),
   },
   NODE_ENV: {
-    schema: z.string(),
+    schema: z.string().regex(/^[\w.-]+$/, 'expected a word such as production, without quotes around it'),
     default: 'development',
     meaning: 'Only `development` and `test` start on the emulator; `production` needs LIVEKIT_URL',
   },
@@ -181,9 +125,11 @@ const SETTINGS = {
     meaning: "Key of the room's JSON metadata that names the agent of an adopted call",
   },
   COMPARE_SCHEDULE: {
-    schema: z
-      .string()
-      .refine(validate, 'expected a cron expression, with seconds first, such as */15 * * * * *'),
+    schema: z.string().refine(
+      // One of five fields is by minutes: what is meant as seconds would be 60 times as long.
+      (text) => text.trim().split(/\s+/).length === 6 && validate(text),
+      'expected a cron expression of six fields, with seconds first, such as */15 * * * * *',
+    ),
     default: '*/15 * * * * *',
     meaning: "When LiveKit's rooms are compared with the calls: a cron expression with seconds, in UTC",
   },
@@ -228,6 +174,7 @@ const SETTINGS = {
     schema: z
       .string()
       .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line ends')
+      .refine(isCredential, 'expected one API key, without quotes around it')
       .optional(),
     meaning: 'For `hangup calls`: an API key',
   },
@@ -246,6 +193,8 @@ export interface LiveKitAddress {
   readonly url: string;
   readonly apiKey: string;
   readonly apiSecret: string;
+  /** The HTTP proxy that leads there; null when there is none on the way. */
+  readonly proxy?: HttpProxy | null;
 }
 
 export interface Settings {
@@ -280,46 +229,14 @@ export interface Settings {
     readonly eventIdsMs: number;
   };
   /** For clients of a running server. */
-  readonly client: { readonly url: string; readonly apiKey: string | null };
-}
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** The process's environment, over what a `.env` file in the working directory says. */
-export function readEnvironment(): Environment {
-  return { ...parseEnv(readEnvFile() ?? ''), ...process.env };
-}
-
-/** From here on this process has no local time of its own. */
-export function reckonInUtc(): void {
-  process.env.TZ = 'UTC';
-}
-
-/** Null when there is none. */
-function readEnvFile(): string | null {
-  try {
-    return readFileSync('.env', 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw new SettingsError([`.env: cannot be read: ${error instanceof Error ? error.message : error}`]);
-  }
-}
-
-/** Which settings that are set come from where; `file` is the full path of `.env`, null when there is none. */
-export function settingSources(): {
-  file: string | null;
-  fromFile: readonly string[];
-  fromEnvironment: readonly string[];
-} {
-  const text = readEnvFile();
-  const inFile = parseEnv(text ?? '');
-  const names = Object.keys(SETTINGS);
-  return {
-    file: text === null ? null : resolve('.env'),
-    fromFile: names.filter((name) => inFile[name] && process.env[name] === undefined),
-    fromEnvironment: names.filter((name) => process.env[name]),
+  readonly client: {
+    readonly url: string;
+    readonly apiKey: string | null;
+    readonly proxy: HttpProxy | null;
   };
 }
+
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * @param purpose only serving calls for a LiveKit of one's own in production; keys are made without one.
@@ -337,9 +254,12 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     }),
   ) as Values;
   problems.push(...contradictions(values, environment, purpose));
+  const proxy = proxyTo(values.LIVEKIT_URL, environment);
+  const clientProxy = proxyTo(values.HANGUP_URL, environment);
+  if (proxy === 'wrong' || clientProxy === 'wrong') problems.push(PROXY_EXPECTED);
   if (problems.length > 0) throw new SettingsError(problems);
   return {
-    livekit: livekitAddress(values),
+    livekit: livekitAddress(values, proxy),
     databaseFile: values.DATABASE_URL,
     host: values.HOST,
     port: values.PORT,
@@ -368,7 +288,11 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
       auditMs: daysMs(values.KEEP_AUDIT_DAYS),
       eventIdsMs: values.KEEP_EVENT_IDS_HOURS * 3_600_000,
     },
-    client: { url: values.HANGUP_URL.replace(/\/$/, ''), apiKey: values.HANGUP_API_KEY ?? null },
+    client: {
+      url: values.HANGUP_URL.replace(/\/$/, ''),
+      apiKey: values.HANGUP_API_KEY ?? null,
+      proxy: clientProxy === 'wrong' ? null : clientProxy,
+    },
   };
 }
 
@@ -376,9 +300,9 @@ function daysMs(days: number): number | null {
   return days === 0 ? null : days * 86_400_000;
 }
 
-function livekitAddress(values: Values): LiveKitAddress | null {
+function livekitAddress(values: Values, proxy: HttpProxy | null | 'wrong'): LiveKitAddress | null {
   const { LIVEKIT_URL: url, LIVEKIT_API_KEY: apiKey, LIVEKIT_API_SECRET: apiSecret } = values;
-  return url && apiKey && apiSecret ? { url, apiKey, apiSecret } : null;
+  return url && apiKey && apiSecret && proxy !== 'wrong' ? { url, apiKey, apiSecret, proxy } : null;
 }
 
 function contradictions(values: Values, environment: Environment, purpose: 'serve' | 'administer'): string[] {
@@ -386,11 +310,13 @@ function contradictions(values: Values, environment: Environment, purpose: 'serv
   const credentials = ['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET'] as const;
   if (environment.LIVEKIT_URL) {
     for (const name of credentials) {
-      if (!values[name]) problems.push(`${name}: expected with LIVEKIT_URL: a key of your LiveKit server`);
+      if (!environment[name])
+        problems.push(`${name}: expected with LIVEKIT_URL: a key of your LiveKit server`);
     }
   } else {
     for (const name of credentials) {
-      if (values[name]) problems.push(`LIVEKIT_URL: expected with ${name}: the server that the key is for`);
+      if (environment[name])
+        problems.push(`LIVEKIT_URL: expected with ${name}: the server that the key is for`);
     }
     // Also with `prod` and `staging`: who sets it means a server of theirs.
     if (!['development', 'test'].includes(values.NODE_ENV) && purpose === 'serve') {

@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { trustSystemCertificates } from './certificates.ts';
-import { parseSettings, readEnvironment, type Settings, SettingsError, settingSources } from './config.ts';
+import { parseSettings, type Settings, SettingsError } from './config.ts';
 import { type Finding, judgeRecord, judgeSettings, type SettingsFacts } from './domain/diagnosis.ts';
 import { judgeDatabase } from './domain/judge-database.ts';
 import { judgeLiveKit } from './domain/judge-livekit.ts';
 import type { Clock } from './domain/ports.ts';
+import { environmentWarnings, readEnvironment, settingSources } from './environment.ts';
 import { probeLiveKit } from './livekit/probe.ts';
 import { inspectDatabase } from './store/inspect-database.ts';
 
@@ -40,7 +41,8 @@ function lookAtSettings(): { facts: SettingsFacts; settings: Settings | null } {
     const settings = parseSettings(readEnvironment(), 'serve');
     const { file, ...names } = settingSources();
     const isFilePublic = file !== null && (statSync(file).mode & 0o004) !== 0;
-    return { facts: { kind: 'good', file, isFilePublic, ...names }, settings };
+    const warnings = environmentWarnings();
+    return { facts: { kind: 'good', file, isFilePublic, warnings, ...names }, settings };
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     return { facts: { kind: 'wrong', problems: error.problems }, settings: null };

@@ -1,4 +1,8 @@
 #!/usr/bin/env node
+// Without a listener Node.js opens its debugger on this signal, where every user of the machine may read the secrets.
+// npm start and the single file have --disable-sigusr1 besides, which holds from the first moment.
+process.on('SIGUSR1', () => {});
+
 // Nothing native may load before this check: better-sqlite3 crashes on an older Node, without a word.
 const OLDEST = [26, 9] as const;
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);

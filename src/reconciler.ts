@@ -1,8 +1,8 @@
 import { schedule } from 'node-cron';
-import { reckonInUtc } from './config.ts';
 import { FIRST_COMPARISON } from './domain/comparison.ts';
 import type { Clock } from './domain/ports.ts';
 import type { Timestamp } from './domain/time.ts';
+import { reckonInUtc } from './environment.ts';
 import type { Dependencies } from './operations/dependencies.ts';
 import { forget } from './operations/forget.ts';
 import { reconcileDeletions } from './operations/reconcile-deletions.ts';

@@ -1,13 +1,15 @@
 import { writeSync } from 'node:fs';
+import { url as debuggerUrl } from 'node:inspector';
 import { format } from 'node:util';
 import { startApp } from './app.ts';
 import { parseSettings, readSystemd } from './config.ts';
 import type { Log } from './domain/ports.ts';
+import { environmentWarnings } from './environment.ts';
 import { createLog, maskPhoneNumbers } from './log.ts';
 import { openSandbox } from './sandbox.ts';
 import { notifySystemd } from './systemd.ts';
 
-/** Serves until SIGTERM or SIGINT. */
+/** Serves until SIGTERM or SIGINT; on a terminal until SIGHUP, too. */
 export async function serve({
   environment,
   version,
@@ -19,8 +21,16 @@ export async function serve({
   const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
   logConsole(log);
   outliveItsLog();
-  const stopping = signalled();
+  for (const warning of environmentWarnings())
+    log.warn({ cause: warning }, 'something is set without effect');
+  const stopping = signalled(log, { isTerminal: process.stdout.isTTY === true });
   endOnFaults();
+  if (debuggerUrl() !== undefined) {
+    log.warn(
+      {},
+      'the debugger of Node.js is open: every user of this machine may read the secrets; remove --inspect from NODE_OPTIONS',
+    );
+  }
   const systemd = notifySystemd(readSystemd(environment), {
     onFault: (error) => log.warn({ err: error }, 'systemd is not told: systemd-notify cannot be run'),
   });
@@ -31,7 +41,10 @@ export async function serve({
   try {
     const app = await startApp({ settings, livekit, log, version });
     try {
-      log.info({ url: app.url, livekit: livekit.url, database: settings.databaseFile }, 'hangup serves');
+      // Without the user and password that a proxy may want.
+      const proxy = livekit.proxy ? { proxy: new URL(livekit.proxy.url).host } : {};
+      const { databaseFile: database } = settings;
+      log.info({ url: app.url, livekit: livekit.url, ...proxy, database }, 'hangup serves');
       await sandbox?.welcome(app);
       systemd.ready();
       const cause = await Promise.race([stopping, app.lost]);
@@ -74,7 +87,7 @@ function endOnFaults(): void {
 }
 
 /** The first signal to stop; the second one ends the process at once. */
-function signalled(): Promise<string> {
+function signalled(log: Log, { isTerminal }: { isTerminal: boolean }): Promise<string> {
   return new Promise((resolve) => {
     let isSecond = false;
     const onSignal = (signal: string) => {
@@ -83,5 +96,9 @@ function signalled(): Promise<string> {
       resolve(signal);
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+    // Node.js undoes what nohup does. Without a terminal nothing is hung up, and the sender may expect a reload.
+    const stays = (signal: string) => log.info({ signal }, 'signal ignored; settings are read at the start');
+    process.on('SIGHUP', isTerminal ? onSignal : stays);
+    process.on('SIGUSR2', stays);
   });
 }

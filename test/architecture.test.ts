@@ -6,12 +6,13 @@ import { expect, test } from 'vitest';
 const TABLE: Record<string, readonly string[]> = {
   domain: [],
   operations: ['domain', 'node:crypto', 'node:timers/promises'],
-  assets: ['node:fs', 'node:path', 'node:sea', 'node:url'],
+  assets: ['node:fs', 'node:path', 'node:sea', 'node:url', 'node:worker_threads'],
   store: [
     'assets',
     'domain',
     'node:fs',
     'node:path',
+    'node:worker_threads',
     'better-sqlite3',
     'drizzle-orm',
     'drizzle-orm/better-sqlite3',
@@ -19,6 +20,7 @@ const TABLE: Record<string, readonly string[]> = {
     'drizzle-orm/sqlite-core',
   ],
   livekit: [
+    'proxy',
     'domain',
     'node:buffer',
     'node:crypto',
@@ -47,12 +49,17 @@ const TABLE: Record<string, readonly string[]> = {
     '@trpc/server/http',
   ],
   'database-claim': ['config', 'domain', 'store'],
-  reconciler: ['config', 'operations', 'domain', 'node-cron'],
+  reconciler: ['environment', 'operations', 'domain', 'node-cron'],
   metrics: ['domain', 'prom-client'],
   log: ['domain', 'pino', 'pino-pretty'],
   certificates: ['node:tls'],
   systemd: ['node:child_process'],
-  config: ['node:fs', 'node:path', 'node:url', 'node:util', 'node-cron', 'zod'],
+  config: ['proxy', 'setting-schemas', 'node-cron', 'zod'],
+  'setting-schemas': ['node:url', 'zod'],
+  proxy: [],
+  environment: ['config', 'env-file', 'setting-names', 'node:fs', 'node:path'],
+  'env-file': [],
+  'setting-names': [],
 };
 /** The wiring and the command line see everything. */
 const WIRING = ['app', 'cli', 'commands', 'doctor', 'sandbox', 'serve'];
@@ -117,11 +124,11 @@ test('a forbidden import is seen, however it is written', () => {
   expect(violations(file, `import { x } from './time.ts';`)).toEqual([]);
 });
 
-test('the environment is read in config.ts alone, the clock and chance in app.ts', () => {
+test('the environment is read in environment.ts alone, the clock and chance in app.ts', () => {
   const offenders = (pattern: RegExp, allowed: readonly string[]) =>
     files
       .filter((file) => !allowed.includes(relative(SRC, file)) && !file.includes('/livekit/emulator/'))
       .filter((file) => pattern.test(readFileSync(file, 'utf8')));
-  expect(offenders(/process\.env\b/, ['config.ts'])).toEqual([]);
+  expect(offenders(/process\.env\b/, ['environment.ts'])).toEqual([]);
   expect(offenders(/Date\.now\(|new Date\(\)|Math\.random\(|randomUUID/, ['app.ts'])).toEqual([]);
 });

@@ -108,6 +108,77 @@ test('only development and tests run on the emulator, but keys can be made every
   expect(parseSettings({ NODE_ENV: 'production' }, 'administer').databaseFile).toBe('data/hangup.db');
 });
 
+test.each(['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET', 'HANGUP_API_KEY'])(
+  'row 15: %s with white space or quotes around it is a mistake that names it, and not its value',
+  (name) => {
+    const value = 'hunter2hunter2';
+    for (const given of [
+      `${value}\n`,
+      `${value}\r`,
+      ` ${value}`,
+      `${value}\t`,
+      `hunter2 hunter2`,
+      `${value}\u00a0`,
+      `\u200b${value}`,
+      `"${value}"`,
+      `'${value}'`,
+      `\`${value}\``,
+      `“${value}”`,
+      `${value}"`,
+    ]) {
+      const problems = problemsOf({ ...LIVEKIT, [name]: given });
+      expect(problems, JSON.stringify(given)).toEqual([expect.stringMatching(`^${name}: expected `)]);
+      expect(problems.join()).not.toContain('hunter2');
+    }
+    for (const given of [value, 'a"b', "a'b=/+", '{a}#b$c'])
+      expect(problemsOf({ ...LIVEKIT, [name]: given }), given).toEqual([]);
+  },
+);
+
+test('other settings that cannot be meant are mistakes too', () => {
+  for (const [name, given] of [
+    ['LIVEKIT_URL', 'wss://livekit.example.com\n'],
+    ['LIVEKIT_URL', ' wss://livekit.example.com'],
+    ['LIVEKIT_URL', 'wss://live\nkit.example.com'],
+    ['LIVEKIT_URL', '"wss://livekit.example.com"'],
+    ['DATABASE_URL', 'file:data/hangup.db '],
+    ['DATABASE_URL', 'file:data/hangup.db"'],
+    ['DATABASE_URL', 'file:data/hangup.db\n'],
+    ['LIVEKIT_WEBHOOK_KEYS', '"key:secret"'],
+    ['LIVEKIT_WEBHOOK_KEYS', "key:'secret',other:secret"],
+    ['NODE_ENV', '"production"'],
+    // By minutes, and so 60 times as long as it looks.
+    ['COMPARE_SCHEDULE', '*/15 * * * *'],
+    ['PORT', '8080\n'],
+    ['HOST', '127.0.0.1 '],
+  ] as const) {
+    const problems = problemsOf({ ...LIVEKIT, [name]: given });
+    expect(problems, `${name}=${given}`).toEqual([expect.stringMatching(`^${name}: expected `)]);
+  }
+});
+
+test('row 16: a proxy is taken by the scheme of LIVEKIT_URL, lower case first, and not for this machine', () => {
+  const proxyOf = (environment: Record<string, string>) =>
+    parseSettings({ ...LIVEKIT, ...environment }, 'serve').livekit?.proxy;
+  const HTTPS_PROXY = 'http://proxy.example.com:3128';
+  expect(proxyOf({})).toBeNull();
+  expect(proxyOf({ HTTPS_PROXY })).toEqual({ url: `${HTTPS_PROXY}/`, except: '' });
+  expect(proxyOf({ HTTPS_PROXY: 'proxy.example.com:3128' })?.url).toBe(`${HTTPS_PROXY}/`);
+  expect(proxyOf({ HTTPS_PROXY: 'http://no.example.com', https_proxy: HTTPS_PROXY })?.url).toBe(
+    `${HTTPS_PROXY}/`,
+  );
+  expect(proxyOf({ HTTP_PROXY: HTTPS_PROXY })).toBeNull();
+  expect(proxyOf({ HTTP_PROXY: HTTPS_PROXY, LIVEKIT_URL: 'ws://livekit:7880' })?.url).toBe(`${HTTPS_PROXY}/`);
+  for (const LIVEKIT_URL of ['wss://127.0.0.1', 'wss://localhost:7880', 'wss://[::1]:7880'])
+    expect(proxyOf({ HTTPS_PROXY, LIVEKIT_URL })).toBeNull();
+  // As for curl and Go, a host stands for its subdomains too.
+  expect(proxyOf({ HTTPS_PROXY, NO_PROXY: 'a.test, .b.test' })?.except).toBe('a.test,.a.test,.b.test');
+  for (const wrong of ['socks5://proxy:1080', 'http://', 'http://pro xy'])
+    expect(problemsOf({ ...LIVEKIT, HTTPS_PROXY: wrong }), wrong).toEqual([
+      expect.stringMatching(/^HTTPS_PROXY, HTTP_PROXY: expected a URL such as/),
+    ]);
+});
+
 test("the README's table of settings is the one of config.ts", () => {
   const readme = readFileSync(resolve(import.meta.dirname, '../README.md'), 'utf8');
   const rows = [...readme.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];

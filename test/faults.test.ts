@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chownSync, existsSync, globSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -7,7 +8,7 @@ import { cancelAll, prepareCalls } from './harness/live-calls.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
-/* Faults that need a machine to be hurt: `npm run test:faults`, as root, with libfaketime (Debian: faketime). */
+/* Faults that need a machine to be hurt: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
 
 /** A disk of 12 MB. */
 function smallDisk(): string {
@@ -105,6 +106,64 @@ test('a key that a full disk does not take: a sentence, 3, and no key', async ()
       'hangup: The database cannot be used: database or disk is full. Free space on its disk, then start again.\n',
   });
 }, 60_000);
+
+/** A disk that takes nothing for a while: each fsync of the process waits as long before it is begun. */
+async function stallDisk(pid: number, stallMs: number) {
+  const delay = `inject=fsync,fdatasync:delay_enter=${stallMs * 1_000}`;
+  const traced = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', delay], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  onTestFinished(() => {
+    traced.kill('SIGKILL');
+  });
+  let said = '';
+  traced.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  await until('strace is attached', () => said.includes('attached'));
+  return {
+    stalls: () => said.match(/f(data)?sync\(/g)?.length ?? 0,
+    async end() {
+      traced.kill('SIGINT');
+      await once(traced, 'exit');
+    },
+  };
+}
+
+test('the disk stalls: health and reads go on, each cancel is answered in time, and none is lost', async () => {
+  const { emulator, key, ids, serve } = await prepareCalls(4);
+  const hangup = await serve();
+  const disk = await stallDisk(hangup.child.pid ?? 0, 20_000);
+  let answered = 0;
+  const cancels = ids.map(async (id) => {
+    const response = await fetch(`${hangup.url}/api/v1/calls/${id}`, {
+      method: 'DELETE',
+      headers: { 'x-api-key': key },
+      signal: AbortSignal.timeout(5_000),
+    });
+    answered += 1;
+    return { status: response.status, retryAfter: response.headers.get('retry-after') };
+  });
+  await until('a commit stalls', () => disk.stalls() > 0);
+  expect(await statusOf(hangup.url, '/healthz', key)).toBe(200);
+  expect(await statusOf(hangup.url, '/api/v1/calls', key)).toBe(200);
+  expect(answered).toBe(0);
+  expect(await Promise.all(cancels)).toEqual(ids.map(() => ({ status: 503, retryAfter: '1' })));
+  expect(await statusOf(hangup.url, '/api/v1/calls/c0', key)).toBe(200);
+  await disk.end();
+  // One commit had begun, and ends as it was asked for; the clients ask again for all of them.
+  await until('each is cancelled', async () => {
+    await cancelAll(hangup.url, key, ids);
+    const statuses = await Promise.all(
+      ids.map(async (id) => {
+        const response = await fetch(`${hangup.url}/api/v1/calls/${id}`, { headers: { 'x-api-key': key } });
+        return ((await response.json()) as { data: { status: string } }).data.status;
+      }),
+    );
+    return statuses.every((status) => status === 'cancelled');
+  });
+  await until('all rooms are gone', () => emulator.roomNames().length === 0);
+}, 90_000);
 
 test("a database that root makes is the folder's owner's, and so are its companions", async () => {
   const cwd = temporaryFolder();

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { openSqliteStore, type SqliteStore } from '../src/store/sqlite-store.ts';
+import { type LocalStore, openSqliteStore } from '../src/store/sqlite-store.ts';
 import { aCall } from './harness/calls.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
 const DAY_MS = 86_400_000;
 
-async function prepare(): Promise<{ cwd: string; store: SqliteStore; organizationId: string }> {
+async function prepare(): Promise<{ cwd: string; store: LocalStore; organizationId: string }> {
   const cwd = temporaryFolder();
   const store = openSqliteStore(join(cwd, 'hangup.db'));
   const { organizationId } = await store.createApiKey({

@@ -1,7 +1,7 @@
 import { getTRPCErrorFromUnknown, TRPCError } from '@trpc/server';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import { z } from 'zod';
-import { RequestError, type RequestErrorKind } from '../domain/errors.ts';
+import { RequestError, type RequestErrorKind, StoreBusyError } from '../domain/errors.ts';
 
 const CODES: Record<RequestErrorKind, TRPCError['code']> = {
   unauthorized: 'UNAUTHORIZED',
@@ -12,7 +12,12 @@ const CODES: Record<RequestErrorKind, TRPCError['code']> = {
   idempotency_key_reused: 'UNPROCESSABLE_CONTENT',
 };
 
-export function toTrpcError(error: RequestError): TRPCError {
+/** As tRPC carries it, with its HTTP status; null for a fault. */
+export function toTrpcError(error: unknown): TRPCError | null {
+  if (error instanceof StoreBusyError) {
+    return new TRPCError({ code: 'SERVICE_UNAVAILABLE', message: 'Service unavailable', cause: error });
+  }
+  if (!(error instanceof RequestError)) return null;
   return new TRPCError({ code: CODES[error.kind], message: error.message, cause: error });
 }
 
@@ -26,9 +31,8 @@ export interface PublicError {
 export function publicError(thrown: unknown): PublicError {
   const error = getTRPCErrorFromUnknown(thrown);
   const { cause } = error;
-  if (cause instanceof RequestError) {
-    return { code: getHTTPStatusCodeFromError(toTrpcError(cause)), message: cause.message };
-  }
+  const known = toTrpcError(cause);
+  if (known !== null) return { code: getHTTPStatusCodeFromError(known), message: known.message };
   const code = getHTTPStatusCodeFromError(error);
   // tRPC's own words name the procedure and the type.
   if (code === 405) return { code, message: 'Method not allowed' };

@@ -1,7 +1,7 @@
 import { initTRPC, type TRPCError } from '@trpc/server';
 import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
-import { RequestError, unauthorized } from '../domain/errors.ts';
+import { unauthorized } from '../domain/errors.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { findCall, requireScope } from '../operations/find-call.ts';
 import { badRequest, publicError, toTrpcError } from './errors.ts';
@@ -61,7 +61,8 @@ export const router = t.router;
 const authenticated = t.procedure
   .use(async ({ next }) => {
     const result = await next();
-    if (!result.ok && result.error.cause instanceof RequestError) throw toTrpcError(result.error.cause);
+    const known = result.ok ? null : toTrpcError(result.error.cause);
+    if (known !== null) throw known;
     return result;
   })
   .use(async ({ batchIndex, next }) => {

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { systemClock } from '../app.ts';
-import { parseSettings, readEnvironment } from '../config.ts';
 import { backUp, restore } from '../store/backup.ts';
-import { print, refuseUnless } from './terminal.ts';
+import { print, readSettings, refuseUnless } from './terminal.ts';
 
 /** `hangup backup` and `hangup restore`. */
 export function addBackup(hangup: Command): void {
@@ -29,4 +28,4 @@ export function addBackup(hangup: Command): void {
     });
 }
 
-const databaseFile = () => parseSettings(readEnvironment(), 'administer').databaseFile;
+const databaseFile = () => readSettings().databaseFile;

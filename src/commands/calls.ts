@@ -1,9 +1,10 @@
+import { setGlobalProxyFromEnv } from 'node:http';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { trustSystemCertificates } from '../certificates.ts';
-import { parseSettings, readEnvironment, SettingsError } from '../config.ts';
+import { SettingsError } from '../config.ts';
 import { CALL_STATUSES } from '../domain/call.ts';
-import { print, printTable, Refused } from './terminal.ts';
+import { print, printTable, Refused, readSettings } from './terminal.ts';
 
 /** `hangup calls`: a running server's calls, over its REST API. */
 export function addCalls(hangup: Command): void {
@@ -47,10 +48,13 @@ async function ask<Data>(
     data,
   }: { query?: Readonly<Record<string, readonly string[] | string | undefined>>; data: z.ZodType<Data> },
 ): Promise<Answer<Data>> {
-  const { url: server, apiKey } = parseSettings(readEnvironment(), 'administer').client;
+  const { url: server, apiKey, proxy } = readSettings().client;
   if (apiKey === null)
     throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
   trustSystemCertificates(server);
+  if (proxy !== null) {
+    setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except });
+  }
   const url = new URL(`${server}/api/v1${path}`);
   for (const [name, values = []] of Object.entries(query))
     for (const value of [values].flat()) url.searchParams.append(name, value);

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { parseSettings, readEnvironment } from '../config.ts';
-import { print, refuseUnless, withMadeStore } from './terminal.ts';
+import { print, readSettings, refuseUnless, withMadeStore } from './terminal.ts';
 
 /** `hangup migrate`. */
 export function addMigrate(hangup: Command): void {
@@ -14,7 +13,7 @@ export function addMigrate(hangup: Command): void {
 }
 
 function checkSchema(): void {
-  const { databaseFile: file } = parseSettings(readEnvironment(), 'administer');
+  const { databaseFile: file } = readSettings();
   refuseUnless(file, ['current']);
   print(`${file} is up to date`);
 }

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { systemClock } from '../app.ts';
-import { parseSettings, readEnvironment } from '../config.ts';
 import { forget, retentionOf } from '../operations/forget.ts';
-import { print, tell, withStore } from './terminal.ts';
+import { print, readSettings, tell, withStore } from './terminal.ts';
 
 const TELLS_EVERY_MS = 5_000;
 
@@ -17,10 +16,7 @@ export function addPrune(hangup: Command): void {
 }
 
 async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
-  const { keep, guardMs, agentLeftGraceMs, connectionLostGraceMs, agentIdKey } = parseSettings(
-    readEnvironment(),
-    'administer',
-  );
+  const { keep, guardMs, agentLeftGraceMs, connectionLostGraceMs, agentIdKey } = readSettings();
   await withStore(async (store) => {
     const retention = retentionOf(keep, guardMs, systemClock.now());
     const old = await store.countPrunable(retention);

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
-import { parseSettings, readEnvironment } from '../config.ts';
+import { parseSettings, type Settings } from '../config.ts';
 import type { SchemaAge } from '../domain/diagnosis.ts';
+import { environmentWarnings, readEnvironment } from '../environment.ts';
 import { assertThere, DatabaseError, schemaOf } from '../store/database.ts';
 import { openSqliteStore, type SqliteStore } from '../store/sqlite-store.ts';
 
@@ -18,6 +19,16 @@ export function tell(text: string): void {
   process.stderr.write(`hangup: ${text}\n`);
 }
 
+let isWarned = false;
+
+/** The settings of a command. What was given without effect is on standard error, once. @throws SettingsError */
+export function readSettings(): Settings {
+  const settings = parseSettings(readEnvironment(), 'administer');
+  if (!isWarned) for (const warning of environmentWarnings()) tell(`warning: ${warning}`);
+  isWarned = true;
+  return settings;
+}
+
 /** Columns as wide as their widest word. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
@@ -31,14 +42,14 @@ export function printTable(rows: readonly (readonly string[])[]): void {
  * is made: that may be a wrong folder, or one that an older hangup serves.
  */
 export async function withStore(use: (store: SqliteStore) => Promise<void>): Promise<void> {
-  const { databaseFile: file } = parseSettings(readEnvironment(), 'administer');
+  const { databaseFile: file } = readSettings();
   refuseUnless(file, ['current', 'newer']);
   await withMadeStore(use);
 }
 
 /** The same, made or brought up to date when it must be. */
 export async function withMadeStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
-  const { databaseFile } = parseSettings(readEnvironment(), 'administer');
+  const { databaseFile } = readSettings();
   const store = openSqliteStore(databaseFile, (migrations) =>
     tell(`bringing ${databaseFile} up to date: ${migrations.join(', ')}`),
   );

@@ -22,6 +22,8 @@ export type SettingsFacts =
       readonly file: string | null;
       /** Whether every user of the machine may read the file, where the secret is. */
       readonly isFilePublic: boolean;
+      /** What was given without effect. */
+      readonly warnings: readonly string[];
       /** Names of the settings, of each place those that count. */
       readonly fromFile: readonly string[];
       readonly fromEnvironment: readonly string[];
@@ -32,7 +34,7 @@ export type SchemaAge = 'none' | 'older' | 'current' | 'newer';
 
 export type DatabaseFacts =
   | { readonly kind: 'missing' }
-  | { readonly kind: 'unusable'; readonly detail: string }
+  | { readonly kind: 'unusable'; readonly detail: string; readonly advice: string }
   | {
       readonly kind: 'open';
       readonly schema: SchemaAge;
@@ -45,6 +47,8 @@ export type DatabaseFacts =
       /** Whether this user may write the file, and make others beside it. */
       readonly isWritable: boolean;
       readonly freeBytes: number;
+      /** Size of the -wal. */
+      readonly walBytes: number;
       /** Null when the schema is not this version's. */
       readonly record: RecordFacts | null;
     };
@@ -101,6 +105,10 @@ export function judgeSettings(facts: SettingsFacts): Finding[] {
       }; defaults for the rest`,
     },
   ];
+  for (const message of facts.warnings) {
+    const advice = 'correct the name or the line, or take it away; the README has the table of settings';
+    findings.push({ check, level: 'warning', message, advice });
+  }
   if (facts.isFilePublic) {
     findings.push({
       check,

@@ -20,6 +20,18 @@ export class RequestError extends Error {
   }
 }
 
+/**
+ * The store did not take a write in time: another process holds the lock, or the disk stalls. Nothing changed, unless
+ * the commit had begun: such a write may still be done after this error.
+ */
+export class StoreBusyError extends Error {
+  override readonly name = 'StoreBusyError';
+
+  constructor() {
+    super('the database did not take a write in time');
+  }
+}
+
 export const unauthorized = () => new RequestError('unauthorized', 'Unauthorized');
 export const callNotFound = () => new RequestError('not_found', 'Call not found');
 export const otherOrganization = () =>

@@ -3,6 +3,9 @@ import type { DatabaseFacts, Finding, SchemaAge } from './diagnosis.ts';
 const GIBIBYTE = 1024 ** 3;
 const SCARCE_BYTES = GIBIBYTE;
 const TOO_LITTLE_BYTES = 0.1 * GIBIBYTE;
+const MEBIBYTE = 1024 ** 2;
+/** hangup cuts it to 16 MiB when nobody reads for long. */
+const LARGE_WAL_BYTES = 64 * MEBIBYTE;
 
 /** @param file its full path */
 export function judgeDatabase(file: string, facts: DatabaseFacts): Finding[] {
@@ -23,8 +26,7 @@ export function judgeDatabase(file: string, facts: DatabaseFacts): Finding[] {
           check: 'database',
           level: 'failure',
           message: `${file} cannot be read: ${facts.detail}`,
-          advice:
-            'check that DATABASE_URL names a database of hangup that this user may read; else restore a backup',
+          advice: facts.advice,
         },
       ];
     case 'open':
@@ -34,6 +36,7 @@ export function judgeDatabase(file: string, facts: DatabaseFacts): Finding[] {
         judgeDurability(facts.journalMode),
         judgeAccess(file, facts),
         judgeDisk(facts.freeBytes),
+        ...judgeWal(file, facts.walBytes),
       ];
   }
 }
@@ -138,4 +141,16 @@ function judgeDisk(freeBytes: number): Finding {
     message,
     advice: 'make room: when the disk is full no cancel can be recorded, and each is answered 500',
   };
+}
+
+function judgeWal(file: string, walBytes: number): Finding[] {
+  if (walBytes <= LARGE_WAL_BYTES) return [];
+  return [
+    {
+      check: 'disk',
+      level: 'warning',
+      message: `${file}-wal has ${Math.round(walBytes / MEBIBYTE)} MiB: a program has read the database for long without a pause`,
+      advice: `end that program (fuser -v ${file} lists those that have it open); a running hangup then shrinks it within two minutes`,
+    },
+  ];
 }

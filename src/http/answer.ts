@@ -6,6 +6,9 @@ import { hasBody } from './body.ts';
 const DISCARD_AT_MOST_BYTES = 16 * 1024 * 1024;
 const DISCARD_AT_MOST_MS = 2_000;
 
+/** In seconds: what a 503 waits for, a lock or a restart, takes about as long. */
+const RETRY_SOON = { 'retry-after': '1' };
+
 export function sendJson(
   request: IncomingMessage,
   response: ServerResponse,
@@ -28,6 +31,7 @@ export function sendText(
   response.writeHead(status, {
     'content-length': Buffer.byteLength(body),
     ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(status === 503 && RETRY_SOON),
     ...headers,
     ...(isBodyUnread(request) && { connection: 'close' }),
   });

@@ -20,6 +20,7 @@ const ERRORS_OF_ALL: Readonly<Record<number, readonly string[]>> = {
   405: ['Method not allowed'],
   431: ['Request header fields too large'],
   500: ['Internal server error'],
+  503: ['Service unavailable'],
 };
 
 /** The OpenAPI 3.1 document of the REST API, out of the same schemas that check its requests. */

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { publicError } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
 import type { Context } from '../api/trpc.ts';
 import type { Log, WebhookReader } from '../domain/ports.ts';
@@ -151,7 +152,7 @@ export function createHttpServer({
       .catch((error: unknown) => {
         onFault(error, request);
         if (response.headersSent) response.destroy();
-        else sendError(request, response, { code: 500, message: 'Internal server error' });
+        else sendError(request, response, publicError(error));
       })
       .finally(() => inHand.delete(handled));
     inHand.add(handled);

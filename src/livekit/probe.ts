@@ -4,6 +4,8 @@ import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
 import type { LiveKitFacts } from '../domain/diagnosis.ts';
 import type { Clock } from '../domain/ports.ts';
+import type { HttpProxy } from '../proxy.ts';
+import { agentsFor } from './agents.ts';
 import { describeFault, post, TOKEN_TTL } from './twirp.ts';
 
 const Rooms = z.object({ rooms: z.array(z.object({ name: z.string() })) });
@@ -13,7 +15,12 @@ const Rooms = z.object({ rooms: z.array(z.object({ name: z.string() })) });
  * for anything that LiveKit or the network does.
  */
 export async function probeLiveKit(
-  server: { readonly url: string; readonly apiKey: string; readonly apiSecret: string },
+  server: {
+    readonly url: string;
+    readonly apiKey: string;
+    readonly apiSecret: string;
+    readonly proxy?: HttpProxy | null;
+  },
   { timeoutMs }: { timeoutMs: number },
   clock: Clock,
 ): Promise<LiveKitFacts> {
@@ -27,6 +34,7 @@ export async function probeLiveKit(
     response = await post(new URL(`${server.url}/twirp/livekit.RoomService/ListRooms`), {
       headers: { 'content-type': 'application/json', authorization },
       body: '{}',
+      agents: agentsFor(server.url, server.proxy ?? null),
       signal: overdue,
     });
     const ours = (askedAt + clock.now()) / 2;

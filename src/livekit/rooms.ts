@@ -4,6 +4,8 @@ import { ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'l
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
 import type { EventRoom } from '../domain/room-event.ts';
+import type { HttpProxy } from '../proxy.ts';
+import { agentsFor } from './agents.ts';
 import { kindFrom } from './participant-kind.ts';
 import { inWholeFields } from './protobuf.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
@@ -14,10 +16,19 @@ import { askRoomService, type RoomServiceLine, readJson } from './twirp.ts';
  * @param closing ends those that are under way
  */
 export function livekitRooms(
-  server: { readonly url: string; readonly apiKey: string; readonly apiSecret: string },
+  {
+    proxy = null,
+    ...server
+  }: {
+    readonly url: string;
+    readonly apiKey: string;
+    readonly apiSecret: string;
+    readonly proxy?: HttpProxy | null;
+  },
   closing?: AbortSignal,
 ): Rooms {
-  return roomsBehind((request) => askRoomService(server, request, closing));
+  const agents = agentsFor(server.url, proxy);
+  return roomsBehind((request) => askRoomService({ ...server, agents }, request, closing));
 }
 
 /** The same, however a request gets there. `send` never rejects. */

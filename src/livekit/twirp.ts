@@ -3,11 +3,13 @@ import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp 
 import { request as requestHttps } from 'node:https';
 import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
+import type { Agents } from './agents.ts';
 
 interface LiveKitServer {
   readonly url: string;
   readonly apiKey: string;
   readonly apiSecret: string;
+  readonly agents: Agents;
 }
 
 export interface TwirpRequest<Answer> {
@@ -65,6 +67,7 @@ export async function askRoomService<Answer>(
         'content-type': isProtobuf ? PROTOBUF_TYPE : JSON_TYPE,
       },
       body: isProtobuf ? body : JSON.stringify(body),
+      agents: server.agents,
       signal: closing === undefined ? overdue : AbortSignal.any([overdue, closing]),
     });
     const { statusCode: status = 0, headers } = response;
@@ -85,18 +88,24 @@ export function post(
   {
     headers,
     body,
+    agents,
     signal,
-  }: { headers: Readonly<Record<string, string>>; body: string | Uint8Array; signal: AbortSignal },
+  }: {
+    headers: Readonly<Record<string, string>>;
+    body: string | Uint8Array;
+    agents: Agents;
+    signal: AbortSignal;
+  },
 ): Promise<IncomingMessage> {
   const send = url.protocol === 'https:' ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
     // Whatever Node makes of the connection, the deadline holds.
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    const attempt = (connection: { readonly agent?: false }) => {
-      const request = send(url, { ...connection, method: 'POST', headers, signal }, resolve);
+    const attempt = (agent: Agents['kept']) => {
+      const request = send(url, { agent, method: 'POST', headers, signal }, resolve);
       request.on('error', (error) => {
         // A kept connection that the server closed meanwhile says nothing of LiveKit, and asking twice is harmless.
-        if (request.reusedSocket && !signal.aborted) attempt({ agent: false });
+        if (request.reusedSocket && !signal.aborted) attempt(agents.fresh());
         else reject(error);
       });
       // Then Node gives the connection away, with the request unanswered and its signal unheard.
@@ -106,7 +115,7 @@ export function post(
       });
       request.end(body);
     };
-    attempt({});
+    attempt(agents.kept);
   });
 }
 

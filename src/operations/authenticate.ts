@@ -12,12 +12,10 @@ export async function authenticate(
   const now = clock.now();
   if (key === null || !isUsable(key, now)) return null;
   if (isUseWorthRecording(key, now)) {
-    try {
-      await store.recordApiKeyUse({ id: key.id, now });
-    } catch (error) {
-      // A full disk must not lock readers out.
+    // Neither a full disk nor a lock that another process holds may keep readers waiting.
+    store.recordApiKeyUse({ id: key.id, now }).catch((error: unknown) => {
       log.warn({ err: error, keyId: key.id }, 'the last use of an API key could not be recorded');
-    }
+    });
   }
   return key;
 }

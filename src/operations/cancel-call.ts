@@ -6,10 +6,15 @@ import type { Dependencies } from './dependencies.ts';
 /** How long a retried request gets the first answer again. */
 export const ANSWER_REMEMBERED_MS = 24 * 3_600_000;
 
+/** Clients give up after 5 s: the waits for the database and for LiveKit share this much, and the settling has the rest. */
+const ANSWERED_WITHIN_MS = 4_000;
+/** LiveKit's share however long the database took. */
+const LEAST_TIMEOUT_MS = 500;
+
 /**
  * Cancels a call and deletes its room. Resolves once the cancel is on record and one attempt at the room has
  * ended, well or not: what failed is the reconciler's from there.
- * @throws RequestError not_cancellable, idempotency_key_reused, not_found
+ * @throws RequestError not_cancellable, idempotency_key_reused, not_found; StoreBusyError
  */
 export async function cancelCall(
   dependencies: Dependencies,
@@ -39,9 +44,12 @@ export async function cancelCall(
           },
   });
   switch (result.kind) {
-    case 'cancelled':
-      await deleteRoom(dependencies, result.deletion, { timeoutMs, priority: 'cancel' });
+    case 'cancelled': {
+      const leftMs = Math.max(LEAST_TIMEOUT_MS, ANSWERED_WITHIN_MS - (clock.now() - now));
+      const asking = { timeoutMs: Math.min(timeoutMs, leftMs), priority: 'cancel' } as const;
+      await deleteRoom(dependencies, result.deletion, asking);
       return;
+    }
     case 'replayed':
       return;
     case 'not_live':

@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import { MIGRATIONS_FOLDER, sqliteAddon } from '../assets.ts';
+import { MIGRATIONS_FOLDER, NO_PROC, sqliteAddon } from '../assets.ts';
 import type { SchemaAge } from '../domain/diagnosis.ts';
+import { StoreBusyError } from '../domain/errors.ts';
 
 export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
 
@@ -13,9 +14,11 @@ export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
 }
 
-/** A cancel must be answered within 5 s, so nobody waits longer than this for another process's write. */
+/** Commands wait this long for another process's write. The thread waits are a blocked event loop: hangup serve has none. */
 const BUSY_TIMEOUT_MS = 2_000;
 const OPENING_TIMEOUT_MS = 30_000;
+/** A long reader lets the -wal grow; after it SQLite cuts the file down to this. */
+const WAL_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /** Told the migrations that a database lacks, before they are applied: of a big one that takes minutes. */
 export type OnMigrating = (names: readonly string[]) => void;
@@ -38,14 +41,7 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
   }
   try {
     switchToWal(client);
-    client.pragma('foreign_keys = ON');
-    // In KiB; SQLite's own default. This build's is 16 MB of hangup's memory, for what the kernel caches as well.
-    client.pragma('cache_size = -2000');
-    // The default of this build in WAL mode is NORMAL, which forgets acknowledged commits when the power fails.
-    client.pragma('synchronous = FULL');
-    assertPragma(client, 'journal_mode', 'wal');
-    assertPragma(client, 'synchronous', 2);
-    assertPragma(client, 'foreign_keys', 1);
+    makeSafe(client);
     migrate(client, file, onMigrating);
     client.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     return drizzle(client);
@@ -54,6 +50,35 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
     if (error instanceof DatabaseError) throw error;
     throw new DatabaseError(`Cannot use the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`);
   }
+}
+
+/** Sets the pragmas that each connection needs, and asserts them. @throws DatabaseError */
+function makeSafe(client: SqliteDatabase.Database): void {
+  client.pragma('foreign_keys = ON');
+  // In KiB; SQLite's own default. This build's is 16 MB of hangup's memory, for what the kernel caches as well.
+  client.pragma('cache_size = -2000');
+  client.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`);
+  // The default of this build in WAL mode is NORMAL, which forgets acknowledged commits when the power fails.
+  client.pragma('synchronous = FULL');
+  assertPragma(client, 'journal_mode', 'wal');
+  assertPragma(client, 'synchronous', 2);
+  assertPragma(client, 'foreign_keys', 1);
+}
+
+/**
+ * Returns a second connection to a database that {@link openDatabase} has open. A lock that another process holds is
+ * SQLITE_BUSY at once.
+ */
+export function openWriter(file: string): Database {
+  const client = openSqlite(file, { fileMustExist: true, timeout: 0 });
+  makeSafe(client);
+  return drizzle(client);
+}
+
+/** Makes a connection one that only reads, and that never blocks its thread for a lock. */
+export function readOnly({ $client: client }: Database): void {
+  client.pragma('query_only = ON');
+  client.pragma('busy_timeout = 0');
 }
 
 /** What root makes is for the user that hangup runs as. */
@@ -81,6 +106,9 @@ export function assertThere(file: string): void {
 /** What SQLite says wherever it is asked, in the words of an operator; null for what it did not say. */
 export function databaseErrorOf(error: unknown): DatabaseError | null {
   if (error instanceof DatabaseError) return error;
+  if (error instanceof StoreBusyError) {
+    return new DatabaseError(`The database cannot be used: ${error.message}. ${BUSY_ADVICE}`);
+  }
   // drizzle wraps it.
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   if (!(cause instanceof SqliteDatabase.SqliteError)) return null;
@@ -91,6 +119,7 @@ export function databaseErrorOf(error: unknown): DatabaseError | null {
 export function closeDatabase({ $client: client }: Database): void {
   if (!client.open) return;
   try {
+    client.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     client.pragma('wal_checkpoint(TRUNCATE)');
   } catch (error) {
     // On a full disk it stays in the -wal, where whoever opens the file next finds it.
@@ -133,8 +162,11 @@ function switchToWal(client: SqliteDatabase.Database): void {
   }
 }
 
-function isBusy(error: unknown): boolean {
-  return error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY');
+/** Whether another connection's lock is the reason; the transaction was rolled back, and may run again. */
+export function isBusy(error: unknown): boolean {
+  // drizzle wraps the error of a statement.
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return cause instanceof SqliteDatabase.SqliteError && cause.code.startsWith('SQLITE_BUSY');
 }
 
 function assertPragma(client: SqliteDatabase.Database, name: string, expected: string | number): void {
@@ -216,15 +248,19 @@ function migrationNames(): readonly string[] {
   return (journal as { entries: { tag: string }[] }).entries.map(({ tag }) => tag);
 }
 
+const BUSY_ADVICE = 'Another program holds it locked: end that one, then start again.';
+
 /** What to do about what SQLite or the file system says. */
 export function adviceFor(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === NO_PROC)
+    return 'Mount it (mount -t proc proc /proc), in a container or chroot too; DATABASE_URL is not the reason.';
   if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) return 'Free space on its disk, then start again.';
   if (/^(SQLITE_CORRUPT|SQLITE_NOTADB)/.test(code)) {
     return 'If DATABASE_URL is right, move it away, and put a backup in its place with `hangup restore FILE`.';
   }
   if (/^(SQLITE_BUSY|SQLITE_LOCKED)/.test(code)) {
-    return 'Another program holds it locked: end that one, then start again.';
+    return BUSY_ADVICE;
   }
   if (/^SQLITE_IOERR/.test(code)) return 'Its disk fails or is full: look into the system log.';
   if (/^(EACCES|EPERM|EROFS|SQLITE_CANTOPEN|SQLITE_READONLY)/.test(code)) {

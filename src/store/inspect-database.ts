@@ -1,15 +1,19 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { drizzle } from 'drizzle-orm/better-sqlite3';
+import { NO_PROC } from '../assets.ts';
 import { isLive } from '../domain/call.ts';
 import type { DatabaseFacts, RecordFacts } from '../domain/diagnosis.ts';
 import { census } from './census.ts';
-import { type Database, openSqlite, schemaAge } from './database.ts';
+import { adviceFor, type Database, openSqlite, schemaAge } from './database.ts';
 import { listLiveKitServers } from './livekit-servers.ts';
 
 const READABLE_BY_OTHERS = 0o004;
 /** Long enough for another process's checkpoint. */
 const BUSY_TIMEOUT_MS = 2_000;
+
+const UNUSABLE_ADVICE =
+  'check that DATABASE_URL names a database of hangup that this user may read; else restore a backup';
 
 /**
  * Looks at a database, also while hangup works on it, and writes nothing into it. Beside one that nobody has open
@@ -22,7 +26,7 @@ export function inspectDatabase(
   try {
     const there = statSync(file, { throwIfNoEntry: false });
     if (there === undefined) return { kind: 'missing' };
-    if (!there.isFile()) return { kind: 'unusable', detail: 'it is no file' };
+    if (!there.isFile()) return { kind: 'unusable', detail: 'it is no file', advice: UNUSABLE_ADVICE };
     const client = openSqlite(file, { readonly: true, timeout: BUSY_TIMEOUT_MS });
     try {
       return { ...filesOf(file, userId), ...inside(drizzle(client), roomNames) };
@@ -30,7 +34,9 @@ export function inspectDatabase(
       client.close();
     }
   } catch (error) {
-    return { kind: 'unusable', detail: error instanceof Error ? error.message : String(error) };
+    const detail = error instanceof Error ? error.message : String(error);
+    const isNoProc = error instanceof Error && 'code' in error && error.code === NO_PROC;
+    return { kind: 'unusable', detail, advice: isNoProc ? adviceFor(error) : UNUSABLE_ADVICE };
   }
 }
 
@@ -39,7 +45,7 @@ type OpenFacts = Extract<DatabaseFacts, { kind: 'open' }>;
 function filesOf(
   file: string,
   userId: number | undefined,
-): Pick<OpenFacts, 'publicFiles' | 'isOwn' | 'isWritable' | 'freeBytes'> {
+): Pick<OpenFacts, 'publicFiles' | 'isOwn' | 'isWritable' | 'freeBytes' | 'walBytes'> {
   const files = [file, `${file}-wal`, `${file}-shm`].filter((one) => existsSync(one));
   const { bavail, bsize } = statfsSync(dirname(file));
   return {
@@ -48,6 +54,7 @@ function filesOf(
     // SQLite makes -wal and -shm beside it.
     isWritable: [...files, dirname(file)].every((one) => mayWrite(one)),
     freeBytes: bavail * bsize,
+    walBytes: statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
   };
 }
 
@@ -63,7 +70,7 @@ function mayWrite(path: string): boolean {
 function inside(
   db: Database,
   roomNames: readonly string[],
-): Omit<OpenFacts, 'publicFiles' | 'isOwn' | 'isWritable' | 'freeBytes'> {
+): Omit<OpenFacts, 'publicFiles' | 'isOwn' | 'isWritable' | 'freeBytes' | 'walBytes'> {
   const { $client: client } = db;
   const journalMode = String(client.pragma('journal_mode', { simple: true }));
   const said = client.pragma('quick_check(10)') as { quick_check: string }[];

@@ -138,6 +138,25 @@ test.each([
   });
 });
 
+test.each([['serve'], ['keys', 'list'], ['doctor']])(
+  'row 22: without /proc `%s` names /proc, and does not blame DATABASE_URL',
+  (...words) => {
+    const cwd = temporaryFolder();
+    execFileSync(BINARY, ['migrate'], { cwd, env: {} });
+    const { command, args } = mounted(`mount -t tmpfs tmpfs /proc; exec ${BINARY} ${words.join(' ')}`);
+    const { status, stdout, stderr } = spawnSync(command, args, {
+      cwd,
+      env: { PATH: process.env.PATH, PORT: '0' },
+      encoding: 'utf8',
+    });
+    expect(status).toBe(words[0] === 'doctor' ? 1 : 3);
+    expect(stdout + stderr).toMatch(
+      /\/proc is not mounted, and SQLite is loaded by it[\s\S]*mount -t proc proc \/proc/,
+    );
+    expect(stdout + stderr).not.toContain('Check that DATABASE_URL');
+  },
+);
+
 test('from a read-only mount, with /tmp that runs nothing', async () => {
   const cwd = temporaryFolder();
   mkdirSync(join(cwd, 'ro'));

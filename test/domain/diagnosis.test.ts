@@ -13,6 +13,7 @@ const OPEN: Extract<DatabaseFacts, { kind: 'open' }> = {
   isOwn: true,
   isWritable: true,
   freeBytes: 2 * 1024 ** 3,
+  walBytes: 4 * 1024 ** 2,
   record: null,
 };
 const ANSWERED: Extract<LiveKitFacts, { kind: 'answered' }> = {
@@ -94,6 +95,18 @@ test.each([
   expect(levelOf('disk', judgeDatabase('f', { ...OPEN, freeBytes }))).toBe(level);
 });
 
+test('row 17: a -wal of 121 MB is a warning that names its size and how to find the reader', () => {
+  const disk = (walBytes: number) =>
+    judgeDatabase('f', { ...OPEN, walBytes }).filter(({ check }) => check === 'disk');
+  expect(disk(16 * 1024 ** 2)).toHaveLength(1);
+  expect(disk(121_000_000)[1]).toEqual({
+    check: 'disk',
+    level: 'warning',
+    message: 'f-wal has 115 MiB: a program has read the database for long without a pause',
+    advice: expect.stringContaining('fuser -v f'),
+  });
+});
+
 test.each([
   ['accepted', 0, 'ok'],
   ['token', 0, 'failure'],
@@ -132,7 +145,7 @@ test("a journal that is no WAL, and another user's database, are warnings", () =
 test('whatever is not ok says what to do; what is unknown says why', () => {
   const findings = [
     ...judgeDatabase('f', { kind: 'missing' }),
-    ...judgeDatabase('f', { kind: 'unusable', detail: 'x' }),
+    ...judgeDatabase('f', { kind: 'unusable', detail: 'x', advice: 'y' }),
     ...(['none', 'older', 'newer'] as const).flatMap((schema) =>
       judgeDatabase('f', {
         ...OPEN,

@@ -10,7 +10,7 @@ import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { syncCall } from '../../src/operations/sync-call.ts';
 import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler.ts';
-import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite-store.ts';
+import { type LocalStore, openSqliteStore } from '../../src/store/sqlite-store.ts';
 import type { Chance } from './chance.ts';
 import { type Chronicle, Violation } from './chronicle.ts';
 import type { Timeline } from './timeline.ts';
@@ -45,7 +45,7 @@ interface Process {
   isAlive: boolean;
   /** It dies right behind so many more calls of its store; null: it does not. */
   storeCallsLeft: number | null;
-  readonly store: SqliteStore;
+  readonly store: LocalStore;
   readonly dependencies: Dependencies;
   readonly reconciler: Reconciler;
   /** Who waits for an answer of it: the connection breaks. */
@@ -206,7 +206,7 @@ export class SimulatedHangup {
   }
 
   /** Each method of the store is one atomic step, and hangup may fail or die between any two. */
-  #mortal(store: SqliteStore, processOf: () => Process): Store {
+  #mortal(store: LocalStore, processOf: () => Process): Store {
     return new Proxy(store, {
       get: (target, name) => {
         const method: unknown = Reflect.get(target, name);

@@ -7,7 +7,8 @@ import type { PhoneAttributes, Role, RoomSign } from '../../src/domain/room-even
 import type { Sighting } from '../../src/domain/sighting.ts';
 import { aCall } from '../harness/calls.ts';
 
-type Factory = () => { store: Store; close: () => void };
+type Opened = { store: Store; close: () => void | Promise<void> };
+type Factory = () => Opened | Promise<Opened>;
 
 /** What every store must do, whatever database stands behind it. */
 export function conformance(name: string, openStore: Factory): void {
@@ -50,8 +51,10 @@ export function conformance(name: string, openStore: Factory): void {
     const deletionOf = async (id: string) => (await store.findCall(id))?.deletion;
 
     beforeEach(async () => {
-      const opened = openStore();
-      onTestFinished(opened.close);
+      const opened = await openStore();
+      onTestFinished(async () => {
+        await opened.close();
+      });
       store = opened.store;
       acme = await makeKey('acme', { id: 'key_acme' });
       other = await makeKey('other', { id: 'key_other' });

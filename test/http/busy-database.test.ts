@@ -1,0 +1,166 @@
+import { createTRPCClient, httpLink, TRPCClientError } from '@trpc/client';
+import SqliteDatabase from 'better-sqlite3';
+import type { AppRouter } from 'hangup';
+import { expect, onTestFinished, test } from 'vitest';
+import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { startEmulated } from '../harness/livekit.ts';
+import { post, roomTold } from '../harness/webhooks.ts';
+
+/* Row 9 of the inputs from the field: another process holds SQLite's write lock. */
+
+/** A call's clients give up after this. */
+const CLIENT_TIMEOUT_MS = 5_000;
+
+async function aHangup(
+  ids: readonly string[],
+  options: Parameters<typeof startHangup>[0] = {},
+): Promise<Hangup> {
+  const hangup = await startHangup(options);
+  onTestFinished(() => hangup.stop());
+  for (const id of ids) await hangup.putCall({ id, status: 'active' });
+  return hangup;
+}
+
+/** Another process that writes, and does not end. */
+function lock({ databaseFile }: Hangup): { release(): void } {
+  const other = new SqliteDatabase(databaseFile, { timeout: CLIENT_TIMEOUT_MS });
+  onTestFinished(() => {
+    other.close();
+  });
+  other.exec('BEGIN IMMEDIATE');
+  return { release: () => other.exec('ROLLBACK') };
+}
+
+async function cancel({ url, key }: Hangup, id: string) {
+  const response = await fetch(`${url}/api/v1/calls/${id}`, {
+    method: 'DELETE',
+    headers: { 'x-api-key': key },
+    signal: AbortSignal.timeout(CLIENT_TIMEOUT_MS),
+  });
+  return {
+    status: response.status,
+    retryAfter: response.headers.get('retry-after'),
+    requestId: response.headers.get('x-request-id'),
+    body: (await response.json()) as unknown,
+  };
+}
+
+test('row 9: another process holds the lock: each cancel gets 503 in time, health and reads go on meanwhile', async () => {
+  const ids = ['c0', 'c1', 'c2', 'c3'];
+  const hangup = await aHangup(ids);
+  const { release } = lock(hangup);
+  let answered = 0;
+  const cancels = ids.map(async (id) => {
+    const answer = await cancel(hangup, id);
+    answered += 1;
+    return answer;
+  });
+  expect(await hangup.send('GET', '/healthz', { key: null })).toMatchObject({ status: 200 });
+  // Also with a key whose last use is not on record yet.
+  expect(await hangup.send('GET', '/api/v1/calls/c0')).toMatchObject({ status: 200 });
+  expect(await hangup.send('GET', '/api/v1/calls')).toMatchObject({ status: 200 });
+  expect((await fetch(`${hangup.url}/metrics`)).status).toBe(200);
+  expect(answered).toBe(0);
+  for (const answer of await Promise.all(cancels)) {
+    expect(answer).toEqual({
+      status: 503,
+      retryAfter: '1',
+      requestId: expect.stringMatching(/^req_/),
+      body: { error: { message: 'Service unavailable', code: 503 } },
+    });
+  }
+  release();
+  for (const id of ids) {
+    // None of them was done after its answer.
+    expect(await hangup.send('GET', `/api/v1/calls/${id}`)).toMatchObject({
+      body: { data: { status: 'active', roomDeletion: null } },
+    });
+    expect(await cancel(hangup, id)).toMatchObject({ status: 200 });
+  }
+});
+
+test('a lock that is released in time: the cancels that wait are all done', async () => {
+  const ids = ['c0', 'c1', 'c2', 'c3'];
+  const hangup = await aHangup(ids);
+  const { release } = lock(hangup);
+  const cancels = ids.map((id) => cancel(hangup, id));
+  // It is behind them in the queue, and ends first: they have been tried by then.
+  expect(await hangup.send('GET', '/readyz', { key: null })).toMatchObject({
+    status: 503,
+    body: { error: { message: 'Not ready: store' } },
+  });
+  release();
+  for (const answer of await Promise.all(cancels)) expect(answer.status).toBe(200);
+});
+
+test('a cancel that waited for the database long is answered in time though LiveKit hangs', async () => {
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  const hangup = await aHangup(['c0'], { livekit, settings: { requestTimeoutMs: 4_000 } });
+  livekit.emulator.setFault('DeleteRoom', { kind: 'hang' });
+  const { release } = lock(hangup);
+  const cancelled = cancel(hangup, 'c0');
+  // Readiness waits a second for the lock.
+  expect(await hangup.send('GET', '/readyz', { key: null })).toMatchObject({ status: 503 });
+  release();
+  expect(await cancelled).toMatchObject({ status: 200 });
+});
+
+test('registrations and tRPC get the same 503, and a webhook one that LiveKit repeats', async () => {
+  const hangup = await aHangup(['c0']);
+  const { release } = lock(hangup);
+  const headers = () => ({ 'x-api-key': hangup.key });
+  const seen: Headers[] = [];
+  const trpc = createTRPCClient<AppRouter>({
+    links: [
+      httpLink({
+        url: `${hangup.url}/trpc`,
+        headers,
+        fetch: async (...args) => {
+          const response = await fetch(...(args as Parameters<typeof fetch>));
+          seen.push(response.headers);
+          return response;
+        },
+      }),
+    ],
+  });
+  const webhook = roomTold('c0').started();
+  const [created, cancelled, told] = await Promise.all([
+    hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } }),
+    trpc.calls.cancel.mutate({ callId: 'c0' }).catch((error: unknown) => error),
+    post(hangup.url, webhook),
+  ]);
+  expect(created).toMatchObject({ status: 503, body: { error: { message: 'Service unavailable' } } });
+  expect(created.headers.get('retry-after')).toBe('1');
+  expect(cancelled).toBeInstanceOf(TRPCClientError);
+  expect(cancelled).toMatchObject({
+    message: 'Service unavailable',
+    data: { code: 'SERVICE_UNAVAILABLE', httpStatus: 503 },
+  });
+  expect(seen[0]?.get('retry-after')).toBe('1');
+  expect(told).toEqual({ status: 503, body: { error: { message: 'Try again', code: 503 } } });
+  release();
+  expect(await post(hangup.url, webhook)).toMatchObject({
+    status: 200,
+    body: { data: { outcome: 'applied' } },
+  });
+  expect(await hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } })).toMatchObject({ status: 201 });
+});
+
+test('the reconciler goes on after a lock: a pass that failed is in the log, and the next one deletes the room', async () => {
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  const hangup = await aHangup(['c0'], { livekit });
+  livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
+  expect(await cancel(hangup, 'c0')).toMatchObject({ status: 200 });
+  const { release } = lock(hangup);
+  await until('a pass has failed', () =>
+    hangup.log.some(({ level, message }) => level === 'error' && /^a pass .* failed/.test(message)),
+  );
+  release();
+  livekit.emulator.setFault('DeleteRoom', null);
+  await until('the room is gone', async () => {
+    const { body } = await hangup.send('GET', '/api/v1/calls/c0');
+    return (body as { data: { roomDeletion: { state: string } } }).data.roomDeletion.state === 'completed';
+  });
+});

@@ -1,0 +1,135 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { RequestError, StoreBusyError } from '../../src/domain/errors.ts';
+import { databaseErrorOf } from '../../src/store/database.ts';
+import { openThreadedStore } from '../../src/store/threaded-store.ts';
+import { aCall } from '../harness/calls.ts';
+import { until } from '../harness/hangup.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+import { conformance } from './conformance.ts';
+
+async function aStore() {
+  const file = join(temporaryFolder(), 'hangup.db');
+  const late: string[] = [];
+  const store = await openThreadedStore(file, {
+    onMigrating: () => {},
+    onLate: (method) => late.push(method),
+  });
+  return { file, store, late };
+}
+
+conformance('the store of a server', async () => {
+  const { store } = await aStore();
+  return { store, close: () => store.close() };
+});
+
+/** Another program that writes, and does not end. */
+function lockOf(file: string) {
+  const other = new SqliteDatabase(file);
+  onTestFinished(() => {
+    other.close();
+  });
+  other.exec('BEGIN IMMEDIATE');
+  return { release: () => other.exec('ROLLBACK') };
+}
+
+const aKey = (id: string) => ({
+  id,
+  organizationName: id,
+  organizationIdIfNew: `org_${id}`,
+  name: 'test',
+  hash: id.padStart(64, '0'),
+  scopes: [],
+  expiresAt: null,
+  now: 1,
+});
+
+test('writes wait for a lock that another process holds, and all are done once it is free', async () => {
+  const { file, store } = await aStore();
+  const { release } = lockOf(file);
+  const made = Promise.all(['a', 'b', 'c'].map((id) => store.createApiKey(aKey(id))));
+  // Reads go on: they are answered while the writes wait.
+  expect(await store.listApiKeys()).toEqual([]);
+  release();
+  expect((await made).map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+  await store.close();
+});
+
+test('a lock that stays: each write rejects as busy, none is done later, and the next one succeeds', async () => {
+  const { file, store, late } = await aStore();
+  const { release } = lockOf(file);
+  const ended = await Promise.allSettled(['a', 'b'].map((id) => store.createApiKey(aKey(id))));
+  for (const { status, reason } of ended as PromiseRejectedResult[]) {
+    expect({ status, reason }).toEqual({ status: 'rejected', reason: expect.any(StoreBusyError) });
+    expect(databaseErrorOf(reason)?.message).toMatch(/Another program holds it locked/);
+  }
+  release();
+  await store.createApiKey(aKey('c'));
+  expect((await store.listApiKeys()).map(({ id }) => id)).toEqual(['c']);
+  expect(late).toEqual([]);
+  await store.close();
+});
+
+test('closing waits for the writes that wait', async () => {
+  const { file, store } = await aStore();
+  const { release } = lockOf(file);
+  const made = store.createApiKey(aKey('a'));
+  const closed = store.close();
+  release();
+  expect((await made).id).toBe('a');
+  await closed;
+  // What was in the -wal is in the file.
+  expect(statSync(file).size).toBeGreaterThan(0);
+  expect(statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0).toBe(0);
+});
+
+test('an error of SQLite keeps its code on its way out of the thread', async () => {
+  const { file, store } = await aStore();
+  await store.createApiKey(aKey('a'));
+  const error = await store.createApiKey({ ...aKey('a'), organizationName: 'b' }).catch((thrown) => thrown);
+  expect(error).not.toBeInstanceOf(RequestError);
+  expect(error.cause ?? error).toMatchObject({ code: expect.stringMatching(/^SQLITE_CONSTRAINT/) });
+  expect(databaseErrorOf(error)?.message).toMatch(/constraint failed/);
+  await store.close();
+  expect(file).toBeTruthy();
+});
+
+test('the last use of a key is written once, however many requests it makes meanwhile', async () => {
+  const { file, store } = await aStore();
+  await store.createApiKey(aKey('a'));
+  const { release } = lockOf(file);
+  const uses = Array.from({ length: 50 }, (_, i) => store.recordApiKeyUse({ id: 'a', now: i }));
+  release();
+  await Promise.all(uses);
+  expect((await store.listApiKeys())[0]?.lastUsedAt).toBe(0);
+  await store.recordApiKeyUse({ id: 'a', now: 99 });
+  expect((await store.listApiKeys())[0]?.lastUsedAt).toBe(99);
+  await store.close();
+});
+
+test('row 17: the -wal that a long reader let grow shrinks once the reader is gone', async () => {
+  const { file, store } = await aStore();
+  const { organizationId } = await store.createApiKey(aKey('a'));
+  const reader = new SqliteDatabase(file);
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM calls').get();
+  const walBytes = () => statSync(`${file}-wal`).size;
+  const metadata = { text: 'x'.repeat(16_000) };
+  for (let i = 0; walBytes() < 24 * 1024 * 1024; i += 100) {
+    await Promise.all(
+      Array.from({ length: 100 }, (_, j) =>
+        store.createCall({ call: aCall({ id: `c${i + j}`, organizationId, metadata }), apiKeyId: null }),
+      ),
+    );
+  }
+  reader.exec('COMMIT');
+  reader.close();
+  // The two commits that a server without any request makes within two minutes.
+  await until('it is cut', async () => {
+    await store.probe();
+    return walBytes() <= 16 * 1024 * 1024;
+  });
+  await store.close();
+});

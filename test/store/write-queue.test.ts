@@ -1,0 +1,111 @@
+import { expect, test } from 'vitest';
+import { StoreBusyError } from '../../src/domain/errors.ts';
+import { createWriteQueue } from '../../src/store/write-queue.ts';
+
+const BUSY = new Error('busy');
+
+/** A queue whose clock and lock the test plays. */
+function aQueue() {
+  let nowMs = 0;
+  let isLocked = false;
+  let plans: { atMs: number; run: () => void }[] = [];
+  const ended: string[] = [];
+  const queue = createWriteQueue({
+    nowMs: () => nowMs,
+    after: (delayMs, run) => plans.push({ atMs: nowMs + delayMs, run }),
+    isBusy: (error) => error === BUSY,
+  });
+  return {
+    queue,
+    ended,
+    lock(isNow: boolean) {
+      isLocked = isNow;
+    },
+    push(name: string, expiresAtMs: number, fault?: Error) {
+      queue.push({
+        expiresAtMs,
+        run: () => {
+          if (isLocked) throw BUSY;
+          if (fault !== undefined) throw fault;
+          return name;
+        },
+        done: (result) => ended.push(`${nowMs} ${String(result)} done`),
+        failed: (error) =>
+          ended.push(`${nowMs} ${name} ${error instanceof StoreBusyError ? 'busy' : String(error)}`),
+      });
+    },
+    passTo(atMs: number) {
+      while (plans.some((plan) => plan.atMs <= atMs)) {
+        const [next, ...rest] = plans.toSorted((a, b) => a.atMs - b.atMs);
+        plans = rest;
+        nowMs = next?.atMs ?? nowMs;
+        next?.run();
+      }
+      nowMs = atMs;
+    },
+  };
+}
+
+test('without a lock a write runs at once', () => {
+  const { push, ended } = aQueue();
+  push('a', 3_000);
+  expect(ended).toEqual(['0 a done']);
+});
+
+test('writes that wait for a lock run in their order once it is free', () => {
+  const { push, lock, passTo, ended } = aQueue();
+  lock(true);
+  for (const name of ['a', 'b', 'c']) push(name, 3_000);
+  passTo(2_000);
+  expect(ended).toEqual([]);
+  lock(false);
+  passTo(2_020);
+  expect(ended.map((line) => line.split(' ').slice(1).join(' '))).toEqual(['a done', 'b done', 'c done']);
+});
+
+test('each write that waits fails at its own deadline, however long the others wait', () => {
+  const { push, lock, passTo, ended } = aQueue();
+  lock(true);
+  push('long', 3_000);
+  push('short', 500);
+  passTo(600);
+  expect(ended).toHaveLength(1);
+  expect(ended[0]).toMatch(/^5\d\d short busy$/);
+  push('later', 3_600);
+  passTo(3_100);
+  expect(ended[1]).toMatch(/^30\d\d long busy$/);
+  lock(false);
+  passTo(3_200);
+  expect(ended[2]).toMatch(/^31\d\d later done$/);
+  expect(ended).toHaveLength(3);
+});
+
+test('a write whose deadline has passed is never begun', () => {
+  const { push, ended, passTo } = aQueue();
+  passTo(1_000);
+  push('old', 900);
+  expect(ended).toEqual(['1000 old busy']);
+});
+
+test('a write that fails does not hold up the next one', () => {
+  const { push, ended } = aQueue();
+  push('a', 3_000, new Error('disk full'));
+  push('b', 3_000);
+  expect(ended).toEqual(['0 a Error: disk full', '0 b done']);
+});
+
+test('it is drained when the last write has ended', async () => {
+  const { queue, push, lock, passTo, ended } = aQueue();
+  await queue.drained();
+  lock(true);
+  push('a', 500);
+  let isDrained = false;
+  const drained = queue.drained().then(() => {
+    isDrained = true;
+  });
+  await Promise.resolve();
+  expect(isDrained).toBe(false);
+  passTo(600);
+  await drained;
+  expect(ended).toHaveLength(1);
+});
