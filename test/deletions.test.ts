@@ -35,7 +35,7 @@ async function prepare(): Promise<string> {
       idempotency: null,
     });
   }
-  const given = { attempt: 1, wasRescued: false, now: 3_000 };
+  const given = { attempt: 1, wasRescued: false, keptBecause: null, now: 3_000 };
   const lost = { state: 'discarded', lastError: 'timed_out: no answer within 10000 ms' } as const;
   await store.settleDeletion({ ...given, callId: 'lost', settlement: lost });
   await store.settleDeletion({ ...given, callId: 'gone', settlement: { state: 'completed' } });

@@ -232,7 +232,14 @@ test('rooms of ended calls are alive, a deletion is late, one was given up', asy
   const { stdout } = await runHangup(['doctor'], { cwd, env });
   expect([...stdout.matchAll(/^ {27}(\w+): \w/gm)].map(([, reason]) => reason)).toEqual(REFUSAL_REASONS);
   const settlement = { state: 'discarded', lastError: 'unavailable' } as const;
-  await store.settleDeletion({ callId: 'ended', attempt: 1, settlement, wasRescued: false, now });
+  await store.settleDeletion({
+    callId: 'ended',
+    attempt: 1,
+    settlement,
+    wasRescued: false,
+    keptBecause: null,
+    now,
+  });
   store.close();
   expect((await seeDoctor(cwd, env)).of('deletions')).toMatchObject([
     { level: 'warning', message: '1 room could not be deleted for so long that hangup gave up' },

@@ -50,7 +50,14 @@ async function aRecord() {
   await store.cancelCall({ callId: 'not-gone', ...cancel });
   await store.cancelCall({ callId: 'lives', ...cancel, organizationId: 'org_other' });
   const settlement = { state: 'discarded', lastError: 'x' } as const;
-  await store.settleDeletion({ callId: 'not-gone', attempt: 1, settlement, wasRescued: false, now: at });
+  await store.settleDeletion({
+    callId: 'not-gone',
+    attempt: 1,
+    settlement,
+    wasRescued: false,
+    keptBecause: null,
+    now: at,
+  });
   store.close();
   const ids = () => {
     const client = new SqliteDatabase(join(cwd, 'hangup.db'), { readonly: true });

@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
-import { expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { EventParticipant } from '../src/domain/room-event.ts';
+import { versionOf } from '../src/domain/roster.ts';
 import { openSqliteStore } from '../src/store/sqlite-store.ts';
 import { runHangup, serveHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
@@ -9,6 +11,9 @@ import { temporaryFolder } from './harness/temporary.ts';
 const MIGRATIONS = resolve(import.meta.dirname, '../drizzle');
 /** For each schema there was, a dump of a database with something in every table. */
 const FIXTURES = resolve(import.meta.dirname, 'store/fixtures');
+
+/** The roster has what these tables, and the column `room_life`, had. */
+const REPLACED_TABLES = ['__drizzle_migrations', 'graces'];
 
 const schemas = sqlNamesIn(FIXTURES);
 const [newest = '', ...older] = schemas.toReversed();
@@ -69,9 +74,9 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
   const after = contentsOf(file);
   expect(after.schema).toEqual(contentsOf(aDatabase(newest).file).schema);
   expect(after.violations).toEqual([]);
-  for (const { name, rows } of before.rows.filter(({ name }) => name !== '__drizzle_migrations')) {
+  for (const { name, rows } of before.rows.filter(({ name }) => !REPLACED_TABLES.includes(String(name)))) {
     const now = after.rows.find((table) => table.name === name)?.rows;
-    expect(now, String(name)).toEqual(rows.map((row) => expect.objectContaining(row)));
+    expect(now, String(name)).toEqual(rows.map(({ room_life: _, ...row }) => expect.objectContaining(row)));
   }
 
   const store = openSqliteStore(file);
@@ -83,6 +88,215 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
   const due = await store.claimDeletions({ now: 10_000, leaseUntil: 20_000, farthest: 70_000, limit: 10 });
   expect(due.map(({ callId }) => callId)).toEqual(['cancelled']);
   store.close();
+});
+
+describe('0007_roster keeps the participants of calls', () => {
+  const POLICY = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+  const HOUR_MS = 3_600_000;
+  const NOW = Date.now();
+  const outbound = {
+    sid: 'PA_phone',
+    callStatus: 'active',
+    callTag: 'tag',
+    callId: 'SCL_1',
+    phoneNumber: '+15557770001',
+    trunkPhoneNumber: '+15550001',
+    trunkId: 'ST_1',
+    ruleId: null,
+    disconnectReason: null,
+  };
+  const isHere = (role: string, parts: object = {}) => ({
+    sid: `PA_${role}`,
+    identity: role,
+    role,
+    isPresent: true,
+    joinedAt: NOW - 60_000,
+    ...parts,
+  });
+  const PHONE = isHere('phone');
+  const AGENT = isHere('agent');
+  const HAS_LEFT = { isPresent: false };
+
+  interface Was {
+    readonly status: string;
+    readonly participants: readonly object[];
+    readonly phone?: object | null;
+    readonly audioFrom?: readonly string[];
+    readonly endedAt?: number;
+    readonly grace?: { readonly kind: string; readonly role: string; readonly reason: string };
+  }
+
+  /** A database of the schema before, with one call as it was then, brought up to date. */
+  async function upgraded({ status, participants, phone = null, audioFrom = [], endedAt, grace }: Was) {
+    const { file, run } = aDatabase('0006_last_served.sql');
+    const client = new SqliteDatabase(file);
+    const life = { sid: 'RM_1', createdAt: NOW - 90_000, participants, audioFrom, phone };
+    client
+      .prepare(
+        `INSERT INTO calls (id, organization_id, status, direction, room_name, room_id, metadata, started_at, answered_at,
+          ended_at, created_at, updated_at, room_life)
+        VALUES ('call', 'org_1', ?, 'outbound', 'room', 'RM_1', '{}', ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(
+        status,
+        NOW - 90_000,
+        status === 'active' ? NOW - 50_000 : null,
+        endedAt ?? null,
+        Math.min(NOW - 100_000, endedAt ?? NOW),
+        NOW - 10_000,
+        JSON.stringify(life),
+      );
+    if (grace !== undefined) {
+      client
+        .prepare(
+          `INSERT INTO graces (call_id, kind, role, since, due_at, reason) VALUES ('call', ?, ?, ?, ?, ?)`,
+        )
+        .run(grace.kind, grace.role, NOW - 10_000, NOW + 20_000, grace.reason);
+    }
+    client.close();
+    expect(await run('migrate')).toMatchObject({ code: 0 });
+    const store = openSqliteStore(file);
+    onTestFinished(() => store.close());
+    const found = await store.findCall('call');
+    if (found === null) throw new Error('the call is gone');
+    /** What LiveKit's list leads to. */
+    const list = async (participants: readonly EventParticipant[], now: number) => {
+      const version = versionOf((await store.findCall('call'))?.call.roster ?? null);
+      return store.applyObservation({
+        observation: {
+          kind: 'participants',
+          callId: 'call',
+          participants,
+          askedAt: now,
+          version,
+          isTrusted: true,
+        },
+        policy: POLICY,
+        now,
+        adoption: null,
+        leaseUntil: null,
+      });
+    };
+    const due = async (now: number) =>
+      (await store.listReviews({ now, farthest: now + HOUR_MS, limit: 9 })).due.map(({ callId }) => callId);
+    return { call: found.call, store, list, due };
+  }
+
+  const phoneListed: EventParticipant = {
+    sid: 'PA_phone',
+    identity: 'phone',
+    role: 'phone',
+    joinedAt: NOW - 60_000,
+    phone: {
+      via: 'sip',
+      callStatus: 'active',
+      callTag: 'tag',
+      callId: 'SCL_1',
+      phoneNumber: '+15557770001',
+      trunkPhoneNumber: '+15550001',
+      trunkId: 'ST_1',
+      ruleId: null,
+    },
+  };
+  const agentLeft = { kind: 'agent_left', role: 'agent', reason: 'SIGNAL_CLOSE' };
+
+  test('a phone that an agent left is reviewed at once, and hung up when its grace is over', async () => {
+    const { call, due, list, store } = await upgraded({
+      status: 'active',
+      participants: [PHONE, { ...AGENT, ...HAS_LEFT }],
+      phone: outbound,
+      audioFrom: [],
+      grace: agentLeft,
+    });
+    expect(call.reviewAt).toBe(NOW - 10_000);
+    expect(call.roster).toMatchObject({
+      sid: 'RM_1',
+      createdAt: NOW - 90_000,
+      isFinished: false,
+      hadCompany: true,
+      answeredPhones: 1,
+      departures: 1,
+      lastLeaveNoticedAt: NOW - 10_000,
+      firstPhone: {
+        sid: 'PA_phone',
+        joinedAt: NOW - 60_000,
+        phoneNumber: '+15557770001',
+        direction: 'outbound',
+      },
+      lastAgentLeft: { sid: 'PA_agent', at: NOW - 10_000, reason: 'SIGNAL_CLOSE' },
+      lastPhoneLeft: null,
+    });
+    expect(call.roster?.members).toMatchObject([
+      {
+        sid: 'PA_phone',
+        role: 'phone',
+        departure: null,
+        phone: { callId: 'SCL_1', answeredAt: NOW - 50_000 },
+      },
+      { sid: 'PA_agent', role: 'agent', phone: null, departure: { at: NOW - 10_000, isReported: true } },
+    ]);
+    expect(await due(NOW)).toEqual(['call']);
+    expect(await list([phoneListed], NOW)).toMatchObject({ decision: { kind: 'nothing' } });
+    expect((await store.findCall('call'))?.call.reviewAt).toBe(NOW + 20_000);
+    expect(await list([phoneListed], NOW + 20_000)).toMatchObject({
+      decision: { kind: 'end', status: 'completed', failureReason: 'AGENT_LEFT' },
+    });
+  });
+
+  test('an unanswered phone is polled on, and its call does not end', async () => {
+    const { call, store, list } = await upgraded({
+      status: 'ringing',
+      participants: [PHONE, AGENT],
+      phone: { ...outbound, callStatus: 'ringing', callTag: null },
+    });
+    expect(call.roster).toMatchObject({ answeredPhones: 0 });
+    expect(call.roster?.members[0]?.phone).toMatchObject({ hasRung: true, answeredAt: null });
+    const unanswered = await store.listUnansweredPhones({ after: '', limit: 9 });
+    expect(unanswered.map(({ callId }) => callId)).toEqual(['call']);
+    expect(await list([phoneListed], NOW)).toMatchObject({ decision: { kind: 'advance', to: 'active' } });
+    expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
+  });
+
+  test('an inbound phone that was answered is answered, and waits for nobody', async () => {
+    const { call, store } = await upgraded({
+      status: 'active',
+      participants: [PHONE, AGENT],
+      phone: { ...outbound, callStatus: 'ringing', ruleId: 'SDR_1' },
+      audioFrom: ['PA_agent'],
+    });
+    expect(call.roster).toMatchObject({
+      audioFrom: ['PA_agent'],
+      firstPhone: { direction: 'inbound' },
+      answeredPhones: 1,
+    });
+    expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
+  });
+
+  test('a person who left is a person who left, and the talk counts', async () => {
+    const { call, list } = await upgraded({
+      status: 'active',
+      participants: [AGENT, isHere('human', HAS_LEFT)],
+      grace: { kind: 'connection_lost', role: 'human', reason: 'CONNECTION_TIMEOUT' },
+    });
+    expect(call.roster).toMatchObject({
+      firstPhone: null,
+      talkedSince: NOW - 50_000,
+      lastPersonLeft: { sid: 'PA_human', reason: 'CONNECTION_TIMEOUT' },
+      lastTalkerLeft: { sid: 'PA_human' },
+    });
+    expect(call.roster?.members.map(({ role }) => role)).toEqual(['agent', 'person']);
+    // LiveKit finishes the room; nobody holds it open.
+    expect(await list([], NOW)).toMatchObject({ decision: { kind: 'nothing' } });
+  });
+
+  test('a call that ended lately keeps its participants for the guard, an older one does not', async () => {
+    const ended = { status: 'completed', participants: [PHONE, AGENT], phone: outbound };
+    const lately = await upgraded({ ...ended, endedAt: NOW - HOUR_MS });
+    expect(lately.call).toMatchObject({ reviewAt: null, endedAt: NOW - HOUR_MS });
+    expect(lately.call.roster?.members.map(({ sid }) => sid)).toEqual(['PA_phone', 'PA_agent']);
+    expect(await lately.due(NOW + HOUR_MS)).toEqual([]);
+    expect((await upgraded({ ...ended, endedAt: NOW - 72 * HOUR_MS })).call.roster).toBeNull();
+  });
 });
 
 test.each(older)('a migration that fails leaves %s as it was', async (fixture) => {

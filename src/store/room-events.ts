@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, ne, or, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, or, sql } from 'drizzle-orm';
 import { type Applied, applyRoomEvent, carryOut } from '../domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../domain/call.ts';
 import { applyObservation, isNewsOfEnded, type Observation } from '../domain/observation.ts';
@@ -15,6 +15,9 @@ import { toCall, toDeletion } from './rows.ts';
 import { auditLog, calls, IS_LIVE, livekitEvents, roomDeletions } from './schema.ts';
 
 const { placeholder } = sql;
+
+/** As the partial index has it: a bound value does not show SQLite that it may use that. */
+const IS_INCOMPLETE = sql`${roomDeletions.state} <> 'completed'`;
 
 const VERSION = sql<string>`coalesce(json_extract(${calls.roster}, '$.sid') || ':' || json_extract(${calls.roster}, '$.departures'), '')`;
 const IN_ROOM = { callId: calls.id, roomName: calls.roomName, version: VERSION };
@@ -116,8 +119,14 @@ const statements = prepared((db) => ({
     .prepare(),
   completeDeletions: db
     .update(roomDeletions)
-    .set({ state: 'completed', finalizedAt: sql`${placeholder('now')}` })
-    .where(and(eq(roomDeletions.roomName, placeholder('roomName')), ne(roomDeletions.state, 'completed')))
+    .set({
+      state: 'completed',
+      // A completed deletion has an attempt, by the table's constraint.
+      attempt: sql`max(${roomDeletions.attempt}, 1)`,
+      attemptedAt: sql`coalesce(${roomDeletions.attemptedAt}, ${placeholder('now')})`,
+      finalizedAt: sql`${placeholder('now')}`,
+    })
+    .where(and(eq(roomDeletions.roomName, placeholder('roomName')), IS_INCOMPLETE))
     .prepare(),
   unansweredPhones: db
     .select(IN_ROOM)
@@ -368,7 +377,7 @@ function callOf(
   const incomplete = db
     .select({ callId: roomDeletions.callId })
     .from(roomDeletions)
-    .where(and(eq(roomDeletions.roomName, room.name), ne(roomDeletions.state, 'completed')))
+    .where(and(eq(roomDeletions.roomName, room.name), IS_INCOMPLETE))
     .get();
   return incomplete === undefined ? null : last;
 }

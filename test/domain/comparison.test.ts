@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   type Comparison,
   FIRST_COMPARISON,
@@ -23,17 +23,18 @@ const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
   scheduledAt: null,
   createdAt: 1_000,
   updatedAt: 1_000,
+  version: 'RM:0',
   ...parts,
 });
 const room = (name: string, sid = `RM_${name}`) => ({ name, sid, createdAt: 1_000, metadata: '' });
-const at = (now: number) => ({ now, neverStartedAfterMs: 86_400_000 });
+const at = (now: number, limit = 50) => ({ now, neverStartedAfterMs: 86_400_000, limit });
 function compareRooms(
   last: Comparison,
   { live, rooms }: { live: readonly LiveCall[]; rooms: readonly EventRoom[] },
   circumstances: ReturnType<typeof at>,
 ) {
-  const { now, neverStartedAfterMs } = circumstances;
-  const { takeRooms, takeCalls, conclude } = startComparison(last, { askedAt: now, neverStartedAfterMs });
+  const { now, ...limits } = circumstances;
+  const { takeRooms, takeCalls, conclude } = startComparison(last, { askedAt: now, ...limits });
   // In parts, as they come.
   for (const one of rooms) {
     takeRooms(
@@ -116,18 +117,53 @@ test('a call whose room was never seen fails a day after it should have begun', 
   expect(never(136_400_000)).toEqual(['registered', 'scheduled']);
 });
 
-test('rooms that the record knows as they are say nothing new', () => {
+test('a room is unknown when no live call has its name and its sid on record', () => {
   const live = [call({ id: 'a' }), call({ id: 'b', roomId: null, status: 'initiated' }), call({ id: 'c' })];
   const rooms = [room('a'), room('b'), room('c', 'RM_later'), room('nobody')];
-  const { unknown, waiting } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+  const { unknown } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
   expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
-  expect(ids(waiting)).toEqual(['b']);
+});
+
+describe('the calls whose participants are compared', () => {
+  const some = (count: number, prefix: string, status: LiveCall['status']) =>
+    Array.from({ length: count }, (_, i) => call({ id: `${prefix}${i}`, status }));
+  const roomsOf = (live: readonly LiveCall[]) => live.map(({ id }) => room(id));
+
+  test('are all live calls with a listed room, those first that are not active', () => {
+    const live = [...some(2, 'talks', 'active'), ...some(2, 'waits', 'connecting'), call({ id: 'absent' })];
+    const rooms = roomsOf(live.slice(0, 4));
+    const { toAsk } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+    expect(ids(toAsk)).toEqual(['waits0', 'waits1', 'talks0', 'talks1']);
+  });
+
+  test('are at most as many as the limit, and half of them are active', () => {
+    const live = [...some(30, 'busy', 'active'), ...some(30, 'new', 'ringing')];
+    const { toAsk } = compareRooms(FIRST_COMPARISON, { live, rooms: roomsOf(live) }, at(1, 10));
+    expect(toAsk).toHaveLength(10);
+    expect(toAsk.filter(({ status }) => status === 'active')).toHaveLength(5);
+    const few = compareRooms(FIRST_COMPARISON, { live, rooms: roomsOf(live.slice(0, 32)) }, at(1, 10));
+    expect(few.toAsk.filter(({ status }) => status === 'active')).toHaveLength(8);
+  });
+
+  test('are active calls in turn: each one before any comes again', () => {
+    const live = [...some(23, 'turn', 'active'), ...some(40, 'others', 'ringing')];
+    const rooms = roomsOf(live);
+    const asked: string[] = [];
+    let last = FIRST_COMPARISON;
+    for (let now = 1; asked.length < 23; now += 1) {
+      const { toAsk, next } = compareRooms(last, { live, rooms }, at(now, 8));
+      asked.push(...ids(toAsk.filter(({ status }) => status === 'active')));
+      last = next;
+    }
+    expect(asked.slice(0, 23).toSorted()).toEqual(ids(live.slice(0, 23)).toSorted());
+  });
 });
 
 test('a room that is made after LiveKit wrote its list is not missed in it', () => {
   const after = (askedAt: number, updatedAt: number, now: number) => {
     const { takeRooms, takeCalls, conclude } = startComparison(FIRST_COMPARISON, {
-      ...at(now),
+      neverStartedAfterMs: 86_400_000,
+      limit: 50,
       askedAt,
     });
     takeRooms([room('x')], []);

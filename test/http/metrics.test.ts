@@ -103,7 +103,7 @@ describe('calls and the deletions of their rooms', () => {
       async () => (await scrape()).value('hangup_pass_duration_seconds_count', { pass: 'deletions' }) > 0,
     );
     const metrics = await scrape();
-    expect(metrics.value('hangup_pass_duration_seconds_count', { pass: 'graces' })).toBeGreaterThan(0);
+    expect(metrics.value('hangup_pass_duration_seconds_count', { pass: 'reviews' })).toBeGreaterThan(0);
     expect(metrics.sum('hangup_pass_failures_total')).toBe(0);
   });
 });

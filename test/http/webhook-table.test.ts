@@ -1,41 +1,105 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Emulator } from '../../src/livekit/emulator/emulator.ts';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
 import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
 
-/* The table from LiveKit's event to the call's status, row by row, in through the door with a real signature. */
+/*
+ * The table from LiveKit's events to a call's status, row by row, over HTTP with real signatures. hangup asks LiveKit
+ * before a call ends by inference: where participants must be there, the emulator has them, and sends the webhooks.
+ */
 
 const AGENT_LEFT_GRACE_MS = 150;
 const CONNECTION_LOST_GRACE_MS = 150;
 
+let livekit: LiveKitUnderTest & { readonly emulator: Emulator };
+let emulator: Emulator;
 let hangup: Hangup;
 beforeAll(async () => {
+  const [port = 0] = await freePorts(1);
+  livekit = await startEmulated({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
+  emulator = livekit.emulator;
   hangup = await startHangup({
-    settings: { agentLeftGraceMs: AGENT_LEFT_GRACE_MS, connectionLostGraceMs: CONNECTION_LOST_GRACE_MS },
+    livekit,
+    settings: {
+      port,
+      agentLeftGraceMs: AGENT_LEFT_GRACE_MS,
+      connectionLostGraceMs: CONNECTION_LOST_GRACE_MS,
+    },
   });
 });
-afterAll(() => hangup.stop());
+afterAll(async () => {
+  await hangup.stop();
+  await livekit.stop();
+});
 
 let calls = 0;
 type Room = ReturnType<typeof roomTold>;
 
-/** Tells hangup of a new call's room, and says what became of the call. */
-async function told(history: (room: Room) => string[], parts: object = {}) {
+/** Puts a new call on record. */
+async function aCall(parts: object = {}) {
   calls += 1;
   const id = `table-${calls}`;
   await hangup.putCall({ id, createdAt: Date.now() - 60_000, updatedAt: Date.now() - 60_000, ...parts });
-  for (const body of history(roomTold(id))) {
-    expect(await post(hangup.url, body)).toMatchObject({
-      status: 200,
-      body: { data: { outcome: 'applied' } },
-    });
-  }
   const record = async () => {
     const found = await hangup.store.findCall(id);
     if (found === null) throw new Error(`${id} is gone`);
     return found;
   };
-  const { call, deletion } = await record();
-  return { id, call, deletion, record };
+  const ended = async () => {
+    await until(`${id} has ended`, async () => (await record()).call.endedAt !== null);
+    return (await record()).call;
+  };
+  const status = async () => (await record()).call.status;
+  return { id, record, ended, status };
+}
+
+/** Posts webhooks of a new call's room, in which LiveKit lists nobody. */
+async function told(history: (room: Room) => string[], parts: object = {}) {
+  const one = await aCall(parts);
+  for (const body of history(roomTold(one.id))) {
+    expect(await post(hangup.url, body)).toMatchObject({
+      status: 200,
+      body: { data: { outcome: 'applied' } },
+    });
+  }
+  return { ...one, ...(await one.record()) };
+}
+
+const isAgent = { identity: 'agent', kind: 'AGENT' } as const;
+const isHuman = { identity: 'human' } as const;
+
+/** A call whose phone an agent has answered, in a room of the emulator. */
+async function answeredCall() {
+  const one = await aCall();
+  const phone = emulator.receive({
+    rule: 'direct',
+    roomName: one.id,
+    callerNumber: '+15557770001',
+    calledNumber: '+15550002',
+  });
+  const agent = emulator.join(one.id, isAgent);
+  agent.publishAudio();
+  await emulator.webhooksDelivered(one.id);
+  expect(await one.status()).toBe('active');
+  return { ...one, phone, agent };
+}
+
+/** A call in which an agent and a person talk, in a room of the emulator. */
+async function webCall() {
+  const one = await aCall();
+  const agent = emulator.join(one.id, isAgent);
+  const human = emulator.join(one.id, isHuman);
+  await emulator.webhooksDelivered(one.id);
+  expect(await one.status()).toBe('active');
+  return { ...one, agent, human };
+}
+
+/** A grace that begins now is over after each grace that began before. */
+async function anotherGraceIsOver() {
+  const { agent, ended } = await answeredCall();
+  agent.leave();
+  await ended();
 }
 
 const dialing = outboundPhone('dialing');
@@ -45,36 +109,41 @@ const inboundRinging = (room: Room) => [room.started(), room.joined(inboundPhone
 const inboundAnswered = (room: Room) => [...inboundRinging(room), room.joined(AGENT), room.published(AGENT)];
 const webTalk = (room: Room) => [room.started(), room.joined(AGENT), room.joined(HUMAN)];
 
-describe('it begins', () => {
-  test('room_started: connecting, started when the room was', async () => {
+describe('a call begins', () => {
+  test('room_started: connecting, and startedAt is the time of the room', async () => {
     const createdAt = Date.now() - 1_234;
-    calls += 1;
-    const id = `table-${calls}`;
-    await hangup.putCall({ id, createdAt: createdAt - 5_000 });
+    const { id, record } = await aCall({ createdAt: createdAt - 5_000 });
     const room = roomTold(id, { createdAt });
     await post(hangup.url, room.started());
-    expect((await hangup.store.findCall(id))?.call).toMatchObject({
+    expect((await record()).call).toMatchObject({
       status: 'connecting',
       startedAt: createdAt,
       roomId: room.sid,
     });
   });
 
-  test.each(['dialing', 'ringing', 'active'] as const)('an outbound phone that is %s', async (callStatus) => {
-    const { call } = await told((room) => [room.started(), room.joined(outboundPhone(callStatus))]);
-    expect(call).toMatchObject({
-      status: callStatus === 'dialing' ? 'connecting' : callStatus,
-      phoneNumber: '+15551234567',
-      sipParticipantId: 'PA_phone',
-    });
-  });
+  test.each(['dialing', 'ringing', 'automation', 'active'] as const)(
+    'an outbound phone with the status %s joins',
+    async (callStatus) => {
+      const { call } = await told((room) => [room.started(), room.joined(outboundPhone(callStatus))]);
+      const expected = { dialing: 'connecting', ringing: 'ringing', automation: 'active', active: 'active' };
+      expect(call).toMatchObject({
+        status: expected[callStatus],
+        phoneNumber: '+15551234567',
+        sipParticipantId: 'PA_phone',
+      });
+    },
+  );
 
-  test.each(['dialing', 'ringing', 'active'] as const)('an inbound phone that is %s', async (callStatus) => {
-    const { call } = await told((room) => [room.started(), room.joined(inboundPhone(callStatus))]);
-    expect(call.status).toBe(callStatus === 'dialing' ? 'connecting' : callStatus);
-  });
+  test.each(['dialing', 'ringing', 'active'] as const)(
+    'an inbound phone with the status %s joins',
+    async (callStatus) => {
+      const { call } = await told((room) => [room.started(), room.joined(inboundPhone(callStatus))]);
+      expect(call.status).toBe(callStatus === 'dialing' ? 'connecting' : callStatus);
+    },
+  );
 
-  test('an agent and a human: active once both are there', async () => {
+  test('an agent and a person make a call active, one of them does not', async () => {
     expect((await told((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe('connecting');
     expect((await told((room) => [room.started(), room.joined(AGENT)])).call.status).toBe('connecting');
     const { call } = await told(webTalk);
@@ -84,6 +153,22 @@ describe('it begins', () => {
     );
   });
 
+  test('two people make a call active', async () => {
+    const other = { sid: 'PA_other', identity: 'other' };
+    const { call } = await told((room) => [room.started(), room.joined(HUMAN), room.joined(other)]);
+    expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
+  });
+
+  test('an agent and a person do not make a call active whose phone rings', async () => {
+    const { call } = await told((room) => [
+      ...outboundRinging(room),
+      room.joined(AGENT),
+      room.joined(HUMAN),
+      room.published(HUMAN),
+    ]);
+    expect(call.status).toBe('ringing');
+  });
+
   test("another participant's audio answers an inbound phone", async () => {
     expect((await told(inboundAnswered)).call).toMatchObject({
       status: 'active',
@@ -91,7 +176,7 @@ describe('it begins', () => {
     });
   });
 
-  test("the phone's own audio, video, or an agent's audio to an outbound phone answer nothing", async () => {
+  test("a phone's own audio, video, or an agent's audio to an outbound phone answers nothing", async () => {
     const own = await told((room) => [...inboundRinging(room), room.published(inboundPhone('ringing'))]);
     expect(own.call.status).toBe('ringing');
     const outbound = await told((room) => [
@@ -100,18 +185,16 @@ describe('it begins', () => {
       room.published(AGENT),
     ]);
     expect(outbound.call.status).toBe('ringing');
-    calls += 1;
-    const id = `table-${calls}`;
-    await hangup.putCall({ id });
+    const { id, status } = await aCall();
     const room = roomTold(id);
     for (const body of inboundRinging(room)) await post(hangup.url, body);
     expect(await post(hangup.url, room.published(AGENT, 'VIDEO'))).toMatchObject({
       body: { data: { outcome: 'ignored' } },
     });
-    expect((await hangup.store.findCall(id))?.call.status).toBe('ringing');
+    expect(await status()).toBe('ringing');
   });
 
-  test('any sign shows that the room is there, also when room_started was lost', async () => {
+  test('a join shows that the room is there when room_started was lost', async () => {
     expect((await told((room) => [room.joined(HUMAN)])).call).toMatchObject({
       status: 'connecting',
       startedAt: expect.any(Number),
@@ -127,39 +210,53 @@ describe('an answered phone leaves: completed', () => {
         ...outboundDialing(room),
         room.left(outboundPhone('hangup', { answered: true }), reason),
       ]);
-      // When it was answered was never seen, so the duration is no guess.
-      expect(outbound.call).toMatchObject({ status: 'completed', failureReason: null, answeredAt: null });
+      // hangup never saw the answer, so the duration is null.
+      expect(await outbound.ended()).toMatchObject({
+        status: 'completed',
+        failureReason: null,
+        answeredAt: null,
+      });
       const inbound = await told((room) => [
         ...inboundAnswered(room),
         room.left(inboundPhone('hangup'), reason),
       ]);
-      expect(inbound.call).toMatchObject({ status: 'completed', failureReason: null });
+      expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: null });
     },
   );
 
   test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('%s: with the reason', async (reason) => {
-    const { call } = await told((room) => [
+    const outbound = await told((room) => [
       ...outboundDialing(room),
       room.left(outboundPhone('active', { answered: true }), reason),
     ]);
-    expect(call).toMatchObject({ status: 'completed', failureReason: reason });
+    expect(await outbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
     const inbound = await told((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('active'), reason),
     ]);
-    expect(inbound.call).toMatchObject({ status: 'completed', failureReason: reason });
+    expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
   });
 
-  test('its room is deleted, for an agent may be in it', async () => {
-    const { record } = await told((room) => [
+  test('its room is deleted, because an agent may be in it', async () => {
+    const { phone, agent, record } = await answeredCall();
+    phone.hangUp();
+    expect(await agent.disconnected).toBe('ROOM_DELETED');
+    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+  });
+
+  test('endedAt is the time of its leaving, not of the confirmation', async () => {
+    const { ended, record } = await told((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('hangup'), 'CLIENT_INITIATED'),
     ]);
-    await until('the deletion is done', async () => (await record()).deletion?.state === 'completed');
+    const { endedAt, answeredAt } = await ended();
+    const leftAt = (await record()).call.roster?.lastPhoneLeft?.at ?? 0;
+    // LiveKit's events have whole seconds, so the leaving may seem to come before the answer.
+    expect(endedAt).toBe(Math.max(leftAt, answeredAt ?? 0));
   });
 });
 
-describe('a phone leaves that nobody answered', () => {
+describe('the last phone leaves, and none was answered', () => {
   test.each<[string, string, 'ringing' | 'dialing', string]>([
     ['ROOM_DELETED', 'outbound', 'ringing', 'cancelled'],
     ['PARTICIPANT_REMOVED', 'outbound', 'dialing', 'cancelled'],
@@ -176,12 +273,12 @@ describe('a phone leaves that nobody answered', () => {
     ['USER_UNAVAILABLE', 'inbound', 'ringing', 'failed'],
     ['CLIENT_INITIATED', 'inbound', 'ringing', 'no_answer'],
   ])('%s, %s, %s: %s', async (reason, direction, callStatus, status) => {
-    const { call } =
+    const { ended } =
       direction === 'inbound'
         ? await told((room) => [...inboundRinging(room), room.left(inboundPhone(callStatus), reason)])
         : await told((room) => [...outboundDialing(room), room.left(outboundPhone(callStatus), reason)]);
+    const call = await ended();
     expect(call).toMatchObject({ status, failureReason: reason, cancelledBy: null });
-    expect(call.endedAt).not.toBeNull();
   });
 });
 
@@ -194,104 +291,154 @@ describe('a connection breaks', () => {
     'MEDIA_FAILURE',
     'JOIN_FAILURE',
   ];
-  test.each(BROKEN)('%s: an unanswered phone fails after a grace, with the reason', async (reason) => {
-    const { call, record } = await told((room) => [
+  test.each(BROKEN)('%s: an unanswered phone fails after the grace, with the reason', async (reason) => {
+    const { id, ended } = await told((room) => [
       ...outboundDialing(room),
       room.left(outboundPhone('dialing'), reason),
     ]);
-    expect(call.status).toBe('connecting');
-    await until('the grace is over', async () => (await record()).call.endedAt !== null);
-    expect((await record()).call).toMatchObject({ status: 'failed', failureReason: reason });
+    const { roster, ...call } = await ended();
+    expect(call).toMatchObject({ status: 'failed', failureReason: reason });
+    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+    const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
+    expect(waitedMs).toBeGreaterThanOrEqual(CONNECTION_LOST_GRACE_MS);
   });
 
   test('an inbound phone that rings fails too', async () => {
-    const { record } = await told((room) => [
+    const { ended } = await told((room) => [
       ...inboundRinging(room),
       room.left(inboundPhone('ringing'), 'SIGNAL_CLOSE'),
     ]);
-    await until('the grace is over', async () => (await record()).call.endedAt !== null);
-    expect((await record()).call).toMatchObject({ status: 'failed', failureReason: 'SIGNAL_CLOSE' });
+    expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test('without a phone: completed if it was active, else failed', async () => {
-    const talk = await told((room) => [...webTalk(room), room.left(HUMAN, 'SIGNAL_CLOSE')]);
-    await until('the grace is over', async () => (await talk.record()).call.endedAt !== null);
-    expect((await talk.record()).call).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
-    const wait = await told((room) => [room.started(), room.joined(HUMAN), room.left(HUMAN, 'SIGNAL_CLOSE')]);
-    await until('the grace is over', async () => (await wait.record()).call.endedAt !== null);
-    expect((await wait.record()).call).toMatchObject({ status: 'failed', failureReason: 'SIGNAL_CLOSE' });
+  test("the agent's, with a single person: completed after the grace, and the room is deleted", async () => {
+    const { agent, human, ended } = await webCall();
+    agent.leave('SIGNAL_CLOSE');
+    expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
+    expect(await human.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('who comes back in time goes on', async () => {
-    const back = { ...HUMAN, sid: 'PA_human_again' };
-    const { id } = await told((room) => [
-      ...webTalk(room),
-      room.left(HUMAN, 'SIGNAL_CLOSE'),
-      room.joined(back),
-    ]);
-    // Another grace, begun after this one, is settled after it.
-    const later = await told((room) => [...webTalk(room), room.left(HUMAN, 'SIGNAL_CLOSE')]);
-    await until('the later one is over', async () => (await later.record()).call.endedAt !== null);
-    expect((await hangup.store.findCall(id))?.call.status).toBe('active');
+  test("the agent's, with two people: the call goes on", async () => {
+    const { id, agent, status } = await webCall();
+    emulator.join(id, { identity: 'other' });
+    agent.leave('SIGNAL_CLOSE');
+    await anotherGraceIsOver();
+    expect(await status()).toBe('active');
+  });
+
+  test("a person's ends the call when LiveKit finishes the room, with the reason", async () => {
+    const { id, agent, human, status, ended } = await webCall();
+    human.leave('SIGNAL_CLOSE');
+    await anotherGraceIsOver();
+    expect(await status()).toBe('active');
+    agent.leave();
+    emulator.closeIdleRoom(id);
+    expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
+  });
+
+  test('a participant who counts for nothing does not hold a call open after the grace', async () => {
+    const { id, human, ended } = await webCall();
+    const stream = emulator.join(id, { identity: 'stream', kind: 'INGRESS' });
+    human.leave('SIGNAL_CLOSE');
+    expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
+    expect(await stream.disconnected).toBe('ROOM_DELETED');
+  });
+
+  test('an agent that comes back in time keeps the call', async () => {
+    const { id, agent, status } = await webCall();
+    agent.leave('SIGNAL_CLOSE');
+    emulator.join(id, isAgent);
+    await anotherGraceIsOver();
+    expect(await status()).toBe('active');
   });
 });
 
-describe('what ends nothing by itself', () => {
-  test.each(['DUPLICATE_IDENTITY', 'MIGRATION'])(
-    'a phone, an agent or a human left by %s',
-    async (reason) => {
-      const phone = await told((room) => [
-        ...inboundAnswered(room),
-        room.left(inboundPhone('active'), reason),
-        room.left(AGENT, reason),
-      ]);
-      expect(phone.call.status).toBe('active');
-      expect((await told((room) => [...webTalk(room), room.left(HUMAN, reason)])).call.status).toBe('active');
-    },
-  );
+describe('a leaving ends nothing by itself', () => {
+  test('a phone, an agent and a person who are replaced (DUPLICATE_IDENTITY)', async () => {
+    const { id, status } = await answeredCall();
+    emulator.receive({
+      rule: 'direct',
+      roomName: id,
+      callerNumber: '+15557770001',
+      calledNumber: '+15550002',
+    });
+    emulator.join(id, isAgent).publishAudio();
+    const web = await webCall();
+    emulator.join(web.id, isHuman);
+    await anotherGraceIsOver();
+    expect(await status()).toBe('active');
+    expect(await web.status()).toBe('active');
+  });
+
+  test('a phone, an agent and a person who move to another node (MIGRATION)', async () => {
+    const phoneCall = await answeredCall();
+    emulator.dial(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
+    phoneCall.agent.migrate();
+    const web = await webCall();
+    web.human.migrate();
+    await anotherGraceIsOver();
+    expect(await phoneCall.status()).toBe('active');
+    expect(await web.status()).toBe('active');
+  });
 
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED'])(
-    'a human who leaves by %s: the room will finish',
+    'a person who leaves with %s: the room will finish',
     async (reason) => {
-      expect((await told((room) => [...webTalk(room), room.left(HUMAN, reason)])).call.status).toBe('active');
+      const { human, status } = await webCall();
+      human.leave(reason);
+      await anotherGraceIsOver();
+      expect(await status()).toBe('active');
     },
   );
 });
 
-describe('the agent leaves a phone alone', () => {
-  test('after the grace the call is completed, AGENT_LEFT, and its room deleted', async () => {
-    const { call, record } = await told((room) => [
-      ...inboundAnswered(room),
-      room.left(AGENT, 'CLIENT_INITIATED'),
-    ]);
-    expect(call.status).toBe('active');
-    await until('the room is deleted', async () => (await record()).deletion?.state === 'completed');
-    expect((await record()).call).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
+describe('a phone is left alone', () => {
+  test('after the grace the call is completed, AGENT_LEFT, and its room is deleted', async () => {
+    const { agent, phone, record, ended } = await answeredCall();
+    agent.leave();
+    expect(await phone.disconnected).toBe('ROOM_DELETED');
+    expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
+    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
   });
 
-  test('an agent that comes back in time stops that', async () => {
-    const { id } = await told((room) => [
-      ...inboundAnswered(room),
-      room.left(AGENT, 'CLIENT_INITIATED'),
-      room.joined({ ...AGENT, sid: 'PA_agent_again' }),
-    ]);
-    const later = await told((room) => [...inboundAnswered(room), room.left(AGENT, 'CLIENT_INITIATED')]);
-    await until('a later grace is over', async () => (await later.record()).call.endedAt !== null);
-    expect((await hangup.store.findCall(id))?.call.status).toBe('active');
+  test('an agent that comes back in time stops the grace', async () => {
+    const { id, agent, status } = await answeredCall();
+    agent.leave();
+    emulator.join(id, isAgent);
+    await anotherGraceIsOver();
+    expect(await status()).toBe('active');
   });
 
-  test('0 turns it off', async () => {
-    const off = await startHangup({ livekit: hangup.livekit, settings: { agentLeftGraceMs: 0 } });
+  test('two phones that an agent leaves talk on', async () => {
+    const { id, agent, status } = await answeredCall();
+    emulator.dial(id, { phoneNumber: '+15551234567' }).answer();
+    agent.leave();
+    await anotherGraceIsOver();
+    expect(await status()).toBe('active');
+  });
+
+  test('an inbound phone that nobody has joined waits', async () => {
+    const { id, status } = await aCall();
+    emulator.receive({
+      rule: 'direct',
+      roomName: id,
+      callerNumber: '+15557770001',
+      calledNumber: '+15550002',
+    });
+    await anotherGraceIsOver();
+    expect(await status()).toBe('ringing');
+  });
+
+  test('0 turns the grace off', async () => {
+    const off = await startHangup({ livekit, settings: { agentLeftGraceMs: 0 } });
     try {
       await off.putCall({ id: 'off' });
       const room = roomTold('off');
       for (const body of [...inboundAnswered(room), room.left(AGENT, 'CLIENT_INITIATED')]) {
         await post(off.url, body);
       }
-      expect(await off.store.settleGraces({ now: Date.now() + 3_600_000, limit: 10 })).toEqual({
-        ended: [],
-        nextAt: null,
-      });
+      const reviews = { now: Date.now() + 3_600_000, farthest: Date.now() + 7_200_000, limit: 10 };
+      expect(await off.store.listReviews(reviews)).toEqual({ due: [], nextAt: null });
       expect((await off.store.findCall('off'))?.call.status).toBe('active');
     } finally {
       await off.stop();
@@ -302,23 +449,31 @@ describe('the agent leaves a phone alone', () => {
 test.each([
   ['outbound', outboundDialing, dialing],
   ['inbound', inboundRinging, inboundPhone('ringing')],
-] as const)('participant_connection_aborted of an %s phone: failed', async (_, history, phone) => {
-  const { call } = await told((room) => [
+] as const)('participant_connection_aborted of an unanswered %s phone: failed', async (_, history, phone) => {
+  const { ended } = await told((room) => [
     ...history(room),
     room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
   ]);
-  expect(call).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
+  expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
+});
+
+test('participant_connection_aborted of an answered phone is its leaving: completed, with the reason', async () => {
+  const { ended } = await told((room) => [
+    ...inboundAnswered(room),
+    room.left(inboundPhone('active'), 'JOIN_FAILURE', 'participant_connection_aborted'),
+  ]);
+  expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'JOIN_FAILURE' });
 });
 
 describe('room_finished', () => {
   test.each<[string, (room: Room) => string[], string]>([
     ['an active phone call', inboundAnswered, 'completed'],
-    ['a talk', webTalk, 'completed'],
+    ['an agent and a person', webTalk, 'completed'],
     ['a ringing phone', outboundRinging, 'no_answer'],
     ['a ringing inbound phone', inboundRinging, 'no_answer'],
-    ['a phone that was dialled', outboundDialing, 'failed'],
-    ['a room that nobody joined', (room) => [room.started()], 'failed'],
-  ])('of %s: %s', async (_, history, status) => {
+    ['a dialled phone', outboundDialing, 'failed'],
+    ['an empty room', (room) => [room.started()], 'failed'],
+  ])('of %s: %s at once, and nothing is deleted', async (_, history, status) => {
     const { call, deletion } = await told((room) => [...history(room), room.finished()]);
     expect(call.status).toBe(status);
     expect(deletion).toBeNull();
@@ -326,29 +481,58 @@ describe('room_finished', () => {
 });
 
 describe('the room of an ended call shows life', () => {
+  const inSilence = async <T>(act: () => T): Promise<T> => {
+    const end = emulator.loseWebhooks(() => true);
+    const result = act();
+    end();
+    return result;
+  };
+  const cancelled = { status: 'cancelled', endedAt: Date.now() - 1_000 };
+
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
-  ])('%s: it is deleted again, and the audit log says why', async (name, sign) => {
-    const { id, record } = await told((room) => [...webTalk(room), room.finished()]);
-    const person = await hangup.livekit.join(id, 'somebody');
+  ])('%s: the room of a cancelled call is deleted again, and the audit log has the reason', async (name, sign) => {
+    const { id, record } = await aCall(cancelled);
+    const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
     expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
     expect(await person.disconnected).toBe('ROOM_DELETED');
     await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
-    expect((await record()).call.status).toBe('completed');
+    expect((await record()).call.status).toBe('cancelled');
     const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-    expect(entries.at(-1)).toMatchObject({
-      action: 'call.room_deletion_reopened',
+    expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
       actor: 'livekit',
       reason: expect.stringMatching(new RegExp(`^the room of an ended call shows life: ${name} EV_`)),
     });
   });
 
-  test('not after the guard time', async () => {
+  test.each<[string, (room: Room) => string]>([
+    ['room_started', (room) => room.started()],
+    ['a returning person', (room) => room.joined(HUMAN)],
+    ['a returning agent', (room) => room.joined(AGENT)],
+    ['a new person', (room) => room.joined({ sid: 'PA_new', identity: 'new' })],
+  ])('%s: the room of a call that ended by itself is left alone', async (_, sign) => {
+    const { id, record } = await told((room) => [...webTalk(room), room.finished()]);
+    expect(await post(hangup.url, sign(roomTold(id, { createdAt: Date.now() + 1 })))).toMatchObject({
+      status: 200,
+      body: { data: { outcome: 'applied' } },
+    });
+    expect((await record()).deletion).toBeNull();
+  });
+
+  test('a phone that comes back alone after its call ended by itself: the room is deleted', async () => {
+    const { id, record } = await told((room) => [...inboundAnswered(room), room.finished()]);
+    expect((await record()).deletion).toBeNull();
+    const later = roomTold(id, { createdAt: Date.now() + 1 });
+    await post(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
+    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+  });
+
+  test('nothing is deleted after the guard time', async () => {
     const dayAgo = Date.now() - 86_400_000;
     await hangup.putCall({
       id: 'long-ago',
-      status: 'completed',
+      status: 'cancelled',
       createdAt: dayAgo - 120_000,
       endedAt: dayAgo - 60_000,
     });
@@ -358,7 +542,7 @@ describe('the room of an ended call shows life', () => {
     expect((await hangup.store.findCall('long-ago'))?.deletion).toBeNull();
   });
 
-  test('when the name was given to a new live call, the event belongs to that', async () => {
+  test('an event belongs to the new live call of that name', async () => {
     const first = await told((room) => [...webTalk(room), room.finished()]);
     await hangup.putCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
     expect(await post(hangup.url, roomTold(first.id).started())).toMatchObject({ status: 200 });
@@ -366,10 +550,8 @@ describe('the room of an ended call shows life', () => {
     expect((await hangup.store.findCall(`${first.id}-again`))?.call.status).toBe('connecting');
   });
 
-  test('what is told late of an earlier life changes nothing', async () => {
-    calls += 1;
-    const id = `table-${calls}`;
-    await hangup.putCall({ id, createdAt: Date.now() - 60_000 });
+  test('late events of an earlier session change nothing', async () => {
+    const { id, record, status } = await aCall();
     const earlier = roomTold(id, { createdAt: Date.now() - 50_000 });
     const room = roomTold(id);
     for (const body of webTalk(earlier)) await post(hangup.url, body);
@@ -377,8 +559,8 @@ describe('the room of an ended call shows life', () => {
     await post(hangup.url, room.joined({ ...HUMAN, sid: 'PA_2' }));
     await post(hangup.url, earlier.left(HUMAN, 'CLIENT_INITIATED'));
     await post(hangup.url, earlier.finished());
-    expect((await hangup.store.findCall(id))?.call).toMatchObject({ status: 'active', roomId: room.sid });
+    expect((await record()).call).toMatchObject({ status: 'active', roomId: room.sid });
     await post(hangup.url, room.finished());
-    expect((await hangup.store.findCall(id))?.call.status).toBe('completed');
+    expect(await status()).toBe('completed');
   });
 });

@@ -19,7 +19,8 @@ function aMeteredLiveKit(outcome: DeleteRoomOutcome) {
     deleteRoom: async () => outcome,
     createRoom: async () => ({ kind: 'created' }),
     listRooms: async () => ({ kind: 'listed' }),
-    hasRoom: async () => ({ kind: 'absent' }),
+    findRoom: async () => ({ kind: 'absent' }),
+    probeNode: async () => ({ kind: 'responding' }),
     listParticipants: async () => ({ kind: 'listed', participants: [] }),
     describeRoom: async () => ({
       kind: 'described',
@@ -72,8 +73,8 @@ test("LiveKit's own error is an answer, and so is what it has", async () => {
   const { rooms, scrape } = aMeteredLiveKit(outcome);
   await rooms.deleteRoom('r', ASKING);
   expect((await scrape()).value('hangup_livekit_up')).toBe(1);
-  expect(await rooms.hasRoom('r', ASKING)).toEqual({ kind: 'absent' });
-  const labels = { method: 'hasRoom', code: 'absent' };
+  expect(await rooms.findRoom('r', ASKING)).toEqual({ kind: 'absent' });
+  const labels = { method: 'findRoom', code: 'absent' };
   expect((await scrape()).value('hangup_livekit_requests_total', labels)).toBe(1);
 });
 

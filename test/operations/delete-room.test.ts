@@ -12,9 +12,9 @@ test('a ghost that is rescued counts as rescued, also when somebody else deletes
   const { emulator } = livekit;
   await hangup.putCall({ id: 'c1', status: 'active' });
   emulator.join('c1', { identity: 'caller' });
-  await until('that is heard', async () => {
+  await until('the caller is on the roster', async () => {
     const record = await hangup.store.findCall('c1');
-    return record?.call.life?.participants.length === 1;
+    return record?.call.roster?.members.length === 1;
   });
   emulator.killNode();
   // Each DeleteRoom is slow, so that somebody else's comes between CreateRoom and the one behind it.

@@ -47,8 +47,8 @@ test('a call whose room is there gets its life; who is in it moves it; when the 
   expect(await reasonsOf(hangup, 'web')).toEqual([
     'api_key initiated: null',
     'reconciler connecting: seen in the list of rooms',
-    'reconciler active: seen in the room',
-    'reconciler completed: its room is gone, and its end was not told',
+    'reconciler active: seen in the list of participants',
+    'reconciler completed: its room is gone, and no webhook reported the end',
   ]);
   expect(await statusOf(hangup, 'another')).toBe('active');
 }, 40_000);
@@ -144,7 +144,7 @@ describe('phones', () => {
     phone.leave('CLIENT_INITIATED');
     await until('it ended', async () => (await statusOf(hangup, 'c1')) === 'no_answer');
     expect((await reasonsOf(hangup, 'c1')).at(-1)).toBe(
-      'reconciler no_answer: its phone is gone, and its end was not told',
+      'reconciler no_answer: seen in the list of participants',
     );
     expect(await supervisor.disconnected).toBe('ROOM_DELETED');
   }, 40_000);

@@ -109,6 +109,7 @@ export class SimulatedHangup {
       backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
       readTimeoutMs: SETTINGS.readTimeoutMs,
       neverStartedAfterMs: SETTINGS.neverStartedAfterMs,
+      requestsPerMinute: SETTINGS.requestsPerMinute,
       keep: SETTINGS.keep,
       events: {
         policy: {

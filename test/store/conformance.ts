@@ -1,14 +1,44 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { ApiKey } from '../../src/domain/api-key.ts';
 import { CALL_STATUSES, type Call, type CallStatus, isLive } from '../../src/domain/call.ts';
+import type { Observation } from '../../src/domain/observation.ts';
 import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/domain/ports.ts';
 import type { DeletionState } from '../../src/domain/room-deletion.ts';
-import type { PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
-import type { Sighting } from '../../src/domain/sighting.ts';
+import type { EventParticipant, PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
+import type { ParticipantList } from '../../src/domain/roster.ts';
 import { aCall } from '../harness/calls.ts';
 
 type Opened = { store: Store; close: () => void | Promise<void> };
 type Factory = () => Opened | Promise<Opened>;
+
+const POLICY = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
+type Listing = ParticipantList & { readonly callId: string };
+const LISTED = { askedAt: 5_000, version: 'RM_1:0', isTrusted: true };
+
+const aParticipant = (role: Role, sid: string, phone: PhoneAttributes | null = null): EventParticipant => ({
+  sid,
+  identity: sid,
+  role,
+  phone,
+  joinedAt: null,
+});
+const inbound = (callId: string): PhoneAttributes => ({
+  via: 'sip',
+  callStatus: 'active',
+  callTag: 'tag',
+  callId,
+  phoneNumber: '+15557770001',
+  trunkPhoneNumber: '+15550002',
+  trunkId: 'ST_1',
+  ruleId: 'SDR_1',
+});
+const PHONE = aParticipant('phone', 'PA_phone', inbound('SCL_1'));
+const left = (participant: EventParticipant): RoomSign => ({
+  kind: 'participant_left',
+  participant,
+  reason: 'CLIENT_INITIATED',
+});
 
 /** What every store must do, whatever database stands behind it. */
 export function conformance(name: string, openStore: Factory): void {
@@ -46,8 +76,21 @@ export function conformance(name: string, openStore: Factory): void {
       });
     const claim = (now: number, limit = 100) =>
       store.claimDeletions({ now, leaseUntil: now + 15_000, farthest: now + 60_000, limit });
-    const settle = (callId: string, attempt: number, now = 3_000) =>
-      store.settleDeletion({ callId, attempt, settlement: { state: 'completed' }, wasRescued: false, now });
+    const settle = (
+      callId: string,
+      attempt: number,
+      now = 3_000,
+      parts: Partial<Parameters<Store['settleDeletion']>[0]> = {},
+    ) =>
+      store.settleDeletion({
+        callId,
+        attempt,
+        settlement: { state: 'completed' },
+        wasRescued: false,
+        keptBecause: null,
+        now,
+        ...parts,
+      });
     const deletionOf = async (id: string) => (await store.findCall(id))?.deletion;
 
     beforeEach(async () => {
@@ -134,7 +177,7 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'c1', roomName: 'room' });
         await cancel('c1');
         const settlement = { state: 'discarded', lastError: 'gone for a day' } as const;
-        await store.settleDeletion({ callId: 'c1', attempt: 1, settlement, wasRescued: false, now: 3_000 });
+        await settle('c1', 1, 3_000, { settlement });
         expect(await create({ id: 'c2', roomName: 'room' })).toBe('room_name_taken');
       });
     });
@@ -273,21 +316,9 @@ export function conformance(name: string, openStore: Factory): void {
           await cancel(id);
         }
         const retryable = { state: 'retryable', scheduledAt: 4_000, lastError: 'unavailable: x' } as const;
-        await store.settleDeletion({
-          callId: 'c1',
-          attempt: 1,
-          settlement: retryable,
-          wasRescued: false,
-          now: 3_000,
-        });
+        await settle('c1', 1, 3_000, { settlement: retryable });
         const discarded = { state: 'discarded', lastError: 'too late' } as const;
-        await store.settleDeletion({
-          callId: 'c2',
-          attempt: 1,
-          settlement: discarded,
-          wasRescued: false,
-          now: 3_000,
-        });
+        await settle('c2', 1, 3_000, { settlement: discarded });
         expect(await deletionOf('c1')).toMatchObject({ ...retryable, finalizedAt: null });
         expect(await deletionOf('c2')).toMatchObject({ ...discarded, finalizedAt: 3_000 });
         expect(await store.nextDeletionAt()).toBe(4_000);
@@ -321,36 +352,26 @@ export function conformance(name: string, openStore: Factory): void {
     });
 
     describe('events of LiveKit', () => {
-      const policy = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
-      const room = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
       let told = 0;
-      const apply = (sign: RoomSign, { now = 5_000, id = '' } = {}) => {
+      const apply = (sign: RoomSign, { now = 5_000, id = '', in: room = ROOM, by = POLICY } = {}) => {
         told += 1;
         const event = { id: id || `EV_${told}`, at: now, room, sign };
-        return store.applyEvent({
-          event,
-          policy,
-          now,
-          adoption: { callId: `adopted_${told}`, agentId: 'a' },
-        });
+        const adoption = { callId: `adopted_${told}`, agentId: 'a' };
+        return store.applyEvent({ event, policy: by, now, adoption });
       };
-      const person = (role: Role, sid: string, phone: PhoneAttributes | null = null) => ({
-        sid,
-        identity: sid,
-        role,
-        phone,
-        joinedAt: null,
-      });
-      const inbound = person('phone', 'PA_phone', {
-        callStatus: 'active',
-        callTag: 'tag',
-        callId: 'SCL_1',
-        phoneNumber: '+15557770001',
-        trunkPhoneNumber: '+15550002',
-        trunkId: 'ST_1',
-        ruleId: 'SDR_1',
-      });
+      const list = (participants: readonly EventParticipant[], parts: Partial<Listing> = {}) =>
+        observe({ kind: 'participants', callId: 'c1', participants, ...LISTED, ...parts }, parts.askedAt);
+      const observe = (observation: Observation, now = 5_000, leaseUntil: number | null = null) =>
+        store.applyObservation({
+          observation,
+          policy: POLICY,
+          now,
+          adoption: { callId: 'adopted', agentId: null },
+          leaseUntil,
+        });
       const callNow = async (id = 'c1') => (await store.findCall(id))?.call;
+      const reviews = (now: number, limit = 10) => store.listReviews({ now, farthest: now + 100_000, limit });
+      const idsOfDue = async (now: number) => (await reviews(now)).due.map(({ callId }) => callId);
 
       test('an event is applied once, and the change, its time and its cause are on record', async () => {
         await create({ id: 'c1', roomName: 'room' });
@@ -359,6 +380,8 @@ export function conformance(name: string, openStore: Factory): void {
           callId: 'c1',
           wasAdopted: false,
           decision: { kind: 'advance', to: 'connecting' },
+          deletion: null,
+          isListedAfterEnd: false,
           dueAt: null,
         });
         expect(await apply({ kind: 'room_finished' }, { id: 'EV_same' })).toEqual({ kind: 'duplicate' });
@@ -377,7 +400,7 @@ export function conformance(name: string, openStore: Factory): void {
         ]);
       });
 
-      test('the room of nobody, and one whose event ids are forgotten', async () => {
+      test('an event of a room without a call is remembered until its id is pruned', async () => {
         expect(await apply({ kind: 'room_started' }, { now: 10 })).toEqual({ kind: 'unknown_room' });
         expect(await store.overview()).toEqual({ hasEvents: true, hasLiveCalls: false });
         expect(await store.pruneEvents({ before: 10, limit: 10 })).toBe(0);
@@ -385,30 +408,69 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.overview()).toEqual({ hasEvents: false, hasLiveCalls: false });
       });
 
-      test('an end that leaves the room alive makes its deletion due, and room_finished does not', async () => {
+      test('an end that webhooks imply is due for review at once, and ends the call by a list that confirms it', async () => {
         await create({ id: 'c1', roomName: 'room' });
-        await apply({ kind: 'participant_joined', participant: inbound });
-        await apply(
-          { kind: 'participant_left', participant: inbound, reason: 'CLIENT_INITIATED' },
-          { now: 6_000 },
-        );
+        await apply({ kind: 'participant_joined', participant: PHONE });
+        expect(await apply(left(PHONE), { now: 6_000 })).toMatchObject({
+          decision: { kind: 'nothing' },
+          dueAt: 6_000,
+        });
+        expect(await store.findCall('c1')).toMatchObject({ call: { status: 'active' }, deletion: null });
+        expect(await reviews(6_000)).toEqual({
+          due: [{ callId: 'c1', roomName: 'room', version: 'RM_1:1', isUnresponsive: false }],
+          nextAt: null,
+        });
+        expect(await list([], { askedAt: 6_500, version: 'RM_1:1' })).toMatchObject({
+          decision: { kind: 'end', status: 'completed' },
+          deletion: null,
+          dueAt: 6_500,
+        });
         expect(await store.findCall('c1')).toMatchObject({
-          call: { status: 'completed', endedAt: 6_000 },
-          deletion: { state: 'available', attempt: 0, scheduledAt: 6_000 },
+          call: { status: 'completed', endedAt: 6_000, reviewAt: null },
+          deletion: { state: 'available', attempt: 0, scheduledAt: 6_500 },
         });
-        expect(await store.nextDeletionAt()).toBe(6_000);
+        expect(await store.nextDeletionAt()).toBe(6_500);
+        expect(await idsOfDue(1_000_000)).toEqual([]);
+      });
+
+      test('a list that was requested before a leaving was noticed confirms nothing', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'participant_joined', participant: PHONE });
+        await apply(left(PHONE), { now: 6_000 });
+        expect(await list([], { askedAt: 6_500, version: 'RM_1:0' })).toMatchObject({
+          decision: { kind: 'nothing' },
+        });
+        expect(await idsOfDue(6_500)).toEqual(['c1']);
+      });
+
+      test('a list that shows two parties keeps the call', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'participant_joined', participant: PHONE });
+        await apply(left(PHONE), { now: 6_000 });
+        const people = [aParticipant('person', 'PA_1'), aParticipant('person', 'PA_2')];
+        expect(await list(people, { askedAt: 6_500, version: 'RM_1:1' })).toMatchObject({
+          decision: { kind: 'nothing' },
+        });
+        expect(await idsOfDue(1_000_000)).toEqual([]);
+        expect((await callNow())?.status).toBe('active');
+      });
+
+      test('a deletion that follows a list is leased to its reader', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'participant_joined', participant: PHONE });
+        await apply(left(PHONE), { now: 6_000 });
+        const listed = { ...LISTED, askedAt: 6_500, version: 'RM_1:1' };
+        const observation = { kind: 'participants', callId: 'c1', participants: [], ...listed } as const;
+        const result = await observe(observation, 6_500, 14_000);
+        expect(result).toMatchObject({ decision: { kind: 'end' }, dueAt: null });
+        expect(result?.deletion).toEqual(await deletionOf('c1'));
+        expect(result?.deletion).toMatchObject({ state: 'running', attempt: 1, scheduledAt: 14_000 });
+        expect(await settle('c1', 1, 7_000)).toBe(true);
+      });
+
+      test('room_finished ends a call at once, and makes no deletion due', async () => {
         await create({ id: 'c2', roomName: 'another', status: 'active' });
-        await store.applyEvent({
-          event: {
-            id: 'EV_end',
-            at: 7_000,
-            room: { ...room, name: 'another' },
-            sign: { kind: 'room_finished' },
-          },
-          policy,
-          now: 7_000,
-          adoption: { callId: 'x', agentId: null },
-        });
+        await apply({ kind: 'room_finished' }, { now: 7_000, in: { ...ROOM, name: 'another' } });
         expect(await store.findCall('c2')).toMatchObject({ call: { status: 'completed' }, deletion: null });
       });
 
@@ -430,21 +492,19 @@ export function conformance(name: string, openStore: Factory): void {
         });
       });
 
-      test('of a call that was registered late its end may be the first sign: it ends when its room is gone', async () => {
+      test('a call that was registered late ends when its room is gone, though its end is its first event', async () => {
         await create({ id: 'c1', roomName: 'room' });
-        const participant = person('human', 'PA_1');
-        await apply({ kind: 'participant_left', participant, reason: 'CLIENT_INITIATED' });
-        const sighting = { kind: 'room_absent', callId: 'c1', sid: room.sid } as const;
-        expect(await store.applySighting({ sighting, policy, now: 9_000, adoption: null })).toMatchObject({
+        await apply(left(aParticipant('person', 'PA_1')));
+        expect(await observe({ kind: 'room_absent', callId: 'c1', sid: ROOM.sid }, 9_000)).toMatchObject({
           decision: { kind: 'end', status: 'failed', failureReason: 'ROOM_FINISHED' },
         });
       });
 
-      test('a deletion that runs while its room comes back is taken from its attempt', async () => {
+      test('a deletion that runs while its room comes back loses its attempt', async () => {
         await create({ id: 'c1', roomName: 'room' });
         await cancel('c1');
         expect(
-          await apply({ kind: 'participant_joined', participant: person('human', 'PA_1') }),
+          await apply({ kind: 'participant_joined', participant: aParticipant('person', 'PA_1') }),
         ).toMatchObject({
           kind: 'applied',
           decision: { kind: 'delete_room' },
@@ -454,36 +514,61 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await claim(5_000)).toMatchObject([{ callId: 'c1', attempt: 2 }]);
       });
 
-      test('a grace ends the call when it is due, unless somebody came back', async () => {
-        const agent = person('agent', 'PA_agent');
+      test('a phone that was left alone is due for review after the grace, unless somebody came back', async () => {
+        const agent = aParticipant('agent', 'PA_agent');
         for (const id of ['c1', 'c2']) {
           await create({ id, roomName: id });
-          for (const sign of [
-            { kind: 'participant_joined', participant: inbound },
-            { kind: 'participant_joined', participant: agent },
-            { kind: 'participant_left', participant: agent, reason: 'CLIENT_INITIATED' },
-          ] as const) {
-            told += 1;
-            const event = { id: `EV_${told}`, at: 5_000, room: { ...room, name: id }, sign };
-            await store.applyEvent({ event, policy, now: 5_000, adoption: { callId: 'x', agentId: null } });
-          }
+          const room = { ...ROOM, name: id };
+          await apply({ kind: 'participant_joined', participant: PHONE }, { in: room });
+          await apply({ kind: 'participant_joined', participant: agent }, { in: room });
+          await apply(left(agent), { in: room });
         }
-        told += 1;
-        const back = { kind: 'participant_joined', participant: person('agent', 'PA_2') } as const;
-        const event = { id: `EV_${told}`, at: 6_000, room: { ...room, name: 'c2' }, sign: back };
-        await store.applyEvent({ event, policy, now: 6_000, adoption: { callId: 'x', agentId: null } });
+        const back = { kind: 'participant_joined', participant: aParticipant('agent', 'PA_2') } as const;
+        await apply(back, { now: 6_000, in: { ...ROOM, name: 'c2' } });
 
-        expect(await store.settleGraces({ now: 34_999, limit: 10 })).toEqual({ ended: [], nextAt: 35_000 });
-        expect(await store.settleGraces({ now: 35_000, limit: 10 })).toEqual({
-          ended: [{ callId: 'c1', status: 'completed' }],
-          nextAt: null,
-        });
+        expect(await reviews(34_999)).toEqual({ due: [], nextAt: 35_000 });
+        expect(await idsOfDue(35_000)).toEqual(['c1']);
+        await list([PHONE], { askedAt: 35_000, version: 'RM_1:1' });
         expect(await callNow('c1')).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
         expect(await deletionOf('c1')).toMatchObject({ state: 'available' });
         expect(await callNow('c2')).toMatchObject({ status: 'active' });
+        expect(await reviews(1_000_000)).toEqual({ due: [], nextAt: null });
       });
 
-      test('what is told late of the call before under the same name does not end the next one', async () => {
+      test('reviews come in the order in which they are due, at most as many as requested', async () => {
+        const agent = aParticipant('agent', 'PA_agent');
+        for (const [i, id] of ['c1', 'c2', 'c3'].entries()) {
+          await create({ id, roomName: id });
+          const where = { in: { ...ROOM, name: id }, now: 9_000 - i };
+          await apply({ kind: 'participant_joined', participant: PHONE }, where);
+          await apply({ kind: 'participant_joined', participant: agent }, where);
+          await apply(left(agent), where);
+        }
+        expect((await reviews(38_999, 2)).due.map(({ callId }) => callId)).toEqual(['c3', 'c2']);
+        expect((await reviews(38_999, 2)).nextAt).toBe(39_000);
+      });
+
+      test('a review that lies beyond every grace is due now: the clock was set back', async () => {
+        const agent = aParticipant('agent', 'PA_agent');
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'participant_joined', participant: PHONE }, { now: 3_600_000 });
+        await apply({ kind: 'participant_joined', participant: agent }, { now: 3_600_000 });
+        await apply(left(agent), { now: 3_600_000 });
+        const isDueAt = async (farthest: number) =>
+          (await store.listReviews({ now: 10_000, farthest, limit: 9 })).due.length;
+        expect(await isDueAt(3_700_000)).toBe(0);
+        expect(await isDueAt(1_000_000)).toBe(1);
+      });
+
+      test('a cancelled call is not reviewed', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await apply({ kind: 'participant_joined', participant: PHONE });
+        await apply(left(PHONE), { now: 6_000 });
+        await cancel('c1', { now: 6_001 });
+        expect(await reviews(1_000_000)).toEqual({ due: [], nextAt: null });
+      });
+
+      test('a late event of the call before under the same name does not end the next one', async () => {
         await create({ id: 'c1', roomName: 'room' });
         await apply({ kind: 'room_started' });
         await cancel('c1', { now: 3_000 });
@@ -492,31 +577,30 @@ export function conformance(name: string, openStore: Factory): void {
         const ofThen = { name: 'room', sid: 'RM_never_seen', createdAt: 2_500, metadata: '' };
         const event = { id: 'EV_late', at: 3_500, room: ofThen, sign: { kind: 'room_finished' } } as const;
         const adoption = { callId: 'x', agentId: null };
-        expect(await store.applyEvent({ event, policy, now: 5_000, adoption })).toEqual({
+        expect(await store.applyEvent({ event, policy: POLICY, now: 5_000, adoption })).toEqual({
           kind: 'unknown_room',
         });
         expect(await apply({ kind: 'room_finished' })).toEqual({ kind: 'unknown_room' });
         expect(await callNow('c2')).toMatchObject({ status: 'initiated', updatedAt: 4_000 });
       });
 
-      test('an event that changes nothing leaves no trace in the call', async () => {
+      test('an event of an earlier session leaves no trace in the call', async () => {
         await create({ id: 'c1', roomName: 'room' });
         await apply({ kind: 'room_started' });
         const before = await callNow();
-        const earlier = { ...room, sid: 'RM_0', createdAt: 1_500 };
-        const event = { id: 'EV_0', at: 1_600, room: earlier, sign: { kind: 'room_finished' } } as const;
-        await store.applyEvent({ event, policy, now: 9_000, adoption: { callId: 'x', agentId: null } });
+        const earlier = { ...ROOM, sid: 'RM_0', createdAt: 1_500 };
+        await apply({ kind: 'room_finished' }, { now: 9_000, in: earlier });
         expect(await callNow()).toEqual(before);
       });
 
-      test('a room becomes a call by the longest prefix, and its phone tells its direction', async () => {
+      test('a room becomes a call by the longest prefix, and its phone gives the direction', async () => {
         const give = (prefix: string, organizationName: string) =>
           store.addAdoptionPrefix({ prefix, organizationName, organizationIdIfNew: 'org_new', now: 1 });
         expect(await give('ro', 'other')).toBe('added');
         expect(await give('roo', 'acme')).toBe('added');
         expect(await give('roo', 'other')).toBe('taken');
         expect((await store.listAdoptionPrefixes()).map(({ prefix }) => prefix)).toEqual(['ro', 'roo']);
-        const result = await apply({ kind: 'participant_joined', participant: inbound });
+        const result = await apply({ kind: 'participant_joined', participant: PHONE });
         if (result.kind !== 'applied') throw new Error(result.kind);
         expect(result.wasAdopted).toBe(true);
         expect(await callNow(result.callId)).toMatchObject({
@@ -530,70 +614,194 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(true);
         expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(false);
       });
+
+      describe('in an adopted room whose call has ended', () => {
+        const nextPhone = aParticipant('phone', 'PA_next', inbound('SCL_2'));
+        const adopted = async () => {
+          await store.addAdoptionPrefix({
+            prefix: 'room',
+            organizationName: 'acme',
+            organizationIdIfNew: 'org_new',
+            now: 1,
+          });
+          const result = await apply({ kind: 'participant_joined', participant: PHONE });
+          if (result.kind !== 'applied') throw new Error(result.kind);
+          return result.callId;
+        };
+
+        test('a new caller begins a call, and the deletion of the earlier one is complete', async () => {
+          const first = await adopted();
+          await cancel(first, { now: 6_000, leaseUntil: 7_000 });
+          const result = await apply({ kind: 'participant_joined', participant: nextPhone }, { now: 6_500 });
+          expect(result).toMatchObject({ kind: 'applied', wasAdopted: true, decision: { to: 'active' } });
+          if (result.kind !== 'applied') throw new Error(result.kind);
+          expect(result.callId).not.toBe(first);
+          expect(await deletionOf(first)).toMatchObject({ state: 'completed', finalizedAt: 6_500 });
+          // The attempt under way has lost its lease, and no attempt is due.
+          expect(await settle(first, 1)).toBe(false);
+          expect(await claim(1_000_000)).toEqual([]);
+          expect(await callNow(result.callId)).toMatchObject({ createdAt: 6_500, adoptedPrefix: 'room' });
+        });
+
+        test.each(['never attempted', 'retried by an operator'])(
+          'a deletion that was %s is complete too',
+          async (how) => {
+            const first = await adopted();
+            if (how === 'never attempted') {
+              await apply(left(PHONE), { now: 6_000 });
+              await list([], { callId: first, askedAt: 6_100, version: 'RM_1:1' });
+            } else {
+              await cancel(first, { now: 6_000 });
+              await settle(first, 1, 6_100, { settlement: { state: 'discarded', lastError: 'x' } });
+              await store.retryDeletion({ callId: first, now: 6_200 });
+            }
+            expect(await deletionOf(first)).toMatchObject({ state: 'available', attempt: 0 });
+            const result = await apply(
+              { kind: 'participant_joined', participant: nextPhone },
+              { now: 7_000 },
+            );
+            expect(result).toMatchObject({ wasAdopted: true });
+            expect(await deletionOf(first)).toMatchObject({ state: 'completed', finalizedAt: 7_000 });
+          },
+        );
+
+        test('the same caller with another sip.callID is a new caller, and with the same one is not', async () => {
+          const first = await adopted();
+          await cancel(first, { now: 6_000, leaseUntil: 7_000 });
+          const again = { ...PHONE, sid: 'PA_again' };
+          expect(
+            await apply({ kind: 'participant_joined', participant: again }, { now: 6_100 }),
+          ).toMatchObject({
+            wasAdopted: false,
+            decision: { kind: 'delete_room' },
+          });
+          const calls = { ...PHONE, sid: 'PA_later', phone: inbound('SCL_2') };
+          expect(
+            await apply({ kind: 'participant_joined', participant: calls }, { now: 6_200 }),
+          ).toMatchObject({
+            wasAdopted: true,
+          });
+        });
+
+        test("the next call has an id, a roster and an end of its own, by its room's list", async () => {
+          const first = await adopted();
+          await apply(left(PHONE), { now: 6_000 });
+          await list([], { callId: first, askedAt: 6_100, version: 'RM_1:1' });
+          expect((await callNow(first))?.status).toBe('completed');
+          const ended = await callNow(first);
+          const room = { kind: 'room_of_ended', callId: first, room: ROOM } as const;
+          const listed = { participants: [nextPhone], ...LISTED, askedAt: 20_000, version: '' };
+          expect(await observe({ ...room, ...listed }, 20_000)).toMatchObject({
+            callId: 'adopted',
+            wasAdopted: true,
+          });
+          expect(await callNow('adopted')).toMatchObject({
+            status: 'active',
+            roster: { members: [{ sid: 'PA_next' }] },
+          });
+          expect({ ...(await callNow(first)), roster: null }).toEqual({ ...ended, roster: null });
+        });
+      });
     });
 
-    describe('what is seen by asking', () => {
-      const policy = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
-      const room = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
-      const see = (sighting: Sighting, now = 5_000) =>
-        store.applySighting({ sighting, policy, now, adoption: { callId: 'adopted', agentId: null } });
-      const decisionOf = async (sighting: Sighting, now?: number) =>
-        (await see(sighting, now))?.decision.kind;
-      const phone = {
-        sid: 'PA_phone',
-        identity: 'phone',
-        role: 'phone',
-        joinedAt: 2_500,
-        phone: {
-          callStatus: 'dialing',
-          callTag: null,
-          callId: null,
-          phoneNumber: '+15557770001',
-          trunkPhoneNumber: null,
-          trunkId: null,
-          ruleId: null,
-        },
-      } as const;
+    describe('observations', () => {
+      const see = (observation: Observation, now = 5_000) =>
+        store.applyObservation({
+          observation,
+          policy: POLICY,
+          now,
+          adoption: { callId: 'adopted', agentId: null },
+          leaseUntil: null,
+        });
+      const decisionOf = async (observation: Observation, now?: number) =>
+        (await see(observation, now))?.decision.kind;
+      const list = (callId: string, participants: readonly EventParticipant[], askedAt = 5_000) =>
+        decisionOf({ kind: 'participants', callId, participants, ...LISTED, askedAt }, askedAt);
+      const dialled = aParticipant('phone', 'PA_phone', {
+        ...inbound('SCL_1'),
+        callStatus: 'dialing',
+        callTag: null,
+        ruleId: null,
+      });
 
-      test('a listed room gives a call its life, once', async () => {
+      test('a listed room gives a call its session, once', async () => {
         await create({ id: 'c1', roomName: 'room' });
-        expect(await decisionOf({ kind: 'room', room, askedAt: 4_000 })).toBe('advance');
+        expect(await decisionOf({ kind: 'room', room: ROOM, askedAt: 4_000 })).toBe('advance');
         const { call } = (await store.findCall('c1')) ?? {};
         expect(call).toMatchObject({ status: 'connecting', roomId: 'RM_1', startedAt: 2_000 });
-        expect(await decisionOf({ kind: 'room', room, askedAt: 6_000 }, 7_000)).toBe('nothing');
+        expect(await decisionOf({ kind: 'room', room: ROOM, askedAt: 6_000 }, 7_000)).toBe('nothing');
         expect((await store.findCall('c1'))?.call).toEqual(call);
       });
 
-      test('the room of an ended call, listed after its deletion was done, is deleted again; before, not', async () => {
+      test('a list that repeats the roster changes nothing, not even updatedAt', async () => {
         await create({ id: 'c1', roomName: 'room' });
-        await cancel('c1');
-        const listed = (askedAt: number, now = 5_000) => decisionOf({ kind: 'room', room, askedAt }, now);
-        expect(await listed(4_000)).toBe('nothing'); // A deletion is under way.
-        await settle('c1', 1);
-        expect(await listed(3_000)).toBe('nothing'); // Asked before it was done.
-        expect(await listed(3_001)).toBe('delete_room');
-        expect(await deletionOf('c1')).toMatchObject({ state: 'available' });
-        expect(await listed(3_001)).toBe('nothing'); // Due already.
+        await see({ kind: 'room', room: ROOM, askedAt: 4_000 });
+        await list('c1', [aParticipant('agent', 'PA_1'), aParticipant('person', 'PA_2')]);
+        const before = await store.findCall('c1');
+        expect(before?.call.status).toBe('active');
+        await list('c1', [aParticipant('person', 'PA_2'), aParticipant('agent', 'PA_1')], 9_000);
+        expect(await store.findCall('c1')).toEqual(before);
       });
 
-      test('beyond the guard time the room is nobody’s, and one that was given up is left to the operator', async () => {
+      test('a cancelled room that is listed after its deletion was completed is deleted again; before, not', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await cancel('c1');
+        const listed = (askedAt: number, now = 5_000) =>
+          decisionOf({ kind: 'room', room: ROOM, askedAt }, now);
+        expect(await listed(4_000)).toBeUndefined(); // A deletion is under way.
+        await settle('c1', 1);
+        expect(await listed(3_000)).toBeUndefined(); // The list was requested before it was completed.
+        expect(await listed(3_001)).toBe('delete_room');
+        expect(await deletionOf('c1')).toMatchObject({ state: 'available' });
+        expect(await listed(3_001)).toBeUndefined(); // Due already.
+      });
+
+      test('the participants decide in the listed room of a call that ended by itself', async () => {
+        await create({ id: 'c1', roomName: 'room', status: 'completed', endedAt: 1_500 });
+        expect(await see({ kind: 'room', room: ROOM, askedAt: 4_000 })).toMatchObject({
+          decision: { kind: 'nothing' },
+          isListedAfterEnd: true,
+        });
+        expect(await deletionOf('c1')).toBeNull();
+      });
+
+      test('a call that ended by absence, and whose room is in use, is reported and left alone', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await see({ kind: 'room', room: ROOM, askedAt: 4_000 });
+        const people = [aParticipant('person', 'PA_1'), aParticipant('person', 'PA_2')];
+        await list('c1', people);
+        await see({ kind: 'room_absent', callId: 'c1', sid: 'RM_1' }, 6_000);
+        const listed = { participants: people, ...LISTED, askedAt: 7_000, version: '', isTrusted: false };
+        const seen = { kind: 'room_of_ended', callId: 'c1', room: ROOM, ...listed } as const;
+        expect(await see(seen, 7_000)).toMatchObject({ decision: { kind: 'report_survival' } });
+        expect(await store.findCall('c1')).toMatchObject({ call: { status: 'completed' }, deletion: null });
+        expect((await store.listCallEvents({ callId: 'c1', after: 0, limit: 9 })).at(-1)).toMatchObject({
+          action: 'call.ended_in_error',
+          actor: 'reconciler',
+          reason: 'its room RM_1 is still in use: 2 participants',
+        });
+        // Once for each session.
+        expect(await decisionOf({ ...seen, askedAt: 8_000 }, 8_000)).toBe('nothing');
+      });
+
+      test('a room beyond the guard time belongs to no call, and a discarded deletion is left to the operator', async () => {
         await create({ id: 'c1', roomName: 'room' });
         await cancel('c1');
         await settle('c1', 1);
-        const late = 2_000 + policy.guardMs + 1;
-        expect(await see({ kind: 'room', room, askedAt: late }, late)).toBeNull();
+        const late = 2_000 + POLICY.guardMs + 1;
+        expect(await see({ kind: 'room', room: ROOM, askedAt: late }, late)).toBeNull();
         await create({ id: 'c2', roomName: 'other' });
         await cancel('c2');
         const settlement = { state: 'discarded', lastError: 'x' } as const;
-        await store.settleDeletion({ callId: 'c2', attempt: 1, settlement, wasRescued: false, now: 3_000 });
-        const other = { ...room, name: 'other' };
-        expect(await decisionOf({ kind: 'room', room: other, askedAt: 4_000 })).toBe('nothing');
+        await settle('c2', 1, 3_000, { settlement });
+        const other = { ...ROOM, name: 'other' };
+        expect(await see({ kind: 'room', room: other, askedAt: 4_000 })).toBeNull();
       });
 
-      test('an absent room ends the call of that life alone, and no call that never had one', async () => {
+      test('an absent room ends the call of that session alone, and no call that never had a room', async () => {
         await create({ id: 'c1', roomName: 'room' });
         expect(await decisionOf({ kind: 'room_absent', callId: 'c1', sid: null })).toBe('nothing');
-        await see({ kind: 'room', room, askedAt: 4_000 });
+        await see({ kind: 'room', room: ROOM, askedAt: 4_000 });
         expect(await decisionOf({ kind: 'room_absent', callId: 'c1', sid: 'RM_0' })).toBe('nothing');
         expect(await decisionOf({ kind: 'room_absent', callId: 'c1', sid: 'RM_1' })).toBe('end');
         expect(await store.findCall('c1')).toMatchObject({
@@ -604,40 +812,93 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await see({ kind: 'room_absent', callId: 'nobody', sid: null })).toBeNull();
       });
 
-      test('phones that have not been answered are listed in turn, and one that is gone ends its call', async () => {
+      test('calls with an unanswered phone are listed in turn, until it is answered or missing in two lists', async () => {
         for (const id of ['c1', 'c2', 'c3']) {
           await create({ id, roomName: id });
-          await see({ kind: 'room', room: { ...room, name: id }, askedAt: 4_000 });
-          await see({ kind: 'participant', callId: id, participant: phone });
+          await see({ kind: 'room', room: { ...ROOM, name: id }, askedAt: 4_000 });
+          await list(id, [dialled]);
         }
-        const list = async (after: string, limit: number) =>
+        const unanswered = async (after: string, limit: number) =>
           (await store.listUnansweredPhones({ after, limit })).map(({ callId }) => callId);
-        expect(await list('', 2)).toEqual(['c1', 'c2']);
-        expect(await list('c2', 2)).toEqual(['c3']);
-        const answered = { ...phone, phone: { ...phone.phone, callStatus: 'active' } };
-        expect(await decisionOf({ kind: 'participant', callId: 'c1', participant: answered }, 6_000)).toBe(
-          'advance',
-        );
+        expect(await unanswered('', 2)).toEqual(['c1', 'c2']);
+        expect(await unanswered('c2', 2)).toEqual(['c3']);
+        const answered = { ...dialled, phone: { ...inbound('SCL_1'), callStatus: 'active', ruleId: null } };
+        expect(await list('c1', [answered], 6_000)).toBe('advance');
         expect((await store.findCall('c1'))?.call).toMatchObject({ status: 'active', answeredAt: 6_000 });
-        expect(await decisionOf({ kind: 'phone_absent', callId: 'c2', sid: 'PA_other' })).toBe('nothing');
-        expect(await decisionOf({ kind: 'phone_absent', callId: 'c2', sid: 'PA_phone' })).toBe('end');
+        expect(await list('c2', [], 6_000)).toBe('nothing');
+        expect(await list('c2', [], 15_999)).toBe('nothing');
+        expect(await list('c2', [], 16_000)).toBe('end');
         expect(await store.findCall('c2')).toMatchObject({
           call: { status: 'failed' },
           deletion: { state: 'available' },
         });
-        expect(await list('', 9)).toEqual(['c3']);
+        expect(await unanswered('', 9)).toEqual(['c3']);
+      });
+
+      test('a node that does not answer for the grace ends its call, one that answers again does not', async () => {
+        for (const id of ['c1', 'c2']) {
+          await create({ id, roomName: id });
+          await see({ kind: 'room', room: { ...ROOM, name: id }, askedAt: 4_000 });
+          await list(id, [aParticipant('agent', 'PA_1'), aParticipant('person', 'PA_2')]);
+          const lost = { kind: 'node', callId: id, isResponding: false, askedAt: 6_000 } as const;
+          expect(await decisionOf(lost, 6_000)).toBe('nothing');
+        }
+        expect(await store.listReviews({ now: 31_000, farthest: 1_000_000, limit: 9 })).toMatchObject({
+          due: [
+            { callId: 'c1', isUnresponsive: true },
+            { callId: 'c2', isUnresponsive: true },
+          ],
+        });
+        const back = { kind: 'node', callId: 'c2', isResponding: true, askedAt: 31_000 } as const;
+        expect(await decisionOf(back, 31_000)).toBe('nothing');
+        for (const callId of ['c1', 'c2']) {
+          await see({ kind: 'node', callId, isResponding: false, askedAt: 31_000 }, 31_000);
+        }
+        expect(await store.findCall('c1')).toMatchObject({
+          call: { status: 'completed', failureReason: 'NODE_LOST', endedAt: 6_000 },
+          deletion: { state: 'available' },
+        });
+        expect((await store.findCall('c2'))?.call.status).toBe('active');
       });
 
       test('a call that never started fails, unless it has', async () => {
         await create({ id: 'c1', roomName: 'room' });
         await create({ id: 'c2', roomName: 'other' });
-        await see({ kind: 'room', room, askedAt: 4_000 });
+        await see({ kind: 'room', room: ROOM, askedAt: 4_000 });
         expect(await decisionOf({ kind: 'never_started', callId: 'c1' })).toBe('nothing');
         expect(await decisionOf({ kind: 'never_started', callId: 'c2' })).toBe('end');
         expect((await store.findCall('c2'))?.call).toMatchObject({
           status: 'failed',
           failureReason: 'never started',
         });
+      });
+
+      test('a deletion names its call, and whether a prefix adopts its room name', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await cancel('c1');
+        const { call } = (await store.findCall('c1')) ?? {};
+        expect(await store.findDeletionSubject('c1')).toEqual({ call, isAdoptable: false });
+        expect(await store.findDeletionSubject('none')).toBeNull();
+        await store.addAdoptionPrefix({
+          prefix: 'ro',
+          organizationName: 'acme',
+          organizationIdIfNew: 'org_new',
+          now: 1,
+        });
+        expect(await store.findDeletionSubject('c1')).toEqual({ call, isAdoptable: true });
+      });
+
+      test('a deletion that left its room alone is completed, and the audit log has the reason', async () => {
+        await create({ id: 'c1' });
+        await cancel('c1');
+        const keptBecause = 'others use the room now';
+        expect(await settle('c1', 2, 3_000, { keptBecause })).toBe(false);
+        expect(await settle('c1', 1, 3_000, { keptBecause })).toBe(true);
+        expect(await deletionOf('c1')).toMatchObject({ state: 'completed' });
+        const entries = await store.listCallEvents({ callId: 'c1', after: 0, limit: 9 });
+        expect(entries.filter(({ action }) => action === 'call.room_kept')).toMatchObject([
+          { actor: 'reconciler', reason: keptBecause },
+        ]);
       });
     });
 
@@ -649,7 +910,7 @@ export function conformance(name: string, openStore: Factory): void {
         }
         await settle('c1', 1);
         const settlement = { state: 'discarded', lastError: 'gone for a day' } as const;
-        await store.settleDeletion({ callId: 'c2', attempt: 1, settlement, wasRescued: true, now: 3_000 });
+        await settle('c2', 1, 3_000, { settlement, wasRescued: true });
         const list = async (states: readonly DeletionState[]) =>
           (await store.listDeletions({ states, limit: 9 })).map(({ callId }) => callId);
         expect(await list(['discarded'])).toEqual(['c2']);
@@ -686,19 +947,9 @@ export function conformance(name: string, openStore: Factory): void {
         }
         await settle('done', 1);
         const lastError = 'unavailable';
-        await store.settleDeletion({
-          callId: 'given-up',
-          attempt: 1,
-          settlement: { state: 'discarded', lastError },
-          wasRescued: false,
-          now: 3_000,
-        });
-        await store.settleDeletion({
-          callId: 'retried',
-          attempt: 1,
+        await settle('given-up', 1, 3_000, { settlement: { state: 'discarded', lastError } });
+        await settle('retried', 1, 3_000, {
           settlement: { state: 'retryable', scheduledAt: 4_000, lastError },
-          wasRescued: false,
-          now: 3_000,
         });
         expect(await store.census()).toEqual({
           liveCalls: { initiated: 1, connecting: 0, ringing: 1, active: 2 },

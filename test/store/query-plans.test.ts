@@ -84,9 +84,11 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.nextDeletionAt();
     await store.applyEvent({ event, policy, now: 1, adoption: { callId: 'x', agentId: null } });
     const adoption = { callId: 'x', agentId: null };
-    const seen = { policy, now: 1, adoption };
-    await store.applySighting({ ...seen, sighting: { kind: 'room', room: event.room, askedAt: 1 } });
-    await store.applySighting({ ...seen, sighting: { kind: 'never_started', callId: 'c' } });
+    const seen = { policy, now: 1, adoption, leaseUntil: null };
+    await store.applyObservation({ ...seen, observation: { kind: 'room', room: event.room, askedAt: 1 } });
+    await store.applyObservation({ ...seen, observation: { kind: 'never_started', callId: 'c' } });
+    await store.listReviews({ now: 1, farthest: 2, limit: 10 });
+    await store.findDeletionSubject('c');
     await store.listLiveCalls({ after: 'r', limit: 10 });
     await store.findLiveCallsIn(['r']);
     await store.listUnansweredPhones({ after: 'c', limit: 10 });
@@ -96,10 +98,10 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
       attempt: 1,
       settlement: { state: 'completed' },
       wasRescued: false,
+      keptBecause: null,
       now: 1,
     });
     await store.retryDeletion({ callId: 'c', now: 1 });
-    await store.settleGraces({ now: 1, limit: 1 });
     await store.pruneEvents({ before: 1, limit: 1 });
     await store.pruneCalls({ before: 1, limit: 1 });
     await store.pruneAudit({ before: 1, now: 1, limit: 1 });
@@ -157,10 +159,12 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
       await store.listLiveCalls({ after: '', limit: 9 });
       await store.findLiveCallsIn(['live1']);
       await store.listUnansweredPhones({ after: '', limit: 9 });
+      await store.listReviews({ now: 1, farthest: 2, limit: 9 });
     });
     expect(steps).toContain('SEARCH calls USING INDEX calls_live_room_name (room_name>?)');
     expect(steps).toContain('SEARCH calls USING INDEX calls_live_room_name (room_name=?)');
-    expect(steps).toContain('SEARCH calls USING INDEX calls_unanswered_phone (id>?)');
+    expect(steps).toContain('SEARCH calls USING INDEX calls_with_unanswered_phone (id>?)');
+    expect(steps).toContain('SEARCH calls USING INDEX calls_by_review (review_at>?)');
     expect(steps.filter((step) => step.startsWith('SCAN calls'))).toEqual([]);
     expect(await plans(() => store.overview())).toEqual([
       expect.stringMatching(/^SCAN livekit_events USING COVERING INDEX/),
