@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { timeOrDate } from '../api/text.ts';
+import { timeOrDate } from '../api/times.ts';
 import { systemClock, systemRandom } from '../app.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from '../domain/api-key.ts';
 import { createApiKey } from '../operations/create-api-key.ts';
