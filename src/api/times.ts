@@ -45,12 +45,13 @@ function matching(pattern: RegExp, isWellFormed: (text: string) => boolean, expe
 const isTime = (text: string) => z.iso.datetime({ offset: true }).safeParse(text).success;
 const isDate = (text: string) => z.iso.date().safeParse(text).success;
 
+const TIME = pattern('');
+
 /** An ISO 8601 time with its offset from UTC, as milliseconds. */
-export const time = matching(
-  pattern(''),
-  isTime,
-  'expected an ISO 8601 time such as 2026-11-23T08:00:00Z',
-).transform((value) => Date.parse(value));
+export const time = matching(TIME, isTime, 'expected an ISO 8601 time such as 2026-11-23T08:00:00Z')
+  // Generators make a date of it, and would apply a pattern beside the format to that date.
+  .meta({ override: { type: 'string', format: 'date-time', allOf: [{ pattern: TIME.source }] } })
+  .transform((value) => Date.parse(value));
 
 /** An ISO 8601 time, or a date alone: the first or the last millisecond of that day in UTC. */
 export function timeOrDate(edge: 'first' | 'last') {

@@ -17,6 +17,7 @@ interface Schema {
   readonly maximum?: number;
   readonly maxLength?: number;
   readonly maxItems?: number;
+  readonly allOf?: readonly Schema[];
   readonly items?: Schema;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: unknown;
@@ -93,7 +94,8 @@ function fitting(given: Schema): fc.Arbitrary<unknown> {
       });
     }
     default: {
-      const { pattern, maxLength = 128 } = schema;
+      const { maxLength = 128 } = schema;
+      const pattern = schema.pattern ?? schema.allOf?.[0]?.pattern;
       const plain = fc.string({ unit: 'binary', maxLength });
       if (pattern === undefined) return plain;
       const matching = fc.stringMatching(new RegExp(pattern, 'u'), { maxLength });
