@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -66,6 +66,32 @@ test('an output that cannot be written is a sentence, and 1', () => {
     status: 1,
     stderr: expect.stringMatching(/^hangup: its output cannot be written: .*ENOSPC.*\n$/),
   });
+});
+
+test.each([
+  ['for scripts', ['--json']],
+  ['for people', []],
+])('a key whose output %s cannot be written is revoked', async (_, options) => {
+  const cwd = temporaryFolder();
+  const [command, ...before] = COMMAND;
+  const args = [...before, 'keys', 'create', '--org', 'acme', '--name', 'lost', ...options];
+  const full = openSync('/dev/full', 'w');
+  const onFullDisk = spawnSync(command, args, { cwd, stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+  closeSync(full);
+  expect(onFullDisk).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(
+      /^hangup: the key could not be written \(.*ENOSPC.*\), so key_\w+ is revoked\. Make another one/m,
+    ),
+  });
+  const reader = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  reader.stdout.destroy();
+  expect((await once(reader, 'exit'))[0]).toBe(1);
+  const keys = JSON.parse((await run('keys list --json', cwd)).stdout);
+  expect(keys).toEqual([
+    expect.objectContaining({ name: 'lost', revokedAt: expect.any(String) }),
+    expect.objectContaining({ name: 'lost', revokedAt: expect.any(String) }),
+  ]);
 });
 
 test('keys are listed and revoked; the key itself is never shown again', async () => {
