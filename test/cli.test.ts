@@ -45,6 +45,7 @@ test('what keys create prints is the key alone: what is said of it is for people
 test.each([
   ['a folder', 'file:.', /that is no file/],
   ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
+  ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
 ])('a database that is %s is a sentence, and 3', async (_, url, said) => {
   for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
     const { code, stderr } = await run(command, temporaryFolder(), { DATABASE_URL: url, PORT: '0' });
