@@ -157,6 +157,35 @@ test('prefixes are given, listed and taken away', async () => {
   expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 1 });
 });
 
+test('a prefix for an organization that does not exist is refused, and changes nothing', async () => {
+  const cwd = temporaryFolder();
+  const names = async () =>
+    JSON.parse((await run('adopt list --json', cwd)).stdout).map(
+      (one: { organization: string }) => one.organization,
+    );
+  await run('keys create --org acme --name test', cwd);
+  expect(await run('adopt add --org acmee --prefix call-', cwd)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      'hangup: there is no organization acmee; there is acme. Correct --org, or make it with --create-org.\n',
+  });
+  expect(await names()).toEqual([]);
+  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({ code: 0, stderr: '' });
+  expect(await run('adopt add --org other --prefix other- --create-org', cwd)).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^hangup: the organization other is new; /),
+  });
+  expect(await names()).toEqual(['acme', 'other']);
+});
+
+test('the first organization is made by its prefix, and named as new', async () => {
+  expect(await run('adopt add --org acme --prefix call-')).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^hangup: the organization acme is new; /),
+  });
+});
+
 test.each([
   'adopt add --org acme',
   'keys create --org acme',
