@@ -63,6 +63,7 @@ export async function startApp({
   random?: Random;
 }): Promise<App> {
   trustSystemCertificates(livekit.url);
+  assertClaimable(settings);
   const store = await openThreadedStore(settings.databaseFile, {
     onMigrating: (migrations) =>
       log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
@@ -70,7 +71,6 @@ export async function startApp({
       log.warn({ method, durationMs }, 'a write that took too long, and was answered 503, is done after all'),
   });
   try {
-    await assertClaimable(store, settings);
     // Read alone, it could serve, and cancel nothing.
     await store.probe();
   } catch (error) {
