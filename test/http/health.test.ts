@@ -52,8 +52,8 @@ test('/readyz and hangup_livekit_up have LiveKit down when the log does: after f
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   // No retry adds a request of its own.
-  const retry = { firstDelayMs: 3_600_000, maxDelayMs: 3_600_000, maxAgeMs: 86_400_000 };
-  const hangup = await aHangup({ livekit, settings: { retry } });
+  const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
+  const hangup = await aHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
   for (const id of ids) await hangup.putCall({ id });
   const shown = async () => ({
