@@ -68,7 +68,7 @@ if (seeds === 1) {
   const failed = await many();
   console.log(
     failed.length === 0
-      ? `${seeds} seeds of ${calls} calls: no room of an ended call lives, no live call is without a room`
+      ? `${seeds} seeds of ${calls} calls: no conversation was ended, no phone lives on after its call, no live call is without a room`
       : `failed: ${failed.map((seed) => `npm run simulate -- --seed ${seed} --calls ${calls}`).join('; ')}`,
   );
   if (failed.length > 0) process.exitCode = 1;

@@ -1,5 +1,5 @@
 import { schedule } from 'node-cron';
-import { FIRST_COMPARISON } from './domain/comparison.ts';
+import { afterOutage, FIRST_COMPARISON } from './domain/comparison.ts';
 import type { Clock } from './domain/ports.ts';
 import type { Timestamp } from './domain/time.ts';
 import { reckonInUtc } from './environment.ts';
@@ -129,7 +129,7 @@ export function createReconciler(
   const comparing = pass("over LiveKit's rooms", async () => {
     if (awaySince() !== null) return;
     const pass = await meters.timePass('rooms', () =>
-      reconcileRooms(dependencies, comparison, () => isStopped),
+      reconcileRooms(dependencies, comparison, () => isStopped || awaySince() !== null),
     );
     comparison = pass.comparison;
   });
@@ -145,10 +145,10 @@ export function createReconciler(
     );
   });
 
-  const reviewed = new Set<string>();
+  const reviewState = { underWay: new Set<string>(), deferred: new Map<string, Timestamp>() };
   const reviews = pass('over the reviews', async () => {
     if (awaySince() !== null) return;
-    const options = { isTrusted: isTrusted(), underWay: reviewed };
+    const options = { isTrusted: isTrusted(), ...reviewState };
     const begun = await meters.timePass('reviews', () => reviewCalls(dependencies, options));
     for (const review of begun.reviews) {
       const ended = review.finally(() => void reviewing.delete(ended));
@@ -238,6 +238,7 @@ export function createReconciler(
     nudge,
     livekitIsBack(awayMs) {
       void sayBack(awayMs);
+      comparison = afterOutage(comparison, clock.now());
       reviews.run();
       deletions.run();
       comparing.run();

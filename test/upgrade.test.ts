@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { EventParticipant } from '../src/domain/room-event.ts';
-import { versionOf } from '../src/domain/roster.ts';
+import { newRoster, versionOf } from '../src/domain/roster.ts';
+import { join as joinRoster, leave } from '../src/domain/roster-changes.ts';
 import { openSqliteStore } from '../src/store/sqlite-store.ts';
 import { runHangup, serveHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
@@ -198,6 +199,14 @@ describe('0007_roster keeps the participants of calls', () => {
       ruleId: null,
     },
   };
+  const DEPARTURE = {
+    sid: 'PA_phone',
+    at: NOW,
+    noticedAt: NOW,
+    reason: 'CLIENT_INITIATED',
+    isReported: true,
+    isAborted: false,
+  };
   const agentLeft = { kind: 'agent_left', role: 'agent', reason: 'SIGNAL_CLOSE' };
 
   test('a phone that an agent left is reviewed at once, and hung up when its grace is over', async () => {
@@ -209,6 +218,20 @@ describe('0007_roster keeps the participants of calls', () => {
       grace: agentLeft,
     });
     expect(call.reviewAt).toBe(NOW - 10_000);
+    // Each field that the domain reads, and no other.
+    const fields = (one: object) => new Set(Object.keys(one));
+    const [member] = joinRoster(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, {
+      noticedAt: NOW,
+    }).members;
+    expect(fields(call.roster ?? {})).toEqual(fields(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW)));
+    expect(fields(call.roster?.members[0] ?? {})).toEqual(fields(member ?? {}));
+    expect(fields(call.roster?.members[0]?.phone ?? {})).toEqual(fields(member?.phone ?? {}));
+    expect(fields(call.roster?.members[1]?.departure ?? {})).toEqual(
+      fields(
+        leave(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, DEPARTURE).members[0]
+          ?.departure ?? {},
+      ),
+    );
     expect(call.roster).toMatchObject({
       sid: 'RM_1',
       createdAt: NOW - 90_000,

@@ -2,7 +2,8 @@ import { assess, type CallEnd, type EventPolicy, endOfSession, statusFrom } from
 import { type Call, isLive, type LiveStatus, mayFollow } from './call.ts';
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
-import { join, leave, newRoster, publishAudio, type Roster } from './roster.ts';
+import { newRoster, type Roster } from './roster.ts';
+import { join, leave, publishAudio, start, withoutFuture } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /**
@@ -48,7 +49,7 @@ export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: Even
   const before = sessionOf(call, event, at);
   if (before === null) return { ...unchanged, decision: NOTHING };
   // The node that reports an event of the room answers.
-  const roster = { ...record(before, event, now), unresponsiveSince: null };
+  const roster = { ...record(withoutFuture(before, now), event, now), unresponsive: null };
   if (event.sign.kind === 'room_finished') {
     const end = endOfSession(call, roster, at);
     return { decision: possible(call, end), roster: { ...roster, isFinished: true }, reviewAt: null, at };
@@ -114,7 +115,12 @@ export function carryOut(call: Call, { decision, roster, reviewAt, at }: Applied
       return {
         ...updated,
         status: decision.status,
-        endedAt: Math.max(decision.at, call.createdAt, updated.startedAt ?? 0, updated.answeredAt ?? 0),
+        endedAt: Math.max(
+          Math.min(decision.at, now),
+          call.createdAt,
+          updated.startedAt ?? 0,
+          updated.answeredAt ?? 0,
+        ),
         failureReason: decision.failureReason,
         reviewAt: null,
       };
@@ -138,6 +144,7 @@ export function record(before: Roster, { sign, room, ...event }: RoomEvent, now:
   const roster = { ...before, createdAt: room.createdAt ?? before.createdAt };
   switch (sign.kind) {
     case 'room_started':
+      return start(roster, sign.reportedAt, now);
     case 'room_finished':
       return roster;
     case 'participant_joined':

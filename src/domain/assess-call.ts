@@ -3,7 +3,9 @@ import {
   type Departure,
   directionOf,
   type Member,
+  MISSING_FOR_MS,
   missingDueAt,
+  NODE_LOST,
   parties,
   phonesAreGuests,
   present,
@@ -17,7 +19,7 @@ export interface EventPolicy {
   readonly agentLeftGraceMs: number;
   /** How long a participant who left or lost the connection may stay away. LiveKit itself notices after about 20 s. */
   readonly connectionLostGraceMs: number;
-  /** For so long after a call's end its room is guarded against those who come back. */
+  /** How long an ended call's room is guarded against its returning participants. */
   readonly guardMs: number;
 }
 
@@ -29,19 +31,17 @@ export interface CallEnd {
 
 /**
  * goes_on: `reviewAt` is when the roster has to be assessed again; null: at the next event.
- * over: as far as the roster shows. Unless the roster is LiveKit's own fresh list, LiveKit is asked before the call ends.
+ * over: by the roster. hangup requests LiveKit's list first, unless the roster is that list.
  */
 export type Assessment =
   | { readonly kind: 'goes_on'; readonly reviewAt: Timestamp | null }
   | { readonly kind: 'over'; readonly end: CallEnd };
 
-/** How a call ends that a phone was alone in for too long. */
+/** The reason of a call whose phone was left alone. */
 export const LEFT_ALONE = 'AGENT_LEFT';
-/** The room's node died, and nobody came back. */
-export const NODE_LOST = 'NODE_LOST';
 const ROOM_FINISHED = 'ROOM_FINISHED';
 
-/** An outbound phone that was answered, and that nobody has joined yet, waits for so many graces. */
+/** Number of graces that an answered outbound phone waits for company. */
 const GRACES_WITHOUT_COMPANY = 10;
 
 const GOES_ON = { kind: 'goes_on', reviewAt: null } as const;
@@ -70,13 +70,14 @@ export function statusFrom(members: Roster): LiveStatus {
 export function assess(call: Call, roster: Roster, circumstances: Circumstances): Assessment {
   const assessment = assessMembers(call, roster, circumstances);
   const missing = missingDueAt(roster);
+  const { connectionLostGraceMs } = circumstances.policy;
   const unresponsive =
-    roster.unresponsiveSince === null
-      ? null
-      : roster.unresponsiveSince + circumstances.policy.connectionLostGraceMs;
+    roster.unresponsive && roster.unresponsive.since + Math.max(connectionLostGraceMs, MISSING_FOR_MS);
+  // Clients of a dead node may return until then.
+  const probeDueAt = roster.moved === null ? null : roster.moved.noticedAt + connectionLostGraceMs;
   return assessment.kind === 'over'
     ? assessment
-    : { kind: 'goes_on', reviewAt: soonest(assessment.reviewAt, missing, unresponsive) };
+    : { kind: 'goes_on', reviewAt: soonest(assessment.reviewAt, missing, unresponsive, probeDueAt) };
 }
 
 function assessMembers(call: Call, roster: Roster, circumstances: Circumstances): Assessment {
@@ -89,7 +90,7 @@ function assessMembers(call: Call, roster: Roster, circumstances: Circumstances)
   return withoutPhones(call, roster, circumstances);
 }
 
-/** How the call ends when its room is gone: no more will be reported. */
+/** Returns the end of a call whose room is gone. */
 export function endOfSession(call: Call, roster: Roster | null, at: Timestamp): CallEnd {
   const { lastPhoneLeft = null, lastTalkerLeft = null, firstPhone = null } = roster ?? {};
   const someoneStayed = roster !== null && parties(roster).length > 0;
@@ -104,7 +105,7 @@ export function endOfSession(call: Call, roster: Roster | null, at: Timestamp): 
   return { status, failureReason: ROOM_FINISHED, at };
 }
 
-/** How the call ends whose room's node does not answer any more. */
+/** Returns the end of a call whose room's node is dead. */
 export function endOfNode(call: Call, roster: Roster, since: Timestamp): CallEnd {
   const status = hasTalked(call, roster) ? 'completed' : 'failed';
   return { status, failureReason: NODE_LOST, at: since };
@@ -140,7 +141,7 @@ function isWithoutPhones(roster: Roster): boolean {
   return lastPersonLeft !== null && (lastPhoneLeft === null || lastPersonLeft.at > lastPhoneLeft.at);
 }
 
-/** The last phone has left. */
+/** Assesses a call whose last phone has left. */
 function withoutItsPhones(call: Call, roster: Roster, { policy, now }: Circumstances): Assessment {
   const backBy = (departure: Departure) => departure.noticedAt + policy.connectionLostGraceMs;
   const mayReturn = ({ departure }: Member) => departure !== null && now < backBy(departure);
@@ -165,7 +166,9 @@ function withoutItsPhones(call: Call, roster: Roster, { policy, now }: Circumsta
 /** Of the people who left, one for each identity that is not there again. */
 function peopleAway(roster: Roster, away: readonly Member[]): readonly Member[] {
   const isHere = new Set(present(roster, 'person').map(({ identity }) => identity));
-  const people = away.filter(({ role, identity }) => role === 'person' && !isHere.has(identity));
+  const people = away.filter(
+    ({ role, identity, departure }) => role === 'person' && !departure?.isAborted && !isHere.has(identity),
+  );
   return [...new Map(people.map((member) => [member.identity, member])).values()];
 }
 
@@ -176,7 +179,7 @@ function isPhoneLost({ phone, departure }: Member): boolean {
   return phone?.answeredAt === null && CONNECTION_LOST.has(departure.reason);
 }
 
-/** Nobody but people, agents, and participants who count for nothing. */
+/** Assesses a call without phones. */
 function withoutPhones(call: Call, roster: Roster, { policy, now }: Circumstances): Assessment {
   const graceMs = policy.connectionLostGraceMs;
   const [person] = present(roster, 'person');
@@ -203,9 +206,12 @@ function withoutPhones(call: Call, roster: Roster, { policy, now }: Circumstance
   };
 }
 
-/** A phone was answered, or people talked. */
+/** A phone was answered, or people talked. An agent and a person do not, while no phone of theirs is answered. */
 function hasTalked(call: Call, roster: Roster | null): boolean {
-  return call.status === 'active' || (roster?.answeredPhones ?? 0) > 0;
+  if (call.status === 'active') return true;
+  if (roster === null) return false;
+  if (roster.answeredPhones > 0 || roster.peopleSince !== null) return true;
+  return roster.talkedSince !== null && (roster.firstPhone === null || phonesAreGuests(roster));
 }
 
 /** The connection broke; nobody decided anything. */
@@ -216,6 +222,7 @@ const CONNECTION_LOST: ReadonlySet<string> = new Set([
   'STATE_MISMATCH',
   'MEDIA_FAILURE',
   'JOIN_FAILURE',
+  NODE_LOST,
 ]);
 
 /** How an answered call ends when all went well. */

@@ -40,14 +40,17 @@ export function onRequestFinished(state: BreakerState, result: RequestResult, no
   }
 }
 
+/** The requests that show whether the node of a room answers. */
+const PROBES: readonly string[] = ['SendData', 'UpdateSubscriptions'];
+
 /**
  * LiveKit answers 503 when the node of a room is dead, and to SendData also when the room is absent. That answer takes
- * 3 s, so a SendData with a shorter deadline times out although LiveKit is up.
+ * 3 s, so a probe with a shorter deadline times out although LiveKit is up.
  * @param method LiveKit's name, such as `DeleteRoom`
  */
 export function resultOf(method: string, outcome: { readonly kind: string } | LiveKitFailure): RequestResult {
   if (!isFailure(outcome)) return 'answered';
-  if (outcome.kind === 'timed_out') return method === 'SendData' ? 'inconclusive' : 'unanswered';
+  if (outcome.kind === 'timed_out') return PROBES.includes(method) ? 'inconclusive' : 'unanswered';
   const isRoomSpecific = method !== 'ListRooms';
   return isRoomSpecific && outcome.code !== null ? 'inconclusive' : 'unanswered';
 }

@@ -26,8 +26,12 @@ export interface Comparison {
   readonly listed: number | null;
   /** Until then no absence ends a call. */
   readonly distrustUntil: Timestamp;
-  /** The number of the last call whose participants were requested: the next comparison goes on after it. */
+  /** The number of the last active call whose participants were requested: the next comparison goes on after it. */
   readonly lastAsked: number;
+  /** The same of the calls that are not active. */
+  readonly lastWaitingAsked: number;
+  /** The last ended call's room whose participants were requested, by its name. */
+  readonly lastEnded: string;
   /** When its list was requested; null: there was none. */
   readonly askedAt: Timestamp | null;
 }
@@ -37,6 +41,8 @@ export const FIRST_COMPARISON: Comparison = {
   listed: 0,
   distrustUntil: 0,
   lastAsked: -1,
+  lastWaitingAsked: -1,
+  lastEnded: '',
   askedAt: null,
 };
 
@@ -61,6 +67,11 @@ export function withoutAnswer(last: Comparison): Comparison {
   return { ...last, absent: new Map(), listed: null };
 }
 
+/** LiveKit answers again: its clients need time to come back, and their rooms with them. */
+export function afterOutage(last: Comparison, now: Timestamp): Comparison {
+  return { ...last, absent: new Map(), distrustUntil: now + DISTRUST_MS };
+}
+
 /**
  * One comparison of LiveKit's rooms with the live calls. Both come in parts, first the rooms and then the calls, and of
  * what agrees a bit is kept for each call: a hundred thousand of both would be too much to hold at once.
@@ -81,7 +92,7 @@ export function startComparison(
   const seen = numbers();
   const unknown: EventRoom[] = [];
   // Calls that are not active come first: nothing else shows that somebody has joined them.
-  const waiting = turn(last.lastAsked, limit);
+  const waiting = turn(last.lastWaitingAsked, limit);
   const active = turn(last.lastAsked, limit);
   const absent = new Map<string, { sid: string | null; since: Timestamp }>();
   const gone: LiveCall[] = [];
@@ -128,9 +139,19 @@ export function startComparison(
   function conclude(now: Timestamp): Difference {
     // Half of the limit at least is for active calls, so that their turn comes however many others there are.
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
-    const toAsk = [...waiting.take(limit - fromActive.length), ...fromActive];
+    const fromWaiting = waiting.take(limit - fromActive.length);
+    const toAsk = [...fromWaiting, ...fromActive];
     const lastAsked = fromActive.at(-1)?.number ?? last.lastAsked;
-    const next = { absent, listed, distrustUntil: distrustedUntil(now), lastAsked, askedAt };
+    const lastWaitingAsked = fromWaiting.at(-1)?.number ?? last.lastWaitingAsked;
+    const next = {
+      absent,
+      listed,
+      distrustUntil: distrustedUntil(now),
+      lastAsked,
+      lastWaitingAsked,
+      lastEnded: last.lastEnded,
+      askedAt,
+    };
     return { next, gone, neverStarted, unknown, toAsk };
   }
 

@@ -1,16 +1,7 @@
 import type { Call } from './call.ts';
 import type { EventParticipant, RoomEvent } from './room-event.ts';
-import {
-  carriedOver,
-  join,
-  leave,
-  newRoster,
-  observe,
-  type ParticipantList,
-  parties,
-  present,
-  type Roster,
-} from './roster.ts';
+import { newRoster, parties, present, type Roster } from './roster.ts';
+import { join, leave, observe, type ParticipantList, rosterOfNewCall } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /*
@@ -72,12 +63,14 @@ export function guardAgainstList(
   const roster = observe({ ...before, isFinished: false }, list, now);
   const why = 'the room of an ended call is still in use';
   const decision = guardAgainst(call, list.participants, roster, { ...circumstances, why });
-  const endedInError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
-  if (endedInError && decision.kind !== 'begin_call') {
-    const survival = `its room ${room.sid} is still in use: ${parties(roster).length} participants`;
-    return { decision: { kind: 'report_survival', why: survival }, roster };
-  }
-  return { decision, roster };
+  // LiveKit's list of rooms left out a room that lived. This is reported once, and never a reason to delete the room.
+  const isError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
+  if (!isError) return { decision, roster: { ...roster, isFinished: before.isFinished } };
+  const survival = `its room ${room.sid} is still in use: ${parties(roster).length} parties`;
+  return {
+    decision: { kind: 'report_survival', why: survival },
+    roster: { ...roster, isEndedInError: true },
+  };
 }
 
 /**
@@ -101,6 +94,20 @@ export function checkDeletion(
   const isLaterSession = counting.length > 0 && counting.every(({ sid }) => !isMember(call.roster, sid));
   if (isLaterSession && !counting.some((one) => one.role === 'phone' && !isNew(one))) return keep;
   return isAdoptable && talkers.some(isNew) ? 'look_closer' : 'delete';
+}
+
+/** Whether somebody came into the room of an ended call whom its deletion must not put out. */
+export function hasNewcomers(
+  call: Call,
+  participants: readonly EventParticipant[],
+  { isAdoptable }: { readonly isAdoptable: boolean },
+): boolean {
+  if (call.status === 'cancelled') {
+    return isAdoptable && participants.some((one) => one.phone?.ruleId != null && !isKnown(call.roster, one));
+  }
+  return participants.some(
+    ({ role, sid }) => (role === 'phone' || role === 'person') && !isMember(call.roster, sid),
+  );
 }
 
 const isMember = (roster: Roster | null, sid: string) =>
@@ -127,7 +134,7 @@ function guardAgainst(
   const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
   if (counting.length === 0) return NOTHING;
   const isNew = (one: EventParticipant) => !isKnown(call.roster, one);
-  const begin = { kind: 'begin_call', roster: carriedOver(roster) } as const;
+  const begin = { kind: 'begin_call', roster: rosterOfNewCall(roster) } as const;
   const isNewCaller = ({ phone, ...one }: EventParticipant) =>
     phone?.ruleId != null && isNew({ phone, ...one });
   if (isAdoptable && counting.some(isNewCaller)) return begin;
@@ -140,7 +147,7 @@ function guardAgainst(
   if (isAdoptable && (counting.some((one) => one.role !== 'agent' && isNew(one)) || isConversation(roster))) {
     return begin;
   }
-  const isPhoneBack = counting.some((one) => one.role === 'phone' && !isNew(one));
+  const isPhoneBack = !roster.isEndedInError && counting.some((one) => one.role === 'phone' && !isNew(one));
   // Two parties are a conversation, whoever they are.
   return isPhoneBack && parties(roster).length < 2 ? { kind: 'delete_room', why } : NOTHING;
 }

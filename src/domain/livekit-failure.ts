@@ -48,3 +48,8 @@ export function adviceFor(failure: LiveKitFailure): { readonly advice?: string }
       return {};
   }
 }
+
+/** LiveKit's own answer that no node responds: not an error of LiveKit, and not silence. */
+export function isNodeSilent(outcome: { readonly kind: string; readonly code?: string | null }): boolean {
+  return outcome.kind === 'unavailable' && outcome.code === 'unavailable';
+}

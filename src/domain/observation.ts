@@ -4,14 +4,16 @@ import { type Call, isLive } from './call.ts';
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import type { EventRoom } from './room-event.ts';
-import { observe, type ParticipantList, versionOf } from './roster.ts';
+import { MISSING_FOR_MS, versionOf } from './roster.ts';
+import { loseSuspects, observe, type ParticipantList, withoutFuture } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /**
- * A fact that LiveKit was asked for, rather than one that a webhook reported.
+ * A fact from a request to LiveKit, not from a webhook.
  * room: a listed room. participants: LiveKit's list for the room of a call. room_of_ended: the same, for an ended call.
  * room_absent: the room was not listed in two comparisons, and LiveKit, asked for it by name, has neither it nor
  * participants. never_started: no room of the call was ever seen. node: whether the room's node takes a message.
+ * suspects: each member of a room that moved was asked for, and these (by sid) do not answer.
  */
 export type Observation =
   | { readonly kind: 'room'; readonly room: EventRoom; readonly askedAt: Timestamp }
@@ -23,10 +25,13 @@ export type Observation =
     } & ParticipantList)
   | { readonly kind: 'room_absent'; readonly callId: string; readonly sid: string | null }
   | { readonly kind: 'never_started'; readonly callId: string }
+  | { readonly kind: 'suspects'; readonly callId: string; readonly lost: readonly string[] }
   | {
       readonly kind: 'node';
       readonly callId: string;
       readonly isResponding: boolean;
+      /** False right after LiveKit was away. */
+      readonly isTrusted: boolean;
       readonly askedAt: Timestamp;
     };
 
@@ -36,6 +41,9 @@ export interface ObservationCircumstances {
   readonly isAdoptable: boolean;
 }
 
+/** One silent moment of a node is not its death, however short the grace. */
+const SHORTEST_SILENCE_MS = MISSING_FOR_MS;
+
 /** What an observation means for a call. */
 export function applyObservation(
   call: Call,
@@ -43,8 +51,8 @@ export function applyObservation(
   circumstances: ObservationCircumstances,
 ): Applied {
   const { policy, now } = circumstances;
-  const { roster } = call;
-  const unchanged: Applied = { decision: NOTHING, roster, reviewAt: call.reviewAt, at: now };
+  const roster = call.roster && withoutFuture(call.roster, now);
+  const unchanged: Applied = { decision: NOTHING, roster: call.roster, reviewAt: call.reviewAt, at: now };
   if (observation.kind === 'room_of_ended') {
     if (isLive(call.status)) return unchanged;
     const { room, ...list } = observation;
@@ -58,7 +66,7 @@ export function applyObservation(
       const applied = applyRoomEvent(call, event, circumstances);
       // A room stays listed when its node has died.
       const isSame = applied.roster !== null && applied.roster.sid === roster?.sid;
-      const listed = isSame ? { ...applied.roster, unresponsiveSince: roster.unresponsiveSince } : null;
+      const listed = isSame ? { ...applied.roster, unresponsive: roster.unresponsive } : null;
       return stable(call, listed === null ? applied : conclude(call, listed, policy, now));
     }
     case 'participants': {
@@ -82,14 +90,22 @@ export function applyObservation(
       const end = { status: 'failed', failureReason: 'never started', at: now } as const;
       return { ...unchanged, decision: { kind: 'end', ...end }, reviewAt: null };
     }
+    case 'suspects':
+      return roster === null
+        ? unchanged
+        : stable(call, conclude(call, loseSuspects(roster, observation.lost, now), policy, now));
     case 'node': {
       if (roster === null) return unchanged;
-      if (observation.isResponding) {
-        return stable(call, conclude(call, { ...roster, unresponsiveSince: null }, policy, now));
-      }
-      const since = Math.min(roster.unresponsiveSince ?? observation.askedAt, observation.askedAt);
-      if (observation.askedAt - since < policy.connectionLostGraceMs) {
-        return stable(call, conclude(call, { ...roster, unresponsiveSince: since }, policy, now));
+      const { isResponding, isTrusted, askedAt } = observation;
+      if (isResponding) return stable(call, conclude(call, { ...roster, unresponsive: null }, policy, now));
+      // The grace counts from the first request of an unbroken series: while hangup or LiveKit was away, nobody asked.
+      const graceMs = Math.max(policy.connectionLostGraceMs, SHORTEST_SILENCE_MS);
+      const last = isTrusted ? roster.unresponsive : null;
+      const isSeries = last !== null && last.since <= askedAt && askedAt - last.lastAt <= 2 * graceMs;
+      const since = isSeries ? last.since : askedAt;
+      if (askedAt - since < graceMs) {
+        const unresponsive = { since, lastAt: askedAt };
+        return stable(call, conclude(call, { ...roster, unresponsive }, policy, now));
       }
       return { ...unchanged, decision: possible(call, endOfNode(call, roster, since)), reviewAt: null };
     }
@@ -103,11 +119,11 @@ export function isNewsOfEnded(
   { policy, now }: { policy: EventPolicy; now: Timestamp },
 ): boolean {
   if (call.endedAt === null || now - call.endedAt > policy.guardMs || call.endedAt >= askedAt) return false;
-  // While its deletion is open, or was given up, that the room is there is no news.
+  // A listed room is expected while its deletion is open or discarded.
   return deletion === null || (deletion.state === 'completed' && (deletion.finalizedAt ?? 0) < askedAt);
 }
 
-/** Of a call that is registered late, its room's end may be the first sign. */
+/** The first event of a late registration may be its room's end. */
 const hasBegun = ({ status, roomId }: Call) => status !== 'initiated' || roomId !== null;
 
 const conclude = (call: Call, roster: NonNullable<Call['roster']>, policy: EventPolicy, now: Timestamp) =>

@@ -52,6 +52,11 @@ export interface Rooms {
   ): Promise<
     { readonly kind: 'listed'; readonly room: EventRoom } | { readonly kind: 'absent' } | LiveKitFailure
   >;
+  /** Whether a listed participant answers: LiveKit goes on listing those of a dead node. Changes nothing for it. */
+  probeParticipant(
+    participant: { readonly roomName: string; readonly identity: string },
+    asking: Asking,
+  ): Promise<{ readonly kind: 'responding' } | { readonly kind: 'absent' } | LiveKitFailure>;
   /**
    * Whether the room's node answers. Sends a message to nobody: a dead node's room stays listed, with its participants,
    * and only a request to the node itself shows the difference.
@@ -81,6 +86,8 @@ export interface Asking {
   /** The answer comes within, waiting for the rate limit included. */
   readonly timeoutMs: number;
   readonly priority: (typeof PRIORITIES)[number];
+  /** Read right before a DeleteRoom that has waited is sent. False: a newer call is in a room of this name. */
+  readonly isStillWanted?: () => Promise<boolean>;
 }
 
 /**
@@ -152,7 +159,7 @@ export interface Store {
     farthest: Timestamp;
     limit: number;
   }): Promise<{
-    readonly due: readonly (CallInRoom & { readonly isUnresponsive: boolean })[];
+    readonly due: readonly Review[];
     /** When the next review after those is due. */
     readonly nextAt: Timestamp | null;
   }>;
@@ -257,6 +264,14 @@ export interface ObservationInput {
   readonly adoption: EventInput['adoption'] | null;
   /** Not null: a deletion that follows is leased to the caller until then, as its first attempt. */
   readonly leaseUntil: Timestamp | null;
+}
+
+/** A live call that is to be assessed again. */
+export interface Review extends CallInRoom {
+  readonly isUnresponsive: boolean;
+  /** Members of a room that moved, which may be gone though they are listed. */
+  readonly suspects: readonly { readonly sid: string; readonly identity: string }[];
+  readonly movedAt: Timestamp | null;
 }
 
 export interface CallInRoom {

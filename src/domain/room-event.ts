@@ -20,7 +20,8 @@ export interface EventRoom {
 }
 
 export type RoomSign =
-  | { readonly kind: 'room_started' }
+  /** `reportedAt` is when LiveKit sent it, in whole seconds: a room that moved to another node starts again. */
+  | { readonly kind: 'room_started'; readonly reportedAt?: Timestamp }
   | { readonly kind: 'room_finished' }
   | { readonly kind: 'participant_joined'; readonly participant: EventParticipant }
   | { readonly kind: 'participant_left'; readonly participant: EventParticipant; readonly reason: string }
@@ -45,9 +46,6 @@ export interface EventParticipant {
  * recorder, other: they count for nothing; `other` may hold a room open.
  */
 export type Role = 'agent' | 'person' | 'phone' | 'recorder' | 'other';
-
-/** A participant that makes a conversation together with another one. */
-export type PartyRole = Extract<Role, 'person' | 'phone'>;
 
 /** The `sip.*` attributes that a rule or a reader needs. */
 export interface PhoneAttributes {

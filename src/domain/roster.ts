@@ -1,5 +1,5 @@
 import type { Direction } from './call.ts';
-import type { EventParticipant, EventRoom, PhoneAttributes, Role } from './room-event.ts';
+import type { EventRoom, PhoneAttributes, Role } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 
 /**
@@ -12,15 +12,19 @@ export interface Roster {
   readonly createdAt: Timestamp;
   /** room_finished arrived, or the room's absence was confirmed. Later events of this session are stale. */
   readonly isFinished: boolean;
+  /** The call ended in error by the room's absence: the room is never deleted for that. */
+  readonly isEndedInError: boolean;
   /** At most {@link MAX_MEMBERS}; see {@link crop}. */
   readonly members: readonly Member[];
   /** Sids of participants who published audio, except phones and participants who left. */
   readonly audioFrom: readonly string[];
-  /** Of all phones of the session the one that joined first. It gives the call its direction and number. */
+  /** The session's first phone gives the call its direction and number. */
   readonly firstPhone: FirstPhone | null;
   /** Since when two people, or a person and an agent, were there for the first time. */
   readonly talkedSince: Timestamp | null;
-  /** Members were dropped: then what follows from them is kept, else it is derived anew from all of them. */
+  /** Since when two people were there for the first time. */
+  readonly peopleSince: Timestamp | null;
+  /** True once a member was dropped. Derived facts are then kept instead of recomputed. */
   readonly isCropped: boolean;
   /** An agent or a person was there. */
   readonly hadCompany: boolean;
@@ -30,13 +34,18 @@ export interface Roster {
   readonly lastLeaveNoticedAt: Timestamp | null;
   /** Departures noticed in this session. A list that was requested before one may lack who joined since. */
   readonly departures: number;
-  /** Of the answered phones and people that left, the last one. */
+  /** The answered phone or person that left last. */
   readonly lastTalkerLeft: Departure | null;
   readonly lastPersonLeft: Departure | null;
   readonly lastAgentLeft: Departure | null;
   readonly lastPhoneLeft: PhoneDeparture | null;
-  /** Since when the room's node does not answer; null: it answers, or nobody tried. */
-  readonly unresponsiveSince: Timestamp | null;
+  /**
+   * When the room started again on another node, with members who had joined before: LiveKit goes on listing the
+   * participants of a dead node. Null once each of them was asked for.
+   */
+  readonly moved: { readonly at: Timestamp; readonly noticedAt: Timestamp } | null;
+  /** The room's node does not answer: since when, and the last request that shows it. Null: it answers, or nobody tried. */
+  readonly unresponsive: { readonly since: Timestamp; readonly lastAt: Timestamp } | null;
 }
 
 export interface Member {
@@ -76,7 +85,7 @@ export interface PhoneDeparture extends Departure {
   readonly isAnswered: boolean;
 }
 
-interface FirstPhone {
+export interface FirstPhone {
   readonly sid: string;
   readonly joinedAt: Timestamp;
   readonly phoneNumber: string | null;
@@ -91,22 +100,29 @@ export const MAX_AUDIO = 4;
 /** A participant is gone who is missing in two lists so far apart. */
 export const MISSING_FOR_MS = 10_000;
 /** LiveKit's list may still show a participant right after its leaving was reported. */
-const LIST_LAG_MS = 5_000;
+export const LIST_LAG_MS = 5_000;
+
+/** By how much a participant decides, least first. */
+export const RANKS: readonly Role[] = ['recorder', 'other', 'person', 'agent', 'phone'];
 
 /** The participant was replaced by a newer connection of its own identity. */
 export const REPLACED = 'DUPLICATE_IDENTITY';
+/** The participant's node died, though LiveKit lists it. */
+export const NODE_LOST = 'NODE_LOST';
 /** The participant moved to another node: it is still there, under the same sid. */
-const MOVED = 'MIGRATION';
+export const MOVED = 'MIGRATION';
 
 export function newRoster(room: Pick<EventRoom, 'sid' | 'createdAt'>, at: Timestamp): Roster {
   return {
     sid: room.sid,
     createdAt: room.createdAt ?? at,
     isFinished: false,
+    isEndedInError: false,
     members: [],
     audioFrom: [],
     firstPhone: null,
     talkedSince: null,
+    peopleSince: null,
     isCropped: false,
     hadCompany: false,
     answeredPhones: 0,
@@ -116,7 +132,8 @@ export function newRoster(room: Pick<EventRoom, 'sid' | 'createdAt'>, at: Timest
     lastPersonLeft: null,
     lastAgentLeft: null,
     lastPhoneLeft: null,
-    unresponsiveSince: null,
+    moved: null,
+    unresponsive: null,
   };
 }
 
@@ -145,101 +162,16 @@ export function directionOf({ ruleId }: PhoneAttributes): Direction {
   return ruleId === null ? 'outbound' : 'inbound';
 }
 
-/** A participant joined, or a webhook shows that it is there. */
-export function join(
-  roster: Roster,
-  participant: EventParticipant,
-  { noticedAt }: { noticedAt: Timestamp },
-): Roster {
-  const known = roster.members.find(({ sid }) => sid === participant.sid);
-  // The join is late. Only a member that LiveKit's list lacked may be there again.
-  if (known !== undefined && known.departure !== null && known.departure.reason !== null) return roster;
-  return replaceEarlier(
-    put(roster, memberOf(participant, known, noticedAt), noticedAt),
-    participant.sid,
-    noticedAt,
+/** Present members who joined the room on an earlier node: LiveKit may list them though they are gone. */
+export function suspects(roster: Roster): readonly Member[] {
+  return roster.moved === null ? [] : membersBefore(roster, roster.moved.at);
+}
+
+export function membersBefore(roster: Roster, moment: Timestamp): readonly Member[] {
+  return roster.members.filter(
+    ({ role, joinedAt, noticedAt, departure }) =>
+      departure === null && role !== 'recorder' && role !== 'other' && (joinedAt ?? noticedAt) < moment,
   );
-}
-
-/** A participant left, or its connection could not be established. */
-export function leave(
-  roster: Roster,
-  participant: EventParticipant,
-  departure: Departure & { readonly reason: string },
-): Roster {
-  const { sid } = participant;
-  const { noticedAt } = departure;
-  if (departure.reason === MOVED) return join(roster, participant, { noticedAt });
-  const known = roster.members.find((member) => member.sid === sid);
-  if (known?.departure?.isReported) return roster;
-  const there = put(roster, memberOf(participant, known, noticedAt), noticedAt);
-  return replaceEarlier(depart(there, departure), sid, noticedAt);
-}
-
-function memberOf(participant: EventParticipant, known: Member | undefined, noticedAt: Timestamp): Member {
-  return {
-    sid: participant.sid,
-    identity: participant.identity,
-    role: participant.role,
-    joinedAt: participant.joinedAt ?? known?.joinedAt ?? null,
-    noticedAt: known?.noticedAt ?? noticedAt,
-    phone: phoneState(known?.phone ?? null, participant),
-    departure: null,
-    missingSince: null,
-  };
-}
-
-export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
-  if (roster.audioFrom.includes(sid) || roster.audioFrom.length >= MAX_AUDIO) return roster;
-  return settle({ ...roster, audioFrom: [...roster.audioFrom, sid] }, noticedAt);
-}
-
-/** @param askedAt when the list was requested: members noticed later than that need not be on it */
-export interface ParticipantList {
-  readonly participants: readonly EventParticipant[];
-  readonly askedAt: Timestamp;
-  /** The roster's version when the list was requested. */
-  readonly version: string;
-  /** False right after LiveKit was away, while its clients return: then nobody is missing. */
-  readonly isTrusted: boolean;
-}
-
-/** Applies LiveKit's list of the room's participants: whoever is on it is there. */
-export function observe(
-  roster: Roster,
-  { participants, askedAt, isTrusted }: ParticipantList,
-  now: Timestamp,
-): Roster {
-  let next = roster;
-  for (const participant of decisive(roster, participants)) {
-    const known = next.members.find(({ sid }) => sid === participant.sid);
-    const departure = known?.departure ?? null;
-    if (departure !== null && departure.reason !== null) {
-      if (askedAt - departure.noticedAt < LIST_LAG_MS) continue;
-      next = { ...next, members: next.members.filter((member) => member !== known) };
-    }
-    next = join(next, participant, { noticedAt: now });
-  }
-  if (!isTrusted) return next;
-  const listed = new Set(participants.map(({ sid }) => sid));
-  for (const member of next.members) {
-    if (member.departure !== null || listed.has(member.sid) || member.noticedAt >= askedAt) continue;
-    next = miss(next, member, askedAt);
-  }
-  return next;
-}
-
-/** Of a list longer than a roster: the members, and of the others those that a roster keeps. */
-function decisive(
-  { members }: Roster,
-  participants: readonly EventParticipant[],
-): readonly EventParticipant[] {
-  if (participants.length <= MAX_MEMBERS) return participants;
-  const known = new Set(members.map(({ sid }) => sid));
-  const old = participants.filter(({ sid }) => known.has(sid));
-  const others = participants.filter(({ sid }) => !known.has(sid));
-  const worth = (role: Role) => ['recorder', 'other', 'person', 'agent', 'phone'].indexOf(role);
-  return [...old, ...others.toSorted((a, b) => worth(b.role) - worth(a.role)).slice(0, MAX_MEMBERS)];
 }
 
 /** When a member has been missing for long enough to look again; null when none is missing. */
@@ -248,198 +180,4 @@ export function missingDueAt(roster: Roster): Timestamp | null {
     departure === null && missingSince !== null ? [missingSince] : [],
   );
   return since.length === 0 ? null : Math.min(...since) + MISSING_FOR_MS;
-}
-
-/** A new call in a session that an earlier call ended in: it begins with the participants who are there. */
-export function carriedOver(roster: Roster): Roster {
-  const here = roster.members.filter(({ departure }) => departure === null);
-  const empty = { ...newRoster(roster, roster.createdAt), audioFrom: roster.audioFrom };
-  return {
-    ...here.reduce<Roster>((next, member) => put(next, member, member.noticedAt), empty),
-    answeredPhones: here.filter(({ phone }) => phone !== null && phone.answeredAt !== null).length,
-  };
-}
-
-function miss(roster: Roster, member: Member, askedAt: Timestamp): Roster {
-  // A clock that was set back begins the wait anew.
-  const since = Math.min(member.missingSince ?? askedAt, askedAt);
-  if (askedAt - since >= MISSING_FOR_MS) {
-    return depart(roster, {
-      sid: member.sid,
-      at: since,
-      noticedAt: since,
-      reason: null,
-      isReported: false,
-      isAborted: false,
-    });
-  }
-  return replace(roster, { ...member, missingSince: since });
-}
-
-function put(roster: Roster, member: Member, noticedAt: Timestamp): Roster {
-  const isKnown = roster.members.some(({ sid }) => sid === member.sid);
-  const next = isKnown ? replace(roster, member) : { ...roster, members: [...roster.members, member] };
-  return settle(next, noticedAt);
-}
-
-/** There is one participant of an identity at most: the earlier one is gone, reported or not. */
-function replaceEarlier(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
-  const member = roster.members.find((one) => one.sid === sid);
-  if (member === undefined) return roster;
-  const same = roster.members.filter((one) => one.identity === member.identity);
-  return same.reduce<Roster>((next, one) => {
-    const later = same.find((other) => isBefore(one, other));
-    if (one.departure !== null || later === undefined) return next;
-    const at = later.joinedAt ?? noticedAt;
-    const departure = { sid: one.sid, at, noticedAt, reason: REPLACED, isReported: false, isAborted: false };
-    return depart(next, departure);
-  }, roster);
-}
-
-function isBefore(one: Member, other: Member): boolean {
-  return (one.joinedAt ?? Number.POSITIVE_INFINITY) < (other.joinedAt ?? 0);
-}
-
-function depart(roster: Roster, departure: Departure): Roster {
-  const { sid } = departure;
-  const member = roster.members.find((one) => one.sid === sid);
-  if (member === undefined || member.departure !== null) return roster;
-  const settled = settle(replace(roster, { ...member, departure, missingSince: null }), departure.noticedAt);
-  const { role, phone } = member;
-  if (role === 'recorder' || role === 'other') return settled;
-  const isTalker = role === 'person' || (phone !== null && phone.answeredAt !== null);
-  return {
-    ...settled,
-    departures: settled.departures + 1,
-    lastLeaveNoticedAt: Math.max(settled.lastLeaveNoticedAt ?? 0, departure.noticedAt),
-    lastTalkerLeft: isTalker ? laterOf(settled.lastTalkerLeft, departure) : settled.lastTalkerLeft,
-    lastPersonLeft: role === 'person' ? laterOf(settled.lastPersonLeft, departure) : settled.lastPersonLeft,
-    lastAgentLeft: role === 'agent' ? laterOf(settled.lastAgentLeft, departure) : settled.lastAgentLeft,
-    lastPhoneLeft:
-      phone === null
-        ? settled.lastPhoneLeft
-        : laterOf(settled.lastPhoneLeft, {
-            ...departure,
-            direction: directionOf(phone),
-            hasRung: phone.hasRung,
-            isAnswered: phone.answeredAt !== null,
-          }),
-  };
-}
-
-/** A report replaces the inference about the same participant, though it is of an earlier moment. */
-function laterOf<T extends Departure>(last: T | null, departure: T): T {
-  return last !== null && last.sid !== departure.sid && last.at > departure.at ? last : departure;
-}
-
-function replace(roster: Roster, member: Member): Roster {
-  return { ...roster, members: roster.members.map((one) => (one.sid === member.sid ? member : one)) };
-}
-
-/** Brings everything that follows from the members up to date. */
-function settle(roster: Roster, noticedAt: Timestamp): Roster {
-  const audioFrom = roster.audioFrom.filter((sid) => {
-    const publisher = roster.members.find((member) => member.sid === sid);
-    if (publisher === undefined) return true;
-    return publisher.departure === null && (publisher.role === 'agent' || publisher.role === 'person');
-  });
-  // Audio of a participant who is not known yet may be a phone's own.
-  const hasAudio = audioFrom.some((sid) => roster.members.some((member) => member.sid === sid));
-  const members = roster.members.map((member) => withAnswer(member, hasAudio, noticedAt));
-  const answered = members.filter(({ phone }, i) => {
-    return phone?.answeredAt != null && roster.members[i]?.phone?.answeredAt == null;
-  });
-  return {
-    ...roster,
-    audioFrom,
-    members: crop(members),
-    firstPhone: members.reduce(firstOf, roster.firstPhone),
-    talkedSince: roster.isCropped ? earliest(roster.talkedSince, talkSince(members)) : talkSince(members),
-    isCropped: roster.isCropped || members.length > MAX_MEMBERS,
-    hadCompany: roster.hadCompany || members.some(({ role }) => role === 'agent' || role === 'person'),
-    answeredPhones: roster.answeredPhones + answered.length,
-  };
-}
-
-function phoneState(before: PhoneState | null, { phone }: EventParticipant): PhoneState | null {
-  if (phone === null) return null;
-  return {
-    ...phone,
-    hasRung: phone.callStatus === 'ringing' || (before?.hasRung ?? false),
-    answeredAt: before?.answeredAt ?? null,
-  };
-}
-
-function withAnswer(member: Member, hasAudio: boolean, noticedAt: Timestamp): Member {
-  const { phone } = member;
-  if (phone === null || phone.answeredAt !== null || !isAnswered(phone, hasAudio)) return member;
-  return { ...member, phone: { ...phone, answeredAt: noticedAt } };
-}
-
-function isAnswered(phone: PhoneState, hasAudio: boolean): boolean {
-  if (phone.via === 'connector') return true;
-  // automation: answered, and DTMF is being sent.
-  if (phone.callStatus === 'active' || phone.callStatus === 'automation') return true;
-  // Outbound, livekit-sip writes the tag when the phone is answered. Inbound the tag is there from the start; there the
-  // audio of another participant answers.
-  return directionOf(phone) === 'outbound'
-    ? phone.callTag !== null
-    : phone.callStatus === 'ringing' && hasAudio;
-}
-
-function firstOf(first: FirstPhone | null, { sid, phone, joinedAt, noticedAt }: Member): FirstPhone | null {
-  if (phone === null) return first;
-  const since = joinedAt ?? noticedAt;
-  if (first !== null && first.sid !== sid && first.joinedAt <= since) return first;
-  return {
-    sid,
-    joinedAt: since,
-    phoneNumber: phone.phoneNumber ?? (first?.sid === sid ? first.phoneNumber : null),
-    direction: phone.via === 'sip' ? directionOf(phone) : null,
-  };
-}
-
-/** The first moment at which two people, or a person and an agent, were there together. */
-function talkSince(members: readonly Member[]): Timestamp | null {
-  const stays = members
-    .filter(({ role }) => role === 'person' || role === 'agent')
-    .map(({ identity, role, joinedAt, noticedAt, departure }) => ({
-      identity,
-      role,
-      from: joinedAt ?? noticedAt,
-      until: departure?.at ?? Number.POSITIVE_INFINITY,
-    }))
-    .toSorted((a, b) => a.from - b.from);
-  return (
-    stays
-      .map(({ from }) => from)
-      .find((moment) => {
-        const there = stays.filter(({ from, until }) => from <= moment && moment < until);
-        const isPerson = ({ role }: { role: Role }) => role === 'person';
-        // A connection that its own participant has replaced is not another one.
-        return there.some(isPerson) && new Set(there.map(({ identity }) => identity)).size >= 2;
-      }) ?? null
-  );
-}
-
-function earliest(one: Timestamp | null, other: Timestamp | null): Timestamp | null {
-  if (one === null || other === null) return one ?? other;
-  return Math.min(one, other);
-}
-
-/**
- * Keeps the participants that decide: members who left go first, then those who count for nothing, then the people who
- * came first. LiveKit is asked before a call ends by inference, and a member who was dropped is there again then.
- */
-function crop(members: readonly Member[]): readonly Member[] {
-  const excess = members.length - MAX_MEMBERS;
-  if (excess <= 0) return members;
-  const worth = ({ departure, role }: Member) => {
-    if (departure !== null) return 0;
-    if (role === 'recorder' || role === 'other') return 1;
-    return role === 'person' ? 2 : 3;
-  };
-  // The sort is stable: of equal worth, the first to come is the first to go.
-  const dropped = new Set(members.toSorted((a, b) => worth(a) - worth(b)).slice(0, excess));
-  return members.filter((member) => !dropped.has(member));
 }

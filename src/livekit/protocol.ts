@@ -50,11 +50,14 @@ export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)
  * STANDARD with the grant `agent` is an agent. A kind that this version does not know counts for nothing.
  */
 function roleOf({ permission }: ParticipantInfo, kind: string): Role {
-  if (kind === 'EGRESS' || permission?.recorder) return 'recorder';
-  if (kind === 'AGENT' || permission?.agent) return 'agent';
+  const isAgent = kind === 'AGENT' || (permission?.agent ?? false);
+  // A hidden agent listens, such as a transcriber: nobody talks to it.
+  if (kind === 'EGRESS' || permission?.recorder || (isAgent && permission?.hidden)) return 'recorder';
+  if (isAgent) return 'agent';
+  if (permission?.hidden) return 'other';
   if (kind === 'SIP' || kind === 'CONNECTOR') return 'phone';
-  // Without permission in the answer, LiveKit's default: may publish, and is not hidden.
-  const isPerson = kind === 'STANDARD' && !permission?.hidden && (permission?.canPublish ?? true);
+  // Without permission in the answer, LiveKit's default: may publish.
+  const isPerson = kind === 'STANDARD' && (permission?.canPublish ?? true);
   return isPerson ? 'person' : 'other';
 }
 

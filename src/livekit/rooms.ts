@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import { ListRoomsResponse } from '@livekit/protocol';
-import { ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
+import { ListParticipantsRequest, ListParticipantsResponse, ListRoomsResponse } from '@livekit/protocol';
+import { type ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
 import type { EventRoom } from '../domain/room-event.ts';
-import { kindFrom } from './participant-kind.ts';
+import { kindOf } from './participant-kind.ts';
 import { inWholeFields } from './protobuf.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
 import { noAnswerWithin, type RoomServiceTransport, readJson } from './twirp.ts';
@@ -24,23 +24,38 @@ export function roomService(
     method: string,
     body: object,
     grant: VideoGrant,
-    { timeoutMs, priority }: Asking,
+    asking: Asking,
     parse: (json: object) => Answer,
   ) =>
     transport({
+      ...asking,
       method,
       body,
       grant,
-      timeoutMs,
-      priority,
       read: async (answer) => parseResponse(await readJson(answer), parse),
     });
 
-  async function participantsOf(roomName: string, asking: Asking) {
-    const grant = { roomAdmin: true, room: roomName };
-    const answer = await askFor('ListParticipants', { room: roomName }, grant, asking, toParticipants);
-    if (answer.kind === 'not_found') return { kind: 'listed', participants: [] } as const;
-    return answer.kind === 'answered' ? answer.answer : answer;
+  /** As protobuf and in parts: of a room with thousands of participants JSON would be megabytes of text at once. */
+  async function participantsOf(
+    roomName: string,
+    asking: Asking,
+  ): Promise<{ kind: 'listed'; participants: ParticipantInfo[] } | LiveKitFailure> {
+    const participants: ParticipantInfo[] = [];
+    const answer = await transport({
+      ...asking,
+      method: 'ListParticipants',
+      body: new ListParticipantsRequest({ room: roomName }).toBinary(),
+      grant: { roomAdmin: true, room: roomName },
+      read: async (body) => {
+        for await (const part of inWholeFields(body)) {
+          participants.push(...ListParticipantsResponse.fromBinary(part).participants);
+          // Lets other requests run in between.
+          await setImmediate();
+        }
+      },
+    });
+    if (answer.kind === 'not_found') return { kind: 'listed', participants: [] };
+    return answer.kind === 'answered' ? { kind: 'listed', participants } : answer;
   }
 
   async function findRoom(
@@ -63,6 +78,13 @@ export function roomService(
       return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
     },
 
+    async probeParticipant({ roomName, identity }, asking) {
+      const grant = { roomAdmin: true, room: roomName };
+      const answer = await ask('UpdateSubscriptions', { room: roomName, identity }, grant, asking);
+      if (answer.kind === 'answered') return { kind: 'responding' };
+      return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
+    },
+
     async deleteRoom(roomName, asking) {
       // LiveKit takes an empty name for a room of its own.
       if (roomName === '') throw new Error('a room name must not be empty');
@@ -78,13 +100,12 @@ export function roomService(
       return answer.kind === 'not_found' ? notThere('CreateRoom') : answer;
     },
 
-    async listRooms(take, { timeoutMs, priority }) {
+    async listRooms(take, asking) {
       const answer = await transport({
+        ...asking,
         method: 'ListRooms',
         body: EVERY_ROOM,
         grant: { roomList: true },
-        timeoutMs,
-        priority,
         read: async (body) => {
           for await (const part of inWholeFields(body)) {
             await take(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isOurRoom));
@@ -102,9 +123,7 @@ export function roomService(
       if (answer.kind !== 'listed') return answer;
       return {
         ...answer,
-        participants: answer.participants
-          .filter(({ info }) => isNamed(info))
-          .map(({ info, kind }) => toParticipant(info, kind)),
+        participants: answer.participants.filter(isNamed).map((info) => toParticipant(info)),
       };
     },
 
@@ -146,14 +165,6 @@ function toFoundRoom(json: object): { kind: 'listed'; room: EventRoom } | { kind
   return room === undefined ? { kind: 'absent' } : { kind: 'listed', room };
 }
 
-function toParticipants(json: object) {
-  const participants = listIn(json, 'participants').map((one) => {
-    const info = ParticipantInfo.fromJson(one as never, LENIENT);
-    return { info, kind: kindFrom(one, info) };
-  });
-  return { kind: 'listed', participants } as const;
-}
-
 /** SendDataRequest without data, to an identity that no participant has. */
 const TO_NOBODY = { data: '', destinationIdentities: ['hangup-probe'], topic: 'hangup-probe' };
 
@@ -178,11 +189,11 @@ function notThere(method: string): LiveKitFailure {
   };
 }
 
-function toLiveParticipant({ info, kind }: { info: ParticipantInfo; kind: string }): LiveParticipant {
+function toLiveParticipant(info: ParticipantInfo): LiveParticipant {
   return {
     identity: info.identity,
     name: info.name,
-    kind,
+    kind: kindOf(info),
     state: ParticipantInfo_State[info.state] ?? String(info.state),
     joinedAt: info.joinedAt === 0n ? null : Number(info.joinedAtMs || info.joinedAt * 1000n),
   };

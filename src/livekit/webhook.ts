@@ -131,11 +131,12 @@ export function toReadWebhook(webhook: WebhookEvent, words: Words = {}): ReadWeb
 
 /** Null for what moves no call. */
 function signOf(
-  { event, participant, track }: WebhookEvent,
+  { event, createdAt, participant, track }: WebhookEvent,
   { kind, disconnectReason }: Words,
 ): RoomSign | 'incomplete' | null {
   switch (event) {
     case 'room_started':
+      return { kind: event, reportedAt: Number(createdAt) * 1000 };
     case 'room_finished':
       return { kind: event };
     case 'participant_joined':

@@ -1,8 +1,9 @@
-import { NODE_LOST } from '../domain/assess-call.ts';
-import { checkDeletion, isDeletedUnasked } from '../domain/guard.ts';
-import { adviceFor, type LiveKitFailure } from '../domain/livekit-failure.ts';
+import type { Call } from '../domain/call.ts';
+import { checkDeletion, hasNewcomers, isDeletedUnasked } from '../domain/guard.ts';
+import { adviceFor, isNodeSilent, type LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking } from '../domain/ports.ts';
 import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../domain/room-deletion.ts';
+import { NODE_LOST } from '../domain/roster.ts';
 import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
 
@@ -23,15 +24,17 @@ export async function deleteRoom(
   const { store, rooms, clock, random, log, meters, retry, nudge } = dependencies;
   const { callId, roomName, attempt } = deletion;
   const about = { callId, roomName, attempt };
+  const isStillWanted = () => holdsLease(store, deletion);
   try {
     const check = isConfirmed ? DELETE : await checkRoom(dependencies, deletion, asking);
     if (check.kind === 'keep') {
       await keep(dependencies, deletion, check.why);
       return;
     }
-    const first = check.kind === 'delete' ? await rooms.deleteRoom(roomName, asking) : check;
-    const leaseLeftMs = deletion.scheduledAt - clock.now();
-    const rescued = mayBeGhost(deletion, first) ? await rescue(rooms, deletion, leaseLeftMs) : null;
+    const first =
+      check.kind === 'delete' ? await rooms.deleteRoom(roomName, { ...asking, isStillWanted }) : check;
+    const mayRescue = check.kind === 'delete' && mayBeGhost(deletion, first);
+    const rescued = mayRescue ? await rescue(dependencies, deletion) : null;
     const outcome = rescued ?? first;
     // Also when it is absent now: LiveKit tells of the room that was taken over, and who heard that was faster.
     const wasRescued = rescued !== null;
@@ -88,42 +91,71 @@ function adviceOf(outcome: DeleteRoomOutcome) {
 }
 
 const DELETE = { kind: 'delete' } as const;
+/** LiveKit's list may leave out a room that lives (livekit#3317, #3680). */
+const UNLISTED = {
+  kind: 'unavailable',
+  code: null,
+  detail: 'LiveKit lists participants of the room, and not the room itself',
+} as const;
 const TWO_PARTIES = 'others use the room now';
 
 /**
  * Whether the room is still the one to delete. DeleteRoom goes by name, and a newer call may be in a room of this name;
  * nobody cancelled a call that ended by itself, so two parties in its room are left alone.
  */
-async function checkRoom(
+async function checkRoom(dependencies: Dependencies, deletion: RoomDeletion, asking: Asking): Promise<Check> {
+  const { store } = dependencies;
+  const subject = await store.findDeletionSubject(deletion.callId);
+  if (subject === null || isDeletedUnasked(subject.call, { ...subject, attempt: deletion.attempt }))
+    return DELETE;
+  const check = await askLiveKit(dependencies, subject, asking);
+  if (check.kind !== 'delete' || (await holdsLease(store, deletion))) return check;
+  return { kind: 'keep', why: TWO_PARTIES };
+}
+
+type Check = { kind: 'delete' } | { kind: 'keep'; why: string } | LiveKitFailure;
+
+async function askLiveKit(
   dependencies: Dependencies,
-  { callId, roomName, attempt }: RoomDeletion,
+  subject: { call: Call; isAdoptable: boolean },
   asking: Asking,
-): Promise<{ kind: 'delete' } | { kind: 'keep'; why: string } | LiveKitFailure> {
-  const { store, rooms, clock } = dependencies;
-  const subject = await store.findDeletionSubject(callId);
-  if (subject === null) return DELETE;
+): Promise<Check> {
+  const { rooms, clock } = dependencies;
   const { call } = subject;
-  if (isDeletedUnasked(call, { ...subject, attempt })) return DELETE;
+  const { id: callId, roomName } = call;
+  let isNodeDead = false;
   if (call.failureReason === NODE_LOST) {
     const probed = await rooms.probeNode(roomName, asking);
     // Still dead: its participants are listed, and are not there.
-    if (probed.kind !== 'responding') return DELETE;
+    isNodeDead = isNodeSilent(probed);
+    if (!isNodeDead && probed.kind !== 'responding' && probed.kind !== 'absent') return probed;
   }
   const askedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, asking);
   if (listed.kind !== 'listed') return listed;
   const { participants } = listed;
+  // The participants of a dead node are listed, and are not there. That answer took 3 s, in which others may have come.
+  if (isNodeDead && !hasNewcomers(call, participants, subject)) return DELETE;
   const check = checkDeletion(call, participants, subject);
   if (check === 'delete') return DELETE;
   if (check === 'keep') return { kind: 'keep', why: TWO_PARTIES };
   const found = await rooms.findRoom(roomName, asking);
-  if (found.kind === 'absent') return DELETE;
+  if (found.kind === 'absent') return participants.length === 0 ? DELETE : UNLISTED;
   if (found.kind !== 'listed') return found;
   const { room } = found;
   const list = { participants, askedAt, version: '', isTrusted: false };
   const applied = await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
-  if (applied?.wasAdopted || call.status !== 'cancelled') return { kind: 'keep', why: TWO_PARTIES };
+  if (applied?.decision.kind === 'delete_room') return DELETE;
+  // Null: a newer call is in a room of this name.
+  const isOthers = applied === null || applied.wasAdopted;
+  if (isOthers || call.status !== 'cancelled') return { kind: 'keep', why: TWO_PARTIES };
   return DELETE;
+}
+
+/** While LiveKit was asked, a newer call in a room of this name may have completed the deletion. */
+async function holdsLease(store: Dependencies['store'], { callId, attempt }: RoomDeletion): Promise<boolean> {
+  const { deletion = null } = (await store.findCall(callId)) ?? {};
+  return deletion?.state === 'running' && deletion.attempt === attempt;
 }
 
 async function keep(
@@ -137,8 +169,20 @@ async function keep(
   log.info({ callId, roomName, attempt, cause: keptBecause }, 'room left alone');
 }
 
-/** A rescue is three requests, which end before the lease does. */
-const RESCUE_REQUESTS = 3;
+/** Since the check: nobody new is listed, and the deletion is still this attempt's. */
+async function isUnchanged(
+  { store, rooms }: Dependencies,
+  deletion: RoomDeletion,
+  asking: Asking,
+): Promise<boolean> {
+  const listed = await rooms.listParticipants(deletion.roomName, asking);
+  const subject = await store.findDeletionSubject(deletion.callId);
+  if (listed.kind !== 'listed' || subject === null) return false;
+  return !hasNewcomers(subject.call, listed.participants, subject) && (await holdsLease(store, deletion));
+}
+
+/** A rescue is three requests and two checks, which end before the lease does. */
+const RESCUE_REQUESTS = 5;
 const SETTLING_MS = 1_000;
 const LONGEST_RESCUE_REQUEST_MS = 4_000;
 /** Longer than the deletion behind it takes: what that does not delete closes by itself. */
@@ -150,17 +194,21 @@ const RESCUE_EMPTY_TIMEOUT_S = 10;
  * @returns null when it is no such room, or this did not help
  */
 async function rescue(
-  rooms: Dependencies['rooms'],
-  { roomName }: RoomDeletion,
-  leaseLeftMs: number,
+  dependencies: Dependencies,
+  deletion: RoomDeletion,
 ): Promise<Exclude<DeleteRoomOutcome, LiveKitFailure> | null> {
-  const fairShareMs = Math.floor((leaseLeftMs - SETTLING_MS) / RESCUE_REQUESTS);
+  const { rooms, clock } = dependencies;
+  const { roomName, scheduledAt } = deletion;
+  const fairShareMs = Math.floor((scheduledAt - clock.now() - SETTLING_MS) / RESCUE_REQUESTS);
   if (fairShareMs <= 0) return null;
   const asking = { timeoutMs: Math.min(fairShareMs, LONGEST_RESCUE_REQUEST_MS), priority: 'retry' } as const;
+  // Each request takes seconds, and a new caller may take the room over meanwhile.
+  const isStillToGo = () => isUnchanged(dependencies, deletion, asking);
+  if (!(await isStillToGo())) return null;
   // Once not listed proves nothing.
   if ((await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
   const created = await rooms.createRoom({ roomName, emptyTimeoutS: RESCUE_EMPTY_TIMEOUT_S }, asking);
-  if (created.kind !== 'created') return null;
+  if (created.kind !== 'created' || !(await isStillToGo())) return null;
   const outcome = await rooms.deleteRoom(roomName, asking);
   return outcome.kind === 'deleted' || outcome.kind === 'absent' ? outcome : null;
 }

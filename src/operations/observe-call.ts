@@ -1,10 +1,11 @@
-import type { Asking, CallInRoom, EventResult } from '../domain/ports.ts';
+import { isNodeSilent } from '../domain/livekit-failure.ts';
+import type { Asking, CallInRoom, EventResult, Review } from '../domain/ports.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
 
 /** For a room that no node answers for, LiveKit's answer comes after 3 s. */
-const NODE_TIMEOUT_MS = 6_000;
+const PROBE_TIMEOUT_MS = 6_000;
 
 type Observed = Extract<EventResult, { kind: 'applied' }> | null;
 
@@ -29,21 +30,48 @@ export async function observeParticipants(
 
 /**
  * Sends a message to nobody through the node of a live call's room. A room whose node died stays listed with its
- * participants: LiveKit answers for it that no server responds. So it does for a room that is not there, so the list of
- * rooms decides.
+ * participants: LiveKit answers for it that no server responds. LiveKit answers the same for an absent room, so the list
+ * of rooms decides.
  */
 export async function observeNode(
   dependencies: Dependencies,
   { callId, roomName }: Pick<CallInRoom, 'callId' | 'roomName'>,
-  { priority }: Pick<Asking, 'priority'>,
+  { priority, isTrusted }: Pick<Asking, 'priority'> & { isTrusted: boolean },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
-  const asking = { timeoutMs: NODE_TIMEOUT_MS, priority };
+  const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   const askedAt = clock.now();
   const answer = await rooms.probeNode(roomName, asking);
-  // Without a code of its own LiveKit itself did not answer.
-  const isSilent = answer.kind === 'unavailable' && answer.code !== null;
+  const isSilent = isNodeSilent(answer);
   if (!isSilent && answer.kind !== 'responding') return null;
   if (isSilent && (await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
-  return applyObservation(dependencies, { kind: 'node', callId, isResponding: !isSilent, askedAt });
+  return applyObservation(dependencies, {
+    kind: 'node',
+    callId,
+    isResponding: !isSilent,
+    isTrusted,
+    askedAt,
+  });
+}
+
+/**
+ * Asks for each member of a room that moved to another node: LiveKit goes on listing the participants of a dead one.
+ * @returns null when LiveKit did not answer for one of them, or nothing follows
+ */
+export async function observeSuspects(
+  dependencies: Dependencies,
+  { callId, roomName, suspects }: Pick<Review, 'callId' | 'roomName' | 'suspects'>,
+  { priority }: Pick<Asking, 'priority'>,
+): Promise<Observed> {
+  const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
+  // Where the node itself is silent, so is everybody on it: that is the node's matter.
+  if ((await dependencies.rooms.probeNode(roomName, asking)).kind !== 'responding') return null;
+  const lost: string[] = [];
+  for (const { sid, identity } of suspects) {
+    const answer = await dependencies.rooms.probeParticipant({ roomName, identity }, asking);
+    const isLost = isNodeSilent(answer);
+    if (!isLost && answer.kind !== 'responding') return null;
+    if (isLost) lost.push(sid);
+  }
+  return applyObservation(dependencies, { kind: 'suspects', callId, lost });
 }

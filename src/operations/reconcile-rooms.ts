@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Comparison, type LiveCall, startComparison, withoutAnswer } from '../domain/comparison.ts';
 import { adviceFor, describeFailure } from '../domain/livekit-failure.ts';
 import type { EventRoom } from '../domain/room-event.ts';
+import type { Timestamp } from '../domain/time.ts';
 import { applyObservation } from './apply-observation.ts';
 import type { Dependencies } from './dependencies.ts';
 import { observeNode, observeParticipants } from './observe-call.ts';
@@ -9,14 +10,15 @@ import { observeNode, observeParticipants } from './observe-call.ts';
 const PAGE = 100;
 /** So many calls' participants are compared at once, in turn. */
 const MOST_ASKED = 50;
-/** Comparing participants takes no more than this part of the rate limit, with two requests for each call. */
+/** Comparing participants takes no more than this part of the rate limit, with three requests for each call. */
 const SHARE_OF_RATE_LIMIT = 0.1;
-const REQUESTS_FOR_A_CALL = 2;
+/** Two for a live call (its participants and its node), one for an ended one. */
+const REQUESTS_FOR_A_CALL = 3;
+const AT_ONCE = 10;
 
 /**
  * Compares LiveKit's rooms with the record's live calls, in one request, then the participants of some of them, in
- * turn: what webhooks reported is confirmed, and what they did not report is made good. Changes nothing when LiveKit
- * gives no complete answer.
+ * turn. This confirms reported facts and recovers lost ones. Changes nothing when LiveKit's answer is not complete.
  * @param isStopping then the rest is left to the next comparison: with many calls at once it takes minutes
  * @returns what the next comparison needs
  */
@@ -44,11 +46,13 @@ export async function reconcileRooms(
   for await (const page of liveCalls(store)) comparison.takeCalls(page, now);
   const { next, gone, neverStarted, unknown, toAsk } = comparison.conclude(now);
   let changed = 0;
+  /** A few at a time, so that one slow answer does not hold up the others. */
   const each = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
-    for (const item of items) {
+    for (let i = 0; i < items.length; i += AT_ONCE) {
       if (isStopping()) return;
-      if (await apply(item)) changed += 1;
-      // Requests come between.
+      const results = await Promise.all(items.slice(i, i + AT_ONCE).map(apply));
+      changed += results.filter((hasChanged) => hasChanged).length;
+      // Lets requests run in between.
       await setImmediate();
     }
   };
@@ -59,27 +63,45 @@ export async function reconcileRooms(
     return isChange(result);
   });
   await each(gone, (call) => confirmAbsence(dependencies, call));
-  await each(neverStarted, async ({ id }) =>
-    isChange(await applyObservation(dependencies, { kind: 'never_started', callId: id })),
-  );
+  const present = new Set<string>();
+  const newlyAbsent = [...next.absent.keys()].filter((id) => !last.absent.has(id)).slice(0, limit);
+  await each(newlyAbsent, async (id) => {
+    if (await isInUse(dependencies, id)) present.add(id);
+    return false;
+  });
+  await each(neverStarted, (call) => confirmNeverStarted(dependencies, call, askedAt));
   const isTrusted = now >= next.distrustUntil;
-  if (!isStopping()) {
-    const results = await Promise.all([
-      ...toAsk.map(({ id, roomName, version }) =>
-        compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
-      ),
-      ...ended.slice(0, limit).map((one) => observeEnded(dependencies, one)),
-    ]);
-    changed += results.filter((hasChanged) => hasChanged).length;
-  }
-  return { comparison: next, changed };
+  await each(toAsk, ({ id, roomName, version }) =>
+    compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
+  );
+  // In turn, by the room's name.
+  const inTurn = ended.toSorted((a, b) => (a.room.name < b.room.name ? -1 : 1));
+  const first = inTurn.findIndex(({ room }) => room.name > last.lastEnded);
+  const turn = [...inTurn.slice(Math.max(first, 0)), ...inTurn.slice(0, Math.max(first, 0))].slice(0, limit);
+  await each(turn, (one) => observeEnded(dependencies, one));
+  const absent = new Map([...next.absent].filter(([id]) => !present.has(id)));
+  const lastEnded = turn.at(-1)?.room.name ?? last.lastEnded;
+  return { comparison: { ...next, absent, lastEnded }, changed };
+}
+
+/**
+ * The list has a hole where somebody is in a room that it leaves out: then this is not the first of two absences, which
+ * a restart of LiveKit between two comparisons would complete.
+ */
+async function isInUse(dependencies: Dependencies, callId: string): Promise<boolean> {
+  const { store, rooms, backgroundTimeoutMs: timeoutMs } = dependencies;
+  const found = await store.findCall(callId);
+  if (found === null) return false;
+  const answer = await rooms.listParticipants(found.call.roomName, { timeoutMs, priority: 'comparison' });
+  return answer.kind === 'listed' && answer.participants.length > 0;
 }
 
 /** A tenth of the rate limit at most. */
 function limitOf({ requestsPerMinute }: Dependencies, sinceLastMs: number | null): number {
   if (requestsPerMinute === 0) return MOST_ASKED;
   const share = (requestsPerMinute * SHARE_OF_RATE_LIMIT * (sinceLastMs ?? 0)) / 60_000;
-  return Math.min(MOST_ASKED, Math.max(1, Math.floor(share / REQUESTS_FOR_A_CALL)));
+  // Two, so that active calls and waiting ones have their turn.
+  return Math.min(MOST_ASKED, Math.max(2, Math.floor(share / REQUESTS_FOR_A_CALL)));
 }
 
 const isChange = (result: Awaited<ReturnType<typeof applyObservation>>) =>
@@ -105,6 +127,24 @@ async function confirmAbsence(
   return isChange(await applyObservation(dependencies, { kind: 'participants', callId, ...list }));
 }
 
+/** A call whose room is in no list may live in one that the list left out. */
+async function confirmNeverStarted(
+  dependencies: Dependencies,
+  { id: callId, roomName }: LiveCall,
+  askedAt: Timestamp,
+): Promise<boolean> {
+  const { rooms, backgroundTimeoutMs: timeoutMs } = dependencies;
+  const asking = { timeoutMs, priority: 'comparison' } as const;
+  const found = await rooms.findRoom(roomName, asking);
+  if (found.kind === 'listed') {
+    return isChange(await applyObservation(dependencies, { kind: 'room', room: found.room, askedAt }));
+  }
+  if (found.kind !== 'absent') return false;
+  const answer = await rooms.listParticipants(roomName, asking);
+  if (answer.kind !== 'listed' || answer.participants.length > 0) return false;
+  return isChange(await applyObservation(dependencies, { kind: 'never_started', callId }));
+}
+
 async function compareParticipants(
   dependencies: Dependencies,
   call: { callId: string; roomName: string; version: string },
@@ -113,7 +153,7 @@ async function compareParticipants(
   const asking = { timeoutMs: dependencies.backgroundTimeoutMs, priority: 'comparison' } as const;
   const results = [
     await observeParticipants(dependencies, call, { ...asking, isTrusted }),
-    await observeNode(dependencies, call, asking),
+    await observeNode(dependencies, call, { ...asking, isTrusted }),
   ];
   return results.some(isChange);
 }

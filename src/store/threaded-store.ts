@@ -108,7 +108,8 @@ export async function openThreadedStore(
         late.set(id, asked);
         reject(new StoreBusyError());
       };
-      const timer = setTimeout(giveUp, waitMs + GRACE_MS);
+      // An answer that came while this thread was busy is read first.
+      const timer = setTimeout(() => setImmediate(giveUp), waitMs + GRACE_MS);
       pending.set(id, { method, sentAtMs, timer, resolve, reject });
       send({ id, method, args, expiresAtMs: sentAtMs + waitMs });
     });

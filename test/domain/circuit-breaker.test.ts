@@ -40,6 +40,7 @@ test.each([
   ['DeleteRoom', NO_NODE, 'inconclusive'],
   ['SendData', NO_NODE, 'inconclusive'],
   ['SendData', TIMED_OUT, 'inconclusive'],
+  ['UpdateSubscriptions', TIMED_OUT, 'inconclusive'],
   ['ListRooms', NO_NODE, 'unanswered'],
 ] as const)('%s with %j is %s', (method, outcome, result) => {
   expect(resultOf(method, outcome)).toBe(result);

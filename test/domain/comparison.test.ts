@@ -145,17 +145,23 @@ describe('the calls whose participants are compared', () => {
     expect(few.toAsk.filter(({ status }) => status === 'active')).toHaveLength(8);
   });
 
-  test('are active calls in turn: each one before any comes again', () => {
-    const live = [...some(23, 'turn', 'active'), ...some(40, 'others', 'ringing')];
+  test.each<[string, LiveCall['status'], LiveCall[]]>([
+    ['active calls beside others', 'active', some(40, 'ringing-beside', 'ringing')],
+    ['other calls beside active ones', 'ringing', some(40, 'active-beside', 'active')],
+    ['active calls alone', 'active', []],
+    ['other calls alone', 'ringing', []],
+  ])('come in turn, each one before any comes again: %s', (name, status, beside) => {
+    const turn = some(23, name, status);
+    const live = [...turn, ...beside];
     const rooms = roomsOf(live);
     const asked: string[] = [];
     let last = FIRST_COMPARISON;
-    for (let now = 1; asked.length < 23; now += 1) {
+    for (let now = 1; now <= 23 && asked.length < 23; now += 1) {
       const { toAsk, next } = compareRooms(last, { live, rooms }, at(now, 8));
-      asked.push(...ids(toAsk.filter(({ status }) => status === 'active')));
+      asked.push(...ids(toAsk.filter((one) => one.status === status)));
       last = next;
     }
-    expect(asked.slice(0, 23).toSorted()).toEqual(ids(live.slice(0, 23)).toSorted());
+    expect(asked.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
   });
 });
 

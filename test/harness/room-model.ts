@@ -192,9 +192,14 @@ export function playRoom({ kinds, moves }: History): Room {
     const kind = kinds[actor % kinds.length] ?? 'person';
     const stay = here(now).find(({ identity }) => identity === `${kind}-${actor % kinds.length}`);
     const heldBefore = here(now).some(holdsOpen);
-    if (stay === undefined) join(actor % kinds.length, kind, now, delivery);
-    else if (act === 'leave') leave(stay, now, reason, delivery);
-    else if (act === 'abort') leave(stay, now, 'JOIN_FAILURE', delivery, true);
+    if (stay === undefined && act === 'abort') {
+      // LiveKit lists it while it connects, and reports an aborted connection instead of a join.
+      join(actor % kinds.length, kind, now, { ...delivery, isLost: true });
+      const connecting = stays.at(-1);
+      now += 1;
+      if (connecting !== undefined) leave(connecting, now, 'JOIN_FAILURE', delivery, true);
+    } else if (stay === undefined) join(actor % kinds.length, kind, now, delivery);
+    else if (act === 'leave' || act === 'abort') leave(stay, now, reason, delivery);
     else if (act === 'migrate') {
       const participant = participantOf(stay, stay.callStatus, stay.answeredAt !== null);
       send({ kind: 'participant_left', participant, reason: 'MIGRATION' }, now, delivery);
@@ -261,7 +266,7 @@ export function isOver(
   { agentLeftGraceMs, connectionLostGraceMs }: Graces,
 ): boolean {
   if (at >= finishedAt) return true;
-  const known = stays.filter(({ from }) => from <= at);
+  const known = stays.filter((stay) => stay.from <= at && !wasNeverThere(stay, at));
   const here = known.filter(({ until }) => at < until);
   const gone = known.filter(({ until }) => until <= at);
   if (here.filter(isParty).length >= 2) return false;
@@ -276,7 +281,7 @@ export function isOver(
   if (phone !== undefined) {
     if (agents.length > 0) return false;
     const company = known.filter(
-      (stay) => stay.kind === 'agent' || stay.kind === 'person' || (stay !== phone && isAnswered(stay, at)),
+      (stay) => (stay !== phone && isAnswered(stay, at)) || stay.kind === 'agent' || stay.kind === 'person',
     );
     const others = gone.filter((stay) => stay.kind === 'agent' || isParty(stay));
     const aloneSince = Math.max(phone.from, ...others.map(({ until }) => until));
@@ -314,7 +319,8 @@ export function isOver(
 }
 
 /** Rule 4: when the call became active, by the stays; Infinity: never. */
-export function activeSince({ stays }: Pick<Room, 'stays'>): number {
+export function activeSince({ stays: all }: Pick<Room, 'stays'>): number {
+  const stays = all.filter((stay) => !wasNeverThere(stay));
   const answers = stays.flatMap(({ answeredAt, until }) =>
     answeredAt !== null && answeredAt < until ? [answeredAt] : [],
   );
@@ -332,9 +338,10 @@ export function activeSince({ stays }: Pick<Room, 'stays'>): number {
 
 /** When the conversation of a call that was active was over, for a call that ended at a moment. */
 export function conversationUntil(
-  { stays, finishedAt }: Pick<Room, 'stays' | 'finishedAt'>,
+  { stays: all, finishedAt }: Pick<Room, 'stays' | 'finishedAt'>,
   endedAt: number,
 ): number {
+  const stays = all.filter((stay) => !wasNeverThere(stay));
   const end = Math.min(endedAt, finishedAt);
   const talkers = stays.filter(
     (stay) => stay.from <= end && (stay.kind === 'person' || (isPhone(stay) && stay.answeredAt !== null)),
@@ -355,6 +362,10 @@ export function conversationUntil(
   const last = gone.length > 0 ? gone : stays.filter((stay) => isPhone(stay) && stay.until <= end);
   return Math.max(...last.map(({ until }) => until));
 }
+
+/** Its connection was aborted. A phone rang all the same. */
+const wasNeverThere = (stay: Stay, at = Number.POSITIVE_INFINITY) =>
+  stay.isAborted && !isPhone(stay) && stay.until <= at;
 
 const isAnswered = ({ answeredAt }: Stay, at: number) => answeredAt !== null && answeredAt <= at;
 

@@ -492,19 +492,22 @@ describe('the room of an ended call shows life', () => {
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
-  ])('%s: the room of a cancelled call is deleted again, and the audit log has the reason', async (name, sign) => {
-    const { id, record } = await aCall(cancelled);
-    const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
-    expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
-    expect(await person.disconnected).toBe('ROOM_DELETED');
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
-    expect((await record()).call.status).toBe('cancelled');
-    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-    expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
-      actor: 'livekit',
-      reason: expect.stringMatching(new RegExp(`^the room of an ended call shows life: ${name} EV_`)),
-    });
-  });
+  ])(
+    '%s: the room of a cancelled call is deleted again, and the audit log has the reason',
+    async (name, sign) => {
+      const { id, record } = await aCall(cancelled);
+      const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
+      expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
+      expect(await person.disconnected).toBe('ROOM_DELETED');
+      await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+      expect((await record()).call.status).toBe('cancelled');
+      const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+      expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
+        actor: 'livekit',
+        reason: expect.stringMatching(new RegExp(`^the room of an ended call shows life: ${name} EV_`)),
+      });
+    },
+  );
 
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],

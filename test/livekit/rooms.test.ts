@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { ListRoomsResponse } from '@livekit/protocol';
+import { ListParticipantsResponse, ListRoomsResponse, type ParticipantInfo_Kind } from '@livekit/protocol';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { Rooms } from '../../src/domain/ports.ts';
@@ -286,19 +286,29 @@ test('a deletion is one whatever the charset of its answer', async () => {
 
 test('a listed participant of a kind that does not exist counts for nothing', async () => {
   const participants = [
-    { sid: 'PA_1', identity: 'future', kind: 'HOLOGRAM', permission: { can_publish: true } },
-    { sid: 'PA_2', identity: 'present', kind: 'STANDARD', permission: { can_publish: true } },
+    { sid: 'PA_1', identity: 'future', kind: 99 as ParticipantInfo_Kind },
+    { sid: 'PA_2', identity: 'present' },
   ];
-  const answer = (response: ServerResponse) =>
-    void response
-      .writeHead(200, { 'content-type': 'application/json' })
-      .end(JSON.stringify({ participants }));
-  const rooms = await roomsAnswered(answer);
+  const body = new ListParticipantsResponse({ participants }).toBinary();
+  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
   expect(await rooms.listParticipants('r', ASKING)).toMatchObject({
     kind: 'listed',
     participants: [{ role: 'other' }, { role: 'person' }],
   });
   expect(await rooms.describeRoom('r', ASKING)).toMatchObject({
-    status: { participants: [{ kind: 'HOLOGRAM' }, { kind: 'STANDARD' }] },
+    status: { participants: [{ kind: '99' }, { kind: 'STANDARD' }] },
   });
+});
+
+test('a list of 3,000 participants, which is over 4 MiB', async () => {
+  const participants = Array.from({ length: 3_000 }, (_, i) => ({
+    sid: `PA_${i}`,
+    identity: `viewer-${i}`,
+    metadata: 'x'.repeat(2_000),
+  }));
+  const body = new ListParticipantsResponse({ participants }).toBinary();
+  expect(body.length).toBeGreaterThan(4 * 1024 * 1024);
+  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
+  const listed = await rooms.listParticipants('r', ASKING);
+  expect(listed.kind === 'listed' && listed.participants.length).toBe(3_000);
 });

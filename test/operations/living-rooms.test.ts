@@ -1,12 +1,15 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Settings } from '../../src/config.ts';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
-import { startEmulated } from '../harness/livekit.ts';
+import { freePorts, startEmulated } from '../harness/livekit.ts';
 
-/* What comparing does with rooms that live on. No webhooks at all, and faults are injected, so: the emulator. */
+/* What comparing does with rooms that live on. Mostly no webhooks at all, and faults are injected, so: the emulator. */
 
-async function start(settings: Partial<Settings> = {}) {
-  const livekit = await startEmulated({});
+async function start(
+  settings: Partial<Settings> = {},
+  { webhookUrls = [] }: { webhookUrls?: string[] } = {},
+) {
+  const livekit = await startEmulated({ webhookUrls });
   onTestFinished(() => livekit.stop());
   const hangup = await startHangup({ livekit, settings: { compareSchedule: '* * * * * *', ...settings } });
   onTestFinished(() => hangup.stop());
@@ -93,7 +96,8 @@ describe('a live call whose node died', () => {
       await until('it has ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
       expect(await callOf(hangup, 'c1')).toMatchObject({ status, failureReason: 'NODE_LOST' });
       await until('its room is gone', () => emulator.roomNames().length === 0);
-      expect(await eventsOf(hangup, 'c1')).toContain('call.room_rescued: taken over from a dead node');
+      const rescued = 'call.room_rescued: taken over from a dead node';
+      await until('that is on record', async () => (await eventsOf(hangup, 'c1')).includes(rescued));
     },
     40_000,
   );
@@ -105,11 +109,51 @@ describe('a live call whose node died', () => {
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
     await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
     emulator.killNode();
-    const isSuspected = async () => (await callOf(hangup, 'c1')).roster?.unresponsiveSince != null;
+    const isSuspected = async () => (await callOf(hangup, 'c1')).roster?.unresponsive != null;
     await until('the node is missed', isSuspected);
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
     await until('the node answers', async () => !(await isSuspected()));
+    expect((await callOf(hangup, 'c1')).status).toBe('active');
+    expect(emulator.roomNames()).toEqual(['c1']);
+  }, 40_000);
+
+  test('ends when one of two parties returns, and LiveKit lists the other one on', async () => {
+    const [port = 0] = await freePorts(1);
+    const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
+    const graces = { agentLeftGraceMs: 1_000, connectionLostGraceMs: 2_000 };
+    const { hangup, emulator } = await start({ port, ...graces }, { webhookUrls });
+    await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
+    const joinedAt = Date.now();
+    emulator.join('c1', { identity: 'one' });
+    emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
+    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    // LiveKit reports in whole seconds when the room started again.
+    await until('a second has gone by', () => Date.now() - joinedAt > 1_500);
+    emulator.killNode();
+    const one = emulator.join('c1', { identity: 'one' });
+    await until('it has ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
+    expect(await callOf(hangup, 'c1')).toMatchObject({ status: 'completed', failureReason: 'NODE_LOST' });
+    expect(await one.disconnected).toBe('ROOM_DELETED');
+  }, 40_000);
+
+  test('goes on when both parties return, on the living node', async () => {
+    const [port = 0] = await freePorts(1);
+    const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
+    const { hangup, emulator } = await start({ port, connectionLostGraceMs: 1_000 }, { webhookUrls });
+    await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
+    const joinedAt = Date.now();
+    emulator.join('c1', { identity: 'one' });
+    emulator.join('c1', { identity: 'two' });
+    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    await until('a second has gone by', () => Date.now() - joinedAt > 1_500);
+    emulator.killNode();
+    emulator.join('c1', { identity: 'one' });
+    emulator.join('c1', { identity: 'two' });
+    await until('they were asked for', async () => {
+      const { roster } = await callOf(hangup, 'c1');
+      return roster !== null && roster.members.length === 4 && roster.moved === null;
+    });
     expect((await callOf(hangup, 'c1')).status).toBe('active');
     expect(emulator.roomNames()).toEqual(['c1']);
   }, 40_000);
@@ -126,7 +170,7 @@ describe('a live call whose node died', () => {
     await until('another call is seen', async () => (await callOf(hangup, 'c2')).status === 'connecting');
     expect(await callOf(hangup, 'c1')).toMatchObject({
       status: 'active',
-      roster: { unresponsiveSince: null },
+      roster: { unresponsive: null },
     });
   });
 });

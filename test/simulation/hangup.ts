@@ -1,7 +1,9 @@
 import type { WebhookEvent } from 'livekit-server-sdk';
 import { parseSettings } from '../../src/config.ts';
+import type { Decision } from '../../src/domain/apply-room-event.ts';
 import { RequestError } from '../../src/domain/errors.ts';
 import type { Log, Random, Store } from '../../src/domain/ports.ts';
+import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
 import { roomService } from '../../src/livekit/rooms.ts';
 import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/twirp.ts';
@@ -52,6 +54,13 @@ interface Process {
   readonly waiting: Set<() => void>;
 }
 
+export interface CommittedEnd {
+  readonly callId: string;
+  /** By a cancel, rather than by hangup itself. */
+  readonly isCancelled: boolean;
+  readonly reason: string | null;
+}
+
 export interface Surroundings {
   readonly timeline: Timeline;
   readonly chance: Chance;
@@ -61,6 +70,8 @@ export interface Surroundings {
   readonly ask: RoomServiceTransport;
   readonly compares: boolean;
   readonly fail: (failure: Error) => void;
+  /** Called when the end of a call is committed. */
+  readonly onEnd: (end: CommittedEnd) => void;
 }
 
 /**
@@ -218,6 +229,7 @@ export class SimulatedHangup {
           if (this.#surroundings.chance.happens(this.storeFails))
             return Promise.reject(new SimulatedError('disk I/O error'));
           const result: unknown = Reflect.apply(method, target, args);
+          void this.#noteEnd(result);
           if (process.storeCallsLeft !== null) {
             process.storeCallsLeft -= 1;
             if (process.storeCallsLeft <= 0) {
@@ -229,6 +241,12 @@ export class SimulatedHangup {
         };
       },
     });
+  }
+
+  async #noteEnd(pending: unknown): Promise<void> {
+    const result = await Promise.resolve(pending).catch(() => null);
+    const end = endIn(result);
+    if (end !== null) this.#surroundings.onEnd(end);
   }
 
   #ticks(isAlive: () => boolean): Ticks {
@@ -274,6 +292,24 @@ export class SimulatedHangup {
     };
     return { info: at('info'), warn: at('warn'), error: at('error') };
   }
+}
+
+/** The end in a result of the store. */
+function endIn(result: unknown): CommittedEnd | null {
+  if (typeof result !== 'object' || result === null) return null;
+  const { kind, callId, decision, deletion }: Partial<Ending> = result;
+  if (kind === 'cancelled' && deletion != null) {
+    return { callId: deletion.callId, isCancelled: true, reason: null };
+  }
+  if (callId === undefined || decision?.kind !== 'end') return null;
+  return { callId, isCancelled: false, reason: decision.failureReason };
+}
+
+interface Ending {
+  readonly kind: string;
+  readonly callId: string;
+  readonly decision: Decision;
+  readonly deletion: RoomDeletion | null;
 }
 
 class SimulatedError extends Error {

@@ -13,6 +13,7 @@ import { RoomState } from '../../src/livekit/emulator/room-state.ts';
 import { type Answer, livekitError, twirpError } from '../../src/livekit/emulator/twirp.ts';
 import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/livekit/emulator/webhook-sender.ts';
 import { noAnswerWithin, readAnswer, type TwirpOutcome, type TwirpRequest } from '../../src/livekit/twirp.ts';
+import { Attendance } from './attendance.ts';
 import type { Chance } from './chance.ts';
 import type { Chronicle } from './chronicle.ts';
 import type { Timeline } from './timeline.ts';
@@ -30,6 +31,8 @@ const BROKEN: LiveKitFailure = {
 export class SimulatedLiveKit {
   readonly rooms: RoomState;
   readonly webhooks: SimulatedWebhooks;
+  /** The parties in its rooms, as they are. */
+  readonly attendance: Attendance;
   /** Its API is away; its rooms go on. */
   isAway = false;
   /** Rooms whose node is dead. */
@@ -44,10 +47,12 @@ export class SimulatedLiveKit {
     this.#chance = chance;
     this.#chronicle = chronicle;
     this.webhooks = new SimulatedWebhooks(timeline, chance.fork(), chronicle, receiver);
+    this.attendance = new Attendance(timeline);
     const ids = chance.fork();
     this.rooms = new RoomState(
       TIMEOUTS,
       (event) => {
+        this.attendance.note(event);
         const roomName = event.room?.name ?? '';
         if (event.event !== 'track_published' && event.event !== 'track_unpublished')
           this.ghosts.delete(roomName);
@@ -68,12 +73,14 @@ export class SimulatedLiveKit {
   /** A node dies: its rooms stay listed, and nobody is in them. */
   killNode(): void {
     for (const name of this.rooms.names()) this.ghosts.add(name);
+    this.attendance.clear();
     this.rooms.killNode();
   }
 
   /** All of it begins anew: no room is left, and nothing is told of their end. */
   restart(): void {
     this.ghosts.clear();
+    this.attendance.clear();
     this.webhooks.forget();
     this.rooms.stop();
   }

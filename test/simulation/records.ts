@@ -2,9 +2,11 @@ import SqliteDatabase from 'better-sqlite3';
 import { type CallStatus, ENDED_STATUSES, isLive } from '../../src/domain/call.ts';
 import { Violation } from './chronicle.ts';
 
-interface CallRow {
+export interface CallRow {
   readonly id: string;
   readonly roomName: string;
+  /** Of the session that the call was last in. */
+  readonly roomId: string | null;
   readonly status: CallStatus;
   readonly endedAt: number | null;
 }
@@ -20,7 +22,7 @@ interface AuditRow {
   readonly reason: string | null;
 }
 
-const CALL = 'SELECT id, room_name AS roomName, status, ended_at AS endedAt FROM calls';
+const CALL = 'SELECT id, room_name AS roomName, room_id AS roomId, status, ended_at AS endedAt FROM calls';
 const AUDIT =
   'SELECT at, action, actor, actor_id AS actorId, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason FROM audit_log';
 const ORDER: readonly (CallStatus | null)[] = [null, 'initiated', 'connecting', 'ringing', 'active'];

@@ -3,7 +3,7 @@ import { type Simulation, simulate } from './simulation.ts';
 
 // Many more, and larger ones: `npm run simulate -- --seeds 20`.
 
-test('a world full of trouble: no room of an ended call lives, no live call is without a room', async () => {
+test('in a world full of trouble no conversation is ended, and no call is left without a room', async () => {
   const outcome = await simulate({ seed: 1, calls: 100 });
   expect(outcome.violation).toBeNull();
   // A simulation in which nothing goes wrong shows nothing.
@@ -19,12 +19,20 @@ test('a world full of trouble: no room of an ended call lives, no live call is w
     'cancel: done',
     'call: cancelled',
     'call: completed',
+    'trouble: nodeDies',
+    'trouble: listHasHoles',
+    'story: warmTransfer',
+    'story: takeover',
+    'story: huntGroup',
+    'story: noteTaker',
+    'story: sharedRoom',
+    'SendData: answered',
   ]) {
     expect(outcome.counts.get(what) ?? 0, what).toBeGreaterThan(0);
   }
 });
 
-test('one seed is one history', async () => {
+test('one seed gives one history', async () => {
   const [one, same, other] = [
     await simulate({ seed: 2, calls: 30 }),
     await simulate({ seed: 2, calls: 30 }),
@@ -46,16 +54,22 @@ async function firstViolation(broken: Partial<Simulation>) {
 
 test.for([
   {
-    what: 'hangup neither hears nor looks: calls go on without a room',
+    what: 'hangup gets no webhook and compares nothing: calls go on without a room',
     broken: { hears: false, compares: false },
     expected: /^seed \d+, 100 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
   },
   {
-    what: 'hangup takes every room for deleted: they live on',
+    what: 'hangup takes every room for deleted: rooms live on',
     broken: { deletes: false },
     expected: /^seed \d+, 100 calls: the room of call \S+ lives, and the call is \w+$/m,
   },
-])('it fails, and says how to see it again, when $what', async ({ broken, expected }) => {
+  {
+    what: 'hangup sees nobody in any room: conversations end',
+    broken: { sees: false },
+    expected:
+      /^seed \d+, 100 calls: hangup (ends call|requests DeleteRoom of) \S+ .* and \S+ \(\w+\)( talk)?$/m,
+  },
+])('a violation names its seed and its history when $what', async ({ broken, expected }) => {
   const { seed, violation } = await firstViolation(broken);
   expect(violation).toMatch(expected);
   expect(violation).toContain('the audit log:');

@@ -14,6 +14,7 @@ const TROUBLES = {
   livekitAway: 4,
   clockJumps: 3,
   nodeDies: 2,
+  listHasHoles: 4,
   livekitRestarts: 2,
 };
 
@@ -136,6 +137,20 @@ async function trouble(world: World): Promise<void> {
         },
       );
       return;
+    case 'listHasHoles': {
+      const left = livekit.rooms.names().filter(() => chance.happens(0.5));
+      await during(
+        `the list of rooms leaves out ${left.length} living rooms`,
+        chance.between(5_000, 120_000),
+        () => {
+          for (const name of left) livekit.rooms.unlist(name);
+        },
+        () => {
+          for (const name of left) livekit.rooms.relist(name);
+        },
+      );
+      return;
+    }
     case 'nodeDies':
       chronicle.announce('the node of all rooms dies');
       livekit.killNode();

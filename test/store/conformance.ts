@@ -5,7 +5,7 @@ import type { Observation } from '../../src/domain/observation.ts';
 import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/domain/ports.ts';
 import type { DeletionState } from '../../src/domain/room-deletion.ts';
 import type { EventParticipant, PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
-import type { ParticipantList } from '../../src/domain/roster.ts';
+import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import { aCall } from '../harness/calls.ts';
 
 type Opened = { store: Store; close: () => void | Promise<void> };
@@ -417,7 +417,16 @@ export function conformance(name: string, openStore: Factory): void {
         });
         expect(await store.findCall('c1')).toMatchObject({ call: { status: 'active' }, deletion: null });
         expect(await reviews(6_000)).toEqual({
-          due: [{ callId: 'c1', roomName: 'room', version: 'RM_1:1', isUnresponsive: false }],
+          due: [
+            {
+              callId: 'c1',
+              roomName: 'room',
+              version: 'RM_1:1',
+              isUnresponsive: false,
+              suspects: [],
+              movedAt: null,
+            },
+          ],
           nextAt: null,
         });
         expect(await list([], { askedAt: 6_500, version: 'RM_1:1' })).toMatchObject({
@@ -615,6 +624,33 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.removeAdoptionPrefix({ prefix: 'roo', now: 2 })).toBe(false);
       });
 
+      test('a list that was requested for a deletion does not take it from its attempt', async () => {
+        await create({ id: 'c1', roomName: 'room', createdAt: 3_000 });
+        await apply({ kind: 'participant_joined', participant: PHONE });
+        await cancel('c1', { now: 5_100 });
+        const listed = { participants: [PHONE], ...LISTED, version: '', askedAt: 6_000 };
+        const observation = { kind: 'room_of_ended', callId: 'c1', room: ROOM, ...listed } as const;
+        expect(await observe(observation, 6_000)).toMatchObject({ decision: { kind: 'delete_room' } });
+        expect(await settle('c1', 1, 6_100)).toBe(true);
+        // The room is still there after its deletion was completed.
+        expect(await observe({ ...observation, askedAt: 7_000 }, 7_000)).toMatchObject({
+          decision: { kind: 'delete_room' },
+          dueAt: 7_000,
+        });
+        expect(await claim(7_000)).toMatchObject([{ callId: 'c1', attempt: 2 }]);
+      });
+
+      test('a list of the room of an ended call means nothing once a newer call has the room', async () => {
+        await create({ id: 'c1', roomName: 'room', createdAt: 3_000 });
+        await cancel('c1', { now: 4_000 });
+        await settle('c1', 1, 4_100);
+        await create({ id: 'c2', roomName: 'room', createdAt: 4_500 });
+        const listed = { participants: [PHONE], ...LISTED, version: '', askedAt: 6_000 };
+        const observation = { kind: 'room_of_ended', callId: 'c1', room: ROOM, ...listed } as const;
+        expect(await observe(observation, 6_000)).toBeNull();
+        expect(await deletionOf('c1')).toMatchObject({ state: 'completed' });
+      });
+
       describe('in an adopted room whose call has ended', () => {
         const nextPhone = aParticipant('phone', 'PA_next', inbound('SCL_2'));
         const adopted = async () => {
@@ -778,7 +814,7 @@ export function conformance(name: string, openStore: Factory): void {
         expect((await store.listCallEvents({ callId: 'c1', after: 0, limit: 9 })).at(-1)).toMatchObject({
           action: 'call.ended_in_error',
           actor: 'reconciler',
-          reason: 'its room RM_1 is still in use: 2 participants',
+          reason: 'its room RM_1 is still in use: 2 parties',
         });
         // Once for each session.
         expect(await decisionOf({ ...seen, askedAt: 8_000 }, 8_000)).toBe('nothing');
@@ -840,7 +876,13 @@ export function conformance(name: string, openStore: Factory): void {
           await create({ id, roomName: id });
           await see({ kind: 'room', room: { ...ROOM, name: id }, askedAt: 4_000 });
           await list(id, [aParticipant('agent', 'PA_1'), aParticipant('person', 'PA_2')]);
-          const lost = { kind: 'node', callId: id, isResponding: false, askedAt: 6_000 } as const;
+          const lost = {
+            kind: 'node',
+            callId: id,
+            isResponding: false,
+            isTrusted: true,
+            askedAt: 6_000,
+          } as const;
           expect(await decisionOf(lost, 6_000)).toBe('nothing');
         }
         expect(await store.listReviews({ now: 31_000, farthest: 1_000_000, limit: 9 })).toMatchObject({
@@ -849,10 +891,16 @@ export function conformance(name: string, openStore: Factory): void {
             { callId: 'c2', isUnresponsive: true },
           ],
         });
-        const back = { kind: 'node', callId: 'c2', isResponding: true, askedAt: 31_000 } as const;
+        const back = {
+          kind: 'node',
+          callId: 'c2',
+          isResponding: true,
+          isTrusted: true,
+          askedAt: 31_000,
+        } as const;
         expect(await decisionOf(back, 31_000)).toBe('nothing');
         for (const callId of ['c1', 'c2']) {
-          await see({ kind: 'node', callId, isResponding: false, askedAt: 31_000 }, 31_000);
+          await see({ kind: 'node', callId, isResponding: false, isTrusted: true, askedAt: 31_000 }, 31_000);
         }
         expect(await store.findCall('c1')).toMatchObject({
           call: { status: 'completed', failureReason: 'NODE_LOST', endedAt: 6_000 },

@@ -13,6 +13,8 @@ import {
   RoomParticipantIdentity,
   SendDataRequest,
   SendDataResponse,
+  UpdateSubscriptionsRequest,
+  UpdateSubscriptionsResponse,
 } from '@livekit/protocol';
 import type { RoomServiceMethod } from './room-service.ts';
 import type { Answer } from './twirp.ts';
@@ -28,6 +30,7 @@ const TYPES = {
   GetParticipant: [RoomParticipantIdentity, ParticipantInfo],
   RemoveParticipant: [RoomParticipantIdentity, RemoveParticipantResponse],
   SendData: [SendDataRequest, SendDataResponse],
+  UpdateSubscriptions: [UpdateSubscriptionsRequest, UpdateSubscriptionsResponse],
 } as const satisfies Record<RoomServiceMethod, readonly [MessageType, MessageType]>;
 
 interface MessageType {

@@ -12,6 +12,7 @@ export const ROOM_SERVICE_METHODS = [
   'GetParticipant',
   'RemoveParticipant',
   'SendData',
+  'UpdateSubscriptions',
 ] as const;
 
 export type RoomServiceMethod = (typeof ROOM_SERVICE_METHODS)[number];
@@ -139,6 +140,10 @@ export function answerRoomService(
         }
         return rooms.sendData(room) === 'sent' ? json({}) : noResponse();
       });
+    case 'UpdateSubscriptions':
+      return answer(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
+        rooms.reaches(room, identity) ? json({}) : noResponse(),
+      );
   }
 }
 

@@ -186,6 +186,11 @@ export class RoomState {
     return room === undefined || room.isGhost ? 'no_response' : 'sent';
   }
 
+  /** Whether a participant is on a living node. LiveKit gives the same answer for one that is not there. */
+  reaches(roomName: string, identity: string): boolean {
+    return this.#rooms.get(roomName)?.participants.has(identity) ?? false;
+  }
+
   /**
    * The room's time-out is over now: it closes unless somebody keeps it open.
    * @returns whether it is gone

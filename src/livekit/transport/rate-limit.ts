@@ -6,6 +6,8 @@ import type { RoomServiceTransport, TwirpOutcome, TwirpRequest } from '../twirp.
 /** How long all requests wait after a 429 without a Retry-After. */
 const DEFAULT_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
+/** A request that is sent within this has not waited. */
+const PROMPT_MS = 10;
 
 /**
  * Sends all requests to LiveKit through one limit. Waiting requests go by priority, and wait no longer than their
@@ -43,14 +45,15 @@ export function rateLimit(
     waiting.add(expired);
     try {
       const answer = queue.add(
-        (): Promise<TwirpOutcome<Answer>> => {
+        async (): Promise<TwirpOutcome<Answer>> => {
           clearTimeout(timer);
           waiting.delete(expired);
           onQueueLength(queue.size);
+          // DeleteRoom goes by name, and a new caller may have come while the request waited for its turn.
+          const hasWaited = performance.now() - startedAt > PROMPT_MS;
+          if (hasWaited && (await request.isStillWanted?.()) === false) return { kind: 'not_found' };
           const leftMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
-          return leftMs >= 1
-            ? transport({ ...request, timeoutMs: leftMs })
-            : Promise.resolve(RATE_LIMIT_TIMEOUT);
+          return leftMs >= 1 ? transport({ ...request, timeoutMs: leftMs }) : RATE_LIMIT_TIMEOUT;
         },
         { priority: -PRIORITIES.indexOf(request.priority), signal: expired.signal },
       );

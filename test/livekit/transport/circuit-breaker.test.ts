@@ -18,7 +18,8 @@ function start(...bodies: readonly (string | null)[]) {
       now += 100;
       const body = left.shift() ?? null;
       if (body === null) return UNREACHABLE;
-      const head = { status: 200, headers: { 'content-type': 'application/json' } };
+      const type = request.body instanceof Uint8Array ? 'application/protobuf' : 'application/json';
+      const head = { status: 200, headers: { 'content-type': type } };
       try {
         return await readAnswer(head, bytesOf(body), request);
       } catch (error) {
@@ -56,7 +57,7 @@ test('the outage is logged once, and the recovery is reported with the length of
 });
 
 test('both requests of describeRoom count', async () => {
-  const { breaker, rooms } = start('{}', null, '{}', null, null, null, null, null);
+  const { breaker, rooms } = start('', null, '', null, null, null, null, null);
   // The list of participants is empty, so the list of rooms is requested too.
   for (let i = 0; i < 2; i += 1) await rooms.describeRoom('r', ASKING);
   expect(breaker.isUp()).toBe(true);
@@ -65,7 +66,7 @@ test('both requests of describeRoom count', async () => {
 });
 
 test('an answer that is not LiveKit’s counts as none', async () => {
-  const wrong = '{"participants":"none"}';
+  const wrong = '<html>';
   const { breaker, rooms } = start(wrong, wrong, wrong, wrong, wrong);
   for (let i = 0; i < 5; i += 1) {
     expect(await rooms.listParticipants('r', ASKING)).toMatchObject({ kind: 'unavailable', code: null });

@@ -1,0 +1,291 @@
+import { describe, expect, test } from 'vitest';
+import type { Call } from '../../src/domain/call.ts';
+import {
+  checkDeletion,
+  guardAgainstEvent,
+  guardAgainstList,
+  hasNewcomers,
+  isDeletedUnasked,
+} from '../../src/domain/guard.ts';
+import type { EventParticipant, RoomSign } from '../../src/domain/room-event.ts';
+import {
+  AGENT,
+  ANSWERED,
+  again,
+  at,
+  callAfter,
+  inbound,
+  joined,
+  left,
+  OTHER_PERSON,
+  outbound,
+  PERSON,
+  POLICY,
+  RECORDER,
+  type Script,
+  STARTED,
+  STREAM,
+} from '../harness/rosters.ts';
+
+/* Rule 11: the guard is against participants who come back, not against new callers. */
+
+const PHONE = inbound({ callStatus: 'active' }, 'caller');
+/** livekit-sip gives the same caller the same identity, and each call its own sip.callID. */
+const CALLS_AGAIN = { ...again(PHONE), phone: inbound({ callId: 'SCL_next' }).phone };
+const NEW_INBOUND = inbound({}, 'new caller');
+const NEW_OUTBOUND = outbound(ANSWERED, 'dialled');
+const NEW_PERSON = OTHER_PERSON;
+const NEW_AGENT = { ...AGENT, sid: 'PA_new_agent', identity: 'new agent' };
+
+const SCRIPT: Script = [
+  [0, joined(AGENT)],
+  [1, joined(PERSON)],
+  [2, joined(PHONE)],
+  [10, left(PHONE)],
+  [11, left(PERSON)],
+  [12, left(AGENT)],
+];
+const END_S = 20;
+
+const ENDS = {
+  cancelled: { status: 'cancelled' },
+  'ended by itself': { status: 'completed' },
+} as const;
+type End = keyof typeof ENDS;
+
+function endedCall(end: End, isAdopted: boolean, script = SCRIPT): Call {
+  return {
+    ...callAfter(script),
+    ...ENDS[end],
+    reviewAt: null,
+    endedAt: at(END_S),
+    adoptedPrefix: isAdopted ? 'room' : null,
+  };
+}
+
+const SESSIONS = {
+  'the same session': { name: 'room', sid: 'RM_1', createdAt: at(0), metadata: '' },
+  'a new session': { name: 'room', sid: 'RM_2', createdAt: at(END_S + 5), metadata: '' },
+};
+type Session = keyof typeof SESSIONS;
+
+const circumstances = (isAdoptable: boolean, now = at(END_S + 10)) => ({ policy: POLICY, now, isAdoptable });
+
+function onSign(
+  call: Call,
+  sign: RoomSign,
+  { session, isAdoptable, now }: { session: Session; isAdoptable: boolean; now?: number },
+) {
+  const event = { id: 'EV_1', at: at(END_S + 10), room: SESSIONS[session], sign };
+  return guardAgainstEvent(call, event, circumstances(isAdoptable, now));
+}
+
+/** The participants join one after the other; the first decision that is not `nothing`. */
+function onJoins(
+  end: End,
+  isAdopted: boolean,
+  participants: readonly EventParticipant[],
+  session: Session,
+): string {
+  let call = endedCall(end, isAdopted);
+  for (const participant of participants) {
+    const { decision, roster } = onSign(call, joined(participant), { session, isAdoptable: isAdopted });
+    if (decision.kind !== 'nothing') return decision.kind;
+    call = { ...call, roster };
+  }
+  return 'nothing';
+}
+
+function onList(
+  end: End,
+  isAdopted: boolean,
+  participants: readonly EventParticipant[],
+  session: Session,
+): string {
+  const askedAt = at(END_S + 10);
+  const list = { participants, askedAt, version: '', isTrusted: false };
+  const call = endedCall(end, isAdopted);
+  return guardAgainstList(call, SESSIONS[session], list, circumstances(isAdopted)).decision.kind;
+}
+
+type Expected = readonly [
+  registeredCancelled: string,
+  adoptedCancelled: string,
+  registeredEnded: string,
+  adoptedEnded: string,
+];
+
+const ROWS: readonly (readonly [string, readonly EventParticipant[], Expected])[] = [
+  ['a returning agent', [again(AGENT)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
+  ['a returning person', [again(PERSON)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
+  ['a returning phone', [again(PHONE)], ['delete_room', 'delete_room', 'delete_room', 'delete_room']],
+  ['the same caller again', [CALLS_AGAIN], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
+  ['a new inbound phone', [NEW_INBOUND], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
+  ['a new outbound phone', [NEW_OUTBOUND], ['delete_room', 'delete_room', 'nothing', 'begin_call']],
+  ['a new person', [NEW_PERSON], ['delete_room', 'delete_room', 'nothing', 'begin_call']],
+  ['a new agent', [NEW_AGENT], ['delete_room', 'nothing', 'nothing', 'nothing']],
+  [
+    'a conversation of a returning agent and person',
+    [again(AGENT), again(PERSON)],
+    ['delete_room', 'delete_room', 'nothing', 'begin_call'],
+  ],
+  ['a recorder', [RECORDER], ['nothing', 'nothing', 'nothing', 'nothing']],
+  ['a hidden participant', [STREAM], ['nothing', 'nothing', 'nothing', 'nothing']],
+];
+
+const CALLS: readonly (readonly [string, End, boolean])[] = [
+  ['a cancelled registered call', 'cancelled', false],
+  ['a cancelled adopted call', 'cancelled', true],
+  ['a registered call that ended by itself', 'ended by itself', false],
+  ['an adopted call that ended by itself', 'ended by itself', true],
+];
+
+describe.each(['the same session', 'a new session'] as const)('in %s', (session) => {
+  describe.each(CALLS.map(([name, end, isAdopted], i) => ({ name, end, isAdopted, i })))(
+    'the room of $name',
+    ({ end, isAdopted, i }) => {
+      const cases = ROWS.map(([who, participants, expected]) => ({
+        who,
+        participants,
+        expected: expected[i],
+      }));
+      test.each(cases)('$who joins: $expected', ({ participants, expected }) => {
+        expect(onJoins(end, isAdopted, participants, session)).toBe(expected);
+      });
+      test.each(cases)('$who is listed: $expected', ({ participants, expected }) => {
+        expect(onList(end, isAdopted, participants, session)).toBe(expected);
+      });
+    },
+  );
+
+  test('a returning phone is not put out of a conversation', () => {
+    expect(onList('ended by itself', false, [again(PHONE), again(PERSON)], session)).toBe('nothing');
+    expect(onList('ended by itself', true, [again(PHONE), again(PERSON)], session)).toBe('begin_call');
+  });
+
+  test('a new caller begins a call beside a returning agent, also after a cancel', () => {
+    expect(onList('cancelled', true, [again(AGENT), NEW_INBOUND], session)).toBe('begin_call');
+  });
+
+  test.each(CALLS)(
+    'room_started alone deletes only the room of a cancelled registered call: %s',
+    (...row) => {
+      const [, end, isAdopted] = row;
+      const { decision } = onSign(endedCall(end, isAdopted), STARTED, { session, isAdoptable: isAdopted });
+      expect(decision.kind).toBe(end === 'cancelled' && !isAdopted ? 'delete_room' : 'nothing');
+    },
+  );
+});
+
+test('the new call begins with the participants who are there, and with nobody who has left', () => {
+  const call = endedCall('ended by itself', true, SCRIPT.slice(0, 5));
+  const { decision } = onSign(call, joined(NEW_INBOUND), { session: 'the same session', isAdoptable: true });
+  if (decision.kind !== 'begin_call') throw new Error(decision.kind);
+  expect(decision.roster.members.map(({ sid }) => sid)).toEqual([AGENT.sid, NEW_INBOUND.sid]);
+  expect(decision.roster).toMatchObject({
+    sid: 'RM_1',
+    departures: 0,
+    lastPhoneLeft: null,
+    answeredPhones: 0,
+    firstPhone: { sid: NEW_INBOUND.sid },
+  });
+});
+
+test('a repeated join of a participant who was there begins no call', () => {
+  const call = endedCall('ended by itself', true, SCRIPT.slice(0, 3));
+  const { decision } = onSign(call, joined(PERSON), { session: 'the same session', isAdoptable: true });
+  expect(decision.kind).toBe('nothing');
+});
+
+test('late events of an earlier session, and of a finished one, mean nothing', () => {
+  const call = endedCall('cancelled', false);
+  const early = { name: 'room', sid: 'RM_0', createdAt: at(-100), metadata: '' };
+  const event = { id: 'EV_1', at: at(-90), room: early, sign: joined(PHONE) };
+  expect(guardAgainstEvent(call, event, circumstances(false)).decision.kind).toBe('nothing');
+  const finished = { ...call, roster: call.roster && { ...call.roster, isFinished: true } };
+  const late = onSign(finished, joined(again(PHONE)), { session: 'the same session', isAdoptable: false });
+  expect(late.decision.kind).toBe('nothing');
+});
+
+test('nothing is guarded after the guard time', () => {
+  const call = endedCall('cancelled', false);
+  const now = at(END_S) + POLICY.guardMs + 1;
+  const late = onSign(call, joined(PHONE), { session: 'a new session', isAdoptable: false, now });
+  expect(late.decision.kind).toBe('nothing');
+  expect(late.roster).toBe(call.roster);
+});
+
+test('a call that ended by absence, and whose session lives with its participants, is reported', () => {
+  const ended = endedCall('ended by itself', false, SCRIPT.slice(0, 3));
+  const call = { ...ended, roster: ended.roster && { ...ended.roster, isFinished: true } };
+  const list = {
+    participants: [AGENT, PERSON, PHONE],
+    askedAt: at(END_S + 10),
+    version: '',
+    isTrusted: false,
+  };
+  const seen = guardAgainstList(call, SESSIONS['the same session'], list, circumstances(false));
+  expect(seen.decision).toEqual({
+    kind: 'report_survival',
+    why: 'its room RM_1 is still in use: 2 parties',
+  });
+  const later = guardAgainstList(
+    { ...call, roster: seen.roster },
+    SESSIONS['the same session'],
+    list,
+    circumstances(false),
+  );
+  expect(later.decision.kind).toBe('nothing');
+});
+
+describe('the deletion of a room', () => {
+  const check = (end: End, isAdopted: boolean, participants: readonly EventParticipant[]) =>
+    checkDeletion(endedCall(end, isAdopted, SCRIPT.slice(0, 3)), participants, { isAdoptable: isAdopted });
+
+  test.each<[string, readonly EventParticipant[], readonly [string, string, string, string]]>([
+    ['nobody', [], ['delete', 'delete', 'delete', 'delete']],
+    ['its own agent', [AGENT], ['delete', 'delete', 'delete', 'delete']],
+    ['its own phone', [PHONE], ['delete', 'delete', 'delete', 'delete']],
+    ['its own phone and agent', [PHONE, AGENT], ['delete', 'delete', 'delete', 'delete']],
+    ['its own phone and person', [PHONE, PERSON], ['delete', 'delete', 'keep', 'look_closer']],
+    ['recorders and hidden participants', [RECORDER, STREAM], ['delete', 'delete', 'delete', 'delete']],
+    ['a new caller', [NEW_INBOUND], ['delete', 'look_closer', 'keep', 'look_closer']],
+    [
+      'a new caller and its own agent',
+      [NEW_INBOUND, AGENT],
+      ['delete', 'look_closer', 'delete', 'look_closer'],
+    ],
+    ['the same caller again', [CALLS_AGAIN], ['delete', 'look_closer', 'keep', 'look_closer']],
+    ['two other people', [NEW_PERSON, again(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
+    ['a returning person in a later session', [again(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
+    ['a returning phone in a later session', [again(PHONE)], ['delete', 'delete', 'delete', 'delete']],
+  ])('with %s in it', (_, participants, expected) => {
+    const found = CALLS.map(([, end, isAdopted]) => check(end, isAdopted, participants));
+    expect(found).toEqual(expected);
+  });
+
+  test.each<[string, End, boolean, number, boolean]>([
+    ['a cancel', 'cancelled', false, 1, true],
+    ['a retry of a registered room', 'cancelled', false, 7, true],
+    ['a cancel in an adopted room', 'cancelled', true, 1, true],
+    ['a retry in an adopted room, where a newer call may be', 'cancelled', true, 2, false],
+    ['an end by itself', 'ended by itself', false, 1, false],
+    ['an end by itself in an adopted room', 'ended by itself', true, 1, false],
+  ])('after %s', (_, end, isAdopted, attempt, isUnasked) => {
+    const call = endedCall(end, isAdopted);
+    expect(isDeletedUnasked(call, { isAdoptable: isAdopted, attempt })).toBe(isUnasked);
+  });
+
+  test.each<[string, readonly EventParticipant[], readonly [boolean, boolean, boolean, boolean]]>([
+    ['nobody', [], [false, false, false, false]],
+    ['its own phone and agent', [PHONE, AGENT], [false, false, false, false]],
+    ['a new caller', [NEW_INBOUND], [false, true, true, true]],
+    ['a returning person', [again(PERSON)], [false, false, true, true]],
+    ['a returning agent', [again(AGENT)], [false, false, false, false]],
+  ])('stops its rescue for newcomers: %s', (_, participants, expected) => {
+    const found = CALLS.map(([, end, isAdopted]) =>
+      hasNewcomers(endedCall(end, isAdopted), participants, { isAdoptable: isAdopted }),
+    );
+    expect(found).toEqual(expected);
+  });
+});

@@ -1,0 +1,119 @@
+import { type Applied, applyRoomEvent, carryOut, type Decision } from '../../src/domain/apply-room-event.ts';
+import { type Call, isLive, newCall } from '../../src/domain/call.ts';
+import { applyObservation, type Observation } from '../../src/domain/observation.ts';
+import type { EventParticipant, RoomEvent, RoomSign } from '../../src/domain/room-event.ts';
+import { versionOf } from '../../src/domain/roster.ts';
+import type { ParticipantList } from '../../src/domain/roster-changes.ts';
+import type { Room } from './room-model.ts';
+import { POLICY } from './rosters.ts';
+
+/* Webhooks of a model room's sessions, applied in any order. LiveKit, when asked, agrees with the webhooks so far. */
+
+/** One session of a room, and when it began. */
+export interface Session {
+  readonly sid: string;
+  readonly createdAt: number;
+  readonly name?: string;
+}
+
+export const FIRST_SESSION: Session = { sid: 'RM_1', createdAt: 10_000_000 };
+export const LATER_SESSION: Session = { sid: 'RM_2', createdAt: 50_000_000 };
+/** After every grace of both sessions. */
+export const AFTERWARDS = 90_000_000;
+
+export interface Arrival {
+  readonly event: RoomEvent;
+  readonly arrivesAt: number;
+}
+
+/** The webhooks of a room as they arrive. Participants of another session have other sids, and the same identities. */
+export function arrivalsOf(
+  { reports }: Pick<Room, 'reports'>,
+  { sid, createdAt, name = 'room' }: Session = FIRST_SESSION,
+): Arrival[] {
+  const inSession = (one: string) => `${sid} ${one}`;
+  const shifted = (sign: RoomSign): RoomSign => {
+    if (sign.kind === 'audio_published') return { ...sign, participantSid: inSession(sign.participantSid) };
+    if (!('participant' in sign)) return sign;
+    const { participant } = sign;
+    const joinedAt = (participant.joinedAt ?? 0) + createdAt;
+    return { ...sign, participant: { ...participant, sid: inSession(participant.sid), joinedAt } };
+  };
+  return reports.map(({ id, at, arrivesAt, sign }) => ({
+    event: {
+      id: `${name} ${sid} ${id}`,
+      at: at + createdAt,
+      // Events about tracks leave out when the room was made.
+      room: { name, sid, createdAt: sign.kind === 'audio_published' ? null : createdAt, metadata: '' },
+      sign: shifted(sign),
+    },
+    arrivesAt: arrivesAt + createdAt,
+  }));
+}
+
+/** LiveKit's list as the webhooks so far have it. */
+export function agreeingList({ roster }: Pick<Call, 'roster'>, askedAt: number): ParticipantList {
+  const participants = (roster?.members ?? []).flatMap(
+    ({ departure, sid, identity, role, joinedAt, phone }): EventParticipant[] =>
+      departure === null ? [{ sid, identity, role, joinedAt, phone }] : [],
+  );
+  return { participants, askedAt, version: versionOf(roster), isTrusted: true };
+}
+
+export interface Outcome {
+  readonly call: Call;
+  /** Each call that was on record, in order. */
+  readonly versions: readonly Call[];
+  readonly decisions: readonly Decision[];
+  /** An event's id, or `review` or `absence`; null: the call lives. */
+  readonly endedBy: string | null;
+}
+
+/** The store's part, in memory: each event id once, reviews when due, at last the room found absent. */
+export function applyAll(
+  arrivals: readonly Arrival[],
+  {
+    remembersIds = true,
+    isFoundAbsent = true,
+    isReviewed = true,
+    reviewedUntil = 0,
+    isAdoptable = false,
+    parts = {},
+  } = {},
+): Outcome {
+  let call = newCall({ id: 'c', organizationId: 'o', roomName: 'room', createdAt: 1, ...parts });
+  let endedBy: string | null = null;
+  const versions = [call];
+  const decisions: Decision[] = [];
+  const received = new Set<string>();
+  const change = (applied: Applied, now: number, by: string) => {
+    const next = carryOut(call, applied, now);
+    if (isLive(call.status) && !isLive(next.status)) endedBy = by;
+    decisions.push(applied.decision);
+    call = next;
+    versions.push(call);
+  };
+  const observe = (observation: Observation, now: number, by: string) =>
+    change(applyObservation(call, observation, { policy: POLICY, now, isAdoptable }), now, by);
+  const reviewUntil = (moment: number) => {
+    for (let rounds = 0; isReviewed && call.reviewAt !== null && call.reviewAt <= moment; rounds += 1) {
+      if (rounds > 100) throw new Error('reviews without end');
+      const now = call.reviewAt;
+      observe({ kind: 'participants', callId: call.id, ...agreeingList(call, now) }, now, 'review');
+    }
+  };
+  for (const { event, arrivesAt: now } of arrivals) {
+    reviewUntil(now - 1);
+    if (remembersIds && received.has(event.id)) continue;
+    received.add(event.id);
+    change(applyRoomEvent(call, event, { policy: POLICY, now, isAdoptable }), now, event.id);
+  }
+  reviewUntil(reviewedUntil);
+  if (isFoundAbsent) {
+    const now = Math.max(AFTERWARDS, arrivals.at(-1)?.arrivesAt ?? 0);
+    reviewUntil(now);
+    if (isLive(call.status))
+      observe({ kind: 'room_absent', callId: call.id, sid: call.roomId }, now, 'absence');
+  }
+  return { call, versions, decisions, endedBy };
+}

@@ -1,0 +1,83 @@
+import { DisconnectReason, ParticipantInfo_Kind } from '@livekit/protocol';
+import type { ParticipantInfo, WebhookEvent } from 'livekit-server-sdk';
+import type { Timeline } from './timeline.ts';
+
+export interface Party {
+  readonly sid: string;
+  readonly identity: string;
+  readonly isPhone: boolean;
+  /** A dispatch rule took the call. */
+  readonly isInbound: boolean;
+  readonly since: number;
+}
+
+/**
+ * The parties in each session of a room as they are, by LiveKit's events before any of them is lost. It is the
+ * simulation's own knowledge, and shares no code with hangup.
+ */
+export class Attendance {
+  /** Names of rooms that LiveKit closed by itself, with dependent participants in them. */
+  readonly closedRooms = new Set<string>();
+  readonly #timeline: Timeline;
+  /** By the room's sid, then by the participant's. */
+  readonly #sessions = new Map<string, Map<string, Party>>();
+  readonly #sidOf = new Map<string, string>();
+
+  constructor(timeline: Timeline) {
+    this.#timeline = timeline;
+  }
+
+  note({ event, room, participant }: WebhookEvent): void {
+    if (room === undefined) return;
+    const parties = this.#sessions.get(room.sid) ?? new Map<string, Party>();
+    this.#sessions.set(room.sid, parties);
+    switch (event) {
+      case 'room_started':
+        this.#sidOf.set(room.name, room.sid);
+        return;
+      case 'room_finished':
+        this.#sessions.delete(room.sid);
+        if (this.#sidOf.get(room.name) === room.sid) this.#sidOf.delete(room.name);
+        return;
+      case 'participant_joined': {
+        if (participant === undefined) return;
+        const isPhone =
+          participant.kind === ParticipantInfo_Kind.SIP ||
+          participant.kind === ParticipantInfo_Kind.CONNECTOR;
+        if (!isPhone && !isPerson(participant)) return;
+        const { sid, identity } = participant;
+        const isInbound = participant.attributes['sip.ruleID'] !== undefined;
+        parties.set(sid, { sid, identity, isPhone, isInbound, since: this.#timeline.now });
+        return;
+      }
+      case 'participant_left':
+      case 'participant_connection_aborted':
+        // By a migration a participant stays; the simulation has none.
+        if (participant === undefined) return;
+        parties.delete(participant.sid);
+        if (participant.disconnectReason === DisconnectReason.ROOM_CLOSED) this.closedRooms.add(room.name);
+    }
+  }
+
+  /** A node died, or all of LiveKit: nobody is connected any more. */
+  clear(): void {
+    this.#sessions.clear();
+  }
+
+  /** In the session of this sid, for at least so long. */
+  inSession(sid: string, forMs = 0): readonly Party[] {
+    const latest = this.#timeline.now - forMs;
+    return [...(this.#sessions.get(sid)?.values() ?? [])].filter(({ since }) => since <= latest);
+  }
+
+  /** In the present session of a room of this name. */
+  inRoom(roomName: string, forMs = 0): readonly Party[] {
+    const sid = this.#sidOf.get(roomName);
+    return sid === undefined ? [] : this.inSession(sid, forMs);
+  }
+}
+
+function isPerson({ kind, permission }: ParticipantInfo): boolean {
+  if (kind !== ParticipantInfo_Kind.STANDARD || permission === undefined) return false;
+  return permission.canPublish && !permission.hidden && !permission.agent && !permission.recorder;
+}

@@ -1,0 +1,106 @@
+import { cancelCall } from '../../src/operations/cancel-call.ts';
+import { createCall } from '../../src/operations/create-call.ts';
+import { findCall } from '../../src/operations/find-call.ts';
+import { getCall } from '../../src/operations/get-call.ts';
+import { Violation } from './chronicle.ts';
+import { anyHangup, type World } from './world.ts';
+
+/* Clients of hangup's API, past the HTTP. */
+
+const ATTEMPTS = 12;
+
+/** As a client does: again while it is not known whether it was done. @returns whether the call is registered */
+export async function register(
+  world: World,
+  call: { id: string; roomName: string; scheduledAt?: number | null },
+): Promise<boolean> {
+  const { chance, timeline, chronicle, apiKey } = world;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const reply = await anyHangup(world).request((dependencies) =>
+      createCall(dependencies, {
+        apiKey,
+        registered: {
+          ...UNKNOWN,
+          ...call,
+          scheduledAt: call.scheduledAt ?? null,
+          direction: 'outbound',
+        },
+      }),
+    );
+    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    chronicle.tell(call.roomName, `POST ${call.id}: ${said}`);
+    if (reply.kind === 'done') return true;
+    if (reply.kind === 'refused') {
+      const isRegistered = reply.error.message === 'Call id is already taken';
+      if (isRegistered) return true;
+      if (attempt > 5) return false;
+    }
+    await timeline.sleep(chance.between(500, 5_000));
+  }
+  return false;
+}
+
+const UNKNOWN = {
+  phoneNumber: null,
+  agentId: null,
+  agentName: null,
+  contactName: null,
+  contactPhone: null,
+  contactEmail: null,
+  jobId: null,
+  sipParticipantId: null,
+  metadata: {},
+};
+
+/** An operator cancels, perhaps twice at once, and again while it is not known whether it was done. */
+export async function operatorCancels(
+  world: World,
+  id: string | null,
+  inMs: number,
+  roomName = id ?? '',
+): Promise<void> {
+  const { chance, timeline, records } = world;
+  await timeline.sleep(inMs);
+  // Whose call hangup made of a room: the operator looks it up.
+  const callId = id ?? records.callsIn(roomName).at(-1)?.id;
+  if (callId === undefined) return;
+  const idempotencyKey = chance.happens(0.3) ? `key-${callId}` : null;
+  const once = () => cancelUntilKnown(world, { callId, idempotencyKey });
+  await Promise.all(chance.happens(0.15) ? [once(), once()] : [once()]);
+}
+
+async function cancelUntilKnown(
+  world: World,
+  { callId, idempotencyKey }: { callId: string; idempotencyKey: string | null },
+): Promise<void> {
+  const { chance, timeline, chronicle, records, apiKey } = world;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const reply = await anyHangup(world).request((dependencies) =>
+      cancelCall(dependencies, { callId, apiKey, reason: 'simulated', idempotencyKey }),
+    );
+    const call = records.find(callId);
+    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    if (call !== null) chronicle.tell(call.roomName, `DELETE ${callId}: ${said}`);
+    chronicle.count(`cancel: ${said}`);
+    if (call?.status === 'cancelled' && reply.kind === 'done' && !records.hasDeletion(callId)) {
+      throw new Violation(`call ${callId} is cancelled, and there is no deletion of its room`, call.roomName);
+    }
+    if (reply.kind === 'done' && call?.status !== 'cancelled') {
+      throw new Violation(
+        `the cancel of ${callId} was answered 200, and the call is ${call?.status}`,
+        call?.roomName,
+      );
+    }
+    if (reply.kind !== 'unknown') {
+      return;
+    }
+    await timeline.sleep(chance.between(500, 5_000));
+  }
+}
+
+export async function readCall(world: World, callId: string): Promise<void> {
+  const { apiKey } = world;
+  await anyHangup(world).request(async (dependencies) =>
+    getCall(dependencies, await findCall(dependencies, { callId, apiKey, scope: 'calls:read' })),
+  );
+}
