@@ -6,11 +6,12 @@ import type { LiveKitAddress, Settings, SettingsError } from './config.ts';
 import { assertClaimable, claimDatabase, type DatabaseClaim } from './database-claim.ts';
 import type { Clock, Log, Random } from './domain/ports.ts';
 import { createHttpServer } from './http/server.ts';
-import { limitedRooms } from './livekit/limited-rooms.ts';
-import { livekitRooms } from './livekit/rooms.ts';
-import { watchedRooms } from './livekit/watched-rooms.ts';
+import { roomService } from './livekit/rooms.ts';
+import { circuitBreaker } from './livekit/transport/circuit-breaker.ts';
+import { rateLimit } from './livekit/transport/rate-limit.ts';
+import { withRequestMetrics } from './livekit/transport/request-metrics.ts';
+import { httpTransport } from './livekit/twirp.ts';
 import { webhookReader } from './livekit/webhook.ts';
-import { measuredRooms } from './metrics/measured-rooms.ts';
 import { measuredStore } from './metrics/measured-store.ts';
 import { prometheusMetrics } from './metrics/prometheus.ts';
 import { checkReadiness } from './operations/check-readiness.ts';
@@ -62,6 +63,7 @@ export async function startApp({
   random?: Random;
 }): Promise<App> {
   trustSystemCertificates(livekit.url);
+  assertClaimable(settings);
   const store = await openThreadedStore(settings.databaseFile, {
     onMigrating: (migrations) =>
       log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
@@ -69,7 +71,6 @@ export async function startApp({
       log.warn({ method, durationMs }, 'a write that took too long, and was answered 503, is done after all'),
   });
   try {
-    await assertClaimable(store, settings);
     // Read alone, it could serve, and cancel nothing.
     await store.probe();
   } catch (error) {
@@ -79,18 +80,19 @@ export async function startApp({
   const meters = prometheusMetrics({ clock, version });
   const recorded = measuredStore(store, meters);
   const closing = new AbortController();
-  const watched = watchedRooms(measuredRooms(livekitRooms(livekit, closing.signal), meters), {
+  const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, closing.signal), meters), {
     clock,
     log,
-    onBack: (awayMs) => reconciler.livekitIsBack(awayMs),
+    onRecovered: (downMs) => reconciler.livekitIsBack(downMs),
+  });
+  const transport = rateLimit(breaker.transport, {
+    requestsPerMinute: settings.requestsPerMinute,
+    onQueueLength: (length) => meters.livekitQueue(length),
+    shutdown: closing.signal,
   });
   const base = {
     store: recorded,
-    rooms: limitedRooms(watched, {
-      requestsPerMinute: settings.requestsPerMinute,
-      onWaiting: (count) => meters.livekitQueue(count),
-      closing: closing.signal,
-    }),
+    rooms: roomService(transport),
     meters,
     clock,
     random,
@@ -115,14 +117,14 @@ export async function startApp({
   const reconciler = createReconciler(base, {
     concurrency: settings.retryConcurrency,
     compareSchedule: settings.compareSchedule,
-    awaySince: watched.awaySince,
+    awaySince: breaker.openSince,
   });
   const { server, sayLast, atRest } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
     readWebhook: webhookReader([livekit, ...settings.webhookKeys], clock),
     watched: {
-      scrape: () => meters.scrape(() => recorded.census()),
-      doesLivekitAnswer: () => meters.doesLivekitAnswer(),
+      scrape: () => meters.scrape({ takeCensus: () => recorded.census(), isLiveKitUp: breaker.isUp() }),
+      isLiveKitUp: breaker.isUp,
     },
     isStopping: () => isStopping,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,

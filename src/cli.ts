@@ -38,15 +38,7 @@ Exit codes:
 
 /** @returns the process's exit code, once the command is over; for `serve` when it was told to stop. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  // Who read its words has gone (`hangup docs install | head`): the rest is said to nobody, and the work goes on.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') return;
-      if (stream === process.stdout)
-        process.stderr.write(`hangup: its output cannot be written: ${error.message}\n`);
-      process.exit(1);
-    });
-  }
+  failWithTheOutput();
   if (args.some((word) => word.includes('\u{FFFD}'))) {
     process.stderr.write('hangup: an argument is not UTF-8. Nothing was begun.\n');
     return 2;
@@ -62,6 +54,25 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     if (error instanceof SettingsError) return 2;
     if (error instanceof DatabaseError) return 3;
     return isListenError(error) ? 4 : 1;
+  }
+}
+
+/**
+ * A reader of the output that has gone (`hangup docs install | head`) is not a failure. After any other error the
+ * command goes on, because it may have to undo its work, and ends with 1.
+ */
+function failWithTheOutput(): void {
+  let isReported = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') return;
+      process.once('exit', () => {
+        process.exitCode ||= 1;
+      });
+      if (stream === process.stdout && !isReported)
+        process.stderr.write(`hangup: its output cannot be written: ${error.message}\n`);
+      isReported = true;
+    });
   }
 }
 

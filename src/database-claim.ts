@@ -1,6 +1,7 @@
 import { type Settings, SettingsError } from './config.ts';
 import type { Clock, Log } from './domain/ports.ts';
 import { namesOf, servedBefore } from './domain/served-livekits.ts';
+import { liveKitServersOf } from './store/livekit-servers.ts';
 import type { SqliteStore } from './store/sqlite-store.ts';
 
 /** Much sooner than a room is believed to be absent. */
@@ -16,12 +17,14 @@ export interface DatabaseClaim {
 type Claimed = Pick<Settings, 'livekit' | 'databaseFile'>;
 
 /**
- * Nobody may try hangup out on a database that people's calls are in.
+ * Nobody may try hangup out on a database that people's calls are in. Call it before the database is opened, which would
+ * bring an older one up to date.
  * @throws SettingsError
  */
-export async function assertClaimable(store: SqliteStore, settings: Claimed): Promise<void> {
-  const refusal = await refusalOf(store, settings);
-  if (refusal !== null) throw refusal;
+export function assertClaimable(settings: Claimed): void {
+  if (settings.livekit !== null) return;
+  const servers = liveKitServersOf(settings.databaseFile);
+  if (servers.length > 0) throw refusal(settings, servers);
 }
 
 /** To be called when it serves, and not for a start that fails. @throws whatever the store does */
@@ -45,8 +48,8 @@ export async function claimDatabase(
   let other: string | null = null;
   const look = async () => {
     if (livekit === null) {
-      const refusal = await refusalOf(store, settings);
-      if (refusal !== null) lost.resolve(refusal);
+      const servers = await store.listLiveKitServers();
+      if (servers.length > 0) lost.resolve(refusal(settings, servers));
       return;
     }
     const last = servedBefore(livekit.url, await store.listLiveKitServers());
@@ -63,13 +66,7 @@ export async function claimDatabase(
   return { lost: lost.promise, release: () => clearInterval(looking) };
 }
 
-async function refusalOf(
-  store: SqliteStore,
-  { livekit, databaseFile }: Claimed,
-): Promise<SettingsError | null> {
-  if (livekit !== null) return null;
-  const servers = await store.listLiveKitServers();
-  if (servers.length === 0) return null;
+function refusal({ databaseFile }: Claimed, servers: readonly string[]): SettingsError {
   return new SettingsError([
     `LIVEKIT_URL: expected, for ${databaseFile} has the calls of ${namesOf(servers)}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file`,
   ]);

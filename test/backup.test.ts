@@ -3,6 +3,7 @@ import {
   copyFileSync,
   existsSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -11,6 +12,7 @@ import {
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
+import { backUp } from '../src/store/backup.ts';
 import { openSqliteStore } from '../src/store/sqlite-store.ts';
 import { aCall } from './harness/calls.ts';
 import { until } from './harness/hangup.ts';
@@ -113,6 +115,41 @@ test('two backups to two names, and two restores, at once', async () => {
   }
   expect((await run('keys list', cwd)).stdout).toContain(id);
   expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
+});
+
+test('of two backups to one name one is made, and the other refused', async () => {
+  const cwd = temporaryFolder();
+  await makeKey(cwd);
+  const target = join(cwd, 'copy.db');
+  // Another one ends while this one copies.
+  const copying = backUp(join(cwd, 'hangup.db'), target);
+  writeFileSync(target, 'of another backup');
+  await expect(copying).rejects.toThrow(`${target} is there already. Name another file.`);
+  expect(readFileSync(target, 'utf8')).toBe('of another backup');
+  rmSync(target);
+  const ended = await Promise.all(Array.from({ length: 3 }, () => run('backup copy.db', cwd)));
+  expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 3, 3]);
+  for (const { code, stderr } of ended) {
+    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db is there already. Name another file.\n');
+  }
+  expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
+});
+
+test('while a server runs on a file that was deleted, nothing is restored in its place', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  await run('backup copy.db', cwd);
+  const hangup = await serveHangup({ cwd, env });
+  for (const name of readdirSync(cwd).filter((name) => name.startsWith('hangup.db'))) rmSync(join(cwd, name));
+  expect(await run('restore copy.db', cwd)).toEqual({
+    code: 3,
+    stdout: '',
+    stderr: `hangup: Process ${hangup.child.pid} runs on hangup.db, although that file was deleted or replaced. Stop it, then restore.\n`,
+  });
+  expect(readdirSync(cwd)).toEqual(['copy.db']);
+  await hangup.kill('SIGTERM');
+  expect(await run('restore copy.db', cwd)).toMatchObject({ code: 0 });
+  expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
 test('what is no database of hangup is not backed up, and it is that which is blamed', async () => {

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -45,6 +45,7 @@ test('what keys create prints is the key alone: what is said of it is for people
 test.each([
   ['a folder', 'file:.', /that is no file/],
   ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
+  ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
 ])('a database that is %s is a sentence, and 3', async (_, url, said) => {
   for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
     const { code, stderr } = await run(command, temporaryFolder(), { DATABASE_URL: url, PORT: '0' });
@@ -66,6 +67,32 @@ test('an output that cannot be written is a sentence, and 1', () => {
     status: 1,
     stderr: expect.stringMatching(/^hangup: its output cannot be written: .*ENOSPC.*\n$/),
   });
+});
+
+test.each([
+  ['for scripts', ['--json']],
+  ['for people', []],
+])('a key whose output %s cannot be written is revoked', async (_, options) => {
+  const cwd = temporaryFolder();
+  const [command, ...before] = COMMAND;
+  const args = [...before, 'keys', 'create', '--org', 'acme', '--name', 'lost', ...options];
+  const full = openSync('/dev/full', 'w');
+  const onFullDisk = spawnSync(command, args, { cwd, stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+  closeSync(full);
+  expect(onFullDisk).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(
+      /^hangup: the key could not be written \(.*ENOSPC.*\), so key_\w+ is revoked\. Make another one/m,
+    ),
+  });
+  const reader = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  reader.stdout.destroy();
+  expect((await once(reader, 'exit'))[0]).toBe(1);
+  const keys = JSON.parse((await run('keys list --json', cwd)).stdout);
+  expect(keys).toEqual([
+    expect.objectContaining({ name: 'lost', revokedAt: expect.any(String) }),
+    expect.objectContaining({ name: 'lost', revokedAt: expect.any(String) }),
+  ]);
 });
 
 test('keys are listed and revoked; the key itself is never shown again', async () => {
@@ -128,6 +155,35 @@ test('prefixes are given, listed and taken away', async () => {
   ]);
   expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 0 });
   expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 1 });
+});
+
+test('a prefix for an organization that does not exist is refused, and changes nothing', async () => {
+  const cwd = temporaryFolder();
+  const names = async () =>
+    JSON.parse((await run('adopt list --json', cwd)).stdout).map(
+      (one: { organization: string }) => one.organization,
+    );
+  await run('keys create --org acme --name test', cwd);
+  expect(await run('adopt add --org acmee --prefix call-', cwd)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      'hangup: there is no organization acmee; there is acme. Correct --org, or make it with --create-org.\n',
+  });
+  expect(await names()).toEqual([]);
+  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({ code: 0, stderr: '' });
+  expect(await run('adopt add --org other --prefix other- --create-org', cwd)).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^hangup: the organization other is new; /),
+  });
+  expect(await names()).toEqual(['acme', 'other']);
+});
+
+test('the first organization is made by its prefix, and named as new', async () => {
+  expect(await run('adopt add --org acme --prefix call-')).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^hangup: the organization acme is new; /),
+  });
 });
 
 test.each([

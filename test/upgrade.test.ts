@@ -350,17 +350,22 @@ function lastThingMade(migrations: readonly string[]) {
   return { what: column, is: `${alter} ADD ${column} integer`, isNot: `${alter} DROP COLUMN ${column}` };
 }
 
-test.each(schemas)("with people's calls in it, %s refuses the emulator", async (fixture) => {
-  const { file, run } = aDatabase(fixture);
-  const refused = {
-    code: 2,
-    stderr: expect.stringMatching(/LIVEKIT_URL: expected, for hangup\.db has the calls of /),
-  };
-  expect(await run('serve')).toMatchObject(refused);
-  const store = openSqliteStore(file);
-  expect((await store.findCall('lives'))?.call.status).toBe('active');
-  store.close();
-});
+test.each(schemas)(
+  "with people's calls in it, %s refuses the emulator, and stays as it was",
+  async (fixture) => {
+    const { file, run } = aDatabase(fixture);
+    const before = contentsOf(file);
+    const refused = {
+      code: 2,
+      stderr: expect.stringMatching(/LIVEKIT_URL: expected, for hangup\.db has the calls of /),
+    };
+    expect(await run('serve')).toMatchObject(refused);
+    expect(contentsOf(file)).toEqual(before);
+    const store = openSqliteStore(file);
+    expect((await store.findCall('lives'))?.call.status).toBe('active');
+    store.close();
+  },
+);
 
 test('a server says that it brings its database up to date, and with what', async () => {
   const [previous = ''] = older;

@@ -3,7 +3,8 @@ import { CALL_STATUSES, DIRECTIONS } from '../domain/call.ts';
 import { CALL_SORT_KEYS } from '../domain/ports.ts';
 import { DELETION_STATES } from '../domain/room-deletion.ts';
 import { decodeCursor } from './cursor.ts';
-import { phoneNumber, roomName, text, time, timeOrDate } from './text.ts';
+import { phoneNumber, roomName, text } from './text.ts';
+import { time, timeOrDate } from './times.ts';
 
 /* What goes in and out, once: tRPC's types, the REST API's checks and the OpenAPI document are made of these. */
 
@@ -12,6 +13,7 @@ const MAX_METADATA_BYTES = 16 * 1024;
 const MAX_METADATA_DEPTH = 32;
 /** Beyond it a page costs time in proportion; `cursor` does not. */
 const MAX_OFFSET = 1_000_000;
+const NO_CURSOR = 'expected pagination.nextCursor of an earlier answer';
 
 const isoTime = z.iso.datetime().meta({ examples: ['2026-11-23T08:00:00.000Z'] });
 
@@ -71,13 +73,18 @@ const Contact = z.strictObject({
   email: text(320).optional(),
 });
 
+/** URLs have their own meaning for `.` and `..`: no client could name the call. */
+const CALL_ID =
+  /^(?:[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}|\.[A-Za-z0-9_-][A-Za-z0-9_.-]{0,126}|\.\.[A-Za-z0-9_.-]{1,126})$/;
+
 export const CreateCallInput = z
   .strictObject({
     id: z
       .string()
-      .regex(/^[A-Za-z0-9_.-]{1,128}$/, 'expected 1 to 128 of A-Z a-z 0-9 _ - .')
-      // URLs have their own meaning for these: no client could name the call.
-      .refine((id) => id !== '.' && id !== '..', 'must not be . or ..')
+      .regex(CALL_ID, {
+        error: ({ input }) =>
+          input === '.' || input === '..' ? 'must not be . or ..' : 'expected 1 to 128 of A-Z a-z 0-9 _ - .',
+      })
       .optional()
       .meta({ description: 'Made by hangup when absent. Unique over all organizations.' }),
     agentId: text(256).optional().meta({
@@ -88,14 +95,17 @@ export const CreateCallInput = z
     direction: Direction.default('outbound'),
     phoneNumber: phoneNumber.optional().meta({ examples: ['+15551234567'] }),
     contact: Contact.optional(),
-    roomName: roomName
-      .optional()
-      .meta({ description: "The LiveKit room; the call's id when absent. One name, one call." }),
+    roomName: roomName.optional().meta({
+      description:
+        "The LiveKit room; the call's id when absent. One name, one call. At most 256 bytes as UTF-8: LiveKit counts bytes.",
+    }),
     jobId: text(256).optional(),
     sipParticipantId: text(256).optional(),
-    scheduledAt: time
-      .optional()
-      .meta({ description: 'Kept to the millisecond.', examples: ['2026-11-23T08:00:00Z'] }),
+    scheduledAt: time.optional().meta({
+      description:
+        'An ISO 8601 time with its offset from UTC, in the years 1970 to 9999. Kept to the millisecond.',
+      examples: ['2026-11-23T08:00:00Z'],
+    }),
     metadata: metadata.optional().meta({
       description:
         'Any JSON object of at most 16 KiB and 32 levels. Comes back with the same values; what would not (a number that a double does not hold, a name given twice) is a 400.',
@@ -111,7 +121,10 @@ export const ListCallsInput = z
     phoneNumber: phoneNumber.optional(),
     startDate: timeOrDate('first')
       .optional()
-      .meta({ description: 'createdAt from here on.', examples: ['2026-11-23'] }),
+      .meta({
+        description: 'createdAt from here on: an ISO 8601 date, or a time with its offset from UTC.',
+        examples: ['2026-11-23'],
+      }),
     endDate: timeOrDate('last')
       .optional()
       .meta({ description: 'createdAt up to here, inclusive; a date alone: that whole day (UTC).' }),
@@ -121,21 +134,18 @@ export const ListCallsInput = z
     sortOrder: z.enum(['asc', 'desc']).optional().meta({ description: 'Default: desc.' }),
     cursor: z
       .string()
+      .regex(/^[A-Za-z0-9_-]+$/, NO_CURSOR)
       .max(512)
       .transform((value, context) => {
         const position = decodeCursor(value);
         if (position !== null) return position;
-        context.issues.push({
-          code: 'custom',
-          message: 'expected pagination.nextCursor of an earlier answer',
-          input: value,
-        });
+        context.issues.push({ code: 'custom', message: NO_CURSOR, input: value });
         return z.NEVER;
       })
       .optional()
       .meta({
         description:
-          '`pagination.nextCursor` of the page before; for deep pages, instead of `offset`. It carries its own order.',
+          '`pagination.nextCursor` of the page before, and no other value; for deep pages, instead of `offset`. It carries its own order: another `sortBy` or `sortOrder` is a 400.',
       }),
   })
   .refine(({ cursor, offset }) => cursor === undefined || offset === 0, {
@@ -262,7 +272,7 @@ export const CallEventsInput = z.strictObject({
   limit: z.int().min(1).max(EVENTS_PER_PAGE).default(50),
   cursor: z
     .string()
-    .regex(/^\d{1,15}$/, 'expected pagination.nextCursor of an earlier answer')
+    .regex(/^\d{1,15}$/, NO_CURSOR)
     .optional()
     .meta({ description: '`pagination.nextCursor` of the page before.' }),
 });

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { systemClock, systemRandom } from '../app.ts';
-import { parseName, print, Refused, withMadeStore, withStore } from './terminal.ts';
+import { parseName, print, Refused, tell, withMadeStore, withStore } from './terminal.ts';
+
+const SHOWN_ORGANIZATIONS = 10;
 
 /** `hangup adopt`. */
 export function addAdopt(hangup: Command): void {
@@ -10,8 +12,9 @@ export function addAdopt(hangup: Command): void {
   adopt
     .command('add')
     .description("rooms whose name begins with a prefix become an organization's calls; of two, the longest")
-    .requiredOption('--org <name>', 'the organization; made if absent', parseName)
+    .requiredOption('--org <name>', 'the organization', parseName)
     .requiredOption('--prefix <prefix>', 'how the names of its rooms begin', parseName)
+    .option('--create-org', 'make the organization if it is absent; needed unless it is the first one')
     .action(addPrefix);
   adopt
     .command('list')
@@ -25,19 +28,41 @@ export function addAdopt(hangup: Command): void {
     .action(removePrefix);
 }
 
-function addPrefix({ org, prefix }: { org: string; prefix: string }): Promise<void> {
+function addPrefix({
+  org,
+  prefix,
+  createOrg = false,
+}: {
+  org: string;
+  prefix: string;
+  createOrg?: boolean;
+}): Promise<void> {
   return withMadeStore(async (store) => {
+    const isTaken = (await store.listAdoptionPrefixes()).some((known) => known.prefix === prefix);
+    if (isTaken) throw taken(prefix);
+    const organizations = await store.listOrganizations();
+    const isNew = !organizations.includes(org);
+    if (isNew && !createOrg && organizations.length > 0) {
+      const others = organizations.slice(0, SHOWN_ORGANIZATIONS).join(', ');
+      const more = organizations.length > SHOWN_ORGANIZATIONS ? ', ...' : '';
+      throw new Refused(
+        `there is no organization ${org}; there is ${others}${more}. Correct --org, or make it with --create-org.`,
+      );
+    }
     const result = await store.addAdoptionPrefix({
       prefix,
       organizationName: org,
       organizationIdIfNew: systemRandom.id('org'),
       now: systemClock.now(),
     });
-    if (result === 'taken')
-      throw new Refused(`the prefix ${prefix} is given already; \`hangup adopt list\` shows to whom`);
+    if (result === 'taken') throw taken(prefix);
+    if (isNew) tell(`the organization ${org} is new; \`hangup keys create --org\` makes a key for it`);
     print(`rooms whose name begins with ${prefix} become calls of ${org}`);
   });
 }
+
+const taken = (prefix: string) =>
+  new Refused(`the prefix ${prefix} is given already; \`hangup adopt list\` shows to whom`);
 
 function listPrefixes({ json }: { json?: true }): Promise<void> {
   return withStore(async (store) => {

@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { timeOrDate } from '../api/text.ts';
+import { timeOrDate } from '../api/times.ts';
 import { systemClock, systemRandom } from '../app.ts';
 import { type ApiKey, isUsable, SCOPES, type Scope } from '../domain/api-key.ts';
 import { createApiKey } from '../operations/create-api-key.ts';
-import { parseName, print, Refused, tell, withMadeStore, withStore } from './terminal.ts';
+import { parseName, print, printSafely, Refused, tell, withMadeStore, withStore } from './terminal.ts';
 
 /** `hangup keys`. */
 export function addKeys(hangup: Command): void {
@@ -50,11 +50,17 @@ function createKey(options: {
         expiresAt: options.expires ?? null,
       },
     );
-    if (options.json) print(JSON.stringify({ ...toJson(apiKey), key }));
-    else {
-      // First: where the key itself cannot be written, this is what it is revoked by.
+    if (!options.json) {
       tell(`keep this key now, it is not shown again; \`hangup keys revoke ${apiKey.id}\` if it is lost`);
-      print(key);
+    }
+    try {
+      await printSafely(options.json ? JSON.stringify({ ...toJson(apiKey), key }) : key);
+    } catch (error) {
+      await store.revokeApiKey({ id: apiKey.id, now: systemClock.now() });
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Refused(
+        `the key could not be written (${why}), so ${apiKey.id} is revoked. Make another one, with an output that can be written.`,
+      );
     }
   });
 }

@@ -14,6 +14,13 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Resolves when the text is written. @throws the error of a reader that has gone, of a full disk */
+export function printSafely(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(`${text}\n`, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
 /** How far a command is: on standard error, for standard output has what scripts read. */
 export function tell(text: string): void {
   process.stderr.write(`hangup: ${text}\n`);

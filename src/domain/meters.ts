@@ -15,10 +15,8 @@ export interface Meters {
   /** A room whose node died was taken over and deleted. */
   ghostRescued(): void;
 
-  /** @param code of a closed set: an outcome of ours, never LiveKit's own words */
+  /** @param request its method is LiveKit's name; its code is of a closed set, never LiveKit's own words */
   livekitRequest(request: { method: string; code: string; durationMs: number }): void;
-  /** Whether LiveKit answers, as far as is known now. */
-  livekitAnswers(answers: boolean): void;
   /** Requests that wait for their turn at LiveKit. */
   livekitQueue(length: number): void;
 

@@ -12,8 +12,8 @@ const READINESS_HOLDS_MS = 1_000;
 /** What is watched from outside, besides the store. */
 export interface Watched {
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>;
-  /** Null when LiveKit was not asked yet. */
-  doesLivekitAnswer(): boolean | null;
+  /** Null while LiveKit has not answered a request yet. */
+  isLiveKitUp(): boolean | null;
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -45,13 +45,13 @@ export function createHealthHandlers({
       if (isStopping()) return refuse('stopping');
       const { failed } = await readiness();
       if (failed.length > 0) return refuse(failed.join(', '));
-      const answers = watched.doesLivekitAnswer();
+      const isUp = watched.isLiveKitUp();
       sendJson(request, response, 200, {
         data: {
           status: 'ready',
           checks: { store: 'ok', migrations: 'ok' },
           // Shown and not judged: without LiveKit a cancel is taken all the same.
-          livekit: answers === null ? 'not asked yet' : answers ? 'answers' : 'does not answer',
+          livekit: isUp === null ? 'no answer yet' : isUp ? 'answers' : 'does not answer',
         },
       });
     },

@@ -36,16 +36,13 @@ function isEmpty(schema: Schema['additionalProperties']): boolean {
   return typeof schema === 'object' && Object.keys(schema).length === 0;
 }
 
-/** `anyOf` of simple types becomes one schema: generators make a class of each `anyOf`. */
+/** A simple type or null becomes one schema: generators make a class of each `anyOf`. */
 function mergeUnion(schema: Schema): void {
   const { anyOf, ...rest } = schema;
   if (anyOf === undefined) return;
   for (const member of anyOf) removeImpliedChecks(member);
   const [first, second] = anyOf;
-  if (anyOf.every(({ type }) => type === 'string')) {
-    delete schema.anyOf;
-    schema.type = 'string';
-  } else if (anyOf.length === 2 && isSimple(first) && second?.type === 'null') {
+  if (anyOf.length === 2 && isSimple(first) && second?.type === 'null') {
     delete schema.anyOf;
     Object.assign(schema, first, rest, { type: [first.type, 'null'] });
   }

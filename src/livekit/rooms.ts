@@ -4,49 +4,48 @@ import { type ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } fr
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
 import type { Asking, LiveParticipant, Rooms } from '../domain/ports.ts';
 import type { EventRoom } from '../domain/room-event.ts';
-import type { HttpProxy } from '../proxy.ts';
-import { agentsFor } from './agents.ts';
 import { kindOf } from './participant-kind.ts';
 import { inWholeFields } from './protobuf.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './protocol.ts';
-import { askRoomService, type RoomServiceLine, readJson } from './twirp.ts';
+import { noAnswerWithin, type RoomServiceTransport, readJson } from './twirp.ts';
 
 /**
- * LiveKit's rooms over its Twirp API. Every request has a deadline; what goes wrong is an outcome.
- * @param closing ends those that are under way
+ * LiveKit's rooms over its Twirp API.
+ * @param transport carries each request; a method may need several
+ * @param monotonicMs a clock that is never set back
  */
-export function livekitRooms(
-  {
-    proxy = null,
-    ...server
-  }: {
-    readonly url: string;
-    readonly apiKey: string;
-    readonly apiSecret: string;
-    readonly proxy?: HttpProxy | null;
-  },
-  closing?: AbortSignal,
+export function roomService(
+  transport: RoomServiceTransport,
+  monotonicMs: () => number = () => performance.now(),
 ): Rooms {
-  const agents = agentsFor(server.url, proxy);
-  return roomsBehind((request) => askRoomService({ ...server, agents }, request, closing));
-}
-
-/** The same, however a request gets there. `send` never rejects. */
-export function roomsBehind(send: RoomServiceLine): Rooms {
-  const ask = (method: string, body: object, grant: VideoGrant, { timeoutMs }: Asking) =>
-    send({ method, body, grant, timeoutMs, read: readJson });
+  const ask = (method: string, body: object, grant: VideoGrant, asking: Asking) =>
+    askFor(method, body, grant, asking, (json) => json);
+  const askFor = <Answer>(
+    method: string,
+    body: object,
+    grant: VideoGrant,
+    asking: Asking,
+    parse: (json: object) => Answer,
+  ) =>
+    transport({
+      ...asking,
+      method,
+      body,
+      grant,
+      read: async (answer) => parseResponse(await readJson(answer), parse),
+    });
 
   /** As protobuf and in parts: of a room with thousands of participants JSON would be megabytes of text at once. */
   async function participantsOf(
     roomName: string,
-    { timeoutMs }: Asking,
+    asking: Asking,
   ): Promise<{ kind: 'listed'; participants: ParticipantInfo[] } | LiveKitFailure> {
     const participants: ParticipantInfo[] = [];
-    const answer = await send({
+    const answer = await transport({
+      ...asking,
       method: 'ListParticipants',
       body: new ListParticipantsRequest({ room: roomName }).toBinary(),
       grant: { roomAdmin: true, room: roomName },
-      timeoutMs,
       read: async (body) => {
         for await (const part of inWholeFields(body)) {
           participants.push(...ListParticipantsResponse.fromBinary(part).participants);
@@ -63,9 +62,10 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
     roomName: string,
     asking: Asking,
   ): Promise<{ kind: 'listed'; room: EventRoom } | { kind: 'absent' } | LiveKitFailure> {
-    const answer = await ask('ListRooms', { names: [roomName] }, { roomList: true }, asking);
+    const grant = { roomList: true };
+    const answer = await askFor('ListRooms', { names: [roomName] }, grant, asking, toFoundRoom);
     if (answer.kind === 'not_found') return { kind: 'absent' };
-    return answer.kind === 'answered' ? understand(answer.answer, toFoundRoom) : answer;
+    return answer.kind === 'answered' ? answer.answer : answer;
   }
 
   return {
@@ -100,12 +100,12 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
       return answer.kind === 'not_found' ? notThere('CreateRoom') : answer;
     },
 
-    async listRooms(take, { timeoutMs }) {
-      const answer = await send({
+    async listRooms(take, asking) {
+      const answer = await transport({
+        ...asking,
         method: 'ListRooms',
         body: EVERY_ROOM,
         grant: { roomList: true },
-        timeoutMs,
         read: async (body) => {
           for await (const part of inWholeFields(body)) {
             await take(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isOurRoom));
@@ -128,6 +128,7 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
     },
 
     async describeRoom(roomName, asking) {
+      const startedAt = monotonicMs();
       const answer = await participantsOf(roomName, asking);
       if (answer.kind !== 'listed') return answer;
       const participants = answer.participants.map(toLiveParticipant);
@@ -135,7 +136,9 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
       if (participants.length > 0) return { kind: 'described', status: { roomExists: true, ...about } };
       // A room with nobody in it and no room look the same here, so the list of rooms decides. Its own count of
       // participants lags by seconds and leaves agents out.
-      const found = await findRoom(roomName, asking);
+      const leftMs = Math.ceil(asking.timeoutMs - (monotonicMs() - startedAt));
+      if (leftMs < 1) return noAnswerWithin(asking.timeoutMs);
+      const found = await findRoom(roomName, { ...asking, timeoutMs: leftMs });
       switch (found.kind) {
         case 'listed':
         case 'absent':
@@ -147,13 +150,13 @@ export function roomsBehind(send: RoomServiceLine): Rooms {
   };
 }
 
-/** What LiveKit says may be of a version that we do not know, or not LiveKit's. */
-function understand<T>(json: object, read: (json: object) => T): T | LiveKitFailure {
+/** @throws Error for an answer of a LiveKit that this version does not know, or of another program */
+function parseResponse<Answer>(json: object, parse: (json: object) => Answer): Answer {
   try {
-    return read(json);
+    return parse(json);
   } catch (error) {
     const why = error instanceof Error ? error.message.slice(0, 200) : 'no list';
-    return { kind: 'unavailable', code: null, detail: `the answer was not understood: ${why}` };
+    throw new Error(`the answer was not understood: ${why}`);
   }
 }
 

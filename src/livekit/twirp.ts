@@ -3,7 +3,9 @@ import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp 
 import { request as requestHttps } from 'node:https';
 import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitFailure } from '../domain/livekit-failure.ts';
-import type { Agents } from './agents.ts';
+import type { Asking } from '../domain/ports.ts';
+import type { HttpProxy } from '../proxy.ts';
+import { type Agents, agentsFor } from './agents.ts';
 
 interface LiveKitServer {
   readonly url: string;
@@ -12,13 +14,12 @@ interface LiveKitServer {
   readonly agents: Agents;
 }
 
-export interface TwirpRequest<Answer> {
+export interface TwirpRequest<Answer> extends Asking {
   readonly method: string;
   /** To be sent as JSON; bytes are protobuf. The answer comes in the same encoding. */
   readonly body: object | Uint8Array;
   readonly grant: VideoGrant;
-  readonly timeoutMs: number;
-  /** Reads the body of a 200. What it throws is the reason that LiveKit counts as away. */
+  /** Reads the body of a 200. An error that it throws makes the request one that LiveKit did not answer. */
   readonly read: (body: AsyncIterable<Uint8Array>) => Promise<Answer>;
 }
 
@@ -32,8 +33,8 @@ export type TwirpOutcome<Answer> =
   | { readonly kind: 'not_found' }
   | LiveKitFailure;
 
-/** What makes requests. Never rejects: what goes wrong is an outcome. */
-export type RoomServiceLine = <Answer>(request: TwirpRequest<Answer>) => Promise<TwirpOutcome<Answer>>;
+/** Sends one request. Never rejects: a failure is an outcome. */
+export type RoomServiceTransport = <Answer>(request: TwirpRequest<Answer>) => Promise<TwirpOutcome<Answer>>;
 
 /** Longer than a clock that is set back an hour is wrong. */
 export const TOKEN_TTL = '2h';
@@ -45,11 +46,31 @@ const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/protobuf';
 
 /**
+ * The transport over HTTP to one LiveKit.
+ * @param shutdown ends the requests that are under way
+ */
+export function httpTransport(
+  {
+    proxy = null,
+    ...server
+  }: {
+    readonly url: string;
+    readonly apiKey: string;
+    readonly apiSecret: string;
+    readonly proxy?: HttpProxy | null;
+  },
+  shutdown?: AbortSignal,
+): RoomServiceTransport {
+  const agents = agentsFor(server.url, proxy);
+  return (request) => askRoomService({ ...server, agents }, request, shutdown);
+}
+
+/**
  * One request to LiveKit's room service. Not by the SDK's client: that keeps the Retry-After of a 429 to itself,
  * believes any body of a 200, and follows redirects. Nor by fetch, which holds several times what it reads.
  * Never rejects: what goes wrong is an outcome.
  */
-export async function askRoomService<Answer>(
+async function askRoomService<Answer>(
   server: LiveKitServer,
   request: TwirpRequest<Answer>,
   closing?: AbortSignal,

@@ -33,10 +33,8 @@ export interface Scrape {
 }
 
 export interface Metrics extends Meters {
-  /** What is counted so far, and what the store holds now, in Prometheus's text format. */
-  scrape(takeCensus: () => Promise<Census>): Promise<Scrape>;
-  /** Null before the first request. */
-  doesLivekitAnswer(): boolean | null;
+  /** What is counted so far, what the store holds now and whether LiveKit answers, in Prometheus's text format. */
+  scrape(sources: { takeCensus: () => Promise<Census>; isLiveKitUp: boolean | null }): Promise<Scrape>;
 }
 
 /** The meters, kept by prom-client in a registry of their own. Times in seconds, as Prometheus has them. */
@@ -96,7 +94,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   const livekitRequests = new Counter({
     registers,
     name: 'hangup_livekit_requests_total',
-    help: 'Requests to LiveKit, by what was asked and what came of it',
+    help: "Requests to LiveKit, by LiveKit's name of the method and by outcome",
     labelNames: ['method', 'code'],
   });
   const livekitSeconds = new Histogram({
@@ -109,9 +107,8 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   const livekitUp = new Gauge({
     registers,
     name: 'hangup_livekit_up',
-    help: 'Whether LiveKit answers: 1 or 0; absent before the first request',
+    help: 'Whether LiveKit answers: 1 or 0 (five requests in a row without an answer); absent before the first answer',
   });
-  livekitUp.remove();
   const livekitQueue = new Gauge({
     registers,
     name: 'hangup_livekit_queue_length',
@@ -153,17 +150,15 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   for (const status of ENDED_STATUSES) callsEnded.inc({ status }, 0);
   for (const state of ['completed', 'retryable', 'discarded']) deletionAttempts.inc({ state }, 0);
   for (const pass of PASSES) passFailures.inc({ pass }, 0);
-  for (const code of ['deleted', 'absent', 'unavailable', 'timed_out', 'refused']) {
-    livekitRequests.inc({ method: 'deleteRoom', code }, 0);
+  for (const code of ['answered', 'not_found', 'unavailable', 'timed_out', 'refused']) {
+    livekitRequests.inc({ method: 'DeleteRoom', code }, 0);
   }
-  livekitSeconds.zero({ method: 'deleteRoom' });
+  livekitSeconds.zero({ method: 'DeleteRoom' });
   for (const event of WEBHOOK_EVENTS) {
     for (const outcome of WEBHOOK_OUTCOMES) webhooks.inc({ event, outcome }, 0);
   }
   for (const outcome of WEBHOOK_REFUSALS) webhooks.inc({ event: 'none', outcome }, 0);
   for (const reason of REFUSAL_REASONS) webhooks.inc({ event: 'none', outcome: 'unauthorized', reason }, 0);
-
-  let livekitAnswers: boolean | null = null;
 
   function show({ liveCalls, openDeletions, oldestOpenDeletionAt }: Census): void {
     for (const [status, count] of Object.entries(liveCalls)) calls.set({ status }, count);
@@ -183,10 +178,6 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     livekitRequest({ method, code, durationMs }) {
       livekitRequests.inc({ method, code });
       livekitSeconds.observe({ method }, durationMs / 1000);
-    },
-    livekitAnswers(answers) {
-      livekitAnswers = answers;
-      livekitUp.set(answers ? 1 : 0);
     },
     livekitQueue: (length) => livekitQueue.set(length),
     webhook({ event, outcome, reason }) {
@@ -209,7 +200,9 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       if (failed) storeFailures.inc();
     },
 
-    async scrape(takeCensus) {
+    async scrape({ takeCensus, isLiveKitUp }) {
+      if (isLiveKitUp === null) livekitUp.remove();
+      else livekitUp.set(isLiveKitUp ? 1 : 0);
       try {
         show(await takeCensus());
       } catch {
@@ -219,6 +212,5 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       }
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
-    doesLivekitAnswer: () => livekitAnswers,
   };
 }

@@ -15,6 +15,7 @@ import {
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { adviceFor, assertThere, DatabaseError, giveToOwnerOf, openSqlite, schemaAge } from './database.ts';
+import { processesWithDeleted } from './open-files.ts';
 
 /** While another process works on the database, a little of its work is waited for. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -29,7 +30,7 @@ const OWNER_ALONE = 0o600;
 export async function backUp(file: string, target: string): Promise<void> {
   assertThere(file);
   assertFolder(target);
-  if (existsSync(target)) throw new DatabaseError(`${target} is there already. Name another file.`);
+  if (existsSync(target)) throw alreadyThere(target);
   const partial = `${target}.${process.pid}.partial`;
   claim(partial);
   try {
@@ -41,7 +42,7 @@ export async function backUp(file: string, target: string): Promise<void> {
       source.close();
     }
     assertSound(partial, target);
-    renameDurably(partial, target);
+    moveToFreeName(partial, target);
   } catch (error) {
     for (const leftover of withCompanions(partial)) rmSync(leftover, { force: true });
     if (error instanceof DatabaseError) throw error;
@@ -60,6 +61,7 @@ export async function backUp(file: string, target: string): Promise<void> {
 export function restore(backup: string, { file, keptAs }: { file: string; keptAs: string }): boolean {
   assertReadable(backup);
   assertFolder(file);
+  assertNotOpen(file);
   const incoming = `${file}.${process.pid}.restoring`;
   claim(incoming);
   try {
@@ -98,6 +100,15 @@ function assertReadable(backup: string): void {
 function assertFolder(file: string): void {
   if (existsSync(dirname(file))) return;
   throw new DatabaseError(`There is no folder ${dirname(file)}. Make it, for the user that hangup runs as.`);
+}
+
+/** A lock shows who has the file of this name open, and not who has one open that was deleted or replaced. */
+function assertNotOpen(file: string): void {
+  const [pid] = processesWithDeleted(file);
+  if (pid === undefined) return;
+  throw new DatabaseError(
+    `Process ${pid} runs on ${file}, although that file was deleted or replaced. Stop it, then restore.`,
+  );
 }
 
 /** Makes a file that nobody else is at, readable by its owner alone before anything is in it. */
@@ -169,6 +180,35 @@ function problemOf(file: string): string | null {
     }
   } catch (error) {
     return `is no database: ${messageOf(error)}`;
+  }
+}
+
+const alreadyThere = (target: string) => new DatabaseError(`${target} is there already. Name another file.`);
+
+/** Unlike a rename, a link does not replace the file of another backup that ended meanwhile. */
+function moveToFreeName(from: string, to: string): void {
+  fsync(from);
+  try {
+    linkSync(from, to);
+    rmSync(from);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'EEXIST') throw alreadyThere(to);
+    if (!NO_HARD_LINKS.includes(code)) throw error;
+    claimName(to);
+    renameSync(from, to);
+  }
+  fsync(dirname(to));
+}
+
+/** The errors of file systems without hard links, such as FAT. */
+const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
+
+function claimName(target: string): void {
+  try {
+    writeFileSync(target, '', { mode: OWNER_ALONE, flag: 'wx' });
+  } catch (error) {
+    throw existsSync(target) ? alreadyThere(target) : error;
   }
 }
 

@@ -29,7 +29,7 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
   try {
     const isNew = !existsSync(file);
     if (!isNew && !statSync(file).isFile()) throw new Error('that is no file');
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     client = openSqlite(file, { timeout: OPENING_TIMEOUT_MS });
     if (isNew) {
       // Phone numbers are in it; SQLite gives its -wal and -shm the mode and the owner of the file.
@@ -49,6 +49,18 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
     client.close();
     if (error instanceof DatabaseError) throw error;
     throw new DatabaseError(`Cannot use the database ${file}: ${messageOf(error)}. ${adviceFor(error)}`);
+  }
+}
+
+/** Makes a folder and those above it. Not by `recursive` of Node.js, which tries for ever where mkdir is ENOENT, as in /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another hangup has just made it.
+    if (!existsSync(folder)) throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm';
+import { asc, eq } from 'drizzle-orm';
 import type { Timestamp } from '../domain/time.ts';
 import type { Database } from './database.ts';
 import { organizations } from './schema.ts';
@@ -15,4 +15,10 @@ export function ensureOrganization(
   const organization = tx.select().from(organizations).where(eq(organizations.name, name)).get();
   if (organization === undefined) throw new Error('the organization just made is not there');
   return organization;
+}
+
+/** The names of all organizations, in their order. */
+export function listOrganizations(db: Database): string[] {
+  const rows = db.select({ name: organizations.name }).from(organizations).orderBy(asc(organizations.name));
+  return rows.all().map(({ name }) => name);
 }

@@ -25,6 +25,7 @@ import {
 import { pruneIdempotencyKeys } from './idempotency.ts';
 import { findLiveCallsIn, listLiveCalls } from './live-calls.ts';
 import { listLiveKitServers, rememberLiveKitServer } from './livekit-servers.ts';
+import { listOrganizations } from './organizations.ts';
 import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './retention.ts';
 import { findDeletionSubject, listReviews, listUnansweredPhones } from './reviews.ts';
 import { applyEvent, applyObservationTo, overview, pruneEvents } from './room-events.ts';
@@ -33,6 +34,8 @@ import { applyEvent, applyObservationTo, overview, pruneEvents } from './room-ev
 export interface SqliteStore extends Store {
   /** URLs of the LiveKit servers that it was ever served with, the last one first; none of a database of the built-in emulator. */
   listLiveKitServers(): Promise<readonly string[]>;
+  /** The names of all organizations. */
+  listOrganizations(): Promise<readonly string[]>;
   rememberLiveKitServer(server: { readonly url: string; readonly now: Timestamp }): Promise<void>;
 }
 
@@ -51,6 +54,7 @@ export function readsOn(db: Database) {
   return {
     findApiKey: (hash) => findApiKey(db, hash),
     listApiKeys: () => listApiKeys(db),
+    listOrganizations: () => listOrganizations(db),
     findCall: (id) => findCall(db, id),
     listCalls: (query) => listCalls(db, query),
     listLiveCalls: (input) => listLiveCalls(db, input),

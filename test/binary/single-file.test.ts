@@ -257,7 +257,7 @@ describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
     expect(await run(['doctor'], env)).toContain(`${url} answers`);
     const serving = { ...LIVEKIT, LIVEKIT_URL: url, ...env };
     const at = await serve(BINARY, [], { cwd, env: serving });
-    const listed = { method: 'listRooms', code: 'listed' };
+    const listed = { method: 'ListRooms', code: 'answered' };
     await until('it has LiveKit list its rooms', async () => {
       const { samples } = await readMetrics(at);
       const requests = samples.filter(({ name }) => name === 'hangup_livekit_requests_total');

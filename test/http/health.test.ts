@@ -41,11 +41,36 @@ test('200: ready, and LiveKit is shown as far as it was asked', async () => {
     body: { data: { status: 'ready', checks: { store: 'ok', migrations: 'ok' }, livekit } },
   });
   expect((await ask(hangup, '/readyz')).body).toMatchObject({
-    data: { livekit: expect.stringMatching(/^(not asked yet|answers)$/) },
+    data: { livekit: expect.stringMatching(/^(no answer yet|answers)$/) },
   });
   await hangup.putCall({ id: 'c1' });
   await hangup.send('DELETE', '/api/v1/calls/c1');
   expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
+});
+
+test('/readyz and hangup_livekit_up have LiveKit down when the log does: after five unanswered requests', async () => {
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  // No retry adds a request of its own.
+  const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
+  const hangup = await aHangup({ livekit, settings: { retry }, inProcess: true });
+  const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
+  for (const id of ids) await hangup.putCall({ id });
+  const shown = async () => ({
+    readyz: ((await ask(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
+    metric: (await readMetrics(hangup.url)).value('hangup_livekit_up'),
+    isLogged: hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
+  });
+  const up = { readyz: 'answers', metric: 1, isLogged: false };
+  await livekit.emulator.pause();
+  for (const id of ids) {
+    expect(await shown(), `before the cancel of ${id}`).toEqual(up);
+    await hangup.send('DELETE', `/api/v1/calls/${id}`);
+  }
+  expect(await shown()).toEqual({ readyz: 'does not answer', metric: 0, isLogged: true });
+  await livekit.emulator.resume();
+  await until('the log has it back', () => hangup.log.some(({ message }) => message === 'LiveKit is back'));
+  expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
 test('200: a LiveKit that is away is shown and not judged; its metrics tell of it', async () => {
@@ -55,6 +80,9 @@ test('200: a LiveKit that is away is shown and not judged; its metrics tell of i
   await hangup.putCall({ id: 'c1' });
   await livekit.emulator.pause();
   await hangup.send('DELETE', '/api/v1/calls/c1');
+  await until('its retries have had no answer', () =>
+    hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
+  );
   expect(await ask(hangup, '/readyz')).toMatchObject({
     status: 200,
     body: { data: { livekit: 'does not answer' } },

@@ -12,7 +12,8 @@ import {
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { EventRoom } from '../../src/domain/room-event.ts';
-import { livekitRooms } from '../../src/livekit/rooms.ts';
+import { roomService } from '../../src/livekit/rooms.ts';
+import { httpTransport } from '../../src/livekit/twirp.ts';
 import {
   type LiveKitUnderTest,
   openWebhookInbox,
@@ -52,7 +53,10 @@ const newRoomName = () => `room-${randomUUID()}`;
 async function listedRooms(server: LiveKitUnderTest): Promise<EventRoom[]> {
   const rooms: EventRoom[] = [];
   const asking = { timeoutMs: 5_000, priority: 'comparison' } as const;
-  const outcome = await livekitRooms(server).listRooms(async (part) => void rooms.push(...part), asking);
+  const outcome = await roomService(httpTransport(server)).listRooms(
+    async (part) => void rooms.push(...part),
+    asking,
+  );
   expect(outcome).toEqual({ kind: 'listed' });
   return rooms;
 }

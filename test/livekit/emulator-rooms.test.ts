@@ -7,7 +7,8 @@ import {
   type JoiningParticipant,
   startEmulator,
 } from '../../src/livekit/emulator/emulator.ts';
-import { livekitRooms } from '../../src/livekit/rooms.ts';
+import { roomService } from '../../src/livekit/rooms.ts';
+import { httpTransport } from '../../src/livekit/twirp.ts';
 import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
 
 // What the emulator plays beyond the contract that it shares with the real server.
@@ -72,7 +73,7 @@ test('a kind that does not exist yet passes through webhooks and both encodings 
   const { participants } = ListParticipantsResponse.fromBinary(await asProtobuf.bytes());
   expect(participants).toMatchObject([{ identity: 'hologram', kind: 99 }]);
 
-  const rooms = livekitRooms({ url: emulator.url, apiKey: API_KEY, apiSecret: API_SECRET });
+  const rooms = roomService(httpTransport({ url: emulator.url, apiKey: API_KEY, apiSecret: API_SECRET }));
   const described = await rooms.describeRoom('r', { timeoutMs: 5_000, priority: 'read' });
   expect(described).toMatchObject({ status: { participants: [{ identity: 'hologram', kind: '99' }] } });
 });

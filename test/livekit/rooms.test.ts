@@ -8,7 +8,8 @@ import { z } from 'zod';
 import type { Rooms } from '../../src/domain/ports.ts';
 import type { EventRoom } from '../../src/domain/room-event.ts';
 import { inWholeFields } from '../../src/livekit/protobuf.ts';
-import { livekitRooms } from '../../src/livekit/rooms.ts';
+import { roomService } from '../../src/livekit/rooms.ts';
+import { httpTransport } from '../../src/livekit/twirp.ts';
 
 const list = (count: number, metadata = '') =>
   new ListRoomsResponse({
@@ -35,7 +36,9 @@ async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
 async function roomsOf(server: Server): Promise<Rooms> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = z.object({ port: z.number() }).parse(server.address());
-  return livekitRooms({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) });
+  return roomService(
+    httpTransport({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) }),
+  );
 }
 
 /** What is behind the deadline of the test fails it. */
@@ -185,6 +188,31 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
 
 test.each(NOT_LISTED)('%s is no list', async (_, answer, expected) => {
   expect((await listedBy(answer)).outcome).toMatchObject(expected);
+});
+
+test('describeRoom gives its second request what is left of the deadline', async () => {
+  const asking = { timeoutMs: 500, priority: 'read' } as const;
+  const sent: [method: string, timeoutMs: number][] = [];
+  let now = 0;
+  const takes = (durationMs: number) =>
+    roomService(
+      async ({ method, timeoutMs }) => {
+        sent.push([method, timeoutMs]);
+        now += durationMs;
+        return { kind: 'not_found' };
+      },
+      () => now,
+    );
+  expect(await takes(413).describeRoom('r', asking)).toMatchObject({ status: { roomExists: false } });
+  expect(sent.splice(0)).toEqual([
+    ['ListParticipants', 500],
+    ['ListRooms', 87],
+  ]);
+  expect(await takes(500).describeRoom('r', asking)).toEqual({
+    kind: 'timed_out',
+    detail: 'no answer within 500 ms',
+  });
+  expect(sent).toEqual([['ListParticipants', 500]]);
 });
 
 const JSON_TYPE = { 'content-type': 'application/json' };

@@ -4,9 +4,9 @@ import type { Decision } from '../../src/domain/apply-room-event.ts';
 import { RequestError } from '../../src/domain/errors.ts';
 import type { Log, Random, Store } from '../../src/domain/ports.ts';
 import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
-import { roomsBehind } from '../../src/livekit/rooms.ts';
-import type { RoomServiceLine } from '../../src/livekit/twirp.ts';
-import { watchedRooms } from '../../src/livekit/watched-rooms.ts';
+import { roomService } from '../../src/livekit/rooms.ts';
+import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
+import type { RoomServiceTransport } from '../../src/livekit/twirp.ts';
 import { toReadWebhook } from '../../src/livekit/webhook.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
@@ -67,7 +67,7 @@ export interface Surroundings {
   readonly chronicle: Chronicle;
   readonly random: Random;
   readonly databaseFile: string;
-  readonly ask: RoomServiceLine;
+  readonly ask: RoomServiceTransport;
   readonly compares: boolean;
   readonly fail: (failure: Error) => void;
   /** Called when the end of a call is committed. */
@@ -101,16 +101,16 @@ export class SimulatedHangup {
     const isAlive = () => process.isAlive;
     const clock = { now: () => timeline.now + this.clockOffsetMs };
     const log = this.#log();
-    const watched = watchedRooms(
-      roomsBehind(async (request) => {
+    const breaker = circuitBreaker(
+      async (request) => {
         const outcome = isAlive() ? await ask(request) : await never();
         return isAlive() ? outcome : never();
-      }),
-      { clock, log, onBack: (awayMs) => process.reconciler.livekitIsBack(awayMs) },
+      },
+      { clock, log, onRecovered: (downMs) => process.reconciler.livekitIsBack(downMs) },
     );
     const base = {
       store: this.#mortal(store, () => process),
-      rooms: watched,
+      rooms: roomService(breaker.transport, () => timeline.now),
       meters: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
       random,
@@ -134,7 +134,7 @@ export class SimulatedHangup {
     const reconciler = createReconciler(base, {
       concurrency: SETTINGS.retryConcurrency,
       compareSchedule: SETTINGS.compareSchedule,
-      awaySince: watched.awaySince,
+      awaySince: breaker.openSince,
       ticks: this.#ticks(isAlive),
     });
     const dependencies = { ...base, nudge: reconciler.nudge };

@@ -1,16 +1,23 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Asking } from '../../src/domain/ports.ts';
-import { limitedRooms } from '../../src/livekit/limited-rooms.ts';
-import { livekitRooms } from '../../src/livekit/rooms.ts';
-import { startEmulated } from '../harness/livekit.ts';
+import type { Asking } from '../../../src/domain/ports.ts';
+import { roomService } from '../../../src/livekit/rooms.ts';
+import { rateLimit } from '../../../src/livekit/transport/rate-limit.ts';
+import { httpTransport, type RoomServiceTransport } from '../../../src/livekit/twirp.ts';
+import { startEmulated } from '../../harness/livekit.ts';
 
 async function start(requestsPerMinute: number) {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const waiting: number[] = [];
-  const onWaiting = (count: number) => waiting.push(count);
-  const rooms = limitedRooms(livekitRooms(livekit), { requestsPerMinute, onWaiting });
-  return { emulator: livekit.emulator, rooms, waiting };
+  const sent: string[] = [];
+  const http = httpTransport(livekit);
+  const counted: RoomServiceTransport = (request) => {
+    sent.push(request.method);
+    return http(request);
+  };
+  const onQueueLength = (length: number) => waiting.push(length);
+  const rooms = roomService(rateLimit(counted, { requestsPerMinute, onQueueLength }));
+  return { emulator: livekit.emulator, rooms, waiting, sent };
 }
 
 const asking = (priority: Asking['priority'], timeoutMs = 20_000): Asking => ({ timeoutMs, priority });
@@ -63,6 +70,17 @@ test('a request waits no longer than its deadline, and is not sent after it', as
     detail: 'it waited too long for the rate limit of LiveKit',
   });
   expect(emulator.roomNames()).toEqual(['r']);
+});
+
+test('each request of describeRoom takes a slot of its own', async () => {
+  const { emulator, rooms, sent } = await start(1);
+  emulator.join('r', { identity: 'caller' });
+  // The participants of a room that is not there are none, so the list of rooms is requested too.
+  expect(await rooms.describeRoom('absent', asking('read', 500))).toMatchObject({
+    kind: 'timed_out',
+    detail: 'it waited too long for the rate limit of LiveKit',
+  });
+  expect(sent).toEqual(['ListParticipants']);
 });
 
 describe('when LiveKit says that there were too many', () => {

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { onRequestFinished, resultOf, UNKNOWN } from '../../src/domain/circuit-breaker.ts';
+import type { LiveKitFailure } from '../../src/domain/livekit-failure.ts';
+
+const TIMED_OUT: LiveKitFailure = { kind: 'timed_out', detail: 'x' };
+const UNREACHABLE: LiveKitFailure = { kind: 'unavailable', code: null, detail: 'x' };
+const NO_NODE: LiveKitFailure = { kind: 'unavailable', code: 'unavailable', detail: 'x' };
+const RATE_LIMITED: LiveKitFailure = { kind: 'rate_limited', retryAfterMs: null, detail: 'x' };
+const REFUSED: LiveKitFailure = { kind: 'refused', by: 'credentials', code: 'x', detail: 'x' };
+
+test('five unanswered requests in a row open the breaker, since the first of them; one answer closes it', () => {
+  let state = UNKNOWN;
+  expect(state.isUp).toBeNull();
+  for (const now of [10, 20, 30, 40]) state = onRequestFinished(state, 'unanswered', now);
+  expect(state).toMatchObject({ openSince: null, isUp: null });
+  const answered = onRequestFinished(state, 'answered', 45);
+  expect(answered).toMatchObject({ openSince: null, isUp: true });
+  expect(onRequestFinished(answered, 'unanswered', 50)).toMatchObject({ openSince: null, isUp: true });
+  state = onRequestFinished(state, 'unanswered', 50);
+  expect(state).toMatchObject({ openSince: 10, isUp: false });
+  expect(onRequestFinished(state, 'unanswered', 60)).toMatchObject({ openSince: 10, isUp: false });
+  expect(onRequestFinished(state, 'answered', 70)).toEqual(answered);
+});
+
+test('an inconclusive request changes nothing', () => {
+  const state = onRequestFinished(UNKNOWN, 'unanswered', 10);
+  expect(onRequestFinished(state, 'inconclusive', 20)).toBe(state);
+});
+
+test.each([
+  ['DeleteRoom', { kind: 'answered' }, 'answered'],
+  ['DeleteRoom', { kind: 'not_found' }, 'answered'],
+  ['DeleteRoom', REFUSED, 'answered'],
+  ['ListRooms', RATE_LIMITED, 'answered'],
+  ['DeleteRoom', UNREACHABLE, 'unanswered'],
+  ['SendData', UNREACHABLE, 'unanswered'],
+  ['DeleteRoom', TIMED_OUT, 'unanswered'],
+  ['ListParticipants', TIMED_OUT, 'unanswered'],
+  // LiveKit's answer about a dead node, and for SendData about an absent room: after 3 s.
+  ['DeleteRoom', NO_NODE, 'inconclusive'],
+  ['SendData', NO_NODE, 'inconclusive'],
+  ['SendData', TIMED_OUT, 'inconclusive'],
+  ['UpdateSubscriptions', TIMED_OUT, 'inconclusive'],
+  ['ListRooms', NO_NODE, 'unanswered'],
+] as const)('%s with %j is %s', (method, outcome, result) => {
+  expect(resultOf(method, outcome)).toBe(result);
+});

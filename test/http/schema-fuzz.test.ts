@@ -1,0 +1,277 @@
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Answer, type Hangup, startHangup } from '../harness/hangup.ts';
+
+/*
+ * Generates requests from the OpenAPI document, right and wrong ones, and compares what a JSON Schema validator makes of
+ * each with hangup's answer. The validator is ajv, because zod, which made the document, cannot judge it.
+ */
+
+interface Schema {
+  readonly $ref?: string;
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly pattern?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly maxLength?: number;
+  readonly maxItems?: number;
+  readonly allOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: unknown;
+  readonly description?: string;
+}
+interface Operation {
+  readonly parameters?: readonly { name: string; in: string; schema: Schema }[];
+  readonly responses: Readonly<Record<string, object>>;
+}
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
+}
+
+let hangup: Hangup;
+let document: Document;
+let ajv: Ajv2020;
+beforeAll(async () => {
+  hangup = await startHangup();
+  document = (await hangup.send('GET', '/openapi.json', { key: null })).body as Document;
+  ajv = new Ajv2020({ strict: false, validateFormats: false });
+  ajv.addSchema(document, 'document');
+  await hangup.putCall({ id: 'live', status: 'active' });
+  await hangup.putCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
+});
+afterAll(() => hangup.stop());
+
+function resolve(schema: Schema): Schema {
+  const name = schema.$ref?.split('/').at(-1);
+  return name === undefined ? schema : resolve(document.components.schemas[name] ?? {});
+}
+
+const TIMES = [
+  '1969-12-31T23:59:59Z',
+  '1969-12-31',
+  '1970-01-01T00:00:00Z',
+  '1970-01-01T00:30:00+01:00',
+  '1970-01-01',
+  '9999-12-31T23:59:59.999Z',
+  '9999-12-31T23:59:59-01:00',
+  '9999-12-31',
+  '2028-02-29',
+  '2026-02-29T00:00:00Z',
+  '2026-11-23T08:00:00z',
+  '2026-11-23 08:00:00Z',
+  '2026-11-23T08:00Z',
+  '2026-11-23T08:00:60Z',
+];
+const CONTROLS = ['\u0000', '\n', '\u007f', '\u0085'];
+const INVISIBLE = ['\u00ad', '\u200b', '\u202e', '\u2028', '\ufeff', '\u{e0041}'];
+const STRINGS = ['', ' ', '.', '..', '...', '+1 555', 'a/b', 'é', '😀', ...TIMES, ...CONTROLS, ...INVISIBLE];
+
+function atLimits({ maxLength = 128 }: Schema): string[] {
+  return ['a', '.', 'é', '😀'].flatMap((character) => [
+    character.repeat(maxLength),
+    character.repeat(maxLength + 1),
+  ]);
+}
+
+/** Values that a schema accepts, nearly always. */
+function fitting(given: Schema): fc.Arbitrary<unknown> {
+  const schema = resolve(given);
+  if (schema.enum !== undefined) return fc.constantFrom(...schema.enum);
+  switch (schema.type) {
+    case 'integer':
+      return fc.integer({ min: schema.minimum ?? 0, max: schema.maximum ?? 1_000 });
+    case 'array':
+      return fc.array(fitting(schema.items ?? {}), { maxLength: schema.maxItems ?? 3 });
+    case 'object': {
+      const properties = Object.entries(schema.properties ?? {});
+      if (schema.additionalProperties !== false) return fc.dictionary(fc.string(), JSON_VALUE);
+      return fc.record(Object.fromEntries(properties.map(([name, part]) => [name, fitting(part)])), {
+        requiredKeys: [],
+      });
+    }
+    default: {
+      const { maxLength = 128 } = schema;
+      const pattern = schema.pattern ?? schema.allOf?.[0]?.pattern;
+      const plain = fc.string({ unit: 'binary', maxLength });
+      if (pattern === undefined) return plain;
+      const matching = fc.stringMatching(new RegExp(pattern, 'u'), { maxLength });
+      return fc.oneof({ weight: 9, arbitrary: matching }, { weight: 1, arbitrary: plain });
+    }
+  }
+}
+
+const JSON_VALUE = fc.jsonValue({ maxDepth: 2, noUnicodeString: false });
+
+/** Values at its limits, and values of other types. */
+function hostile(given: Schema): fc.Arbitrary<unknown> {
+  const schema = resolve(given);
+  const { minimum = 0, maximum = 100 } = schema;
+  return fc.oneof(
+    fc.constantFrom<unknown>(...STRINGS, ...atLimits(schema)),
+    fc.constantFrom<unknown>(
+      null,
+      true,
+      0,
+      1,
+      -1,
+      1.5,
+      minimum - 1,
+      maximum + 1,
+      [],
+      ['active'],
+      {},
+      { x: 1 },
+    ),
+  );
+}
+
+const anyOf = (schema: Schema): fc.Arbitrary<unknown> =>
+  fc.oneof({ weight: 4, arbitrary: fitting(schema) }, { weight: 1, arbitrary: hostile(schema) });
+
+/** Some of these inputs that fit, and in half of the cases another one over them that may not. */
+function inputsOf(properties: Readonly<Record<string, Schema>>): fc.Arbitrary<object> {
+  const named = Object.entries(properties);
+  const fit = fc.record(Object.fromEntries(named.map(([name, schema]) => [name, fitting(schema)])), {
+    requiredKeys: [],
+  });
+  const wrong = named.map(([name, schema]) => hostile(schema).map((value) => ({ [name]: value })));
+  const unknown = fc.constantFrom({ page: 2 }, { Id: 'x' }, { '': null });
+  const over = fc.oneof({ weight: wrong.length + 1, arbitrary: fc.constant({}) }, ...wrong, unknown);
+  return fc.tuple(fit, over).map(([inputs, more]) => ({ ...inputs, ...more }));
+}
+
+/** Validates by a part of the document. */
+function validator(pointer: string): ValidateFunction {
+  return ajv.compile({ $ref: `document#${pointer}` });
+}
+const escaped = (path: string) => path.replaceAll('/', '~1').replaceAll('{', '%7B').replaceAll('}', '%7D');
+
+/** The answer's status is documented, and its body is of that status's schema. */
+function assertDocumented(path: string, method: string, { status, body }: Answer): void {
+  const { responses } = document.paths[path]?.[method] ?? { responses: {} };
+  expect(Object.keys(responses)).toContain(String(status));
+  const at = `/paths/${escaped(path)}/${method}/responses/${status}/content/application~1json/schema`;
+  const validate = validator(at);
+  expect(validate(body) ? null : validate.errors, JSON.stringify(body)).toBeNull();
+}
+
+function assertSame(input: unknown, isFitting: boolean, answer: Answer): void {
+  const shown = `${JSON.stringify(input)} -> ${JSON.stringify(answer.body)}`;
+  expect(answer.status === 400 ? 'refused' : 'accepted', shown).toBe(isFitting ? 'accepted' : 'refused');
+  expect(answer.status, shown).toBeLessThan(500);
+}
+
+test('POST /calls accepts a body exactly when the document does', async () => {
+  const schema = resolve({ $ref: '#/components/schemas/CreateCall' });
+  const validate = validator('/components/schemas/CreateCall');
+  // JSON Schema cannot count bytes. So the document has it in words.
+  expect(schema.properties?.roomName?.description).toMatch(/At most 256 bytes as UTF-8/);
+  const isShort = ({ roomName }: { roomName?: unknown }) =>
+    typeof roomName !== 'string' || Buffer.byteLength(roomName) <= 256;
+  const seen = { accepted: 0, refused: 0 };
+  await fc.assert(
+    fc.asyncProperty(inputsOf(schema.properties ?? {}), async (body) => {
+      const answer = await hangup.send('POST', '/api/v1/calls', { body });
+      const isFitting = validate(body) && isShort(body);
+      seen[isFitting ? 'accepted' : 'refused'] += 1;
+      assertSame(body, isFitting, answer);
+      assertDocumented('/calls', 'post', answer);
+    }),
+    { numRuns: 500 },
+  );
+  expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
+});
+
+/** One name and its value as often as a list has entries, as OpenAPI writes a query by default. */
+function toQuery(inputs: object): string {
+  const pairs = Object.entries(inputs).flatMap(([name, value]: [string, unknown]) =>
+    (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)]),
+  );
+  return new URLSearchParams(pairs).toString();
+}
+
+/** The values of a query as its schemas see them: text, numbers where one is expected, lists. */
+function fromQuery(schemas: Readonly<Record<string, Schema>>, query: string): object {
+  const parameters = new URLSearchParams(query);
+  return Object.fromEntries(
+    [...new Set(parameters.keys())].map((name) => {
+      const { type } = resolve(schemas[name] ?? {});
+      const values = parameters.getAll(name);
+      if (type === 'array') return [name, values];
+      const [value = ''] = values;
+      if (values.length > 1) return [name, values];
+      return [name, type === 'integer' && /^-?\d+$/.test(value) ? Number(value) : value];
+    }),
+  );
+}
+
+describe.each([
+  { path: '/calls', at: '/calls', runs: 500 },
+  { path: '/calls/{callId}/events', at: '/calls/live/events', runs: 200 },
+  { path: '/calls/{callId}', at: '/calls/live', runs: 50 },
+])('GET $path', ({ path, at, runs }) => {
+  test('accepts a query exactly when the document does', async () => {
+    const all = (document.paths[path]?.get?.parameters ?? []).filter(({ in: place }) => place === 'query');
+    // Only an answer has a cursor of the list: the document has it in words.
+    const cursor = all.find(({ name }) => name === 'cursor')?.schema;
+    if (path === '/calls') expect(cursor?.description).toMatch(/and no other value/);
+    const schemas = Object.fromEntries(
+      all
+        .filter(({ name }) => path !== '/calls' || name !== 'cursor')
+        .map(({ name, schema }) => [name, schema]),
+    );
+    const validate = ajv.compile({
+      type: 'object',
+      properties: Object.fromEntries(
+        Object.entries(schemas).map(([name, schema]) => [
+          name,
+          schema.$ref === undefined
+            ? { ...schema, items: { ...resolve(schema.items ?? {}) } }
+            : resolve(schema),
+        ]),
+      ),
+      additionalProperties: false,
+    });
+    const seen = { accepted: 0, refused: 0 };
+    await fc.assert(
+      fc.asyncProperty(inputsOf(schemas), async (inputs) => {
+        const query = toQuery(inputs);
+        const answer = await hangup.send('GET', `/api/v1${at}?${query}`);
+        const read = fromQuery(schemas, query);
+        const isFitting = validate(read);
+        seen[isFitting ? 'accepted' : 'refused'] += 1;
+        assertSame(read, isFitting, answer);
+        assertDocumented(path, 'get', answer);
+      }),
+      { numRuns: runs },
+    );
+    expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(runs / 20);
+  });
+});
+
+test('DELETE /calls/{callId} accepts a reason exactly when the document does', async () => {
+  const reason = document.paths['/calls/{callId}']?.delete?.parameters?.find(({ name }) => name === 'reason');
+  const schema = reason?.schema ?? {};
+  const validate = ajv.compile({ ...schema });
+  await fc.assert(
+    fc.asyncProperty(
+      anyOf(schema).filter((value) => typeof value === 'string'),
+      async (value) => {
+        const query = new URLSearchParams({ reason: String(value) });
+        const answer = await hangup.send('DELETE', `/api/v1/calls/ended?${query}`);
+        // The input is checked before the call's status.
+        const message = validate(value) ? /^Cannot cancel call with status: completed$/ : /^reason: /;
+        expect(answer, JSON.stringify(value)).toMatchObject({
+          status: 400,
+          body: { error: { message: expect.stringMatching(message) } },
+        });
+        assertDocumented('/calls/{callId}', 'delete', answer);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
