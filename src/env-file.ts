@@ -38,8 +38,11 @@ export function parseEnvFile(bytes: Uint8Array, isSetting: (name: string) => boo
     let value = given;
     if (/^["'`]/.test(given) && !QUOTED.test(given) && !isSetting(name)) {
       // A value of another program may have several lines, such as a private key.
-      const end = lines.findIndex((later, j) => j > i && later.includes(given[0] ?? ''));
-      if (end > 0) {
+      const quote = given[0] ?? '';
+      const end = lines.findIndex((later, j) => j > i && later.includes(quote));
+      // A quote that opens the value of another name closes none: the names between are not this value's.
+      const isOpening = SETTING.exec(lines[end]?.trim() ?? '')?.[2]?.startsWith(quote) ?? false;
+      if (end > 0 && !isOpening) {
         value = [given, ...lines.slice(i + 1, end + 1)].join('\n');
         i = end;
       }

@@ -151,7 +151,10 @@ export function createReconciler(
     const options = { isTrusted: isTrusted(), ...reviewState };
     const begun = await meters.timePass('reviews', () => reviewCalls(dependencies, options));
     for (const review of begun.reviews) {
-      const ended = review.finally(() => void reviewing.delete(ended));
+      const ended = review.finally(() => {
+        reviewing.delete(ended);
+        if (begun.hasMore) reviews.run();
+      });
       reviewing.add(ended);
     }
     if (begun.nextAt !== null) nudge(begun.nextAt);

@@ -64,6 +64,11 @@ test("values of other programs may be of any shape, and do not swallow hangup's"
   expect(read(text)).toMatchObject({ values: { HOST: 'a' }, warnings: [], problems: [] });
 });
 
+test("a quote that another program's value leaves open does not swallow hangup's settings", () => {
+  const text = 'NOTE="5 inch\nHOST=a\nSECRET="abc"\nPORT=1';
+  expect(read(text)).toMatchObject({ values: { HOST: 'a', PORT: '1', SECRET: 'abc' } });
+});
+
 test('plain files are read as Node.js reads them', () => {
   const name = fc.constantFrom('HOST', 'PORT', 'OTHER', 'A1');
   const plain = fc.stringMatching(/^[\w.:/@=-]{1,12}$/);

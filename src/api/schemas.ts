@@ -116,7 +116,12 @@ export const CreateCallInput = z
 export const ListCallsInput = z
   .strictObject({
     agentId: text(256).optional(),
-    status: z.array(CallStatus).max(CALL_STATUSES.length).optional().meta({ description: 'May repeat.' }),
+    status: z
+      .array(CallStatus)
+      .min(1)
+      .max(CALL_STATUSES.length)
+      .optional()
+      .meta({ description: 'May repeat.' }),
     direction: Direction.optional(),
     phoneNumber: phoneNumber.optional(),
     startDate: timeOrDate('first')

@@ -4,10 +4,11 @@ import { z } from 'zod';
 
 const NO_CONTROLS = characters(String.raw`^\x00-\x1F\x7F-\x9F`);
 
-/** All of the basic plane but control characters, surrogates and format characters (Unicode's Cc, Cs and Cf). */
-const VISIBLE = characters(
-  String.raw`\x20-\x7E\xA0-\xAC\xAE-\u05FF\u0606-\u061B\u061D-\u06DC\u06DE-\u070E\u0710-\u088F\u0892-\u08E1\u08E3-\u180D\u180F-\u200A\u2010-\u2029\u202F-\u205F\u2065\u2070-\uD7FF\uE000-\uFEFE\uFF00-\uFFF8\uFFFC-\uFFFF`,
-);
+/** The basic plane without characters that nobody sees: Unicode's Cc, Cs, Cf, Zl, Zp and Default_Ignorable_Code_Point. */
+const VISIBLE = String.raw`\x20-\x7E\xA0-\xAC\xAE-\u034E\u0350-\u05FF\u0606-\u061B\u061D-\u06DC\u06DE-\u070E\u0710-\u088F\u0892-\u08E1\u08E3-\u115E\u1161-\u17B3\u17B6-\u180A\u1810-\u200A\u2010-\u2027\u202F-\u205F\u2070-\u3163\u3165-\uD7FF\uE000-\uFDFF\uFE10-\uFEFE\uFF00-\uFF9F\uFFA1-\uFFEF\uFFFC-\uFFFF`;
+/** The same without white space. */
+const INK = String.raw`\x21-\x7E\xA1-\xAC\xAE-\u034E\u0350-\u05FF\u0606-\u061B\u061D-\u06DC\u06DE-\u070E\u0710-\u088F\u0892-\u08E1\u08E3-\u115E\u1161-\u167F\u1681-\u17B3\u17B6-\u180A\u1810-\u1FFF\u2010-\u2027\u2030-\u205E\u2070-\u2FFF\u3001-\u3163\u3165-\uD7FF\uE000-\uFDFF\uFE10-\uFEFE\uFF00-\uFF9F\uFFA1-\uFFEF\uFFFC-\uFFFF`;
+const PHONE_NUMBER = new RegExp(`^[${INK}]([${VISIBLE}]*[${INK}])?$`, 'u');
 
 function characters(set: string): RegExp {
   return new RegExp(`^[${set}]*$`, 'u');
@@ -42,11 +43,15 @@ export const plusSigns = z.registry<{ readonly where: 'first' | 'anywhere' }>();
 
 /** Text without invisible characters: those of direction make another number of it for its reader. */
 export const phoneNumber = bounded(
-  VISIBLE,
-  (value) =>
-    /[\p{Cc}\p{Cf}]/u.test(value)
-      ? 'must not contain invisible characters'
-      : 'must not contain characters beyond U+FFFF',
+  PHONE_NUMBER,
+  (value) => {
+    if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u.test(value)) {
+      return 'must not contain invisible characters';
+    }
+    return value === value.trim()
+      ? 'must not contain characters beyond U+FFFF'
+      : 'must not begin or end with white space; write %2B for + in a URL';
+  },
   64,
 ).register(plusSigns, { where: 'first' });
 

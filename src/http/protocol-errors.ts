@@ -1,4 +1,5 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { PublicError } from '../api/errors.ts';
 import { errorBody, sendError } from './answer.ts';
@@ -12,7 +13,10 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
  */
 export function answerProtocolErrors(server: Server, onRequest: Handler): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
+    // Without a request an answer would be taken for that of the next one: browsers and balancers connect ahead.
+    const isSilent =
+      error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket instanceof Socket && socket.bytesRead === 0;
+    if (!socket.writable || error.code === 'ECONNRESET' || isSilent) socket.destroy();
     else endSocket(socket, clientError(error.code));
   });
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {

@@ -193,7 +193,11 @@ async function send(request: IncomingMessage, response: ServerResponse, answer: 
   const headers = Object.fromEntries(answer.headers);
   const allow = headers['allow'];
   if (allow?.includes('GET')) headers['allow'] = `${allow}, HEAD`;
-  if (answer.headers.has('transfer-encoding') && answer.body !== null && request.method !== 'HEAD') {
+  const isStream = answer.headers.has('transfer-encoding');
+  // Its refusal of a whole batch has no type of its own.
+  if (headers['content-type']?.startsWith('text/plain')) headers['content-type'] = 'application/json';
+  if (isStream && request.method === 'HEAD') delete headers['transfer-encoding'];
+  if (isStream && answer.body !== null && request.method !== 'HEAD') {
     response.writeHead(answer.status, headers);
     await pipeline(Readable.fromWeb(answer.body), response).catch((error: unknown) => {
       if (!response.destroyed) throw error;

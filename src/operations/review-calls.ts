@@ -22,22 +22,23 @@ export interface ReviewState {
  * what webhooks reported, a grace that has run out, a participant who was missing. Without an answer of LiveKit the call
  * waits for the next pass. Resolves once the reviews are begun, so that a slow one does not hold up the others.
  * @param isTrusted false right after LiveKit was away, while its clients return
- * @returns the reviews, which never reject, and when the next one is due
+ * @returns the reviews, which never reject, whether more of them are due, and when the next one is
  */
 export async function reviewCalls(
   dependencies: Dependencies,
   { isTrusted, underWay, deferred }: { isTrusted: boolean } & ReviewState,
-): Promise<{ reviews: Promise<void>[]; nextAt: Timestamp | null }> {
+): Promise<{ reviews: Promise<void>[]; hasMore: boolean; nextAt: Timestamp | null }> {
   const { store, clock, log, events } = dependencies;
   const now = clock.now();
   for (const [callId, until] of deferred) {
     if (until <= now || until > now + DEFERRED_FOR_MS) deferred.delete(callId);
   }
   const { agentLeftGraceMs, connectionLostGraceMs } = events.policy;
+  const limit = REVIEWED_AT_ONCE + underWay.size + deferred.size;
   const { due, nextAt } = await store.listReviews({
     now,
     farthest: now + Math.max(10 * agentLeftGraceMs, connectionLostGraceMs, SHORTEST_LIMIT_MS),
-    limit: REVIEWED_AT_ONCE + underWay.size + deferred.size,
+    limit,
   });
   const begin = async (call: (typeof due)[number]) => {
     underWay.add(call.callId);
@@ -52,7 +53,7 @@ export async function reviewCalls(
     }
   };
   const reviews = due.filter(({ callId }) => !underWay.has(callId) && !deferred.has(callId)).map(begin);
-  return { reviews, nextAt };
+  return { reviews, hasMore: due.length === limit, nextAt };
 }
 
 /** @returns false when LiveKit did not list the participants */

@@ -148,15 +148,32 @@ describe('the body of a request', () => {
   });
 });
 
+test('1: an empty list of statuses is a 400, and never lists everything', async () => {
+  const { status, body } = await hangup.send(
+    'GET',
+    `/trpc/calls.list?input=${encodeURIComponent('{"status":[]}')}`,
+  );
+  expect({ status, body }).toMatchObject({ status: 400, body: { error: { message: /^status/ } } });
+});
+
 describe('12: a + that is not encoded', () => {
   test.each([
     ['phoneNumber=+15551234567', ['active']],
     ['phoneNumber=%2B15551234567', ['active']],
-    ['phoneNumber=%2015551234567', []],
     ['startDate=2026-11-02T01:00:00+01:00&endDate=2026-11-02T01:00:00+01:00', ['active']],
     ['startDate=2026-11-02T01:00:00%2B01:00&endDate=2026-11-02', ['active']],
   ])('?%s means the sign', async (query, ids) => {
     expect(await idsOf(query)).toEqual(ids);
+  });
+
+  test('a phone number that begins or ends with white space is a 400 that names %2B', async () => {
+    const message = 'phoneNumber: must not begin or end with white space; write %2B for + in a URL';
+    for (const query of ['phoneNumber=%2015551234567', 'phoneNumber=15551234567%20']) {
+      expect(await list(query)).toMatchObject(refused(message));
+    }
+    const input = encodeURIComponent('{"phoneNumber":" 15551234567"}');
+    const { status } = await hangup.send('GET', `/trpc/calls.list?input=${input}`);
+    expect(status).toBe(400);
   });
 
   test('after its first character, a + in a phone number is the space of a form', async () => {
@@ -435,16 +452,25 @@ describe('20: characters that look alike', () => {
     expect(await idsOf(`agentId=${encodeURIComponent(decomposed)}`)).toEqual(['decomposed']);
   });
 
-  test.each(['\u202e', '\u200e', '\u2066', '\u061c', '\u200b', '\ufeff', '\u00ad'])(
-    'a phone number with %j is a 400',
-    async (character) => {
-      const number = `+1555${character}1234567`;
-      const message = (name: string) => refused(`${name}: must not contain invisible characters`);
-      expect(await create({ phoneNumber: number })).toMatchObject(message('phoneNumber'));
-      expect(await create({ contact: { phone: number } })).toMatchObject(message('contact.phone'));
-      expect(await list(`phoneNumber=${encodeURIComponent(number)}`)).toMatchObject(message('phoneNumber'));
-    },
-  );
+  test.each([
+    '\u202e',
+    '\u200e',
+    '\u2066',
+    '\u061c',
+    '\u200b',
+    '\ufeff',
+    '\u00ad',
+    '\u3164',
+    '\u2028',
+    '\ufe0f',
+    '\u034f',
+  ])('a phone number with %j is a 400', async (character) => {
+    const number = `+1555${character}1234567`;
+    const message = (name: string) => refused(`${name}: must not contain invisible characters`);
+    expect(await create({ phoneNumber: number })).toMatchObject(message('phoneNumber'));
+    expect(await create({ contact: { phone: number } })).toMatchObject(message('contact.phone'));
+    expect(await list(`phoneNumber=${encodeURIComponent(number)}`)).toMatchObject(message('phoneNumber'));
+  });
 });
 
 describe('paths are what they look like', () => {

@@ -291,6 +291,16 @@ describe('7: an idle connection stays open longer than that of a load balancer',
   });
 });
 
+test('a connection that never sends a byte is closed without an answer', async () => {
+  const { hostname, port } = new URL(hangup.url);
+  const socket = connect(Number(port), hostname);
+  onTestFinished(() => void socket.destroy());
+  const received: string[] = [];
+  socket.on('data', (data) => received.push(String(data)));
+  await new Promise((resolve) => socket.once('close', resolve));
+  expect(received).toEqual([]);
+});
+
 describe('a query that nothing reads', () => {
   test.each(['/healthz?_=1', '/readyz?x', '/healthz?%ff'])(
     '%s is answered: a probe does not fail by it',
