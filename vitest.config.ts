@@ -20,7 +20,7 @@ const shells = process.env.SHELLS ? [] : ['test/completion.test.ts'];
 const outages = process.env.LIVEKIT_SERVER
   ? []
   : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];
-const phones = process.env.LIVEKIT_SIP ? [] : ['test/livekit/phones.test.ts'];
+const phones = process.env.LIVEKIT_SIP ? [] : ['test/livekit/phones*.test.ts'];
 
 export default defineConfig({
   test: {

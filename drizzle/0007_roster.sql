@@ -2,7 +2,7 @@ DROP INDEX `calls_unanswered_phone`;--> statement-breakpoint
 ALTER TABLE `calls` ADD `roster` text;--> statement-breakpoint
 ALTER TABLE `calls` ADD `review_at` integer;--> statement-breakpoint
 ALTER TABLE `calls` ADD `has_unanswered_phone` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
--- Live calls, and those that ended within two days (whose participants the guard recognizes), keep what is known.
+-- Live calls, and those that ended within 30 days (the longest guard), keep what is known. What is not a room is left out.
 CREATE TEMP TABLE `known` AS SELECT
 	`calls`.`id` AS `id`,
 	`room_life` AS `was`,
@@ -19,7 +19,8 @@ CREATE TEMP TABLE `known` AS SELECT
 		(json_extract(`room_life`, '$.phone.ruleId') IS NULL AND json_extract(`room_life`, '$.phone.callTag') IS NOT NULL)
 	) AS `is_answered`
 FROM `calls`
-WHERE `room_life` IS NOT NULL AND (`ended_at` IS NULL OR `ended_at` > unixepoch() * 1000 - 172800000);--> statement-breakpoint
+WHERE (`ended_at` IS NULL OR `ended_at` > unixepoch() * 1000 - 2592000000)
+	AND CASE WHEN json_valid(`room_life`) THEN json_type(`room_life`, '$.sid') = 'text' AND json_type(`room_life`, '$.participants') = 'array' ELSE 0 END;--> statement-breakpoint
 CREATE TEMP TABLE `member` AS SELECT
 	`known`.`id` AS `id`,
 	`one`.`key` AS `place`,
@@ -34,7 +35,7 @@ CREATE TEMP TABLE `member` AS SELECT
 		`graces`.`reason`,
 		'CLIENT_INITIATED'
 	) AS `reason`
-FROM `known` JOIN json_each(`known`.`was`, '$.participants') AS `one`
+FROM `known` JOIN json_each(`known`.`was`, '$.participants') AS `one` ON `one`.`type` = 'object' AND json_type(`one`.`value`, '$.sid') = 'text'
 LEFT JOIN `graces` ON `graces`.`call_id` = `known`.`id` AND `graces`.`role` = json_extract(`one`.`value`, '$.role');--> statement-breakpoint
 CREATE INDEX temp.`member_by_id` ON `member` (`id`);--> statement-breakpoint
 UPDATE `calls` SET
@@ -73,7 +74,7 @@ UPDATE `calls` SET
 			) ORDER BY `place`)
 			FROM `member` WHERE `member`.`id` = `known`.`id`
 		)),
-		'audioFrom', json(coalesce(json_extract(`known`.`was`, '$.audioFrom'), '[]')),
+		'audioFrom', json(CASE WHEN json_type(`known`.`was`, '$.audioFrom') = 'array' THEN json_extract(`known`.`was`, '$.audioFrom') ELSE '[]' END),
 		'firstPhone', json(CASE WHEN `known`.`phone` IS NULL THEN 'null' ELSE json_object(
 			'sid', `known`.`phone`,
 			'joinedAt', coalesce(
@@ -84,6 +85,7 @@ UPDATE `calls` SET
 			'direction', `known`.`phone_direction`
 		) END),
 		'talkedSince', CASE WHEN `known`.`phone` IS NULL AND `known`.`was_active` THEN coalesce(`known`.`answered_at`, `known`.`at`) END,
+		'peopleSince', NULL,
 		'isCropped', json('true'),
 		'hadCompany', json(CASE WHEN EXISTS (
 			SELECT 1 FROM `member` WHERE `member`.`id` = `known`.`id` AND `role` IN ('agent', 'person')

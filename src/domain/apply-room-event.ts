@@ -2,7 +2,8 @@ import { assess, type CallEnd, type EventPolicy, endOfSession, statusFrom } from
 import { type Call, isLive, type LiveStatus, mayFollow } from './call.ts';
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
-import { join, leave, newRoster, publishAudio, type Roster, start, withoutFuture } from './roster.ts';
+import { newRoster, type Roster } from './roster.ts';
+import { join, leave, publishAudio, start, withoutFuture } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /**

@@ -1,16 +1,7 @@
 import type { Call } from './call.ts';
 import type { EventParticipant, RoomEvent } from './room-event.ts';
-import {
-  carriedOver,
-  join,
-  leave,
-  newRoster,
-  observe,
-  type ParticipantList,
-  parties,
-  present,
-  type Roster,
-} from './roster.ts';
+import { newRoster, parties, present, type Roster } from './roster.ts';
+import { join, leave, observe, type ParticipantList, rosterOfNewCall } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /*
@@ -143,7 +134,7 @@ function guardAgainst(
   const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
   if (counting.length === 0) return NOTHING;
   const isNew = (one: EventParticipant) => !isKnown(call.roster, one);
-  const begin = { kind: 'begin_call', roster: carriedOver(roster) } as const;
+  const begin = { kind: 'begin_call', roster: rosterOfNewCall(roster) } as const;
   const isNewCaller = ({ phone, ...one }: EventParticipant) =>
     phone?.ruleId != null && isNew({ phone, ...one });
   if (isAdoptable && counting.some(isNewCaller)) return begin;

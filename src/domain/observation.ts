@@ -4,14 +4,8 @@ import { type Call, isLive } from './call.ts';
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import type { EventRoom } from './room-event.ts';
-import {
-  loseSuspects,
-  MISSING_FOR_MS,
-  observe,
-  type ParticipantList,
-  versionOf,
-  withoutFuture,
-} from './roster.ts';
+import { MISSING_FOR_MS, versionOf } from './roster.ts';
+import { loseSuspects, observe, type ParticipantList, withoutFuture } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /**

@@ -47,9 +47,6 @@ export interface EventParticipant {
  */
 export type Role = 'agent' | 'person' | 'phone' | 'recorder' | 'other';
 
-/** A participant that makes a conversation together with another one. */
-export type PartyRole = Extract<Role, 'person' | 'phone'>;
-
 /** The `sip.*` attributes that a rule or a reader needs. */
 export interface PhoneAttributes {
   /** connector: WhatsApp or Twilio, which has no SIP attributes and is answered once it is there. */

@@ -1,6 +1,7 @@
 import { and, asc, gt, sql } from 'drizzle-orm';
 import { type Call, isLive } from '../domain/call.ts';
 import type { LiveCall } from '../domain/comparison.ts';
+import { VERSION } from './call-statements.ts';
 import type { Database } from './database.ts';
 import { prepared } from './prepared.ts';
 import { calls, IS_LIVE } from './schema.ts';
@@ -16,7 +17,7 @@ const LIVE_CALL = {
   scheduledAt: calls.scheduledAt,
   createdAt: calls.createdAt,
   updatedAt: calls.updatedAt,
-  version: sql<string>`coalesce(json_extract(${calls.roster}, '$.sid') || ':' || json_extract(${calls.roster}, '$.departures'), '')`,
+  version: VERSION,
 };
 
 const statements = prepared((db) => ({

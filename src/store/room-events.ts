@@ -1,170 +1,19 @@
-import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, lte, ne, or, sql } from 'drizzle-orm';
-import { type Applied, applyRoomEvent, carryOut, NOTHING } from '../domain/apply-room-event.ts';
+import { and, eq, gt, inArray, lt, ne, sql } from 'drizzle-orm';
+import { applyRoomEvent, NOTHING } from '../domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../domain/call.ts';
 import { applyObservation, isNewsOfEnded, type Observation } from '../domain/observation.ts';
-import type { CallInRoom, EventInput, EventResult, ObservationInput, Store } from '../domain/ports.ts';
-import { OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
+import type { EventInput, EventResult, ObservationInput } from '../domain/ports.ts';
+import { OPEN_DELETION_STATES } from '../domain/room-deletion.ts';
 import type { EventRoom, RoomEvent } from '../domain/room-event.ts';
-import { present, type Roster, suspects } from '../domain/roster.ts';
+import type { Roster } from '../domain/roster.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { longestPrefix } from './adoption.ts';
+import { callById, IS_INCOMPLETE, statements } from './call-statements.ts';
 import { behindTheLastIn } from './calls.ts';
 import type { Database } from './database.ts';
-import { prepared } from './prepared.ts';
 import { toCall, toDeletion } from './rows.ts';
-import { auditLog, calls, IS_LIVE, livekitEvents, roomDeletions } from './schema.ts';
-
-const { placeholder } = sql;
-
-/** As the partial index has it: a bound value does not show SQLite that it may use that. */
-const IS_INCOMPLETE = sql`${roomDeletions.state} <> 'completed'`;
-
-const VERSION = sql<string>`coalesce(json_extract(${calls.roster}, '$.sid') || ':' || json_extract(${calls.roster}, '$.departures'), '')`;
-const IN_ROOM = { callId: calls.id, roomName: calls.roomName, version: VERSION };
-
-/** What a webhook or a pass runs again and again. */
-const statements = prepared((db) => ({
-  insertEvent: db
-    .insert(livekitEvents)
-    .values({ id: placeholder('id'), receivedAt: placeholder('receivedAt') })
-    .onConflictDoNothing()
-    .prepare(),
-  lastTwoIn: db
-    .select()
-    .from(calls)
-    .where(eq(calls.roomName, placeholder('roomName')))
-    .orderBy(desc(calls.createdAt), desc(calls.id))
-    .limit(2)
-    .prepare(),
-  callById: db
-    .select()
-    .from(calls)
-    .where(eq(calls.id, placeholder('id')))
-    .prepare(),
-  deletionOf: db
-    .select()
-    .from(roomDeletions)
-    .where(eq(roomDeletions.callId, placeholder('callId')))
-    .prepare(),
-  updateCall: db
-    .update(calls)
-    .set(
-      Object.fromEntries(
-        Object.keys(getTableColumns(calls))
-          .filter((column) => !['id', 'metadata', 'scheduledOrder'].includes(column))
-          // As SQL, for a placeholder alone would write a null of JSON as the word.
-          .map((column) => [column, sql`${placeholder(column)}`]),
-      ),
-    )
-    .where(eq(calls.id, placeholder('id')))
-    .prepare(),
-  insertAudit: db
-    .insert(auditLog)
-    .values({
-      at: placeholder('at'),
-      organizationId: placeholder('organizationId'),
-      action: placeholder('action'),
-      actor: placeholder('actor'),
-      actorId: placeholder('actorId'),
-      subjectId: placeholder('subjectId'),
-      fromStatus: placeholder('fromStatus'),
-      toStatus: placeholder('toStatus'),
-      reason: placeholder('reason'),
-    })
-    .prepare(),
-  openDeletion: db
-    .insert(roomDeletions)
-    .values({
-      callId: placeholder('callId'),
-      roomName: placeholder('roomName'),
-      attempt: 0,
-      state: 'available',
-      scheduledAt: placeholder('now'),
-      createdAt: placeholder('now'),
-    })
-    .onConflictDoUpdate({
-      target: roomDeletions.callId,
-      set: {
-        state: 'available',
-        scheduledAt: sql`excluded.scheduled_at`,
-        finalizedAt: null,
-        lastError: null,
-        createdAt: sql`excluded.created_at`,
-      },
-    })
-    .prepare(),
-  leaseDeletion: db
-    .insert(roomDeletions)
-    .values({
-      callId: placeholder('callId'),
-      roomName: placeholder('roomName'),
-      attempt: 1,
-      state: 'running',
-      scheduledAt: placeholder('leaseUntil'),
-      attemptedAt: placeholder('now'),
-      createdAt: placeholder('now'),
-    })
-    .onConflictDoUpdate({
-      target: roomDeletions.callId,
-      set: {
-        state: 'running',
-        attempt: sql`${roomDeletions.attempt} + 1`,
-        scheduledAt: sql`excluded.scheduled_at`,
-        attemptedAt: sql`excluded.attempted_at`,
-        finalizedAt: null,
-        lastError: null,
-        createdAt: sql`excluded.created_at`,
-      },
-    })
-    .prepare(),
-  completeDeletions: db
-    .update(roomDeletions)
-    .set({
-      state: 'completed',
-      // A completed deletion has an attempt, by the table's constraint.
-      attempt: sql`max(${roomDeletions.attempt}, 1)`,
-      attemptedAt: sql`coalesce(${roomDeletions.attemptedAt}, ${placeholder('now')})`,
-      finalizedAt: sql`${placeholder('now')}`,
-    })
-    .where(and(eq(roomDeletions.roomName, placeholder('roomName')), IS_INCOMPLETE))
-    .prepare(),
-  unansweredPhones: db
-    .select(IN_ROOM)
-    .from(calls)
-    .where(and(sql`${calls.hasUnansweredPhone} = 1`, gt(calls.id, placeholder('after'))))
-    .orderBy(asc(calls.id))
-    .limit(placeholder('limit'))
-    .prepare(),
-  dueReviews: db
-    .select({
-      ...IN_ROOM,
-      roster: calls.roster,
-    })
-    .from(calls)
-    .where(
-      and(
-        sql`${calls.reviewAt} IS NOT NULL`,
-        or(lte(calls.reviewAt, placeholder('now')), gt(calls.reviewAt, placeholder('farthest'))),
-      ),
-    )
-    .orderBy(asc(calls.reviewAt))
-    .limit(placeholder('limit'))
-    .prepare(),
-  nextReview: db
-    .select({ at: calls.reviewAt })
-    .from(calls)
-    .where(and(sql`${calls.reviewAt} IS NOT NULL`, gt(calls.reviewAt, placeholder('now'))))
-    .orderBy(asc(calls.reviewAt))
-    .limit(1)
-    .prepare(),
-}));
-
-/** The actor and the reason, for the audit log. */
-interface By {
-  readonly actor: 'livekit' | 'reconciler';
-  readonly actorId: string | null;
-  readonly reason: string;
-}
+import { calls, IS_LIVE, livekitEvents, roomDeletions } from './schema.ts';
+import { type By, write } from './write-call.ts';
 
 export function applyEvent(db: Database, { event, policy, now, adoption }: EventInput): EventResult {
   return db.transaction(
@@ -315,42 +164,6 @@ const REASONS: Readonly<Record<Observation['kind'], string>> = {
 
 const asEvent = (room: EventRoom): RoomEvent => ({ id: '', at: 0, room, sign: { kind: 'room_started' } });
 
-function callById(db: Database, id: string): Call | null {
-  const row = statements(db).callById.get({ id });
-  return row === undefined ? null : toCall(row);
-}
-
-export function listUnansweredPhones(
-  db: Database,
-  { after, limit }: { after: string; limit: number },
-): CallInRoom[] {
-  return statements(db).unansweredPhones.all({ after, limit });
-}
-
-export function listReviews(
-  db: Database,
-  { now, farthest, limit }: Parameters<Store['listReviews']>[0],
-): Awaited<ReturnType<Store['listReviews']>> {
-  const due = statements(db).dueReviews.all({ now, farthest, limit });
-  return {
-    due: due.map(({ roster, ...review }) => ({
-      ...review,
-      isUnresponsive: roster !== null && roster.unresponsive !== null,
-      suspects: roster === null ? [] : suspects(roster).map(({ sid, identity }) => ({ sid, identity })),
-      movedAt: roster?.moved?.noticedAt ?? null,
-    })),
-    nextAt: statements(db).nextReview.get({ now })?.at ?? null,
-  };
-}
-
-export function findDeletionSubject(
-  db: Database,
-  callId: string,
-): { call: Call; isAdoptable: boolean } | null {
-  const call = callById(db, callId);
-  return call === null ? null : { call, isAdoptable: longestPrefix(db, call.roomName) !== null };
-}
-
 export function pruneEvents(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
   const old = db
     .select({ id: livekitEvents.id })
@@ -463,94 +276,6 @@ function adopt(
     reason,
   });
   return call;
-}
-
-interface Written {
-  /** When the reconciler has something to do for the call. */
-  readonly dueAt: Timestamp | null;
-  readonly deletion: RoomDeletion | null;
-}
-
-/** Writes what was decided. */
-function write(
-  db: Database,
-  call: Call,
-  change: Applied,
-  {
-    by,
-    now,
-    isRoomGone,
-    leaseUntil,
-  }: { by: By; now: Timestamp; isRoomGone: boolean; leaseUntil: Timestamp | null },
-): Written {
-  const { decision, at } = change;
-  const { id, organizationId } = call;
-  const { actor, actorId } = by;
-  const audit = { at, organizationId, actor, actorId, subjectId: id, fromStatus: null, toStatus: null };
-  if (change.roster !== call.roster || change.reviewAt !== call.reviewAt || changesStatus(decision)) {
-    const after = carryOut(call, change, now);
-    statements(db).updateCall.run({
-      ...after,
-      roster: after.roster && JSON.stringify(after.roster),
-      hasUnansweredPhone: hasUnansweredPhone(after) ? 1 : 0,
-    });
-    if (after.status !== call.status) {
-      const statuses = { fromStatus: call.status, toStatus: after.status };
-      const changed = { ...audit, ...statuses, action: 'call.status_changed', reason: by.reason };
-      statements(db).insertAudit.run(changed);
-    }
-  }
-  switch (decision.kind) {
-    case 'delete_room':
-      reopenDeletion(db, call, now);
-      statements(db).insertAudit.run({
-        ...audit,
-        action: 'call.room_deletion_reopened',
-        reason: decision.why,
-      });
-      return { dueAt: now, deletion: null };
-    case 'report_survival':
-      statements(db).insertAudit.run({ ...audit, action: 'call.ended_in_error', reason: decision.why });
-      return { dueAt: null, deletion: null };
-    case 'end':
-      if (isRoomGone) return { dueAt: null, deletion: null };
-      if (leaseUntil !== null) return { dueAt: null, deletion: leaseDeletion(db, call, { now, leaseUntil }) };
-      reopenDeletion(db, call, now);
-      return { dueAt: now, deletion: null };
-    default:
-      // A review that stays due is not news: the reconciler's next pass has it.
-      return {
-        dueAt: isLive(call.status) && change.reviewAt !== call.reviewAt ? change.reviewAt : null,
-        deletion: null,
-      };
-  }
-}
-
-const changesStatus = ({ kind }: Applied['decision']) => kind === 'advance' || kind === 'end';
-
-function hasUnansweredPhone({ status, roster }: Call): boolean {
-  if (!isLive(status) || roster === null) return false;
-  return present(roster, 'phone').some(({ phone }) => phone?.answeredAt == null);
-}
-
-function leaseDeletion(
-  db: Database,
-  { id: callId, roomName }: Call,
-  { now, leaseUntil }: { now: Timestamp; leaseUntil: Timestamp },
-): RoomDeletion {
-  const { leaseDeletion: lease, deletionOf } = statements(db);
-  lease.run({ callId, roomName, now, leaseUntil });
-  const row = deletionOf.get({ callId });
-  if (row === undefined) throw new Error(`the deletion of call ${callId} was not written`);
-  return toDeletion(row);
-}
-
-/**
- * The room's deletion is due now, whatever became of it before. A running attempt loses its lease: it may have
- * deleted the room before the room came back.
- */
-function reopenDeletion(db: Database, { id: callId, roomName }: Call, now: Timestamp): void {
-  statements(db).openDeletion.run({ callId, roomName, now });
 }
 
 function reasonOf({ sign }: RoomEvent): string {

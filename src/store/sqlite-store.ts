@@ -26,15 +26,8 @@ import { pruneIdempotencyKeys } from './idempotency.ts';
 import { findLiveCallsIn, listLiveCalls } from './live-calls.ts';
 import { listLiveKitServers, rememberLiveKitServer } from './livekit-servers.ts';
 import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './retention.ts';
-import {
-  applyEvent,
-  applyObservationTo,
-  findDeletionSubject,
-  listReviews,
-  listUnansweredPhones,
-  overview,
-  pruneEvents,
-} from './room-events.ts';
+import { findDeletionSubject, listReviews, listUnansweredPhones } from './reviews.ts';
+import { applyEvent, applyObservationTo, overview, pruneEvents } from './room-events.ts';
 
 /** The store on one SQLite file, which several processes may have open. */
 export interface SqliteStore extends Store {

@@ -3,7 +3,8 @@ import { carryOut } from '../../src/domain/apply-room-event.ts';
 import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
 import { type Call, isLive } from '../../src/domain/call.ts';
 import { applyObservation } from '../../src/domain/observation.ts';
-import { observe, type Roster, versionOf } from '../../src/domain/roster.ts';
+import { type Roster, versionOf } from '../../src/domain/roster.ts';
+import { observe } from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
   ANSWERED,

@@ -3,16 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { assess, statusFrom } from '../../src/domain/assess-call.ts';
 import { type Call, durationSeconds, isLive, LIVE_STATUSES } from '../../src/domain/call.ts';
 import type { EventParticipant, RoomSign } from '../../src/domain/room-event.ts';
-import {
-  join,
-  MAX_AUDIO,
-  MAX_MEMBERS,
-  newRoster,
-  observe,
-  publishAudio,
-  type Roster,
-  versionOf,
-} from '../../src/domain/roster.ts';
+import { MAX_AUDIO, MAX_MEMBERS, newRoster, type Roster, versionOf } from '../../src/domain/roster.ts';
+import { join, observe, publishAudio } from '../../src/domain/roster-changes.ts';
 import {
   AFTERWARDS,
   type Arrival,

@@ -1,15 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  carriedOver,
-  leave,
-  MAX_AUDIO,
-  observe,
-  parties,
-  phonesAreGuests,
-  present,
-  publishAudio,
-  versionOf,
-} from '../../src/domain/roster.ts';
+import { MAX_AUDIO, parties, phonesAreGuests, present, versionOf } from '../../src/domain/roster.ts';
+import { leave, observe, publishAudio, rosterOfNewCall } from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
   ANSWERED,
@@ -225,7 +216,7 @@ test.each<[string, Script, boolean]>([
 });
 
 test('a new call in the same session begins with the participants who are there', () => {
-  const roster = carriedOver(
+  const roster = rosterOfNewCall(
     rosterAfter([
       [0, joined(AGENT)],
       [1, joined(outbound(ANSWERED, 'earlier'))],

@@ -8,6 +8,7 @@ import {
   answers,
   freePorts,
   kill,
+  type LiveKitNode,
   type LiveKitOptions,
   type LiveKitUnderTest,
   spawnLogged,
@@ -16,29 +17,47 @@ import {
 import { startRedis } from './redis.ts';
 import { type Phone, type Script, startPhone } from './sipp.ts';
 
-/** What a caller from outside dials. */
-const OUR_NUMBER = '+15559999';
-/** The rooms of its calls are named `call-_CALLER_RANDOM`. */
+/** LiveKit's three kinds of dispatch rules, by the number that a caller from outside dials. */
+const NUMBERS = { individual: '+15559999', direct: '+15558888', callee: '+15557777' } as const;
+type DispatchRule = keyof typeof NUMBERS;
+/** The rooms of the individual rule are named `call-_CALLER_RANDOM`. */
 export const DISPATCH_PREFIX = 'call-';
+/** The one room of all calls by the direct rule. */
+export const DIRECT_ROOM = 'direct-support';
+/** The one room of all calls to the number of the callee rule. */
+export const CALLEE_ROOM = `callee_${NUMBERS.callee}`;
+export const ADOPTED_PREFIXES = [DISPATCH_PREFIX, 'direct-', 'callee_'] as const;
+
+const DISPATCH_RULES = {
+  individual: { type: 'individual', roomPrefix: DISPATCH_PREFIX },
+  direct: { type: 'direct', roomName: DIRECT_ROOM },
+  callee: { type: 'callee', roomPrefix: 'callee' },
+} as const;
 
 /** The protocol's numbers; the SDK does not export their enumeration. */
 const TRANSPORTS = { UDP: 1, TCP: 2 } as const;
 
 /** A real LiveKit with a real livekit-sip, and the phones around it. */
 export interface PhoneNetwork {
-  readonly livekit: LiveKitUnderTest;
+  readonly livekit: LiveKitNode;
   /** A phone that waits to be called. */
   startPhone(script: Script): Promise<Phone>;
   /** Calls an address from a room; resolves as soon as livekit-sip dials. */
   dial(
     roomName: string,
     address: string,
-    options?: { readonly ringingTimeoutS?: number; readonly transport?: keyof typeof TRANSPORTS },
+    options?: {
+      readonly ringingTimeoutS?: number;
+      readonly transport?: keyof typeof TRANSPORTS;
+      /** Of the phone's participant: `phone` by default. */
+      readonly identity?: string;
+      readonly number?: string;
+    },
   ): Promise<void>;
-  /** A phone that calls; the dispatch rule makes a room for it. */
-  receive(script: Script, from: string): Promise<Phone>;
-  /** livekit-sip's word for how far the phone in a room is; undefined when there is none. */
-  callStatus(roomName: string): Promise<string | undefined>;
+  /** A phone that calls; the dispatch rule of the number (the individual one by default) chooses the room. */
+  receive(script: Script, from: string, rule?: DispatchRule): Promise<Phone>;
+  /** livekit-sip's word for how far a phone in a room is, the first one listed by default; undefined when there is none. */
+  callStatus(roomName: string, identity?: string): Promise<string | undefined>;
   /** With SIGKILL. */
   killSip(): Promise<void>;
   stop(): Promise<void>;
@@ -76,19 +95,18 @@ async function openNetwork({
   stops,
 }: {
   folder: string;
-  livekit: LiveKitUnderTest;
+  livekit: LiveKitNode;
   sip: { readonly address: string; stop(): Promise<void> };
   stops: (() => Promise<void>)[];
 }): Promise<Omit<PhoneNetwork, 'stop'>> {
   const client = new SipClient(livekit.url, API_KEY, API_SECRET);
   const rooms = new RoomServiceClient(livekit.url, API_KEY, API_SECRET);
-  const { sipTrunkId } = await client.createSipInboundTrunk('in', [OUR_NUMBER], {
-    allowedAddresses: ['127.0.0.1/32'],
-  });
-  await client.createSipDispatchRule(
-    { type: 'individual', roomPrefix: DISPATCH_PREFIX },
-    { name: 'a room for each caller', trunkIds: [sipTrunkId] },
-  );
+  for (const rule of ['individual', 'direct', 'callee'] as const) {
+    const { sipTrunkId } = await client.createSipInboundTrunk(rule, [NUMBERS[rule]], {
+      allowedAddresses: ['127.0.0.1/32'],
+    });
+    await client.createSipDispatchRule(DISPATCH_RULES[rule], { name: rule, trunkIds: [sipTrunkId] });
+  }
   let phones = 0;
   const start = async (script: Script, calls?: { number: string; from: string }) => {
     phones += 1;
@@ -103,21 +121,25 @@ async function openNetwork({
   return {
     livekit,
     startPhone: (script) => start(script),
-    receive: (script, from) => start(script, { number: OUR_NUMBER, from }),
-    async dial(roomName, address, { ringingTimeoutS, transport = 'UDP' } = {}) {
+    receive: (script, from, rule = 'individual') => start(script, { number: NUMBERS[rule], from }),
+    async dial(
+      roomName,
+      address,
+      { ringingTimeoutS, transport = 'UDP', identity = 'phone', number = '+15551234567' } = {},
+    ) {
       const trunk = await client.createSipOutboundTrunk(roomName, address, ['+15550001'], {
         transport: TRANSPORTS[transport],
       });
-      await client.createSipParticipant(trunk.sipTrunkId, '+15551234567', roomName, {
-        participantIdentity: 'phone',
+      await client.createSipParticipant(trunk.sipTrunkId, number, roomName, {
+        participantIdentity: identity,
         ...(ringingTimeoutS !== undefined && { ringingTimeout: ringingTimeoutS }),
       });
     },
-    async callStatus(roomName) {
+    async callStatus(roomName, identity) {
       const participants = await rooms.listParticipants(roomName);
-      return participants.find(({ attributes }) => 'sip.callStatus' in attributes)?.attributes[
-        'sip.callStatus'
-      ];
+      const phones = participants.filter(({ attributes }) => 'sip.callStatus' in attributes);
+      const phone = phones.find((one) => identity === undefined || one.identity === identity);
+      return phone?.attributes['sip.callStatus'];
     },
     killSip: sip.stop,
   };
@@ -144,6 +166,9 @@ async function startSip(
       health_port: healthPort,
       // Without it a call under load is refused: "cpu exhausted".
       max_cpu_utilization: 1,
+      // sipp sends no sound: livekit-sip would hang up after half a minute.
+      media_timeout_initial: '10m',
+      media_timeout: '10m',
       logging: { level: 'info', json: true },
     }),
   );

@@ -2,7 +2,8 @@ import { type Applied, applyRoomEvent, carryOut, type Decision } from '../../src
 import { type Call, isLive, newCall } from '../../src/domain/call.ts';
 import { applyObservation, type Observation } from '../../src/domain/observation.ts';
 import type { EventParticipant, RoomEvent, RoomSign } from '../../src/domain/room-event.ts';
-import { type ParticipantList, versionOf } from '../../src/domain/roster.ts';
+import { versionOf } from '../../src/domain/roster.ts';
+import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import type { Room } from './room-model.ts';
 import { POLICY } from './rosters.ts';
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -78,6 +79,29 @@ export function answerAndStay({ afterRingingMs }: { afterRingingMs: number }): S
   return [...RINGING, pause(afterRingingMs), answerInvite('200 OK', OFFER), receive('ACK'), ...HUNG_UP_ON];
 }
 
+/** Keeps the other party's addresses, which the requests of a phone that was called need. */
+const ASSIGN_ADDRESSES = `<action>${['From', 'To']
+  .map((header) => `<ereg regexp=".*" search_in="hdr" header="${header}:" assign_to="${header}"/>`)
+  .join('')}</action>`;
+const hangUpAsCalled = [
+  send(
+    [
+      'BYE sip:livekit@[livekit] SIP/2.0',
+      'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
+      'From: [$To]',
+      'To: [$From]',
+      '[last_Call-ID:]',
+      'CSeq: 1 BYE',
+      'Max-Forwards: 70',
+      ...EMPTY,
+    ],
+    { again: true },
+  ),
+  receiveAnswer(200),
+];
+/** No phone sends it: see Phone.goOn. */
+const GO_ON = 'INFO';
+
 export function answerAndHangUp({
   afterRingingMs,
   talkMs,
@@ -85,29 +109,37 @@ export function answerAndHangUp({
   afterRingingMs: number;
   talkMs: number;
 }): Script {
-  const them = ['From', 'To'].map((header) => {
-    return `<ereg regexp=".*" search_in="hdr" header="${header}:" assign_to="${header}"/>`;
-  });
   return [
     ...RINGING,
     pause(afterRingingMs),
     answerInvite('200 OK', OFFER),
-    `<recv request="ACK"><action>${them.join('')}</action></recv>`,
+    `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
     pause(talkMs),
-    send(
-      [
-        'BYE sip:livekit@[livekit] SIP/2.0',
-        'Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]',
-        'From: [$To]',
-        'To: [$From]',
-        '[last_Call-ID:]',
-        'CSeq: 1 BYE',
-        'Max-Forwards: 70',
-        ...EMPTY,
-      ],
-      { again: true },
-    ),
-    receiveAnswer(200),
+    ...hangUpAsCalled,
+  ];
+}
+
+/** Hangs up at {@link Phone.goOn}. */
+export function answerAndTalk({ afterRingingMs }: { afterRingingMs: number }): Script {
+  return [
+    ...RINGING,
+    pause(afterRingingMs),
+    answerInvite('200 OK', OFFER),
+    `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
+    receive(GO_ON),
+    ...hangUpAsCalled,
+  ];
+}
+
+/** Answers at {@link Phone.goOn}, and hangs up at the next one. */
+export function ringAndTalk(): Script {
+  return [
+    ...RINGING,
+    receive(GO_ON),
+    answerInvite('200 OK', OFFER),
+    `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
+    receive(GO_ON),
+    ...hangUpAsCalled,
   ];
 }
 
@@ -126,6 +158,12 @@ const request = (
   'Max-Forwards: 70',
   ...body,
 ];
+const HANG_UP = send(
+  request('BYE', { branch: 'bye', toTag: '[peer_tag_param]' }).map((line) =>
+    line.replace('CSeq: 1', 'CSeq: 2'),
+  ),
+  { again: true },
+);
 const acknowledge = (branch: string) => send(request('ACK', { branch, toTag: '[peer_tag_param]' }));
 const CALLING = [
   send(request('INVITE', { branch: 'invite', body: OFFER }), { again: true }),
@@ -134,6 +172,19 @@ const CALLING = [
 
 export function callAndStay(): Script {
   return [...CALLING, maybeAnswer(180), receiveAnswer(200), acknowledge('ack'), ...HUNG_UP_ON];
+}
+
+/** Hangs up at {@link Phone.goOn}. */
+export function callAndTalk(): Script {
+  return [
+    ...CALLING,
+    maybeAnswer(180),
+    receiveAnswer(200),
+    acknowledge('ack'),
+    receive(GO_ON),
+    HANG_UP,
+    receiveAnswer(200),
+  ];
 }
 
 export function callAndGiveUp({ afterRingingMs }: { afterRingingMs: number }): Script {
@@ -153,6 +204,7 @@ export interface SipMessage {
   readonly direction: 'sent' | 'received';
   /** Its first line: `BYE sip:...` or `SIP/2.0 486 Busy Here`. */
   readonly line: string;
+  readonly headers: readonly string[];
 }
 
 export interface Phone {
@@ -161,7 +213,9 @@ export interface Phone {
   /** What went by so far, oldest first. */
   messages(): readonly SipMessage[];
   /** Resolves with the first such message, once it went by. */
-  saw(direction: SipMessage['direction'], begins: string): Promise<SipMessage>;
+  saw(direction: SipMessage['direction'], begins: string, withinMs?: number): Promise<SipMessage>;
+  /** Lets a script go on that waits for the test. */
+  goOn(): Promise<void>;
   /** Resolves when the script was played to its end; rejects when something else came than it expects. */
   played(): Promise<void>;
   stop(): Promise<void>;
@@ -227,15 +281,25 @@ export async function startPhone(
   return {
     address,
     messages,
-    async saw(direction, begins) {
+    async saw(direction, begins, withinMs) {
       await until(
         `a phone has ${direction} ${begins}`,
         () => find(direction, begins) !== undefined || hasEnded(),
+        withinMs,
       );
       const message = find(direction, begins);
       if (message === undefined)
         throw new Error(`a phone ended and never ${direction} ${begins}:\n${story()}`);
       return message;
+    },
+    async goOn() {
+      const last = messages().findLast(({ direction }) => direction === 'received');
+      // Its headers are what the script's next message is made of.
+      const headers = last?.headers.filter((header) => /^(Via|From|To|Call-ID|CSeq):/i.test(header)) ?? [];
+      const text = [`${GO_ON} sip:phone@${address} SIP/2.0`, ...headers, ...EMPTY, '', ''].join('\r\n');
+      const socket = createSocket('udp4');
+      await new Promise((resolve) => socket.send(text, port, '127.0.0.1', resolve));
+      socket.close();
     },
     async played() {
       await ended(child);
@@ -250,12 +314,13 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 const MESSAGE =
-  /^-{20,} (\d{4}-\d\d-\d\d)\s+(\d\d:\d\d:\d\d\.\d{3})\d*\n(?:UDP|TCP) message (sent|received)[^\n]*\n\n([^\r\n]*)/gm;
+  /^-{20,} (\d{4}-\d\d-\d\d)\s+(\d\d:\d\d:\d\d\.\d{3})\d*\n(?:UDP|TCP) message (sent|received)[^\n]*\n\n([^\r\n]*)\r?\n([\s\S]*?)\r?\n\r?\n/gm;
 
 function parse(record: string): SipMessage[] {
-  return [...record.matchAll(MESSAGE)].map(([, date, time, direction, line = '']) => ({
+  return [...record.matchAll(MESSAGE)].map(([, date, time, direction, line = '', headers = '']) => ({
     at: Date.parse(`${date}T${time}Z`),
     direction: direction === 'sent' ? 'sent' : 'received',
     line,
+    headers: headers.split(/\r?\n/),
   }));
 }

@@ -186,7 +186,8 @@ describe('401: whoever sent it', () => {
       )?.fields;
       return fields !== undefined;
     });
-    const { event, outcome, ...rest } = fields ?? {};
+    const { event, outcome, remoteAddress, ...rest } = fields ?? {};
+    expect(remoteAddress).toBe('127.0.0.1');
     expect({ event, outcome }).toEqual({ event: null, outcome: 'unauthorized' });
     const ofRequests = ['requestId', 'method', 'path', 'status', 'durationMs'];
     return Object.fromEntries(Object.entries(rest).filter(([name]) => !ofRequests.includes(name)));

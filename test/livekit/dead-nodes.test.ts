@@ -167,3 +167,147 @@ test('the only node is killed while calls are cancelled, and another takes its p
   // Nobody's room is not hangup's to delete.
   expect(new Set(await livekit.roomNames())).toEqual(new Set(['goes-on', 'nobodys']));
 }, 120_000);
+
+/** Live calls whose rooms are on a node that is about to die. */
+async function beginOnDyingNode(count: number) {
+  const { redis, inbox, livekit: living, startAnother, hangup } = await start();
+  const client = new RoomServiceClient(living.url, API_KEY, API_SECRET);
+  const nodeOfNew = async (name: string) => {
+    // Counted from the room's beginning, unless a person joins: agents do not keep a room open.
+    await client.createRoom({ name, emptyTimeout: 30 });
+    return redis.nodeOf(name);
+  };
+  const livingId = await nodeOfNew('on-the-living-node');
+  const dying = await startAnother();
+  const names: string[] = [];
+  // LiveKit chooses the node of a room.
+  for (let i = 0; names.length < count && i < 60; i += 1) {
+    if ((await nodeOfNew(`room-${i}`)) !== livingId) names.push(`room-${i}`);
+  }
+  expect(names).toHaveLength(count);
+  return {
+    inbox,
+    living,
+    dying,
+    hangup,
+    names,
+    stays: await beginActive(hangup, living, 'on-the-living-node'),
+  };
+}
+
+async function beginUnanswered(hangup: Hangup, livekit: LiveKitNode, id: string) {
+  expect(await hangup.send('POST', '/api/v1/calls', { body: { id } })).toMatchObject({ status: 201 });
+  const caller = await livekit.join(id, 'caller');
+  await until(`${id} has begun`, async () => (await statusOf(hangup, id)) === 'connecting');
+  return caller;
+}
+
+/** Long enough for the grace, and for the probes and the attempts before and after it, which take 3 s each. */
+const NODE_LOST_WITHIN_MS = 120_000;
+
+async function expectLost(
+  { hangup, livekit, id, since }: { hangup: Hangup; livekit: LiveKitNode; id: string; since: number },
+  status: 'completed' | 'failed',
+): Promise<void> {
+  await until(`${id} has ended`, async () => (await statusOf(hangup, id)) === status, NODE_LOST_WITHIN_MS);
+  const { call } = await recordOf(hangup, id);
+  expect(call).toMatchObject({ status, failureReason: 'NODE_LOST', endedAt: expect.any(Number) });
+  // The conversation ended with its node, not with the grace.
+  expect(call.endedAt).toBeGreaterThanOrEqual(since);
+  expect(call.endedAt).toBeLessThan(call.updatedAt);
+  await until(`${id} is settled`, () => isSettled(hangup, id), NODE_LOST_WITHIN_MS);
+  expect(await livekit.roomNames()).not.toContain(id);
+}
+
+test('one of two nodes is killed: calls whose clients do not return end with NODE_LOST, the others go on', async () => {
+  const { inbox, living, dying, hangup, names, stays } = await beginOnDyingNode(3);
+  const [answered = '', unanswered = '', returning = ''] = names;
+  const lost = await beginActive(hangup, living, answered);
+  const caller = await beginUnanswered(hangup, living, unanswered);
+  const returns = await beginActive(hangup, living, returning);
+  const { call: before } = await recordOf(hangup, returning);
+
+  const killedAtMs = Date.now();
+  const beganAt = performance.now();
+  await dying.kill();
+  // Before their clients try another node.
+  await Promise.all([lost.leave(), caller.leave()]);
+  const about = { hangup, livekit: living, since: killedAtMs };
+  await Promise.all([
+    expectLost({ ...about, id: answered }, 'completed'),
+    expectLost({ ...about, id: unanswered }, 'failed'),
+  ]);
+  measure('a node killed, until its live calls are over and their rooms gone', beganAt);
+
+  // Its clients have come back under new sids, in the same session of the room.
+  const joins = () => namesOf(inbox, returning).filter((name) => name === 'participant_joined').length;
+  await until('both have come back', () => joins() >= 4, 60_000);
+  for (const [id, talk] of [
+    [returning, returns],
+    [stays.id, stays],
+  ] as const) {
+    expect((await recordOf(hangup, id)).call).toMatchObject({ status: 'active', failureReason: null });
+    expect(talk.isGoingOn()).toBe(true);
+    expect(await living.roomNames()).toContain(id);
+  }
+  expect((await recordOf(hangup, returning)).call.roomId).toBe(before.roomId);
+  await cancel(hangup, returning);
+  expect(await returns.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
+}, 300_000);
+
+test('the only node is killed and another takes its place: calls whose clients do not return end with NODE_LOST', async () => {
+  const { inbox, livekit, hangup } = await start();
+  const lost = await beginActive(hangup, livekit, 'answered');
+  const caller = await beginUnanswered(hangup, livekit, 'unanswered');
+  const returns = await beginActive(hangup, livekit, 'returns');
+  const killedAtMs = Date.now();
+  await livekit.kill();
+  await Promise.all([lost.leave(), caller.leave()]);
+  await livekit.start();
+  expect(new Set(await livekit.roomNames())).toEqual(new Set(['answered', 'unanswered', 'returns']));
+  const about = { hangup, livekit, since: killedAtMs };
+  await Promise.all([
+    expectLost({ ...about, id: 'answered' }, 'completed'),
+    expectLost({ ...about, id: 'unanswered' }, 'failed'),
+  ]);
+  const joins = () => namesOf(inbox, 'returns').filter((name) => name === 'participant_joined').length;
+  await until('both have come back', () => joins() >= 4, 60_000);
+  expect((await recordOf(hangup, 'returns')).call).toMatchObject({ status: 'active', failureReason: null });
+  expect(returns.isGoingOn()).toBe(true);
+  expect(await livekit.roomNames()).toEqual(['returns']);
+}, 300_000);
+
+test('one of two nodes is killed: participants who do not return are gone, though LiveKit lists them', async () => {
+  const { inbox, living, dying, hangup, names } = await beginOnDyingNode(2);
+  const [callerId = '', agentId = ''] = names;
+  const callerReturns = await beginActive(hangup, living, callerId);
+  const agentReturns = await beginActive(hangup, living, agentId);
+  const killedAtMs = Date.now();
+  const beganAt = performance.now();
+  await dying.kill();
+  await Promise.all([callerReturns.agent.leave(), agentReturns.caller.leave()]);
+  for (const id of names) await until(`${id} has moved`, () => sidsBegun(inbox, id).length > 1, 60_000);
+
+  // LiveKit lists the agent for ever, and the caller would wait as long.
+  expect(await statusOf(hangup, callerId)).toBe('active');
+  const client = new RoomServiceClient(living.url, API_KEY, API_SECRET);
+  const listed = async () => (await client.listParticipants(callerId)).map(({ identity }) => identity);
+  expect(new Set(await listed())).toEqual(new Set(['caller', 'agent']));
+
+  // Nobody is there but the agent: LiveKit finishes the room.
+  await until('LiveKit finishes the room', () => namesOf(inbox, agentId).at(-1) === 'room_finished', 90_000);
+  await until(`${agentId} has ended`, async () => (await statusOf(hangup, agentId)) === 'completed');
+
+  await until(
+    `${callerId} has ended`,
+    async () => (await statusOf(hangup, callerId)) === 'completed',
+    120_000,
+  );
+  measure('a node killed, until a caller whose agent did not return is hung up', beganAt);
+  const { call } = await recordOf(hangup, callerId);
+  expect(call).toMatchObject({ failureReason: 'NODE_LOST', endedAt: expect.any(Number) });
+  // LiveKit reports the time of an event in whole seconds.
+  expect(call.endedAt).toBeGreaterThanOrEqual(killedAtMs - 1_000);
+  expect(await callerReturns.caller.disconnected).toBe('ROOM_DELETED');
+  await until(`${callerId} is settled`, () => isSettled(hangup, callerId), PROMISED_MS);
+}, 300_000);

@@ -1,8 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { until } from '../harness/hangup.ts';
 import { freePorts } from '../harness/livekit.ts';
-import { DISPATCH_PREFIX, type PhoneNetwork, startPhoneNetwork } from '../harness/phones.ts';
+import { DISPATCH_PREFIX } from '../harness/phones.ts';
 import {
   answerAndHangUp,
   answerAndStay,
@@ -11,6 +10,7 @@ import {
   refuse,
   ringForEver,
 } from '../harness/sipp.ts';
+import { Stage, statuses } from '../harness/stage.ts';
 
 /*
  * Real phone calls: livekit-server, livekit-sip, and sipp as the phone. What is looked at is hangup's own record, by
@@ -18,129 +18,9 @@ import {
  */
 
 const AGENT_LEFT_GRACE_MS = 3_000;
+const SETTINGS = { agentLeftGraceMs: AGENT_LEFT_GRACE_MS };
 /** LiveKit tells the time of an event in whole seconds. */
 const TOLD_WITHIN_MS = 2_000;
-
-const time = z.iso.datetime().transform(Date.parse);
-const CallDetails = z.object({
-  status: z.string(),
-  direction: z.string(),
-  phoneNumber: z.string().nullable(),
-  roomName: z.string(),
-  duration: z.number().nullable(),
-  endedAt: time.nullable(),
-  failureReason: z.string().nullable(),
-  roomDeletion: z.object({ state: z.string() }).nullable(),
-});
-const AuditEntry = z.object({
-  at: time,
-  action: z.string(),
-  actor: z.string(),
-  to: z.string().nullable(),
-  reason: z.string().nullable(),
-});
-const Found = z.object({ data: CallDetails });
-const Trail = z.object({ data: z.object({ events: z.array(AuditEntry) }) });
-const Listed = z.object({ data: z.object({ calls: z.array(z.object({ id: z.string() })) }) });
-
-interface Ended extends z.infer<typeof CallDetails> {
-  readonly trail: readonly z.infer<typeof AuditEntry>[];
-  /** When it became active; undefined when it never did. */
-  readonly answeredAt: number | undefined;
-}
-
-/** A phone network whose LiveKit tells hangup everything. */
-class Stage {
-  readonly network: PhoneNetwork;
-  readonly hangup: Hangup;
-  /** As they were when their test was through. */
-  readonly ended = new Map<string, Ended>();
-
-  private constructor(network: PhoneNetwork, hangup: Hangup) {
-    this.network = network;
-    this.hangup = hangup;
-  }
-
-  static async set(): Promise<Stage> {
-    const [port = 0] = await freePorts(1);
-    const network = await startPhoneNetwork({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
-    const settings = { port, agentLeftGraceMs: AGENT_LEFT_GRACE_MS };
-    const hangup = await startHangup({ livekit: network.livekit, settings }).catch(async (error) => {
-      await network.stop();
-      throw error;
-    });
-    await hangup.store.addAdoptionPrefix({
-      prefix: DISPATCH_PREFIX,
-      organizationName: 'acme',
-      organizationIdIfNew: 'org_x',
-      now: Date.now(),
-    });
-    return new Stage(network, hangup);
-  }
-
-  async strike(): Promise<void> {
-    await this.hangup.stop();
-    await this.network.stop();
-  }
-
-  /** Registers a call and places it, as a platform does. */
-  async call(id: string, address: string, options?: Parameters<PhoneNetwork['dial']>[2]): Promise<void> {
-    const { status } = await this.hangup.send('POST', '/api/v1/calls', { body: { id } });
-    expect(status).toBe(201);
-    await this.network.dial(id, address, options);
-  }
-
-  /** An agent that speaks in a room. */
-  async agent(roomName: string) {
-    const agent = await this.network.livekit.join(roomName, 'agent', { kind: 'agent' });
-    await agent.publishAudio();
-    return agent;
-  }
-
-  /** The call that a caller's room has become. */
-  async adopted(callerNumber: string): Promise<string> {
-    const path = `/api/v1/calls?phoneNumber=${encodeURIComponent(callerNumber)}`;
-    const list = async () => Listed.parse((await this.hangup.send('GET', path)).body).data.calls;
-    await until(`the call of ${callerNumber} is adopted`, async () => (await list()).length > 0);
-    const calls = await list();
-    expect(calls).toHaveLength(1);
-    return calls[0]?.id ?? '';
-  }
-
-  async find(id: string) {
-    return Found.parse((await this.hangup.send('GET', `/api/v1/calls/${id}`)).body).data;
-  }
-
-  async read(id: string): Promise<Ended> {
-    const found = await this.find(id);
-    const { events } = Trail.parse((await this.hangup.send('GET', `/api/v1/calls/${id}/events`)).body).data;
-    return { ...found, trail: events, answeredAt: events.find(({ to }) => to === 'active')?.at };
-  }
-
-  /** @returns when it was asked */
-  async cancel(id: string): Promise<number> {
-    const askedAt = Date.now();
-    expect(await this.hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
-    return askedAt;
-  }
-
-  /** Waits until the call is over and its room is gone. */
-  async end(id: string, withinMs?: number): Promise<Ended> {
-    let ended = await this.read(id);
-    // Read whole: a sign of life deletes it once more.
-    const isOver = async () => {
-      ended = await this.read(id);
-      return ended.roomDeletion?.state === 'completed';
-    };
-    await until(`the room of ${id} is deleted`, isOver, withinMs);
-    this.ended.set(id, ended);
-    expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
-    expect(ended.trail.filter(({ to }) => to === ended.status)).toHaveLength(1);
-    return ended;
-  }
-}
-
-const statuses = ({ trail }: Ended) => trail.flatMap(({ to }) => to ?? []);
 
 const measured: string[] = [];
 function measure(what: string, ms: number): number {
@@ -150,7 +30,7 @@ function measure(what: string, ms: number): number {
 
 let stage: Stage;
 beforeAll(async () => {
-  stage = await Stage.set();
+  stage = await Stage.set(SETTINGS);
   return async () => {
     process.stdout.write(`\nphones: ${measured.join('; ')}\n`);
     await stage.strike();
@@ -159,7 +39,7 @@ beforeAll(async () => {
 
 describe.concurrent('phone calls', { timeout: 90_000 }, () => {
   test('livekit-sip is killed in the middle: the call ends within a minute', async () => {
-    const doomed = await Stage.set();
+    const doomed = await Stage.set(SETTINGS);
     try {
       const phone = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
       await doomed.agent('killed');

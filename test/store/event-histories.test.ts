@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { applyRoomEvent } from '../../src/domain/apply-room-event.ts';
 import { type Call, isLive, LIVE_STATUSES } from '../../src/domain/call.ts';
 import type { AuditEntry, CallRecord, EventInput, Store } from '../../src/domain/ports.ts';
-import type { ParticipantList } from '../../src/domain/roster.ts';
+import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import { openSqliteStore } from '../../src/store/sqlite-store.ts';
 import { aCall } from '../harness/calls.ts';
 import {

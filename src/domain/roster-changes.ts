@@ -1,0 +1,206 @@
+import type { EventParticipant } from './room-event.ts';
+import {
+  type Departure,
+  LIST_LAG_MS,
+  MAX_AUDIO,
+  MAX_MEMBERS,
+  type Member,
+  MISSING_FOR_MS,
+  MOVED,
+  membersBefore,
+  NODE_LOST,
+  newRoster,
+  RANKS,
+  type Roster,
+  suspects,
+} from './roster.ts';
+import {
+  deriveFacts,
+  phoneState,
+  recordDeparture,
+  replaceEarlier,
+  replaceMember,
+  upsertMember,
+} from './roster-members.ts';
+import type { Timestamp } from './time.ts';
+
+/* What webhooks and LiveKit's lists change of a roster. */
+
+/** A clock that was set back must not make a grace last until the old time comes again: it counts from now. */
+export function withoutFuture(roster: Roster, now: Timestamp): Roster {
+  const isAhead = (at: Timestamp | null) => at !== null && at > now;
+  const members = roster.members.map((member) => {
+    const { noticedAt, missingSince, departure } = member;
+    if (!isAhead(noticedAt) && !isAhead(missingSince) && !isAhead(departure?.noticedAt ?? null))
+      return member;
+    return {
+      ...member,
+      noticedAt: Math.min(noticedAt, now),
+      missingSince: missingSince === null ? null : Math.min(missingSince, now),
+      departure: departure && { ...departure, noticedAt: Math.min(departure.noticedAt, now) },
+    };
+  });
+  const { lastLeaveNoticedAt, moved } = roster;
+  return {
+    ...roster,
+    members,
+    lastLeaveNoticedAt: lastLeaveNoticedAt === null ? null : Math.min(lastLeaveNoticedAt, now),
+    lastAgentLeft: noticedBy(roster.lastAgentLeft, now),
+    lastPersonLeft: noticedBy(roster.lastPersonLeft, now),
+    moved: moved && { ...moved, noticedAt: Math.min(moved.noticedAt, now) },
+  };
+}
+
+const noticedBy = (departure: Departure | null, now: Timestamp): Departure | null =>
+  departure && { ...departure, noticedAt: Math.min(departure.noticedAt, now) };
+
+/** A participant joined, or a webhook shows that it is there. */
+export function join(
+  roster: Roster,
+  participant: EventParticipant,
+  { noticedAt }: { noticedAt: Timestamp },
+): Roster {
+  const known = roster.members.find(({ sid }) => sid === participant.sid);
+  // The join is late. Only a member that LiveKit's list lacked may be there again.
+  if (known !== undefined && known.departure !== null && known.departure.reason !== null) return roster;
+  return replaceEarlier(
+    upsertMember(roster, memberOf(participant, known, noticedAt), noticedAt),
+    participant.sid,
+    noticedAt,
+  );
+}
+
+/** A participant left, or its connection could not be established. */
+export function leave(
+  roster: Roster,
+  participant: EventParticipant,
+  departure: Departure & { readonly reason: string },
+): Roster {
+  const { sid } = participant;
+  const { noticedAt } = departure;
+  if (departure.reason === MOVED) return join(roster, participant, { noticedAt });
+  const known = roster.members.find((member) => member.sid === sid);
+  if (known?.departure?.isReported) return roster;
+  const member = memberOf(participant, known, noticedAt);
+  return replaceEarlier(recordDeparture(roster, member, departure), sid, noticedAt);
+}
+
+function memberOf(participant: EventParticipant, known: Member | undefined, noticedAt: Timestamp): Member {
+  return {
+    sid: participant.sid,
+    identity: participant.identity,
+    role: participant.role,
+    joinedAt: participant.joinedAt ?? known?.joinedAt ?? null,
+    noticedAt: known?.noticedAt ?? noticedAt,
+    phone: phoneState(known?.phone ?? null, participant),
+    departure: null,
+    missingSince: null,
+  };
+}
+
+export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
+  const isNew = !roster.audioFrom.includes(sid) && roster.audioFrom.length < MAX_AUDIO;
+  const audioFrom = isNew ? [...roster.audioFrom, sid] : roster.audioFrom;
+  // A participant that publishes is there, whatever LiveKit's list lacked.
+  const members = roster.members.map((member) =>
+    member.sid === sid ? { ...member, missingSince: null } : member,
+  );
+  return deriveFacts({ ...roster, audioFrom, members }, noticedAt);
+}
+
+/** @param askedAt when the list was requested: members noticed later than that need not be on it */
+export interface ParticipantList {
+  readonly participants: readonly EventParticipant[];
+  readonly askedAt: Timestamp;
+  /** The roster's version when the list was requested. */
+  readonly version: string;
+  /** False right after LiveKit was away, while its clients return: then nobody is missing. */
+  readonly isTrusted: boolean;
+}
+
+/** The room started; again, if it has members already. */
+export function start(roster: Roster, reportedAt: Timestamp | undefined, noticedAt: Timestamp): Roster {
+  if (reportedAt === undefined) return roster;
+  const moved = { at: reportedAt, noticedAt };
+  return membersBefore(roster, reportedAt).length === 0 ? roster : { ...roster, moved };
+}
+
+/** The suspects were asked for, and these do not answer: their node died with them. */
+export function loseSuspects(roster: Roster, lost: readonly string[], noticedAt: Timestamp): Roster {
+  const at = roster.moved?.at ?? noticedAt;
+  const departure = { at, noticedAt, reason: NODE_LOST, isReported: false, isAborted: false };
+  return suspects(roster)
+    .filter(({ sid }) => lost.includes(sid))
+    .reduce<Roster>((next, member) => recordDeparture(next, member, { ...departure, sid: member.sid }), {
+      ...roster,
+      moved: null,
+    });
+}
+
+/** Applies LiveKit's list of the room's participants: whoever is on it is there. */
+export function observe(
+  roster: Roster,
+  { participants, askedAt, isTrusted }: ParticipantList,
+  now: Timestamp,
+): Roster {
+  let next = roster;
+  for (const participant of mostRelevant(roster, participants)) {
+    const known = next.members.find(({ sid }) => sid === participant.sid);
+    const departure = known?.departure ?? null;
+    if (departure !== null && departure.reason !== null) {
+      const isStale = departure.reason === NODE_LOST || askedAt - departure.noticedAt < LIST_LAG_MS;
+      if (isStale) continue;
+      const members = next.members.map((member) =>
+        member === known ? { ...member, departure: null } : member,
+      );
+      next = { ...next, members };
+    }
+    next = join(next, participant, { noticedAt: now });
+  }
+  if (!isTrusted) return next;
+  const listed = new Set(participants.map(({ sid }) => sid));
+  for (const member of next.members) {
+    if (member.departure !== null || listed.has(member.sid) || member.noticedAt >= askedAt) continue;
+    next = markMissing(next, member, askedAt);
+  }
+  return next;
+}
+
+/** Of a list longer than a roster: the members, and of the others those that a roster keeps. */
+function mostRelevant(
+  { members }: Roster,
+  participants: readonly EventParticipant[],
+): readonly EventParticipant[] {
+  if (participants.length <= MAX_MEMBERS) return participants;
+  const known = new Set(members.map(({ sid }) => sid));
+  const old = participants.filter(({ sid }) => known.has(sid));
+  const others = participants.filter(({ sid }) => !known.has(sid));
+  const rank = ({ role }: EventParticipant) => RANKS.indexOf(role);
+  return [...old, ...others.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS)];
+}
+
+/** A new call in a session that an earlier call ended in: it begins with the participants who are there. */
+export function rosterOfNewCall(roster: Roster): Roster {
+  const here = roster.members.filter(({ departure }) => departure === null);
+  const empty = { ...newRoster(roster, roster.createdAt), audioFrom: roster.audioFrom };
+  return {
+    ...here.reduce<Roster>((next, member) => upsertMember(next, member, member.noticedAt), empty),
+    answeredPhones: here.filter(({ phone }) => phone !== null && phone.answeredAt !== null).length,
+  };
+}
+
+function markMissing(roster: Roster, member: Member, askedAt: Timestamp): Roster {
+  // A clock that was set back begins the wait anew.
+  const since = Math.min(member.missingSince ?? askedAt, askedAt);
+  if (askedAt - since >= MISSING_FOR_MS) {
+    return recordDeparture(roster, member, {
+      sid: member.sid,
+      at: since,
+      noticedAt: since,
+      reason: null,
+      isReported: false,
+      isAborted: false,
+    });
+  }
+  return replaceMember(roster, { ...member, missingSince: since });
+}

@@ -1,0 +1,148 @@
+import { expect } from 'vitest';
+import { z } from 'zod';
+import type { Settings } from '../../src/config.ts';
+import { type Hangup, startHangup, until } from './hangup.ts';
+import { freePorts } from './livekit.ts';
+import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';
+
+/* Real phone calls, and hangup's record of them by its API. */
+
+const time = z.iso.datetime().transform(Date.parse);
+const CallDetails = z.object({
+  status: z.string(),
+  direction: z.string(),
+  phoneNumber: z.string().nullable(),
+  roomName: z.string(),
+  duration: z.number().nullable(),
+  endedAt: time.nullable(),
+  failureReason: z.string().nullable(),
+  roomDeletion: z.object({ state: z.string() }).nullable(),
+});
+const AuditEntry = z.object({
+  at: time,
+  action: z.string(),
+  actor: z.string(),
+  to: z.string().nullable(),
+  reason: z.string().nullable(),
+});
+const Found = z.object({ data: CallDetails });
+const Trail = z.object({ data: z.object({ events: z.array(AuditEntry) }) });
+const Listed = z.object({ data: z.object({ calls: z.array(z.object({ id: z.string() })) }) });
+
+export interface Ended extends z.infer<typeof CallDetails> {
+  readonly trail: readonly z.infer<typeof AuditEntry>[];
+  /** When it became active; undefined when it never did. */
+  readonly answeredAt: number | undefined;
+}
+
+/** A phone network whose LiveKit tells hangup everything. */
+export class Stage {
+  readonly network: PhoneNetwork;
+  readonly hangup: Hangup;
+  /** As they were when their test was through. */
+  readonly ended = new Map<string, Ended>();
+
+  private constructor(network: PhoneNetwork, hangup: Hangup) {
+    this.network = network;
+    this.hangup = hangup;
+  }
+
+  static async set(chosen: Partial<Settings>): Promise<Stage> {
+    const [port = 0] = await freePorts(1);
+    const network = await startPhoneNetwork({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
+    const settings = { port, ...chosen };
+    const hangup = await startHangup({ livekit: network.livekit, settings }).catch(async (error) => {
+      await network.stop();
+      throw error;
+    });
+    for (const prefix of ADOPTED_PREFIXES) {
+      await hangup.store.addAdoptionPrefix({
+        prefix,
+        organizationName: 'acme',
+        organizationIdIfNew: 'org_x',
+        now: Date.now(),
+      });
+    }
+    return new Stage(network, hangup);
+  }
+
+  async strike(): Promise<void> {
+    await this.hangup.stop();
+    await this.network.stop();
+  }
+
+  /** Registers a call and places it, as a platform does. */
+  async call(id: string, address: string, options?: Parameters<PhoneNetwork['dial']>[2]): Promise<void> {
+    const { status } = await this.hangup.send('POST', '/api/v1/calls', { body: { id } });
+    expect(status).toBe(201);
+    await this.network.dial(id, address, options);
+  }
+
+  /** An agent that speaks in a room. */
+  async agent(roomName: string) {
+    const agent = await this.network.livekit.join(roomName, 'agent', { kind: 'agent' });
+    await agent.publishAudio();
+    return agent;
+  }
+
+  /**
+   * The call that a caller's room has become.
+   * @param earlier ids of the caller's earlier calls
+   */
+  async adopted(callerNumber: string, earlier: readonly string[] = []): Promise<string> {
+    const later = async () => (await this.callsFrom(callerNumber)).filter((id) => !earlier.includes(id));
+    await until(`the call of ${callerNumber} is adopted`, async () => (await later()).length > 0);
+    const ids = await later();
+    expect(ids).toHaveLength(1);
+    return ids[0] ?? '';
+  }
+
+  /** Ids of all calls whose first phone has this number. */
+  async callsFrom(callerNumber: string): Promise<readonly string[]> {
+    const path = `/api/v1/calls?phoneNumber=${encodeURIComponent(callerNumber)}`;
+    return Listed.parse((await this.hangup.send('GET', path)).body).data.calls.map(({ id }) => id);
+  }
+
+  /** Ids of all calls. */
+  async calls(): Promise<readonly string[]> {
+    return Listed.parse((await this.hangup.send('GET', '/api/v1/calls')).body).data.calls.map(({ id }) => id);
+  }
+
+  async find(id: string) {
+    return Found.parse((await this.hangup.send('GET', `/api/v1/calls/${id}`)).body).data;
+  }
+
+  async becomes(id: string, status: string): Promise<void> {
+    await until(`${id} is ${status}`, async () => (await this.find(id)).status === status);
+  }
+
+  async read(id: string): Promise<Ended> {
+    const found = await this.find(id);
+    const { events } = Trail.parse((await this.hangup.send('GET', `/api/v1/calls/${id}/events`)).body).data;
+    return { ...found, trail: events, answeredAt: events.find(({ to }) => to === 'active')?.at };
+  }
+
+  /** @returns when it was asked */
+  async cancel(id: string): Promise<number> {
+    const askedAt = Date.now();
+    expect(await this.hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
+    return askedAt;
+  }
+
+  /** Waits until the call is over and its room is gone. */
+  async end(id: string, withinMs?: number): Promise<Ended> {
+    let ended = await this.read(id);
+    // Read whole: a sign of life deletes it once more.
+    const isOver = async () => {
+      ended = await this.read(id);
+      return ended.roomDeletion?.state === 'completed';
+    };
+    await until(`the room of ${id} is deleted`, isOver, withinMs);
+    this.ended.set(id, ended);
+    expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
+    expect(ended.trail.filter(({ to }) => to === ended.status)).toHaveLength(1);
+    return ended;
+  }
+}
+
+export const statuses = ({ trail }: Ended) => trail.flatMap(({ to }) => to ?? []);

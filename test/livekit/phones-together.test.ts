@@ -1,0 +1,316 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../harness/hangup.ts';
+import { CALLEE_ROOM, DIRECT_ROOM } from '../harness/phones.ts';
+import {
+  answerAndStay,
+  answerAndTalk,
+  callAndStay,
+  callAndTalk,
+  refuse,
+  ringAndTalk,
+} from '../harness/sipp.ts';
+import { Stage, statuses } from '../harness/stage.ts';
+
+/* Several real phones in one room: transfers, hunt groups, and dispatch rules that give all callers one room. */
+
+const GRACE_MS = 3_000;
+/** Longer than both graces together with a few comparisons of the participants. */
+const TALK_MS = 4 * GRACE_MS;
+const compareSchedule = '*/2 * * * * *';
+/** LiveKit reports the time of an event in whole seconds. */
+const REPORTED_WITHIN_MS = 2_000;
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.set({
+    agentLeftGraceMs: GRACE_MS,
+    connectionLostGraceMs: GRACE_MS,
+    compareSchedule,
+  });
+  return () => stage.strike();
+}, 60_000);
+
+/** Waits longer than any grace, and looks that nothing ended meanwhile. */
+async function expectTalking(id: string, phones: readonly { messages(): readonly { line: string }[] }[]) {
+  await sleep(TALK_MS);
+  const { status, roomName } = await stage.find(id);
+  expect(status).toBe('active');
+  expect(await stage.network.livekit.roomNames()).toContain(roomName);
+  for (const phone of phones) {
+    expect(phone.messages().map(({ line }) => line)).not.toContainEqual(expect.stringMatching(/^BYE/));
+  }
+}
+
+describe.concurrent('several phones', { timeout: 180_000 }, () => {
+  test('a warm transfer goes on without its agent until both phones have hung up', async () => {
+    const agent = await stage.agent('transfer');
+    const customer = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+    await stage.call('transfer', customer.address);
+    await stage.becomes('transfer', 'active');
+    const colleague = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+    await stage.network.dial('transfer', colleague.address, {
+      identity: 'colleague',
+      number: '+15557654321',
+    });
+    await colleague.saw('received', 'ACK');
+    await agent.leave();
+    await expectTalking('transfer', [customer, colleague]);
+    await colleague.goOn();
+    await customer.goOn();
+    await Promise.all([colleague.played(), customer.played()]);
+    const byes = [await colleague.saw('sent', 'BYE'), await customer.saw('sent', 'BYE')];
+    const call = await stage.end('transfer');
+    expect(call).toMatchObject({
+      status: 'completed',
+      failureReason: null,
+      direction: 'outbound',
+      phoneNumber: '+15551234567',
+    });
+    const last = Math.max(...byes.map(({ at }) => at));
+    expect(Math.abs((call.endedAt ?? 0) - last)).toBeLessThan(REPORTED_WITHIN_MS);
+    expect(call.duration).toBe(Math.round(((call.endedAt ?? 0) - (call.answeredAt ?? 0)) / 1_000));
+  });
+
+  test('a phone that the other phone of a warm transfer left alone is hung up after the grace', async () => {
+    const agent = await stage.agent('transfer-left');
+    const customer = await stage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+    await stage.call('transfer-left', customer.address);
+    await stage.becomes('transfer-left', 'active');
+    const colleague = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+    await stage.network.dial('transfer-left', colleague.address, { identity: 'colleague' });
+    await colleague.saw('received', 'ACK');
+    await agent.leave();
+    await expectTalking('transfer-left', [customer, colleague]);
+    await colleague.goOn();
+    const left = await colleague.saw('sent', 'BYE');
+    const bye = await customer.saw('received', 'BYE');
+    expect(bye.at - left.at).toBeGreaterThanOrEqual(GRACE_MS);
+    await Promise.all([colleague.played(), customer.played()]);
+    const call = await stage.end('transfer-left');
+    expect(call).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+  });
+
+  test('a caller who is transferred to a colleague keeps the direction and the number of the call', async () => {
+    const number = '+15557770011';
+    const caller = await stage.network.receive(callAndTalk(), number);
+    const id = await stage.adopted(number);
+    const { roomName } = await stage.find(id);
+    const agent = await stage.agent(roomName);
+    await stage.becomes(id, 'active');
+    const colleague = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+    await stage.network.dial(roomName, colleague.address, { identity: 'colleague', number: '+15557654321' });
+    await colleague.saw('received', 'ACK');
+    await agent.leave();
+    await expectTalking(id, [caller, colleague]);
+    await caller.goOn();
+    await colleague.goOn();
+    await Promise.all([colleague.played(), caller.played()]);
+    const byes = [await colleague.saw('sent', 'BYE'), await caller.saw('sent', 'BYE')];
+    const call = await stage.end(id);
+    expect(call).toMatchObject({
+      status: 'completed',
+      failureReason: null,
+      direction: 'inbound',
+      phoneNumber: number,
+    });
+    const last = Math.max(...byes.map(({ at }) => at));
+    expect(Math.abs((call.endedAt ?? 0) - last)).toBeLessThan(REPORTED_WITHIN_MS);
+  });
+
+  test('a phone that is answered after its agent left is hung up after the grace', async () => {
+    const agent = await stage.agent('left-before');
+    const phone = await stage.network.startPhone(ringAndTalk());
+    await stage.call('left-before', phone.address);
+    await until('the phone rings', async () => (await stage.network.callStatus('left-before')) === 'ringing');
+    await agent.leave();
+    await phone.goOn();
+    const bye = await phone.saw('received', 'BYE');
+    const call = await stage.end('left-before');
+    expect(call).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+  });
+
+  test('a hunt group with a busy phone and one that answers is the talk of the one that answered', async () => {
+    await stage.agent('hunt-busy');
+    const busy = await stage.network.startPhone(refuse('486 Busy Here', { afterRingingMs: 500 }));
+    const answering = await stage.network.startPhone(ringAndTalk());
+    await stage.call('hunt-busy', busy.address, { identity: 'first' });
+    await stage.network.dial('hunt-busy', answering.address, { identity: 'second', number: '+15557654321' });
+    await busy.played();
+    await until('the other phone rings', async () => {
+      return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
+    });
+    await until('only one phone is left', async () => {
+      return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
+    });
+    await sleep(GRACE_MS);
+    expect(await stage.find('hunt-busy')).toMatchObject({ status: 'ringing', endedAt: null });
+    await answering.goOn();
+    await answering.saw('received', 'ACK');
+    await stage.becomes('hunt-busy', 'active');
+    await expectTalking('hunt-busy', [answering]);
+    await answering.goOn();
+    await answering.played();
+    const bye = await answering.saw('sent', 'BYE');
+    const call = await stage.end('hunt-busy');
+    expect(call).toMatchObject({ status: 'completed', failureReason: null, phoneNumber: '+15551234567' });
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+  });
+
+  test('a phone of a hunt group that answers after the first has hung up goes on with the call', async () => {
+    await stage.agent('hunt-late');
+    const first = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+    const second = await stage.network.startPhone(ringAndTalk());
+    await stage.call('hunt-late', first.address, { identity: 'first' });
+    await stage.network.dial('hunt-late', second.address, { identity: 'second' });
+    await stage.becomes('hunt-late', 'active');
+    await until('the second phone rings', async () => {
+      return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
+    });
+    await first.goOn();
+    await first.played();
+    await sleep(GRACE_MS);
+    expect(await stage.find('hunt-late')).toMatchObject({ status: 'active', endedAt: null });
+    await second.goOn();
+    await second.saw('received', 'ACK');
+    await expectTalking('hunt-late', [second]);
+    await second.goOn();
+    await second.played();
+    const bye = await second.saw('sent', 'BYE');
+    const call = await stage.end('hunt-late');
+    expect(call).toMatchObject({ status: 'completed', failureReason: null });
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+  });
+
+  test('a phone that LiveKit loses with its node and gets back talks on, and its own hang-up ends the call', async () => {
+    const connectionLostGraceMs = 25_000;
+    const doomed = await Stage.set({ agentLeftGraceMs: GRACE_MS, connectionLostGraceMs, compareSchedule });
+    try {
+      const called = await doomed.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+      await doomed.agent('returns');
+      await doomed.call('returns', called.address);
+      const number = '+15557770021';
+      const caller = await doomed.network.receive(callAndTalk(), number);
+      const inbound = await doomed.adopted(number);
+      await doomed.agent((await doomed.find(inbound)).roomName);
+      const left = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+      const agentLost = await doomed.agent('agent-lost');
+      await doomed.call('agent-lost', left.address);
+      const calls = [
+        { id: 'returns', phone: called },
+        { id: inbound, phone: caller },
+      ];
+      for (const id of ['returns', inbound, 'agent-lost']) await doomed.becomes(id, 'active');
+      await doomed.network.livekit.kill();
+      await agentLost.leave();
+      // livekit-sip and the agents come back by themselves, as new participants.
+      await doomed.network.livekit.start();
+      for (const { id } of calls) {
+        const hasReturned = async () => {
+          const { call } = (await doomed.hangup.store.findCall(id)) ?? {};
+          const members = call?.roster?.members ?? [];
+          return ['phone', 'agent'].every((role) => {
+            const some = members.filter((member) => member.role === role);
+            return some.length === 2 && some.filter(({ departure }) => departure === null).length === 1;
+          });
+        };
+        await until(`the phone and the agent of ${id} are back`, hasReturned, 60_000);
+      }
+      // LiveKit lists the agent that did not return; its phone was left alone all the same.
+      await left.saw('received', 'BYE', 90_000);
+      expect(await doomed.end('agent-lost')).toMatchObject({
+        status: 'completed',
+        failureReason: 'AGENT_LEFT',
+      });
+      await sleep(connectionLostGraceMs);
+      for (const { id, phone } of calls) {
+        expect(await doomed.find(id)).toMatchObject({ status: 'active', endedAt: null });
+        expect(phone.messages().at(-1)?.line).toMatch(/^ACK/);
+        await phone.goOn();
+        await phone.played();
+        const bye = await phone.saw('sent', 'BYE');
+        const call = await doomed.end(id);
+        expect(call).toMatchObject({ status: 'completed', failureReason: null });
+        expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+      }
+    } finally {
+      await doomed.strike();
+    }
+  });
+
+  test.for([
+    { rule: 'direct', roomName: DIRECT_ROOM, numbers: ['+15557771001', '+15557771002', '+15557771003'] },
+    { rule: 'callee', roomName: CALLEE_ROOM, numbers: ['+15557772001', '+15557772002', '+15557772003'] },
+  ] as const)(
+    'the $rule dispatch rule: each caller of the day is a call of its own, and two at once are one',
+    async ({ rule, roomName, numbers: [first, second, third] }) => {
+      const callFrom = (number: string, script = callAndTalk()) =>
+        stage.network.receive(script, number, rule);
+      const hangUp = async (phone: Awaited<ReturnType<typeof callFrom>>) => {
+        await phone.goOn();
+        await phone.played();
+        return phone.saw('sent', 'BYE');
+      };
+      // The first caller of the day.
+      const a = await callFrom(first);
+      const callOfA = await stage.adopted(first);
+      const agentOfA = await stage.agent(roomName);
+      await stage.becomes(callOfA, 'active');
+      const byeOfA = await hangUp(a);
+      const endOfA = await stage.end(callOfA);
+      expect(endOfA).toMatchObject({
+        status: 'completed',
+        direction: 'inbound',
+        failureReason: null,
+        roomName,
+      });
+      expect(Math.abs((endOfA.endedAt ?? 0) - byeOfA.at)).toBeLessThan(REPORTED_WITHIN_MS);
+      expect(await agentOfA.disconnected).toBe('ROOM_DELETED');
+
+      // The second one, in a new session of the room.
+      const b = await callFrom(second);
+      const callOfB = await stage.adopted(second);
+      await stage.agent(roomName);
+      await stage.becomes(callOfB, 'active');
+      // A third one beside it: one room, one call.
+      const c = await callFrom(third);
+      await c.saw('sent', 'ACK');
+      await expectTalking(callOfB, [b, c]);
+      expect(await stage.callsFrom(third)).toEqual([]);
+      await hangUp(b);
+      await expectTalking(callOfB, [c]);
+      const byeOfC = await hangUp(c);
+      const endOfB = await stage.end(callOfB);
+      expect(endOfB).toMatchObject({ status: 'completed', phoneNumber: second, failureReason: null });
+      expect(Math.abs((endOfB.endedAt ?? 0) - byeOfC.at)).toBeLessThan(REPORTED_WITHIN_MS);
+
+      // The first caller again, who is cancelled, and calls once more.
+      const again = await callFrom(first, callAndStay());
+      const callOfAgain = await stage.adopted(first, [callOfA]);
+      await stage.agent(roomName);
+      await stage.becomes(callOfAgain, 'active');
+      await stage.cancel(callOfAgain);
+      await again.saw('received', 'BYE');
+      await again.played();
+      expect(await stage.end(callOfAgain)).toMatchObject({ status: 'cancelled', phoneNumber: first });
+
+      const last = await callFrom(first);
+      const callOfLast = await stage.adopted(first, [callOfA, callOfAgain]);
+      await stage.agent(roomName);
+      await stage.becomes(callOfLast, 'active');
+      await expectTalking(callOfLast, [last]);
+      const byeOfLast = await hangUp(last);
+      const end = await stage.end(callOfLast);
+      expect(end).toMatchObject({ status: 'completed', failureReason: null });
+      expect(statuses(end).at(-1)).toBe('completed');
+      expect(Math.abs((end.endedAt ?? 0) - byeOfLast.at)).toBeLessThan(REPORTED_WITHIN_MS);
+    },
+  );
+});
+
+test('no later event has changed the calls after their ends', async () => {
+  expect(stage.ended.size).toBe(14);
+  for (const [id, ended] of stage.ended) expect(await stage.read(id)).toEqual(ended);
+});
