@@ -79,7 +79,7 @@ const packages = [...bundledPackages(bundled), join(ROOT, 'node_modules/node-add
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 writeFileSync(join(BUILD, 'package.json'), JSON.stringify({ name, version, commit: commit() }));
 const node = `node-linux-${process.arch}`;
-const licenses = licensesOf([...packages, join(ROOT, 'node_modules', node)], bundled);
+const licenses = licensesOf([ROOT, ...packages, join(ROOT, 'node_modules', node)], bundled);
 writeFileSync(join(BUILD, 'licenses.txt'), licenses);
 
 say('stripping node');

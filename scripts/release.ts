@@ -1,6 +1,6 @@
 /**
- * `npm run release`: builds, and makes dist/hangup-VERSION-linux-ARCH.tar.gz of the file, its unit, pages, licenses and SBOM, with
- * dist/SHA256SUMS. The same commit makes the same bytes.
+ * `npm run release`: builds, and makes dist/hangup-VERSION-linux-ARCH.tar.gz of the file, its unit, the operators' pages,
+ * licenses and SBOM, with dist/SHA256SUMS. The same commit makes the same bytes.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -25,8 +25,10 @@ rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder);
 for (const file of ['hangup', 'hangup.licenses.txt', 'hangup.sbom.json'])
   cpSync(join(DIST, file), join(folder, file));
-cpSync(join(ROOT, 'docs'), join(folder, 'docs'), { recursive: true });
-cpSync(join(ROOT, 'CHANGELOG.md'), join(folder, 'CHANGELOG.md'));
+const forContributors = ['contributing', 'decisions'].map((name) => join(ROOT, 'docs', name));
+const filter = (source: string) => !forContributors.includes(source);
+cpSync(join(ROOT, 'docs'), join(folder, 'docs'), { recursive: true, filter });
+for (const file of ['CHANGELOG.md', 'LICENSE']) cpSync(join(ROOT, file), join(folder, file));
 
 const tarball = `${name}.tar.gz`;
 const at = run('git', ['show', '-s', '--format=%cI', 'HEAD']).trim();

@@ -86,6 +86,8 @@ export interface Asking {
   /** The answer comes within, waiting for the rate limit included. */
   readonly timeoutMs: number;
   readonly priority: (typeof PRIORITIES)[number];
+  /** Read right before a DeleteRoom that has waited is sent. False: a newer call is in a room of this name. */
+  readonly isStillWanted?: () => Promise<boolean>;
 }
 
 /**

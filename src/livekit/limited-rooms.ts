@@ -5,6 +5,8 @@ import { type Asking, PRIORITIES, type Rooms } from '../domain/ports.ts';
 /** How long all requests wait when LiveKit says that there were too many, and not for how long. */
 const DEFAULT_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
+/** A request that is sent within this has not waited. */
+const PROMPT_MS = 10;
 
 /**
  * All requests to LiveKit through one limit. What waits goes by priority, and waits no longer than its deadline.
@@ -69,7 +71,15 @@ export function limitedRooms(
   }
 
   return {
-    deleteRoom: (roomName, asking) => within(asking, (left) => rooms.deleteRoom(roomName, left)),
+    deleteRoom: (roomName, asking) => {
+      const queuedAt = performance.now();
+      return within(asking, async (left) => {
+        // DeleteRoom goes by name, and a new caller may have come while the request waited for its turn.
+        const hasWaited = performance.now() - queuedAt > PROMPT_MS;
+        const isWanted = !hasWaited || (await asking.isStillWanted?.()) !== false;
+        return isWanted ? rooms.deleteRoom(roomName, left) : { kind: 'absent' };
+      });
+    },
     createRoom: (room, asking) => within(asking, (left) => rooms.createRoom(room, left)),
     listRooms: (take, asking) => within(asking, (left) => rooms.listRooms(take, left)),
     findRoom: (roomName, asking) => within(asking, (left) => rooms.findRoom(roomName, left)),

@@ -24,13 +24,15 @@ export async function deleteRoom(
   const { store, rooms, clock, random, log, meters, retry, nudge } = dependencies;
   const { callId, roomName, attempt } = deletion;
   const about = { callId, roomName, attempt };
+  const isStillWanted = () => holdsLease(store, deletion);
   try {
     const check = isConfirmed ? DELETE : await checkRoom(dependencies, deletion, asking);
     if (check.kind === 'keep') {
       await keep(dependencies, deletion, check.why);
       return;
     }
-    const first = check.kind === 'delete' ? await rooms.deleteRoom(roomName, asking) : check;
+    const first =
+      check.kind === 'delete' ? await rooms.deleteRoom(roomName, { ...asking, isStillWanted }) : check;
     const mayRescue = check.kind === 'delete' && mayBeGhost(deletion, first);
     const rescued = mayRescue ? await rescue(dependencies, deletion) : null;
     const outcome = rescued ?? first;

@@ -50,6 +50,8 @@ function mounted(script: string): { command: string; args: string[] } {
 test('it knows its version and commit, and the licenses of what it holds', () => {
   expect(execFileSync(BINARY, ['version'], EMPTY)).toMatch(/^\d+\.\d+\.\d+ \([0-9a-f]{12}(-dirty)?\)\n$/);
   const licenses = execFileSync(BINARY, ['licenses'], { ...EMPTY, maxBuffer: 2 ** 24 });
+  // hangup's own comes first.
+  expect(licenses.toString()).toMatch(/^hangup \d+\.\d+\.\d+ \(Apache-2\.0\)\n\nApache License\n/);
   for (const held of ['better-sqlite3', 'livekit-server-sdk', 'zod', 'node-linux-'])
     expect(licenses).toContain(held);
   expect(licenses).toContain('Node.js is licensed for use as follows');

@@ -80,3 +80,16 @@ describe('when LiveKit says that there were too many', () => {
     expect(performance.now() - beganAt).toBeGreaterThanOrEqual(990);
   });
 });
+
+test('a deletion that waited is not sent once a newer call is in a room of its name', async () => {
+  const { emulator, rooms } = await start(60);
+  for (const name of ['wanted', 'unwanted']) emulator.join(name, { identity: 'caller' });
+  await rooms.listRooms(async () => {}, asking('comparison'));
+  const deletion = (isWanted: boolean) => ({ ...asking('retry'), isStillWanted: async () => isWanted });
+  const outcomes = await Promise.all([
+    rooms.deleteRoom('unwanted', deletion(false)),
+    rooms.deleteRoom('wanted', deletion(true)),
+  ]);
+  expect(outcomes).toEqual([{ kind: 'absent' }, { kind: 'deleted' }]);
+  expect(emulator.roomNames()).toEqual(['unwanted']);
+});
