@@ -312,6 +312,18 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(await list([], NOW)).toMatchObject({ decision: { kind: 'nothing' } });
   });
 
+  test.each(['hello', '[]', '{"sid":5}', '{"sid":"RM_1","participants":{}}'])(
+    'a call whose room is not one (%s) begins without a roster',
+    async (roomLife) => {
+      const { file, run } = aDatabase('0006_last_served.sql');
+      change(file, `UPDATE calls SET room_life = '${roomLife}' WHERE id = 'lives'`);
+      expect(await run('migrate')).toMatchObject({ code: 0 });
+      const store = openSqliteStore(file);
+      onTestFinished(() => store.close());
+      expect((await store.findCall('lives'))?.call).toMatchObject({ status: 'active', roster: null });
+    },
+  );
+
   test('a call that ended lately keeps its participants for the guard, an older one does not', async () => {
     const ended = { status: 'completed', participants: [PHONE, AGENT], phone: outbound };
     const lately = await upgraded({ ...ended, endedAt: NOW - HOUR_MS });

@@ -67,7 +67,7 @@ test.for([
     what: 'hangup sees nobody in any room: conversations end',
     broken: { sees: false },
     expected:
-      /^seed \d+, 100 calls: hangup (ends call|requests DeleteRoom of) \S+ .* and \S+ \(\w+\)( talk)?$/m,
+      /^seed \d+, 100 calls: hangup (ends call \S+ .* while .* talk|requests DeleteRoom of \S+, the room of .*)$/m,
   },
 ])('a violation names its seed and its history when $what', async ({ broken, expected }) => {
   const { seed, violation } = await firstViolation(broken);
