@@ -54,7 +54,10 @@ export function openDatabase(file: string, onMigrating: OnMigrating): Database {
 
 /** Makes a folder and those above it. Not by `recursive` of Node.js, which tries for ever where mkdir is ENOENT, as in /proc. */
 function makeFolder(folder: string): void {
-  if (existsSync(folder)) return;
+  if (existsSync(folder)) {
+    if (!statSync(folder).isDirectory()) throw new Error(`${folder} is not a folder`);
+    return;
+  }
   makeFolder(dirname(folder));
   try {
     mkdirSync(folder, { mode: 0o700 });
