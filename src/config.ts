@@ -157,7 +157,7 @@ const SETTINGS = {
   KEEP_EVENT_IDS_HOURS: {
     schema: whole(1, 87_600),
     default: '48',
-    meaning: "Ids of LiveKit's events, by which one that is told twice is known",
+    meaning: 'How long hangup keeps event ids to recognize repeated webhooks',
   },
   HANGUP_URL: {
     schema: z

@@ -98,7 +98,10 @@ export class SimulatedLiveKit {
         resolve(
           this.isAway || 'kind' in said
             ? BROKEN
-            : readAnswer(responseOf(said, headers), bytesOf(said), request),
+            : readAnswer(responseOf(said, headers), bytesOf(said), request).catch(
+                // As the transport does: an answer that cannot be read, or whose parts hangup could not take.
+                (error: unknown) => ({ ...BROKEN, detail: String(error) }),
+              ),
         );
       });
     };
