@@ -105,8 +105,11 @@ export function hasNewcomers(
   if (call.status === 'cancelled') {
     return isAdoptable && participants.some((one) => one.phone?.ruleId != null && !isKnown(call.roster, one));
   }
+  // LiveKit lists the participants of a dead node for ever, and the join of one may never have been reported.
+  const cameAfterEnd = (joinedAt: Timestamp | null) => joinedAt === null || joinedAt > (call.endedAt ?? 0);
   return participants.some(
-    ({ role, sid }) => (role === 'phone' || role === 'person') && !isMember(call.roster, sid),
+    ({ role, sid, joinedAt }) =>
+      (role === 'phone' || role === 'person') && !isMember(call.roster, sid) && cameAfterEnd(joinedAt),
   );
 }
 
