@@ -3,20 +3,20 @@ import { configDefaults, defineConfig } from 'vitest/config';
 // These need what npm does not bring: scripts/test-livekit.ts finds it, scripts/test-binary.ts builds it.
 // What starts hundreds of processes runs there too: the single file starts in a fifth of the time.
 const COMMAND_LINE = [
-  'backup',
-  'cli',
-  'commands',
-  'crash',
-  'deletions',
-  'doctor',
-  'lifecycle',
-  'upgrade',
+  'app/crash',
+  'app/lifecycle',
+  'cli/backup',
+  'cli/cli',
+  'cli/commands',
+  'cli/deletions',
+  'doctor/doctor',
+  'store/upgrade',
 ].map((name) => `test/${name}.test.ts`);
 const binary = process.env.HANGUP_BINARY ? [] : ['test/binary/**', ...COMMAND_LINE];
-const faults = process.env.FAULTS ? [] : ['test/faults.test.ts'];
+const faults = process.env.FAULTS ? [] : ['test/app/faults.test.ts'];
 // 147 rooms at once, with graces of 3 s.
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];
-const shells = process.env.SHELLS ? [] : ['test/completion.test.ts'];
+const shells = process.env.SHELLS ? [] : ['test/cli/completion.test.ts'];
 const outages = process.env.LIVEKIT_SERVER
   ? []
   : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];

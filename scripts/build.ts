@@ -73,7 +73,7 @@ mkdirSync(DIST, { recursive: true });
 say('bundling');
 // All that the thread holds the script holds too.
 const bundled = await bundle('src/main.ts', 'hangup.cjs');
-await bundle('src/store/store-thread.ts', 'store-thread.cjs');
+await bundle('src/store/sqlite/store-thread.ts', 'store-thread.cjs');
 // better-sqlite3's addon is compiled with the headers of node-addon-api.
 const packages = [...bundledPackages(bundled), join(ROOT, 'node_modules/node-addon-api')];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));

@@ -9,17 +9,17 @@ const ROOT = resolve(import.meta.dirname, '..');
 const TESTS = [
   'binary',
   'http',
-  'backup',
-  'cli',
-  'commands',
-  'crash',
-  'deletions',
+  'app/crash',
+  'app/lifecycle',
+  'app/signals',
+  'cli/backup',
+  'cli/cli',
+  'cli/commands',
+  'cli/deletions',
   'docs',
-  'environment',
-  'doctor',
-  'lifecycle',
-  'signals',
-  'upgrade',
+  'platform/environment',
+  'doctor/doctor',
+  'store/upgrade',
 ].map((name) => `test/${name}`);
 const OUTPUTS = ['hangup', 'hangup.licenses.txt', 'hangup.sbom.json'];
 

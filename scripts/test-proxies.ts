@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { describeSettings } from '../src/config.ts';
+import { describeSettings } from '../src/platform/config.ts';
 import { freePort, measureClosingMs, race, type Server, startHangup, startProxy } from './proxies/race.ts';
 
 const DOCS = resolve(import.meta.dirname, '../docs');

@@ -14,7 +14,7 @@ if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
   process.exitCode = 1;
 } else {
   // Without an await, which a script cannot have at its top: the single file is one.
-  void import('./cli.ts').then(async ({ runCommandLine }) => {
+  void import('./cli/program.ts').then(async ({ runCommandLine }) => {
     process.exitCode = await runCommandLine(process.argv.slice(2));
   });
 }

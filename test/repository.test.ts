@@ -3,7 +3,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { listDocs } from '../src/assets.ts';
+import { listDocs } from '../src/platform/assets.ts';
 
 /* The files around the code: license, settings of editors, pages for contributors. test/docs.test.ts has the other pages. */
 

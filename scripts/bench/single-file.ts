@@ -13,7 +13,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListRoomsResponse } from '@livekit/protocol';
 import { newCall } from '../../src/domain/call.ts';
-import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 
 const BUILT = resolve(import.meta.dirname, '../../dist/hangup');
 const ROUNDS = 9;

@@ -1,8 +1,8 @@
-import { cancelCall } from '../operations/cancel-call.ts';
-import { createCall } from '../operations/create-call.ts';
-import { getCall } from '../operations/get-call.ts';
-import { listCallEvents } from '../operations/list-call-events.ts';
-import { listCalls } from '../operations/list-calls.ts';
+import { cancelCall } from '../operations/calls/cancel.ts';
+import { createCall } from '../operations/calls/create.ts';
+import { getCall } from '../operations/calls/get.ts';
+import { listCalls } from '../operations/calls/list.ts';
+import { listCallEvents } from '../operations/calls/list-events.ts';
 import { encodeCursor } from './cursor.ts';
 import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_ID_EXAMPLE, CALL_LIST_EXAMPLE } from './examples.ts';
 import { InfiniteCallEventsInput, InfiniteListCallsInput } from './infinite-query.ts';

@@ -1,4 +1,4 @@
-import type { CallPosition, CallQuery } from '../domain/ports.ts';
+import type { CallPosition, CallQuery } from '../ports/store.ts';
 
 type Order = Pick<CallQuery, 'sortBy' | 'sortOrder'>;
 

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import { durationSeconds, isLive } from '../domain/call.ts';
-import type * as domain from '../domain/ports.ts';
 import { OPEN_DELETION_STATES, type RoomDeletion } from '../domain/room-deletion.ts';
 import type { Timestamp } from '../domain/time.ts';
-import type { CallDetails as Details } from '../operations/get-call.ts';
+import type { CallDetails as Details } from '../operations/calls/get.ts';
+import type * as ports from '../ports/store.ts';
 import type { CallDetails, CallEvents, CallListItem } from './schemas.ts';
 
 export function presentDetails({ call, deletion, liveRoomStatus }: Details): z.output<typeof CallDetails> {
@@ -42,7 +42,7 @@ export function presentDetails({ call, deletion, liveRoomStatus }: Details): z.o
   };
 }
 
-export function presentListItem(call: domain.CallListItem): z.output<typeof CallListItem> {
+export function presentListItem(call: ports.CallListItem): z.output<typeof CallListItem> {
   return {
     id: call.id,
     status: call.status,
@@ -57,7 +57,7 @@ export function presentListItem(call: domain.CallListItem): z.output<typeof Call
   };
 }
 
-export function presentEvent(entry: domain.AuditEntry): z.output<typeof CallEvents>['events'][number] {
+export function presentEvent(entry: ports.AuditEntry): z.output<typeof CallEvents>['events'][number] {
   const { id, at, fromStatus, toStatus, ...told } = entry;
   return { id: String(id), at: isoOf(at), ...told, from: fromStatus, to: toStatus };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS } from '../domain/call.ts';
-import { CALL_SORT_KEYS } from '../domain/ports.ts';
 import { DELETION_STATES } from '../domain/room-deletion.ts';
+import { CALL_SORT_KEYS } from '../ports/store.ts';
 import { decodeCursor } from './cursor.ts';
 import { phoneNumber, roomName, text } from './text.ts';
 import { time, timeOrDate } from './times.ts';

@@ -2,8 +2,8 @@ import { initTRPC, type TRPCError } from '@trpc/server';
 import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
 import { unauthorized } from '../domain/errors.ts';
+import { findCall, requireScope } from '../operations/calls/authorize.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { findCall, requireScope } from '../operations/find-call.ts';
 import { badRequest, publicError, toTrpcError } from './errors.ts';
 
 /** One HTTP request. */

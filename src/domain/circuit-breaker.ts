@@ -1,4 +1,4 @@
-import type { LiveKitFailure } from './livekit-failure.ts';
+import type { LiveKitFailure } from './livekit-error.ts';
 import type { Timestamp } from './time.ts';
 
 /** Whether LiveKit answers, by the outcomes of the last requests. hangup has no other definition of it. */

@@ -1,6 +1,6 @@
-import { type Applied, applyRoomEvent, concluded, NOTHING, possible } from './apply-room-event.ts';
 import { type EventPolicy, endOfNode, endOfSession } from './assess-call.ts';
 import { type Call, isLive } from './call.ts';
+import { type Applied, applyRoomEvent, concluded, NOTHING, possible } from './call-transition.ts';
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import type { EventRoom } from './room-event.ts';

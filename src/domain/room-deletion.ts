@@ -1,4 +1,4 @@
-import { describeFailure, type LiveKitFailure } from './livekit-failure.ts';
+import { describeFailure, type LiveKitFailure } from './livekit-error.ts';
 import { nextAttemptAt, type RetryPolicy } from './retry-policy.ts';
 import type { Timestamp } from './time.ts';
 

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { badRequest, publicError, unrecognized } from '../api/errors.ts';
-import { checkReadiness } from '../operations/check-readiness.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { sendError, sendJson, sendText } from './answer.ts';
+import { checkReadiness } from '../operations/health/check-readiness.ts';
 import { assertNoBody } from './body.ts';
 import { splitQuery } from './query.ts';
+import { sendError, sendJson, sendText } from './response.ts';
 
 /** Anybody may ask, and each answer costs a commit: so no more often than this. */
 const READINESS_HOLDS_MS = 1_000;

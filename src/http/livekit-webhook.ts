@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { publicError } from '../api/errors.ts';
-import type { WebhookReader } from '../domain/ports.ts';
 import {
   REFUSAL_ADVICE,
   type RefusalReason,
@@ -9,9 +8,10 @@ import {
   type WebhookRefusal,
 } from '../domain/webhook-refusal.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { syncCall } from '../operations/sync-call.ts';
-import { sendError, sendJson } from './answer.ts';
+import { syncCall } from '../operations/livekit/apply-webhook-event.ts';
+import type { WebhookReader } from '../ports/livekit.ts';
 import { assertPlain, readBody } from './body.ts';
+import { sendError, sendJson } from './response.ts';
 
 interface Outcome {
   readonly event: string | null;

@@ -6,8 +6,8 @@ import {
   type ZodOpenApiPathsObject,
   type ZodOpenApiResponsesObject,
 } from 'zod-openapi';
-import { errorBody } from './answer.ts';
 import { simplifySchema } from './openapi-schema.ts';
+import { errorBody } from './response.ts';
 import { collectRoutes, type Route } from './routes.ts';
 
 const ErrorBody = z

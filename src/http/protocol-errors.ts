@@ -2,7 +2,7 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { PublicError } from '../api/errors.ts';
-import { errorBody, sendError } from './answer.ts';
+import { errorBody, sendError } from './response.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 

@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AnyTRPCRouter, callTRPCProcedure, TRPCError } from '@trpc/server';
 import { badRequest, publicError, unrecognized } from '../api/errors.ts';
 import type { Context } from '../api/trpc.ts';
-import { sendError, sendJson } from './answer.ts';
 import { assertNoBody, readJsonObject, readOptionalObject } from './body.ts';
 import { type QueryReaders, queryReaders, readQuery } from './query.ts';
+import { sendError, sendJson } from './response.ts';
 import { collectRoutes, type Route } from './routes.ts';
 
 interface Endpoint extends Route {

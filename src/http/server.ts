@@ -2,15 +2,16 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { publicError } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
 import type { Context } from '../api/trpc.ts';
-import type { Log, WebhookReader } from '../domain/ports.ts';
-import { authenticate } from '../operations/authenticate.ts';
+import { authenticate } from '../operations/api-keys/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { sendError, sendJson } from './answer.ts';
+import type { WebhookReader } from '../ports/livekit.ts';
+import type { Log } from '../ports/system.ts';
 import { presentedKey, remoteAddresses } from './credentials.ts';
 import { createHealthHandlers, onlyGet, type Watched } from './health.ts';
 import { createWebhookHandler, type WebhookNote } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
 import { answerProtocolErrors, protocolError, sendProtocolError } from './protocol-errors.ts';
+import { sendError, sendJson } from './response.ts';
 import { createRestHandler } from './rest.ts';
 import { createTrpcHandler } from './trpc.ts';
 

@@ -5,7 +5,6 @@ import { type AnyTRPCRouter, TRPCError } from '@trpc/server';
 import { resolveResponse } from '@trpc/server/http';
 import { badRequest, publicError, unrecognized } from '../api/errors.ts';
 import { type Context, MAX_BATCH } from '../api/trpc.ts';
-import { sendText } from './answer.ts';
 import {
   assertJson,
   assertNoBody,
@@ -17,6 +16,7 @@ import {
 } from './body.ts';
 import { findJsonProblems } from './json.ts';
 import { decodeText, splitQuery } from './query.ts';
+import { sendText } from './response.ts';
 
 /**
  * tRPC's protocol over HTTP. Its own adapter replaces bytes that are not UTF-8, drops query parameters, decodes

@@ -1,6 +1,6 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import type { HttpProxy } from '../proxy.ts';
+import type { HttpProxy } from '../platform/proxy.ts';
 
 /** The connections to one LiveKit. */
 export interface Agents {

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
-import type { LiveKitFacts } from '../domain/diagnosis.ts';
-import type { Clock } from '../domain/ports.ts';
-import type { HttpProxy } from '../proxy.ts';
+import type { LiveKitFacts } from '../doctor/diagnosis.ts';
+import type { HttpProxy } from '../platform/proxy.ts';
+import type { Clock } from '../ports/system.ts';
 import { agentsFor } from './agents.ts';
-import { describeFault, post, TOKEN_TTL } from './twirp.ts';
+import { describeFault, post, TOKEN_TTL } from './transport/twirp.ts';
 
 const Rooms = z.object({ rooms: z.array(z.object({ name: z.string() })) });
 

@@ -1,8 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ENDED_STATUSES } from '../domain/call.ts';
-import { type Meters, PASSES } from '../domain/meters.ts';
-import type { Census, Clock } from '../domain/ports.ts';
 import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
+import { type Meters, PASSES } from '../ports/metrics.ts';
+import type { Census } from '../ports/store.ts';
+import type { Clock } from '../ports/system.ts';
 
 /** LiveKit's words. Any other is `other`: whoever holds a key may send what he likes, and each label value stays. */
 const WEBHOOK_EVENTS: readonly string[] = [

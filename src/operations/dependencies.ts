@@ -1,8 +1,10 @@
 import type { EventPolicy } from '../domain/assess-call.ts';
-import type { Meters } from '../domain/meters.ts';
-import type { Clock, Log, Random, Rooms, Store } from '../domain/ports.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { Timestamp } from '../domain/time.ts';
+import type { Rooms } from '../ports/livekit.ts';
+import type { Meters } from '../ports/metrics.ts';
+import type { Store } from '../ports/store.ts';
+import type { Clock, Log, Random } from '../ports/system.ts';
 
 /** How long what is over is kept; null: for ever. */
 interface KeepingTimes {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { carryOut } from '../../src/domain/apply-room-event.ts';
 import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
 import { type Call, isLive } from '../../src/domain/call.ts';
+import { carryOut } from '../../src/domain/call-transition.ts';
 import { applyObservation } from '../../src/domain/observation.ts';
 import { type Roster, versionOf } from '../../src/domain/roster.ts';
 import { observe } from '../../src/domain/roster-changes.ts';

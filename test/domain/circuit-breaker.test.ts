@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { onRequestFinished, resultOf, UNKNOWN } from '../../src/domain/circuit-breaker.ts';
-import type { LiveKitFailure } from '../../src/domain/livekit-failure.ts';
+import type { LiveKitFailure } from '../../src/domain/livekit-error.ts';
 
 const TIMED_OUT: LiveKitFailure = { kind: 'timed_out', detail: 'x' };
 const UNREACHABLE: LiveKitFailure = { kind: 'unavailable', code: null, detail: 'x' };

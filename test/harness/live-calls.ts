@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { systemClock, systemRandom } from '../../src/app.ts';
+import { systemClock, systemRandom } from '../../src/app/app.ts';
 import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
-import { createApiKey } from '../../src/operations/create-api-key.ts';
-import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { createApiKey } from '../../src/operations/api-keys/create.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from './calls.ts';
 import { serveHangup } from './process.ts';
 import { temporaryFolder } from './temporary.ts';

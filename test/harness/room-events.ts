@@ -1,5 +1,5 @@
-import { type Applied, applyRoomEvent, carryOut, type Decision } from '../../src/domain/apply-room-event.ts';
 import { type Call, isLive, newCall } from '../../src/domain/call.ts';
+import { type Applied, applyRoomEvent, carryOut, type Decision } from '../../src/domain/call-transition.ts';
 import { applyObservation, type Observation } from '../../src/domain/observation.ts';
 import type { EventParticipant, RoomEvent, RoomSign } from '../../src/domain/room-event.ts';
 import { versionOf } from '../../src/domain/roster.ts';

@@ -1,6 +1,6 @@
-import { type Applied, applyRoomEvent, carryOut } from '../../src/domain/apply-room-event.ts';
 import type { EventPolicy } from '../../src/domain/assess-call.ts';
 import { type Call, isLive, newCall } from '../../src/domain/call.ts';
+import { type Applied, applyRoomEvent, carryOut } from '../../src/domain/call-transition.ts';
 import { applyObservation, type Observation } from '../../src/domain/observation.ts';
 import { present, versionOf } from '../../src/domain/roster.ts';
 import { DEPARTURE_TIMEOUT_MS, participantOf, type Room } from './room-model.ts';

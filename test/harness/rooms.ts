@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { z } from 'zod';
-import type { Settings } from '../../src/config.ts';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
 import type { EmulatedParticipant, Emulator } from '../../src/livekit/emulator/emulator.ts';
+import type { Settings } from '../../src/platform/config.ts';
 import { type Hangup, startHangup, until } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
 

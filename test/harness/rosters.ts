@@ -1,6 +1,6 @@
-import { applyRoomEvent, carryOut } from '../../src/domain/apply-room-event.ts';
 import type { EventPolicy } from '../../src/domain/assess-call.ts';
 import { type Call, newCall } from '../../src/domain/call.ts';
+import { applyRoomEvent, carryOut } from '../../src/domain/call-transition.ts';
 import type { EventParticipant, PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
 import type { Roster } from '../../src/domain/roster.ts';
 

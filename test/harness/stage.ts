@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { Settings } from '../../src/config.ts';
+import type { Settings } from '../../src/platform/config.ts';
 import { type Hangup, startHangup, until } from './hangup.ts';
 import { freePorts } from './livekit.ts';
 import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';

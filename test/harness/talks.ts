@@ -1,5 +1,5 @@
 import { afterAll, expect, onTestFinished } from 'vitest';
-import type { Settings } from '../../src/config.ts';
+import type { Settings } from '../../src/platform/config.ts';
 import { type Hangup, startHangup } from './hangup.ts';
 import type { LiveKitUnderTest, TestParticipant } from './livekit.ts';
 

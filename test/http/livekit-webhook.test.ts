@@ -570,7 +570,7 @@ describe('GET /api/v1/calls/{callId}/events', () => {
 });
 
 test('live calls and never a webhook: said once, with what to check', async () => {
-  const { watchWebhooks } = await import('../../src/operations/watch-webhooks.ts');
+  const { watchWebhooks } = await import('../../src/operations/livekit/warn-if-no-webhooks.ts');
   const quiet = await startHangup({ livekit: hangup.livekit });
   try {
     const lines: string[] = [];

@@ -12,8 +12,8 @@ import {
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { EventRoom } from '../../src/domain/room-event.ts';
-import { roomService } from '../../src/livekit/rooms.ts';
-import { httpTransport } from '../../src/livekit/twirp.ts';
+import { roomService } from '../../src/livekit/room-service.ts';
+import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import {
   type LiveKitUnderTest,
   openWebhookInbox,

@@ -7,8 +7,8 @@ import {
   type JoiningParticipant,
   startEmulator,
 } from '../../src/livekit/emulator/emulator.ts';
-import { roomService } from '../../src/livekit/rooms.ts';
-import { httpTransport } from '../../src/livekit/twirp.ts';
+import { roomService } from '../../src/livekit/room-service.ts';
+import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
 
 // What the emulator plays beyond the contract that it shares with the real server.

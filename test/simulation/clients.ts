@@ -1,7 +1,7 @@
-import { cancelCall } from '../../src/operations/cancel-call.ts';
-import { createCall } from '../../src/operations/create-call.ts';
-import { findCall } from '../../src/operations/find-call.ts';
-import { getCall } from '../../src/operations/get-call.ts';
+import { findCall } from '../../src/operations/calls/authorize.ts';
+import { cancelCall } from '../../src/operations/calls/cancel.ts';
+import { createCall } from '../../src/operations/calls/create.ts';
+import { getCall } from '../../src/operations/calls/get.ts';
 import { Violation } from './chronicle.ts';
 import { anyHangup, type World } from './world.ts';
 

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { WebhookEvent } from 'livekit-server-sdk';
-import type { LiveKitFailure } from '../../src/domain/livekit-failure.ts';
+import type { LiveKitFailure } from '../../src/domain/livekit-error.ts';
 import { type Fault, FaultSwitches } from '../../src/livekit/emulator/faults.ts';
 import { fromProtobuf, toProtobuf } from '../../src/livekit/emulator/protobuf.ts';
 import {
@@ -12,7 +12,12 @@ import {
 import { RoomState } from '../../src/livekit/emulator/room-state.ts';
 import { type Answer, livekitError, twirpError } from '../../src/livekit/emulator/twirp.ts';
 import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/livekit/emulator/webhook-sender.ts';
-import { noAnswerWithin, readAnswer, type TwirpOutcome, type TwirpRequest } from '../../src/livekit/twirp.ts';
+import {
+  noAnswerWithin,
+  readAnswer,
+  type TwirpOutcome,
+  type TwirpRequest,
+} from '../../src/livekit/transport/twirp.ts';
 import { Attendance } from './attendance.ts';
 import type { Chance } from './chance.ts';
 import type { Chronicle } from './chronicle.ts';

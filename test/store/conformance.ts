@@ -2,10 +2,10 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { ApiKey } from '../../src/domain/api-key.ts';
 import { CALL_STATUSES, type Call, type CallStatus, isLive } from '../../src/domain/call.ts';
 import type { Observation } from '../../src/domain/observation.ts';
-import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/domain/ports.ts';
 import type { DeletionState } from '../../src/domain/room-deletion.ts';
 import type { EventParticipant, PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
+import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/ports/store.ts';
 import { aCall } from '../harness/calls.ts';
 
 type Opened = { store: Store; close: () => void | Promise<void> };

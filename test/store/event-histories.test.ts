@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { applyRoomEvent } from '../../src/domain/apply-room-event.ts';
 import { type Call, isLive, LIVE_STATUSES } from '../../src/domain/call.ts';
-import type { AuditEntry, CallRecord, EventInput, Store } from '../../src/domain/ports.ts';
+import { applyRoomEvent } from '../../src/domain/call-transition.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
-import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import type { AuditEntry, CallRecord, EventInput, Store } from '../../src/ports/store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from '../harness/calls.ts';
 import {
   AFTERWARDS,
@@ -562,7 +562,10 @@ const SENDER = `
 
 test('threads that send the same history at the same moment: exactly one of them applies each event', async () => {
   const { file, store, newCall } = await aStore();
-  const workerData = { file, module: new URL('../../src/store/sqlite-store.ts', import.meta.url).href };
+  const workerData = {
+    file,
+    module: new URL('../../src/store/sqlite/sqlite-store.ts', import.meta.url).href,
+  };
   const senders = [1, 2, 3].map(() => new Worker(SENDER, { eval: true, workerData }));
   onTestFinished(async () => {
     await Promise.all(senders.map((sender) => sender.terminate()));

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test, vi } from 'vitest';
-import type { CallQuery } from '../../src/domain/ports.ts';
-import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import type { CallQuery } from '../../src/ports/store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 /** Every statement that the store prepares while something is done. */

@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, statSync, writeFileSync }
 import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { openSqliteStore } from '../../src/store/sqlite-store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from '../harness/calls.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
@@ -43,7 +43,7 @@ test('the migrations in drizzle/ are those of the schema', () => {
   mkdirSync(join(folder, 'src'));
   writeFileSync(
     join(folder, 'drizzle.config.json'),
-    JSON.stringify({ dialect: 'sqlite', schema: join(ROOT, 'src/store/schema.ts'), out: './drizzle' }),
+    JSON.stringify({ dialect: 'sqlite', schema: join(ROOT, 'src/store/sqlite/schema.ts'), out: './drizzle' }),
   );
   const drizzleKit = join(ROOT, 'node_modules/drizzle-kit/bin.cjs');
   const said = execFileSync(process.execPath, [drizzleKit, 'generate', '--config=drizzle.config.json'], {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { StoreBusyError } from '../../src/domain/errors.ts';
-import { createWriteQueue } from '../../src/store/write-queue.ts';
+import { createWriteQueue } from '../../src/store/sqlite/write-queue.ts';
 
 const BUSY = new Error('busy');
 

@@ -1,7 +1,7 @@
 import { onRequestFinished, resultOf, UNKNOWN } from '../../domain/circuit-breaker.ts';
-import type { Clock, Log } from '../../domain/ports.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { RoomServiceTransport } from '../twirp.ts';
+import type { Clock, Log } from '../../ports/system.ts';
+import type { RoomServiceTransport } from './twirp.ts';
 
 /** Whether LiveKit answers: read by /readyz, by the metrics and by the reconciler. */
 export interface CircuitBreaker {

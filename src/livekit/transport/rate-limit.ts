@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
-import type { LiveKitFailure } from '../../domain/livekit-failure.ts';
-import { PRIORITIES } from '../../domain/ports.ts';
-import type { RoomServiceTransport, TwirpOutcome, TwirpRequest } from '../twirp.ts';
+import type { LiveKitFailure } from '../../domain/livekit-error.ts';
+import { PRIORITIES } from '../../ports/livekit.ts';
+import type { RoomServiceTransport, TwirpOutcome, TwirpRequest } from './twirp.ts';
 
 /** How long all requests wait after a 429 without a Retry-After. */
 const DEFAULT_PAUSE_MS = 1_000;

@@ -1,5 +1,5 @@
-import type { Meters } from '../../domain/meters.ts';
-import type { RoomServiceTransport } from '../twirp.ts';
+import type { Meters } from '../../ports/metrics.ts';
+import type { RoomServiceTransport } from './twirp.ts';
 
 /** Counts and times each request. Wrap it around the network: LiveKit is not answerable for a wait in the rate limit. */
 export function withRequestMetrics(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { roomService } from '../../../src/livekit/rooms.ts';
+import { roomService } from '../../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../../src/livekit/transport/circuit-breaker.ts';
-import { readAnswer, type TwirpOutcome, type TwirpRequest } from '../../../src/livekit/twirp.ts';
+import { readAnswer, type TwirpOutcome, type TwirpRequest } from '../../../src/livekit/transport/twirp.ts';
 
 const ASKING = { timeoutMs: 1_000, priority: 'retry' } as const;
 const UNREACHABLE = { kind: 'unavailable', code: null, detail: 'the connection failed' } as const;

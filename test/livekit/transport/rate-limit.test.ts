@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Asking } from '../../../src/domain/ports.ts';
-import { roomService } from '../../../src/livekit/rooms.ts';
+import { roomService } from '../../../src/livekit/room-service.ts';
 import { rateLimit } from '../../../src/livekit/transport/rate-limit.ts';
-import { httpTransport, type RoomServiceTransport } from '../../../src/livekit/twirp.ts';
+import { httpTransport, type RoomServiceTransport } from '../../../src/livekit/transport/twirp.ts';
+import type { Asking } from '../../../src/ports/livekit.ts';
 import { startEmulated } from '../../harness/livekit.ts';
 
 async function start(requestsPerMinute: number) {

@@ -1,0 +1,175 @@
+import { randomBytes, randomUUIDv7 } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createHttpServer } from '../http/server.ts';
+import { roomService } from '../livekit/room-service.ts';
+import { circuitBreaker } from '../livekit/transport/circuit-breaker.ts';
+import { rateLimit } from '../livekit/transport/rate-limit.ts';
+import { withRequestMetrics } from '../livekit/transport/request-metrics.ts';
+import { httpTransport } from '../livekit/transport/twirp.ts';
+import { webhookReader } from '../livekit/webhook-parser.ts';
+import { measuredStore } from '../metrics/instrument-store.ts';
+import { prometheusMetrics } from '../metrics/prometheus.ts';
+import { checkReadiness } from '../operations/health/check-readiness.ts';
+import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
+import { trustSystemCertificates } from '../platform/system-ca.ts';
+import type { Clock, Log, Random } from '../ports/system.ts';
+import { createReconciler } from '../reconciler/reconciler.ts';
+import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import { openThreadedStore } from '../store/sqlite/threaded-store.ts';
+import { assertClaimable, claimDatabase, type DatabaseClaim } from './livekit-binding.ts';
+
+/** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
+const PATIENCE_MS = 10_000;
+/** Where nobody asks /readyz, the log says all the same that the database takes no write, or is not there any more. */
+const LOOKS_EVERY_MS = 60_000;
+
+export const systemClock: Clock = { now: () => Date.now() };
+
+export const systemRandom: Random = {
+  fraction: () => Math.random(),
+  bytes: (count) => randomBytes(count),
+  id: (prefix) => `${prefix}_${randomUUIDv7().replaceAll('-', '')}`,
+};
+
+export interface App {
+  /** Where it listens: http://HOST:PORT. */
+  readonly url: string;
+  readonly store: SqliteStore;
+  /** Resolves when it must not serve any more, with why. */
+  readonly lost: Promise<SettingsError>;
+  /** Answers what it has begun to answer, settles what it has begun to delete, closes the database. */
+  stop(): Promise<void>;
+}
+
+/**
+ * The whole service, wired and listening.
+ * @param livekit where the settings name none, the built-in emulator
+ * @throws DatabaseError, SettingsError when the database is not for the emulator, or the listen error of node:net
+ */
+export async function startApp({
+  settings,
+  livekit,
+  log,
+  version,
+  clock = systemClock,
+  random = systemRandom,
+}: {
+  settings: Settings;
+  livekit: LiveKitAddress;
+  log: Log;
+  version: string;
+  clock?: Clock;
+  random?: Random;
+}): Promise<App> {
+  trustSystemCertificates(livekit.url);
+  assertClaimable(settings);
+  const store = await openThreadedStore(settings.databaseFile, {
+    onMigrating: (migrations) =>
+      log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
+    onLate: (method, durationMs) =>
+      log.warn({ method, durationMs }, 'a write that took too long, and was answered 503, is done after all'),
+  });
+  try {
+    // Read alone, it could serve, and cancel nothing.
+    await store.probe();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const meters = prometheusMetrics({ clock, version });
+  const recorded = measuredStore(store, meters);
+  const closing = new AbortController();
+  const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, closing.signal), meters), {
+    clock,
+    log,
+    onRecovered: (downMs) => reconciler.livekitIsBack(downMs),
+  });
+  const transport = rateLimit(breaker.transport, {
+    requestsPerMinute: settings.requestsPerMinute,
+    onQueueLength: (length) => meters.livekitQueue(length),
+    shutdown: closing.signal,
+  });
+  const base = {
+    store: recorded,
+    rooms: roomService(transport),
+    meters,
+    clock,
+    random,
+    log,
+    retry: settings.retry,
+    requestTimeoutMs: settings.requestTimeoutMs,
+    backgroundTimeoutMs: settings.backgroundTimeoutMs,
+    readTimeoutMs: settings.readTimeoutMs,
+    neverStartedAfterMs: settings.neverStartedAfterMs,
+    requestsPerMinute: settings.requestsPerMinute,
+    keep: settings.keep,
+    events: {
+      policy: {
+        agentLeftGraceMs: settings.agentLeftGraceMs,
+        connectionLostGraceMs: settings.connectionLostGraceMs,
+        guardMs: settings.guardMs,
+      },
+      agentIdKey: settings.agentIdKey,
+    },
+  };
+  let isStopping = false;
+  const reconciler = createReconciler(base, {
+    concurrency: settings.retryConcurrency,
+    compareSchedule: settings.compareSchedule,
+    awaySince: breaker.openSince,
+  });
+  const { server, sayLast, atRest } = createHttpServer({
+    dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
+    readWebhook: webhookReader([livekit, ...settings.webhookKeys], clock),
+    watched: {
+      scrape: () => meters.scrape({ takeCensus: () => recorded.census(), isLiveKitUp: breaker.isUp() }),
+      isLiveKitUp: breaker.isUp,
+    },
+    isStopping: () => isStopping,
+    keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
+    trustedProxies: settings.trustedProxies,
+    log,
+    version,
+  });
+  let claim: DatabaseClaim | undefined;
+  const looking = setInterval(() => void checkReadiness(base), LOOKS_EVERY_MS);
+  const closeServer = async () => {
+    if (server.listening) {
+      const closed = once(server, 'close');
+      server.close();
+      // One that is busy now is idle later, and would keep the server open until its keep-alive ends.
+      const sweep = setInterval(() => server.closeIdleConnections(), 20);
+      await closed;
+      clearInterval(sweep);
+    }
+    await atRest();
+  };
+  const stop = async () => {
+    isStopping = true;
+    clearInterval(looking);
+    claim?.release();
+    sayLast();
+    const cut = setTimeout(() => {
+      server.closeAllConnections();
+      closing.abort();
+    }, PATIENCE_MS);
+    await Promise.all([closeServer(), reconciler.stop()]);
+    clearTimeout(cut);
+    await store.close();
+  };
+  try {
+    server.listen(settings.port, settings.host);
+    await once(server, 'listening');
+    // Before the first request is read, and not for a start whose port is taken.
+    claim = await claimDatabase(store, settings, { clock, log });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  // Not before: one whose port is taken must not ask LiveKit for anything.
+  reconciler.begin();
+  const { port } = server.address() as AddressInfo;
+  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
+  return { url: `http://${host}:${port}`, store, lost: claim.lost, stop };
+}

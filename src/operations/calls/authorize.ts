@@ -1,0 +1,26 @@
+import type { ApiKey, Scope } from '../../domain/api-key.ts';
+import { callNotFound, missingScope, otherOrganization } from '../../domain/errors.ts';
+import type { CallRecord } from '../../ports/store.ts';
+import type { Dependencies } from '../dependencies.ts';
+
+const CALL_ID = /^[A-Za-z0-9_.-]{1,128}$/;
+
+/**
+ * The call that a request names, once its key may do this to it.
+ * @throws RequestError not_found, then forbidden: the contract's order of checks.
+ */
+export async function findCall(
+  { store }: Pick<Dependencies, 'store'>,
+  { callId, apiKey, scope }: { callId: unknown; apiKey: ApiKey; scope: Scope },
+): Promise<CallRecord> {
+  const record = typeof callId === 'string' && CALL_ID.test(callId) ? await store.findCall(callId) : null;
+  if (record === null) throw callNotFound();
+  if (record.call.organizationId !== apiKey.organizationId) throw otherOrganization();
+  requireScope(apiKey, scope);
+  return record;
+}
+
+/** @throws RequestError forbidden */
+export function requireScope(apiKey: ApiKey, scope: Scope): void {
+  if (!apiKey.scopes.includes(scope)) throw missingScope(scope);
+}

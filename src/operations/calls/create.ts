@@ -1,0 +1,50 @@
+import type { ApiKey } from '../../domain/api-key.ts';
+import { type Call, newCall } from '../../domain/call.ts';
+import { callIdTaken, roomNameTaken } from '../../domain/errors.ts';
+import type { Dependencies } from '../dependencies.ts';
+
+export type RegisteredCall = Pick<
+  Call,
+  | 'direction'
+  | 'phoneNumber'
+  | 'agentId'
+  | 'agentName'
+  | 'contactName'
+  | 'contactPhone'
+  | 'contactEmail'
+  | 'jobId'
+  | 'sipParticipantId'
+  | 'scheduledAt'
+  | 'metadata'
+> & {
+  /** Made when null. */
+  readonly id: string | null;
+  /** The call's id when null. */
+  readonly roomName: string | null;
+};
+
+/**
+ * Registers a call that another system places.
+ * @throws RequestError conflict
+ */
+export async function createCall(
+  { store, clock, random }: Pick<Dependencies, 'store' | 'clock' | 'random'>,
+  { apiKey, registered }: { apiKey: ApiKey; registered: RegisteredCall },
+): Promise<Call> {
+  const id = registered.id ?? random.id('call');
+  const call = newCall({
+    ...registered,
+    id,
+    organizationId: apiKey.organizationId,
+    roomName: registered.roomName ?? id,
+    createdAt: clock.now(),
+  });
+  switch (await store.createCall({ call, apiKeyId: apiKey.id })) {
+    case 'created':
+      return call;
+    case 'id_taken':
+      throw callIdTaken();
+    case 'room_name_taken':
+      throw roomNameTaken();
+  }
+}

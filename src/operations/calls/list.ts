@@ -1,0 +1,11 @@
+import type { ApiKey } from '../../domain/api-key.ts';
+import type { CallPage, CallQuery } from '../../ports/store.ts';
+import type { Dependencies } from '../dependencies.ts';
+
+/** A page of the calls of the key's organization. */
+export function listCalls(
+  { store }: Pick<Dependencies, 'store'>,
+  { apiKey, query }: { apiKey: ApiKey; query: Omit<CallQuery, 'organizationId'> },
+): Promise<CallPage> {
+  return store.listCalls({ ...query, organizationId: apiKey.organizationId });
+}

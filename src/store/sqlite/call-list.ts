@@ -1,0 +1,103 @@
+import { and, asc, desc, eq, gte, inArray, lte, type SQL, sql } from 'drizzle-orm';
+import { unionAll } from 'drizzle-orm/sqlite-core';
+import type { CallStatus } from '../../domain/call.ts';
+import { type CallListItem, type CallPage, type CallQuery, COUNTED_AT_MOST } from '../../ports/store.ts';
+import type { Database } from './database.ts';
+import { calls } from './schema.ts';
+
+const ITEM = {
+  id: calls.id,
+  status: calls.status,
+  direction: calls.direction,
+  scheduledAt: calls.scheduledAt,
+  answeredAt: calls.answeredAt,
+  endedAt: calls.endedAt,
+  agentId: calls.agentId,
+  agentName: calls.agentName,
+  contactPhone: calls.contactPhone,
+  contactName: calls.contactName,
+  contactEmail: calls.contactEmail,
+  phoneNumber: calls.phoneNumber,
+  createdAt: calls.createdAt,
+  scheduledOrder: calls.scheduledOrder,
+};
+
+export function listCalls(db: Database, query: CallQuery): CallPage {
+  // Both reads see one state of the database.
+  return db.transaction((tx) => {
+    const rows = selectPage(tx, query);
+    const page = rows.slice(0, query.limit);
+    const last = page.at(-1);
+    const counted = count(tx, query);
+    return {
+      calls: page.map(({ scheduledOrder: _, ...item }): CallListItem => item),
+      total: Math.min(counted, COUNTED_AT_MOST),
+      totalCapped: counted > COUNTED_AT_MOST,
+      next:
+        rows.length > query.limit && last !== undefined
+          ? { value: query.sortBy === 'createdAt' ? last.createdAt : last.scheduledOrder, id: last.id }
+          : null,
+    };
+  });
+}
+
+/** One row more than the page, which tells whether there is a next one. */
+function selectPage(db: Pick<Database, 'select'>, query: CallQuery) {
+  const sortColumn = query.sortBy === 'createdAt' ? calls.createdAt : calls.scheduledOrder;
+  const direction = query.sortOrder === 'asc' ? asc : desc;
+  const count = query.offset + query.limit + 1;
+  const sorted = (status: CallStatus | undefined) =>
+    db
+      .select(ITEM)
+      .from(calls)
+      .where(and(...filters(query), status && eq(calls.status, status), behind(query)))
+      .orderBy(direction(sortColumn), direction(calls.id));
+
+  const [first, second, ...rest] = query.statuses ?? [];
+  if (second === undefined || first === undefined)
+    return sorted(first)
+      .limit(query.limit + 1)
+      .offset(query.offset)
+      .all();
+  // An index cannot give several statuses in order of time: each is read in its own order, and the few first
+  // rows of each are merged. IN (...) would sort every call of those statuses.
+  const branch = (status: CallStatus) => {
+    const top = sorted(status).limit(count).as('top');
+    return db.select().from(top);
+  };
+  const sortName = sql.identifier(query.sortBy === 'createdAt' ? 'created_at' : 'scheduled_order');
+  return unionAll(branch(first), branch(second), ...rest.map(branch))
+    .orderBy(direction(sql`${sortName}`), direction(sql`${sql.identifier('id')}`))
+    .limit(query.limit + 1)
+    .offset(query.offset)
+    .all();
+}
+
+function count(db: Pick<Database, 'select'>, query: CallQuery): number {
+  const { statuses } = query;
+  const some = db
+    .select({ one: sql`1`.as('one') })
+    .from(calls)
+    .where(and(...filters(query), statuses?.length ? inArray(calls.status, [...statuses]) : undefined))
+    .limit(COUNTED_AT_MOST + 1)
+    .as('some');
+  return db.select({ count: sql<number>`count(*)` }).from(some).get()?.count ?? 0;
+}
+
+function filters(query: CallQuery): (SQL | undefined)[] {
+  return [
+    eq(calls.organizationId, query.organizationId),
+    query.agentId === undefined ? undefined : eq(calls.agentId, query.agentId),
+    query.direction && eq(calls.direction, query.direction),
+    query.phoneNumber === undefined ? undefined : eq(calls.phoneNumber, query.phoneNumber),
+    query.from === undefined ? undefined : gte(calls.createdAt, query.from),
+    query.to === undefined ? undefined : lte(calls.createdAt, query.to),
+  ];
+}
+
+function behind({ after, sortBy, sortOrder }: CallQuery): SQL | undefined {
+  if (after === undefined) return undefined;
+  const column = sortBy === 'createdAt' ? calls.createdAt : calls.scheduledOrder;
+  const operator = sql.raw(sortOrder === 'asc' ? '>' : '<');
+  return sql`(${column}, ${calls.id}) ${operator} (${after.value}, ${after.id})`;
+}

@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs';
+import { desc, sql } from 'drizzle-orm';
+import type { Timestamp } from '../../domain/time.ts';
+import { type Database, openSqlite, schemaAge } from './database.ts';
+import { livekitServers } from './schema.ts';
+
+/** URLs of the LiveKit servers that this database was ever served with, the last one first. */
+export function listLiveKitServers(db: Database): string[] {
+  const rows = db.select().from(livekitServers).orderBy(desc(livekitServers.lastServedAt)).all();
+  return rows.map(({ url }) => url);
+}
+
+/** From now on it is the last one, whatever the clock says. */
+export function rememberLiveKitServer(db: Database, { url, now }: { url: string; now: Timestamp }): void {
+  const lastServedAt = sql`(SELECT max(${now}, coalesce(max(last_served_at), 0) + 1) FROM livekit_servers)`;
+  db.insert(livekitServers)
+    .values({ url, firstServedAt: now, lastServedAt })
+    .onConflictDoUpdate({ target: livekitServers.url, set: { lastServedAt } })
+    .run();
+}
+
+const BUSY_TIMEOUT_MS = 2_000;
+
+/**
+ * The same of a file that this or an older hangup made, without a change to it. Before migration 0005 the servers were not
+ * written down: then `unrecorded` stands for them where people's calls are, as migration 0006 has it.
+ * @returns none for a file that cannot be read: whoever opens it reports why
+ */
+export function liveKitServersOf(file: string): string[] {
+  if (!existsSync(file)) return [];
+  try {
+    const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+    try {
+      if (schemaAge(client) === 'newer') return [];
+      const columns = client.prepare("SELECT name FROM pragma_table_info('livekit_servers')").pluck().all();
+      const order = columns.includes('last_served_at') ? 'ORDER BY last_served_at DESC' : '';
+      const servers =
+        columns.length === 0
+          ? []
+          : client.prepare<[], string>(`SELECT url FROM livekit_servers ${order}`).pluck().all();
+      if (servers.length > 0 || order !== '') return servers;
+      return client.prepare<[], string>(UNRECORDED).pluck().all();
+    } finally {
+      client.close();
+    }
+  } catch {
+    return [];
+  }
+}
+
+const UNRECORDED = `SELECT 'unrecorded' WHERE EXISTS (
+  SELECT 1 FROM calls JOIN organizations ON organizations.id = calls.organization_id WHERE organizations.name <> 'demo')`;

@@ -1,0 +1,236 @@
+import { sql } from 'drizzle-orm';
+import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES, LIVE_STATUSES } from '../../domain/call.ts';
+import { DELETION_STATES, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
+import type { Roster } from '../../domain/roster.ts';
+
+/*
+ * After a change: `npx drizzle-kit generate --name what_changed`, then add STRICT behind each new table
+ * (drizzle-kit cannot say it; a test asserts it). Times are integer milliseconds.
+ * The invariants of the domain are CHECK constraints too: a bug must fail a transaction, not corrupt a record.
+ */
+
+// Constraints are DDL, which takes no bound parameters.
+const list = (words: readonly string[]) => sql.raw(words.map((word) => `'${word}'`).join(', '));
+
+/** Written out as in the index. */
+export const IS_LIVE = `"calls"."status" IN (${LIVE_STATUSES.map((status) => `'${status}'`).join(', ')})`;
+
+export const organizations = sqliteTable('organizations', {
+  id: text().primaryKey(),
+  name: text().notNull().unique(),
+  createdAt: integer('created_at').notNull(),
+});
+
+export const apiKeys = sqliteTable(
+  'api_keys',
+  {
+    id: text().primaryKey(),
+    organizationId: text('organization_id')
+      .notNull()
+      .references(() => organizations.id),
+    name: text().notNull(),
+    hash: text().notNull().unique(),
+    scopes: text({ mode: 'json' }).$type<string[]>().notNull(),
+    createdAt: integer('created_at').notNull(),
+    expiresAt: integer('expires_at'),
+    revokedAt: integer('revoked_at'),
+    lastUsedAt: integer('last_used_at'),
+  },
+  (t) => [
+    check('api_keys_hash_is_sha256', sql`length(${t.hash}) = 64`),
+    check('api_keys_scopes_are_a_list', sql`json_type(${t.scopes}) = 'array'`),
+  ],
+);
+
+export const calls = sqliteTable(
+  'calls',
+  {
+    id: text().primaryKey(),
+    organizationId: text('organization_id')
+      .notNull()
+      .references(() => organizations.id),
+    status: text({ enum: CALL_STATUSES }).notNull(),
+    direction: text({ enum: DIRECTIONS }).notNull(),
+    phoneNumber: text('phone_number'),
+    agentId: text('agent_id'),
+    agentName: text('agent_name'),
+    contactName: text('contact_name'),
+    contactPhone: text('contact_phone'),
+    contactEmail: text('contact_email'),
+    roomName: text('room_name').notNull(),
+    roomId: text('room_id'),
+    roster: text({ mode: 'json' }).$type<Roster>(),
+    reviewAt: integer('review_at'),
+    /** 1: the call is live, and a phone in its room is not answered yet. */
+    hasUnansweredPhone: integer('has_unanswered_phone').notNull().default(0),
+    adoptedPrefix: text('adopted_prefix'),
+    jobId: text('job_id'),
+    sipParticipantId: text('sip_participant_id'),
+    metadata: text({ mode: 'json' }).$type<Record<string, unknown>>().notNull(),
+    failureReason: text('failure_reason'),
+    cancelledBy: text('cancelled_by').references(() => apiKeys.id),
+    cancelReason: text('cancel_reason'),
+    scheduledAt: integer('scheduled_at'),
+    /** Sort key: a keyset page needs a value where `scheduled_at` may be null. */
+    scheduledOrder: integer('scheduled_order')
+      .notNull()
+      .generatedAlwaysAs(sql`coalesce(scheduled_at, 0)`, { mode: 'virtual' }),
+    startedAt: integer('started_at'),
+    answeredAt: integer('answered_at'),
+    endedAt: integer('ended_at'),
+    createdAt: integer('created_at').notNull(),
+    updatedAt: integer('updated_at').notNull(),
+  },
+  (t) => [
+    check('calls_id_length', sql`length(${t.id}) BETWEEN 1 AND 128`),
+    check('calls_status', sql`${t.status} IN (${list(CALL_STATUSES)})`),
+    check('calls_direction', sql`${t.direction} IN (${list(DIRECTIONS)})`),
+    // LiveKit takes an empty name for a room of its own, and counts its limit in bytes.
+    check('calls_room_name_bytes', sql`octet_length(${t.roomName}) BETWEEN 1 AND 256`),
+    check('calls_metadata_is_an_object', sql`json_type(${t.metadata}) = 'object'`),
+    check(
+      'calls_ended_at_is_set_exactly_when_ended',
+      sql`(${t.endedAt} IS NOT NULL) = (${t.status} IN (${list(ENDED_STATUSES)}))`,
+    ),
+    check('calls_end_is_not_before_start', sql`${t.endedAt} IS NULL OR ${t.endedAt} >= ${t.createdAt}`),
+    check(
+      'calls_only_a_cancelled_call_has_a_canceller',
+      sql`${t.status} = 'cancelled' OR (${t.cancelledBy} IS NULL AND ${t.cancelReason} IS NULL)`,
+    ),
+    // LiveKit knows a room by its name, so two live calls in one room would end each other.
+    uniqueIndex('calls_live_room_name')
+      .on(t.roomName)
+      .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
+    index('calls_by_end').on(t.endedAt).where(sql`${t.endedAt} IS NOT NULL`),
+    // Read every second.
+    index('calls_with_unanswered_phone').on(t.id).where(sql`${t.hasUnansweredPhone} = 1`),
+    index('calls_by_review').on(t.reviewAt).where(sql`${t.reviewAt} IS NOT NULL`),
+    index('calls_by_room').on(t.roomName, t.createdAt, t.id),
+    index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
+    index('calls_by_status').on(t.organizationId, t.status, t.createdAt, t.id),
+    index('calls_by_agent').on(t.organizationId, t.agentId, t.createdAt, t.id),
+    index('calls_by_phone').on(t.organizationId, t.phoneNumber, t.createdAt, t.id),
+    index('calls_by_direction').on(t.organizationId, t.direction, t.createdAt, t.id),
+    index('calls_by_scheduled').on(t.organizationId, t.scheduledOrder, t.id),
+  ],
+);
+
+export const roomDeletions = sqliteTable(
+  'room_deletions',
+  {
+    callId: text('call_id')
+      .primaryKey()
+      .references(() => calls.id),
+    roomName: text('room_name').notNull(),
+    state: text({ enum: DELETION_STATES }).notNull(),
+    attempt: integer().notNull(),
+    scheduledAt: integer('scheduled_at').notNull(),
+    attemptedAt: integer('attempted_at'),
+    finalizedAt: integer('finalized_at'),
+    lastError: text('last_error'),
+    createdAt: integer('created_at').notNull(),
+  },
+  (t) => [
+    check('room_deletions_state', sql`${t.state} IN (${list(DELETION_STATES)})`),
+    check('room_deletions_attempt', sql`${t.attempt} >= 0`),
+    check(
+      'room_deletions_running_is_an_attempt',
+      sql`${t.state} IN ('available', 'discarded') OR (${t.attempt} >= 1 AND ${t.attemptedAt} IS NOT NULL)`,
+    ),
+    check(
+      'room_deletions_finalized_at_is_set_exactly_when_final',
+      sql`(${t.finalizedAt} IS NOT NULL) = (${t.state} NOT IN (${list(OPEN_DELETION_STATES)}))`,
+    ),
+    index('room_deletions_due')
+      .on(t.scheduledAt)
+      .where(sql`${t.state} IN (${list(OPEN_DELETION_STATES)})`),
+    // While one is not complete its room's name cannot be given to a new call.
+    uniqueIndex('room_deletions_incomplete_room_name').on(t.roomName).where(sql`${t.state} <> 'completed'`),
+  ],
+);
+
+export const ACTIONS = [
+  'call.created',
+  'call.status_changed',
+  'call.room_deletion_reopened',
+  'call.room_deletion_discarded',
+  'call.room_rescued',
+  'call.room_kept',
+  'call.ended_in_error',
+  'api_key.created',
+  'api_key.revoked',
+  'adoption.added',
+  'adoption.removed',
+] as const;
+export const ACTORS = ['api_key', 'operator', 'livekit', 'reconciler'] as const;
+
+/** Append only. */
+export const auditLog = sqliteTable(
+  'audit_log',
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    at: integer().notNull(),
+    organizationId: text('organization_id')
+      .notNull()
+      .references(() => organizations.id),
+    action: text({ enum: ACTIONS }).notNull(),
+    actor: text({ enum: ACTORS }).notNull(),
+    /** API key, LiveKit event: what the actor is known by. */
+    actorId: text('actor_id'),
+    /** Id of the call or API key that it happened to. */
+    subjectId: text('subject_id').notNull(),
+    fromStatus: text('from_status', { enum: CALL_STATUSES }),
+    toStatus: text('to_status', { enum: CALL_STATUSES }),
+    reason: text(),
+  },
+  (t) => [
+    check('audit_log_actor', sql`${t.actor} IN (${list(ACTORS)})`),
+    index('audit_log_by_subject').on(t.subjectId, t.id),
+  ],
+);
+
+/** The first answer to a request with an Idempotency-Key, written in the transaction that it answers for. */
+export const idempotencyKeys = sqliteTable(
+  'idempotency_keys',
+  {
+    organizationId: text('organization_id')
+      .notNull()
+      .references(() => organizations.id),
+    key: text().notNull(),
+    fingerprint: text().notNull(),
+    /** The status that forbade the cancel; null when it was done. */
+    refusedStatus: text('refused_status', { enum: ENDED_STATUSES }),
+    createdAt: integer('created_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.organizationId, t.key] }),
+    index('idempotency_keys_by_created').on(t.createdAt),
+  ],
+);
+
+/** LiveKit's events that have done what they do; each in the transaction of what it did. */
+export const livekitEvents = sqliteTable(
+  'livekit_events',
+  {
+    id: text().primaryKey(),
+    receivedAt: integer('received_at').notNull(),
+  },
+  (t) => [index('livekit_events_by_received').on(t.receivedAt)],
+);
+
+/** A room whose name begins with a prefix becomes a call of its organization; of two, the longest. */
+export const adoptionPrefixes = sqliteTable('adoption_prefixes', {
+  prefix: text().primaryKey(),
+  organizationId: text('organization_id')
+    .notNull()
+    .references(() => organizations.id),
+  createdAt: integer('created_at').notNull(),
+});
+
+/** Which LiveKit servers this database was served with, by their URL. The built-in emulator is none, and refuses such a database. */
+export const livekitServers = sqliteTable('livekit_servers', {
+  url: text().primaryKey(),
+  firstServedAt: integer('first_served_at').notNull(),
+  lastServedAt: integer('last_served_at').notNull().default(0),
+});

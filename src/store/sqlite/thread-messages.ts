@@ -1,0 +1,57 @@
+import SqliteDatabase from 'better-sqlite3';
+import { StoreBusyError } from '../../domain/errors.ts';
+import type { WriteMethod } from './sqlite-store.ts';
+
+/** To the thread of the store. */
+export type Request =
+  | {
+      readonly id: number;
+      readonly method: WriteMethod;
+      readonly args: readonly unknown[];
+      /** By {@link monotonicMs}. */
+      readonly expiresAtMs: number;
+    }
+  | 'close';
+
+/** From the thread of the store. */
+export type Reply =
+  | 'ready'
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: PlainError };
+
+/** An error as a message carries it: a structured clone loses its class and its code. */
+export interface PlainError {
+  readonly kind: 'busy' | 'sqlite' | 'other';
+  readonly message: string;
+  readonly code: string;
+  readonly stack: string;
+  readonly cause: PlainError | null;
+}
+
+/** Milliseconds of a clock that all threads of a process share, unlike performance.now(). */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+export function encodeError(error: unknown): PlainError {
+  if (!(error instanceof Error)) {
+    return { kind: 'other', message: String(error), code: '', stack: '', cause: null };
+  }
+  const isSqlite = error instanceof SqliteDatabase.SqliteError;
+  return {
+    kind: error instanceof StoreBusyError ? 'busy' : isSqlite ? 'sqlite' : 'other',
+    message: error.message,
+    code: isSqlite ? error.code : '',
+    stack: error.stack ?? '',
+    cause: error.cause === undefined ? null : encodeError(error.cause),
+  };
+}
+
+export function decodeError({ kind, message, code, stack, cause }: PlainError): Error {
+  if (kind === 'busy') return new StoreBusyError();
+  const error =
+    kind === 'sqlite'
+      ? new SqliteDatabase.SqliteError(message, code)
+      : new Error(message, cause === null ? {} : { cause: decodeError(cause) });
+  return Object.assign(error, { stack });
+}

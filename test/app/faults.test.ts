@@ -1,0 +1,238 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync, existsSync, globSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../harness/hangup.ts';
+import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
+import { runHangup } from '../harness/process.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+/* Faults that need a machine to be hurt: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
+
+/** A disk of 12 MB. */
+function smallDisk(): string {
+  const folder = temporaryFolder();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]);
+  onTestFinished(() => {
+    execFileSync('umount', ['--lazy', folder]);
+  });
+  return folder;
+}
+
+function fill(folder: string): string {
+  const filler = join(folder, 'filler');
+  const { bavail, bsize } = statfsSync(folder);
+  writeFileSync(filler, Buffer.alloc(bavail * bsize));
+  return filler;
+}
+
+const statusOf = async (url: string, path: string, key: string) =>
+  (await fetch(`${url}${path}`, { headers: { 'x-api-key': key } })).status;
+
+test('the disk is full: cancels are refused whole, reading goes on, and with room again all goes on', async () => {
+  const folder = smallDisk();
+  const { emulator, store, key, ids, serve } = await prepareCalls(40, { folder });
+  const hangup = await serve();
+  const filler = fill(folder);
+  // What SQLite has already taken of the disk it may still write.
+  const answered = await cancelAll(hangup.url, key, ids);
+  const records = await Promise.all(ids.map((id) => store.findCall(id)));
+  for (const record of records) {
+    const isCancelled = record?.call.status === 'cancelled';
+    expect(record?.deletion !== null).toBe(isCancelled);
+    expect(answered.includes(record?.call.id ?? '')).toBe(isCancelled);
+  }
+  expect(answered.length).toBeLessThan(ids.length);
+  const refused = ids.find((id) => !answered.includes(id)) ?? '';
+  const again = { method: 'DELETE', headers: { 'x-api-key': key } };
+  expect((await fetch(`${hangup.url}/api/v1/calls/${refused}`, again)).status).toBe(500);
+  expect(await statusOf(hangup.url, `/api/v1/calls/${refused}`, key)).toBe(200);
+  expect(await statusOf(hangup.url, '/api/v1/calls', key)).toBe(200);
+  await until(
+    'it says that it is not ready',
+    async () => (await statusOf(hangup.url, '/readyz', key)) === 503,
+  );
+  rmSync(filler);
+  await until('it is ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 200);
+  expect(await cancelAll(hangup.url, key, [refused])).toEqual([refused]);
+  expect(emulator.roomNames()).not.toContain(refused);
+}, 60_000);
+
+test('stopped on a full disk: what was answered is there when it starts again, with room', async () => {
+  const folder = smallDisk();
+  const { store, key, ids, serve } = await prepareCalls(40, { folder });
+  const hangup = await serve();
+  const filler = fill(folder);
+  const answered = await cancelAll(hangup.url, key, ids);
+  expect(answered.length).toBeLessThan(ids.length);
+  // So that the process is the last one to close the database, and has the -wal to put into the file.
+  store.close();
+  expect({ code: await hangup.kill('SIGTERM'), output: hangup.output() }).toMatchObject({ code: 0 });
+  rmSync(filler);
+  const { url } = await serve();
+  for (const id of ids) {
+    const response = await fetch(`${url}/api/v1/calls/${id}`, { headers: { 'x-api-key': key } });
+    const { data } = (await response.json()) as { data: { status: string } };
+    expect(data.status, id).toBe(answered.includes(id) ? 'cancelled' : 'active');
+  }
+}, 60_000);
+
+test('started on a full disk: a sentence, and 3', async () => {
+  const folder = smallDisk();
+  fill(folder);
+  const env = { DATABASE_URL: `file:${join(folder, 'hangup.db')}` };
+  const { code, stderr } = await runHangup(['migrate'], { cwd: temporaryFolder(), env });
+  expect({ code, stderr }).toEqual({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: Cannot .*[Ff]ree space|full.*\n$/),
+  });
+});
+
+test('a key that a full disk does not take: a sentence, 3, and no key', async () => {
+  const folder = smallDisk();
+  const { file } = await prepareCalls(1, { folder });
+  fill(folder);
+  const run = (...args: string[]) =>
+    runHangup(args, { cwd: temporaryFolder(), env: { DATABASE_URL: `file:${file}` } });
+  // What SQLite has already taken of the disk it may still write.
+  let last = { code: 0 as number | null, stdout: '', stderr: '' };
+  for (let i = 0; i < 40 && last.code === 0; i += 1)
+    last = await run('keys', 'create', '--org', `org${i}`, '--name', 'test');
+  expect(last).toEqual({
+    code: 3,
+    stdout: '',
+    stderr:
+      'hangup: The database cannot be used: database or disk is full. Free space on its disk, then start again.\n',
+  });
+}, 60_000);
+
+/** A disk that takes nothing for a while: each fsync of the process waits as long before it is begun. */
+async function stallDisk(pid: number, stallMs: number) {
+  const delay = `inject=fsync,fdatasync:delay_enter=${stallMs * 1_000}`;
+  const traced = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', delay], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  onTestFinished(() => {
+    traced.kill('SIGKILL');
+  });
+  let said = '';
+  traced.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  await until('strace is attached', () => said.includes('attached'));
+  return {
+    stalls: () => said.match(/f(data)?sync\(/g)?.length ?? 0,
+    async end() {
+      traced.kill('SIGINT');
+      await once(traced, 'exit');
+    },
+  };
+}
+
+test('the disk stalls: health and reads go on, each cancel is answered in time, and none is lost', async () => {
+  const { emulator, key, ids, serve } = await prepareCalls(4);
+  const hangup = await serve();
+  const disk = await stallDisk(hangup.child.pid ?? 0, 20_000);
+  let answered = 0;
+  const cancels = ids.map(async (id) => {
+    const response = await fetch(`${hangup.url}/api/v1/calls/${id}`, {
+      method: 'DELETE',
+      headers: { 'x-api-key': key },
+      signal: AbortSignal.timeout(5_000),
+    });
+    answered += 1;
+    return { status: response.status, retryAfter: response.headers.get('retry-after') };
+  });
+  await until('a commit stalls', () => disk.stalls() > 0);
+  expect(await statusOf(hangup.url, '/healthz', key)).toBe(200);
+  expect(await statusOf(hangup.url, '/api/v1/calls', key)).toBe(200);
+  expect(answered).toBe(0);
+  expect(await Promise.all(cancels)).toEqual(ids.map(() => ({ status: 503, retryAfter: '1' })));
+  expect(await statusOf(hangup.url, '/api/v1/calls/c0', key)).toBe(200);
+  await disk.end();
+  // One commit had begun, and ends as it was asked for; the clients ask again for all of them.
+  await until('each is cancelled', async () => {
+    await cancelAll(hangup.url, key, ids);
+    const statuses = await Promise.all(
+      ids.map(async (id) => {
+        const response = await fetch(`${hangup.url}/api/v1/calls/${id}`, { headers: { 'x-api-key': key } });
+        return ((await response.json()) as { data: { status: string } }).data.status;
+      }),
+    );
+    return statuses.every((status) => status === 'cancelled');
+  });
+  await until('all rooms are gone', () => emulator.roomNames().length === 0);
+}, 90_000);
+
+test("a database that root makes is the folder's owner's, and so are its companions", async () => {
+  const cwd = temporaryFolder();
+  chownSync(cwd, 61_234, 61_235);
+  const { store, serve } = await prepareCalls(1, { folder: cwd });
+  await serve();
+  store.close();
+  const owners = globSync(join(cwd, 'hangup.db*')).map((path) => [basename(path), statSync(path).uid]);
+  expect(owners.toSorted()).toEqual([
+    ['hangup.db', 61_234],
+    ['hangup.db-shm', 61_234],
+    ['hangup.db-wal', 61_234],
+  ]);
+});
+
+test.each(['there', 'gone'])(
+  'what root restores belongs to the user of hangup; the database is %s',
+  async (how) => {
+    const cwd = temporaryFolder();
+    const env = { DATABASE_URL: 'file:state/hangup.db' };
+    const run = (...args: string[]) => runHangup(args, { cwd, env });
+    expect(await run('migrate')).toMatchObject({ code: 0 });
+    expect(await run('backup', 'copy.db')).toMatchObject({ code: 0 });
+    const file = join(cwd, 'state/hangup.db');
+    for (const path of [file, join(cwd, 'state')]) chownSync(path, 61_234, 61_235);
+    if (how === 'gone') rmSync(file);
+    expect(await run('restore', 'copy.db')).toMatchObject({ code: 0 });
+    expect(statSync(file)).toMatchObject({ uid: 61_234, gid: 61_235 });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  },
+);
+
+test('the database file is removed under it: it says so within a minute unasked, and is not ready', async () => {
+  const { key, file, serve } = await prepareCalls(1);
+  const hangup = await serve();
+  expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
+  for (const part of globSync(`${file}*`)) rmSync(part);
+  const said = 'was removed or replaced under a running hangup';
+  await until('it says so', () => hangup.output().includes(said), 70_000);
+  await until('it is not ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 503);
+  expect(existsSync(file)).toBe(false);
+}, 90_000);
+
+test('the clock is set back an hour while LiveKit is away: rooms still go, and no time runs backwards', async () => {
+  const cwd = temporaryFolder();
+  const clock = join(cwd, 'clock');
+  writeFileSync(clock, '+0');
+  const [library = ''] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
+  expect(library, 'libfaketime is there').not.toBe('');
+  const settings = {
+    LD_PRELOAD: library,
+    FAKETIME_TIMESTAMP_FILE: clock,
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    RETRY_MAX_DELAY_MS: '2000',
+  };
+  const { emulator, store, key, ids, serve } = await prepareCalls(5, { settings });
+  const hangup = await serve();
+  await emulator.pause();
+  expect(await cancelAll(hangup.url, key, ids)).toHaveLength(5);
+  const before = await store.findCall('c0');
+  writeFileSync(clock, '-3600');
+  await until('its clock is back', async () => {
+    const response = await fetch(`${hangup.url}/healthz`);
+    return Date.parse(response.headers.get('date') ?? '') < Date.now() - 3_000_000;
+  });
+  await emulator.resume();
+  await until('all rooms are gone', () => emulator.roomNames().length === 0, 40_000);
+  const after = await store.findCall('c0');
+  expect(after?.call).toEqual(before?.call);
+  await until('that is on record', async () => (await store.findCall('c0'))?.deletion?.state === 'completed');
+}, 90_000);

@@ -1,0 +1,124 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../harness/hangup.ts';
+import { COMMAND, serveHangup } from '../harness/process.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+const isAlive = async (url: string) => (await fetch(`${url}/healthz`)).status === 200;
+
+/** Local addresses, as the kernel writes them, of the TCP sockets that a process listens on. */
+function listening(pid: number): string[] {
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
+      } catch {
+        // Closed meanwhile.
+        return [];
+      }
+    }),
+  );
+  return ['tcp', 'tcp6'].flatMap((protocol) =>
+    readFileSync(`/proc/${pid}/net/${protocol}`, 'utf8')
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[3] === '0A' && inodes.has(fields[9] ?? ''))
+      .map((fields) => fields[1] ?? ''),
+  );
+}
+
+test('row 10: SIGUSR1 opens no debugger, and hangup goes on', async () => {
+  const { url, child, output } = await serveHangup({ env: {}, cwd: temporaryFolder() });
+  const pid = child.pid ?? 0;
+  const before = listening(pid);
+  // hangup itself, and the built-in emulator.
+  expect(before).toHaveLength(2);
+  for (let i = 0; i < 20; i += 1) {
+    child.kill('SIGUSR1');
+    expect(await isAlive(url)).toBe(true);
+  }
+  // One that was opened says so, or that its port is taken.
+  expect(output()).not.toMatch(/debugger|inspector/i);
+  expect(listening(pid)).toEqual(before);
+});
+
+test('the debugger that NODE_OPTIONS opens is closed in the single file, and a warning from source', async () => {
+  const env = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
+  const { url, child, output } = await serveHangup({ env, cwd: temporaryFolder() });
+  expect(await isAlive(url)).toBe(true);
+  if (process.env.HANGUP_BINARY) {
+    expect(listening(child.pid ?? 0)).toHaveLength(2);
+    expect(output()).not.toMatch(/debugger|inspector/i);
+  } else {
+    expect(output()).toMatch(/"level":"warn".*the debugger of Node\.js is open.*NODE_OPTIONS/);
+  }
+});
+
+test.each(['SIGHUP', 'SIGUSR2'] as const)(
+  'row 11: without a terminal %s changes nothing, and is in the log',
+  async (signal) => {
+    const { url, child, output, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
+    child.kill(signal);
+    await until('it is in the log', () => output().includes(`"signal":"${signal}","msg":"signal ignored`));
+    expect(await isAlive(url)).toBe(true);
+    expect(await kill('SIGTERM')).toBe(0);
+  },
+);
+
+test('SIGPIPE changes nothing', async () => {
+  const { url, child, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
+  for (let i = 0; i < 20; i += 1) {
+    child.kill('SIGPIPE');
+    expect(await isAlive(url)).toBe(true);
+  }
+  expect(await kill('SIGTERM')).toBe(0);
+});
+
+test('row 11: under nohup it goes on when its terminal is closed', async () => {
+  const cwd = temporaryFolder();
+  const command = ['nohup', ...COMMAND, 'serve'].join(' ');
+  // It makes a terminal; the shell is its leader, and ends at once as one that is closed does.
+  const terminal = spawn('script', ['-qefc', `${command} & echo pid:$!:; sleep 60`, '/dev/null'], {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: cwd, PORT: '0' },
+  });
+  let shown = '';
+  terminal.stdout.on('data', (chunk: Buffer) => {
+    shown += chunk.toString();
+  });
+  await until('it is started', () => /pid:\d+:/.test(shown));
+  const pid = Number(/pid:(\d+):/.exec(shown)?.[1]);
+  onTestFinished(() => {
+    process.kill(pid, 'SIGKILL');
+  });
+  const log = () => readFileSync(join(cwd, 'nohup.out'), { encoding: 'utf8', flag: 'a+' });
+  await until('it serves', () => log().includes('"msg":"hangup serves"'));
+  terminal.kill('SIGKILL');
+  await once(terminal, 'exit');
+  await until('the signal is in the log', () => log().includes('"signal":"SIGHUP"'));
+  const url = /"url":"(http:[^"]+)"/.exec(log())?.[1] ?? '';
+  expect(await isAlive(url)).toBe(true);
+});
+
+test('row 11: on a terminal SIGHUP stops it as SIGTERM does', async () => {
+  const cwd = temporaryFolder();
+  const terminal = spawn('script', ['-qefc', `exec ${COMMAND.join(' ')} serve`, '/dev/null'], {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: cwd, PORT: '0' },
+  });
+  onTestFinished(() => {
+    terminal.kill('SIGKILL');
+  });
+  let shown = '';
+  terminal.stdout.on('data', (chunk: Buffer) => {
+    shown += chunk.toString();
+  });
+  await until('it serves', () => shown.includes('hangup serves'));
+  const [pid = ''] = readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').split(' ');
+  process.kill(Number(pid), 'SIGHUP');
+  expect(await once(terminal, 'exit')).toEqual([0, null]);
+  expect(shown).toMatch(/SIGHUP[\s\S]*hangup stops|hangup stops[\s\S]*SIGHUP/);
+});

@@ -1,0 +1,263 @@
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { backUp } from '../../src/store/sqlite/backup.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { aCall } from '../harness/calls.ts';
+import { until } from '../harness/hangup.ts';
+import { startEmulated } from '../harness/livekit.ts';
+import { runHangup, serveHangup } from '../harness/process.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+const env = { DATABASE_URL: 'file:hangup.db' };
+const run = (args: string, cwd: string) => runHangup(args.split(' '), { cwd, env });
+
+async function makeKey(cwd: string) {
+  const { stdout } = await run('keys create --org acme --name test --json', cwd);
+  return JSON.parse(stdout) as { id: string; key: string; organizationId: string };
+}
+
+test('a backup while it serves is whole; nothing is written over, and what fails leaves nothing', async () => {
+  const cwd = temporaryFolder();
+  const { key } = await makeKey(cwd);
+  const { url } = await serveHangup({ cwd, env });
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  let isOver = false;
+  const load = (async () => {
+    let made = 0;
+    for (; !isOver; made += 1)
+      await fetch(`${url}/api/v1/calls`, { method: 'POST', headers, body: `{"id":"c${made}"}` });
+    return made;
+  })();
+  expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
+  isOver = true;
+  expect(await load).toBeGreaterThan(0);
+  expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
+  const copy = new SqliteDatabase(join(cwd, 'copy.db'), { readonly: true });
+  expect(copy.pragma('integrity_check', { simple: true })).toBe('ok');
+  copy.close();
+
+  const before = statSync(join(cwd, 'copy.db')).mtimeMs;
+  expect(await run('backup copy.db', cwd)).toMatchObject({
+    code: 3,
+    stderr: expect.stringContaining('there already'),
+  });
+  expect(statSync(join(cwd, 'copy.db')).mtimeMs).toBe(before);
+  expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 3 });
+  expect(await run('restore copy.db', cwd)).toMatchObject({
+    code: 3,
+    stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n',
+  });
+  expect(readdirSync(cwd).filter((name) => name.includes('restor'))).toEqual([]);
+});
+
+test.each([
+  [
+    'no database',
+    (file: string) => writeFileSync(file, 'not a database, but long enough to be looked at'.repeat(99)),
+  ],
+  ['another program’s', (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close()],
+  [
+    'a newer hangup’s',
+    (file: string) => {
+      openSqliteStore(file).close();
+      const client = new SqliteDatabase(file);
+      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+      client.close();
+    },
+  ],
+])('%s is not restored, and the database is as it was', async (_, make) => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  make(join(cwd, 'bad.db'));
+  const before = readdirSync(cwd).toSorted();
+  expect(await run('restore bad.db', cwd)).toMatchObject({ code: 3 });
+  expect(readdirSync(cwd).toSorted()).toEqual(before);
+  expect((await run('keys list', cwd)).stdout).toContain(id);
+});
+
+test("backup and database are their owner's alone, whatever the umask and the backup's mode", async () => {
+  const cwd = temporaryFolder();
+  await makeKey(cwd);
+  const modeOf = (name: string) => statSync(join(cwd, name)).mode & 0o777;
+  // One that an earlier backup, killed half way, left behind.
+  writeFileSync(join(cwd, 'copy.db.partial'), 'x', { mode: 0o644 });
+  expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
+  expect(modeOf('copy.db')).toBe(0o600);
+  chmodSync(join(cwd, 'copy.db'), 0o644);
+  expect(await run('restore copy.db', cwd)).toMatchObject({ code: 0 });
+  expect(modeOf('hangup.db')).toBe(0o600);
+});
+
+test('two backups to two names, and two restores, at once', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  const backups = await Promise.all([run('backup a.db', cwd), run('backup b.db', cwd)]);
+  expect(backups.map(({ code }) => code)).toEqual([0, 0]);
+  for (const { code, stderr } of await Promise.all([run('restore a.db', cwd), run('restore b.db', cwd)])) {
+    // One may find the other's lock.
+    expect({ code, stderr }).toEqual(
+      code === 0
+        ? { code, stderr: '' }
+        : { code: 3, stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n' },
+    );
+  }
+  expect((await run('keys list', cwd)).stdout).toContain(id);
+  expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
+});
+
+test('of two backups to one name one is made, and the other refused', async () => {
+  const cwd = temporaryFolder();
+  await makeKey(cwd);
+  const target = join(cwd, 'copy.db');
+  // Another one ends while this one copies.
+  const copying = backUp(join(cwd, 'hangup.db'), target);
+  writeFileSync(target, 'of another backup');
+  await expect(copying).rejects.toThrow(`${target} is there already. Name another file.`);
+  expect(readFileSync(target, 'utf8')).toBe('of another backup');
+  rmSync(target);
+  const ended = await Promise.all(Array.from({ length: 3 }, () => run('backup copy.db', cwd)));
+  expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 3, 3]);
+  for (const { code, stderr } of ended) {
+    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db is there already. Name another file.\n');
+  }
+  expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
+});
+
+test('while a server runs on a file that was deleted, nothing is restored in its place', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  await run('backup copy.db', cwd);
+  const hangup = await serveHangup({ cwd, env });
+  for (const name of readdirSync(cwd).filter((name) => name.startsWith('hangup.db'))) rmSync(join(cwd, name));
+  expect(await run('restore copy.db', cwd)).toEqual({
+    code: 3,
+    stdout: '',
+    stderr: `hangup: Process ${hangup.child.pid} runs on hangup.db, although that file was deleted or replaced. Stop it, then restore.\n`,
+  });
+  expect(readdirSync(cwd)).toEqual(['copy.db']);
+  await hangup.kill('SIGTERM');
+  expect(await run('restore copy.db', cwd)).toMatchObject({ code: 0 });
+  expect((await run('keys list', cwd)).stdout).toContain(id);
+});
+
+test('what is no database of hangup is not backed up, and it is that which is blamed', async () => {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
+  const env = { DATABASE_URL: 'file:notes.txt' };
+  expect(await runHangup(['backup', 'copy.db'], { cwd, env })).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: Cannot read the database notes\.txt: .*If DATABASE_URL is right/),
+  });
+  expect(readdirSync(cwd)).toEqual(['notes.txt']);
+});
+
+test('a folder that is not there is named, and not made', async () => {
+  const cwd = temporaryFolder();
+  await makeKey(cwd);
+  expect(await run('backup no/copy.db', cwd)).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+  });
+  await run('backup copy.db', cwd);
+  const elsewhere = await runHangup(['restore', 'copy.db'], { cwd, env: { DATABASE_URL: 'file:no/x.db' } });
+  expect(elsewhere).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+  });
+  expect(existsSync(join(cwd, 'no'))).toBe(false);
+  expect(await run('restore .', cwd)).toMatchObject({ code: 3 });
+});
+
+test('a database that is gone is replaced, and its -wal is not taken for the new one', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  await run('backup copy.db', cwd);
+  const store = openSqliteStore(join(cwd, 'hangup.db'));
+  await store.revokeApiKey({ id, now: Date.now() });
+  rmSync(join(cwd, 'hangup.db'));
+  // As if it was killed: closing it would take the -wal away.
+  copyFileSync(join(cwd, 'hangup.db-wal'), join(cwd, 'left-wal'));
+  store.close();
+  renameSync(join(cwd, 'left-wal'), join(cwd, 'hangup.db-wal'));
+  const { code, stdout } = await run('restore copy.db', cwd);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'hangup.db is copy.db now\n' });
+  expect((await run('keys list', cwd)).stdout).toMatch(/ valid/);
+});
+
+test('a database that is damaged is replaced; what was there is kept', async () => {
+  const cwd = temporaryFolder();
+  const { id } = await makeKey(cwd);
+  await run('backup copy.db', cwd);
+  writeFileSync(join(cwd, 'hangup.db'), 'no database any more'.repeat(99));
+  expect(await run('restore copy.db', cwd)).toMatchObject({ code: 0 });
+  expect((await run('keys list', cwd)).stdout).toContain(id);
+  expect(readdirSync(cwd).filter((name) => name.startsWith('hangup.db.before-restore-'))).toHaveLength(1);
+  expect(existsSync(join(cwd, 'copy.db'))).toBe(true);
+});
+
+test("after yesterday's backup is restored, comparing brings it up to LiveKit's truth", async () => {
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  const { emulator } = livekit;
+  const cwd = temporaryFolder();
+  const { organizationId, key } = await makeKey(cwd);
+  const open = () => openSqliteStore(join(cwd, 'hangup.db'));
+  const store = open();
+  for (const id of ['goes', 'stays', 'is-cancelled']) {
+    emulator.join(id, { identity: 'caller' });
+    const call = aCall({ id, organizationId, status: 'active', createdAt: Date.now() });
+    await store.createCall({ call, apiKeyId: null });
+  }
+  store.close();
+  const serve = () =>
+    serveHangup({
+      cwd,
+      env: {
+        ...env,
+        LIVEKIT_URL: livekit.url,
+        LIVEKIT_API_KEY: livekit.apiKey,
+        LIVEKIT_API_SECRET: livekit.apiSecret,
+        COMPARE_SCHEDULE: '* * * * * *',
+      },
+    });
+  const yesterday = await serve();
+  const isSeen = async () => {
+    const calls = open();
+    const seen = await Promise.all(['goes', 'stays', 'is-cancelled'].map((id) => calls.findCall(id)));
+    calls.close();
+    return seen.every((record) => record?.call.roomId !== null);
+  };
+  await until('all rooms are seen', isSeen);
+  expect(await run('backup yesterday.db', cwd)).toMatchObject({ code: 0 });
+
+  // What is forgotten by restoring: one is cancelled, one ends, one is made.
+  const headers = { 'x-api-key': key };
+  await fetch(`${yesterday.url}/api/v1/calls/is-cancelled`, { method: 'DELETE', headers });
+  await yesterday.kill('SIGTERM');
+  const { RoomServiceClient } = await import('livekit-server-sdk');
+  await new RoomServiceClient(livekit.url, livekit.apiKey, livekit.apiSecret).deleteRoom('goes');
+  expect(await run('restore yesterday.db', cwd)).toMatchObject({ code: 0 });
+
+  const { url } = await serve();
+  const statusOf = async (id: string) => {
+    const response = await fetch(`${url}/api/v1/calls/${id}`, { headers });
+    return ((await response.json()) as { data: { status: string } }).data.status;
+  };
+  expect(await statusOf('is-cancelled')).toBe('active');
+  for (const id of ['goes', 'is-cancelled']) {
+    await until(`${id} has ended`, async () => (await statusOf(id)) === 'completed', 40_000);
+  }
+  expect(await statusOf('stays')).toBe('active');
+}, 90_000);

@@ -1,0 +1,458 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { API_KEY, API_SECRET, startEmulated } from '../harness/livekit.ts';
+import { COMMAND, runHangup, serveHangup } from '../harness/process.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+const run = (args: string, cwd = temporaryFolder(), env = {}) => runHangup(args.split(' '), { cwd, env });
+const KEY = /^hangup_live_[A-Za-z0-9_-]{43}$/;
+
+test('keys create --json prints one JSON object with id and key, and makes the database', async () => {
+  const cwd = temporaryFolder();
+  const { code, stdout, stderr } = await run('keys create --org acme --name test --json', cwd);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(JSON.parse(stdout)).toEqual({
+    id: expect.stringMatching(/^key_[0-9a-f]{32}$/),
+    key: expect.stringMatching(KEY),
+    organization: 'acme',
+    organizationId: expect.stringMatching(/^org_/),
+    name: 'test',
+    scopes: ['calls:read', 'calls:write', 'calls:cancel'],
+    createdAt: expect.any(String),
+    expiresAt: null,
+    revokedAt: null,
+    lastUsedAt: null,
+  });
+  expect(existsSync(join(cwd, 'data/hangup.db'))).toBe(true);
+  expect(readFileSync(join(cwd, 'data/hangup.db'), 'latin1')).not.toContain(JSON.parse(stdout).key);
+});
+
+test('what keys create prints is the key alone: what is said of it is for people', async () => {
+  const { code, stdout, stderr } = await run('keys create --org acme --name test');
+  expect(code).toBe(0);
+  expect(stdout.trimEnd()).toMatch(KEY);
+  expect(stderr).toMatch(
+    /^hangup: keep this key now, .* `hangup keys revoke key_[0-9a-f]{32}` if it is lost\n$/,
+  );
+});
+
+test.each([
+  ['a folder', 'file:.', /that is no file/],
+  ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
+  ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
+])('a database that is %s is a sentence, and 3', async (_, url, said) => {
+  for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
+    const { code, stderr } = await run(command, temporaryFolder(), { DATABASE_URL: url, PORT: '0' });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(said) });
+    expect(stderr.trimEnd()).not.toContain('\n');
+  }
+});
+
+test('an output that cannot be written is a sentence, and 1', () => {
+  const [command, ...before] = COMMAND;
+  const full = openSync('/dev/full', 'w');
+  const { status, stderr } = spawnSync(command, [...before, 'openapi'], {
+    cwd: temporaryFolder(),
+    stdio: ['ignore', full, 'pipe'],
+    encoding: 'utf8',
+  });
+  closeSync(full);
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^hangup: its output cannot be written: .*ENOSPC.*\n$/),
+  });
+});
+
+test.each([
+  ['for scripts', ['--json']],
+  ['for people', []],
+])('a key whose output %s cannot be written is revoked', async (_, options) => {
+  const cwd = temporaryFolder();
+  const [command, ...before] = COMMAND;
+  const args = [...before, 'keys', 'create', '--org', 'acme', '--name', 'lost', ...options];
+  const full = openSync('/dev/full', 'w');
+  const onFullDisk = spawnSync(command, args, { cwd, stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+  closeSync(full);
+  expect(onFullDisk).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(
+      /^hangup: the key could not be written \(.*ENOSPC.*\), so key_\w+ is revoked\. Make another one/m,
+    ),
+  });
+  const reader = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  reader.stdout.destroy();
+  expect((await once(reader, 'exit'))[0]).toBe(1);
+  const keys = JSON.parse((await run('keys list --json', cwd)).stdout);
+  expect(keys).toEqual([
+    expect.objectContaining({ name: 'lost', revokedAt: expect.any(String) }),
+    expect.objectContaining({ name: 'lost', revokedAt: expect.any(String) }),
+  ]);
+});
+
+test('keys are listed and revoked; the key itself is never shown again', async () => {
+  const cwd = temporaryFolder();
+  const made = JSON.parse(
+    (await run('keys create --org acme --name a --scope calls:read --expires 90d --json', cwd)).stdout,
+  );
+  expect(made.scopes).toEqual(['calls:read']);
+  expect(Date.parse(made.expiresAt) - Date.now()).toBeGreaterThan(89 * 86_400_000);
+  await run('keys create --org other --name b', cwd);
+  const listed = (await run('keys list', cwd)).stdout;
+  expect(listed).toMatch(/acme {2}a {2}calls:read {2}valid until /);
+  expect(listed).toMatch(/other {2}b {2}calls:read,calls:write,calls:cancel {2}valid\n/);
+  expect(listed).not.toContain('hangup_live_');
+  expect(JSON.parse((await run('keys list --org acme --json', cwd)).stdout)).toHaveLength(1);
+  expect(await run(`keys revoke ${made.id}`, cwd)).toMatchObject({ code: 0 });
+  expect((await run('keys list --org acme', cwd)).stdout).toMatch(/revoked/);
+  expect(await run('keys revoke key_none', cwd)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/there is no key key_none/),
+  });
+});
+
+test.each([
+  'keys list',
+  'keys revoke key_1',
+  'adopt list',
+  'adopt remove --prefix call-',
+  'deletions list',
+  'deletions retry call_1',
+  'prune',
+  'prune --dry-run',
+  'migrate --check',
+])('hangup %s makes no database where there is none: it may be the wrong folder', async (args) => {
+  const cwd = temporaryFolder();
+  expect(await run(args, cwd)).toMatchObject({
+    code: 3,
+    stdout: '',
+    stderr: expect.stringMatching(
+      /Cannot read the database \S+hangup\.db: there is none\. Set DATABASE_URL to the one that/,
+    ),
+  });
+  expect(readdirSync(cwd)).toEqual([]);
+});
+
+test('prefixes are given, listed and taken away', async () => {
+  const cwd = temporaryFolder();
+  await run('migrate', cwd);
+  expect(await run('adopt list', cwd)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/no prefixes/),
+  });
+  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({ code: 0 });
+  expect(await run('adopt add --org other --prefix call-', cwd)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/call- is given already/),
+  });
+  expect(JSON.parse((await run('adopt list --json', cwd)).stdout)).toEqual([
+    { prefix: 'call-', organization: 'acme' },
+  ]);
+  expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 0 });
+  expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 1 });
+});
+
+test('a prefix for an organization that does not exist is refused, and changes nothing', async () => {
+  const cwd = temporaryFolder();
+  const names = async () =>
+    JSON.parse((await run('adopt list --json', cwd)).stdout).map(
+      (one: { organization: string }) => one.organization,
+    );
+  await run('keys create --org acme --name test', cwd);
+  expect(await run('adopt add --org acmee --prefix call-', cwd)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr:
+      'hangup: there is no organization acmee; there is acme. Correct --org, or make it with --create-org.\n',
+  });
+  expect(await names()).toEqual([]);
+  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({ code: 0, stderr: '' });
+  expect(await run('adopt add --org other --prefix other- --create-org', cwd)).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^hangup: the organization other is new; /),
+  });
+  expect(await names()).toEqual(['acme', 'other']);
+});
+
+test('the first organization is made by its prefix, and named as new', async () => {
+  expect(await run('adopt add --org acme --prefix call-')).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^hangup: the organization acme is new; /),
+  });
+});
+
+test.each([
+  'adopt add --org acme',
+  'keys create --org acme',
+  'keys create --org acme --name test --scope calls:everything',
+  'keys create --org acme --name test --expires yesterday',
+  'keys create --org acme --name test --expires 2020-01-01',
+  'keys create --org acme --name test --expires 2127-02-30',
+  'keys create --org acme --name test --expires 2127-02-30T00:00:00Z',
+  'keys create --org acme --name test --expires 2127-01-31T24:00:00Z',
+  'keys create --org acme --name test --expires 2127-01-31T12:00:00',
+  'keys create --org acme --name test --expires 2127-01-31+01:00',
+  'keys create --org acme --name test --expires 90d --expires 1d',
+  'keys create --org acme --org other --name test',
+  'keys create acme --org acme --name test',
+  'keys create --org acme --name test --Scope calls:read',
+  'keys list acme',
+  'keys revoke key_1 key_2',
+  'deletions retry call_1 call_2',
+  'prune --dry-run now',
+  'version --json',
+  'keys create --org acme --name test --loud',
+  'keys frobnicate',
+  'frobnicate',
+  '--frobnicate',
+  'serve --port 80',
+  'migrate now',
+])('wrong usage ends with 2, and says what is right: %s', async (args) => {
+  const cwd = temporaryFolder();
+  const { code, stderr, stdout } = await run(args, cwd);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/error: /);
+  expect(stdout).toBe('');
+  expect(existsSync(join(cwd, 'data'))).toBe(false);
+});
+
+test('an argument that is not UTF-8 is refused', () => {
+  const cwd = temporaryFolder();
+  const words = [...COMMAND, 'keys', 'create', '--name', 'test'].map((word) => `'${word}'`).join(' ');
+  const { status, stderr } = spawnSync('bash', ['-c', `${words} --org $'\\xff'`], { cwd, encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({
+    status: 2,
+    stderr: 'hangup: an argument is not UTF-8. Nothing was begun.\n',
+  });
+  expect(readdirSync(cwd)).toEqual([]);
+});
+
+test('every command has its help, and the exit codes are told', async () => {
+  expect((await run('--help')).stdout).toMatch(/serve.*keys.*migrate.*openapi.*version.*Exit codes:\n {2}0/s);
+  for (const command of [
+    'serve',
+    'keys',
+    'keys create',
+    'keys list',
+    'keys revoke',
+    'adopt',
+    'adopt add',
+    'adopt list',
+    'adopt remove',
+    'doctor',
+    'migrate',
+    'openapi',
+    'version',
+  ]) {
+    const { code, stdout } = await run(`${command} --help`);
+    expect(code, command).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^Usage: hangup ${command}`));
+  }
+});
+
+test('version, openapi, migrate', async () => {
+  const cwd = temporaryFolder();
+  expect((await run('version', cwd)).stdout).toMatch(/^\d+\.\d+\.\d+( \([0-9a-f]{12}(-dirty)?\))?\n$/);
+  expect(JSON.parse((await run('openapi', cwd)).stdout)).toMatchObject({ openapi: '3.1.1' });
+  expect(existsSync(join(cwd, 'data'))).toBe(false);
+  expect(await run('migrate', cwd)).toMatchObject({ code: 0, stdout: 'data/hangup.db is up to date\n' });
+});
+
+test('wrong settings end with 2, all at once', async () => {
+  const env = { PORT: 'eighty', LIVEKIT_URL: 'ftp://example.com', LIVEKIT_API_SECRET: 'hunter2' };
+  const { code, stderr } = await run('serve', temporaryFolder(), env);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/LIVEKIT_URL: .*\n {2}PORT: .*\n {2}LIVEKIT_API_KEY: /);
+  expect(stderr).not.toMatch(/hunter2|eighty/);
+});
+
+test('production refuses the emulator', async () => {
+  expect(await run('serve', temporaryFolder(), { NODE_ENV: 'production' })).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/LIVEKIT_URL: expected unless NODE_ENV is development/),
+  });
+});
+
+test('settings come from .env too, and the environment goes before it', async () => {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, '.env'), 'DATABASE_URL="file:from-dotenv.db"\n');
+  await run('migrate', cwd);
+  expect(existsSync(join(cwd, 'from-dotenv.db'))).toBe(true);
+  await run('migrate', cwd, { DATABASE_URL: 'file:from-environment.db' });
+  expect(existsSync(join(cwd, 'from-environment.db'))).toBe(true);
+});
+
+test('a taken port is a sentence, and its own exit code; LiveKit is asked for nothing', async () => {
+  const asked: (string | undefined)[] = [];
+  const server = createServer((request) => asked.push(request.url)).listen(0, '127.0.0.1');
+  onTestFinished(() => {
+    server.close();
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const { code, stderr } = await run('serve', temporaryFolder(), {
+    PORT: String(port),
+    LIVEKIT_URL: `http://127.0.0.1:${port}`,
+    LIVEKIT_API_KEY: 'devkey',
+    LIVEKIT_API_SECRET: 'secretsecretsecretsecretsecretsecret',
+  });
+  expect({ code, asked }).toEqual({ code: 4, asked: [] });
+  expect(stderr).toMatch(
+    /^hangup: listen EADDRINUSE.* Another program listens there: stop it, or set PORT\.\n$/,
+  );
+});
+
+test('who reads its words may go: commands end quietly, and a server serves on', async () => {
+  const cwd = temporaryFolder();
+  const piped = `${COMMAND.map((word) => `'${word}'`).join(' ')} openapi | head -c 9; exit "\${PIPESTATUS[0]}"`;
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', piped], { cwd, encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '{\n  "open', stderr: '' });
+
+  const hangup = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(hangup);
+  hangup.child.stdout?.destroy();
+  hangup.child.stderr?.destroy();
+  for (let i = 0; i < 10; i += 1) expect((await fetch(`${hangup.url}/openapi.json`)).status).toBe(200);
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+});
+
+test('a first start makes an organization, a key and live calls; its curl line cancels one', async () => {
+  const cwd = temporaryFolder();
+  const hangup = await serveHangup({ env: {}, cwd });
+  const shown = await waitForWelcome(hangup);
+  expect(shown).toMatch(/built-in LiveKit emulator/);
+  const [, url = '', key = ''] = /curl -X DELETE (\S+) -H 'x-api-key: (\S+)'/.exec(shown) ?? [];
+  expect(key).toMatch(KEY);
+  const answer = await fetch(url, { method: 'DELETE', headers: { 'x-api-key': key } });
+  expect(await answer.json()).toMatchObject({ data: { status: 'cancelled' } });
+  const call = await (await fetch(url, { headers: { 'x-api-key': key } })).json();
+  expect(call).toMatchObject({ data: { roomDeletion: { state: 'completed', attempt: 1 } } });
+
+  // A key made by another process is good at once, and so is its revocation.
+  const made = JSON.parse((await run('keys create --org demo --name second --json', cwd)).stdout);
+  const list = () => fetch(`${hangup.url}/api/v1/calls`, { headers: { 'x-api-key': made.key } });
+  expect(await (await list()).json()).toMatchObject({ data: { pagination: { total: 3 } } });
+  await run(`keys revoke ${made.id}`, cwd);
+  expect((await list()).status).toBe(401);
+
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+  const again = await serveHangup({ env: {}, cwd });
+  const shownAgain = await waitForWelcome(again);
+  expect(shownAgain).not.toContain(key);
+  expect(shownAgain).toMatch(
+    process.env.HANGUP_BINARY
+      ? /^ {2}hangup keys create --org demo/m
+      : /^ {2}npx hangup keys create --org demo/m,
+  );
+  const live = await fetch(`${again.url}/api/v1/calls?status=active`, { headers: { 'x-api-key': key } });
+  expect(await live.json()).toMatchObject({ data: { pagination: { total: 3 } } });
+});
+
+test("the emulator is refused on a database of people's calls, and nothing in that is changed", async () => {
+  const cwd = temporaryFolder();
+  const livekit = await startEmulated({});
+  onTestFinished(() => livekit.stop());
+  const real = { LIVEKIT_URL: livekit.url, LIVEKIT_API_KEY: API_KEY, LIVEKIT_API_SECRET: API_SECRET };
+  // Tried out first, as everybody does.
+  const first = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(first);
+  await first.kill('SIGTERM');
+  const hangup = await serveHangup({ env: real, cwd });
+  const { key } = JSON.parse((await run('keys create --org acme --name test --json', cwd)).stdout);
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  await fetch(`${hangup.url}/api/v1/calls`, {
+    method: 'POST',
+    headers,
+    body: '{"id":"c1","status":"active"}',
+  });
+  await hangup.kill('SIGTERM');
+
+  const before = readFileSync(join(cwd, 'data/hangup.db'));
+  for (const NODE_ENV of ['', 'test']) {
+    const refused = await run('serve', cwd, { PORT: '0', NODE_ENV });
+    expect(refused).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `hangup: Settings are wrong:\n  LIVEKIT_URL: expected, for data/hangup.db has the calls of ${livekit.url}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file\n`,
+    });
+  }
+  expect(readFileSync(join(cwd, 'data/hangup.db')).equals(before)).toBe(true);
+  const doctor = await run('doctor', cwd);
+  expect(doctor).toMatchObject({ code: 1, stdout: expect.stringMatching(/LIVEKIT_URL is not set, and the/) });
+
+  const again = await serveHangup({ env: real, cwd });
+  expect(again.output()).not.toContain('another LiveKit');
+  await again.kill('SIGTERM');
+  const another = await startEmulated({});
+  onTestFinished(() => another.stop());
+  const moved = await serveHangup({ env: { ...real, LIVEKIT_URL: another.url }, cwd });
+  expect(moved.output()).toMatch(/"level":"warn".*was served with another LiveKit before/);
+  await moved.kill('SIGTERM');
+  // Each time that it is another one than the last.
+  const back = await serveHangup({ env: real, cwd });
+  expect(back.output()).toMatch(/"level":"warn".*was served with another LiveKit before/);
+  await back.kill('SIGTERM');
+});
+
+test('an emulator ends when its database is served with a LiveKit; two LiveKits on one are told', async () => {
+  const cwd = temporaryFolder();
+  const { until } = await import('../harness/hangup.ts');
+  const sandbox = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(sandbox);
+  const livekits = [await startEmulated({}), await startEmulated({})];
+  onTestFinished(async () => {
+    for (const livekit of livekits) await livekit.stop();
+  });
+  const [env = {}, another = {}] = livekits.map(({ url }) => ({
+    LIVEKIT_URL: url,
+    LIVEKIT_API_KEY: API_KEY,
+    LIVEKIT_API_SECRET: API_SECRET,
+  }));
+  const ended = once(sandbox.child, 'exit');
+  const hangup = await serveHangup({ env, cwd });
+  expect((await ended)[0]).toBe(2);
+  expect(sandbox.output()).toMatch(/LIVEKIT_URL: expected, for data\/hangup\.db has the calls of http/);
+  expect(hangup.output()).not.toContain('another');
+
+  const second = await serveHangup({ env: another, cwd });
+  const told = '"msg":"another hangup serves this database with another LiveKit';
+  await until('the first one tells', () => hangup.output().includes(told));
+  await second.kill('SIGTERM');
+  expect(await hangup.kill('SIGTERM')).toBe(0);
+  // The first one serves on, as does the second: nobody can tell which of them is wrong.
+  expect(second.output()).not.toContain(told);
+});
+
+test('what cannot be prepared for a first start ends it, after it listens', async () => {
+  const cwd = temporaryFolder();
+  await run('migrate', cwd);
+  const client = new SqliteDatabase(join(cwd, 'data/hangup.db'));
+  client.exec("CREATE TRIGGER no BEFORE INSERT ON calls BEGIN SELECT raise(ABORT, 'no more calls'); END");
+  client.close();
+  expect(await run('serve', cwd, { PORT: '0' })).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^hangup: The database cannot be used: no more calls\. /),
+  });
+});
+
+test('a start that never serves claims nothing', async () => {
+  const cwd = temporaryFolder();
+  const sandbox = await serveHangup({ env: {}, cwd });
+  await waitForWelcome(sandbox);
+  const env = { LIVEKIT_URL: 'http://127.0.0.1:1', LIVEKIT_API_KEY: API_KEY, LIVEKIT_API_SECRET: API_SECRET };
+  const PORT = new URL(sandbox.url).port;
+  expect(await run('serve', cwd, { ...env, PORT })).toMatchObject({ code: 4 });
+  await sandbox.kill('SIGTERM');
+  await waitForWelcome(await serveHangup({ env: {}, cwd }));
+});
+
+async function waitForWelcome(hangup: { output(): string }): Promise<string> {
+  const { until } = await import('../harness/hangup.ts');
+  await until('the welcome is shown', () => hangup.output().includes('Stop with Ctrl-C'));
+  return hangup.output();
+}

@@ -1,0 +1,88 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { aCall } from '../harness/calls.ts';
+import { runHangup } from '../harness/process.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+const run = (args: string, cwd: string) =>
+  runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db' } });
+
+/** Calls whose rooms were given up, wait and are gone. */
+async function prepare(): Promise<string> {
+  const cwd = temporaryFolder();
+  const store = openSqliteStore(join(cwd, 'hangup.db'));
+  const key = await store.createApiKey({
+    id: 'key_1',
+    organizationName: 'acme',
+    organizationIdIfNew: 'org_1',
+    name: 'test',
+    hash: '0'.repeat(64),
+    scopes: ['calls:cancel'],
+    expiresAt: null,
+    now: 1,
+  });
+  for (const id of ['lost', 'waiting', 'gone']) {
+    const { organizationId } = key;
+    await store.createCall({ call: aCall({ id, organizationId }), apiKeyId: key.id });
+    await store.cancelCall({
+      callId: id,
+      organizationId,
+      apiKeyId: key.id,
+      reason: null,
+      now: 2_000,
+      leaseUntil: 9_000,
+      idempotency: null,
+    });
+  }
+  const given = { attempt: 1, wasRescued: false, keptBecause: null, now: 3_000 };
+  const lost = { state: 'discarded', lastError: 'timed_out: no answer within 10000 ms' } as const;
+  await store.settleDeletion({ ...given, callId: 'lost', settlement: lost });
+  await store.settleDeletion({ ...given, callId: 'gone', settlement: { state: 'completed' } });
+  store.close();
+  return cwd;
+}
+
+test('what is not gone is listed, for people and for scripts, by state', async () => {
+  const cwd = await prepare();
+  const { stdout } = await run('deletions list', cwd);
+  expect(stdout).toMatch(
+    /^CALL +STATE +ATTEMPTS +SINCE +LAST ERROR\nlost +discarded +1 .*timed_out.*\nwaiting +running /,
+  );
+  expect(stdout).not.toContain('gone ');
+  const json = JSON.parse((await run('deletions list --state discarded --json', cwd)).stdout);
+  expect(json).toEqual([
+    {
+      callId: 'lost',
+      roomName: 'lost',
+      state: 'discarded',
+      attempt: 1,
+      lastError: 'timed_out: no answer within 10000 ms',
+      createdAt: '1970-01-01T00:00:02.000Z',
+      attemptedAt: '1970-01-01T00:00:02.000Z',
+      finalizedAt: '1970-01-01T00:00:03.000Z',
+      nextAttemptAt: null,
+    },
+  ]);
+  expect(await run('deletions list --state completed', cwd)).toMatchObject({ code: 2 });
+});
+
+test('one that was given up is tried again; one that is gone or was never there is refused', async () => {
+  const cwd = await prepare();
+  expect(await run('deletions retry lost', cwd)).toMatchObject({ code: 0 });
+  expect(JSON.parse((await run('deletions list --state discarded --json', cwd)).stdout)).toEqual([]);
+  expect(await run('deletions retry gone', cwd)).toMatchObject({
+    code: 1,
+    stderr: 'hangup: the room of gone was deleted; there is nothing to try again\n',
+  });
+  expect(await run('deletions retry nobody', cwd)).toMatchObject({ code: 1 });
+});
+
+test('none', async () => {
+  const cwd = temporaryFolder();
+  await run('migrate', cwd);
+  expect(await run('deletions list', cwd)).toMatchObject({
+    code: 0,
+    stdout: 'none: every room that should be gone is gone\n',
+  });
+});

@@ -1,0 +1,184 @@
+import { describe, expect, test } from 'vitest';
+import {
+  type Comparison,
+  FIRST_COMPARISON,
+  type LiveCall,
+  startComparison,
+  withoutAnswer,
+} from '../../src/domain/room-diff.ts';
+import type { EventRoom } from '../../src/domain/room-event.ts';
+
+const known = new Map<string, number>();
+/** Always the same for one call. */
+function numberOf(id: string): number {
+  if (!known.has(id)) known.set(id, known.size);
+  return known.get(id) ?? -1;
+}
+
+const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
+  number: numberOf(parts.id),
+  status: 'active',
+  roomName: parts.id,
+  roomId: `RM_${parts.id}`,
+  scheduledAt: null,
+  createdAt: 1_000,
+  updatedAt: 1_000,
+  version: 'RM:0',
+  ...parts,
+});
+const room = (name: string, sid = `RM_${name}`) => ({ name, sid, createdAt: 1_000, metadata: '' });
+const at = (now: number, limit = 50) => ({ now, neverStartedAfterMs: 86_400_000, limit });
+function compareRooms(
+  last: Comparison,
+  { live, rooms }: { live: readonly LiveCall[]; rooms: readonly EventRoom[] },
+  circumstances: ReturnType<typeof at>,
+) {
+  const { now, ...limits } = circumstances;
+  const { takeRooms, takeCalls, conclude } = startComparison(last, { askedAt: now, ...limits });
+  // In parts, as they come.
+  for (const one of rooms) {
+    takeRooms(
+      [one],
+      live.filter(({ roomName }) => roomName === one.name),
+    );
+  }
+  for (const one of live) takeCalls([one], now);
+  return conclude(now);
+}
+const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
+
+test('a room is gone when it was not listed in two comparisons at least 10 s apart', () => {
+  const live = [call({ id: 'a' }), call({ id: 'b' })];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms: [room('b')] }, at(100_000));
+  expect(ids(first.gone)).toEqual([]);
+  const tooSoon = compareRooms(first.next, { live, rooms: [room('b')] }, at(109_999));
+  expect(ids(tooSoon.gone)).toEqual([]);
+  expect(ids(compareRooms(tooSoon.next, { live, rooms: [room('b')] }, at(110_000)).gone)).toEqual(['a']);
+});
+
+test('of many, whatever their numbers, exactly those are gone that were not listed', () => {
+  const numbers = [...Array(100).keys(), 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 31, 2 ** 45 + 1, 2 ** 45 + 33];
+  const live = numbers.map((number) => call({ id: `c${number}`, number }));
+  const rooms = live.filter((_, i) => i % 3 !== 0).map(({ id }) => room(id));
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(100_000));
+  const { gone } = compareRooms(first.next, { live, rooms }, at(115_000));
+  expect(ids(gone)).toEqual(ids(live.filter((_, i) => i % 3 === 0)));
+});
+
+test('one that is listed in between, or begins another life, is counted from the beginning', () => {
+  const live = [call({ id: 'a' })];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms: [room('x')] }, at(100_000));
+  const back = compareRooms(first.next, { live, rooms: [room('a'), room('x')] }, at(115_000));
+  const away = compareRooms(back.next, { live, rooms: [room('x')] }, at(130_000));
+  expect(ids(away.gone)).toEqual([]);
+  const other = [call({ id: 'a', roomId: 'RM_another' })];
+  expect(ids(compareRooms(away.next, { live: other, rooms: [room('x')] }, at(145_000)).gone)).toEqual([]);
+});
+
+test('no answer proves nothing, and what was absent before it must be absent twice again, and for longer', () => {
+  const live = [call({ id: 'a' })];
+  const rooms = [room('x')];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(100_000));
+  const back = compareRooms(withoutAnswer(first.next), { live, rooms }, at(115_000));
+  expect(ids(back.gone)).toEqual([]);
+  const second = compareRooms(back.next, { live, rooms }, at(130_000));
+  expect(ids(second.gone)).toEqual([]);
+  expect(ids(compareRooms(second.next, { live, rooms }, at(145_000)).gone)).toEqual(['a']);
+});
+
+test('an empty list after a full one is a LiveKit that has just begun: its clients have time to come back', () => {
+  const live = [call({ id: 'a' })];
+  const full = compareRooms(FIRST_COMPARISON, { live, rooms: [room('a')] }, at(100_000));
+  const empty = compareRooms(full.next, { live, rooms: [] }, at(115_000));
+  const again = compareRooms(empty.next, { live, rooms: [] }, at(130_000));
+  expect(ids(again.gone)).toEqual([]);
+  expect(ids(compareRooms(again.next, { live, rooms: [] }, at(145_000)).gone)).toEqual(['a']);
+});
+
+test('a clock set back ends no call early, and none is kept for ever', () => {
+  const live = [call({ id: 'a' })];
+  const rooms = [room('x')];
+  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(10_000_000));
+  const setBack = compareRooms(first.next, { live, rooms }, at(1_000_000));
+  expect(ids(setBack.gone)).toEqual([]);
+  expect(ids(compareRooms(setBack.next, { live, rooms }, at(1_015_000)).gone)).toEqual(['a']);
+});
+
+test('a call whose room was never seen fails a day after it should have begun', () => {
+  const live = [
+    call({ id: 'registered', status: 'initiated', roomId: null }),
+    call({ id: 'scheduled', status: 'initiated', roomId: null, scheduledAt: 50_000_000 }),
+    call({ id: 'there', status: 'initiated', roomId: null }),
+  ];
+  const never = (now: number) =>
+    ids(compareRooms(FIRST_COMPARISON, { live, rooms: [room('there')] }, at(now)).neverStarted);
+  expect(never(86_400_999)).toEqual([]);
+  expect(never(86_401_000)).toEqual(['registered']);
+  expect(never(136_400_000)).toEqual(['registered', 'scheduled']);
+});
+
+test('a room is unknown when no live call has its name and its sid on record', () => {
+  const live = [call({ id: 'a' }), call({ id: 'b', roomId: null, status: 'initiated' }), call({ id: 'c' })];
+  const rooms = [room('a'), room('b'), room('c', 'RM_later'), room('nobody')];
+  const { unknown } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+  expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
+});
+
+describe('the calls whose participants are compared', () => {
+  const some = (count: number, prefix: string, status: LiveCall['status']) =>
+    Array.from({ length: count }, (_, i) => call({ id: `${prefix}${i}`, status }));
+  const roomsOf = (live: readonly LiveCall[]) => live.map(({ id }) => room(id));
+
+  test('are all live calls with a listed room, those first that are not active', () => {
+    const live = [...some(2, 'talks', 'active'), ...some(2, 'waits', 'connecting'), call({ id: 'absent' })];
+    const rooms = roomsOf(live.slice(0, 4));
+    const { toAsk } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+    expect(ids(toAsk)).toEqual(['waits0', 'waits1', 'talks0', 'talks1']);
+  });
+
+  test('are at most as many as the limit, and half of them are active', () => {
+    const live = [...some(30, 'busy', 'active'), ...some(30, 'new', 'ringing')];
+    const { toAsk } = compareRooms(FIRST_COMPARISON, { live, rooms: roomsOf(live) }, at(1, 10));
+    expect(toAsk).toHaveLength(10);
+    expect(toAsk.filter(({ status }) => status === 'active')).toHaveLength(5);
+    const few = compareRooms(FIRST_COMPARISON, { live, rooms: roomsOf(live.slice(0, 32)) }, at(1, 10));
+    expect(few.toAsk.filter(({ status }) => status === 'active')).toHaveLength(8);
+  });
+
+  test.each<[string, LiveCall['status'], LiveCall[]]>([
+    ['active calls beside others', 'active', some(40, 'ringing-beside', 'ringing')],
+    ['other calls beside active ones', 'ringing', some(40, 'active-beside', 'active')],
+    ['active calls alone', 'active', []],
+    ['other calls alone', 'ringing', []],
+  ])('come in turn, each one before any comes again: %s', (name, status, beside) => {
+    const turn = some(23, name, status);
+    const live = [...turn, ...beside];
+    const rooms = roomsOf(live);
+    const asked: string[] = [];
+    let last = FIRST_COMPARISON;
+    for (let now = 1; now <= 23 && asked.length < 23; now += 1) {
+      const { toAsk, next } = compareRooms(last, { live, rooms }, at(now, 8));
+      asked.push(...ids(toAsk.filter((one) => one.status === status)));
+      last = next;
+    }
+    expect(asked.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
+  });
+});
+
+test('a room that is made after LiveKit wrote its list is not missed in it', () => {
+  const after = (askedAt: number, updatedAt: number, now: number) => {
+    const { takeRooms, takeCalls, conclude } = startComparison(FIRST_COMPARISON, {
+      neverStartedAfterMs: 86_400_000,
+      limit: 50,
+      askedAt,
+    });
+    takeRooms([room('x')], []);
+    takeCalls([call({ id: 'a', updatedAt })], now);
+    return [...conclude(now).next.absent.keys()];
+  };
+  expect(after(100_000, 99_999, 101_000)).toEqual(['a']);
+  expect(after(100_000, 100_000, 101_000)).toEqual([]);
+  expect(after(100_000, 101_000, 101_000)).toEqual([]);
+  // What is later than now was written before the clock was set back.
+  expect(after(100_000, 101_001, 101_000)).toEqual(['a']);
+});

@@ -1,0 +1,314 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { ListParticipantsResponse, ListRoomsResponse, type ParticipantInfo_Kind } from '@livekit/protocol';
+import { expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
+import type { EventRoom } from '../../src/domain/room-event.ts';
+import { roomService } from '../../src/livekit/room-service.ts';
+import { inWholeFields } from '../../src/livekit/transport/field-stream.ts';
+import { httpTransport } from '../../src/livekit/transport/twirp.ts';
+import type { Rooms } from '../../src/ports/livekit.ts';
+
+const list = (count: number, metadata = '') =>
+  new ListRoomsResponse({
+    rooms: Array.from({ length: count }, (_, i) => ({
+      name: `call-${i}`,
+      sid: `RM_${i}`,
+      creationTimeMs: 1_795_000_000_123n,
+      metadata,
+      enabledCodecs: [{ mime: 'audio/opus' }],
+    })),
+  });
+
+/** Cut into chunks of so many bytes. */
+async function* cut(bytes: Uint8Array, length: number) {
+  for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
+}
+
+async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
+  const parts = await Array.fromAsync(inWholeFields(chunks));
+  return parts.flatMap((part) => ListRoomsResponse.fromBinary(part).rooms);
+}
+
+/** The rooms of a LiveKit that is this server. */
+async function roomsOf(server: Server): Promise<Rooms> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = z.object({ port: z.number() }).parse(server.address());
+  return roomService(
+    httpTransport({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) }),
+  );
+}
+
+/** What is behind the deadline of the test fails it. */
+const ASKING = { timeoutMs: 60_000, priority: 'comparison' } as const;
+
+/** The rooms of a server that answers so. */
+async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<Rooms> {
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => answer(response));
+  });
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return roomsOf(server);
+}
+
+/** All that a server which answers so lists. */
+async function listedBy(answer: (response: ServerResponse) => void) {
+  const rooms = await roomsAnswered(answer);
+  const taken: EventRoom[] = [];
+  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), ASKING);
+  return { outcome, taken };
+}
+
+/** The rooms of a server of which each connection gets a number, from 1, and each request so many bytes, or its end. */
+async function roomsOnWire(answer: (connection: number, request: number) => string | null) {
+  let connections = 0;
+  const open = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    connections += 1;
+    const connection = connections;
+    let request = 0;
+    open.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', () => {
+      request += 1;
+      const said = answer(connection, request);
+      if (said === null) socket.destroy();
+      else socket.write(said);
+    });
+  });
+  onTestFinished(() => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  });
+  return { rooms: await roomsOf(server), connections: () => connections };
+}
+
+const PROTOBUF = { 'content-type': 'application/protobuf' };
+
+test('wherever a list is cut, the parts are the whole', async () => {
+  const whole = list(3, 'né');
+  const bytes = whole.toBinary();
+  for (let length = 1; length <= bytes.length; length += 1) {
+    expect(await roomsIn(cut(bytes, length))).toEqual(whole.rooms);
+  }
+});
+
+test('fields that a later LiveKit may add are passed over, whatever their type', async () => {
+  const { rooms } = list(1);
+  const room = list(1).toBinary();
+  const varint = [0x10, 0xff, 0x01];
+  const fixed64 = [0x19, 1, 2, 3, 4, 5, 6, 7, 8];
+  const fixed32 = [0x25, 1, 2, 3, 4];
+  const bytes = Buffer.from([...varint, ...room, ...fixed64, ...fixed32]);
+  for (let length = 1; length <= bytes.length; length += 1) {
+    expect(await roomsIn(cut(bytes, length))).toEqual(rooms);
+  }
+});
+
+test.each([
+  ['ends within a field', list(2).toBinary().subarray(0, -1), /ends within a field/],
+  ['is none', Buffer.from('<html>what the proxy says</html>'), /illegal tag|wire type|ends within a field/],
+  ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field of over 4 MiB/],
+])('a list that %s is no list', async (_, bytes, message) => {
+  await expect(roomsIn(cut(bytes, 65_536))).rejects.toThrow(message);
+});
+
+test('a list of ten thousand rooms', async () => {
+  const { outcome, taken } = await listedBy((response) =>
+    response.writeHead(200, PROTOBUF).end(list(10_000, 'a note').toBinary()),
+  );
+  expect(outcome).toEqual({ kind: 'listed' });
+  expect(taken).toHaveLength(10_000);
+  expect(taken.at(-1)).toEqual({
+    name: 'call-9999',
+    sid: 'RM_9999',
+    createdAt: 1_795_000_000_123,
+    metadata: 'a note',
+  });
+});
+
+test('of an answer that is not read to its end the connection is closed at once', async () => {
+  let isClosed: Promise<unknown> | undefined;
+  const { outcome } = await listedBy((response) => {
+    isClosed = once(response, 'close');
+    response.writeHead(200, { 'content-type': 'text/html' }).write('<html>');
+  });
+  expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the answer is no protobuf' });
+  // And not only at the deadline, which is behind that of the test.
+  await isClosed;
+});
+
+test('no rooms at all are no bytes at all, when it is LiveKit that says so', async () => {
+  const { outcome } = await listedBy((response) => response.writeHead(200, PROTOBUF).end());
+  expect(outcome).toEqual({ kind: 'listed' });
+});
+
+const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
+  ['nothing', (to) => to.writeHead(200).end(), { kind: 'unavailable', detail: 'the answer is no protobuf' }],
+  [
+    'JSON',
+    (to) => to.writeHead(200, { 'content-type': 'application/json' }).end('{"rooms":[]}'),
+    { kind: 'unavailable', detail: 'the answer is no protobuf' },
+  ],
+  [
+    'half a room',
+    (to) => to.writeHead(200, PROTOBUF).end(list(2).toBinary().subarray(0, -3)),
+    { kind: 'unavailable', detail: 'the answer ends within a field' },
+  ],
+  [
+    'half of what it announced',
+    (to) => {
+      const bytes = list(1).toBinary();
+      to.writeHead(200, { ...PROTOBUF, 'content-length': bytes.length * 2 }).write(bytes, () => to.destroy());
+    },
+    { kind: 'unavailable', detail: 'the connection failed: aborted' },
+  ],
+  [
+    'an error in JSON, as Twirp does',
+    (to) =>
+      to
+        .writeHead(401, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ code: 'unauthenticated', msg: 'permissions denied' })),
+    { kind: 'refused', by: 'credentials', code: 'unauthenticated' },
+  ],
+  [
+    'not_found',
+    (to) =>
+      to
+        .writeHead(404, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ code: 'not_found', msg: 'what?' })),
+    { kind: 'refused', by: 'request', code: 'not_found' },
+  ],
+];
+
+test.each(NOT_LISTED)('%s is no list', async (_, answer, expected) => {
+  expect((await listedBy(answer)).outcome).toMatchObject(expected);
+});
+
+test('describeRoom gives its second request what is left of the deadline', async () => {
+  const asking = { timeoutMs: 500, priority: 'read' } as const;
+  const sent: [method: string, timeoutMs: number][] = [];
+  let now = 0;
+  const takes = (durationMs: number) =>
+    roomService(
+      async ({ method, timeoutMs }) => {
+        sent.push([method, timeoutMs]);
+        now += durationMs;
+        return { kind: 'not_found' };
+      },
+      () => now,
+    );
+  expect(await takes(413).describeRoom('r', asking)).toMatchObject({ status: { roomExists: false } });
+  expect(sent.splice(0)).toEqual([
+    ['ListParticipants', 500],
+    ['ListRooms', 87],
+  ]);
+  expect(await takes(500).describeRoom('r', asking)).toEqual({
+    kind: 'timed_out',
+    detail: 'no answer within 500 ms',
+  });
+  expect(sent).toEqual([['ListParticipants', 500]]);
+});
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
+const DELETED =
+  'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\n{}';
+
+test('a change of protocol is no answer, and is over at once', async () => {
+  const { rooms } = await roomsOnWire(() => SWITCH);
+  const expected = { kind: 'unavailable', detail: 'the answer is a change of protocol (HTTP 101)' };
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+  expect(await rooms.listRooms(async () => {}, ASKING)).toMatchObject(expected);
+});
+
+test('a kept connection that is closed under a request costs no attempt', async () => {
+  const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
+  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c2', ASKING)).toEqual({ kind: 'deleted' });
+  expect(connections()).toBe(2);
+});
+
+test('a new connection that is closed under a request does, and nothing is asked twice', async () => {
+  const { rooms, connections } = await roomsOnWire(() => null);
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject({
+    kind: 'unavailable',
+    detail: 'the connection failed: socket hang up',
+  });
+  expect(connections()).toBe(1);
+});
+
+const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
+  [
+    'an error in a 200',
+    (to) => to.writeHead(200, JSON_TYPE).end('{"code":"internal","msg":"oh"}'),
+    { kind: 'unavailable', detail: 'the answer is an error with HTTP 200: internal' },
+  ],
+  [
+    'an object that is no JSON by its type',
+    (to) => to.writeHead(200, { 'content-type': 'text/html' }).end('{}'),
+    { kind: 'unavailable', detail: 'the answer is no JSON' },
+  ],
+  [
+    'what never ends',
+    (to) => {
+      const goOn = () => {
+        while (!to.destroyed && to.write('x'.repeat(65_536)));
+      };
+      to.writeHead(200, JSON_TYPE).on('drain', goOn);
+      goOn();
+    },
+    { kind: 'unavailable', detail: 'the answer is over 4 MiB' },
+  ],
+  [
+    'a not_found that is no JSON by its type',
+    (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
+    { kind: 'refused', by: 'address' },
+  ],
+];
+
+test.each(NOT_DELETED)('%s is no deletion', async (_, answer, expected) => {
+  const rooms = await roomsAnswered(answer);
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+});
+
+test('a deletion is one whatever the charset of its answer', async () => {
+  const rooms = await roomsAnswered((to) =>
+    to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
+  );
+  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
+});
+
+test('a listed participant of a kind that does not exist counts for nothing', async () => {
+  const participants = [
+    { sid: 'PA_1', identity: 'future', kind: 99 as ParticipantInfo_Kind },
+    { sid: 'PA_2', identity: 'present' },
+  ];
+  const body = new ListParticipantsResponse({ participants }).toBinary();
+  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
+  expect(await rooms.listParticipants('r', ASKING)).toMatchObject({
+    kind: 'listed',
+    participants: [{ role: 'other' }, { role: 'person' }],
+  });
+  expect(await rooms.describeRoom('r', ASKING)).toMatchObject({
+    status: { participants: [{ kind: '99' }, { kind: 'STANDARD' }] },
+  });
+});
+
+test('a list of 3,000 participants, which is over 4 MiB', async () => {
+  const participants = Array.from({ length: 3_000 }, (_, i) => ({
+    sid: `PA_${i}`,
+    identity: `viewer-${i}`,
+    metadata: 'x'.repeat(2_000),
+  }));
+  const body = new ListParticipantsResponse({ participants }).toBinary();
+  expect(body.length).toBeGreaterThan(4 * 1024 * 1024);
+  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
+  const listed = await rooms.listParticipants('r', ASKING);
+  expect(listed.kind === 'listed' && listed.participants.length).toBe(3_000);
+});

@@ -1,0 +1,419 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { EventParticipant } from '../../src/domain/room-event.ts';
+import { newRoster, versionOf } from '../../src/domain/roster.ts';
+import { join as joinRoster, leave } from '../../src/domain/roster-changes.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { runHangup, serveHangup } from '../harness/process.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+const MIGRATIONS = resolve(import.meta.dirname, '../../drizzle');
+/** For each schema there was, a dump of a database with something in every table. */
+const FIXTURES = resolve(import.meta.dirname, 'fixtures');
+
+/** The roster has what these tables, and the column `room_life`, had. */
+const REPLACED_TABLES = ['__drizzle_migrations', 'graces'];
+
+const schemas = sqlNamesIn(FIXTURES);
+const [newest = '', ...older] = schemas.toReversed();
+
+function sqlNamesIn(folder: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.sql'))
+    .toSorted();
+}
+
+/** A database as a hangup of that schema left it. */
+function aDatabase(fixture: string) {
+  const cwd = temporaryFolder();
+  const file = join(cwd, 'hangup.db');
+  change(file, readFileSync(join(FIXTURES, fixture), 'utf8'));
+  const run = (args: string) =>
+    runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db', PORT: '0' } });
+  return { cwd, file, run };
+}
+
+function change(file: string, sql: string): void {
+  const client = new SqliteDatabase(file);
+  // A dump's tables are in no order.
+  client.pragma('foreign_keys = OFF');
+  client.exec(sql);
+  client.close();
+}
+
+/** Schema and rows. */
+function contentsOf(file: string) {
+  const client = new SqliteDatabase(file, { readonly: true });
+  const read = (sql: string) => client.prepare<[], Record<string, unknown>>(sql).all();
+  const schema = read("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name");
+  const tables = read("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+  const rows = tables.map(({ name }) => ({
+    name,
+    rows: read(`SELECT * FROM "${String(name)}" ORDER BY 1, 2`),
+  }));
+  const violations = client.pragma('foreign_key_check');
+  client.close();
+  return { schema, rows, violations };
+}
+
+test('of every schema there is a database', () => {
+  expect(schemas).toEqual(sqlNamesIn(MIGRATIONS));
+});
+
+test.each(schemas)('%s is brought up to date, and nothing in it is lost', async (fixture) => {
+  const { file, run } = aDatabase(fixture);
+  const before = contentsOf(file);
+  expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
+  expect(contentsOf(file)).toEqual(before);
+  const lacks = schemas.slice(schemas.indexOf(fixture) + 1).map((name) => name.replace('.sql', ''));
+  const said = lacks.length === 0 ? '' : `hangup: bringing hangup.db up to date: ${lacks.join(', ')}\n`;
+  expect(await run('migrate')).toMatchObject({ code: 0, stderr: said });
+  expect(await run('migrate --check')).toMatchObject({ code: 0 });
+
+  const after = contentsOf(file);
+  expect(after.schema).toEqual(contentsOf(aDatabase(newest).file).schema);
+  expect(after.violations).toEqual([]);
+  for (const { name, rows } of before.rows.filter(({ name }) => !REPLACED_TABLES.includes(String(name)))) {
+    const now = after.rows.find((table) => table.name === name)?.rows;
+    expect(now, String(name)).toEqual(rows.map(({ room_life: _, ...row }) => expect.objectContaining(row)));
+  }
+
+  const store = openSqliteStore(file);
+  expect((await store.findCall('lives'))?.call).toMatchObject({ status: 'active', metadata: { ticket: 7 } });
+  expect(await store.findCall('cancelled')).toMatchObject({
+    call: { status: 'cancelled', cancelledBy: 'key_1', cancelReason: "it's wrong" },
+    deletion: { state: 'retryable', attempt: 3 },
+  });
+  const due = await store.claimDeletions({ now: 10_000, leaseUntil: 20_000, farthest: 70_000, limit: 10 });
+  expect(due.map(({ callId }) => callId)).toEqual(['cancelled']);
+  store.close();
+});
+
+describe('0007_roster keeps the participants of calls', () => {
+  const POLICY = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+  const HOUR_MS = 3_600_000;
+  const NOW = Date.now();
+  const outbound = {
+    sid: 'PA_phone',
+    callStatus: 'active',
+    callTag: 'tag',
+    callId: 'SCL_1',
+    phoneNumber: '+15557770001',
+    trunkPhoneNumber: '+15550001',
+    trunkId: 'ST_1',
+    ruleId: null,
+    disconnectReason: null,
+  };
+  const isHere = (role: string, parts: object = {}) => ({
+    sid: `PA_${role}`,
+    identity: role,
+    role,
+    isPresent: true,
+    joinedAt: NOW - 60_000,
+    ...parts,
+  });
+  const PHONE = isHere('phone');
+  const AGENT = isHere('agent');
+  const HAS_LEFT = { isPresent: false };
+
+  interface Was {
+    readonly status: string;
+    readonly participants: readonly object[];
+    readonly phone?: object | null;
+    readonly audioFrom?: readonly string[];
+    readonly endedAt?: number;
+    readonly grace?: { readonly kind: string; readonly role: string; readonly reason: string };
+  }
+
+  /** A database of the schema before, with one call as it was then, brought up to date. */
+  async function upgraded({ status, participants, phone = null, audioFrom = [], endedAt, grace }: Was) {
+    const { file, run } = aDatabase('0006_last_served.sql');
+    const client = new SqliteDatabase(file);
+    const life = { sid: 'RM_1', createdAt: NOW - 90_000, participants, audioFrom, phone };
+    client
+      .prepare(
+        `INSERT INTO calls (id, organization_id, status, direction, room_name, room_id, metadata, started_at, answered_at,
+          ended_at, created_at, updated_at, room_life)
+        VALUES ('call', 'org_1', ?, 'outbound', 'room', 'RM_1', '{}', ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(
+        status,
+        NOW - 90_000,
+        status === 'active' ? NOW - 50_000 : null,
+        endedAt ?? null,
+        Math.min(NOW - 100_000, endedAt ?? NOW),
+        NOW - 10_000,
+        JSON.stringify(life),
+      );
+    if (grace !== undefined) {
+      client
+        .prepare(
+          `INSERT INTO graces (call_id, kind, role, since, due_at, reason) VALUES ('call', ?, ?, ?, ?, ?)`,
+        )
+        .run(grace.kind, grace.role, NOW - 10_000, NOW + 20_000, grace.reason);
+    }
+    client.close();
+    expect(await run('migrate')).toMatchObject({ code: 0 });
+    const store = openSqliteStore(file);
+    onTestFinished(() => store.close());
+    const found = await store.findCall('call');
+    if (found === null) throw new Error('the call is gone');
+    /** What LiveKit's list leads to. */
+    const list = async (participants: readonly EventParticipant[], now: number) => {
+      const version = versionOf((await store.findCall('call'))?.call.roster ?? null);
+      return store.applyObservation({
+        observation: {
+          kind: 'participants',
+          callId: 'call',
+          participants,
+          askedAt: now,
+          version,
+          isTrusted: true,
+        },
+        policy: POLICY,
+        now,
+        adoption: null,
+        leaseUntil: null,
+      });
+    };
+    const due = async (now: number) =>
+      (await store.listReviews({ now, farthest: now + HOUR_MS, limit: 9 })).due.map(({ callId }) => callId);
+    return { call: found.call, store, list, due };
+  }
+
+  const phoneListed: EventParticipant = {
+    sid: 'PA_phone',
+    identity: 'phone',
+    role: 'phone',
+    joinedAt: NOW - 60_000,
+    phone: {
+      via: 'sip',
+      callStatus: 'active',
+      callTag: 'tag',
+      callId: 'SCL_1',
+      phoneNumber: '+15557770001',
+      trunkPhoneNumber: '+15550001',
+      trunkId: 'ST_1',
+      ruleId: null,
+    },
+  };
+  const DEPARTURE = {
+    sid: 'PA_phone',
+    at: NOW,
+    noticedAt: NOW,
+    reason: 'CLIENT_INITIATED',
+    isReported: true,
+    isAborted: false,
+  };
+  const agentLeft = { kind: 'agent_left', role: 'agent', reason: 'SIGNAL_CLOSE' };
+
+  test('a phone that an agent left is reviewed at once, and hung up when its grace is over', async () => {
+    const { call, due, list, store } = await upgraded({
+      status: 'active',
+      participants: [PHONE, { ...AGENT, ...HAS_LEFT }],
+      phone: outbound,
+      audioFrom: [],
+      grace: agentLeft,
+    });
+    expect(call.reviewAt).toBe(NOW - 10_000);
+    // Each field that the domain reads, and no other.
+    const fields = (one: object) => new Set(Object.keys(one));
+    const [member] = joinRoster(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, {
+      noticedAt: NOW,
+    }).members;
+    expect(fields(call.roster ?? {})).toEqual(fields(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW)));
+    expect(fields(call.roster?.members[0] ?? {})).toEqual(fields(member ?? {}));
+    expect(fields(call.roster?.members[0]?.phone ?? {})).toEqual(fields(member?.phone ?? {}));
+    expect(fields(call.roster?.members[1]?.departure ?? {})).toEqual(
+      fields(
+        leave(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, DEPARTURE).members[0]
+          ?.departure ?? {},
+      ),
+    );
+    expect(call.roster).toMatchObject({
+      sid: 'RM_1',
+      createdAt: NOW - 90_000,
+      isFinished: false,
+      hadCompany: true,
+      answeredPhones: 1,
+      departures: 1,
+      lastLeaveNoticedAt: NOW - 10_000,
+      firstPhone: {
+        sid: 'PA_phone',
+        joinedAt: NOW - 60_000,
+        phoneNumber: '+15557770001',
+        direction: 'outbound',
+      },
+      lastAgentLeft: { sid: 'PA_agent', at: NOW - 10_000, reason: 'SIGNAL_CLOSE' },
+      lastPhoneLeft: null,
+    });
+    expect(call.roster?.members).toMatchObject([
+      {
+        sid: 'PA_phone',
+        role: 'phone',
+        departure: null,
+        phone: { callId: 'SCL_1', answeredAt: NOW - 50_000 },
+      },
+      { sid: 'PA_agent', role: 'agent', phone: null, departure: { at: NOW - 10_000, isReported: true } },
+    ]);
+    expect(await due(NOW)).toEqual(['call']);
+    expect(await list([phoneListed], NOW)).toMatchObject({ decision: { kind: 'nothing' } });
+    expect((await store.findCall('call'))?.call.reviewAt).toBe(NOW + 20_000);
+    expect(await list([phoneListed], NOW + 20_000)).toMatchObject({
+      decision: { kind: 'end', status: 'completed', failureReason: 'AGENT_LEFT' },
+    });
+  });
+
+  test('an unanswered phone is polled on, and its call does not end', async () => {
+    const { call, store, list } = await upgraded({
+      status: 'ringing',
+      participants: [PHONE, AGENT],
+      phone: { ...outbound, callStatus: 'ringing', callTag: null },
+    });
+    expect(call.roster).toMatchObject({ answeredPhones: 0 });
+    expect(call.roster?.members[0]?.phone).toMatchObject({ hasRung: true, answeredAt: null });
+    const unanswered = await store.listUnansweredPhones({ after: '', limit: 9 });
+    expect(unanswered.map(({ callId }) => callId)).toEqual(['call']);
+    expect(await list([phoneListed], NOW)).toMatchObject({ decision: { kind: 'advance', to: 'active' } });
+    expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
+  });
+
+  test('an inbound phone that was answered is answered, and waits for nobody', async () => {
+    const { call, store } = await upgraded({
+      status: 'active',
+      participants: [PHONE, AGENT],
+      phone: { ...outbound, callStatus: 'ringing', ruleId: 'SDR_1' },
+      audioFrom: ['PA_agent'],
+    });
+    expect(call.roster).toMatchObject({
+      audioFrom: ['PA_agent'],
+      firstPhone: { direction: 'inbound' },
+      answeredPhones: 1,
+    });
+    expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
+  });
+
+  test('a person who left is a person who left, and the talk counts', async () => {
+    const { call, list } = await upgraded({
+      status: 'active',
+      participants: [AGENT, isHere('human', HAS_LEFT)],
+      grace: { kind: 'connection_lost', role: 'human', reason: 'CONNECTION_TIMEOUT' },
+    });
+    expect(call.roster).toMatchObject({
+      firstPhone: null,
+      talkedSince: NOW - 50_000,
+      lastPersonLeft: { sid: 'PA_human', reason: 'CONNECTION_TIMEOUT' },
+      lastTalkerLeft: { sid: 'PA_human' },
+    });
+    expect(call.roster?.members.map(({ role }) => role)).toEqual(['agent', 'person']);
+    // LiveKit finishes the room; nobody holds it open.
+    expect(await list([], NOW)).toMatchObject({ decision: { kind: 'nothing' } });
+  });
+
+  test.each(['hello', '[]', '{"sid":5}', '{"sid":"RM_1","participants":{}}'])(
+    'a call whose room is not one (%s) begins without a roster',
+    async (roomLife) => {
+      const { file, run } = aDatabase('0006_last_served.sql');
+      change(file, `UPDATE calls SET room_life = '${roomLife}' WHERE id = 'lives'`);
+      expect(await run('migrate')).toMatchObject({ code: 0 });
+      const store = openSqliteStore(file);
+      onTestFinished(() => store.close());
+      expect((await store.findCall('lives'))?.call).toMatchObject({ status: 'active', roster: null });
+    },
+  );
+
+  test('a call that ended lately keeps its participants for the guard, an older one does not', async () => {
+    const ended = { status: 'completed', participants: [PHONE, AGENT], phone: outbound };
+    const lately = await upgraded({ ...ended, endedAt: NOW - HOUR_MS });
+    expect(lately.call).toMatchObject({ reviewAt: null, endedAt: NOW - HOUR_MS });
+    expect(lately.call.roster?.members.map(({ sid }) => sid)).toEqual(['PA_phone', 'PA_agent']);
+    expect(await lately.due(NOW + HOUR_MS)).toEqual([]);
+    expect((await upgraded({ ...ended, endedAt: NOW - 31 * 24 * HOUR_MS })).call.roster).toBeNull();
+  });
+});
+
+test.each(older)('a migration that fails leaves %s as it was', async (fixture) => {
+  const { file, run } = aDatabase(fixture);
+  // All migrations between are done when the last one that makes something finds that it is there.
+  const { what, is, isNot } = lastThingMade(schemas.slice(schemas.indexOf(fixture) + 1));
+  change(file, is);
+  const before = contentsOf(file);
+  expect(await run('migrate')).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(new RegExp(`\\nhangup: Cannot use the database hangup.db: .*${what}.*\n$`)),
+  });
+  expect(contentsOf(file)).toEqual(before);
+
+  change(file, isNot);
+  expect(await run('migrate')).toMatchObject({ code: 0 });
+});
+
+/** The newest table or index, or else column, that these migrations make; and how to have it, and not, before them. */
+function lastThingMade(migrations: readonly string[]) {
+  const sql = migrations.toReversed().map((name) => readFileSync(join(MIGRATIONS, name), 'utf8'));
+  const find = (pattern: RegExp) => sql.map((text) => pattern.exec(text)).find((found) => found !== null);
+  const made = find(/CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/)?.[2];
+  if (made !== undefined)
+    return { what: made, is: `CREATE INDEX ${made} ON calls (created_at)`, isNot: `DROP INDEX ${made}` };
+  const [, table = '', column = ''] = find(/ALTER TABLE `(\w+)` ADD `(\w+)`/) ?? [];
+  const alter = `ALTER TABLE ${table}`;
+  return { what: column, is: `${alter} ADD ${column} integer`, isNot: `${alter} DROP COLUMN ${column}` };
+}
+
+test.each(schemas)(
+  "with people's calls in it, %s refuses the emulator, and stays as it was",
+  async (fixture) => {
+    const { file, run } = aDatabase(fixture);
+    const before = contentsOf(file);
+    const refused = {
+      code: 2,
+      stderr: expect.stringMatching(/LIVEKIT_URL: expected, for hangup\.db has the calls of /),
+    };
+    expect(await run('serve')).toMatchObject(refused);
+    expect(contentsOf(file)).toEqual(before);
+    const store = openSqliteStore(file);
+    expect((await store.findCall('lives'))?.call.status).toBe('active');
+    store.close();
+  },
+);
+
+test('a server says that it brings its database up to date, and with what', async () => {
+  const [previous = ''] = older;
+  const { cwd, file } = aDatabase(previous);
+  // Nobody's but the demonstration's, so that it is served without a LiveKit.
+  change(file, "UPDATE organizations SET name = 'demo'; DELETE FROM livekit_servers");
+  const hangup = await serveHangup({ cwd, env: { DATABASE_URL: 'file:hangup.db' } });
+  expect(hangup.output()).toContain(`"migrations":["${newest.replace('.sql', '')}"]`);
+});
+
+test('a command that only reads does not bring it up to date: an older server may work on it', async () => {
+  const [previous = ''] = older;
+  const { file, run } = aDatabase(previous);
+  const before = contentsOf(file);
+  for (const command of ['keys list', 'adopt list', 'deletions list', 'prune --dry-run']) {
+    expect(await run(command)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /is of an older hangup, and lacks \S+; `hangup migrate` brings it up to date/,
+      ),
+    });
+  }
+  expect(contentsOf(file)).toEqual(before);
+});
+
+test('a newer database is refused in one sentence, and not changed', async () => {
+  const { file, run } = aDatabase(newest);
+  change(file, "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+  const before = contentsOf(file);
+  for (const command of ['serve', 'migrate', 'keys list']) {
+    expect(await run(command)).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(
+        /^hangup: The database hangup\.db was made by a newer .* Start that version, or restore .*\n$/,
+      ),
+    });
+  }
+  expect(contentsOf(file)).toEqual(before);
+});
