@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
-import { forget } from '../../src/operations/retention/prune.ts';
+import { pruneBatch } from '../../src/operations/retention/prune.ts';
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 
 const ALLOWED_MS = 50;
@@ -67,10 +67,12 @@ async function pruneAll(): Promise<number> {
     },
   });
   const begunAt = performance.now();
-  const keep = { endedCallsMs: DAY_MS, auditMs: DAY_MS, eventIdsMs: DAY_MS };
-  const policy = { agentLeftGraceMs: 0, connectionLostGraceMs: 0, guardMs: DAY_MS };
+  const retention = { endedCallsMs: DAY_MS, auditMs: DAY_MS, eventIdsMs: DAY_MS };
+  const policy = { agentLeftGraceMs: 0, reconnectGraceMs: 0, recreatedRoomWindowMs: DAY_MS };
   const clock = { now: () => DAY_MS + count + 1 };
-  while ((await forget({ store: measured, clock, keep, events: { policy, agentIdKey: 'agentId' } })).more);
+  while (
+    (await pruneBatch({ store: measured, clock, retention, events: { policy, agentIdKey: 'agentId' } })).more
+  );
   const seconds = (performance.now() - begunAt) / 1_000;
   const left = await store.countPrunable({
     callsBefore: count + 1,

@@ -1,12 +1,12 @@
-import type { CallPosition, CallQuery } from '../ports/store.ts';
+import type { CallCursor, CallQuery } from '../ports/store.ts';
 
 type Order = Pick<CallQuery, 'sortBy' | 'sortOrder'>;
 
 /** A place in a list, and the order that it is a place in. */
-export type Cursor = CallPosition & Order;
+export type Cursor = CallCursor & Order;
 
 /** Opaque to clients: only what {@link encodeCursor} made is understood. */
-export function encodeCursor({ value, id }: CallPosition, { sortBy, sortOrder }: Order): string {
+export function encodeCursor({ value, id }: CallCursor, { sortBy, sortOrder }: Order): string {
   return Buffer.from(JSON.stringify([sortBy, sortOrder, value, id])).toString('base64url');
 }
 

@@ -2,7 +2,7 @@ import { initTRPC, type TRPCError } from '@trpc/server';
 import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
 import { unauthorized } from '../domain/errors.ts';
-import { findCall, requireScope } from '../operations/calls/authorize.ts';
+import { authorizeCall, requireScope } from '../operations/calls/authorize.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { badRequest, publicError, toTrpcError } from './errors.ts';
 
@@ -97,7 +97,7 @@ export function onCall(scope: Scope) {
       assertTaken(ctx, { input: named, batchIndex });
       throw badRequest('callId: expected');
     }
-    const record = await findCall(ctx.dependencies, { callId: named.callId, apiKey: ctx.apiKey, scope });
+    const record = await authorizeCall(ctx.dependencies, { callId: named.callId, apiKey: ctx.apiKey, scope });
     assertTaken(ctx, { input: await getRawInput(), batchIndex });
     return next({ ctx: { ...ctx, record } });
   });

@@ -2,22 +2,22 @@ import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createHttpServer } from '../http/server.ts';
-import { roomService } from '../livekit/room-service.ts';
+import { createRoomService } from '../livekit/room-service.ts';
 import { circuitBreaker } from '../livekit/transport/circuit-breaker.ts';
 import { rateLimit } from '../livekit/transport/rate-limit.ts';
 import { withRequestMetrics } from '../livekit/transport/request-metrics.ts';
 import { httpTransport } from '../livekit/transport/twirp.ts';
-import { webhookReader } from '../livekit/webhook-parser.ts';
-import { measuredStore } from '../metrics/instrument-store.ts';
+import { createWebhookParser } from '../livekit/webhook-parser.ts';
+import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
 import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
-import type { Clock, Log, Random } from '../ports/system.ts';
+import type { Clock, Logger, Random } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
 import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
 import { openThreadedStore } from '../store/sqlite/threaded-store.ts';
-import { assertClaimable, claimDatabase, type DatabaseClaim } from './livekit-binding.ts';
+import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 
 /** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
 const PATIENCE_MS = 10_000;
@@ -57,13 +57,13 @@ export async function startApp({
 }: {
   settings: Settings;
   livekit: LiveKitAddress;
-  log: Log;
+  log: Logger;
   version: string;
   clock?: Clock;
   random?: Random;
 }): Promise<App> {
   trustSystemCertificates(livekit.url);
-  assertClaimable(settings);
+  assertBindable(settings);
   const store = await openThreadedStore(settings.databaseFile, {
     onMigrating: (migrations) =>
       log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
@@ -72,43 +72,43 @@ export async function startApp({
   });
   try {
     // Read alone, it could serve, and cancel nothing.
-    await store.probe();
+    await store.checkWritable();
   } catch (error) {
     await store.close();
     throw error;
   }
-  const meters = prometheusMetrics({ clock, version });
-  const recorded = measuredStore(store, meters);
+  const metrics = prometheusMetrics({ clock, version });
+  const recorded = instrumentStore(store, metrics);
   const closing = new AbortController();
-  const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, closing.signal), meters), {
+  const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, closing.signal), metrics), {
     clock,
     log,
     onRecovered: (downMs) => reconciler.livekitIsBack(downMs),
   });
   const transport = rateLimit(breaker.transport, {
     requestsPerMinute: settings.requestsPerMinute,
-    onQueueLength: (length) => meters.livekitQueue(length),
+    onQueueLength: (length) => metrics.livekitRequestsQueued(length),
     shutdown: closing.signal,
   });
   const base = {
     store: recorded,
-    rooms: roomService(transport),
-    meters,
+    rooms: createRoomService(transport),
+    metrics,
     clock,
     random,
     log,
     retry: settings.retry,
-    requestTimeoutMs: settings.requestTimeoutMs,
+    cancelTimeoutMs: settings.cancelTimeoutMs,
     backgroundTimeoutMs: settings.backgroundTimeoutMs,
     readTimeoutMs: settings.readTimeoutMs,
-    neverStartedAfterMs: settings.neverStartedAfterMs,
+    callStartTimeoutMs: settings.callStartTimeoutMs,
     requestsPerMinute: settings.requestsPerMinute,
-    keep: settings.keep,
+    retention: settings.retention,
     events: {
       policy: {
         agentLeftGraceMs: settings.agentLeftGraceMs,
-        connectionLostGraceMs: settings.connectionLostGraceMs,
-        guardMs: settings.guardMs,
+        reconnectGraceMs: settings.reconnectGraceMs,
+        recreatedRoomWindowMs: settings.recreatedRoomWindowMs,
       },
       agentIdKey: settings.agentIdKey,
     },
@@ -116,14 +116,14 @@ export async function startApp({
   let isStopping = false;
   const reconciler = createReconciler(base, {
     concurrency: settings.retryConcurrency,
-    compareSchedule: settings.compareSchedule,
+    reconcileSchedule: settings.reconcileSchedule,
     awaySince: breaker.openSince,
   });
   const { server, sayLast, atRest } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
-    readWebhook: webhookReader([livekit, ...settings.webhookKeys], clock),
+    readWebhook: createWebhookParser([livekit, ...settings.webhookKeys], clock),
     watched: {
-      scrape: () => meters.scrape({ takeCensus: () => recorded.census(), isLiveKitUp: breaker.isUp() }),
+      scrape: () => metrics.scrape({ takeCensus: () => recorded.countLive(), isLiveKitUp: breaker.isUp() }),
       isLiveKitUp: breaker.isUp,
     },
     isStopping: () => isStopping,
@@ -132,7 +132,7 @@ export async function startApp({
     log,
     version,
   });
-  let claim: DatabaseClaim | undefined;
+  let claim: LiveKitBinding | undefined;
   const looking = setInterval(() => void checkReadiness(base), LOOKS_EVERY_MS);
   const closeServer = async () => {
     if (server.listening) {
@@ -162,7 +162,7 @@ export async function startApp({
     server.listen(settings.port, settings.host);
     await once(server, 'listening');
     // Before the first request is read, and not for a start whose port is taken.
-    claim = await claimDatabase(store, settings, { clock, log });
+    claim = await bindLiveKit(store, settings, { clock, log });
   } catch (error) {
     await stop();
     throw error;

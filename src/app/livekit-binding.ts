@@ -1,6 +1,6 @@
-import { namesOf, servedBefore } from '../domain/livekit-servers.ts';
+import { formatServers, previousServer } from '../domain/livekit-servers.ts';
 import { type Settings, SettingsError } from '../platform/config.ts';
-import type { Clock, Log } from '../ports/system.ts';
+import type { Clock, Logger } from '../ports/system.ts';
 import { liveKitServersOf } from '../store/sqlite/livekit-servers.ts';
 import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
 
@@ -8,7 +8,7 @@ import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
 const LOOKS_EVERY_MS = 1_000;
 
 /** What a process that serves a database says in it of its LiveKit. */
-export interface DatabaseClaim {
+export interface LiveKitBinding {
   /** Resolves when this process runs on the emulator and another begins to serve the database with a LiveKit: it must end. */
   readonly lost: Promise<SettingsError>;
   release(): void;
@@ -21,22 +21,22 @@ type Claimed = Pick<Settings, 'livekit' | 'databaseFile'>;
  * bring an older one up to date.
  * @throws SettingsError
  */
-export function assertClaimable(settings: Claimed): void {
+export function assertBindable(settings: Claimed): void {
   if (settings.livekit !== null) return;
   const servers = liveKitServersOf(settings.databaseFile);
   if (servers.length > 0) throw refusal(settings, servers);
 }
 
 /** To be called when it serves, and not for a start that fails. @throws whatever the store does */
-export async function claimDatabase(
+export async function bindLiveKit(
   store: SqliteStore,
   settings: Claimed,
-  { clock, log }: { clock: Clock; log: Log },
-): Promise<DatabaseClaim> {
+  { clock, log }: { clock: Clock; log: Logger },
+): Promise<LiveKitBinding> {
   const lost = Promise.withResolvers<SettingsError>();
   const { livekit } = settings;
   if (livekit !== null) {
-    const before = servedBefore(livekit.url, await store.listLiveKitServers());
+    const before = previousServer(livekit.url, await store.listLiveKitServers());
     if (before !== null) {
       log.warn(
         { livekit: livekit.url, before },
@@ -52,7 +52,7 @@ export async function claimDatabase(
       if (servers.length > 0) lost.resolve(refusal(settings, servers));
       return;
     }
-    const last = servedBefore(livekit.url, await store.listLiveKitServers());
+    const last = previousServer(livekit.url, await store.listLiveKitServers());
     if (last !== null && last !== other) {
       log.error(
         { livekit: livekit.url, other: last },
@@ -68,6 +68,6 @@ export async function claimDatabase(
 
 function refusal({ databaseFile }: Claimed, servers: readonly string[]): SettingsError {
   return new SettingsError([
-    `LIVEKIT_URL: expected, for ${databaseFile} has the calls of ${namesOf(servers)}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file`,
+    `LIVEKIT_URL: expected, for ${databaseFile} has the calls of ${formatServers(servers)}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file`,
   ]);
 }

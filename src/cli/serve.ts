@@ -4,9 +4,9 @@ import { format } from 'node:util';
 import { startApp } from '../app/app.ts';
 import { parseSettings, readSystemd } from '../platform/config.ts';
 import { environmentWarnings } from '../platform/environment.ts';
-import { createLog, maskPhoneNumbers } from '../platform/logger.ts';
+import { createLogger, maskPhoneNumbers } from '../platform/logger.ts';
 import { notifySystemd } from '../platform/systemd.ts';
-import type { Log } from '../ports/system.ts';
+import type { Logger } from '../ports/system.ts';
 import { openSandbox } from './sandbox.ts';
 
 /** Serves until SIGTERM or SIGINT; on a terminal until SIGHUP, too. */
@@ -18,7 +18,7 @@ export async function serve({
   version: string;
 }): Promise<void> {
   const settings = parseSettings(environment, 'serve');
-  const log = createLog(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
+  const log = createLogger(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
   logConsole(log);
   outliveItsLog();
   for (const warning of environmentWarnings())
@@ -66,7 +66,7 @@ function outliveItsLog(): void {
 }
 
 /** What livekit-server-sdk says on the console goes into the log: standard output has nothing else. */
-function logConsole(log: Log): void {
+function logConsole(log: Logger): void {
   const said = (...words: unknown[]) => log.warn({ said: format(...words).slice(0, 500) }, 'a library said');
   Object.assign(console, { debug: said, log: said, info: said, warn: said, error: said });
 }
@@ -87,7 +87,7 @@ function endOnFaults(): void {
 }
 
 /** The first signal to stop; the second one ends the process at once. */
-function signalled(log: Log, { isTerminal }: { isTerminal: boolean }): Promise<string> {
+function signalled(log: Logger, { isTerminal }: { isTerminal: boolean }): Promise<string> {
   return new Promise((resolve) => {
     let isSecond = false;
     const onSignal = (signal: string) => {

@@ -1,6 +1,6 @@
 import type { Timestamp } from '../domain/time.ts';
 import { REFUSAL_ADVICE, REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
-import type { Census } from '../ports/store.ts';
+import type { LiveCounts } from '../ports/store.ts';
 
 /** unknown: it could not be found out, which is no fault by itself. */
 export type Level = 'ok' | 'warning' | 'failure' | 'unknown';
@@ -54,7 +54,7 @@ export type DatabaseFacts =
     };
 
 export interface RecordFacts {
-  readonly census: Census;
+  readonly census: LiveCounts;
   readonly lastWebhookAt: Timestamp | null;
   /** URLs of the LiveKit servers that it was served with, the last one first. */
   readonly livekitServers: readonly string[];
@@ -145,7 +145,7 @@ function judgeRooms({ live, ended, unknown }: RecordFacts['rooms']): Finding {
   };
 }
 
-function judgeDeletions({ openDeletions, oldestOpenDeletionAt }: Census, now: Timestamp): Finding {
+function judgeDeletions({ openDeletions, oldestOpenDeletionAt }: LiveCounts, now: Timestamp): Finding {
   const check = 'deletions';
   const { discarded } = openDeletions;
   const ageMs = oldestOpenDeletionAt === null ? 0 : now - oldestOpenDeletionAt;

@@ -28,17 +28,17 @@ export function formatKey(secret: string): string {
 }
 
 /** Whether a header value can be a key of ours at all; what is not is never hashed or looked up. */
-export function looksLikeKey(text: string): boolean {
+export function isApiKeyFormat(text: string): boolean {
   return KEY_SHAPE.test(text);
 }
 
-export function isUsable(key: ApiKey, now: Timestamp): boolean {
+export function isActive(key: ApiKey, now: Timestamp): boolean {
   return key.revokedAt === null && (key.expiresAt === null || now < key.expiresAt);
 }
 
 const USE_RECORDED_EVERY_MS = 60_000;
 
-export function isUseWorthRecording(key: ApiKey, now: Timestamp): boolean {
+export function shouldRecordUse(key: ApiKey, now: Timestamp): boolean {
   // The distance, not the order: after the clock was set back a use is still recorded.
   return key.lastUsedAt === null || Math.abs(now - key.lastUsedAt) >= USE_RECORDED_EVERY_MS;
 }

@@ -14,13 +14,13 @@ import {
 } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
-export interface EventPolicy {
+export interface CallPolicy {
   /** How long a phone may be alone after it was left; 0: without limit. */
   readonly agentLeftGraceMs: number;
   /** How long a participant who left or lost the connection may stay away. LiveKit itself notices after about 20 s. */
-  readonly connectionLostGraceMs: number;
+  readonly reconnectGraceMs: number;
   /** How long an ended call's room is guarded against its returning participants. */
-  readonly guardMs: number;
+  readonly recreatedRoomWindowMs: number;
 }
 
 export interface CallEnd {
@@ -47,7 +47,7 @@ const GRACES_WITHOUT_COMPANY = 10;
 const GOES_ON = { kind: 'goes_on', reviewAt: null } as const;
 
 interface Circumstances {
-  readonly policy: EventPolicy;
+  readonly policy: CallPolicy;
   readonly now: Timestamp;
 }
 
@@ -70,11 +70,11 @@ export function statusFrom(members: Roster): LiveStatus {
 export function assess(call: Call, roster: Roster, circumstances: Circumstances): Assessment {
   const assessment = assessMembers(call, roster, circumstances);
   const missing = missingDueAt(roster);
-  const { connectionLostGraceMs } = circumstances.policy;
+  const { reconnectGraceMs } = circumstances.policy;
   const unresponsive =
-    roster.unresponsive && roster.unresponsive.since + Math.max(connectionLostGraceMs, MISSING_FOR_MS);
+    roster.unresponsive && roster.unresponsive.since + Math.max(reconnectGraceMs, MISSING_FOR_MS);
   // Clients of a dead node may return until then.
-  const probeDueAt = roster.moved === null ? null : roster.moved.noticedAt + connectionLostGraceMs;
+  const probeDueAt = roster.moved === null ? null : roster.moved.noticedAt + reconnectGraceMs;
   return assessment.kind === 'over'
     ? assessment
     : { kind: 'goes_on', reviewAt: soonest(assessment.reviewAt, missing, unresponsive, probeDueAt) };
@@ -143,7 +143,7 @@ function isWithoutPhones(roster: Roster): boolean {
 
 /** Assesses a call whose last phone has left. */
 function withoutItsPhones(call: Call, roster: Roster, { policy, now }: Circumstances): Assessment {
-  const backBy = (departure: Departure) => departure.noticedAt + policy.connectionLostGraceMs;
+  const backBy = (departure: Departure) => departure.noticedAt + policy.reconnectGraceMs;
   const mayReturn = ({ departure }: Member) => departure !== null && now < backBy(departure);
   const away = roster.members.filter((member) => mayReturn(member));
   const lostPhones = away.filter((member) => member.role === 'phone' && isPhoneLost(member));
@@ -181,7 +181,7 @@ function isPhoneLost({ phone, departure }: Member): boolean {
 
 /** Assesses a call without phones. */
 function withoutPhones(call: Call, roster: Roster, { policy, now }: Circumstances): Assessment {
-  const graceMs = policy.connectionLostGraceMs;
+  const graceMs = policy.reconnectGraceMs;
   const [person] = present(roster, 'person');
   if (person !== undefined) {
     const agent = roster.lastAgentLeft;

@@ -1,5 +1,5 @@
-import { assess, type CallEnd, type EventPolicy, endOfSession, statusFrom } from './assess-call.ts';
-import { type Call, isLive, type LiveStatus, mayFollow } from './call.ts';
+import { assess, type CallEnd, type CallPolicy, endOfSession, statusFrom } from './assess-call.ts';
+import { type Call, canTransition, isLive, type LiveStatus } from './call.ts';
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';
@@ -18,7 +18,7 @@ export type Decision =
   | AfterEnd;
 
 /** What an event or an observation changes of a call. */
-export interface Applied {
+export interface Transition {
   readonly decision: Decision;
   /** The call's roster afterwards; the same object when it is unchanged. */
   readonly roster: Roster | null;
@@ -28,37 +28,37 @@ export interface Applied {
   readonly at: Timestamp;
 }
 
-export interface EventCircumstances {
-  readonly policy: EventPolicy;
+export interface DecisionContext {
+  readonly policy: CallPolicy;
   readonly now: Timestamp;
   /** Whether the room's name makes it a call of an organization. */
   readonly isAdoptable: boolean;
 }
 
-export const NOTHING = { kind: 'nothing' } as const;
+export const NO_CHANGE = { kind: 'nothing' } as const;
 
 /** What a webhook means for a call. */
-export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: EventCircumstances): Applied {
+export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: DecisionContext): Transition {
   const { policy, now } = circumstances;
-  const at = timeOf(call, event.at, now);
+  const at = clampEventTime(call, event.at, now);
   const unchanged = { roster: call.roster, reviewAt: call.reviewAt, at };
   if (!isLive(call.status)) {
     const { decision, roster } = guardAgainstEvent(call, event, circumstances);
     return { ...unchanged, decision, roster };
   }
-  const before = sessionOf(call, event, at);
-  if (before === null) return { ...unchanged, decision: NOTHING };
+  const before = sessionFor(call, event, at);
+  if (before === null) return { ...unchanged, decision: NO_CHANGE };
   // The node that reports an event of the room answers.
-  const roster = { ...record(withoutFuture(before, now), event, now), unresponsive: null };
-  if (event.sign.kind === 'room_finished') {
+  const roster = { ...rosterAfterEvent(withoutFuture(before, now), event, now), unresponsive: null };
+  if (event.payload.kind === 'room_finished') {
     const end = endOfSession(call, roster, at);
-    return { decision: possible(call, end), roster: { ...roster, isFinished: true }, reviewAt: null, at };
+    return { decision: endIfAllowed(call, end), roster: { ...roster, isFinished: true }, reviewAt: null, at };
   }
-  return concluded(call, roster, { policy, now, at, isConfirmed: false });
+  return transitionFromRoster(call, roster, { policy, now, at, isConfirmed: false });
 }
 
 /** What follows from a live call's roster after a change. */
-export function concluded(
+export function transitionFromRoster(
   call: Call,
   roster: Roster,
   {
@@ -67,26 +67,30 @@ export function concluded(
     at,
     isConfirmed,
   }: {
-    policy: EventPolicy;
+    policy: CallPolicy;
     now: Timestamp;
     at: Timestamp;
     /** The roster is LiveKit's own list of this moment. */
     isConfirmed: boolean;
   },
-): Applied {
+): Transition {
   const status = statusFrom(roster);
-  const advance: Decision = mayFollow(call.status, status) ? { kind: 'advance', to: status } : NOTHING;
+  const advance: Decision = canTransition(call.status, status) ? { kind: 'advance', to: status } : NO_CHANGE;
   const assessment = assess(advance.kind === 'advance' ? { ...call, status } : call, roster, { policy, now });
   if (assessment.kind === 'goes_on') {
     return { decision: advance, roster, reviewAt: assessment.reviewAt, at };
   }
   return isConfirmed
-    ? { decision: possible(call, assessment.end), roster, reviewAt: null, at }
+    ? { decision: endIfAllowed(call, assessment.end), roster, reviewAt: null, at }
     : { decision: advance, roster, reviewAt: now, at };
 }
 
 /** The call as it is on record once a decision is carried out. */
-export function carryOut(call: Call, { decision, roster, reviewAt, at }: Applied, now: Timestamp): Call {
+export function applyTransition(
+  call: Call,
+  { decision, roster, reviewAt, at }: Transition,
+  now: Timestamp,
+): Call {
   // Of an ended call nothing changes but the roster, by which returning participants are recognized.
   if (!isLive(call.status)) return { ...call, roster };
   const phone = roster?.firstPhone ?? null;
@@ -130,46 +134,50 @@ export function carryOut(call: Call, { decision, roster, reviewAt, at }: Applied
 }
 
 /** The session that the event is of; null when that is an earlier one. */
-function sessionOf({ roster }: Call, { room, sign }: RoomEvent, at: Timestamp): Roster | null {
+function sessionFor({ roster }: Call, { room, payload }: RoomEvent, at: Timestamp): Roster | null {
   if (roster === null) return newRoster(room, at);
   if (roster.sid === room.sid) return roster.isFinished ? null : roster;
   // A later session can only have begun when the earlier one was over, reported or not.
-  const begins = sign.kind === 'room_started' || sign.kind === 'participant_joined';
+  const begins = payload.kind === 'room_started' || payload.kind === 'participant_joined';
   return begins && (room.createdAt ?? 0) > roster.createdAt ? newRoster(room, at) : null;
 }
 
 /** The roster after an event of its session. */
-export function record(before: Roster, { sign, room, ...event }: RoomEvent, now: Timestamp): Roster {
+export function rosterAfterEvent(
+  before: Roster,
+  { payload, room, ...event }: RoomEvent,
+  now: Timestamp,
+): Roster {
   const at = Math.min(event.at, now);
   const roster = { ...before, createdAt: room.createdAt ?? before.createdAt };
-  switch (sign.kind) {
+  switch (payload.kind) {
     case 'room_started':
-      return start(roster, sign.reportedAt, now);
+      return start(roster, payload.reportedAt, now);
     case 'room_finished':
       return roster;
     case 'participant_joined':
-      return join(roster, sign.participant, { noticedAt: now });
+      return join(roster, payload.participant, { noticedAt: now });
     case 'participant_left':
     case 'participant_connection_aborted':
-      return leave(roster, sign.participant, {
-        sid: sign.participant.sid,
+      return leave(roster, payload.participant, {
+        sid: payload.participant.sid,
         at,
         noticedAt: now,
-        reason: sign.reason,
+        reason: payload.reason,
         isReported: true,
-        isAborted: sign.kind === 'participant_connection_aborted',
+        isAborted: payload.kind === 'participant_connection_aborted',
       });
     case 'audio_published':
-      return publishAudio(roster, sign.participantSid, now);
+      return publishAudio(roster, payload.participantSid, now);
   }
 }
 
 /** LiveKit's clock is not ours, and its events have whole seconds: never before what is on record, never ahead. */
-function timeOf(call: Call, at: Timestamp, now: Timestamp): Timestamp {
+function clampEventTime(call: Call, at: Timestamp, now: Timestamp): Timestamp {
   return Math.max(Math.min(at, now), call.createdAt, call.startedAt ?? 0, call.answeredAt ?? 0);
 }
 
 /** Forward only. */
-export function possible(call: Call, end: CallEnd): Decision {
-  return mayFollow(call.status, end.status) ? { kind: 'end', ...end } : NOTHING;
+export function endIfAllowed(call: Call, end: CallEnd): Decision {
+  return canTransition(call.status, end.status) ? { kind: 'end', ...end } : NO_CHANGE;
 }

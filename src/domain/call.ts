@@ -84,7 +84,7 @@ export function newCall(
  * What may follow a live status. Steps may be skipped (a webhook can be lost), never taken back:
  * no_answer and busy are ends of a call that nobody answered, so nothing active becomes one.
  */
-const FOLLOWERS: Record<LiveStatus, readonly CallStatus[]> = {
+const TRANSITIONS: Record<LiveStatus, readonly CallStatus[]> = {
   initiated: ['connecting', 'ringing', 'active', ...ENDED_STATUSES],
   connecting: ['ringing', 'active', ...ENDED_STATUSES],
   ringing: ['active', ...ENDED_STATUSES],
@@ -96,8 +96,8 @@ export function isLive(status: CallStatus): status is LiveStatus {
 }
 
 /** Whether a call may go from one status straight to another. An ended call goes nowhere. */
-export function mayFollow(from: CallStatus, to: CallStatus): boolean {
-  return isLive(from) && FOLLOWERS[from].includes(to);
+export function canTransition(from: CallStatus, to: CallStatus): boolean {
+  return isLive(from) && TRANSITIONS[from].includes(to);
 }
 
 /** Whole seconds from answer to end; null while the call lives, and when the answer was never seen. */

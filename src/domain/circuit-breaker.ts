@@ -1,4 +1,4 @@
-import type { LiveKitFailure } from './livekit-error.ts';
+import type { LiveKitError } from './livekit-error.ts';
 import type { Timestamp } from './time.ts';
 
 /** Whether LiveKit answers, by the outcomes of the last requests. hangup has no other definition of it. */
@@ -48,7 +48,7 @@ const PROBES: readonly string[] = ['SendData', 'UpdateSubscriptions'];
  * 3 s, so a probe with a shorter deadline times out although LiveKit is up.
  * @param method LiveKit's name, such as `DeleteRoom`
  */
-export function resultOf(method: string, outcome: { readonly kind: string } | LiveKitFailure): RequestResult {
+export function resultOf(method: string, outcome: { readonly kind: string } | LiveKitError): RequestResult {
   if (!isFailure(outcome)) return 'answered';
   if (outcome.kind === 'timed_out') return PROBES.includes(method) ? 'inconclusive' : 'unanswered';
   const isRoomSpecific = method !== 'ListRooms';
@@ -57,6 +57,6 @@ export function resultOf(method: string, outcome: { readonly kind: string } | Li
 
 function isFailure(outcome: {
   readonly kind: string;
-}): outcome is Extract<LiveKitFailure, { kind: 'unavailable' | 'timed_out' }> {
+}): outcome is Extract<LiveKitError, { kind: 'unavailable' | 'timed_out' }> {
   return outcome.kind === 'unavailable' || outcome.kind === 'timed_out';
 }

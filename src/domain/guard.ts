@@ -1,5 +1,5 @@
 import type { Call } from './call.ts';
-import type { EventParticipant, RoomEvent } from './room-event.ts';
+import type { Participant, RoomEvent } from './room-event.ts';
 import { newRoster, parties, present, type Roster } from './roster.ts';
 import { join, leave, observe, type ParticipantList, rosterOfNewCall } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
@@ -18,7 +18,7 @@ export type AfterEnd =
   | { readonly kind: 'report_survival'; readonly why: string };
 
 interface Circumstances {
-  readonly policy: { readonly guardMs: number };
+  readonly policy: { readonly recreatedRoomWindowMs: number };
   readonly now: Timestamp;
   readonly isAdoptable: boolean;
 }
@@ -31,20 +31,20 @@ export function guardAgainstEvent(
   event: RoomEvent,
   circumstances: Circumstances,
 ): { readonly decision: AfterEnd; readonly roster: Roster | null } {
-  const { sign, id } = event;
+  const { payload, id } = event;
   const unchanged = { decision: NOTHING, roster: call.roster };
   if (!isGuarded(call, circumstances)) return unchanged;
-  const why = `the room of an ended call shows life: ${sign.kind} ${id}`;
-  if (sign.kind === 'room_started') {
+  const why = `the room of an ended call shows life: ${payload.kind} ${id}`;
+  if (payload.kind === 'room_started') {
     const isCancelledRegistration = call.status === 'cancelled' && call.adoptedPrefix === null;
     return isCancelledRegistration ? { ...unchanged, decision: { kind: 'delete_room', why } } : unchanged;
   }
   const roster = followed(call.roster, event, circumstances.now);
   // Of an earlier session, or of one that is over.
   if (roster === null) return unchanged;
-  if (sign.kind !== 'participant_joined') return { decision: NOTHING, roster };
-  const isNews = call.roster?.members.every(({ sid }) => sid !== sign.participant.sid) ?? true;
-  const decision = guardAgainst(call, [sign.participant], roster, { ...circumstances, why });
+  if (payload.kind !== 'participant_joined') return { decision: NOTHING, roster };
+  const isNews = call.roster?.members.every(({ sid }) => sid !== payload.participant.sid) ?? true;
+  const decision = guardAgainst(call, [payload.participant], roster, { ...circumstances, why });
   // A late or repeated join is not a new call.
   return decision.kind === 'begin_call' && !isNews ? { decision: NOTHING, roster } : { decision, roster };
 }
@@ -79,13 +79,13 @@ export function guardAgainstList(
  */
 export function checkDeletion(
   call: Call,
-  participants: readonly EventParticipant[],
+  participants: readonly Participant[],
   { isAdoptable }: { readonly isAdoptable: boolean },
 ): 'delete' | 'keep' | 'look_closer' {
   const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
-  const isNew = (one: EventParticipant) => !isKnown(call.roster, one);
+  const isNew = (one: Participant) => !isKnown(call.roster, one);
   if (call.status === 'cancelled') {
-    const isNewCaller = (one: EventParticipant) => one.phone?.ruleId != null && isNew(one);
+    const isNewCaller = (one: Participant) => one.phone?.ruleId != null && isNew(one);
     return isAdoptable && counting.some(isNewCaller) ? 'look_closer' : 'delete';
   }
   const keep = isAdoptable ? 'look_closer' : 'keep';
@@ -99,7 +99,7 @@ export function checkDeletion(
 /** Whether somebody came into the room of an ended call whom its deletion must not put out. */
 export function hasNewcomers(
   call: Call,
-  participants: readonly EventParticipant[],
+  participants: readonly Participant[],
   { isAdoptable }: { readonly isAdoptable: boolean },
 ): boolean {
   if (call.status === 'cancelled') {
@@ -125,25 +125,24 @@ export function isDeletedUnasked(
 }
 
 function isGuarded({ endedAt }: Call, { policy, now }: Circumstances): boolean {
-  return endedAt !== null && now - endedAt <= policy.guardMs;
+  return endedAt !== null && now - endedAt <= policy.recreatedRoomWindowMs;
 }
 
 function guardAgainst(
   call: Call,
-  participants: readonly EventParticipant[],
+  participants: readonly Participant[],
   roster: Roster,
   { isAdoptable, why }: Circumstances & { readonly why: string },
 ): AfterEnd {
   const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
   if (counting.length === 0) return NOTHING;
-  const isNew = (one: EventParticipant) => !isKnown(call.roster, one);
+  const isNew = (one: Participant) => !isKnown(call.roster, one);
   const begin = { kind: 'begin_call', roster: rosterOfNewCall(roster) } as const;
-  const isNewCaller = ({ phone, ...one }: EventParticipant) =>
-    phone?.ruleId != null && isNew({ phone, ...one });
+  const isNewCaller = ({ phone, ...one }: Participant) => phone?.ruleId != null && isNew({ phone, ...one });
   if (isAdoptable && counting.some(isNewCaller)) return begin;
   if (call.status === 'cancelled') {
     // A cancelled call's own agent may come late and alone; it keeps no room open.
-    const isHarmless = (one: EventParticipant) =>
+    const isHarmless = (one: Participant) =>
       call.adoptedPrefix !== null && one.role === 'agent' && isNew(one);
     return counting.every(isHarmless) ? NOTHING : { kind: 'delete_room', why };
   }
@@ -161,7 +160,7 @@ function isConversation(roster: Roster): boolean {
 }
 
 /** Whether a participant was in the call, by its phone's call or its identity. */
-function isKnown(roster: Roster | null, { identity, phone }: EventParticipant): boolean {
+function isKnown(roster: Roster | null, { identity, phone }: Participant): boolean {
   const callId = phone?.callId ?? null;
   return (roster?.members ?? []).some((member) =>
     callId === null
@@ -172,7 +171,7 @@ function isKnown(roster: Roster | null, { identity, phone }: EventParticipant): 
 
 /** The ended call's roster after an event of its own session or a later one; null for an earlier or a finished one. */
 function followed(roster: Roster | null, event: RoomEvent, now: Timestamp): Roster | null {
-  const { room, sign, at } = event;
+  const { room, payload, at } = event;
   let current = roster;
   if (current === null || current.sid !== room.sid) {
     if (current !== null && (room.createdAt ?? 0) <= current.createdAt) return null;
@@ -180,18 +179,18 @@ function followed(roster: Roster | null, event: RoomEvent, now: Timestamp): Rost
   } else if (current.isFinished) {
     return null;
   }
-  switch (sign.kind) {
+  switch (payload.kind) {
     case 'participant_joined':
-      return join(current, sign.participant, { noticedAt: now });
+      return join(current, payload.participant, { noticedAt: now });
     case 'participant_left':
     case 'participant_connection_aborted':
-      return leave(current, sign.participant, {
-        sid: sign.participant.sid,
+      return leave(current, payload.participant, {
+        sid: payload.participant.sid,
         at,
         noticedAt: now,
-        reason: sign.reason,
+        reason: payload.reason,
         isReported: true,
-        isAborted: sign.kind === 'participant_connection_aborted',
+        isAborted: payload.kind === 'participant_connection_aborted',
       });
     case 'room_finished':
       return { ...current, isFinished: true };

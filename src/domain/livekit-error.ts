@@ -4,7 +4,7 @@
  * rate_limited: told to come back later, nothing done.
  * refused: it said no: to the credentials, to the address (what answers there is no LiveKit), or to the request.
  */
-export type LiveKitFailure =
+export type LiveKitError =
   | {
       readonly kind: 'unavailable';
       /** LiveKit's word; null when it was not LiveKit that spoke. */
@@ -26,12 +26,12 @@ export type LiveKitFailure =
       readonly detail: string;
     };
 
-export function describeFailure(failure: LiveKitFailure): string {
+export function formatLiveKitError(failure: LiveKitError): string {
   return `${failure.kind === 'refused' ? `refused (${failure.code})` : failure.kind}: ${failure.detail}`;
 }
 
 /** What an operator can do about it. */
-export function adviceFor(failure: LiveKitFailure): { readonly advice?: string } {
+export function adviceForLiveKitError(failure: LiveKitError): { readonly advice?: string } {
   if (failure.kind === 'rate_limited') {
     return { advice: 'set LIVEKIT_REQUESTS_PER_MINUTE below the limit of your LiveKit project' };
   }
@@ -50,6 +50,9 @@ export function adviceFor(failure: LiveKitFailure): { readonly advice?: string }
 }
 
 /** LiveKit's own answer that no node responds: not an error of LiveKit, and not silence. */
-export function isNodeSilent(outcome: { readonly kind: string; readonly code?: string | null }): boolean {
+export function isNodeUnresponsive(outcome: {
+  readonly kind: string;
+  readonly code?: string | null;
+}): boolean {
   return outcome.kind === 'unavailable' && outcome.code === 'unavailable';
 }

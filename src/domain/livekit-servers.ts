@@ -7,12 +7,12 @@
 /** What migration 0006 wrote for a database with people's calls of before this was kept. */
 const UNRECORDED = 'unrecorded';
 
-export function namesOf(servers: readonly string[]): string {
+export function formatServers(servers: readonly string[]): string {
   return servers.map((url) => (url === UNRECORDED ? 'a LiveKit server' : url)).join(', ');
 }
 
 /** The one that was served last, if it is another than this. */
-export function servedBefore(url: string, servers: readonly string[]): string | null {
+export function previousServer(url: string, servers: readonly string[]): string | null {
   const [last = url] = servers;
   return last === url || last === UNRECORDED ? null : last;
 }

@@ -1,9 +1,15 @@
-import { type EventPolicy, endOfNode, endOfSession } from './assess-call.ts';
+import { type CallPolicy, endOfNode, endOfSession } from './assess-call.ts';
 import { type Call, isLive } from './call.ts';
-import { type Applied, applyRoomEvent, concluded, NOTHING, possible } from './call-transition.ts';
+import {
+  applyRoomEvent,
+  endIfAllowed,
+  NO_CHANGE,
+  type Transition,
+  transitionFromRoster,
+} from './call-transition.ts';
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
-import type { EventRoom } from './room-event.ts';
+import type { RoomRef } from './room-event.ts';
 import { MISSING_FOR_MS, versionOf } from './roster.ts';
 import { loseSuspects, observe, type ParticipantList, withoutFuture } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
@@ -16,12 +22,12 @@ import type { Timestamp } from './time.ts';
  * suspects: each member of a room that moved was asked for, and these (by sid) do not answer.
  */
 export type Observation =
-  | { readonly kind: 'room'; readonly room: EventRoom; readonly askedAt: Timestamp }
+  | { readonly kind: 'room'; readonly room: RoomRef; readonly askedAt: Timestamp }
   | ({ readonly kind: 'participants'; readonly callId: string } & ParticipantList)
   | ({
       readonly kind: 'room_of_ended';
       readonly callId: string;
-      readonly room: EventRoom;
+      readonly room: RoomRef;
     } & ParticipantList)
   | { readonly kind: 'room_absent'; readonly callId: string; readonly sid: string | null }
   | { readonly kind: 'never_started'; readonly callId: string }
@@ -35,8 +41,8 @@ export type Observation =
       readonly askedAt: Timestamp;
     };
 
-export interface ObservationCircumstances {
-  readonly policy: EventPolicy;
+export interface ObservationContext {
+  readonly policy: CallPolicy;
   readonly now: Timestamp;
   readonly isAdoptable: boolean;
 }
@@ -48,11 +54,16 @@ const SHORTEST_SILENCE_MS = MISSING_FOR_MS;
 export function applyObservation(
   call: Call,
   observation: Observation,
-  circumstances: ObservationCircumstances,
-): Applied {
+  circumstances: ObservationContext,
+): Transition {
   const { policy, now } = circumstances;
   const roster = call.roster && withoutFuture(call.roster, now);
-  const unchanged: Applied = { decision: NOTHING, roster: call.roster, reviewAt: call.reviewAt, at: now };
+  const unchanged: Transition = {
+    decision: NO_CHANGE,
+    roster: call.roster,
+    reviewAt: call.reviewAt,
+    at: now,
+  };
   if (observation.kind === 'room_of_ended') {
     if (isLive(call.status)) return unchanged;
     const { room, ...list } = observation;
@@ -62,22 +73,22 @@ export function applyObservation(
   switch (observation.kind) {
     case 'room': {
       const { room } = observation;
-      const event = { id: '', at: room.createdAt ?? now, room, sign: { kind: 'room_started' } } as const;
+      const event = { id: '', at: room.createdAt ?? now, room, payload: { kind: 'room_started' } } as const;
       const applied = applyRoomEvent(call, event, circumstances);
       // A room stays listed when its node has died.
       const isSame = applied.roster !== null && applied.roster.sid === roster?.sid;
       const listed = isSame ? { ...applied.roster, unresponsive: roster.unresponsive } : null;
-      return stable(call, listed === null ? applied : conclude(call, listed, policy, now));
+      return dropUnchanged(call, listed === null ? applied : conclude(call, listed, policy, now));
     }
     case 'participants': {
       if (roster === null) return unchanged;
       const seen = observe(roster, observation, now);
       const isConfirmed = observation.version === versionOf(roster);
-      return stable(call, concluded(call, seen, { policy, now, at: now, isConfirmed }));
+      return dropUnchanged(call, transitionFromRoster(call, seen, { policy, now, at: now, isConfirmed }));
     }
     case 'room_absent': {
-      if (call.roomId !== observation.sid || !hasBegun(call)) return unchanged;
-      const end = possible(call, endOfSession(call, roster, now));
+      if (call.roomId !== observation.sid || !hasStarted(call)) return unchanged;
+      const end = endIfAllowed(call, endOfSession(call, roster, now));
       return {
         ...unchanged,
         decision: end,
@@ -93,44 +104,46 @@ export function applyObservation(
     case 'suspects':
       return roster === null
         ? unchanged
-        : stable(call, conclude(call, loseSuspects(roster, observation.lost, now), policy, now));
+        : dropUnchanged(call, conclude(call, loseSuspects(roster, observation.lost, now), policy, now));
     case 'node': {
       if (roster === null) return unchanged;
       const { isResponding, isTrusted, askedAt } = observation;
-      if (isResponding) return stable(call, conclude(call, { ...roster, unresponsive: null }, policy, now));
+      if (isResponding)
+        return dropUnchanged(call, conclude(call, { ...roster, unresponsive: null }, policy, now));
       // The grace counts from the first request of an unbroken series: while hangup or LiveKit was away, nobody asked.
-      const graceMs = Math.max(policy.connectionLostGraceMs, SHORTEST_SILENCE_MS);
+      const graceMs = Math.max(policy.reconnectGraceMs, SHORTEST_SILENCE_MS);
       const last = isTrusted ? roster.unresponsive : null;
       const isSeries = last !== null && last.since <= askedAt && askedAt - last.lastAt <= 2 * graceMs;
       const since = isSeries ? last.since : askedAt;
       if (askedAt - since < graceMs) {
         const unresponsive = { since, lastAt: askedAt };
-        return stable(call, conclude(call, { ...roster, unresponsive }, policy, now));
+        return dropUnchanged(call, conclude(call, { ...roster, unresponsive }, policy, now));
       }
-      return { ...unchanged, decision: possible(call, endOfNode(call, roster, since)), reviewAt: null };
+      return { ...unchanged, decision: endIfAllowed(call, endOfNode(call, roster, since)), reviewAt: null };
     }
   }
 }
 
 /** Whether the list of rooms shows the room of an ended call that has to be looked into, or deleted again. */
-export function isNewsOfEnded(
+export function isRoomListedAfterEnd(
   { call, deletion }: { call: Call; deletion: RoomDeletion | null },
   askedAt: Timestamp,
-  { policy, now }: { policy: EventPolicy; now: Timestamp },
+  { policy, now }: { policy: CallPolicy; now: Timestamp },
 ): boolean {
-  if (call.endedAt === null || now - call.endedAt > policy.guardMs || call.endedAt >= askedAt) return false;
+  if (call.endedAt === null || now - call.endedAt > policy.recreatedRoomWindowMs || call.endedAt >= askedAt)
+    return false;
   // A listed room is expected while its deletion is open or discarded.
   return deletion === null || (deletion.state === 'completed' && (deletion.finalizedAt ?? 0) < askedAt);
 }
 
 /** The first event of a late registration may be its room's end. */
-const hasBegun = ({ status, roomId }: Call) => status !== 'initiated' || roomId !== null;
+const hasStarted = ({ status, roomId }: Call) => status !== 'initiated' || roomId !== null;
 
-const conclude = (call: Call, roster: NonNullable<Call['roster']>, policy: EventPolicy, now: Timestamp) =>
-  concluded(call, roster, { policy, now, at: now, isConfirmed: false });
+const conclude = (call: Call, roster: NonNullable<Call['roster']>, policy: CallPolicy, now: Timestamp) =>
+  transitionFromRoster(call, roster, { policy, now, at: now, isConfirmed: false });
 
 /** An observation that repeats what is known is not a change. */
-function stable(call: Call, applied: Applied): Applied {
+function dropUnchanged(call: Call, applied: Transition): Transition {
   const isKnown = JSON.stringify(applied.roster) === JSON.stringify(call.roster);
   return isKnown ? { ...applied, roster: call.roster } : applied;
 }

@@ -1,4 +1,4 @@
-import { describeFailure, type LiveKitFailure } from './livekit-error.ts';
+import { formatLiveKitError, type LiveKitError } from './livekit-error.ts';
 import { nextAttemptAt, type RetryPolicy } from './retry-policy.ts';
 import type { Timestamp } from './time.ts';
 
@@ -23,18 +23,21 @@ export interface RoomDeletion {
 }
 
 /** What LiveKit made of one DeleteRoom. */
-export type DeleteRoomOutcome = { readonly kind: 'deleted' } | { readonly kind: 'absent' } | LiveKitFailure;
+export type DeleteRoomOutcome = { readonly kind: 'deleted' } | { readonly kind: 'absent' } | LiveKitError;
 
 /** After so many attempts a room that LiveKit lists and does not delete is taken for one whose node is dead. */
 const RESCUE_FROM_ATTEMPT = 3;
 
 /** Whether an attempt ended as it does for a room whose node is dead: in `unavailable`, or not in time. */
-export function mayBeGhost({ attempt }: Pick<RoomDeletion, 'attempt'>, outcome: DeleteRoomOutcome): boolean {
+export function isLikelyGhostRoom(
+  { attempt }: Pick<RoomDeletion, 'attempt'>,
+  outcome: DeleteRoomOutcome,
+): boolean {
   return attempt >= RESCUE_FROM_ATTEMPT && (outcome.kind === 'unavailable' || outcome.kind === 'timed_out');
 }
 
 /** How a lease ends. */
-export type Settlement =
+export type AttemptResult =
   | { readonly state: 'completed' }
   | { readonly state: 'retryable'; readonly scheduledAt: Timestamp; readonly lastError: string }
   | { readonly state: 'discarded'; readonly lastError: string };
@@ -42,14 +45,14 @@ export type Settlement =
 const MAX_ERROR_LENGTH = 500;
 
 /** What an attempt's outcome leads to. A room that is not there counts as deleted. */
-export function settle(
+export function resolveAttempt(
   deletion: Pick<RoomDeletion, 'attempt' | 'createdAt'>,
   outcome: DeleteRoomOutcome,
   { policy, now, random }: { policy: RetryPolicy; now: Timestamp; random: number },
-): Settlement {
+): AttemptResult {
   if (outcome.kind === 'deleted' || outcome.kind === 'absent') return { state: 'completed' };
   // LiveKit's words are untrusted in length.
-  const lastError = describeFailure(outcome).slice(0, MAX_ERROR_LENGTH);
+  const lastError = formatLiveKitError(outcome).slice(0, MAX_ERROR_LENGTH);
   const since = deletion.createdAt;
   const next = nextAttemptAt(policy, { now, since, attempt: deletion.attempt, random });
   if (next === null) return { state: 'discarded', lastError };

@@ -1,5 +1,5 @@
 import type { LiveStatus } from './call.ts';
-import type { EventRoom } from './room-event.ts';
+import type { RoomRef } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 
 /** Of a live call, what comparing needs. */
@@ -19,7 +19,7 @@ export interface LiveCall {
 }
 
 /** What one comparison leaves for the next. */
-export interface Comparison {
+export interface ReconcileState {
   /** Since when the room of a live call has not been listed, by the call's id; with the room's sid. */
   readonly absent: ReadonlyMap<string, { readonly sid: string | null; readonly since: Timestamp }>;
   /** How many rooms were listed; null: there was no whole answer. */
@@ -36,7 +36,7 @@ export interface Comparison {
   readonly askedAt: Timestamp | null;
 }
 
-export const FIRST_COMPARISON: Comparison = {
+export const INITIAL_RECONCILE_STATE: ReconcileState = {
   absent: new Map(),
   listed: 0,
   distrustUntil: 0,
@@ -51,24 +51,24 @@ const ABSENT_FOR_MS = 10_000;
 /** After LiveKit was away its clients need this long to come back, and their rooms with them. */
 const DISTRUST_MS = 30_000;
 
-export interface Difference {
-  readonly next: Comparison;
+export interface RoomDiff {
+  readonly next: ReconcileState;
   /** Live calls whose room is gone. */
   readonly gone: readonly LiveCall[];
   readonly neverStarted: readonly LiveCall[];
   /** Listed rooms that are not the ones of the live calls as they are on record. */
-  readonly unknown: readonly EventRoom[];
+  readonly unknown: readonly RoomRef[];
   /** Live calls whose room is there, and whose participants are to be compared now. */
   readonly toAsk: readonly LiveCall[];
 }
 
 /** No answer, or not a whole one: nothing is known, and what was absent must be seen to be so again. */
-export function withoutAnswer(last: Comparison): Comparison {
+export function onListFailed(last: ReconcileState): ReconcileState {
   return { ...last, absent: new Map(), listed: null };
 }
 
 /** LiveKit answers again: its clients need time to come back, and their rooms with them. */
-export function afterOutage(last: Comparison, now: Timestamp): Comparison {
+export function afterOutage(last: ReconcileState, now: Timestamp): ReconcileState {
   return { ...last, absent: new Map(), distrustUntil: now + DISTRUST_MS };
 }
 
@@ -76,21 +76,21 @@ export function afterOutage(last: Comparison, now: Timestamp): Comparison {
  * One comparison of LiveKit's rooms with the live calls. Both come in parts, first the rooms and then the calls, and of
  * what agrees a bit is kept for each call: a hundred thousand of both would be too much to hold at once.
  */
-export function startComparison(
-  last: Comparison,
+export function createRoomDiff(
+  last: ReconcileState,
   {
     askedAt,
-    neverStartedAfterMs,
+    callStartTimeoutMs,
     limit,
   }: {
     askedAt: Timestamp;
-    neverStartedAfterMs: number;
+    callStartTimeoutMs: number;
     /** So many calls' participants are compared at most. */
     limit: number;
   },
 ) {
   const seen = numbers();
-  const unknown: EventRoom[] = [];
+  const unknown: RoomRef[] = [];
   // Calls that are not active come first: nothing else shows that somebody has joined them.
   const waiting = turn(last.lastWaitingAsked, limit);
   const active = turn(last.lastAsked, limit);
@@ -100,7 +100,7 @@ export function startComparison(
   let listed = 0;
 
   /** @param inThem the live calls in these rooms */
-  function takeRooms(rooms: readonly EventRoom[], inThem: readonly LiveCall[]): void {
+  function takeRooms(rooms: readonly RoomRef[], inThem: readonly LiveCall[]): void {
     listed += rooms.length;
     const callIn = new Map(inThem.map((call) => [call.roomName, call]));
     for (const room of rooms) {
@@ -118,7 +118,7 @@ export function startComparison(
     for (const call of calls) {
       if (seen.has(call.number)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
-        const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + neverStartedAfterMs;
+        const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
         if (now >= due) neverStarted.push(call);
       } else if (call.updatedAt >= askedAt && call.updatedAt <= now) {
         // Its room may have been made after LiveKit wrote its list: the next one says.
@@ -136,7 +136,7 @@ export function startComparison(
     return isBackJustNow ? now + DISTRUST_MS : last.distrustUntil;
   }
 
-  function conclude(now: Timestamp): Difference {
+  function conclude(now: Timestamp): RoomDiff {
     // Half of the limit at least is for active calls, so that their turn comes however many others there are.
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
     const fromWaiting = waiting.take(limit - fromActive.length);

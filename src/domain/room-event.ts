@@ -5,11 +5,11 @@ export interface RoomEvent {
   /** LiveKit's id of the event; a repeated delivery has the same one. */
   readonly id: string;
   readonly at: Timestamp;
-  readonly room: EventRoom;
-  readonly sign: RoomSign;
+  readonly room: RoomRef;
+  readonly payload: RoomEventPayload;
 }
 
-export interface EventRoom {
+export interface RoomRef {
   readonly name: string;
   /** Identifies one session of the room: the next room of the same name has another sid. */
   readonly sid: string;
@@ -19,20 +19,20 @@ export interface EventRoom {
   readonly metadata: string;
 }
 
-export type RoomSign =
+export type RoomEventPayload =
   /** `reportedAt` is when LiveKit sent it, in whole seconds: a room that moved to another node starts again. */
   | { readonly kind: 'room_started'; readonly reportedAt?: Timestamp }
   | { readonly kind: 'room_finished' }
-  | { readonly kind: 'participant_joined'; readonly participant: EventParticipant }
-  | { readonly kind: 'participant_left'; readonly participant: EventParticipant; readonly reason: string }
+  | { readonly kind: 'participant_joined'; readonly participant: Participant }
+  | { readonly kind: 'participant_left'; readonly participant: Participant; readonly reason: string }
   | {
       readonly kind: 'participant_connection_aborted';
-      readonly participant: EventParticipant;
+      readonly participant: Participant;
       readonly reason: string;
     }
   | { readonly kind: 'audio_published'; readonly participantSid: string };
 
-export interface EventParticipant {
+export interface Participant {
   readonly sid: string;
   readonly identity: string;
   readonly role: Role;

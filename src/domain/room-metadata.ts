@@ -5,7 +5,7 @@ const AGENT_ID = /^[^\p{Cc}]{1,256}$/u;
  * The agent that a room's metadata names under a key. Whoever made the room wrote the metadata, so no more than a
  * name is taken from it, and what is no name is none.
  */
-export function agentIdFrom(metadata: string, key: string): string | null {
+export function parseAgentId(metadata: string, key: string): string | null {
   if (metadata === '' || metadata.length > MAX_METADATA_LENGTH) return null;
   let value: unknown;
   try {

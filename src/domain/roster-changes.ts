@@ -1,4 +1,4 @@
-import type { EventParticipant } from './room-event.ts';
+import type { Participant } from './room-event.ts';
 import {
   type Departure,
   LIST_LAG_MS,
@@ -57,7 +57,7 @@ const noticedBy = (departure: Departure | null, now: Timestamp): Departure | nul
 /** A participant joined, or a webhook shows that it is there. */
 export function join(
   roster: Roster,
-  participant: EventParticipant,
+  participant: Participant,
   { noticedAt }: { noticedAt: Timestamp },
 ): Roster {
   const known = roster.members.find(({ sid }) => sid === participant.sid);
@@ -73,7 +73,7 @@ export function join(
 /** A participant left, or its connection could not be established. */
 export function leave(
   roster: Roster,
-  participant: EventParticipant,
+  participant: Participant,
   departure: Departure & { readonly reason: string },
 ): Roster {
   const { sid } = participant;
@@ -85,7 +85,7 @@ export function leave(
   return replaceEarlier(recordDeparture(roster, member, departure), sid, noticedAt);
 }
 
-function memberOf(participant: EventParticipant, known: Member | undefined, noticedAt: Timestamp): Member {
+function memberOf(participant: Participant, known: Member | undefined, noticedAt: Timestamp): Member {
   return {
     sid: participant.sid,
     identity: participant.identity,
@@ -110,7 +110,7 @@ export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp):
 
 /** @param askedAt when the list was requested: members noticed later than that need not be on it */
 export interface ParticipantList {
-  readonly participants: readonly EventParticipant[];
+  readonly participants: readonly Participant[];
   readonly askedAt: Timestamp;
   /** The roster's version when the list was requested. */
   readonly version: string;
@@ -167,15 +167,12 @@ export function observe(
 }
 
 /** Of a list longer than a roster: the members, and of the others those that a roster keeps. */
-function mostRelevant(
-  { members }: Roster,
-  participants: readonly EventParticipant[],
-): readonly EventParticipant[] {
+function mostRelevant({ members }: Roster, participants: readonly Participant[]): readonly Participant[] {
   if (participants.length <= MAX_MEMBERS) return participants;
   const known = new Set(members.map(({ sid }) => sid));
   const old = participants.filter(({ sid }) => known.has(sid));
   const others = participants.filter(({ sid }) => !known.has(sid));
-  const rank = ({ role }: EventParticipant) => RANKS.indexOf(role);
+  const rank = ({ role }: Participant) => RANKS.indexOf(role);
   return [...old, ...others.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS)];
 }
 

@@ -1,4 +1,4 @@
-import type { EventParticipant, Role } from './room-event.ts';
+import type { Participant, Role } from './room-event.ts';
 import {
   type Departure,
   directionOf,
@@ -116,7 +116,7 @@ function isCompany({ role, departure }: Member): boolean {
   return (role === 'agent' || role === 'person') && !(departure?.isAborted ?? false);
 }
 
-export function phoneState(before: PhoneState | null, { phone }: EventParticipant): PhoneState | null {
+export function phoneState(before: PhoneState | null, { phone }: Participant): PhoneState | null {
   if (phone === null) return null;
   return {
     ...phone,

@@ -1,5 +1,5 @@
 import type { Direction } from './call.ts';
-import type { EventRoom, PhoneAttributes, Role } from './room-event.ts';
+import type { PhoneAttributes, Role, RoomRef } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 
 /**
@@ -112,7 +112,7 @@ export const NODE_LOST = 'NODE_LOST';
 /** The participant moved to another node: it is still there, under the same sid. */
 export const MOVED = 'MIGRATION';
 
-export function newRoster(room: Pick<EventRoom, 'sid' | 'createdAt'>, at: Timestamp): Roster {
+export function newRoster(room: Pick<RoomRef, 'sid' | 'createdAt'>, at: Timestamp): Roster {
   return {
     sid: room.sid,
     createdAt: room.createdAt ?? at,

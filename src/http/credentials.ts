@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
-import { looksLikeKey } from '../domain/api-key.ts';
+import { isApiKeyFormat } from '../domain/api-key.ts';
 
 /**
  * The API key of a request; null when neither header has the shape of one. A gateway in front may use one of the two
@@ -9,7 +9,7 @@ import { looksLikeKey } from '../domain/api-key.ts';
 export function presentedKey({ headers }: IncomingMessage): string | null {
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
   const candidates = [headers['x-api-key'], bearer];
-  return candidates.find((text): text is string => typeof text === 'string' && looksLikeKey(text)) ?? null;
+  return candidates.find((text): text is string => typeof text === 'string' && isApiKeyFormat(text)) ?? null;
 }
 
 /**

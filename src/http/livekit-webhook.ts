@@ -8,8 +8,8 @@ import {
   type WebhookRefusal,
 } from '../domain/webhook-refusal.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { syncCall } from '../operations/livekit/apply-webhook-event.ts';
-import type { WebhookReader } from '../ports/livekit.ts';
+import { applyWebhookEvent } from '../operations/livekit/apply-webhook-event.ts';
+import type { WebhookParser } from '../ports/livekit.ts';
 import { assertPlain, readBody } from './body.ts';
 import { sendError, sendJson } from './response.ts';
 
@@ -33,7 +33,7 @@ export function createWebhookHandler({
   onFault,
 }: {
   dependencies: Dependencies;
-  read: WebhookReader;
+  read: WebhookParser;
   isStopping: () => boolean;
   onFault: (error: unknown, request: IncomingMessage) => void;
 }): (request: IncomingMessage, response: ServerResponse) => Promise<WebhookNote> {
@@ -73,7 +73,7 @@ export function createWebhookHandler({
     let outcome = 'ignored';
     if (webhook.kind === 'event') {
       try {
-        outcome = (await syncCall(dependencies, webhook.event)).kind;
+        outcome = (await applyWebhookEvent(dependencies, webhook.event)).kind;
       } catch (error) {
         onFault(error, request);
         return { ...refuse(503, 'Try again', 'failed'), event };

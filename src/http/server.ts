@@ -4,8 +4,8 @@ import { appRouter } from '../api/router.ts';
 import type { Context } from '../api/trpc.ts';
 import { authenticate } from '../operations/api-keys/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import type { WebhookReader } from '../ports/livekit.ts';
-import type { Log } from '../ports/system.ts';
+import type { WebhookParser } from '../ports/livekit.ts';
+import type { Logger } from '../ports/system.ts';
 import { presentedKey, remoteAddresses } from './credentials.ts';
 import { createHealthHandlers, onlyGet, type Watched } from './health.ts';
 import { createWebhookHandler, type WebhookNote } from './livekit-webhook.ts';
@@ -48,13 +48,13 @@ export function createHttpServer({
   version,
 }: {
   dependencies: Dependencies;
-  readWebhook: WebhookReader;
+  readWebhook: WebhookParser;
   watched: Watched;
   isStopping: () => boolean;
   keepAliveTimeoutMs: number;
   /** Addresses and CIDR ranges. */
   trustedProxies: readonly string[];
-  log: Log;
+  log: Logger;
   version: string;
 }): HttpServer {
   const requestIds = new WeakMap<IncomingMessage, string>();
@@ -107,7 +107,7 @@ export function createHttpServer({
       await trpc(request, response, { path, search }, contextFor(request));
     } else if (pathname === '/webhooks/livekit') {
       request.webhook = await webhook(request, response);
-      dependencies.meters.webhook(request.webhook);
+      dependencies.metrics.webhook(request.webhook);
     } else if (pathname === '/openapi.json') {
       await document(request, response, search);
     } else {

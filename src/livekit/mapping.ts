@@ -1,17 +1,17 @@
 import type { ParticipantInfo, Room } from 'livekit-server-sdk';
-import type { EventParticipant, EventRoom, Role } from '../domain/room-event.ts';
+import type { Participant, Role, RoomRef } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { kindOf } from './participant-kind.ts';
 
 /** LiveKit's names are this long at most; what is longer was not made by it. */
 export const MAX_ID_LENGTH = 256;
 
-export function toRoom({ name, sid, creationTimeMs, creationTime, metadata }: Room): EventRoom {
+export function toRoom({ name, sid, creationTimeMs, creationTime, metadata }: Room): RoomRef {
   return { name, sid, createdAt: milliseconds(creationTimeMs, creationTime), metadata };
 }
 
 /** Whether a call may be in it, and its life can be told from another one. */
-export function isOurRoom({ name, sid }: EventRoom): boolean {
+export function isOurRoom({ name, sid }: RoomRef): boolean {
   const isNameOurs = name !== '' && Buffer.byteLength(name) <= MAX_ID_LENGTH;
   return isNameOurs && sid !== '' && sid.length <= MAX_ID_LENGTH;
 }
@@ -21,7 +21,7 @@ export function isNamed({ sid, identity }: ParticipantInfo): boolean {
 }
 
 /** @param kind LiveKit's own word, which may be newer than this version */
-export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)): EventParticipant {
+export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)): Participant {
   const role = roleOf(info, kind);
   const attribute = (name: string) => info.attributes[name]?.slice(0, MAX_ID_LENGTH) ?? null;
   return {

@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { ListParticipantsRequest, ListParticipantsResponse, ListRoomsResponse } from '@livekit/protocol';
 import { type ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
-import type { LiveKitFailure } from '../domain/livekit-error.ts';
-import type { EventRoom } from '../domain/room-event.ts';
-import type { Asking, LiveParticipant, Rooms } from '../ports/livekit.ts';
+import type { LiveKitError } from '../domain/livekit-error.ts';
+import type { RoomRef } from '../domain/room-event.ts';
+import type { LiveParticipant, RequestOptions, RoomService } from '../ports/livekit.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './mapping.ts';
 import { kindOf } from './participant-kind.ts';
 import { inWholeFields } from './transport/field-stream.ts';
@@ -14,17 +14,17 @@ import { noAnswerWithin, type RoomServiceTransport, readJson } from './transport
  * @param transport carries each request; a method may need several
  * @param monotonicMs a clock that is never set back
  */
-export function roomService(
+export function createRoomService(
   transport: RoomServiceTransport,
   monotonicMs: () => number = () => performance.now(),
-): Rooms {
-  const ask = (method: string, body: object, grant: VideoGrant, asking: Asking) =>
+): RoomService {
+  const ask = (method: string, body: object, grant: VideoGrant, asking: RequestOptions) =>
     askFor(method, body, grant, asking, (json) => json);
   const askFor = <Answer>(
     method: string,
     body: object,
     grant: VideoGrant,
-    asking: Asking,
+    asking: RequestOptions,
     parse: (json: object) => Answer,
   ) =>
     transport({
@@ -38,8 +38,8 @@ export function roomService(
   /** As protobuf and in parts: of a room with thousands of participants JSON would be megabytes of text at once. */
   async function participantsOf(
     roomName: string,
-    asking: Asking,
-  ): Promise<{ kind: 'listed'; participants: ParticipantInfo[] } | LiveKitFailure> {
+    asking: RequestOptions,
+  ): Promise<{ kind: 'listed'; participants: ParticipantInfo[] } | LiveKitError> {
     const participants: ParticipantInfo[] = [];
     const answer = await transport({
       ...asking,
@@ -60,8 +60,8 @@ export function roomService(
 
   async function findRoom(
     roomName: string,
-    asking: Asking,
-  ): Promise<{ kind: 'listed'; room: EventRoom } | { kind: 'absent' } | LiveKitFailure> {
+    asking: RequestOptions,
+  ): Promise<{ kind: 'listed'; room: RoomRef } | { kind: 'absent' } | LiveKitError> {
     const grant = { roomList: true };
     const answer = await askFor('ListRooms', { names: [roomName] }, grant, asking, toFoundRoom);
     if (answer.kind === 'not_found') return { kind: 'absent' };
@@ -160,7 +160,7 @@ function parseResponse<Answer>(json: object, parse: (json: object) => Answer): A
   }
 }
 
-function toFoundRoom(json: object): { kind: 'listed'; room: EventRoom } | { kind: 'absent' } {
+function toFoundRoom(json: object): { kind: 'listed'; room: RoomRef } | { kind: 'absent' } {
   const [room] = listIn(json, 'rooms').map((one) => toRoom(Room.fromJson(one as never, LENIENT)));
   return room === undefined ? { kind: 'absent' } : { kind: 'listed', room };
 }
@@ -180,7 +180,7 @@ function listIn(json: object, key: string): readonly unknown[] {
   return list;
 }
 
-function notThere(method: string): LiveKitFailure {
+function notThere(method: string): LiveKitError {
   return {
     kind: 'refused',
     by: 'request',

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type ParticipantInfo, TokenVerifier, TrackType, WebhookEvent } from 'livekit-server-sdk';
 import { z } from 'zod';
-import type { RoomSign } from '../domain/room-event.ts';
+import type { RoomEventPayload } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { judgeClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
-import type { ReadWebhook, WebhookReader } from '../ports/livekit.ts';
+import type { ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './mapping.ts';
 
@@ -20,7 +20,7 @@ const JWT = /^[\w-]+\.([\w-]+)\.[\w-]*$/;
 const PLAIN_API_KEY = /^[\x21-\x7e]{1,64}$/;
 
 /** Reads webhooks that are signed with any of these keys. */
-export function webhookReader(keys: readonly KeyPair[], clock: Clock): WebhookReader {
+export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): WebhookParser {
   const verifiers = keys.map(({ apiKey, apiSecret }) => new TokenVerifier(apiKey, apiSecret));
 
   return async (body, token) => {
@@ -108,24 +108,24 @@ function wordsOf(json: unknown): Words {
 }
 
 /** What a webhook says, once it is known to be LiveKit's. */
-export function toReadWebhook(webhook: WebhookEvent, words: Words = {}): ReadWebhook {
+export function toReadWebhook(webhook: WebhookEvent, words: Words = {}): ParsedWebhook {
   const name = webhook.event;
-  const sign = signOf(webhook, words);
-  if (sign === null) return { kind: 'ignored', name };
+  const payload = signOf(webhook, words);
+  if (payload === null) return { kind: 'ignored', name };
   const { id, room } = webhook;
   if (id === '' || id.length > MAX_EVENT_ID_LENGTH) return { kind: 'malformed', why: 'no event id' };
   if (room === undefined) return { kind: 'malformed', why: 'an event without its room' };
   const told = toRoom(room);
   if (!isOurRoom(told)) return { kind: 'ignored', name };
-  if (sign === 'incomplete') return { kind: 'malformed', why: 'an event without its participant' };
+  if (payload === 'incomplete') return { kind: 'malformed', why: 'an event without its participant' };
   return {
     kind: 'event',
     name,
     event: {
       id,
-      at: timeOf(sign, told.createdAt) ?? Number(webhook.createdAt) * 1000,
+      at: timeOf(payload, told.createdAt) ?? Number(webhook.createdAt) * 1000,
       room: told,
-      sign,
+      payload,
     },
   };
 }
@@ -134,7 +134,7 @@ export function toReadWebhook(webhook: WebhookEvent, words: Words = {}): ReadWeb
 function signOf(
   { event, createdAt, participant, track }: WebhookEvent,
   { kind, disconnectReason }: Words,
-): RoomSign | 'incomplete' | null {
+): RoomEventPayload | 'incomplete' | null {
   switch (event) {
     case 'room_started':
       return { kind: event, reportedAt: Number(createdAt) * 1000 };
@@ -164,9 +164,9 @@ function signOf(
 }
 
 /** Finer than the event's own time, which has whole seconds. */
-function timeOf(sign: RoomSign, createdAt: Timestamp | null): Timestamp | null {
-  if (sign.kind === 'room_started') return createdAt;
-  return sign.kind === 'participant_joined' ? sign.participant.joinedAt : null;
+function timeOf(payload: RoomEventPayload, createdAt: Timestamp | null): Timestamp | null {
+  if (payload.kind === 'room_started') return createdAt;
+  return payload.kind === 'participant_joined' ? payload.participant.joinedAt : null;
 }
 
 /** LiveKit's word; proto3 leaves the first one, UNKNOWN_REASON, out. */

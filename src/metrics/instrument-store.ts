@@ -1,7 +1,7 @@
 import type { EndedStatus } from '../domain/call.ts';
-import type { Meters } from '../ports/metrics.ts';
+import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
-import { measured } from './instrument.ts';
+import { instrument } from './instrument.ts';
 
 type Ends = {
   readonly [M in keyof Store]?: (result: Awaited<ReturnType<Store[M]>>) => readonly EndedStatus[];
@@ -16,12 +16,12 @@ const ENDS: Ends = {
 };
 
 /** Times each method, and counts failures and the ends of calls. */
-export function measuredStore(store: Store, meters: Meters): Store {
-  return measured(store, (ended) => {
+export function instrumentStore(store: Store, metrics: Metrics): Store {
+  return instrument(store, (ended) => {
     const { method, durationMs } = ended;
-    meters.storeCall({ method, failed: 'error' in ended, durationMs });
+    metrics.storeOperation({ method, failed: 'error' in ended, durationMs });
     if ('error' in ended) return;
     const endsOf = ENDS[method] as ((result: unknown) => readonly EndedStatus[]) | undefined;
-    for (const status of endsOf?.(ended.result) ?? []) meters.callEnded(status);
+    for (const status of endsOf?.(ended.result) ?? []) metrics.callEnded(status);
   });
 }

@@ -7,7 +7,7 @@ type Result<T> = { [M in keyof T]: T[M] extends (...args: never[]) => infer R ? 
 type Port<T> = { readonly [M in keyof T]: (...args: never[]) => Promise<unknown> };
 
 /** The same port, and `onEnd` is told of each call of each of its methods, also of those that it will get. */
-export function measured<T extends Port<T>>(port: T, onEnd: (ended: Ended<T>) => void): T {
+export function instrument<T extends Port<T>>(port: T, onEnd: (ended: Ended<T>) => void): T {
   const wrap =
     (method: keyof T & string) =>
     async (...args: never[]) => {

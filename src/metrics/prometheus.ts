@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ENDED_STATUSES } from '../domain/call.ts';
 import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
-import { type Meters, PASSES } from '../ports/metrics.ts';
-import type { Census } from '../ports/store.ts';
+import { LOOPS, type Metrics } from '../ports/metrics.ts';
+import type { LiveCounts } from '../ports/store.ts';
 import type { Clock } from '../ports/system.ts';
 
 /** LiveKit's words. Any other is `other`: whoever holds a key may send what he likes, and each label value stays. */
@@ -33,13 +33,13 @@ export interface Scrape {
   readonly body: string;
 }
 
-export interface Metrics extends Meters {
+export interface PrometheusMetrics extends Metrics {
   /** What is counted so far, what the store holds now and whether LiveKit answers, in Prometheus's text format. */
-  scrape(sources: { takeCensus: () => Promise<Census>; isLiveKitUp: boolean | null }): Promise<Scrape>;
+  scrape(sources: { takeCensus: () => Promise<LiveCounts>; isLiveKitUp: boolean | null }): Promise<Scrape>;
 }
 
-/** The meters, kept by prom-client in a registry of their own. Times in seconds, as Prometheus has them. */
-export function prometheusMetrics({ clock, version }: { clock: Clock; version: string }): Metrics {
+/** The metrics, kept by prom-client in a registry of their own. Times in seconds, as Prometheus has them. */
+export function prometheusMetrics({ clock, version }: { clock: Clock; version: string }): PrometheusMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -150,7 +150,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   // A counter that begins with its first event shows no increase: what alerts ask for is there from the start.
   for (const status of ENDED_STATUSES) callsEnded.inc({ status }, 0);
   for (const state of ['completed', 'retryable', 'discarded']) deletionAttempts.inc({ state }, 0);
-  for (const pass of PASSES) passFailures.inc({ pass }, 0);
+  for (const pass of LOOPS) passFailures.inc({ pass }, 0);
   for (const code of ['answered', 'not_found', 'unavailable', 'timed_out', 'refused']) {
     livekitRequests.inc({ method: 'DeleteRoom', code }, 0);
   }
@@ -161,7 +161,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   for (const outcome of WEBHOOK_REFUSALS) webhooks.inc({ event: 'none', outcome }, 0);
   for (const reason of REFUSAL_REASONS) webhooks.inc({ event: 'none', outcome: 'unauthorized', reason }, 0);
 
-  function show({ liveCalls, openDeletions, oldestOpenDeletionAt }: Census): void {
+  function show({ liveCalls, openDeletions, oldestOpenDeletionAt }: LiveCounts): void {
     for (const [status, count] of Object.entries(liveCalls)) calls.set({ status }, count);
     for (const [state, count] of Object.entries(openDeletions)) deletions.set({ state }, count);
     const age = oldestOpenDeletionAt === null ? 0 : clock.now() - oldestOpenDeletionAt;
@@ -180,12 +180,12 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       livekitRequests.inc({ method, code });
       livekitSeconds.observe({ method }, durationMs / 1000);
     },
-    livekitQueue: (length) => livekitQueue.set(length),
+    livekitRequestsQueued: (length) => livekitQueue.set(length),
     webhook({ event, outcome, reason }) {
       const known = event === null ? 'none' : WEBHOOK_EVENTS.includes(event) ? event : 'other';
       webhooks.inc({ event: known, outcome, ...(reason !== undefined && { reason }) });
     },
-    async timePass(pass, run) {
+    async timeLoop(pass, run) {
       const end = passSeconds.startTimer({ pass });
       try {
         return await run();
@@ -196,7 +196,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
         end();
       }
     },
-    storeCall({ method, failed, durationMs }) {
+    storeOperation({ method, failed, durationMs }) {
       storeSeconds.observe({ method }, durationMs / 1000);
       if (failed) storeFailures.inc();
     },

@@ -32,7 +32,7 @@ export const NO_PROC = 'NO_PROC';
 
 /** How the thread of the store is started. */
 export function storeThread(): { readonly entry: string; readonly options: WorkerOptions } {
-  if (!isSea()) return { entry: join(ROOT, 'src/store/store-thread.ts'), options: { execArgv: [] } };
+  if (!isSea()) return { entry: join(ROOT, 'src/store/sqlite/store-thread.ts'), options: { execArgv: [] } };
   return {
     // A thread has none of the files that lie beside the script: scripts/build/thread.cjs puts up its own.
     entry: readFileSync(join(ROOT, 'thread.cjs'), 'utf8'),

@@ -207,7 +207,7 @@ export interface Settings {
   /** Addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
-  readonly requestTimeoutMs: number;
+  readonly cancelTimeoutMs: number;
   readonly backgroundTimeoutMs: number;
   readonly readTimeoutMs: number;
   readonly retry: { readonly firstDelayMs: number; readonly maxDelayMs: number; readonly maxAgeMs: number };
@@ -215,15 +215,15 @@ export interface Settings {
   /** Besides LiveKit's own. */
   readonly webhookKeys: readonly { readonly apiKey: string; readonly apiSecret: string }[];
   readonly agentLeftGraceMs: number;
-  readonly connectionLostGraceMs: number;
-  readonly guardMs: number;
+  readonly reconnectGraceMs: number;
+  readonly recreatedRoomWindowMs: number;
   readonly agentIdKey: string;
-  readonly compareSchedule: string;
-  readonly neverStartedAfterMs: number;
+  readonly reconcileSchedule: string;
+  readonly callStartTimeoutMs: number;
   /** 0: no limit. */
   readonly requestsPerMinute: number;
   /** Null: for ever. */
-  readonly keep: {
+  readonly retention: {
     readonly endedCallsMs: number | null;
     readonly auditMs: number | null;
     readonly eventIdsMs: number;
@@ -266,7 +266,7 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     keepAliveTimeoutMs: values.KEEP_ALIVE_TIMEOUT_MS,
     trustedProxies: values.TRUSTED_PROXIES ?? [],
     logLevel: values.LOG_LEVEL,
-    requestTimeoutMs: values.LIVEKIT_REQUEST_TIMEOUT_MS,
+    cancelTimeoutMs: values.LIVEKIT_REQUEST_TIMEOUT_MS,
     backgroundTimeoutMs: values.LIVEKIT_BACKGROUND_TIMEOUT_MS,
     readTimeoutMs: values.LIVEKIT_READ_TIMEOUT_MS,
     retry: {
@@ -277,13 +277,13 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     retryConcurrency: values.RETRY_CONCURRENCY,
     webhookKeys: values.LIVEKIT_WEBHOOK_KEYS ?? [],
     agentLeftGraceMs: values.AGENT_LEFT_GRACE_MS,
-    connectionLostGraceMs: values.CONNECTION_LOST_GRACE_MS,
-    guardMs: values.ROOM_GUARD_MS,
+    reconnectGraceMs: values.CONNECTION_LOST_GRACE_MS,
+    recreatedRoomWindowMs: values.ROOM_GUARD_MS,
     agentIdKey: values.ADOPT_AGENT_ID_KEY,
-    compareSchedule: values.COMPARE_SCHEDULE,
-    neverStartedAfterMs: values.NEVER_STARTED_AFTER_MS,
+    reconcileSchedule: values.COMPARE_SCHEDULE,
+    callStartTimeoutMs: values.NEVER_STARTED_AFTER_MS,
     requestsPerMinute: values.LIVEKIT_REQUESTS_PER_MINUTE,
-    keep: {
+    retention: {
       endedCallsMs: daysMs(values.KEEP_ENDED_CALLS_DAYS),
       auditMs: daysMs(values.KEEP_AUDIT_DAYS),
       eventIdsMs: values.KEEP_EVENT_IDS_HOURS * 3_600_000,

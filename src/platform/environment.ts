@@ -23,7 +23,7 @@ export function readEnvironment(): Environment {
 }
 
 /** From here on this process has no local time of its own. */
-export function reckonInUtc(): void {
+export function useUtcTimeZone(): void {
   process.env.TZ = 'UTC';
 }
 

@@ -1,12 +1,12 @@
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
-import type { Log } from '../ports/system.ts';
+import type { Logger } from '../ports/system.ts';
 
 /**
  * JSON lines on standard output, readable lines on a terminal. Phone numbers are masked wherever they stand:
  * LiveKit puts the caller's into the room's name. Secrets are never handed to it.
  */
-export function createLog(level: string, { isTerminal }: { isTerminal: boolean }): Log {
+export function createLogger(level: string, { isTerminal }: { isTerminal: boolean }): Logger {
   return pino(
     {
       level,

@@ -1,9 +1,9 @@
 import type { ApiKey, Scope } from '../domain/api-key.ts';
-import type { EventPolicy } from '../domain/assess-call.ts';
+import type { CallPolicy } from '../domain/assess-call.ts';
 import type { Call, CallStatus, Direction, EndedStatus, LiveStatus } from '../domain/call.ts';
 import type { Decision } from '../domain/call-transition.ts';
 import type { Observation } from '../domain/observation.ts';
-import type { DeletionState, RoomDeletion, Settlement } from '../domain/room-deletion.ts';
+import type { AttemptResult, DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
 import type { RoomEvent } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
@@ -36,7 +36,7 @@ export interface Store {
   /** By room name, after the name `after`. */
   listLiveCalls(input: { after: string; limit: number }): Promise<readonly LiveCall[]>;
   /** Those in the rooms of these names, in no order. */
-  findLiveCallsIn(roomNames: readonly string[]): Promise<readonly LiveCall[]>;
+  listLiveCallsByRoom(roomNames: readonly string[]): Promise<readonly LiveCall[]>;
   /** Live calls with a phone in the room that is not answered yet, by id, after the id `after`. */
   listUnansweredPhones(input: { after: string; limit: number }): Promise<readonly CallInRoom[]>;
   /** Live calls whose roster is due to be assessed again, those due first, at most `limit`. */
@@ -53,7 +53,7 @@ export interface Store {
   /** What happened to a call, oldest first, behind the entry `after`. */
   listCallEvents(input: { callId: string; after: number; limit: number }): Promise<readonly AuditEntry[]>;
   /** Whether any event of LiveKit is remembered, and whether any call lives. */
-  overview(): Promise<{ readonly hasEvents: boolean; readonly hasLiveCalls: boolean }>;
+  getWebhookActivity(): Promise<{ readonly hasEvents: boolean; readonly hasLiveCalls: boolean }>;
   pruneEvents(input: { before: Timestamp; limit: number }): Promise<number>;
   /** Ended calls whose room is gone; at most `limit`, those that ended first. What is audited of them stays. */
   pruneCalls(input: { before: Timestamp; limit: number }): Promise<number>;
@@ -84,7 +84,7 @@ export interface Store {
   settleDeletion(input: {
     callId: string;
     attempt: number;
-    settlement: Settlement;
+    settlement: AttemptResult;
     /** The room was taken over from a dead node; for the audit log. */
     wasRescued: boolean;
     /** Why the room was left as it is, for the audit log; null when it was not. */
@@ -101,13 +101,13 @@ export interface Store {
   /** Forgets answers given before a moment; at most `limit` of them. */
   pruneIdempotencyKeys(input: { before: Timestamp; limit: number }): Promise<number>;
 
-  census(): Promise<Census>;
+  countLive(): Promise<LiveCounts>;
   /** Commits a write of no consequence: rejects when the database takes none. */
-  probe(): Promise<{ readonly isSchemaCurrent: boolean }>;
+  checkWritable(): Promise<{ readonly isSchemaCurrent: boolean }>;
 }
 
 /** How many there are now of what is not over. What is over is never counted: it only grows. */
-export interface Census {
+export interface LiveCounts {
   readonly liveCalls: Readonly<Record<LiveStatus, number>>;
   readonly openDeletions: Readonly<Record<Exclude<DeletionState, 'completed'>, number>>;
   /** When the oldest deletion was written down that is still tried; null when none is. */
@@ -116,7 +116,7 @@ export interface Census {
 
 export interface EventInput {
   readonly event: RoomEvent;
-  readonly policy: EventPolicy;
+  readonly policy: CallPolicy;
   readonly now: Timestamp;
   readonly adoption: {
     /** Id of the call, should the room become one. */
@@ -145,7 +145,7 @@ export type EventResult =
 
 export interface ObservationInput {
   readonly observation: Observation;
-  readonly policy: EventPolicy;
+  readonly policy: CallPolicy;
   readonly now: Timestamp;
   /** For a room that may become a call. */
   readonly adoption: EventInput['adoption'] | null;
@@ -238,7 +238,7 @@ export const CALL_SORT_KEYS = ['createdAt', 'scheduledAt'] as const;
 export type CallSortKey = (typeof CALL_SORT_KEYS)[number];
 
 /** A place in a sorted list: behind the call with this sort value and id. */
-export interface CallPosition {
+export interface CallCursor {
   /** A call without `scheduledAt` sorts as 0. */
   readonly value: Timestamp;
   readonly id: string;
@@ -257,19 +257,19 @@ export interface CallQuery {
   readonly sortOrder: 'asc' | 'desc';
   readonly limit: number;
   readonly offset: number;
-  readonly after?: CallPosition | undefined;
+  readonly after?: CallCursor | undefined;
 }
 
 /** Counting stops here, so that a list is quick however many calls there are. */
-export const COUNTED_AT_MOST = 10_000;
+export const MAX_COUNT = 10_000;
 
 export interface CallPage {
   readonly calls: readonly CallListItem[];
-  /** Exact up to {@link COUNTED_AT_MOST}; then that, and `totalCapped`. */
+  /** Exact up to {@link MAX_COUNT}; then that, and `totalCapped`. */
   readonly total: number;
   readonly totalCapped: boolean;
   /** Where the next page begins; null on the last one. */
-  readonly next: CallPosition | null;
+  readonly next: CallCursor | null;
 }
 
 export interface CancelInput {

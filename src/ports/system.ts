@@ -14,7 +14,7 @@ export interface Random {
 }
 
 /** Structured logging: fields first, then a constant sentence. */
-export interface Log {
+export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;

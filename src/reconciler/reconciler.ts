@@ -1,14 +1,14 @@
 import { schedule } from 'node-cron';
-import { afterOutage, FIRST_COMPARISON } from '../domain/room-diff.ts';
+import { afterOutage, INITIAL_RECONCILE_STATE } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
-import { reconcileDeletions } from '../operations/deletions/run-due-deletions.ts';
+import { startDueDeletions } from '../operations/deletions/run-due-deletions.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
-import { reconcilePhones } from '../operations/livekit/poll-phones.ts';
+import { pollPhones } from '../operations/livekit/poll-phones.ts';
 import { reconcileRooms } from '../operations/livekit/reconcile-rooms.ts';
 import { reviewCalls } from '../operations/livekit/review-calls.ts';
-import { watchWebhooks } from '../operations/livekit/warn-if-no-webhooks.ts';
-import { forget } from '../operations/retention/prune.ts';
-import { reckonInUtc } from '../platform/environment.ts';
+import { warnIfNoWebhooks } from '../operations/livekit/warn-if-no-webhooks.ts';
+import { pruneBatch } from '../operations/retention/prune.ts';
+import { useUtcTimeZone } from '../platform/environment.ts';
 import type { Clock } from '../ports/system.ts';
 
 const EVERY_SECOND = '* * * * * *';
@@ -35,7 +35,7 @@ export interface Ticks {
 export function systemTicks(clock: Clock): Ticks {
   // And by local time: in autumn nothing would come in the hour that a local clock goes through twice. node-cron's option
   // `timezone` does not help: it drops the milliseconds of a moment by local time, which makes it an hour earlier there.
-  reckonInUtc();
+  useUtcTimeZone();
   const tasks = new Set<() => void>();
   let seenAt = clock.now();
   const look = () => {
@@ -88,17 +88,17 @@ export function createReconciler(
   given: Omit<Dependencies, 'nudge'>,
   {
     concurrency,
-    compareSchedule,
+    reconcileSchedule,
     awaySince,
     ticks = systemTicks(given.clock),
   }: {
     concurrency: number;
-    compareSchedule: string;
+    reconcileSchedule: string;
     awaySince: () => Timestamp | null;
     ticks?: Ticks;
   },
 ): Reconciler {
-  const { clock, log, meters, rooms, store } = given;
+  const { clock, log, metrics, rooms, store } = given;
   const dependencies = { ...given, nudge };
   const attempts = new Set<Promise<void>>();
   const reviewing = new Set<Promise<void>>();
@@ -113,7 +113,7 @@ export function createReconciler(
     const limit = concurrency - attempts.size;
     // Full: the end of an attempt runs the next pass.
     if (limit <= 0) return;
-    const begun = await meters.timePass('deletions', () => reconcileDeletions(dependencies, { limit }));
+    const begun = await metrics.timeLoop('deletions', () => startDueDeletions(dependencies, { limit }));
     for (const attempt of begun.attempts) {
       const ended = attempt.finally(() => {
         attempts.delete(ended);
@@ -125,10 +125,10 @@ export function createReconciler(
     if (begun.nextAt !== null && attempts.size < concurrency && awaySince() === null) nudge(begun.nextAt);
   });
 
-  let comparison = FIRST_COMPARISON;
+  let comparison = INITIAL_RECONCILE_STATE;
   const comparing = pass("over LiveKit's rooms", async () => {
     if (awaySince() !== null) return;
-    const pass = await meters.timePass('rooms', () =>
+    const pass = await metrics.timeLoop('rooms', () =>
       reconcileRooms(dependencies, comparison, () => isStopped || awaySince() !== null),
     );
     comparison = pass.comparison;
@@ -140,8 +140,8 @@ export function createReconciler(
   let lastPhones = '';
   const phones = pass('over the phones', async () => {
     if (awaySince() !== null) return;
-    lastPhones = await meters.timePass('phones', () =>
-      reconcilePhones(dependencies, { after: lastPhones, isTrusted: isTrusted() }),
+    lastPhones = await metrics.timeLoop('phones', () =>
+      pollPhones(dependencies, { after: lastPhones, isTrusted: isTrusted() }),
     );
   });
 
@@ -149,7 +149,7 @@ export function createReconciler(
   const reviews = pass('over the reviews', async () => {
     if (awaySince() !== null) return;
     const options = { isTrusted: isTrusted(), ...reviewState };
-    const begun = await meters.timePass('reviews', () => reviewCalls(dependencies, options));
+    const begun = await metrics.timeLoop('reviews', () => reviewCalls(dependencies, options));
     for (const review of begun.reviews) {
       const ended = review.finally(() => {
         reviewing.delete(ended);
@@ -161,11 +161,11 @@ export function createReconciler(
   });
 
   const forgetting = pass('over what is old', async () => {
-    while (!isStopped && (await forget(dependencies)).more);
+    while (!isStopped && (await pruneBatch(dependencies)).more);
   });
 
   const watching = pass('over the webhooks', async () => {
-    if (!hasWarned) hasWarned = (await watchWebhooks(dependencies)).said;
+    if (!hasWarned) hasWarned = (await warnIfNoWebhooks(dependencies)).said;
   });
 
   /** Never twice at once; when it is wanted while it runs, once more behind it. */
@@ -229,7 +229,7 @@ export function createReconciler(
           ticks.every(EVERY_SECOND, phones.run),
           ticks.every(EVERY_5_SECONDS, reviews.run),
           ticks.every(EVERY_5_SECONDS, deletions.run),
-          ticks.every(compareSchedule, comparing.run),
+          ticks.every(reconcileSchedule, comparing.run),
           ticks.every(EVERY_MINUTE, watching.run),
           ticks.every(EVERY_HOUR, forgetting.run),
         ];

@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import {
   type ApiKey,
   formatKey,
-  isUsable,
-  isUseWorthRecording,
-  looksLikeKey,
+  isActive,
+  isApiKeyFormat,
+  shouldRecordUse,
 } from '../../src/domain/api-key.ts';
 
 const KEY: ApiKey = {
@@ -20,22 +20,22 @@ const KEY: ApiKey = {
 };
 
 test('a key is told from what is none by its shape', () => {
-  expect(looksLikeKey(formatKey('a'.repeat(43)))).toBe(true);
+  expect(isApiKeyFormat(formatKey('a'.repeat(43)))).toBe(true);
   for (const text of ['', 'hangup_live_', formatKey('a'.repeat(42)), formatKey(`${'a'.repeat(42)}\n`)]) {
-    expect(looksLikeKey(text), JSON.stringify(text)).toBe(false);
+    expect(isApiKeyFormat(text), JSON.stringify(text)).toBe(false);
   }
 });
 
 test('a key may be used until it is revoked, or until the moment it expires', () => {
-  expect(isUsable(KEY, 1_000)).toBe(true);
-  expect(isUsable({ ...KEY, expiresAt: 1_000 }, 999)).toBe(true);
-  expect(isUsable({ ...KEY, expiresAt: 1_000 }, 1_000)).toBe(false);
-  expect(isUsable({ ...KEY, revokedAt: 2_000 }, 1_000)).toBe(false);
+  expect(isActive(KEY, 1_000)).toBe(true);
+  expect(isActive({ ...KEY, expiresAt: 1_000 }, 999)).toBe(true);
+  expect(isActive({ ...KEY, expiresAt: 1_000 }, 1_000)).toBe(false);
+  expect(isActive({ ...KEY, revokedAt: 2_000 }, 1_000)).toBe(false);
 });
 
 test('a use is worth a write once a minute, also after the clock was set back', () => {
-  expect(isUseWorthRecording(KEY, 0)).toBe(true);
-  expect(isUseWorthRecording({ ...KEY, lastUsedAt: 100_000 }, 159_999)).toBe(false);
-  expect(isUseWorthRecording({ ...KEY, lastUsedAt: 100_000 }, 160_000)).toBe(true);
-  expect(isUseWorthRecording({ ...KEY, lastUsedAt: 100_000 }, 40_000)).toBe(true);
+  expect(shouldRecordUse(KEY, 0)).toBe(true);
+  expect(shouldRecordUse({ ...KEY, lastUsedAt: 100_000 }, 159_999)).toBe(false);
+  expect(shouldRecordUse({ ...KEY, lastUsedAt: 100_000 }, 160_000)).toBe(true);
+  expect(shouldRecordUse({ ...KEY, lastUsedAt: 100_000 }, 40_000)).toBe(true);
 });

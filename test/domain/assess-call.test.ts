@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
 import { type Call, isLive } from '../../src/domain/call.ts';
-import { carryOut } from '../../src/domain/call-transition.ts';
+import { applyTransition } from '../../src/domain/call-transition.ts';
 import { applyObservation } from '../../src/domain/observation.ts';
 import { type Roster, versionOf } from '../../src/domain/roster.ts';
 import { observe } from '../../src/domain/roster-changes.ts';
@@ -652,7 +652,7 @@ describe('a node that does not answer', () => {
       const now = at(seconds);
       const observation = { kind: 'node', callId: 'c', isResponding, isTrusted, askedAt: now } as const;
       const applied = applyObservation(call, observation, { policy: POLICY, now, isAdoptable: false });
-      call = carryOut(call, applied, now);
+      call = applyTransition(call, applied, now);
     }
     expect(isLive(call.status)).toBe(!hasEnded);
   });

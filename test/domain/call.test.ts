@@ -1,37 +1,38 @@
 import { expect, test } from 'vitest';
 import {
   CALL_STATUSES,
+  canTransition,
   durationSeconds,
   ENDED_STATUSES,
   isLive,
   LIVE_STATUSES,
-  mayFollow,
 } from '../../src/domain/call.ts';
 
 test('nothing follows an end', () => {
   for (const from of ENDED_STATUSES) {
-    for (const to of CALL_STATUSES) expect(mayFollow(from, to), `${from} to ${to}`).toBe(false);
+    for (const to of CALL_STATUSES) expect(canTransition(from, to), `${from} to ${to}`).toBe(false);
   }
 });
 
 test('live statuses follow one another forward only, with or without steps between', () => {
   LIVE_STATUSES.forEach((from, i) => {
     LIVE_STATUSES.forEach((to, j) => {
-      expect(mayFollow(from, to), `${from} to ${to}`).toBe(j > i);
+      expect(canTransition(from, to), `${from} to ${to}`).toBe(j > i);
     });
   });
 });
 
 test('every live call can be cancelled, completed or fail', () => {
   for (const from of LIVE_STATUSES) {
-    for (const to of ['cancelled', 'completed', 'failed'] as const) expect(mayFollow(from, to)).toBe(true);
+    for (const to of ['cancelled', 'completed', 'failed'] as const)
+      expect(canTransition(from, to)).toBe(true);
   }
 });
 
 test('no_answer and busy end a call that was not answered, never an active one', () => {
   for (const to of ['no_answer', 'busy'] as const) {
-    expect(mayFollow('ringing', to)).toBe(true);
-    expect(mayFollow('active', to)).toBe(false);
+    expect(canTransition('ringing', to)).toBe(true);
+    expect(canTransition('active', to)).toBe(false);
   }
 });
 

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { onRequestFinished, resultOf, UNKNOWN } from '../../src/domain/circuit-breaker.ts';
-import type { LiveKitFailure } from '../../src/domain/livekit-error.ts';
+import type { LiveKitError } from '../../src/domain/livekit-error.ts';
 
-const TIMED_OUT: LiveKitFailure = { kind: 'timed_out', detail: 'x' };
-const UNREACHABLE: LiveKitFailure = { kind: 'unavailable', code: null, detail: 'x' };
-const NO_NODE: LiveKitFailure = { kind: 'unavailable', code: 'unavailable', detail: 'x' };
-const RATE_LIMITED: LiveKitFailure = { kind: 'rate_limited', retryAfterMs: null, detail: 'x' };
-const REFUSED: LiveKitFailure = { kind: 'refused', by: 'credentials', code: 'x', detail: 'x' };
+const TIMED_OUT: LiveKitError = { kind: 'timed_out', detail: 'x' };
+const UNREACHABLE: LiveKitError = { kind: 'unavailable', code: null, detail: 'x' };
+const NO_NODE: LiveKitError = { kind: 'unavailable', code: 'unavailable', detail: 'x' };
+const RATE_LIMITED: LiveKitError = { kind: 'rate_limited', retryAfterMs: null, detail: 'x' };
+const REFUSED: LiveKitError = { kind: 'refused', by: 'credentials', code: 'x', detail: 'x' };
 
 test('five unanswered requests in a row open the breaker, since the first of them; one answer closes it', () => {
   let state = UNKNOWN;

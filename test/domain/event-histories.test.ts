@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { assess, statusFrom } from '../../src/domain/assess-call.ts';
 import { type Call, durationSeconds, isLive, LIVE_STATUSES } from '../../src/domain/call.ts';
-import type { EventParticipant, RoomSign } from '../../src/domain/room-event.ts';
+import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
 import { MAX_AUDIO, MAX_MEMBERS, newRoster, type Roster, versionOf } from '../../src/domain/roster.ts';
 import { join, observe, publishAudio } from '../../src/domain/roster-changes.ts';
 import {
@@ -341,7 +341,7 @@ describe('a later session of the room', () => {
           id: 'EV audio',
           at: LATER_SESSION.createdAt,
           room: { name: 'room', sid, createdAt: null, metadata: '' },
-          sign: { kind: 'audio_published', participantSid: 'PA' },
+          payload: { kind: 'audio_published', participantSid: 'PA' },
         } as const;
         const speaks = [{ event, arrivesAt: LATER_SESSION.createdAt }];
         const rest = arrivalsOf(playRoom(earlier)).map(({ event }) => ({
@@ -400,8 +400,8 @@ describe('a later session of the room', () => {
   });
 
   test('a registered call that ended by itself puts out nobody but its own phones', () => {
-    const isPhone = (sign: RoomSign) =>
-      sign.kind === 'participant_joined' && sign.participant.role === 'phone';
+    const isPhone = (payload: RoomEventPayload) =>
+      payload.kind === 'participant_joined' && payload.participant.role === 'phone';
     fc.assert(
       fc.property(aHistory, aHistory, (earlier, next) => {
         const before = applyAll(arrivalsOf(playRoom(earlier))).versions;
@@ -413,10 +413,10 @@ describe('a later session of the room', () => {
           { parts: ended, isFoundAbsent: false },
         );
         outcome.decisions.forEach(({ kind }, i) => {
-          const sign = after[i]?.event.sign;
-          if (kind === 'nothing' || sign === undefined) return;
+          const payload = after[i]?.event.payload;
+          if (kind === 'nothing' || payload === undefined) return;
           expect(kind).toBe('delete_room');
-          expect(isPhone(sign)).toBe(true);
+          expect(isPhone(payload)).toBe(true);
         });
       }),
       RUNS,
@@ -480,8 +480,8 @@ describe('graces', () => {
         fc.array(fc.tuple(fc.integer({ min: 0, max: 29 }), reasons), { minLength: 1, maxLength: 20 }),
         (absences) => {
           let seconds = 2;
-          let agent: EventParticipant = AGENT;
-          const script: (readonly [number, RoomSign])[] = [
+          let agent: Participant = AGENT;
+          const script: (readonly [number, RoomEventPayload])[] = [
             [0, joined(inbound(ANSWERED))],
             [1, joined(agent)],
           ];
@@ -601,7 +601,7 @@ describe('memory', () => {
     const who = fc.constantFrom(PERSON, AGENT, outbound(), RECORDER, STREAM);
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(400), acts, who), { minLength: 300, maxLength: 600 }), (moves) => {
-        const script = moves.map(([n, act, one], i): readonly [number, RoomSign] => {
+        const script = moves.map(([n, act, one], i): readonly [number, RoomEventPayload] => {
           const participant = { ...one, sid: `${one.sid}_${n}`, identity: `${one.identity}_${n}` };
           if (act === 'speaks') return [i, { kind: 'audio_published', participantSid: participant.sid }];
           return [i, act === 'joins' ? joined(participant) : left(participant)];
@@ -625,7 +625,7 @@ describe('memory', () => {
     const script: Script = [
       [0, joined(AGENT)],
       [1, joined(outbound(ANSWERED))],
-      ...people.map((person, i): readonly [number, RoomSign] => [2 + i, joined(person)]),
+      ...people.map((person, i): readonly [number, RoomEventPayload] => [2 + i, joined(person)]),
     ];
     const { roster } = callAfter(script);
     expect(roster.members).toHaveLength(MAX_MEMBERS);
@@ -644,8 +644,10 @@ describe('memory', () => {
     }));
     const call = callAfter([
       [0, joined(outbound(ANSWERED))],
-      ...people.map((person, i): readonly [number, RoomSign] => [1 + i, joined(person)]),
-      ...people.slice(0, 2_998).map((person, i): readonly [number, RoomSign] => [4_000 + i, left(person)]),
+      ...people.map((person, i): readonly [number, RoomEventPayload] => [1 + i, joined(person)]),
+      ...people
+        .slice(0, 2_998)
+        .map((person, i): readonly [number, RoomEventPayload] => [4_000 + i, left(person)]),
       [8_000, left(outbound(ANSWERED))],
     ]);
     const now = at(8_001);
@@ -663,7 +665,7 @@ describe('memory', () => {
           const createdAt = 10_000 + i * 5_000;
           const room = { name: 'room', sid: `RM_${i}`, createdAt, metadata: '' };
           const participant = { ...PERSON, sid: `PA_${i}`, joinedAt: createdAt };
-          const event = { id: `EV_${i}`, at: createdAt, room, sign: joined(participant) };
+          const event = { id: `EV_${i}`, at: createdAt, room, payload: joined(participant) };
           return [{ event, arrivesAt: createdAt }];
         });
         const { call } = applyAll(sessions.flat(), { isFoundAbsent: false });

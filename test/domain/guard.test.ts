@@ -7,7 +7,7 @@ import {
   hasNewcomers,
   isDeletedUnasked,
 } from '../../src/domain/guard.ts';
-import type { EventParticipant, RoomSign } from '../../src/domain/room-event.ts';
+import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
 import {
   AGENT,
   ANSWERED,
@@ -73,10 +73,10 @@ const circumstances = (isAdoptable: boolean, now = at(END_S + 10)) => ({ policy:
 
 function onSign(
   call: Call,
-  sign: RoomSign,
+  payload: RoomEventPayload,
   { session, isAdoptable, now }: { session: Session; isAdoptable: boolean; now?: number },
 ) {
-  const event = { id: 'EV_1', at: at(END_S + 10), room: SESSIONS[session], sign };
+  const event = { id: 'EV_1', at: at(END_S + 10), room: SESSIONS[session], payload };
   return guardAgainstEvent(call, event, circumstances(isAdoptable, now));
 }
 
@@ -84,7 +84,7 @@ function onSign(
 function onJoins(
   end: End,
   isAdopted: boolean,
-  participants: readonly EventParticipant[],
+  participants: readonly Participant[],
   session: Session,
 ): string {
   let call = endedCall(end, isAdopted);
@@ -99,7 +99,7 @@ function onJoins(
 function onList(
   end: End,
   isAdopted: boolean,
-  participants: readonly EventParticipant[],
+  participants: readonly Participant[],
   session: Session,
 ): string {
   const askedAt = at(END_S + 10);
@@ -115,7 +115,7 @@ type Expected = readonly [
   adoptedEnded: string,
 ];
 
-const ROWS: readonly (readonly [string, readonly EventParticipant[], Expected])[] = [
+const ROWS: readonly (readonly [string, readonly Participant[], Expected])[] = [
   ['a returning agent', [again(AGENT)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
   ['a returning person', [again(PERSON)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
   ['a returning phone', [again(PHONE)], ['delete_room', 'delete_room', 'delete_room', 'delete_room']],
@@ -200,7 +200,7 @@ test('a repeated join of a participant who was there begins no call', () => {
 test('late events of an earlier session, and of a finished one, mean nothing', () => {
   const call = endedCall('cancelled', false);
   const early = { name: 'room', sid: 'RM_0', createdAt: at(-100), metadata: '' };
-  const event = { id: 'EV_1', at: at(-90), room: early, sign: joined(PHONE) };
+  const event = { id: 'EV_1', at: at(-90), room: early, payload: joined(PHONE) };
   expect(guardAgainstEvent(call, event, circumstances(false)).decision.kind).toBe('nothing');
   const finished = { ...call, roster: call.roster && { ...call.roster, isFinished: true } };
   const late = onSign(finished, joined(again(PHONE)), { session: 'the same session', isAdoptable: false });
@@ -209,7 +209,7 @@ test('late events of an earlier session, and of a finished one, mean nothing', (
 
 test('nothing is guarded after the guard time', () => {
   const call = endedCall('cancelled', false);
-  const now = at(END_S) + POLICY.guardMs + 1;
+  const now = at(END_S) + POLICY.recreatedRoomWindowMs + 1;
   const late = onSign(call, joined(PHONE), { session: 'a new session', isAdoptable: false, now });
   expect(late.decision.kind).toBe('nothing');
   expect(late.roster).toBe(call.roster);
@@ -239,10 +239,10 @@ test('a call that ended by absence, and whose session lives with its participant
 });
 
 describe('the deletion of a room', () => {
-  const check = (end: End, isAdopted: boolean, participants: readonly EventParticipant[]) =>
+  const check = (end: End, isAdopted: boolean, participants: readonly Participant[]) =>
     checkDeletion(endedCall(end, isAdopted, SCRIPT.slice(0, 3)), participants, { isAdoptable: isAdopted });
 
-  test.each<[string, readonly EventParticipant[], readonly [string, string, string, string]]>([
+  test.each<[string, readonly Participant[], readonly [string, string, string, string]]>([
     ['nobody', [], ['delete', 'delete', 'delete', 'delete']],
     ['its own agent', [AGENT], ['delete', 'delete', 'delete', 'delete']],
     ['its own phone', [PHONE], ['delete', 'delete', 'delete', 'delete']],
@@ -276,7 +276,7 @@ describe('the deletion of a room', () => {
     expect(isDeletedUnasked(call, { isAdoptable: isAdopted, attempt })).toBe(isUnasked);
   });
 
-  test.each<[string, readonly EventParticipant[], readonly [boolean, boolean, boolean, boolean]]>([
+  test.each<[string, readonly Participant[], readonly [boolean, boolean, boolean, boolean]]>([
     ['nobody', [], [false, false, false, false]],
     ['its own phone and agent', [PHONE, AGENT], [false, false, false, false]],
     ['a new caller', [NEW_INBOUND], [false, true, true, true]],

@@ -1,24 +1,26 @@
 import { expect, test } from 'vitest';
-import { settle } from '../../src/domain/room-deletion.ts';
+import { resolveAttempt } from '../../src/domain/room-deletion.ts';
 
 const POLICY = { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
 const first = { attempt: 1, createdAt: 0 };
 const now = { policy: POLICY, now: 5_000, random: 0 };
 
 test('a deleted room and an absent one complete the deletion', () => {
-  expect(settle(first, { kind: 'deleted' }, now)).toEqual({ state: 'completed' });
-  expect(settle(first, { kind: 'absent' }, now)).toEqual({ state: 'completed' });
+  expect(resolveAttempt(first, { kind: 'deleted' }, now)).toEqual({ state: 'completed' });
+  expect(resolveAttempt(first, { kind: 'absent' }, now)).toEqual({ state: 'completed' });
 });
 
 test('what LiveKit could not or would not do is tried again, with its cause', () => {
-  expect(settle(first, { kind: 'unavailable', code: null, detail: 'connect ECONNREFUSED' }, now)).toEqual({
+  expect(
+    resolveAttempt(first, { kind: 'unavailable', code: null, detail: 'connect ECONNREFUSED' }, now),
+  ).toEqual({
     state: 'retryable',
     scheduledAt: 6_000,
     lastError: 'unavailable: connect ECONNREFUSED',
   });
-  expect(settle(first, { kind: 'timed_out', detail: 'no answer' }, now).state).toBe('retryable');
+  expect(resolveAttempt(first, { kind: 'timed_out', detail: 'no answer' }, now).state).toBe('retryable');
   expect(
-    settle(
+    resolveAttempt(
       first,
       { kind: 'refused', by: 'credentials', code: 'unauthenticated', detail: 'invalid token' },
       now,
@@ -28,13 +30,17 @@ test('what LiveKit could not or would not do is tried again, with its cause', ()
 
 test('after the last day it is discarded, with its cause', () => {
   const outcome = { kind: 'timed_out', detail: 'no answer' } as const;
-  expect(settle(first, outcome, { ...now, now: 86_400_000 })).toEqual({
+  expect(resolveAttempt(first, outcome, { ...now, now: 86_400_000 })).toEqual({
     state: 'discarded',
     lastError: 'timed_out: no answer',
   });
 });
 
 test("LiveKit's words are kept short", () => {
-  const settlement = settle(first, { kind: 'unavailable', code: null, detail: 'x'.repeat(10_000) }, now);
+  const settlement = resolveAttempt(
+    first,
+    { kind: 'unavailable', code: null, detail: 'x'.repeat(10_000) },
+    now,
+  );
   expect(settlement).toMatchObject({ lastError: expect.stringMatching(/^unavailable: x{487}$/) });
 });

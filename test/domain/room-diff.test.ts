@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import {
-  type Comparison,
-  FIRST_COMPARISON,
+  createRoomDiff,
+  INITIAL_RECONCILE_STATE,
   type LiveCall,
-  startComparison,
-  withoutAnswer,
+  onListFailed,
+  type ReconcileState,
 } from '../../src/domain/room-diff.ts';
-import type { EventRoom } from '../../src/domain/room-event.ts';
+import type { RoomRef } from '../../src/domain/room-event.ts';
 
 const known = new Map<string, number>();
 /** Always the same for one call. */
@@ -27,14 +27,14 @@ const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
   ...parts,
 });
 const room = (name: string, sid = `RM_${name}`) => ({ name, sid, createdAt: 1_000, metadata: '' });
-const at = (now: number, limit = 50) => ({ now, neverStartedAfterMs: 86_400_000, limit });
+const at = (now: number, limit = 50) => ({ now, callStartTimeoutMs: 86_400_000, limit });
 function compareRooms(
-  last: Comparison,
-  { live, rooms }: { live: readonly LiveCall[]; rooms: readonly EventRoom[] },
+  last: ReconcileState,
+  { live, rooms }: { live: readonly LiveCall[]; rooms: readonly RoomRef[] },
   circumstances: ReturnType<typeof at>,
 ) {
   const { now, ...limits } = circumstances;
-  const { takeRooms, takeCalls, conclude } = startComparison(last, { askedAt: now, ...limits });
+  const { takeRooms, takeCalls, conclude } = createRoomDiff(last, { askedAt: now, ...limits });
   // In parts, as they come.
   for (const one of rooms) {
     takeRooms(
@@ -49,7 +49,7 @@ const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
 
 test('a room is gone when it was not listed in two comparisons at least 10 s apart', () => {
   const live = [call({ id: 'a' }), call({ id: 'b' })];
-  const first = compareRooms(FIRST_COMPARISON, { live, rooms: [room('b')] }, at(100_000));
+  const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('b')] }, at(100_000));
   expect(ids(first.gone)).toEqual([]);
   const tooSoon = compareRooms(first.next, { live, rooms: [room('b')] }, at(109_999));
   expect(ids(tooSoon.gone)).toEqual([]);
@@ -60,14 +60,14 @@ test('of many, whatever their numbers, exactly those are gone that were not list
   const numbers = [...Array(100).keys(), 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 31, 2 ** 45 + 1, 2 ** 45 + 33];
   const live = numbers.map((number) => call({ id: `c${number}`, number }));
   const rooms = live.filter((_, i) => i % 3 !== 0).map(({ id }) => room(id));
-  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(100_000));
+  const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(100_000));
   const { gone } = compareRooms(first.next, { live, rooms }, at(115_000));
   expect(ids(gone)).toEqual(ids(live.filter((_, i) => i % 3 === 0)));
 });
 
 test('one that is listed in between, or begins another life, is counted from the beginning', () => {
   const live = [call({ id: 'a' })];
-  const first = compareRooms(FIRST_COMPARISON, { live, rooms: [room('x')] }, at(100_000));
+  const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('x')] }, at(100_000));
   const back = compareRooms(first.next, { live, rooms: [room('a'), room('x')] }, at(115_000));
   const away = compareRooms(back.next, { live, rooms: [room('x')] }, at(130_000));
   expect(ids(away.gone)).toEqual([]);
@@ -78,8 +78,8 @@ test('one that is listed in between, or begins another life, is counted from the
 test('no answer proves nothing, and what was absent before it must be absent twice again, and for longer', () => {
   const live = [call({ id: 'a' })];
   const rooms = [room('x')];
-  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(100_000));
-  const back = compareRooms(withoutAnswer(first.next), { live, rooms }, at(115_000));
+  const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(100_000));
+  const back = compareRooms(onListFailed(first.next), { live, rooms }, at(115_000));
   expect(ids(back.gone)).toEqual([]);
   const second = compareRooms(back.next, { live, rooms }, at(130_000));
   expect(ids(second.gone)).toEqual([]);
@@ -88,7 +88,7 @@ test('no answer proves nothing, and what was absent before it must be absent twi
 
 test('an empty list after a full one is a LiveKit that has just begun: its clients have time to come back', () => {
   const live = [call({ id: 'a' })];
-  const full = compareRooms(FIRST_COMPARISON, { live, rooms: [room('a')] }, at(100_000));
+  const full = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('a')] }, at(100_000));
   const empty = compareRooms(full.next, { live, rooms: [] }, at(115_000));
   const again = compareRooms(empty.next, { live, rooms: [] }, at(130_000));
   expect(ids(again.gone)).toEqual([]);
@@ -98,7 +98,7 @@ test('an empty list after a full one is a LiveKit that has just begun: its clien
 test('a clock set back ends no call early, and none is kept for ever', () => {
   const live = [call({ id: 'a' })];
   const rooms = [room('x')];
-  const first = compareRooms(FIRST_COMPARISON, { live, rooms }, at(10_000_000));
+  const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(10_000_000));
   const setBack = compareRooms(first.next, { live, rooms }, at(1_000_000));
   expect(ids(setBack.gone)).toEqual([]);
   expect(ids(compareRooms(setBack.next, { live, rooms }, at(1_015_000)).gone)).toEqual(['a']);
@@ -111,7 +111,7 @@ test('a call whose room was never seen fails a day after it should have begun', 
     call({ id: 'there', status: 'initiated', roomId: null }),
   ];
   const never = (now: number) =>
-    ids(compareRooms(FIRST_COMPARISON, { live, rooms: [room('there')] }, at(now)).neverStarted);
+    ids(compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('there')] }, at(now)).neverStarted);
   expect(never(86_400_999)).toEqual([]);
   expect(never(86_401_000)).toEqual(['registered']);
   expect(never(136_400_000)).toEqual(['registered', 'scheduled']);
@@ -120,7 +120,7 @@ test('a call whose room was never seen fails a day after it should have begun', 
 test('a room is unknown when no live call has its name and its sid on record', () => {
   const live = [call({ id: 'a' }), call({ id: 'b', roomId: null, status: 'initiated' }), call({ id: 'c' })];
   const rooms = [room('a'), room('b'), room('c', 'RM_later'), room('nobody')];
-  const { unknown } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+  const { unknown } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(1));
   expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
 });
 
@@ -132,16 +132,16 @@ describe('the calls whose participants are compared', () => {
   test('are all live calls with a listed room, those first that are not active', () => {
     const live = [...some(2, 'talks', 'active'), ...some(2, 'waits', 'connecting'), call({ id: 'absent' })];
     const rooms = roomsOf(live.slice(0, 4));
-    const { toAsk } = compareRooms(FIRST_COMPARISON, { live, rooms }, at(1));
+    const { toAsk } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(1));
     expect(ids(toAsk)).toEqual(['waits0', 'waits1', 'talks0', 'talks1']);
   });
 
   test('are at most as many as the limit, and half of them are active', () => {
     const live = [...some(30, 'busy', 'active'), ...some(30, 'new', 'ringing')];
-    const { toAsk } = compareRooms(FIRST_COMPARISON, { live, rooms: roomsOf(live) }, at(1, 10));
+    const { toAsk } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: roomsOf(live) }, at(1, 10));
     expect(toAsk).toHaveLength(10);
     expect(toAsk.filter(({ status }) => status === 'active')).toHaveLength(5);
-    const few = compareRooms(FIRST_COMPARISON, { live, rooms: roomsOf(live.slice(0, 32)) }, at(1, 10));
+    const few = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: roomsOf(live.slice(0, 32)) }, at(1, 10));
     expect(few.toAsk.filter(({ status }) => status === 'active')).toHaveLength(8);
   });
 
@@ -155,7 +155,7 @@ describe('the calls whose participants are compared', () => {
     const live = [...turn, ...beside];
     const rooms = roomsOf(live);
     const asked: string[] = [];
-    let last = FIRST_COMPARISON;
+    let last = INITIAL_RECONCILE_STATE;
     for (let now = 1; now <= 23 && asked.length < 23; now += 1) {
       const { toAsk, next } = compareRooms(last, { live, rooms }, at(now, 8));
       asked.push(...ids(toAsk.filter((one) => one.status === status)));
@@ -167,8 +167,8 @@ describe('the calls whose participants are compared', () => {
 
 test('a room that is made after LiveKit wrote its list is not missed in it', () => {
   const after = (askedAt: number, updatedAt: number, now: number) => {
-    const { takeRooms, takeCalls, conclude } = startComparison(FIRST_COMPARISON, {
-      neverStartedAfterMs: 86_400_000,
+    const { takeRooms, takeCalls, conclude } = createRoomDiff(INITIAL_RECONCILE_STATE, {
+      callStartTimeoutMs: 86_400_000,
       limit: 50,
       askedAt,
     });

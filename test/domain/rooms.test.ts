@@ -55,7 +55,7 @@ function readings(
 function overSince(room: Room, played: Played, at: number): number | null {
   const both = readings(room, played);
   const isOverAt = (moment: number) => both.every((reading) => isOver(reading, moment, POLICY));
-  const graces = [0, POLICY.agentLeftGraceMs, POLICY.connectionLostGraceMs, 10 * POLICY.agentLeftGraceMs];
+  const graces = [0, POLICY.agentLeftGraceMs, POLICY.reconnectGraceMs, 10 * POLICY.agentLeftGraceMs];
   const moments = both
     .flatMap(({ stays, finishedAt }) => [
       finishedAt,

@@ -9,7 +9,7 @@ import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
-import type { Clock, Log } from '../../src/ports/system.ts';
+import type { Clock, Logger } from '../../src/ports/system.ts';
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
@@ -49,12 +49,12 @@ export interface Hangup {
 }
 
 const QUICK: Partial<Settings> = {
-  requestTimeoutMs: 1_000,
+  cancelTimeoutMs: 1_000,
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
   retry: { firstDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
   // Calls that a test puts on record have no rooms, and would end by that. Once at the start, then every January.
-  compareSchedule: '0 0 0 1 1 *',
+  reconcileSchedule: '0 0 0 1 1 *',
 };
 
 export async function startHangup({
@@ -139,17 +139,17 @@ const NAMES: { readonly [S in keyof Settings]?: string } = {
   port: 'PORT',
   keepAliveTimeoutMs: 'KEEP_ALIVE_TIMEOUT_MS',
   trustedProxies: 'TRUSTED_PROXIES',
-  requestTimeoutMs: 'LIVEKIT_REQUEST_TIMEOUT_MS',
+  cancelTimeoutMs: 'LIVEKIT_REQUEST_TIMEOUT_MS',
   backgroundTimeoutMs: 'LIVEKIT_BACKGROUND_TIMEOUT_MS',
   readTimeoutMs: 'LIVEKIT_READ_TIMEOUT_MS',
   retryConcurrency: 'RETRY_CONCURRENCY',
   webhookKeys: 'LIVEKIT_WEBHOOK_KEYS',
   agentLeftGraceMs: 'AGENT_LEFT_GRACE_MS',
-  connectionLostGraceMs: 'CONNECTION_LOST_GRACE_MS',
-  guardMs: 'ROOM_GUARD_MS',
+  reconnectGraceMs: 'CONNECTION_LOST_GRACE_MS',
+  recreatedRoomWindowMs: 'ROOM_GUARD_MS',
   agentIdKey: 'ADOPT_AGENT_ID_KEY',
-  compareSchedule: 'COMPARE_SCHEDULE',
-  neverStartedAfterMs: 'NEVER_STARTED_AFTER_MS',
+  reconcileSchedule: 'COMPARE_SCHEDULE',
+  callStartTimeoutMs: 'NEVER_STARTED_AFTER_MS',
   requestsPerMinute: 'LIVEKIT_REQUESTS_PER_MINUTE',
 };
 
@@ -206,7 +206,7 @@ async function startBinary(
   };
 }
 
-function logInto(lines: LogLine[]): Log {
+function logInto(lines: LogLine[]): Logger {
   const at = (level: LogLine['level']) => (fields: object, message: string) => {
     lines.push({ level, message, fields: { ...fields } });
   };

@@ -1,7 +1,12 @@
 import { type Call, isLive, newCall } from '../../src/domain/call.ts';
-import { type Applied, applyRoomEvent, carryOut, type Decision } from '../../src/domain/call-transition.ts';
+import {
+  applyRoomEvent,
+  applyTransition,
+  type Decision,
+  type Transition,
+} from '../../src/domain/call-transition.ts';
 import { applyObservation, type Observation } from '../../src/domain/observation.ts';
-import type { EventParticipant, RoomEvent, RoomSign } from '../../src/domain/room-event.ts';
+import type { Participant, RoomEvent, RoomEventPayload } from '../../src/domain/room-event.ts';
 import { versionOf } from '../../src/domain/roster.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import type { Room } from './room-model.ts';
@@ -32,20 +37,21 @@ export function arrivalsOf(
   { sid, createdAt, name = 'room' }: Session = FIRST_SESSION,
 ): Arrival[] {
   const inSession = (one: string) => `${sid} ${one}`;
-  const shifted = (sign: RoomSign): RoomSign => {
-    if (sign.kind === 'audio_published') return { ...sign, participantSid: inSession(sign.participantSid) };
-    if (!('participant' in sign)) return sign;
-    const { participant } = sign;
+  const shifted = (payload: RoomEventPayload): RoomEventPayload => {
+    if (payload.kind === 'audio_published')
+      return { ...payload, participantSid: inSession(payload.participantSid) };
+    if (!('participant' in payload)) return payload;
+    const { participant } = payload;
     const joinedAt = (participant.joinedAt ?? 0) + createdAt;
-    return { ...sign, participant: { ...participant, sid: inSession(participant.sid), joinedAt } };
+    return { ...payload, participant: { ...participant, sid: inSession(participant.sid), joinedAt } };
   };
-  return reports.map(({ id, at, arrivesAt, sign }) => ({
+  return reports.map(({ id, at, arrivesAt, payload }) => ({
     event: {
       id: `${name} ${sid} ${id}`,
       at: at + createdAt,
       // Events about tracks leave out when the room was made.
-      room: { name, sid, createdAt: sign.kind === 'audio_published' ? null : createdAt, metadata: '' },
-      sign: shifted(sign),
+      room: { name, sid, createdAt: payload.kind === 'audio_published' ? null : createdAt, metadata: '' },
+      payload: shifted(payload),
     },
     arrivesAt: arrivesAt + createdAt,
   }));
@@ -54,7 +60,7 @@ export function arrivalsOf(
 /** LiveKit's list as the webhooks so far have it. */
 export function agreeingList({ roster }: Pick<Call, 'roster'>, askedAt: number): ParticipantList {
   const participants = (roster?.members ?? []).flatMap(
-    ({ departure, sid, identity, role, joinedAt, phone }): EventParticipant[] =>
+    ({ departure, sid, identity, role, joinedAt, phone }): Participant[] =>
       departure === null ? [{ sid, identity, role, joinedAt, phone }] : [],
   );
   return { participants, askedAt, version: versionOf(roster), isTrusted: true };
@@ -86,8 +92,8 @@ export function applyAll(
   const versions = [call];
   const decisions: Decision[] = [];
   const received = new Set<string>();
-  const change = (applied: Applied, now: number, by: string) => {
-    const next = carryOut(call, applied, now);
+  const change = (applied: Transition, now: number, by: string) => {
+    const next = applyTransition(call, applied, now);
     if (isLive(call.status) && !isLive(next.status)) endedBy = by;
     decisions.push(applied.decision);
     call = next;

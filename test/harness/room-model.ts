@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
+import type { PhoneAttributes, Role, RoomEventPayload } from '../../src/domain/room-event.ts';
 
 /*
  * A reference model of a room: the participants as they are, what LiveKit reports of them, and by which moment a call is
@@ -54,7 +54,7 @@ export interface Report {
   readonly id: string;
   readonly at: number;
   readonly arrivesAt: number;
-  readonly sign: RoomSign;
+  readonly payload: RoomEventPayload;
 }
 
 export interface Room {
@@ -114,13 +114,17 @@ export function playRoom({ kinds, moves }: History): Room {
   const statuses: { at: number; stay: Stay; callStatus: string }[] = [];
   const here = (at: number) => stays.filter(({ from, until }) => from <= at && at < until);
   let lastArrival = 0;
-  const send = (sign: RoomSign, at: number, { isLost, delayMs, repeatAfterMs }: Delivery): number => {
+  const send = (
+    payload: RoomEventPayload,
+    at: number,
+    { isLost, delayMs, repeatAfterMs }: Delivery,
+  ): number => {
     const id = `EV_${reports.length}`;
     if (isLost) return Number.POSITIVE_INFINITY;
     // First in, first out.
     lastArrival = Math.max(lastArrival, at + delayMs);
-    reports.push({ id, at, arrivesAt: lastArrival, sign });
-    if (repeatAfterMs !== null) reports.push({ id, at, arrivesAt: lastArrival + repeatAfterMs, sign });
+    reports.push({ id, at, arrivesAt: lastArrival, payload });
+    if (repeatAfterMs !== null) reports.push({ id, at, arrivesAt: lastArrival + repeatAfterMs, payload });
     return lastArrival;
   };
   const inTime: Delivery = { isLost: false, delayMs: 0, repeatAfterMs: null };
@@ -247,7 +251,7 @@ export function partiesAt({ stays }: Pick<Room, 'stays'>, at: number): number {
 
 export interface Graces {
   readonly agentLeftGraceMs: number;
-  readonly connectionLostGraceMs: number;
+  readonly reconnectGraceMs: number;
 }
 
 const BROKEN = [
@@ -263,14 +267,14 @@ const BROKEN = [
 export function isOver(
   { stays, finishedAt }: Pick<Room, 'stays' | 'finishedAt'>,
   at: number,
-  { agentLeftGraceMs, connectionLostGraceMs }: Graces,
+  { agentLeftGraceMs, reconnectGraceMs }: Graces,
 ): boolean {
   if (at >= finishedAt) return true;
   const known = stays.filter((stay) => stay.from <= at && !wasNeverThere(stay, at));
   const here = known.filter(({ until }) => at < until);
   const gone = known.filter(({ until }) => until <= at);
   if (here.filter(isParty).length >= 2) return false;
-  const recently = ({ until }: Stay) => at < until + connectionLostGraceMs;
+  const recently = ({ until }: Stay) => at < until + reconnectGraceMs;
   const people = here.filter(({ kind }) => kind === 'person');
   const isBack = ({ identity }: Stay) => people.some((one) => one.identity === identity);
   const away = gone.filter((stay) => stay.kind === 'person' && recently(stay) && !isBack(stay));
@@ -311,11 +315,11 @@ export function isOver(
       .toSorted((a, b) => a.until - b.until)
       .at(-1);
     if (agents.length > 0 || lastAgent?.reason == null || !BROKEN.includes(lastAgent.reason)) return false;
-    return at >= Math.max(lastAgent.until, people[0]?.from ?? 0) + connectionLostGraceMs;
+    return at >= Math.max(lastAgent.until, people[0]?.from ?? 0) + reconnectGraceMs;
   }
   const lastPerson = Math.max(0, ...gone.filter(({ kind }) => kind === 'person').map(({ until }) => until));
   const isHeldOpen = here.some(({ kind }) => kind === 'stream');
-  return lastPerson > 0 && isHeldOpen && at >= lastPerson + connectionLostGraceMs;
+  return lastPerson > 0 && isHeldOpen && at >= lastPerson + reconnectGraceMs;
 }
 
 /** Rule 4: when the call became active, by the stays; Infinity: never. */
@@ -459,10 +463,14 @@ export function describeRoom(history: History): string {
     ({ identity, sid, from, until, reason, answeredAt }) =>
       `${identity} (${sid}): from ${seconds(from)} until ${seconds(until)} ${reason ?? ''}${answeredAt === null ? '' : `, answered at ${seconds(answeredAt)}`}`,
   );
-  const reports = room.reports.map(({ at, arrivesAt, sign }) => {
+  const reports = room.reports.map(({ at, arrivesAt, payload }) => {
     const about =
-      'participant' in sign ? sign.participant.sid : 'participantSid' in sign ? sign.participantSid : '';
-    return `  ${sign.kind} ${about} ${'reason' in sign ? sign.reason : ''} of ${seconds(at)} arrives at ${seconds(arrivesAt)}`;
+      'participant' in payload
+        ? payload.participant.sid
+        : 'participantSid' in payload
+          ? payload.participantSid
+          : '';
+    return `  ${payload.kind} ${about} ${'reason' in payload ? payload.reason : ''} of ${seconds(at)} arrives at ${seconds(arrivesAt)}`;
   });
   return ['', ...stays, `finished at ${seconds(room.finishedAt)}`, ...reports].join('\n');
 }

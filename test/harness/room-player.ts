@@ -1,17 +1,17 @@
-import type { EventPolicy } from '../../src/domain/assess-call.ts';
+import type { CallPolicy } from '../../src/domain/assess-call.ts';
 import { type Call, isLive, newCall } from '../../src/domain/call.ts';
-import { type Applied, applyRoomEvent, carryOut } from '../../src/domain/call-transition.ts';
+import { applyRoomEvent, applyTransition, type Transition } from '../../src/domain/call-transition.ts';
 import { applyObservation, type Observation } from '../../src/domain/observation.ts';
 import { present, versionOf } from '../../src/domain/roster.ts';
 import { DEPARTURE_TIMEOUT_MS, participantOf, type Room } from './room-model.ts';
 
 /* Plays a room to hangup's decisions, without a store: webhooks as they arrive, and LiveKit's lists when it is asked. */
 
-export const POLICY: EventPolicy = {
+export const POLICY: CallPolicy = {
   // Not whole milliseconds, so that no grace runs out in the very moment of an event.
   agentLeftGraceMs: 30_000.25,
-  connectionLostGraceMs: 25_000.75,
-  guardMs: 86_400_000,
+  reconnectGraceMs: 25_000.75,
+  recreatedRoomWindowMs: 86_400_000,
 };
 export const COMPARED_EVERY_MS = 15_000;
 export const POLLED_EVERY_MS = 1_000;
@@ -47,8 +47,8 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
   const answerSeenAt = new Map<string, number>();
   const received = new Set<string>();
   let endedAtMs = Number.POSITIVE_INFINITY;
-  const change = (applied: Applied, now: number) => {
-    call = carryOut(call, applied, now + EPOCH);
+  const change = (applied: Transition, now: number) => {
+    call = applyTransition(call, applied, now + EPOCH);
     for (const { sid, departure, phone } of call.roster?.members ?? []) {
       if (phone?.answeredAt != null) answered.add(sid);
       if (phone?.answeredAt != null && departure === null && !answerSeenAt.has(sid))
@@ -130,18 +130,18 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
   for (const item of agenda) {
     advanceTo(item.at);
     if (item.kind === 'report') {
-      const { id, at, sign } = item.report;
+      const { id, at, payload } = item.report;
       if (!forgetsIds && received.has(id)) continue;
       received.add(id);
       const shifted =
-        'participant' in sign
+        'participant' in payload
           ? {
-              ...sign,
-              participant: { ...sign.participant, joinedAt: (sign.participant.joinedAt ?? 0) + EPOCH },
+              ...payload,
+              participant: { ...payload.participant, joinedAt: (payload.participant.joinedAt ?? 0) + EPOCH },
             }
-          : sign;
+          : payload;
       const eventRoom = { name: 'r', sid: 'RM_1', createdAt: EPOCH, metadata: '' };
-      const event = { id, at: at + EPOCH, room: eventRoom, sign: shifted };
+      const event = { id, at: at + EPOCH, room: eventRoom, payload: shifted };
       change(applyRoomEvent(call, event, circumstances(item.at)), item.at);
     } else if (item.kind === 'compare') compare(item.at);
     else if (

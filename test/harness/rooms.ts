@@ -92,8 +92,8 @@ export function readRoomCases(file: string): RoomCase[] {
 /** The settings that the waits of the cases are made for. */
 const SETTINGS: Partial<Settings> = {
   agentLeftGraceMs: 3_000,
-  connectionLostGraceMs: 3_000,
-  compareSchedule: '*/2 * * * * *',
+  reconnectGraceMs: 3_000,
+  reconcileSchedule: '*/2 * * * * *',
 };
 
 /** From the last step until an expected end must be there. */

@@ -10,10 +10,10 @@ const LONGEST_BACKOFF_MS = 5_000;
 
 /** As an operator has them, but for how often a test wants to wait. */
 const AS_SHIPPED: Partial<Settings> = {
-  requestTimeoutMs: 2_500,
+  cancelTimeoutMs: 2_500,
   backgroundTimeoutMs: 10_000,
   retry: { firstDelayMs: 1_000, maxDelayMs: LONGEST_BACKOFF_MS, maxAgeMs: 86_400_000 },
-  compareSchedule: '*/5 * * * * *',
+  reconcileSchedule: '*/5 * * * * *',
 };
 
 /** The promise: when LiveKit answers again, the rooms of ended calls are gone within this. */

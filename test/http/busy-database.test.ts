@@ -96,7 +96,7 @@ test('a lock that is released in time: the cancels that wait are all done', asyn
 test('a cancel that waited for the database long is answered in time though LiveKit hangs', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup(['c0'], { livekit, settings: { requestTimeoutMs: 4_000 } });
+  const hangup = await aHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
   livekit.emulator.setFault('DeleteRoom', { kind: 'hang' });
   const { release } = lock(hangup);
   const cancelled = cancel(hangup, 'c0');

@@ -61,9 +61,9 @@ describe('200', () => {
     ],
     ['a room without a name', { event: 'room_started', id: 'EV_5', room: { sid: 'RM_1' } }],
   ])('%s changes nothing', async (_, event) => {
-    const before = await hangup.store.overview();
+    const before = await hangup.store.getWebhookActivity();
     expect(await post(hangup.url, JSON.stringify(event))).toEqual(answerTo('ignored'));
-    expect(await hangup.store.overview()).toEqual(before);
+    expect(await hangup.store.getWebhookActivity()).toEqual(before);
   });
 
   test('the room of nobody', async () => {
@@ -570,7 +570,9 @@ describe('GET /api/v1/calls/{callId}/events', () => {
 });
 
 test('live calls and never a webhook: said once, with what to check', async () => {
-  const { watchWebhooks } = await import('../../src/operations/livekit/warn-if-no-webhooks.ts');
+  const { warnIfNoWebhooks: watchWebhooks } = await import(
+    '../../src/operations/livekit/warn-if-no-webhooks.ts'
+  );
   const quiet = await startHangup({ livekit: hangup.livekit });
   try {
     const lines: string[] = [];

@@ -24,7 +24,7 @@ beforeAll(async () => {
     settings: {
       port,
       agentLeftGraceMs: AGENT_LEFT_GRACE_MS,
-      connectionLostGraceMs: CONNECTION_LOST_GRACE_MS,
+      reconnectGraceMs: CONNECTION_LOST_GRACE_MS,
     },
   });
 });

@@ -11,8 +11,8 @@ import {
 } from 'livekit-server-sdk';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import type { EventRoom } from '../../src/domain/room-event.ts';
-import { roomService } from '../../src/livekit/room-service.ts';
+import type { RoomRef } from '../../src/domain/room-event.ts';
+import { createRoomService } from '../../src/livekit/room-service.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import {
   type LiveKitUnderTest,
@@ -50,10 +50,10 @@ type Joining = NonNullable<Parameters<LiveKitUnderTest['join']>[2]>;
 const newRoomName = () => `room-${randomUUID()}`;
 
 /** As hangup reads them. */
-async function listedRooms(server: LiveKitUnderTest): Promise<EventRoom[]> {
-  const rooms: EventRoom[] = [];
+async function listedRooms(server: LiveKitUnderTest): Promise<RoomRef[]> {
+  const rooms: RoomRef[] = [];
   const asking = { timeoutMs: 5_000, priority: 'comparison' } as const;
-  const outcome = await roomService(httpTransport(server)).listRooms(
+  const outcome = await createRoomService(httpTransport(server)).listRooms(
     async (part) => void rooms.push(...part),
     asking,
   );

@@ -7,7 +7,7 @@ import {
   type JoiningParticipant,
   startEmulator,
 } from '../../src/livekit/emulator/emulator.ts';
-import { roomService } from '../../src/livekit/room-service.ts';
+import { createRoomService } from '../../src/livekit/room-service.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
 
@@ -73,7 +73,9 @@ test('a kind that does not exist yet passes through webhooks and both encodings 
   const { participants } = ListParticipantsResponse.fromBinary(await asProtobuf.bytes());
   expect(participants).toMatchObject([{ identity: 'hologram', kind: 99 }]);
 
-  const rooms = roomService(httpTransport({ url: emulator.url, apiKey: API_KEY, apiSecret: API_SECRET }));
+  const rooms = createRoomService(
+    httpTransport({ url: emulator.url, apiKey: API_KEY, apiSecret: API_SECRET }),
+  );
   const described = await rooms.describeRoom('r', { timeoutMs: 5_000, priority: 'read' });
   expect(described).toMatchObject({ status: { participants: [{ identity: 'hologram', kind: '99' }] } });
 });

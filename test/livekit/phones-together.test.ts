@@ -17,7 +17,7 @@ import { Stage, statuses } from '../harness/stage.ts';
 const GRACE_MS = 3_000;
 /** Longer than both graces together with a few comparisons of the participants. */
 const TALK_MS = 4 * GRACE_MS;
-const compareSchedule = '*/2 * * * * *';
+const reconcileSchedule = '*/2 * * * * *';
 /** LiveKit reports the time of an event in whole seconds. */
 const REPORTED_WITHIN_MS = 2_000;
 
@@ -25,8 +25,8 @@ let stage: Stage;
 beforeAll(async () => {
   stage = await Stage.set({
     agentLeftGraceMs: GRACE_MS,
-    connectionLostGraceMs: GRACE_MS,
-    compareSchedule,
+    reconnectGraceMs: GRACE_MS,
+    reconcileSchedule,
   });
   return () => stage.strike();
 }, 60_000);
@@ -185,8 +185,8 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
   });
 
   test('a phone that LiveKit loses with its node and gets back talks on, and its own hang-up ends the call', async () => {
-    const connectionLostGraceMs = 25_000;
-    const doomed = await Stage.set({ agentLeftGraceMs: GRACE_MS, connectionLostGraceMs, compareSchedule });
+    const reconnectGraceMs = 25_000;
+    const doomed = await Stage.set({ agentLeftGraceMs: GRACE_MS, reconnectGraceMs, reconcileSchedule });
     try {
       const called = await doomed.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
       await doomed.agent('returns');
@@ -224,7 +224,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
         status: 'completed',
         failureReason: 'AGENT_LEFT',
       });
-      await sleep(connectionLostGraceMs);
+      await sleep(reconnectGraceMs);
       for (const { id, phone } of calls) {
         expect(await doomed.find(id)).toMatchObject({ status: 'active', endedAt: null });
         expect(phone.messages().at(-1)?.line).toMatch(/^ACK/);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { roomService } from '../../src/livekit/room-service.ts';
+import { createRoomService } from '../../src/livekit/room-service.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import { prepareCalls } from '../harness/live-calls.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
@@ -64,7 +64,7 @@ test('row 16: a cancel reaches LiveKit by the proxy that the environment names',
 test('row 16: an https LiveKit is reached by a tunnel, and a proxy that refuses is named', async () => {
   const { url, seen } = await startProxy(null);
   const server = { url: 'https://livekit.test', apiKey: 'k', apiSecret: 's'.repeat(32) };
-  const rooms = roomService(httpTransport({ ...server, proxy: { url, except: '' } }));
+  const rooms = createRoomService(httpTransport({ ...server, proxy: { url, except: '' } }));
   const outcome = await rooms.deleteRoom('r', { timeoutMs: 5_000, priority: 'cancel' });
   expect(seen).toEqual(['CONNECT livekit.test:443']);
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: expect.stringContaining(url) });
@@ -81,7 +81,9 @@ test('a LiveKit on this machine, and one that NO_PROXY names, are reached withou
   expect(response.status).toBe(200);
   expect(emulator.roomNames()).toEqual([]);
   const server = { url: 'http://livekit.invalid', apiKey: 'k', apiSecret: 's'.repeat(32) };
-  const rooms = roomService(httpTransport({ ...server, proxy: { url: proxy.url, except: '.invalid' } }));
+  const rooms = createRoomService(
+    httpTransport({ ...server, proxy: { url: proxy.url, except: '.invalid' } }),
+  );
   const outcome = await rooms.deleteRoom('r', { timeoutMs: 5_000, priority: 'cancel' });
   expect(outcome).toMatchObject({
     kind: 'unavailable',

@@ -5,11 +5,11 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import { ListParticipantsResponse, ListRoomsResponse, type ParticipantInfo_Kind } from '@livekit/protocol';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import type { EventRoom } from '../../src/domain/room-event.ts';
-import { roomService } from '../../src/livekit/room-service.ts';
+import type { RoomRef } from '../../src/domain/room-event.ts';
+import { createRoomService } from '../../src/livekit/room-service.ts';
 import { inWholeFields } from '../../src/livekit/transport/field-stream.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
-import type { Rooms } from '../../src/ports/livekit.ts';
+import type { RoomService } from '../../src/ports/livekit.ts';
 
 const list = (count: number, metadata = '') =>
   new ListRoomsResponse({
@@ -33,10 +33,10 @@ async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
 }
 
 /** The rooms of a LiveKit that is this server. */
-async function roomsOf(server: Server): Promise<Rooms> {
+async function roomsOf(server: Server): Promise<RoomService> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = z.object({ port: z.number() }).parse(server.address());
-  return roomService(
+  return createRoomService(
     httpTransport({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) }),
   );
 }
@@ -45,7 +45,7 @@ async function roomsOf(server: Server): Promise<Rooms> {
 const ASKING = { timeoutMs: 60_000, priority: 'comparison' } as const;
 
 /** The rooms of a server that answers so. */
-async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<Rooms> {
+async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<RoomService> {
   const server = createServer((request, response) => {
     request.resume().on('end', () => answer(response));
   });
@@ -59,7 +59,7 @@ async function roomsAnswered(answer: (response: ServerResponse) => void): Promis
 /** All that a server which answers so lists. */
 async function listedBy(answer: (response: ServerResponse) => void) {
   const rooms = await roomsAnswered(answer);
-  const taken: EventRoom[] = [];
+  const taken: RoomRef[] = [];
   const outcome = await rooms.listRooms(async (part) => void taken.push(...part), ASKING);
   return { outcome, taken };
 }
@@ -195,7 +195,7 @@ test('describeRoom gives its second request what is left of the deadline', async
   const sent: [method: string, timeoutMs: number][] = [];
   let now = 0;
   const takes = (durationMs: number) =>
-    roomService(
+    createRoomService(
       async ({ method, timeoutMs }) => {
         sent.push([method, timeoutMs]);
         now += durationMs;

@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { WebhookReceiver } from 'livekit-server-sdk';
 import { expect, test } from 'vitest';
-import { webhookReader } from '../../src/livekit/webhook-parser.ts';
+import { createWebhookParser } from '../../src/livekit/webhook-parser.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
 import { roomTold } from '../harness/webhooks.ts';
 
@@ -13,7 +13,7 @@ const RUNS = { numRuns: 2_000 };
 
 /** As long as the run: a second more or less decides nothing, because all times are far from the limits. */
 const now = Date.now();
-const read = webhookReader([{ apiKey: API_KEY, apiSecret: API_SECRET }, SECOND], { now: () => now });
+const read = createWebhookParser([{ apiKey: API_KEY, apiSecret: API_SECRET }, SECOND], { now: () => now });
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value) ?? '').toString('base64url');
 function tokenOf(header: unknown, claims: unknown, secret: string): string {
@@ -100,9 +100,9 @@ test.each(['HOLOGRAM', 99])(
     const text = JSON.stringify(future);
     expect(await readSigned(text)).toMatchObject({
       kind: 'event',
-      event: { sign: { kind: 'participant_joined', participant: { role: 'other' } } },
+      event: { payload: { kind: 'participant_joined', participant: { role: 'other' } } },
     });
-    expect(await readSigned(body)).toMatchObject({ event: { sign: { participant: { role: 'person' } } } });
+    expect(await readSigned(body)).toMatchObject({ event: { payload: { participant: { role: 'person' } } } });
   },
 );
 
@@ -110,7 +110,7 @@ test("a disconnect reason that is newer than this version is kept in LiveKit's o
   const left = JSON.parse(roomTold('r').left({ sid: 'PA_1', identity: 'one' }, 'CLIENT_INITIATED'));
   left.participant.disconnectReason = 'BEAMED_UP';
   expect(await readSigned(JSON.stringify(left))).toMatchObject({
-    event: { sign: { kind: 'participant_left', reason: 'BEAMED_UP' } },
+    event: { payload: { kind: 'participant_left', reason: 'BEAMED_UP' } },
   });
 });
 
@@ -130,7 +130,7 @@ test.each([
   const joined = JSON.parse(roomTold('r').joined({ sid: 'PA_1', identity: 'one' }));
   Object.assign(joined.participant, parts, { permission });
   expect(await readSigned(JSON.stringify(joined))).toMatchObject({
-    event: { sign: { participant: { role } } },
+    event: { payload: { participant: { role } } },
   });
 });
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { withRequestMetrics } from '../../src/livekit/transport/request-metrics.ts';
 import type { TwirpOutcome } from '../../src/livekit/transport/twirp.ts';
-import { type Ended, measured } from '../../src/metrics/instrument.ts';
+import { type Ended, instrument } from '../../src/metrics/instrument.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import { parseMetrics } from '../harness/metrics.ts';
 
@@ -27,7 +27,7 @@ test('the measured port does what the port does', async () => {
     add: async (a: number, b: number) => a + b,
     fail: async () => Promise.reject(broken),
   };
-  const same = measured(port, (ended) => told.push(ended));
+  const same = instrument(port, (ended) => told.push(ended));
   expect(await same.add(1, 2)).toBe(3);
   await expect(same.fail()).rejects.toBe(broken);
   expect(told).toEqual([
@@ -97,8 +97,8 @@ test('the age of the oldest deletion, also by a clock that was set back', async 
 
 test('a pass that fails is counted and timed, and fails all the same', async () => {
   const { metrics, scrape } = startMetrics();
-  expect(await metrics.timePass('rooms', async () => 7)).toBe(7);
-  await expect(metrics.timePass('rooms', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  expect(await metrics.timeLoop('rooms', async () => 7)).toBe(7);
+  await expect(metrics.timeLoop('rooms', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   const metered = await scrape();
   expect(metered.value('hangup_pass_duration_seconds_count', { pass: 'rooms' })).toBe(2);
   expect(metered.value('hangup_pass_failures_total', { pass: 'rooms' })).toBe(1);

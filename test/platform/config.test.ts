@@ -25,7 +25,7 @@ test('without any setting: the emulator, a file under data/, 127.0.0.1:8080', ()
     databaseFile: 'data/hangup.db',
     host: '127.0.0.1',
     port: 8080,
-    requestTimeoutMs: 2_500,
+    cancelTimeoutMs: 2_500,
     backgroundTimeoutMs: 10_000,
     retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
   });

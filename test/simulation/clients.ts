@@ -1,4 +1,4 @@
-import { findCall } from '../../src/operations/calls/authorize.ts';
+import { authorizeCall } from '../../src/operations/calls/authorize.ts';
 import { cancelCall } from '../../src/operations/calls/cancel.ts';
 import { createCall } from '../../src/operations/calls/create.ts';
 import { getCall } from '../../src/operations/calls/get.ts';
@@ -101,6 +101,6 @@ async function cancelUntilKnown(
 export async function readCall(world: World, callId: string): Promise<void> {
   const { apiKey } = world;
   await anyHangup(world).request(async (dependencies) =>
-    getCall(dependencies, await findCall(dependencies, { callId, apiKey, scope: 'calls:read' })),
+    getCall(dependencies, await authorizeCall(dependencies, { callId, apiKey, scope: 'calls:read' })),
   );
 }

@@ -2,16 +2,16 @@ import type { WebhookEvent } from 'livekit-server-sdk';
 import type { Decision } from '../../src/domain/call-transition.ts';
 import { RequestError } from '../../src/domain/errors.ts';
 import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
-import { roomService } from '../../src/livekit/room-service.ts';
+import { createRoomService } from '../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
 import { toReadWebhook } from '../../src/livekit/webhook-parser.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
-import { syncCall } from '../../src/operations/livekit/apply-webhook-event.ts';
+import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
 import { parseSettings } from '../../src/platform/config.ts';
 import type { Store } from '../../src/ports/store.ts';
-import type { Log, Random } from '../../src/ports/system.ts';
+import type { Logger, Random } from '../../src/ports/system.ts';
 import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler/reconciler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Chance } from './chance.ts';
@@ -111,30 +111,30 @@ export class SimulatedHangup {
     );
     const base = {
       store: this.#mortal(store, () => process),
-      rooms: roomService(breaker.transport, () => timeline.now),
-      meters: prometheusMetrics({ clock, version: 'simulated' }),
+      rooms: createRoomService(breaker.transport, () => timeline.now),
+      metrics: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
       random,
       log,
       retry: SETTINGS.retry,
-      requestTimeoutMs: SETTINGS.requestTimeoutMs,
+      cancelTimeoutMs: SETTINGS.cancelTimeoutMs,
       backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
       readTimeoutMs: SETTINGS.readTimeoutMs,
-      neverStartedAfterMs: SETTINGS.neverStartedAfterMs,
+      callStartTimeoutMs: SETTINGS.callStartTimeoutMs,
       requestsPerMinute: SETTINGS.requestsPerMinute,
-      keep: SETTINGS.keep,
+      retention: SETTINGS.retention,
       events: {
         policy: {
           agentLeftGraceMs: SETTINGS.agentLeftGraceMs,
-          connectionLostGraceMs: SETTINGS.connectionLostGraceMs,
-          guardMs: SETTINGS.guardMs,
+          reconnectGraceMs: SETTINGS.reconnectGraceMs,
+          recreatedRoomWindowMs: SETTINGS.recreatedRoomWindowMs,
         },
         agentIdKey: SETTINGS.agentIdKey,
       },
     };
     const reconciler = createReconciler(base, {
       concurrency: SETTINGS.retryConcurrency,
-      compareSchedule: SETTINGS.compareSchedule,
+      reconcileSchedule: SETTINGS.reconcileSchedule,
       awaySince: breaker.openSince,
       ticks: this.#ticks(isAlive),
     });
@@ -182,12 +182,12 @@ export class SimulatedHangup {
     const webhook = toReadWebhook(event);
     if (webhook.kind === 'ignored') return this.isUp;
     if (webhook.kind !== 'event') throw new Error(`a webhook of the emulator was ${webhook.kind}`);
-    const reply = await this.request((dependencies) => syncCall(dependencies, webhook.event));
+    const reply = await this.request((dependencies) => applyWebhookEvent(dependencies, webhook.event));
     const { chronicle } = this.#surroundings;
     const said = reply.kind === 'done' ? reply.value.kind : reply.kind;
-    const { sign, room, id } = webhook.event;
-    const reason = 'reason' in sign ? ` (${sign.reason})` : '';
-    chronicle.tell(room.name, `webhook ${sign.kind}${reason} ${id}: ${said}${decided(reply)}`);
+    const { payload, room, id } = webhook.event;
+    const reason = 'reason' in payload ? ` (${payload.reason})` : '';
+    chronicle.tell(room.name, `webhook ${payload.kind}${reason} ${id}: ${said}${decided(reply)}`);
     return reply.kind === 'done';
   }
 
@@ -259,7 +259,7 @@ export class SimulatedHangup {
       every: (cron, run) => {
         const moments = MOMENTS[cron];
         if (moments === undefined) throw new Error(`add the cron expression ${cron} to MOMENTS`);
-        if (cron === SETTINGS.compareSchedule && !compares) return { destroy: () => {} };
+        if (cron === SETTINGS.reconcileSchedule && !compares) return { destroy: () => {} };
         const { periodMs, offsetMs } = moments;
         let callOff = () => {};
         const plan = () => {
@@ -279,7 +279,7 @@ export class SimulatedHangup {
     };
   }
 
-  #log(): Log {
+  #log(): Logger {
     const { chronicle, fail } = this.#surroundings;
     const at = (level: string) => (fields: object, message: string) => {
       chronicle.count(`hangup says: ${message}`);

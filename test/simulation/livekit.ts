@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { WebhookEvent } from 'livekit-server-sdk';
-import type { LiveKitFailure } from '../../src/domain/livekit-error.ts';
+import type { LiveKitError } from '../../src/domain/livekit-error.ts';
 import { type Fault, FaultSwitches } from '../../src/livekit/emulator/faults.ts';
 import { fromProtobuf, toProtobuf } from '../../src/livekit/emulator/protobuf.ts';
 import {
@@ -26,7 +26,7 @@ import type { Timeline } from './timeline.ts';
 const TIMEOUTS = { emptyTimeoutMs: 300_000, departureTimeoutMs: 20_000 };
 /** The real LiveKit takes so long to say that a room's node is dead. */
 const NO_RESPONSE_AFTER_MS = 3_000;
-const BROKEN: LiveKitFailure = {
+const BROKEN: LiveKitError = {
   kind: 'unavailable',
   code: null,
   detail: 'the connection failed: read ECONNRESET',

@@ -3,20 +3,20 @@ import type { ApiKey } from '../../src/domain/api-key.ts';
 import { CALL_STATUSES, type Call, type CallStatus, isLive } from '../../src/domain/call.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import type { DeletionState } from '../../src/domain/room-deletion.ts';
-import type { EventParticipant, PhoneAttributes, Role, RoomSign } from '../../src/domain/room-event.ts';
+import type { Participant, PhoneAttributes, Role, RoomEventPayload } from '../../src/domain/room-event.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
-import { type CallQuery, type CancelInput, COUNTED_AT_MOST, type Store } from '../../src/ports/store.ts';
+import { type CallQuery, type CancelInput, MAX_COUNT, type Store } from '../../src/ports/store.ts';
 import { aCall } from '../harness/calls.ts';
 
 type Opened = { store: Store; close: () => void | Promise<void> };
 type Factory = () => Opened | Promise<Opened>;
 
-const POLICY = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+const POLICY = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
 const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
 type Listing = ParticipantList & { readonly callId: string };
 const LISTED = { askedAt: 5_000, version: 'RM_1:0', isTrusted: true };
 
-const aParticipant = (role: Role, sid: string, phone: PhoneAttributes | null = null): EventParticipant => ({
+const aParticipant = (role: Role, sid: string, phone: PhoneAttributes | null = null): Participant => ({
   sid,
   identity: sid,
   role,
@@ -34,7 +34,7 @@ const inbound = (callId: string): PhoneAttributes => ({
   ruleId: 'SDR_1',
 });
 const PHONE = aParticipant('phone', 'PA_phone', inbound('SCL_1'));
-const left = (participant: EventParticipant): RoomSign => ({
+const left = (participant: Participant): RoomEventPayload => ({
   kind: 'participant_left',
   participant,
   reason: 'CLIENT_INITIATED',
@@ -353,13 +353,16 @@ export function conformance(name: string, openStore: Factory): void {
 
     describe('events of LiveKit', () => {
       let told = 0;
-      const apply = (sign: RoomSign, { now = 5_000, id = '', in: room = ROOM, by = POLICY } = {}) => {
+      const apply = (
+        payload: RoomEventPayload,
+        { now = 5_000, id = '', in: room = ROOM, by = POLICY } = {},
+      ) => {
         told += 1;
-        const event = { id: id || `EV_${told}`, at: now, room, sign };
+        const event = { id: id || `EV_${told}`, at: now, room, payload };
         const adoption = { callId: `adopted_${told}`, agentId: 'a' };
         return store.applyEvent({ event, policy: by, now, adoption });
       };
-      const list = (participants: readonly EventParticipant[], parts: Partial<Listing> = {}) =>
+      const list = (participants: readonly Participant[], parts: Partial<Listing> = {}) =>
         observe({ kind: 'participants', callId: 'c1', participants, ...LISTED, ...parts }, parts.askedAt);
       const observe = (observation: Observation, now = 5_000, leaseUntil: number | null = null) =>
         store.applyObservation({
@@ -402,10 +405,10 @@ export function conformance(name: string, openStore: Factory): void {
 
       test('an event of a room without a call is remembered until its id is pruned', async () => {
         expect(await apply({ kind: 'room_started' }, { now: 10 })).toEqual({ kind: 'unknown_room' });
-        expect(await store.overview()).toEqual({ hasEvents: true, hasLiveCalls: false });
+        expect(await store.getWebhookActivity()).toEqual({ hasEvents: true, hasLiveCalls: false });
         expect(await store.pruneEvents({ before: 10, limit: 10 })).toBe(0);
         expect(await store.pruneEvents({ before: 11, limit: 10 })).toBe(1);
-        expect(await store.overview()).toEqual({ hasEvents: false, hasLiveCalls: false });
+        expect(await store.getWebhookActivity()).toEqual({ hasEvents: false, hasLiveCalls: false });
       });
 
       test('an end that webhooks imply is due for review at once, and ends the call by a list that confirms it', async () => {
@@ -584,7 +587,7 @@ export function conformance(name: string, openStore: Factory): void {
         await settle('c1', 1);
         await create({ id: 'c2', roomName: 'room', createdAt: 4_000 });
         const ofThen = { name: 'room', sid: 'RM_never_seen', createdAt: 2_500, metadata: '' };
-        const event = { id: 'EV_late', at: 3_500, room: ofThen, sign: { kind: 'room_finished' } } as const;
+        const event = { id: 'EV_late', at: 3_500, room: ofThen, payload: { kind: 'room_finished' } } as const;
         const adoption = { callId: 'x', agentId: null };
         expect(await store.applyEvent({ event, policy: POLICY, now: 5_000, adoption })).toEqual({
           kind: 'unknown_room',
@@ -751,7 +754,7 @@ export function conformance(name: string, openStore: Factory): void {
         });
       const decisionOf = async (observation: Observation, now?: number) =>
         (await see(observation, now))?.decision.kind;
-      const list = (callId: string, participants: readonly EventParticipant[], askedAt = 5_000) =>
+      const list = (callId: string, participants: readonly Participant[], askedAt = 5_000) =>
         decisionOf({ kind: 'participants', callId, participants, ...LISTED, askedAt }, askedAt);
       const dialled = aParticipant('phone', 'PA_phone', {
         ...inbound('SCL_1'),
@@ -824,7 +827,7 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'c1', roomName: 'room' });
         await cancel('c1');
         await settle('c1', 1);
-        const late = 2_000 + POLICY.guardMs + 1;
+        const late = 2_000 + POLICY.recreatedRoomWindowMs + 1;
         expect(await see({ kind: 'room', room: ROOM, askedAt: late }, late)).toBeNull();
         await create({ id: 'c2', roomName: 'other' });
         await cancel('c2');
@@ -980,7 +983,7 @@ export function conformance(name: string, openStore: Factory): void {
 
     describe('what is watched', () => {
       test('the census counts what is live and what is not complete, and nothing that is over', async () => {
-        expect(await store.census()).toEqual({
+        expect(await store.countLive()).toEqual({
           liveCalls: { initiated: 0, connecting: 0, ringing: 0, active: 0 },
           openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
           oldestOpenDeletionAt: null,
@@ -999,7 +1002,7 @@ export function conformance(name: string, openStore: Factory): void {
         await settle('retried', 1, 3_000, {
           settlement: { state: 'retryable', scheduledAt: 4_000, lastError },
         });
-        expect(await store.census()).toEqual({
+        expect(await store.countLive()).toEqual({
           liveCalls: { initiated: 1, connecting: 0, ringing: 1, active: 2 },
           openDeletions: { available: 0, running: 1, retryable: 1, discarded: 1 },
           oldestOpenDeletionAt: 2_002,
@@ -1008,9 +1011,9 @@ export function conformance(name: string, openStore: Factory): void {
 
       test('a probe changes nothing that is on record', async () => {
         await create({ id: 'c1' });
-        const before = [await store.findCall('c1'), await store.census()];
-        expect(await store.probe()).toEqual({ isSchemaCurrent: true });
-        expect([await store.findCall('c1'), await store.census()]).toEqual(before);
+        const before = [await store.findCall('c1'), await store.countLive()];
+        expect(await store.checkWritable()).toEqual({ isSchemaCurrent: true });
+        expect([await store.findCall('c1'), await store.countLive()]).toEqual(before);
       });
     });
 
@@ -1103,7 +1106,7 @@ export function conformance(name: string, openStore: Factory): void {
         const fill = async (count: number) => {
           for (let i = 0; i < count; i += 1) await create({ id: `n${i}`, agentId: 'many', createdAt: 5 });
         };
-        await fill(COUNTED_AT_MOST);
+        await fill(MAX_COUNT);
         expect(await list({ agentId: 'many', limit: 1 })).toMatchObject({
           total: 10_000,
           totalCapped: false,

@@ -14,7 +14,7 @@ test('each probe commits: it reaches the disk', async () => {
   const { file, store } = aStore();
   const sizes: number[] = [];
   for (let i = 0; i < 3; i += 1) {
-    await store.probe();
+    await store.checkWritable();
     sizes.push(statSync(`${file}-wal`).size);
   }
   store.close();
@@ -27,9 +27,9 @@ test('it rejects while the database takes no write', async () => {
   const { file, store } = aStore();
   const another = new SqliteDatabase(file);
   another.exec('BEGIN IMMEDIATE');
-  await expect(store.probe()).rejects.toThrow(/locked/);
+  await expect(store.checkWritable()).rejects.toThrow(/locked/);
   another.exec('ROLLBACK');
-  expect(await store.probe()).toEqual({ isSchemaCurrent: true });
+  expect(await store.checkWritable()).toEqual({ isSchemaCurrent: true });
   another.close();
   store.close();
 });
@@ -38,10 +38,10 @@ test('it sees a schema that another version has changed', async () => {
   const { file, store } = aStore();
   const newer = new SqliteDatabase(file);
   newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
-  expect(await store.probe()).toEqual({ isSchemaCurrent: false });
+  expect(await store.checkWritable()).toEqual({ isSchemaCurrent: false });
   newer.exec("DELETE FROM __drizzle_migrations WHERE hash = 'of tomorrow'");
   newer.exec('DELETE FROM __drizzle_migrations WHERE id = (SELECT max(id) FROM __drizzle_migrations)');
-  expect(await store.probe()).toEqual({ isSchemaCurrent: false });
+  expect(await store.checkWritable()).toEqual({ isSchemaCurrent: false });
   newer.close();
   store.close();
 });

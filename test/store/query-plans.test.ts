@@ -63,9 +63,9 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     id: 'EV',
     at: 1,
     room: { name: 'r', sid: 'RM', createdAt: 1, metadata: '' },
-    sign: { kind: 'room_started' },
+    payload: { kind: 'room_started' },
   } as const;
-  const policy = { agentLeftGraceMs: 1, connectionLostGraceMs: 1, guardMs: 1 };
+  const policy = { agentLeftGraceMs: 1, reconnectGraceMs: 1, recreatedRoomWindowMs: 1 };
   const statements = await statementsOf(async () => {
     for (const query of lists) await store.listCalls({ ...base, ...query });
     await store.findApiKey('x');
@@ -90,7 +90,7 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.listReviews({ now: 1, farthest: 2, limit: 10 });
     await store.findDeletionSubject('c');
     await store.listLiveCalls({ after: 'r', limit: 10 });
-    await store.findLiveCallsIn(['r']);
+    await store.listLiveCallsByRoom(['r']);
     await store.listUnansweredPhones({ after: 'c', limit: 10 });
     await store.countOpenDeletions();
     await store.settleDeletion({
@@ -106,8 +106,8 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.pruneCalls({ before: 1, limit: 1 });
     await store.pruneAudit({ before: 1, now: 1, limit: 1 });
     await store.pruneIdempotencyKeys({ before: 1, limit: 1 });
-    await store.overview();
-    await store.census();
+    await store.getWebhookActivity();
+    await store.countLive();
   });
   store.close();
   const plans = plansOf(statements, file);
@@ -150,14 +150,14 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
     const store = openSqliteStore(file);
     const plans = async (work: () => Promise<unknown>) =>
       plansOf(await statementsOf(work), file).flatMap(({ steps }) => steps);
-    expect(await plans(async () => expect(await store.census()).toEqual(expected))).toEqual([
+    expect(await plans(async () => expect(await store.countLive()).toEqual(expected))).toEqual([
       'SCAN calls USING INDEX calls_live_room_name',
       'SCAN room_deletions USING INDEX room_deletions_incomplete_room_name',
     ]);
     // Prepared once for each connection, with others.
     const steps = await plans(async () => {
       await store.listLiveCalls({ after: '', limit: 9 });
-      await store.findLiveCallsIn(['live1']);
+      await store.listLiveCallsByRoom(['live1']);
       await store.listUnansweredPhones({ after: '', limit: 9 });
       await store.listReviews({ now: 1, farthest: 2, limit: 9 });
     });
@@ -166,7 +166,7 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
     expect(steps).toContain('SEARCH calls USING INDEX calls_with_unanswered_phone (id>?)');
     expect(steps).toContain('SEARCH calls USING INDEX calls_by_review (review_at>?)');
     expect(steps.filter((step) => step.startsWith('SCAN calls'))).toEqual([]);
-    expect(await plans(() => store.overview())).toEqual([
+    expect(await plans(() => store.getWebhookActivity())).toEqual([
       expect.stringMatching(/^SCAN livekit_events USING COVERING INDEX/),
       'SEARCH calls USING INDEX calls_live_room_name (room_name>?)',
     ]);

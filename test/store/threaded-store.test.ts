@@ -128,7 +128,7 @@ test('row 17: the -wal that a long reader let grow shrinks once the reader is go
   reader.close();
   // The two commits that a server without any request makes within two minutes.
   await until('it is cut', async () => {
-    await store.probe();
+    await store.checkWritable();
     return walBytes() <= 16 * 1024 * 1024;
   });
   await store.close();

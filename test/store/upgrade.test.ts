@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { EventParticipant } from '../../src/domain/room-event.ts';
+import type { Participant } from '../../src/domain/room-event.ts';
 import { newRoster, versionOf } from '../../src/domain/roster.ts';
 import { join as joinRoster, leave } from '../../src/domain/roster-changes.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
@@ -92,7 +92,7 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
 });
 
 describe('0007_roster keeps the participants of calls', () => {
-  const POLICY = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+  const POLICY = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
   const HOUR_MS = 3_600_000;
   const NOW = Date.now();
   const outbound = {
@@ -161,7 +161,7 @@ describe('0007_roster keeps the participants of calls', () => {
     const found = await store.findCall('call');
     if (found === null) throw new Error('the call is gone');
     /** What LiveKit's list leads to. */
-    const list = async (participants: readonly EventParticipant[], now: number) => {
+    const list = async (participants: readonly Participant[], now: number) => {
       const version = versionOf((await store.findCall('call'))?.call.roster ?? null);
       return store.applyObservation({
         observation: {
@@ -183,7 +183,7 @@ describe('0007_roster keeps the participants of calls', () => {
     return { call: found.call, store, list, due };
   }
 
-  const phoneListed: EventParticipant = {
+  const phoneListed: Participant = {
     sid: 'PA_phone',
     identity: 'phone',
     role: 'phone',

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { timeOrDate } from '../../api/times.ts';
 import { systemClock, systemRandom } from '../../app/app.ts';
-import { type ApiKey, isUsable, SCOPES, type Scope } from '../../domain/api-key.ts';
+import { type ApiKey, isActive, SCOPES, type Scope } from '../../domain/api-key.ts';
 import { createApiKey } from '../../operations/api-keys/create.ts';
 import { parseName, print, printSafely, Refused, tell, withMadeStore, withStore } from '../output.ts';
 
@@ -104,7 +104,7 @@ function toJson(key: ApiKey) {
 
 function stateOf(key: ApiKey): string {
   if (key.revokedAt !== null) return 'revoked';
-  if (!isUsable(key, systemClock.now())) return 'expired';
+  if (!isActive(key, systemClock.now())) return 'expired';
   return key.expiresAt === null ? 'valid' : `valid until ${new Date(key.expiresAt).toISOString()}`;
 }
 

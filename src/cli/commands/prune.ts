@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../app/app.ts';
-import { forget, retentionOf } from '../../operations/retention/prune.ts';
+import { pruneBatch, retentionOf } from '../../operations/retention/prune.ts';
 import { print, readSettings, tell, withStore } from '../output.ts';
 
 const TELLS_EVERY_MS = 5_000;
@@ -16,24 +16,29 @@ export function addPrune(hangup: Command): void {
 }
 
 async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
-  const { keep, guardMs, agentLeftGraceMs, connectionLostGraceMs, agentIdKey } = readSettings();
+  const { retention, recreatedRoomWindowMs, agentLeftGraceMs, reconnectGraceMs, agentIdKey } = readSettings();
   await withStore(async (store) => {
-    const retention = retentionOf(keep, guardMs, systemClock.now());
-    const old = await store.countPrunable(retention);
+    const cutoffs = retentionOf(retention, recreatedRoomWindowMs, systemClock.now());
+    const old = await store.countPrunable(cutoffs);
     const gone = { ...old };
     if (!dryRun) {
-      const policy = { guardMs, agentLeftGraceMs, connectionLostGraceMs };
+      const policy = { recreatedRoomWindowMs, agentLeftGraceMs, reconnectGraceMs };
       let toldAt = performance.now();
       let deleted = 0;
       for (;;) {
-        const batch = await forget({ store, clock: systemClock, keep, events: { policy, agentIdKey } });
+        const batch = await pruneBatch({
+          store,
+          clock: systemClock,
+          retention,
+          events: { policy, agentIdKey },
+        });
         deleted += batch.forgotten;
         if (!batch.more) break;
         if (performance.now() - toldAt < TELLS_EVERY_MS) continue;
         toldAt = performance.now();
         tell(`${deleted} of some ${old.calls + old.audit + old.events} rows are deleted`);
       }
-      const left = await store.countPrunable(retention);
+      const left = await store.countPrunable(cutoffs);
       for (const what of ['calls', 'audit', 'events'] as const) gone[what] -= left[what];
     }
     if (json) print(JSON.stringify({ ...gone, deleted: !dryRun }));

@@ -1,4 +1,4 @@
-import { namesOf, servedBefore } from '../../domain/livekit-servers.ts';
+import { formatServers, previousServer } from '../../domain/livekit-servers.ts';
 import { WEBHOOK_CLOCK_TOLERANCE_S } from '../../domain/webhook-refusal.ts';
 import type { Finding, LiveKitFacts } from '../diagnosis.ts';
 
@@ -27,7 +27,7 @@ export function judgeLiveKit(
         {
           check,
           level: 'failure',
-          message: `LIVEKIT_URL is not set, and the database has the calls of ${namesOf(servers)}: hangup does not run on its built-in emulator with it`,
+          message: `LIVEKIT_URL is not set, and the database has the calls of ${formatServers(servers)}: hangup does not run on its built-in emulator with it`,
           advice: 'set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET',
         },
       ];
@@ -63,7 +63,7 @@ export function judgeLiveKit(
       },
     ];
   }
-  const before = servedBefore(url, servers);
+  const before = previousServer(url, servers);
   return [
     before === null
       ? { check, level: 'ok', message: `${url} answers` }

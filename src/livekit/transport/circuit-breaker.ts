@@ -1,6 +1,6 @@
 import { onRequestFinished, resultOf, UNKNOWN } from '../../domain/circuit-breaker.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { Clock, Log } from '../../ports/system.ts';
+import type { Clock, Logger } from '../../ports/system.ts';
 import type { RoomServiceTransport } from './twirp.ts';
 
 /** Whether LiveKit answers: read by /readyz, by the metrics and by the reconciler. */
@@ -18,7 +18,7 @@ export interface CircuitBreaker {
  */
 export function circuitBreaker(
   transport: RoomServiceTransport,
-  { clock, log, onRecovered }: { clock: Clock; log: Log; onRecovered: (downMs: number) => void },
+  { clock, log, onRecovered }: { clock: Clock; log: Logger; onRecovered: (downMs: number) => void },
 ): CircuitBreaker {
   let state = UNKNOWN;
   return {

@@ -1,5 +1,5 @@
 import PQueue from 'p-queue';
-import type { LiveKitFailure } from '../../domain/livekit-error.ts';
+import type { LiveKitError } from '../../domain/livekit-error.ts';
 import { PRIORITIES } from '../../ports/livekit.ts';
 import type { RoomServiceTransport, TwirpOutcome, TwirpRequest } from './twirp.ts';
 
@@ -78,11 +78,11 @@ function toQueueOptions(requestsPerMinute: number) {
   return { interval, intervalCap: Math.max(1, Math.floor((requestsPerMinute * interval) / 60_000)) };
 }
 
-const RATE_LIMIT_TIMEOUT: LiveKitFailure = {
+const RATE_LIMIT_TIMEOUT: LiveKitError = {
   kind: 'timed_out',
   detail: 'it waited too long for the rate limit of LiveKit',
 };
-const SHUTTING_DOWN: LiveKitFailure = {
+const SHUTTING_DOWN: LiveKitError = {
   kind: 'unavailable',
   code: null,
   detail: 'hangup was stopped meanwhile',

@@ -1,16 +1,16 @@
-import type { Meters } from '../../ports/metrics.ts';
+import type { Metrics } from '../../ports/metrics.ts';
 import type { RoomServiceTransport } from './twirp.ts';
 
 /** Counts and times each request. Wrap it around the network: LiveKit is not answerable for a wait in the rate limit. */
 export function withRequestMetrics(
   transport: RoomServiceTransport,
-  meters: Pick<Meters, 'livekitRequest'>,
+  metrics: Pick<Metrics, 'livekitRequest'>,
 ): RoomServiceTransport {
   return async (request) => {
     const startedAt = performance.now();
     const outcome = await transport(request);
     const durationMs = performance.now() - startedAt;
-    meters.livekitRequest({ method: request.method, code: outcome.kind, durationMs });
+    metrics.livekitRequest({ method: request.method, code: outcome.kind, durationMs });
     return outcome;
   };
 }

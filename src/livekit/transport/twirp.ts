@@ -2,9 +2,9 @@ import { Buffer } from 'node:buffer';
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
-import type { LiveKitFailure } from '../../domain/livekit-error.ts';
+import type { LiveKitError } from '../../domain/livekit-error.ts';
 import type { HttpProxy } from '../../platform/proxy.ts';
-import type { Asking } from '../../ports/livekit.ts';
+import type { RequestOptions } from '../../ports/livekit.ts';
 import { type Agents, agentsFor } from '../agents.ts';
 
 interface LiveKitServer {
@@ -14,7 +14,7 @@ interface LiveKitServer {
   readonly agents: Agents;
 }
 
-export interface TwirpRequest<Answer> extends Asking {
+export interface TwirpRequest<Answer> extends RequestOptions {
   readonly method: string;
   /** To be sent as JSON; bytes are protobuf. The answer comes in the same encoding. */
   readonly body: object | Uint8Array;
@@ -31,7 +31,7 @@ interface AnswerHead {
 export type TwirpOutcome<Answer> =
   | { readonly kind: 'answered'; readonly answer: Answer }
   | { readonly kind: 'not_found' }
-  | LiveKitFailure;
+  | LiveKitError;
 
 /** Sends one request. Never rejects: a failure is an outcome. */
 export type RoomServiceTransport = <Answer>(request: TwirpRequest<Answer>) => Promise<TwirpOutcome<Answer>>;
@@ -187,11 +187,11 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
-export function noAnswerWithin(timeoutMs: number): LiveKitFailure {
+export function noAnswerWithin(timeoutMs: number): LiveKitError {
   return { kind: 'timed_out', detail: `no answer within ${Math.round(timeoutMs)} ms` };
 }
 
-function failureOf({ status, headers }: AnswerHead, text: string): { kind: 'not_found' } | LiveKitFailure {
+function failureOf({ status, headers }: AnswerHead, text: string): { kind: 'not_found' } | LiveKitError {
   const said = typeOf(headers) === JSON_TYPE ? parseError(text) : null;
   // The code, not the status: bad_route is a 404 too, and means that this is not a LiveKit.
   if (said?.code === 'not_found') return { kind: 'not_found' };

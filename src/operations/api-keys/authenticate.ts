@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type ApiKey, isUsable, isUseWorthRecording, looksLikeKey } from '../../domain/api-key.ts';
+import { type ApiKey, isActive, isApiKeyFormat, shouldRecordUse } from '../../domain/api-key.ts';
 import type { Dependencies } from '../dependencies.ts';
 
 /** The key that a request showed, if it is one of ours and may be used now. */
@@ -7,11 +7,11 @@ export async function authenticate(
   { store, clock, log }: Pick<Dependencies, 'store' | 'clock' | 'log'>,
   presented: string | null,
 ): Promise<ApiKey | null> {
-  if (presented === null || !looksLikeKey(presented)) return null;
+  if (presented === null || !isApiKeyFormat(presented)) return null;
   const key = await store.findApiKey(hashKey(presented));
   const now = clock.now();
-  if (key === null || !isUsable(key, now)) return null;
-  if (isUseWorthRecording(key, now)) {
+  if (key === null || !isActive(key, now)) return null;
+  if (shouldRecordUse(key, now)) {
     // Neither a full disk nor a lock that another process holds may keep readers waiting.
     store.recordApiKeyUse({ id: key.id, now }).catch((error: unknown) => {
       log.warn({ err: error, keyId: key.id }, 'the last use of an API key could not be recorded');

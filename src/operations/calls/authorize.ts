@@ -9,7 +9,7 @@ const CALL_ID = /^[A-Za-z0-9_.-]{1,128}$/;
  * The call that a request names, once its key may do this to it.
  * @throws RequestError not_found, then forbidden: the contract's order of checks.
  */
-export async function findCall(
+export async function authorizeCall(
   { store }: Pick<Dependencies, 'store'>,
   { callId, apiKey, scope }: { callId: unknown; apiKey: ApiKey; scope: Scope },
 ): Promise<CallRecord> {

@@ -25,7 +25,7 @@ export async function cancelCall(
     idempotencyKey,
   }: { callId: string; apiKey: ApiKey; reason: string | null; idempotencyKey: string | null },
 ): Promise<void> {
-  const { store, clock, requestTimeoutMs: timeoutMs } = dependencies;
+  const { store, clock, cancelTimeoutMs: timeoutMs } = dependencies;
   const now = clock.now();
   const result = await store.cancelCall({
     callId,

@@ -1,11 +1,16 @@
 import type { Call } from '../../domain/call.ts';
 import { checkDeletion, hasNewcomers, isDeletedUnasked } from '../../domain/guard.ts';
-import { adviceFor, isNodeSilent, type LiveKitFailure } from '../../domain/livekit-error.ts';
-import { type DeleteRoomOutcome, mayBeGhost, type RoomDeletion, settle } from '../../domain/room-deletion.ts';
+import { adviceForLiveKitError, isNodeUnresponsive, type LiveKitError } from '../../domain/livekit-error.ts';
+import {
+  type DeleteRoomOutcome,
+  isLikelyGhostRoom,
+  type RoomDeletion,
+  resolveAttempt,
+} from '../../domain/room-deletion.ts';
 import { NODE_LOST } from '../../domain/roster.ts';
-import type { Asking } from '../../ports/livekit.ts';
+import type { RequestOptions } from '../../ports/livekit.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { applyObservation } from '../livekit/record-observation.ts';
+import { recordObservation } from '../livekit/record-observation.ts';
 
 /** How much longer than LiveKit's deadline a lease lasts: the time to write down how the attempt ended. */
 export const LEASE_MARGIN_MS = 5_000;
@@ -18,10 +23,10 @@ export const LEASE_MARGIN_MS = 5_000;
 export async function deleteRoom(
   dependencies: Dependencies,
   deletion: RoomDeletion,
-  asking: Asking,
+  asking: RequestOptions,
   { isConfirmed = false }: { isConfirmed?: boolean } = {},
 ): Promise<void> {
-  const { store, rooms, clock, random, log, meters, retry, nudge } = dependencies;
+  const { store, rooms, clock, random, log, metrics, retry, nudge } = dependencies;
   const { callId, roomName, attempt } = deletion;
   const about = { callId, roomName, attempt };
   const isStillWanted = () => holdsLease(store, deletion);
@@ -33,17 +38,17 @@ export async function deleteRoom(
     }
     const first =
       check.kind === 'delete' ? await rooms.deleteRoom(roomName, { ...asking, isStillWanted }) : check;
-    const mayRescue = check.kind === 'delete' && mayBeGhost(deletion, first);
+    const mayRescue = check.kind === 'delete' && isLikelyGhostRoom(deletion, first);
     const rescued = mayRescue ? await rescue(dependencies, deletion) : null;
     const outcome = rescued ?? first;
     // Also when it is absent now: LiveKit tells of the room that was taken over, and who heard that was faster.
     const wasRescued = rescued !== null;
     if (wasRescued) {
-      meters.ghostRescued();
+      metrics.ghostRescued();
       log.warn(about, 'room rescued from a dead node of LiveKit, and deleted');
     }
     const now = clock.now();
-    const settlement = settle(deletion, outcome, { policy: retry, now, random: random.fraction() });
+    const settlement = resolveAttempt(deletion, outcome, { policy: retry, now, random: random.fraction() });
     const settled = await store.settleDeletion({
       callId,
       attempt,
@@ -59,7 +64,7 @@ export async function deleteRoom(
       );
       return;
     }
-    meters.deletionSettled(settlement.state, now - deletion.createdAt);
+    metrics.deletionSettled(settlement.state, now - deletion.createdAt);
     switch (settlement.state) {
       case 'completed':
         log.info({ ...about, outcome: outcome.kind }, 'room deleted');
@@ -87,7 +92,7 @@ export async function deleteRoom(
 }
 
 function adviceOf(outcome: DeleteRoomOutcome) {
-  return outcome.kind === 'deleted' || outcome.kind === 'absent' ? {} : adviceFor(outcome);
+  return outcome.kind === 'deleted' || outcome.kind === 'absent' ? {} : adviceForLiveKitError(outcome);
 }
 
 const DELETE = { kind: 'delete' } as const;
@@ -103,7 +108,11 @@ const TWO_PARTIES = 'others use the room now';
  * Whether the room is still the one to delete. DeleteRoom goes by name, and a newer call may be in a room of this name;
  * nobody cancelled a call that ended by itself, so two parties in its room are left alone.
  */
-async function checkRoom(dependencies: Dependencies, deletion: RoomDeletion, asking: Asking): Promise<Check> {
+async function checkRoom(
+  dependencies: Dependencies,
+  deletion: RoomDeletion,
+  asking: RequestOptions,
+): Promise<Check> {
   const { store } = dependencies;
   const subject = await store.findDeletionSubject(deletion.callId);
   if (subject === null || isDeletedUnasked(subject.call, { ...subject, attempt: deletion.attempt }))
@@ -113,12 +122,12 @@ async function checkRoom(dependencies: Dependencies, deletion: RoomDeletion, ask
   return { kind: 'keep', why: TWO_PARTIES };
 }
 
-type Check = { kind: 'delete' } | { kind: 'keep'; why: string } | LiveKitFailure;
+type Check = { kind: 'delete' } | { kind: 'keep'; why: string } | LiveKitError;
 
 async function askLiveKit(
   dependencies: Dependencies,
   subject: { call: Call; isAdoptable: boolean },
-  asking: Asking,
+  asking: RequestOptions,
 ): Promise<Check> {
   const { rooms, clock } = dependencies;
   const { call } = subject;
@@ -127,7 +136,7 @@ async function askLiveKit(
   if (call.failureReason === NODE_LOST) {
     const probed = await rooms.probeNode(roomName, asking);
     // Still dead: its participants are listed, and are not there.
-    isNodeDead = isNodeSilent(probed);
+    isNodeDead = isNodeUnresponsive(probed);
     if (!isNodeDead && probed.kind !== 'responding' && probed.kind !== 'absent') return probed;
   }
   const askedAt = clock.now();
@@ -144,7 +153,7 @@ async function askLiveKit(
   if (found.kind !== 'listed') return found;
   const { room } = found;
   const list = { participants, askedAt, version: '', isTrusted: false };
-  const applied = await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
+  const applied = await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
   if (applied?.decision.kind === 'delete_room') return DELETE;
   // Null: a newer call is in a room of this name.
   const isOthers = applied === null || applied.wasAdopted;
@@ -173,7 +182,7 @@ async function keep(
 async function isUnchanged(
   { store, rooms }: Dependencies,
   deletion: RoomDeletion,
-  asking: Asking,
+  asking: RequestOptions,
 ): Promise<boolean> {
   const listed = await rooms.listParticipants(deletion.roomName, asking);
   const subject = await store.findDeletionSubject(deletion.callId);
@@ -196,7 +205,7 @@ const RESCUE_EMPTY_TIMEOUT_S = 10;
 async function rescue(
   dependencies: Dependencies,
   deletion: RoomDeletion,
-): Promise<Exclude<DeleteRoomOutcome, LiveKitFailure> | null> {
+): Promise<Exclude<DeleteRoomOutcome, LiveKitError> | null> {
   const { rooms, clock } = dependencies;
   const { roomName, scheduledAt } = deletion;
   const fairShareMs = Math.floor((scheduledAt - clock.now() - SETTLING_MS) / RESCUE_REQUESTS);

@@ -7,13 +7,13 @@ import { deleteRoom, LEASE_MARGIN_MS } from './delete-room.ts';
  * begun, so that a room that hangs does not hold up the others.
  * @returns the attempts, which never reject, and when the next open deletion may be claimed
  */
-export async function reconcileDeletions(
+export async function startDueDeletions(
   dependencies: Dependencies,
   { limit }: { limit: number },
 ): Promise<{ attempts: Promise<void>[]; nextAt: Timestamp | null }> {
-  const { store, clock, retry, requestTimeoutMs, backgroundTimeoutMs } = dependencies;
+  const { store, clock, retry, cancelTimeoutMs, backgroundTimeoutMs } = dependencies;
   const now = clock.now();
-  const longestLeaseMs = Math.max(requestTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
+  const longestLeaseMs = Math.max(cancelTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
   const claimed = await store.claimDeletions({
     now,
     leaseUntil: now + backgroundTimeoutMs + LEASE_MARGIN_MS,

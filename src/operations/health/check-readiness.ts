@@ -9,7 +9,7 @@ export async function checkReadiness({
   log,
 }: Pick<Dependencies, 'store' | 'log'>): Promise<{ failed: readonly ReadinessCheck[] }> {
   try {
-    const { isSchemaCurrent } = await store.probe();
+    const { isSchemaCurrent } = await store.checkWritable();
     if (isSchemaCurrent) return { failed: [] };
     log.error(
       {},

@@ -1,11 +1,11 @@
 import type { RoomEvent } from '../../domain/room-event.ts';
-import { agentIdFrom } from '../../domain/room-metadata.ts';
+import { parseAgentId } from '../../domain/room-metadata.ts';
 import type { EventResult } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { report } from './log-transition.ts';
+import { logTransition } from './log-transition.ts';
 
 /** Does what one event of LiveKit means, once, however often it is told. */
-export async function syncCall(
+export async function applyWebhookEvent(
   {
     store,
     clock,
@@ -22,12 +22,12 @@ export async function syncCall(
     now: clock.now(),
     adoption: {
       callId: random.id('call'),
-      agentId: agentIdFrom(event.room.metadata, events.agentIdKey),
+      agentId: parseAgentId(event.room.metadata, events.agentIdKey),
     },
   });
   if (result.kind === 'applied') {
-    const { sign, id } = event;
-    report({ log, nudge }, result, { roomName: event.room.name, event: sign.kind, eventId: id });
+    const { payload, id } = event;
+    logTransition({ log, nudge }, result, { roomName: event.room.name, event: payload.kind, eventId: id });
   }
   return result;
 }

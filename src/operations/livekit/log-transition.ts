@@ -2,7 +2,7 @@ import type { EventResult } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 
 /** Logs what an event or an observation led to, and schedules the reconciler's part of it. */
-export function report(
+export function logTransition(
   { log, nudge }: Pick<Dependencies, 'log' | 'nudge'>,
   { callId, wasAdopted, decision, dueAt }: Extract<EventResult, { kind: 'applied' }>,
   source: object,

@@ -1,9 +1,9 @@
-import { isNodeSilent } from '../../domain/livekit-error.ts';
+import { isNodeUnresponsive } from '../../domain/livekit-error.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { Asking } from '../../ports/livekit.ts';
+import type { RequestOptions } from '../../ports/livekit.ts';
 import type { CallInRoom, EventResult, Review } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { applyObservation } from './record-observation.ts';
+import { recordObservation } from './record-observation.ts';
 
 /** For a room that no node answers for, LiveKit's answer comes after 3 s. */
 const PROBE_TIMEOUT_MS = 6_000;
@@ -18,7 +18,11 @@ type Observed = Extract<EventResult, { kind: 'applied' }> | null;
 export async function observeParticipants(
   dependencies: Dependencies,
   { callId, roomName, version }: CallInRoom,
-  { isTrusted, leaseUntil = null, ...asking }: Asking & { isTrusted: boolean; leaseUntil?: Timestamp | null },
+  {
+    isTrusted,
+    leaseUntil = null,
+    ...asking
+  }: RequestOptions & { isTrusted: boolean; leaseUntil?: Timestamp | null },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
   const askedAt = clock.now();
@@ -26,7 +30,7 @@ export async function observeParticipants(
   if (answer.kind !== 'listed') return null;
   const { participants } = answer;
   const list = { participants, askedAt, version, isTrusted };
-  return applyObservation(dependencies, { kind: 'participants', callId, ...list }, leaseUntil);
+  return recordObservation(dependencies, { kind: 'participants', callId, ...list }, leaseUntil);
 }
 
 /**
@@ -37,16 +41,16 @@ export async function observeParticipants(
 export async function observeNode(
   dependencies: Dependencies,
   { callId, roomName }: Pick<CallInRoom, 'callId' | 'roomName'>,
-  { priority, isTrusted }: Pick<Asking, 'priority'> & { isTrusted: boolean },
+  { priority, isTrusted }: Pick<RequestOptions, 'priority'> & { isTrusted: boolean },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
   const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   const askedAt = clock.now();
   const answer = await rooms.probeNode(roomName, asking);
-  const isSilent = isNodeSilent(answer);
+  const isSilent = isNodeUnresponsive(answer);
   if (!isSilent && answer.kind !== 'responding') return null;
   if (isSilent && (await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
-  return applyObservation(dependencies, {
+  return recordObservation(dependencies, {
     kind: 'node',
     callId,
     isResponding: !isSilent,
@@ -62,7 +66,7 @@ export async function observeNode(
 export async function observeSuspects(
   dependencies: Dependencies,
   { callId, roomName, suspects }: Pick<Review, 'callId' | 'roomName' | 'suspects'>,
-  { priority }: Pick<Asking, 'priority'>,
+  { priority }: Pick<RequestOptions, 'priority'>,
 ): Promise<Observed> {
   const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   // Where the node itself is silent, so is everybody on it: that is the node's matter.
@@ -70,9 +74,9 @@ export async function observeSuspects(
   const lost: string[] = [];
   for (const { sid, identity } of suspects) {
     const answer = await dependencies.rooms.probeParticipant({ roomName, identity }, asking);
-    const isLost = isNodeSilent(answer);
+    const isLost = isNodeUnresponsive(answer);
     if (!isLost && answer.kind !== 'responding') return null;
     if (isLost) lost.push(sid);
   }
-  return applyObservation(dependencies, { kind: 'suspects', callId, lost });
+  return recordObservation(dependencies, { kind: 'suspects', callId, lost });
 }

@@ -12,7 +12,7 @@ const TIMEOUT_MS = 2_000;
  * @param after the last call of the pass before
  * @returns the last call of this one
  */
-export async function reconcilePhones(
+export async function pollPhones(
   dependencies: Dependencies,
   { after, isTrusted }: { after: string; isTrusted: boolean },
 ): Promise<string> {

@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
-import { adviceFor, describeFailure } from '../../domain/livekit-error.ts';
-import { type Comparison, type LiveCall, startComparison, withoutAnswer } from '../../domain/room-diff.ts';
-import type { EventRoom } from '../../domain/room-event.ts';
+import { adviceForLiveKitError, formatLiveKitError } from '../../domain/livekit-error.ts';
+import { createRoomDiff, type LiveCall, onListFailed, type ReconcileState } from '../../domain/room-diff.ts';
+import type { RoomRef } from '../../domain/room-event.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { observeNode, observeParticipants } from './observe-call.ts';
-import { applyObservation } from './record-observation.ts';
+import { recordObservation } from './record-observation.ts';
 
 const PAGE = 100;
 /** So many calls' participants are compared at once, in turn. */
@@ -24,23 +24,23 @@ const AT_ONCE = 10;
  */
 export async function reconcileRooms(
   dependencies: Dependencies,
-  last: Comparison,
+  last: ReconcileState,
   isStopping: () => boolean = () => false,
-): Promise<{ comparison: Comparison; changed: number }> {
-  const { store, rooms, clock, log, backgroundTimeoutMs, neverStartedAfterMs } = dependencies;
+): Promise<{ comparison: ReconcileState; changed: number }> {
+  const { store, rooms, clock, log, backgroundTimeoutMs, callStartTimeoutMs } = dependencies;
   const askedAt = clock.now();
   const limit = limitOf(dependencies, last.askedAt === null ? null : askedAt - last.askedAt);
-  const comparison = startComparison(last, { askedAt, neverStartedAfterMs, limit });
+  const comparison = createRoomDiff(last, { askedAt, callStartTimeoutMs, limit });
   const answer = await rooms.listRooms(
-    async (some) => comparison.takeRooms(some, await store.findLiveCallsIn(some.map(({ name }) => name))),
+    async (some) => comparison.takeRooms(some, await store.listLiveCallsByRoom(some.map(({ name }) => name))),
     { timeoutMs: backgroundTimeoutMs, priority: 'comparison' },
   );
   if (answer.kind !== 'listed') {
     log.warn(
-      { cause: describeFailure(answer), ...adviceFor(answer) },
+      { cause: formatLiveKitError(answer), ...adviceForLiveKitError(answer) },
       'LiveKit did not list its rooms; nothing is concluded from that',
     );
-    return { comparison: withoutAnswer(last), changed: 0 };
+    return { comparison: onListFailed(last), changed: 0 };
   }
   const now = clock.now();
   for await (const page of liveCalls(store)) comparison.takeCalls(page, now);
@@ -56,9 +56,9 @@ export async function reconcileRooms(
       await setImmediate();
     }
   };
-  const ended: { callId: string; room: EventRoom }[] = [];
+  const ended: { callId: string; room: RoomRef }[] = [];
   await each(unknown, async (room) => {
-    const result = await applyObservation(dependencies, { kind: 'room', room, askedAt });
+    const result = await recordObservation(dependencies, { kind: 'room', room, askedAt });
     if (result?.isListedAfterEnd) ended.push({ callId: result.callId, room });
     return isChange(result);
   });
@@ -104,7 +104,7 @@ function limitOf({ requestsPerMinute }: Dependencies, sinceLastMs: number | null
   return Math.min(MOST_ASKED, Math.max(2, Math.floor(share / REQUESTS_FOR_A_CALL)));
 }
 
-const isChange = (result: Awaited<ReturnType<typeof applyObservation>>) =>
+const isChange = (result: Awaited<ReturnType<typeof recordObservation>>) =>
   result !== null && (result.wasAdopted || result.decision.kind !== 'nothing');
 
 /** LiveKit's list may leave out a room that lives (livekit#3317, #3680): LiveKit is asked for this one before its call ends. */
@@ -120,11 +120,11 @@ async function confirmAbsence(
   const answer = await rooms.listParticipants(roomName, asking);
   if (answer.kind !== 'listed') return false;
   if (answer.participants.length === 0) {
-    return isChange(await applyObservation(dependencies, { kind: 'room_absent', callId, sid }));
+    return isChange(await recordObservation(dependencies, { kind: 'room_absent', callId, sid }));
   }
   const { participants } = answer;
   const list = { participants, askedAt, version, isTrusted: true };
-  return isChange(await applyObservation(dependencies, { kind: 'participants', callId, ...list }));
+  return isChange(await recordObservation(dependencies, { kind: 'participants', callId, ...list }));
 }
 
 /** A call whose room is in no list may live in one that the list left out. */
@@ -137,12 +137,12 @@ async function confirmNeverStarted(
   const asking = { timeoutMs, priority: 'comparison' } as const;
   const found = await rooms.findRoom(roomName, asking);
   if (found.kind === 'listed') {
-    return isChange(await applyObservation(dependencies, { kind: 'room', room: found.room, askedAt }));
+    return isChange(await recordObservation(dependencies, { kind: 'room', room: found.room, askedAt }));
   }
   if (found.kind !== 'absent') return false;
   const answer = await rooms.listParticipants(roomName, asking);
   if (answer.kind !== 'listed' || answer.participants.length > 0) return false;
-  return isChange(await applyObservation(dependencies, { kind: 'never_started', callId }));
+  return isChange(await recordObservation(dependencies, { kind: 'never_started', callId }));
 }
 
 async function compareParticipants(
@@ -161,14 +161,14 @@ async function compareParticipants(
 /** The room of an ended call is listed: its participants decide what becomes of it. */
 async function observeEnded(
   dependencies: Dependencies,
-  { callId, room }: { callId: string; room: EventRoom },
+  { callId, room }: { callId: string; room: RoomRef },
 ): Promise<boolean> {
   const { rooms, clock, backgroundTimeoutMs: timeoutMs } = dependencies;
   const askedAt = clock.now();
   const answer = await rooms.listParticipants(room.name, { timeoutMs, priority: 'comparison' });
   if (answer.kind !== 'listed') return false;
   const list = { participants: answer.participants, askedAt, version: '', isTrusted: false };
-  return isChange(await applyObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
+  return isChange(await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
 }
 
 async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly LiveCall[]> {

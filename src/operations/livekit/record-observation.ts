@@ -1,16 +1,16 @@
 import type { Observation } from '../../domain/observation.ts';
-import { agentIdFrom } from '../../domain/room-metadata.ts';
+import { parseAgentId } from '../../domain/room-metadata.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { EventResult } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { report } from './log-transition.ts';
+import { logTransition } from './log-transition.ts';
 
 /**
  * Applies a fact that LiveKit was asked for.
  * @param leaseUntil a room deletion that follows is leased to the caller until then
  * @returns null when it means nothing
  */
-export async function applyObservation(
+export async function recordObservation(
   { store, clock, random, log, nudge, events }: Dependencies,
   observation: Observation,
   leaseUntil: Timestamp | null = null,
@@ -23,9 +23,9 @@ export async function applyObservation(
     adoption:
       metadata === null
         ? null
-        : { callId: random.id('call'), agentId: agentIdFrom(metadata, events.agentIdKey) },
+        : { callId: random.id('call'), agentId: parseAgentId(metadata, events.agentIdKey) },
     leaseUntil,
   });
-  if (result !== null) report({ log, nudge }, result, { observed: observation.kind });
+  if (result !== null) logTransition({ log, nudge }, result, { observed: observation.kind });
   return result;
 }

@@ -33,11 +33,11 @@ export async function reviewCalls(
   for (const [callId, until] of deferred) {
     if (until <= now || until > now + DEFERRED_FOR_MS) deferred.delete(callId);
   }
-  const { agentLeftGraceMs, connectionLostGraceMs } = events.policy;
+  const { agentLeftGraceMs, reconnectGraceMs } = events.policy;
   const limit = REVIEWED_AT_ONCE + underWay.size + deferred.size;
   const { due, nextAt } = await store.listReviews({
     now,
-    farthest: now + Math.max(10 * agentLeftGraceMs, connectionLostGraceMs, SHORTEST_LIMIT_MS),
+    farthest: now + Math.max(10 * agentLeftGraceMs, reconnectGraceMs, SHORTEST_LIMIT_MS),
     limit,
   });
   const begin = async (call: (typeof due)[number]) => {
@@ -62,13 +62,13 @@ async function review(
   { isUnresponsive, suspects, movedAt, ...call }: Review,
   isTrusted: boolean,
 ): Promise<boolean> {
-  const { clock, events, requestTimeoutMs: timeoutMs } = dependencies;
+  const { clock, events, cancelTimeoutMs: timeoutMs } = dependencies;
   const priority = 'review';
   if (isUnresponsive) {
     const observed = await observeNode(dependencies, call, { priority, isTrusted });
     if (observed?.decision.kind === 'end') return true;
   }
-  const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.connectionLostGraceMs;
+  const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.reconnectGraceMs;
   if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
   const leaseUntil = clock.now() + 2 * timeoutMs + LEASE_MARGIN_MS;
   const asking = { timeoutMs, priority } as const;

@@ -1,11 +1,11 @@
 import type { Dependencies } from '../dependencies.ts';
 
 /** Says that there are live calls and no webhook ever came. @returns whether it was said */
-export async function watchWebhooks({
+export async function warnIfNoWebhooks({
   store,
   log,
 }: Pick<Dependencies, 'store' | 'log'>): Promise<{ said: boolean }> {
-  const { hasEvents, hasLiveCalls } = await store.overview();
+  const { hasEvents, hasLiveCalls } = await store.getWebhookActivity();
   if (hasEvents || !hasLiveCalls) return { said: false };
   log.warn(
     {

@@ -7,28 +7,35 @@ import type { Dependencies } from '../dependencies.ts';
 /** So few that the store is held for milliseconds: each call is in ten indexes. */
 const BATCH = 20;
 
-/** @param guardMs for so long an ended call's room is watched, so the call is needed */
+/** @param recreatedRoomWindowMs for so long an ended call's room is watched, so the call is needed */
 export function retentionOf(
-  { endedCallsMs, auditMs, eventIdsMs }: Dependencies['keep'],
-  guardMs: number,
+  { endedCallsMs, auditMs, eventIdsMs }: Dependencies['retention'],
+  recreatedRoomWindowMs: number,
   now: Timestamp,
 ): Retention {
   return {
-    callsBefore: endedCallsMs === null ? null : now - Math.max(endedCallsMs, guardMs),
+    callsBefore: endedCallsMs === null ? null : now - Math.max(endedCallsMs, recreatedRoomWindowMs),
     auditBefore: auditMs === null ? null : now - auditMs,
     eventsBefore: now - eventIdsMs,
   };
 }
 
 /** Forgets one batch of each thing that is over for long enough. @returns whether there may be more */
-export async function forget({
+export async function pruneBatch({
   store,
   clock,
-  keep,
+  retention,
   events,
-}: Pick<Dependencies, 'store' | 'clock' | 'keep' | 'events'>): Promise<{ more: boolean; forgotten: number }> {
+}: Pick<Dependencies, 'store' | 'clock' | 'retention' | 'events'>): Promise<{
+  more: boolean;
+  forgotten: number;
+}> {
   const now = clock.now();
-  const { callsBefore, auditBefore, eventsBefore } = retentionOf(keep, events.policy.guardMs, now);
+  const { callsBefore, auditBefore, eventsBefore } = retentionOf(
+    retention,
+    events.policy.recreatedRoomWindowMs,
+    now,
+  );
   const counts: number[] = [];
   const prune = async (
     one: (input: { before: Timestamp; now: Timestamp; limit: number }) => Promise<number>,

@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, gte, inArray, lte, type SQL, sql } from 'drizzle-orm';
 import { unionAll } from 'drizzle-orm/sqlite-core';
 import type { CallStatus } from '../../domain/call.ts';
-import { type CallListItem, type CallPage, type CallQuery, COUNTED_AT_MOST } from '../../ports/store.ts';
+import { type CallListItem, type CallPage, type CallQuery, MAX_COUNT } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { calls } from './schema.ts';
 
@@ -31,8 +31,8 @@ export function listCalls(db: Database, query: CallQuery): CallPage {
     const counted = count(tx, query);
     return {
       calls: page.map(({ scheduledOrder: _, ...item }): CallListItem => item),
-      total: Math.min(counted, COUNTED_AT_MOST),
-      totalCapped: counted > COUNTED_AT_MOST,
+      total: Math.min(counted, MAX_COUNT),
+      totalCapped: counted > MAX_COUNT,
       next:
         rows.length > query.limit && last !== undefined
           ? { value: query.sortBy === 'createdAt' ? last.createdAt : last.scheduledOrder, id: last.id }
@@ -79,7 +79,7 @@ function count(db: Pick<Database, 'select'>, query: CallQuery): number {
     .select({ one: sql`1`.as('one') })
     .from(calls)
     .where(and(...filters(query), statuses?.length ? inArray(calls.status, [...statuses]) : undefined))
-    .limit(COUNTED_AT_MOST + 1)
+    .limit(MAX_COUNT + 1)
     .as('some');
   return db.select({ count: sql<number>`count(*)` }).from(some).get()?.count ?? 0;
 }

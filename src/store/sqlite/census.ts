@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { LIVE_STATUSES } from '../../domain/call.ts';
 import { OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
-import type { Census } from '../../ports/store.ts';
+import type { LiveCounts } from '../../ports/store.ts';
 import { type Database, schemaAge } from './database.ts';
 
 const list = (words: readonly string[]) => sql.raw(words.map((word) => `'${word}'`).join(', '));
@@ -15,11 +15,11 @@ const INCOMPLETE = [...OPEN_DELETION_STATES, 'discarded'] as const;
  * Reads the partial indexes that hold the live calls and the incomplete deletions alone. They are named, because
  * SQLite would rather scan a whole covering index, which holds every call there ever was.
  */
-export function census(db: Database): Census {
-  const liveCalls = db.get<Census['liveCalls']>(sql`
+export function census(db: Database): LiveCounts {
+  const liveCalls = db.get<LiveCounts['liveCalls']>(sql`
     SELECT ${countEach('status', LIVE_STATUSES)} FROM calls INDEXED BY calls_live_room_name
     WHERE status IN (${list(LIVE_STATUSES)})`);
-  const { oldest, ...openDeletions } = db.get<Census['openDeletions'] & { oldest: number | null }>(sql`
+  const { oldest, ...openDeletions } = db.get<LiveCounts['openDeletions'] & { oldest: number | null }>(sql`
     SELECT ${countEach('state', INCOMPLETE)},
       min(created_at) FILTER (WHERE state IN (${list(OPEN_DELETION_STATES)})) AS oldest
     FROM room_deletions INDEXED BY room_deletions_incomplete_room_name WHERE state <> 'completed'`);

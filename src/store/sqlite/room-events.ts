@@ -1,9 +1,9 @@
 import { and, eq, gt, inArray, lt, ne, sql } from 'drizzle-orm';
 import { type Call, isLive, newCall } from '../../domain/call.ts';
-import { applyRoomEvent, NOTHING } from '../../domain/call-transition.ts';
-import { applyObservation, isNewsOfEnded, type Observation } from '../../domain/observation.ts';
+import { applyRoomEvent, NO_CHANGE } from '../../domain/call-transition.ts';
+import { applyObservation, isRoomListedAfterEnd, type Observation } from '../../domain/observation.ts';
 import { OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
-import type { EventRoom, RoomEvent } from '../../domain/room-event.ts';
+import type { RoomEvent, RoomRef } from '../../domain/room-event.ts';
 import type { Roster } from '../../domain/roster.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { EventInput, EventResult, ObservationInput } from '../../ports/store.ts';
@@ -20,7 +20,7 @@ export function applyEvent(db: Database, { event, policy, now, adoption }: Event
     (): EventResult => {
       const isNew = statements(db).insertEvent.run({ id: event.id, receivedAt: now }).changes;
       if (isNew === 0) return { kind: 'duplicate' };
-      const known = callOf(db, event, { guardedSince: now - policy.guardMs });
+      const known = callOf(db, event, { guardedSince: now - policy.recreatedRoomWindowMs });
       if (known === 'earlier_session') return { kind: 'unknown_room' };
       const by = { actor: 'livekit', actorId: event.id, reason: reasonOf(event) } as const;
       if (known === null) {
@@ -48,7 +48,7 @@ function applied(
   { policy, now, by }: { policy: EventInput['policy']; now: Timestamp; by: By },
 ): AppliedResult {
   const change = applyRoomEvent(call, event, { policy, now, isAdoptable: isAdoptable(db, call) });
-  const isRoomGone = event.sign.kind === 'room_finished';
+  const isRoomGone = event.payload.kind === 'room_finished';
   const { dueAt } = write(db, call, change, { by, now, isRoomGone, leaseUntil: null });
   const { decision } = change;
   return {
@@ -80,10 +80,10 @@ export function applyObservationTo(
       const known =
         listed === null || observation.kind !== 'room'
           ? callById(db, 'callId' in observation ? observation.callId : '')
-          : callOf(db, asEvent(listed), { guardedSince: now - policy.guardMs });
+          : callOf(db, asEvent(listed), { guardedSince: now - policy.recreatedRoomWindowMs });
       if (known === 'earlier_session') return null;
       if (observation.kind === 'room_of_ended' && known !== null && !isLastInItsRoom(db, known)) return null;
-      const begin = (room: EventRoom, roster: Roster | null): AppliedResult | null => {
+      const begin = (room: RoomRef, roster: Roster | null): AppliedResult | null => {
         const call = adoption === null ? null : adopt(db, asEvent(room), { now, by, roster, ...adoption });
         if (call === null) return null;
         const event = { ...asEvent(room), at: room.createdAt ?? now };
@@ -104,7 +104,12 @@ export function applyObservationTo(
       }
       // While its deletion is open, the list was requested for that: reopening it would take it from its attempt.
       if (change.decision.kind === 'delete_room' && isDeletionOpen(db, known)) {
-        write(db, known, { ...change, decision: NOTHING }, { by, now, isRoomGone: false, leaseUntil: null });
+        write(
+          db,
+          known,
+          { ...change, decision: NO_CHANGE },
+          { by, now, isRoomGone: false, leaseUntil: null },
+        );
         const result = { callId: known.id, wasAdopted: false, decision: change.decision } as const;
         return { kind: 'applied', ...result, dueAt: null, deletion: null, isListedAfterEnd: false };
       }
@@ -135,7 +140,7 @@ function listedAfterEnd(
 ): AppliedResult | null {
   const row = statements(db).deletionOf.get({ callId: call.id });
   const deletion = row === undefined ? null : toDeletion(row);
-  if (!isNewsOfEnded({ call, deletion }, askedAt, { policy, now })) return null;
+  if (!isRoomListedAfterEnd({ call, deletion }, askedAt, { policy, now })) return null;
   const result = { kind: 'applied', callId: call.id, wasAdopted: false, deletion: null } as const;
   if (call.status !== 'cancelled' || call.adoptedPrefix !== null || isAdoptable(db, call)) {
     return { ...result, decision: { kind: 'nothing' }, dueAt: null, isListedAfterEnd: true };
@@ -162,7 +167,7 @@ const REASONS: Readonly<Record<Observation['kind'], string>> = {
   suspects: 'a participant of a dead node did not come back',
 };
 
-const asEvent = (room: EventRoom): RoomEvent => ({ id: '', at: 0, room, sign: { kind: 'room_started' } });
+const asEvent = (room: RoomRef): RoomEvent => ({ id: '', at: 0, room, payload: { kind: 'room_started' } });
 
 export function pruneEvents(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
   const old = db
@@ -198,14 +203,14 @@ function isLastInItsRoom(db: Database, { id, roomName }: Call): boolean {
 /** The live call in the room, else the last one that was; null when there is none whose room is still guarded. */
 function callOf(
   db: Database,
-  { room, sign }: RoomEvent,
+  { room, payload }: RoomEvent,
   { guardedSince }: { guardedSince: Timestamp },
 ): Call | 'earlier_session' | null {
   const [last, beforeIt] = statements(db).lastTwoIn.all({ roomName: room.name }).map(toCall);
   if (last === undefined) return null;
   // A late event of the call before must not be taken for the beginning of this one.
   if (last.roomId === null && beforeIt !== undefined) {
-    const isEnd = sign.kind !== 'room_started' && sign.kind !== 'participant_joined';
+    const isEnd = payload.kind !== 'room_started' && payload.kind !== 'participant_joined';
     const isOfThen = room.createdAt !== null && room.createdAt <= (beforeIt.endedAt ?? 0);
     if (beforeIt.roomId === room.sid || (isEnd && isOfThen)) return 'earlier_session';
   }
@@ -225,7 +230,7 @@ function callOf(
  */
 function adopt(
   db: Database,
-  { room, sign }: RoomEvent,
+  { room, payload }: RoomEvent,
   {
     callId,
     agentId,
@@ -240,7 +245,7 @@ function adopt(
     roster: Roster | null;
   },
 ): Call | null {
-  if (sign.kind !== 'room_started' && sign.kind !== 'participant_joined') return null;
+  if (payload.kind !== 'room_started' && payload.kind !== 'participant_joined') return null;
   const adopting = longestPrefix(db, room.name);
   if (adopting === null) return null;
   const { prefix, organizationId } = adopting;
@@ -278,6 +283,6 @@ function adopt(
   return call;
 }
 
-function reasonOf({ sign }: RoomEvent): string {
-  return 'reason' in sign ? `${sign.kind}: ${sign.reason}` : sign.kind;
+function reasonOf({ payload }: RoomEvent): string {
+  return 'reason' in payload ? `${payload.kind}: ${payload.reason}` : payload.kind;
 }

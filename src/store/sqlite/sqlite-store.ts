@@ -58,18 +58,18 @@ export function readsOn(db: Database) {
     findCall: (id) => findCall(db, id),
     listCalls: (query) => listCalls(db, query),
     listLiveCalls: (input) => listLiveCalls(db, input),
-    findLiveCallsIn: (roomNames) => findLiveCallsIn(db, roomNames),
+    listLiveCallsByRoom: (roomNames) => findLiveCallsIn(db, roomNames),
     listUnansweredPhones: (input) => listUnansweredPhones(db, input),
     listReviews: (input) => listReviews(db, input),
     findDeletionSubject: (callId) => findDeletionSubject(db, callId),
     listCallEvents: (input) => listCallEvents(db, input),
-    overview: () => overview(db),
+    getWebhookActivity: () => overview(db),
     countPrunable: (retention) => countPrunable(db, retention),
     listAdoptionPrefixes: () => listAdoptionPrefixes(db),
     listDeletions: (input) => listDeletions(db, input),
     countOpenDeletions: () => countOpenDeletions(db),
     nextDeletionAt: () => nextDeletionAt(db),
-    census: () => census(db),
+    countLive: () => census(db),
     listLiveKitServers: () => listLiveKitServers(db),
   } satisfies Partial<Methods>;
 }
@@ -93,7 +93,7 @@ export function writesOn(db: Database) {
     settleDeletion: (input) => settleDeletion(db, input),
     retryDeletion: (input) => retryDeletion(db, input),
     pruneIdempotencyKeys: (input) => withShortCheckpoints(db, () => pruneIdempotencyKeys(db, input)),
-    probe: () => probe(db),
+    checkWritable: () => probe(db),
     rememberLiveKitServer: (server) => rememberLiveKitServer(db, server),
   } satisfies Omit<Methods, keyof ReturnType<typeof readsOn>>;
 }
@@ -123,13 +123,13 @@ export function call<Port extends object>(port: Port, method: keyof Port, args: 
 }
 
 /** Rejects when the file that was opened is not the one of this name any more. */
-export function withPlaceWatched<S extends Pick<Store, 'probe'>>(store: S, file: string): S {
+export function withPlaceWatched<S extends Pick<Store, 'checkWritable'>>(store: S, file: string): S {
   const isInPlace = watchPlace(file);
   return {
     ...store,
-    probe: async () => {
+    checkWritable: async () => {
       if (!isInPlace()) throw new DatabaseError(`${file} was removed or replaced under a running hangup`);
-      return store.probe();
+      return store.checkWritable();
     },
   };
 }

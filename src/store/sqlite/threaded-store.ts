@@ -27,7 +27,7 @@ const WAITS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
   // After LiveKit's part of a cancel; the reconciler makes good one that is not written.
   settleDeletion: 500,
   // Load balancers wait a second or two for /readyz.
-  probe: 1_000,
+  checkWritable: 1_000,
 };
 /** The thread answers by itself unless its commit stalls. */
 const GRACE_MS = 50;

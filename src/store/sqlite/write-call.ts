@@ -1,5 +1,5 @@
 import { type Call, isLive } from '../../domain/call.ts';
-import { type Applied, carryOut } from '../../domain/call-transition.ts';
+import { applyTransition, type Transition } from '../../domain/call-transition.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
 import { present } from '../../domain/roster.ts';
 import type { Timestamp } from '../../domain/time.ts';
@@ -24,7 +24,7 @@ interface Written {
 export function write(
   db: Database,
   call: Call,
-  change: Applied,
+  change: Transition,
   {
     by,
     now,
@@ -37,7 +37,7 @@ export function write(
   const { actor, actorId } = by;
   const audit = { at, organizationId, actor, actorId, subjectId: id, fromStatus: null, toStatus: null };
   if (change.roster !== call.roster || change.reviewAt !== call.reviewAt || changesStatus(decision)) {
-    const after = carryOut(call, change, now);
+    const after = applyTransition(call, change, now);
     statements(db).updateCall.run({
       ...after,
       roster: after.roster && JSON.stringify(after.roster),
@@ -75,7 +75,7 @@ export function write(
   }
 }
 
-const changesStatus = ({ kind }: Applied['decision']) => kind === 'advance' || kind === 'end';
+const changesStatus = ({ kind }: Transition['decision']) => kind === 'advance' || kind === 'end';
 
 function hasUnansweredPhone({ status, roster }: Call): boolean {
   if (!isLive(status) || roster === null) return false;

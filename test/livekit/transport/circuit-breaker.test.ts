@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { roomService } from '../../../src/livekit/room-service.ts';
+import { createRoomService } from '../../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../../src/livekit/transport/circuit-breaker.ts';
 import { readAnswer, type TwirpOutcome, type TwirpRequest } from '../../../src/livekit/transport/twirp.ts';
 
@@ -32,7 +32,7 @@ function start(...bodies: readonly (string | null)[]) {
       onRecovered: (downMs) => recovered.push(downMs),
     },
   );
-  return { breaker, rooms: roomService(breaker.transport), logged, recovered };
+  return { breaker, rooms: createRoomService(breaker.transport), logged, recovered };
 }
 
 async function* bytesOf(body: string) {

@@ -1,8 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { roomService } from '../../../src/livekit/room-service.ts';
+import { createRoomService } from '../../../src/livekit/room-service.ts';
 import { rateLimit } from '../../../src/livekit/transport/rate-limit.ts';
 import { httpTransport, type RoomServiceTransport } from '../../../src/livekit/transport/twirp.ts';
-import type { Asking } from '../../../src/ports/livekit.ts';
+import type { RequestOptions } from '../../../src/ports/livekit.ts';
 import { startEmulated } from '../../harness/livekit.ts';
 
 async function start(requestsPerMinute: number) {
@@ -16,11 +16,14 @@ async function start(requestsPerMinute: number) {
     return http(request);
   };
   const onQueueLength = (length: number) => waiting.push(length);
-  const rooms = roomService(rateLimit(counted, { requestsPerMinute, onQueueLength }));
+  const rooms = createRoomService(rateLimit(counted, { requestsPerMinute, onQueueLength }));
   return { emulator: livekit.emulator, rooms, waiting, sent };
 }
 
-const asking = (priority: Asking['priority'], timeoutMs = 20_000): Asking => ({ timeoutMs, priority });
+const asking = (priority: RequestOptions['priority'], timeoutMs = 20_000): RequestOptions => ({
+  timeoutMs,
+  priority,
+});
 
 test('what waits goes by priority, however long the others have waited', async () => {
   const { emulator, rooms, waiting } = await start(60);

@@ -48,7 +48,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
     ['is slow', { kind: 'slow', delayMs: 400 }, /^timed_out: /],
   ])('LiveKit %s', async (_, fault, cause) => {
     const { emulator, hangup, aLiveCall, cancel } = await start({
-      requestTimeoutMs: 300,
+      cancelTimeoutMs: 300,
       backgroundTimeoutMs: 300,
     });
     const person = await aLiveCall('c1');
@@ -152,7 +152,7 @@ describe('LiveKit hangs under load', () => {
   // How long both take is in scripts/bench/hanging.ts.
   test('200 cancels at once are answered while it hangs, reads go on meanwhile, and every room goes in the end', async () => {
     const { emulator, hangup, aLiveCall, cancel } = await start({
-      requestTimeoutMs: 2_500,
+      cancelTimeoutMs: 2_500,
       backgroundTimeoutMs: 10_000,
       readTimeoutMs: 500,
       retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },

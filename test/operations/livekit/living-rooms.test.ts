@@ -11,7 +11,7 @@ async function start(
 ) {
   const livekit = await startEmulated({ webhookUrls });
   onTestFinished(() => livekit.stop());
-  const hangup = await startHangup({ livekit, settings: { compareSchedule: '* * * * * *', ...settings } });
+  const hangup = await startHangup({ livekit, settings: { reconcileSchedule: '* * * * * *', ...settings } });
   onTestFinished(() => hangup.stop());
   return { hangup, emulator: livekit.emulator };
 }
@@ -48,7 +48,7 @@ test('a call that ended in error by an absence: its room is left alone, an error
   await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
   // As if LiveKit, asked for the room and its participants, had left out both.
   const { roomId: sid } = await callOf(hangup, 'c1');
-  const policy = { agentLeftGraceMs: 30_000, connectionLostGraceMs: 25_000, guardMs: 86_400_000 };
+  const policy = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
   const observation = { kind: 'room_absent', callId: 'c1', sid } as const;
   await hangup.store.applyObservation({
     observation,
@@ -86,7 +86,7 @@ describe('a live call whose node died', () => {
   ])(
     'is %s with %s, and its room is deleted',
     async (status, _, hasAgent) => {
-      const { hangup, emulator } = await start({ connectionLostGraceMs: GRACE_MS });
+      const { hangup, emulator } = await start({ reconnectGraceMs: GRACE_MS });
       await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
       emulator.join('c1', { identity: 'caller' });
       if (hasAgent) emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
@@ -103,7 +103,7 @@ describe('a live call whose node died', () => {
   );
 
   test('goes on when its clients return within the grace', async () => {
-    const { hangup, emulator } = await start({ connectionLostGraceMs: 4_000 });
+    const { hangup, emulator } = await start({ reconnectGraceMs: 4_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
@@ -121,7 +121,7 @@ describe('a live call whose node died', () => {
   test('ends when one of two parties returns, and LiveKit lists the other one on', async () => {
     const [port = 0] = await freePorts(1);
     const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
-    const graces = { agentLeftGraceMs: 1_000, connectionLostGraceMs: 2_000 };
+    const graces = { agentLeftGraceMs: 1_000, reconnectGraceMs: 2_000 };
     const { hangup, emulator } = await start({ port, ...graces }, { webhookUrls });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
@@ -140,7 +140,7 @@ describe('a live call whose node died', () => {
   test('goes on when both parties return, on the living node', async () => {
     const [port = 0] = await freePorts(1);
     const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
-    const { hangup, emulator } = await start({ port, connectionLostGraceMs: 1_000 }, { webhookUrls });
+    const { hangup, emulator } = await start({ port, reconnectGraceMs: 1_000 }, { webhookUrls });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
     emulator.join('c1', { identity: 'one' });
@@ -159,7 +159,7 @@ describe('a live call whose node died', () => {
   }, 40_000);
 
   test('is not taken for lost because LiveKit does not answer at all', async () => {
-    const { hangup, emulator } = await start({ connectionLostGraceMs: 1_000 });
+    const { hangup, emulator } = await start({ reconnectGraceMs: 1_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });

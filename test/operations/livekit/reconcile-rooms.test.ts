@@ -9,7 +9,7 @@ import { startEmulated } from '../../harness/livekit.ts';
 async function start(settings: Partial<Settings> = {}) {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await startHangup({ livekit, settings: { compareSchedule: '* * * * * *', ...settings } });
+  const hangup = await startHangup({ livekit, settings: { reconcileSchedule: '* * * * * *', ...settings } });
   onTestFinished(() => hangup.stop());
   return { hangup, emulator: livekit.emulator };
 }
@@ -91,14 +91,14 @@ test('a room that nobody registered becomes a call by its prefix, and one withou
 });
 
 test('a call that no room was ever seen of fails when its time is over', async () => {
-  const { hangup } = await start({ neverStartedAfterMs: 1_000 });
+  const { hangup } = await start({ callStartTimeoutMs: 1_000 });
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
   await until('it failed', async () => (await statusOf(hangup, 'c1')) === 'failed');
   expect((await recordOf(hangup, 'c1')).call).toMatchObject({ failureReason: 'never started' });
 });
 
 test('a call is compared however many live ones come before it', async () => {
-  const { hangup } = await start({ neverStartedAfterMs: 1 });
+  const { hangup } = await start({ callStartTimeoutMs: 1 });
   const scheduledAt = Date.now() + 3_600_000;
   for (let i = 0; i < 250; i += 1) await hangup.putCall({ id: `a${i}`, status: 'initiated', scheduledAt });
   await hangup.putCall({ id: 'b', status: 'initiated' });
