@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
@@ -17,14 +17,44 @@ const PAGES = readPages();
 const BLOCKS = PAGES.flatMap(({ page, text }) => blocksOf(page, text));
 const blocksIn = (language: string) => BLOCKS.filter((block) => block.language === language);
 
-test('every link between pages leads somewhere', () => {
-  const dead = PAGES.flatMap(({ page, text }) =>
-    [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].flatMap(([, target = '']) =>
-      existsSync(join(ROOT, dirname(page), target)) ? [] : [`${page}: ${target}`],
-    ),
+/** As GitHub makes them of a page's headings. */
+function anchorsOf(file: string): string[] {
+  return [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test('every link between pages leads to an existing file and heading', () => {
+  const links = PAGES.flatMap(({ page, text }) =>
+    [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)].map(([, target = '', anchor]) => ({
+      page,
+      file: target === '' ? join(ROOT, page) : join(ROOT, dirname(page), target),
+      anchor,
+    })),
   );
   expect(PAGES.length).toBeGreaterThan(8);
+  expect(links.filter(({ anchor }) => anchor !== undefined).length).toBeGreaterThan(5);
+  const dead = links.filter(
+    ({ file, anchor }) => !existsSync(file) || (anchor !== undefined && !anchorsOf(file).includes(anchor)),
+  );
   expect(dead).toEqual([]);
+});
+
+test('every test file that a page names exists', () => {
+  const named = PAGES.flatMap(({ page, text }) =>
+    [...text.matchAll(/`(test\/[\w./-]+)`/g)].map(([, path = '']) => ({ page, path })),
+  );
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter(({ path }) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+test('README.md has 120 to 150 lines', () => {
+  const lines = readFileSync(join(ROOT, 'README.md'), 'utf8').trimEnd().split('\n').length;
+  expect(lines).toBeGreaterThanOrEqual(120);
+  expect(lines).toBeLessThanOrEqual(150);
 });
 
 test('the settings of docs/configure.md are those there are', () => {
@@ -44,10 +74,14 @@ test('every setting that a page names is one', () => {
   const failureReasons = ['AGENT_LEFT', 'ROOM_FINISHED'];
   const known = new Set([...settings, ...failureReasons, 'HANGUP_API_KEY', 'CALL_ID']);
   const unknown = PAGES.flatMap(({ page, text }) =>
-    [...text.matchAll(/\b(?:LIVEKIT|RETRY|KEEP|HANGUP|ROOM|COMPARE|AGENT|CONNECTION|ADOPT|NEVER)_[A-Z_]+/g)]
+    [
+      ...text.matchAll(
+        /\b(?:LIVEKIT|RETRY|KEEP|HANGUP|ROOM|COMPARE|AGENT|CONNECTION|ADOPT|NEVER|RECON[A-Z]+|RECREATED|CALL|AUDIT|EVENT)_[A-Z_]+/g,
+      ),
+    ]
       .map(([name]) => name)
-      // `KEEP_…` stands for several; the test suites have their own.
-      .filter((name) => !known.has(name) && !['KEEP_', 'LIVEKIT_SERVER', 'LIVEKIT_SIP'].includes(name))
+      // The test suites have settings of their own.
+      .filter((name) => !known.has(name) && !['LIVEKIT_SERVER', 'LIVEKIT_SIP'].includes(name))
       .map((name) => `${page}: ${name}`),
   );
   expect(unknown).toEqual([]);
@@ -105,7 +139,12 @@ test('hangup itself prints the pages and examples', async () => {
   expect(pages).toEqual(
     expect.arrayContaining([
       'README',
+      'api',
+      'architecture',
+      'cli',
+      'glossary',
       'install',
+      'reliability',
       'troubleshoot',
       'hangup.service',
       'Caddyfile',
@@ -115,6 +154,7 @@ test('hangup itself prints the pages and examples', async () => {
     ]),
   );
   expect(pages).not.toContain('alerts.test.yml');
+  expect(pages).not.toContain('demo.svg');
   expect((await run('install')).stdout).toBe(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'));
   // As the pages name each other.
   expect((await run('docs/install.md')).stdout).toBe((await run('install')).stdout);
@@ -163,7 +203,9 @@ const PrometheusConfiguration = z.strictObject({
 
 test('the YAML is what LiveKit and Prometheus read', () => {
   const read = blocksIn('yaml').map(({ page, line, code }) => ({ page, line, value: parseYaml(code) }));
-  expect(read.length).toBeGreaterThan(2);
+  const isPrometheus = ({ value }: (typeof read)[number]) => 'scrape_configs' in value;
+  expect(read.filter(isPrometheus)).toHaveLength(1);
+  expect(read.filter((block) => !isPrometheus(block))).toHaveLength(1);
   for (const { page, line, value } of read) {
     const place = `${page}:${line}`;
     if ('scrape_configs' in value) {
@@ -175,6 +217,66 @@ test('the YAML is what LiveKit and Prometheus read', () => {
       expect(Object.keys(keys), place).toContain(webhook.api_key);
     }
   }
+});
+
+test('every metric and alert that a page names exists', () => {
+  const registered = readFileSync(join(ROOT, 'src/metrics/prometheus.ts'), 'utf8');
+  const alerts = readFileSync(join(ROOT, 'docs/monitoring/alerts.yml'), 'utf8');
+  const metrics = PAGES.flatMap(({ text }) => text.match(/\bhangup_[a-z_]+[a-z]\b/g) ?? []).filter(
+    // A variable of FreeSWITCH.
+    (name) => name !== 'hangup_after_bridge',
+  );
+  expect(metrics.length).toBeGreaterThan(5);
+  expect(metrics.filter((name) => !registered.includes(`'${name}'`))).toEqual([]);
+  const listed = readFileSync(join(ROOT, 'docs/monitor.md'), 'utf8').match(/(?<=^\| `)Hangup\w+/gm) ?? [];
+  const defined = alerts.match(/(?<=- alert: )\w+/g) ?? [];
+  expect(new Set(listed)).toEqual(new Set(defined));
+});
+
+/** Messages of the system, SQLite and livekit-sip. */
+const FOREIGN_MESSAGES = [
+  'listen EADDRINUSE',
+  'database or disk is full',
+  'file is not a database',
+  'malformed',
+  'readonly database',
+  'database is locked',
+  'error while loading shared libraries: libatomic.so.1',
+];
+
+test('every message of hangup that docs/troubleshoot.md and docs/livekit.md quote is in the code', () => {
+  const code = globSync('src/**/*.ts', { cwd: ROOT })
+    .map((file) => readFileSync(join(ROOT, file), 'utf8').replaceAll("\\'", "'"))
+    .join('\n');
+  const texts = ['docs/troubleshoot.md', 'docs/livekit.md', 'docs/how-calls-end.md'].map((page) =>
+    readFileSync(join(ROOT, page), 'utf8').replaceAll(/\s+/g, ' '),
+  );
+  const startup = /\| message \| exit code .*?(?= ## )/s.exec(texts.join(' '))?.[0] ?? '';
+  const quoted = [
+    ...[...startup.matchAll(/\| ((?:`[^`]+`(?:, )?)+) \| \d/g)].flatMap(
+      ([, cell = '']) => cell.match(/(?<=`)[^`,]{2,}(?=`)/g) ?? [],
+    ),
+    ...texts.flatMap((text) =>
+      [...text.matchAll(/(?:logs|line|warning|error|reason) `([^`]* [^`]*)`/g)].map(
+        ([, message = '']) => message,
+      ),
+    ),
+  ].filter((message) => !FOREIGN_MESSAGES.includes(message));
+  expect(quoted.length).toBeGreaterThan(15);
+  const parts = quoted.flatMap((message) => message.split('...').map((part) => part.trim()));
+  expect(parts.filter((part) => !code.includes(part))).toEqual([]);
+});
+
+test('docs/cli.md lists every command', async () => {
+  const { stdout } = await runHangup(['completion', 'bash'], { cwd: temporaryFolder() });
+  const [, commands = ''] = /^ {4}':'\*\) after='([^']*)'/m.exec(stdout) ?? [];
+  const text = readFileSync(join(ROOT, 'docs/cli.md'), 'utf8');
+  const listed = [...text.matchAll(/^\| (`hangup .*?) \|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`hangup ([a-z]+)/g)].map(([, name]) => name),
+  );
+  const expected = commands.split(' ').filter((word) => /^[a-z]/.test(word) && word !== 'help');
+  expect(expected.length).toBeGreaterThan(10);
+  expect(new Set(listed)).toEqual(new Set(expected));
 });
 
 test('the TypeScript compiles in a project of its reader', async () => {

@@ -28,7 +28,7 @@ export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
 ]);
 
 const RUN = ['sh', 'js', 'ts', 'python'];
-const PARSED = ['json', 'yaml'];
+const PARSED = ['json', 'yaml', 'mermaid'];
 const SERVER = /(?:^|\s)(?:npm start|hangup serve|\.\/hangup)$/;
 
 /** @throws for a language that no test reads */
