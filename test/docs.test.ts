@@ -233,6 +233,20 @@ test('every metric and alert that a page names exists', () => {
   expect(new Set(listed)).toEqual(new Set(defined));
 });
 
+test('docs/demo.svg records a successful run of the present demo', () => {
+  const svg = readFileSync(join(ROOT, 'docs/demo.svg'), 'utf8');
+  const shown = [...svg.matchAll(/<text [^>]*>(.*?)<\/text>/g)].map(([, line = '']) =>
+    line.replaceAll(/<[^>]*>/g, '').replace(/^ *[\d.]+ s {2}/, ''),
+  );
+  const demo = readFileSync(join(ROOT, 'scripts/demo.ts'), 'utf8');
+  const steps = [...demo.matchAll(/printLine\('(\d\. .*?)'\)/g)].map(([, step]) => step);
+  expect(steps).toHaveLength(5);
+  expect(shown.filter((line) => /^\d\. /.test(line))).toEqual(steps);
+  expect(demo).toContain(`printLine('${shown.at(-1)}')`);
+  expect(shown.join()).toContain('✓');
+  expect(shown.join()).not.toContain('✗');
+});
+
 /** Messages of the system, SQLite and livekit-sip. */
 const FOREIGN_MESSAGES = [
   'listen EADDRINUSE',
