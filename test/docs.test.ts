@@ -43,7 +43,7 @@ test('every link between pages leads to an existing file and heading', () => {
   expect(dead).toEqual([]);
 });
 
-test('every test file that a page names exists', () => {
+test('every test file in a page exists', () => {
   const named = PAGES.flatMap(({ page, text }) =>
     [...text.matchAll(/`(test\/[\w./-]+)`/g)].map(([, path = '']) => ({ page, path })),
   );
@@ -57,7 +57,7 @@ test('README.md has 120 to 150 lines', () => {
   expect(lines).toBeLessThanOrEqual(150);
 });
 
-test('the settings of docs/configure.md are those there are', () => {
+test('docs/configure.md lists exactly the settings of hangup', () => {
   const text = readFileSync(join(ROOT, 'docs/configure.md'), 'utf8');
   const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
   expect(
@@ -69,7 +69,7 @@ test('the settings of docs/configure.md are those there are', () => {
   ).toEqual(describeSettings());
 });
 
-test('every setting that a page names is one', () => {
+test('every setting in a page exists', () => {
   const settings = describeSettings().map(({ name }) => name);
   const failureReasons = ['AGENT_LEFT', 'ROOM_FINISHED'];
   const known = new Set([...settings, ...failureReasons, 'HANGUP_API_KEY', 'CALL_ID']);
@@ -80,14 +80,14 @@ test('every setting that a page names is one', () => {
       ),
     ]
       .map(([name]) => name)
-      // The test suites have settings of their own.
+      // Variables of the test suites.
       .filter((name) => !known.has(name) && !['LIVEKIT_SERVER', 'LIVEKIT_SIP'].includes(name))
       .map((name) => `${page}: ${name}`),
   );
   expect(unknown).toEqual([]);
 });
 
-test('the troubleshooting page and the alert name the causes for which webhooks are refused', () => {
+test('docs/troubleshoot.md and the alert list every reason to refuse a webhook', () => {
   const section = /^## Webhooks are refused\n.*?(?=^## )/ms.exec(
     readFileSync(join(ROOT, 'docs/troubleshoot.md'), 'utf8'),
   )?.[0];
@@ -99,7 +99,7 @@ test('the troubleshooting page and the alert name the causes for which webhooks 
   for (const reason of REFUSAL_REASONS) expect(description).toMatch(new RegExp(`${reason}: \\w`));
 });
 
-test('every command that a page shows is one, with its options', async () => {
+test('every command in a page exists, with its options', async () => {
   const cwd = temporaryFolder();
   const { stdout } = await runHangup(['completion', 'bash'], { cwd });
   const words = new Map(
@@ -133,7 +133,7 @@ test('every command that a page shows is one, with its options', async () => {
   expect(wrong).toEqual([]);
 });
 
-test('hangup itself prints the pages and examples', async () => {
+test('hangup docs prints the pages and examples', async () => {
   const run = (...args: string[]) => runHangup(['docs', ...args], { cwd: temporaryFolder() });
   const pages = (await run()).stdout.trim().split('\n');
   expect(pages).toEqual(
@@ -156,7 +156,7 @@ test('hangup itself prints the pages and examples', async () => {
   expect(pages).not.toContain('alerts.test.yml');
   expect(pages).not.toContain('demo.svg');
   expect((await run('install')).stdout).toBe(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'));
-  // As the pages name each other.
+  // A path from a link works too.
   expect((await run('docs/install.md')).stdout).toBe((await run('install')).stdout);
   expect((await run('hangup.service')).stdout).toContain('[Service]');
   expect(await run('../package.json')).toMatchObject({ code: 1 });
@@ -166,13 +166,13 @@ test('every fenced block is run, parsed or left out with a reason', () => {
   const fences = PAGES.flatMap(({ text }) => text.match(/^ *(?:```|~~~)/gm) ?? []);
   expect(BLOCKS.length).toBeGreaterThan(30);
   expect(fences).toHaveLength(2 * BLOCKS.length);
-  // scripts/test-docs.ts runs those that are run.
+  // scripts/test-docs.ts runs the blocks with the treatment "run".
   const leftOut = BLOCKS.filter(({ treatment }) => treatment === 'left out').map(({ code }) => code);
   expect(leftOut.sort()).toEqual([...LEFT_OUT.keys()].sort());
   expect(() => blocksOf('a page', '```ini\n[Service]\n```\n')).toThrow('No test reads the language "ini"');
 });
 
-test('input 21: no id in a page is cut', () => {
+test('every id in a page is complete', () => {
   const ids = PAGES.flatMap(({ page, text }) =>
     [...text.matchAll(/\b(?:key|call|org|req|can)_[0-9a-f]\w*[^\s"'`|]*/g)].map(([id]) => ({ page, id })),
   );
@@ -180,11 +180,11 @@ test('input 21: no id in a page is cut', () => {
   expect(ids.filter(({ id }) => !/^[a-z]+_[0-9a-f]{32}$/.test(id))).toEqual([]);
 });
 
-test("the answer that README.md shows is the server's", () => {
-  const answers = blocksIn('json');
-  expect(answers).toHaveLength(1);
-  const Answer = z.strictObject({ data: CancelledCall, message: z.literal('Call cancelled successfully') });
-  for (const { code } of answers) expect(Answer.safeParse(JSON.parse(code)).error).toBeUndefined();
+test('the response in README.md has the format of the server', () => {
+  const responses = blocksIn('json');
+  expect(responses).toHaveLength(1);
+  const Response = z.strictObject({ data: CancelledCall, message: z.literal('Call cancelled successfully') });
+  for (const { code } of responses) expect(Response.safeParse(JSON.parse(code)).error).toBeUndefined();
 });
 
 const LiveKitConfiguration = z.strictObject({
@@ -201,7 +201,7 @@ const PrometheusConfiguration = z.strictObject({
   rule_files: z.array(z.string()).min(1),
 });
 
-test('the YAML is what LiveKit and Prometheus read', () => {
+test('the YAML examples are configurations of LiveKit and Prometheus', () => {
   const read = blocksIn('yaml').map(({ page, line, code }) => ({ page, line, value: parseYaml(code) }));
   const isPrometheus = ({ value }: (typeof read)[number]) => 'scrape_configs' in value;
   expect(read.filter(isPrometheus)).toHaveLength(1);
@@ -219,7 +219,7 @@ test('the YAML is what LiveKit and Prometheus read', () => {
   }
 });
 
-test('every metric and alert that a page names exists', () => {
+test('every metric in a page exists, and docs/monitor.md lists every alert', () => {
   const registered = readFileSync(join(ROOT, 'src/metrics/prometheus.ts'), 'utf8');
   const alerts = readFileSync(join(ROOT, 'docs/monitoring/alerts.yml'), 'utf8');
   const metrics = PAGES.flatMap(({ text }) => text.match(/\bhangup_[a-z_]+[a-z]\b/g) ?? []).filter(
@@ -233,7 +233,7 @@ test('every metric and alert that a page names exists', () => {
   expect(new Set(listed)).toEqual(new Set(defined));
 });
 
-test('docs/demo.svg records a successful run of the present demo', () => {
+test('docs/demo.svg records a successful run of the current demo', () => {
   const svg = readFileSync(join(ROOT, 'docs/demo.svg'), 'utf8');
   const shown = [...svg.matchAll(/<text [^>]*>(.*?)<\/text>/g)].map(([, line = '']) =>
     line.replaceAll(/<[^>]*>/g, '').replace(/^ *[\d.]+ s {2}/, ''),
@@ -258,7 +258,7 @@ const FOREIGN_MESSAGES = [
   'error while loading shared libraries: libatomic.so.1',
 ];
 
-test('every message of hangup that docs/troubleshoot.md and docs/livekit.md quote is in the code', () => {
+test('every quoted message of hangup in a page is in the code', () => {
   const code = globSync('src/**/*.ts', { cwd: ROOT })
     .map((file) => readFileSync(join(ROOT, file), 'utf8').replaceAll("\\'", "'"))
     .join('\n');
@@ -293,7 +293,7 @@ test('docs/cli.md lists every command', async () => {
   expect(new Set(listed)).toEqual(new Set(expected));
 });
 
-test('the TypeScript compiles in a project of its reader', async () => {
+test('the TypeScript examples compile in a client project', async () => {
   const examples = blocksIn('ts');
   expect(examples.length).toBeGreaterThan(0);
   for (const { code } of examples) {
@@ -302,7 +302,7 @@ test('the TypeScript compiles in a project of its reader', async () => {
   }
 });
 
-test('every request and every address of hangup that a page names is served', async () => {
+test('hangup serves every request and every URL in a page', async () => {
   const hangup = await startHangup();
   try {
     await hangup.putCall({ id: 'x' });
@@ -319,7 +319,7 @@ test('every request and every address of hangup that a page names is served', as
     expect(requests.length).toBeGreaterThan(15);
     const unserved: string[] = [];
     for (const { page, method, path } of requests) {
-      // tRPC's own prefix, and that of calls, are no addresses.
+      // Prefixes such as /trpc and /api/v1/ are not endpoints.
       if (/^\/trpc$|\/$/.test(path)) continue;
       const response = await fetch(hangup.url + path.replace('{callId}', 'x'), {
         method,
