@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { blocksOf, readPages } from '../scripts/docs/blocks.ts';
-import { CALL_STATUSES, mayFollow } from '../src/domain/call.ts';
-import { DELETION_STATES, type DeleteRoomOutcome, settle } from '../src/domain/room-deletion.ts';
+import { CALL_STATUSES, canTransition } from '../src/domain/call.ts';
+import { DELETION_STATES, type DeleteRoomOutcome, resolveAttempt } from '../src/domain/room-deletion.ts';
 
 /* The diagrams of README.md and docs, and docs/architecture.md, against the code. test/docs.test.ts has the other pages. */
 
@@ -56,7 +56,7 @@ test('the diagram of call statuses allows exactly the changes of the domain', ()
   const reachableFrom = (status: string): string[] =>
     arrows.flatMap(([from, to]) => (from === status ? [to, ...reachableFrom(to)] : []));
   for (const from of CALL_STATUSES) {
-    const followers = CALL_STATUSES.filter((to) => mayFollow(from, to));
+    const followers = CALL_STATUSES.filter((to) => canTransition(from, to));
     expect(new Set(reachableFrom(from)), from).toEqual(new Set(followers));
   }
 });
@@ -66,7 +66,7 @@ test('the diagram of room deletions has every state, and every result of an atte
   expect(new Set(arrows.flat())).toEqual(new Set(DELETION_STATES));
   const policy = { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
   const resultOf = (outcome: DeleteRoomOutcome, now: number) =>
-    settle({ attempt: 1, createdAt: 0 }, outcome, { policy, now, random: 0 }).state;
+    resolveAttempt({ attempt: 1, createdAt: 0 }, outcome, { policy, now, random: 0 }).state;
   const failed = { kind: 'timed_out', detail: '' } as const;
   const results = [resultOf({ kind: 'absent' }, 0), resultOf(failed, 0), resultOf(failed, policy.maxAgeMs)];
   const shown = arrows.filter(([from, to]) => from === 'running' && to !== 'running').map(([, to]) => to);

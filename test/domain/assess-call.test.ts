@@ -171,7 +171,9 @@ describe('rule 4: active', () => {
     const lacks = { participants: [], askedAt: at(5), version: versionOf(roster), isTrusted: true };
     const missing = applyParticipantList(roster, lacks, at(5));
     const back = { ...lacks, participants: [{ ...PERSON, joinedAt: at(6) }], askedAt: at(6) };
-    expect(statusFrom(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe('connecting');
+    expect(statusFrom(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe(
+      'connecting',
+    );
   });
 });
 
@@ -578,7 +580,11 @@ describe('rule 9: a participant whom two lists 10 s apart lack', () => {
     const { roster, ...call } = callAfter(script);
     const list = { participants: [AGENT], version: versionOf(roster), isTrusted: true };
     const first = applyParticipantList(roster, { ...list, askedAt: at(20) }, at(20));
-    const seen = applyParticipantList(first, { ...list, participants: [AGENT, CALLER], askedAt: at(25) }, at(25));
+    const seen = applyParticipantList(
+      first,
+      { ...list, participants: [AGENT, CALLER], askedAt: at(25) },
+      at(25),
+    );
     const second = applyParticipantList(seen, { ...list, askedAt: at(35) }, at(35));
     expect(assess({ ...call, roster }, second, { policy: POLICY, now: at(35) })).toEqual(goesOn(45));
   });

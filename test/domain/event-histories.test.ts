@@ -3,8 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { assess, statusFrom } from '../../src/domain/assess-call.ts';
 import { type Call, durationSeconds, isLive, LIVE_STATUSES } from '../../src/domain/call.ts';
 import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
-import { MAX_AUDIO_PUBLISHERS, MAX_MEMBERS, newRoster, type Roster, versionOf } from '../../src/domain/roster.ts';
-import { join, applyParticipantList, publishAudio } from '../../src/domain/roster-changes.ts';
+import {
+  MAX_AUDIO_PUBLISHERS,
+  MAX_MEMBERS,
+  newRoster,
+  type Roster,
+  versionOf,
+} from '../../src/domain/roster.ts';
+import { applyParticipantList, join, publishAudio } from '../../src/domain/roster-changes.ts';
 import {
   AFTERWARDS,
   type Arrival,

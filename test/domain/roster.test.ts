@@ -1,6 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_AUDIO_PUBLISHERS, parties, phonesAreGuests, present, versionOf } from '../../src/domain/roster.ts';
-import { leave, applyParticipantList, publishAudio, rosterOfNewCall } from '../../src/domain/roster-changes.ts';
+import {
+  MAX_AUDIO_PUBLISHERS,
+  parties,
+  phonesAreGuests,
+  present,
+  versionOf,
+} from '../../src/domain/roster.ts';
+import {
+  applyParticipantList,
+  leave,
+  publishAudio,
+  rosterOfNewCall,
+} from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
   ANSWERED,
