@@ -11,8 +11,7 @@ import { describeFault, post, TOKEN_TTL } from './transport/twirp.ts';
 const RoomList = z.object({ rooms: z.array(z.object({ name: z.string() })) });
 
 /**
- * Requests LiveKit's rooms once, and returns the verdict on the credentials and the clock skew. Never rejects because
- * of LiveKit or the network. The SDK's client is not used, because it does not return the Date header.
+ * Requests LiveKit's rooms once. Never rejects: a failure is a result. The client of the SDK would hide the Date header.
  */
 export async function probeLiveKit(
   server: {
@@ -53,7 +52,7 @@ export async function probeLiveKit(
 }
 
 function verdictOf(status: number, body: string): LiveKitVerdict {
-  // The body repeats the token, so it is neither logged nor returned.
+  // The body contains the token, so it must not be logged.
   if (status === 401 || status === 403) {
     return { kind: 'refused', reason: body.startsWith('invalid API key') ? 'key' : 'token' };
   }
@@ -63,15 +62,15 @@ function verdictOf(status: number, body: string): LiveKitVerdict {
     : { kind: 'not_livekit', status };
 }
 
-function parseJson(json: string): unknown {
+function parseJson(text: string): unknown {
   try {
-    return JSON.parse(json);
+    return JSON.parse(text);
   } catch {
     return null;
   }
 }
 
-/** The header has complete seconds, rounded down: the mean error is half a second. */
+/** The header is truncated to seconds: half a second later is the middle. */
 function clockSkew(date: string | undefined, localTime: number): number | null {
   const remoteTime = Date.parse(date ?? '');
   return Number.isNaN(remoteTime) ? null : remoteTime + 500 - localTime;

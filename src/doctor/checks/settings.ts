@@ -3,27 +3,30 @@ import { parseSettings, type Settings, SettingsError } from '../../platform/conf
 import { environmentWarnings, readEnvironment, settingSources } from '../../platform/environment.ts';
 import type { Finding } from '../finding.ts';
 
-export type SettingsFacts =
-  | { readonly kind: 'invalid'; readonly problems: readonly string[] }
-  | {
-      readonly kind: 'valid';
-      readonly settings: Settings;
-      /** Full path of `.env`. Null when the working directory has none. */
-      readonly file: string | null;
-      /** Whether every user of the machine can read the file, which can contain secrets. */
-      readonly isFileWorldReadable: boolean;
-      /** Names and lines without effect. */
-      readonly warnings: readonly string[];
-      /** Names of the settings in effect, by source. */
-      readonly fromFile: readonly string[];
-      readonly fromEnvironment: readonly string[];
-    };
+interface InvalidSettings {
+  readonly kind: 'invalid';
+  readonly problems: readonly string[];
+}
+
+interface ValidSettings {
+  readonly kind: 'valid';
+  readonly settings: Settings;
+  /** Full path of `.env`. Null when the working directory has none. */
+  readonly file: string | null;
+  /** Whether every user of the machine can read the file, which can contain secrets. */
+  readonly isFileWorldReadable: boolean;
+  /** Names and lines without effect. */
+  readonly warnings: readonly string[];
+  /** Names of the settings in effect, by source. */
+  readonly fromFile: readonly string[];
+  readonly fromEnvironment: readonly string[];
+}
 
 const WORLD_READABLE = 0o004;
 const ADVICE = '`hangup docs configure` lists all settings';
 
 /** Reads the settings of a server from the environment and `.env`. */
-export function inspectSettings(): SettingsFacts {
+export function inspectSettings(): InvalidSettings | ValidSettings {
   try {
     const settings = parseSettings(readEnvironment(), 'serve');
     const { file, ...names } = settingSources();
@@ -42,7 +45,7 @@ export function inspectSettings(): SettingsFacts {
   }
 }
 
-export function assessSettings(facts: SettingsFacts): Finding[] {
+export function assessSettings(facts: InvalidSettings | Omit<ValidSettings, 'settings'>): Finding[] {
   const check = 'settings';
   if (facts.kind === 'invalid') {
     return facts.problems.map((message) => ({
@@ -62,7 +65,12 @@ export function assessSettings(facts: SettingsFacts): Finding[] {
     },
   ];
   for (const message of facts.warnings) {
-    findings.push({ check, level: 'warning', message, advice: `correct or remove the name; ${ADVICE}` });
+    findings.push({
+      check,
+      level: 'warning',
+      message,
+      advice: `correct or remove the name or the line; ${ADVICE}`,
+    });
   }
   if (facts.isFileWorldReadable) {
     findings.push({
