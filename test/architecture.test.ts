@@ -50,6 +50,7 @@ const TABLE: Record<string, readonly string[]> = {
     'p-queue',
     'zod',
   ],
+  doctor: ['platform', 'ports', 'domain', 'node:fs', 'node:path'],
   reconciler: ['operations', 'platform', 'ports', 'domain', 'node-cron'],
   metrics: ['ports', 'domain', 'prom-client'],
   api: ['operations', 'ports', 'domain', 'zod', '@trpc/server', '@trpc/server/http'],
@@ -69,7 +70,7 @@ const TABLE: Record<string, readonly string[]> = {
   ],
 };
 /** The composition root and the command line may import everything. */
-const WIRING = ['app', 'cli', 'doctor'];
+const WIRING = ['app', 'cli'];
 
 const SRC = resolve(import.meta.dirname, '../src');
 
