@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { type Emulator, type EmulatorOptions, startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { type Emulator, type EmulatorOptions, startEmulator } from '../../src/emulator/emulator.ts';
 import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
 
 async function startWithInbox(options: Partial<EmulatorOptions> = {}) {
@@ -114,7 +114,7 @@ test('stop breaks off a webhook that nobody answers', async () => {
 test('a process whose emulator has stopped ends by itself, with nothing open', {
   timeout: 30_000,
 }, async () => {
-  const emulatorUrl = new URL('../../src/livekit/emulator/emulator.ts', import.meta.url);
+  const emulatorUrl = new URL('../../src/emulator/emulator.ts', import.meta.url);
   const script = `
     import { createServer } from 'node:net';
     import { startEmulator } from '${emulatorUrl}';

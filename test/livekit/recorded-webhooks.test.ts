@@ -10,7 +10,7 @@ import {
   test,
   vi,
 } from 'vitest';
-import type { DialOptions, Emulator, ReceivedPhone } from '../../src/livekit/emulator/emulator.ts';
+import type { Emulator, InboundCall, OutboundCallOptions } from '../../src/emulator/emulator.ts';
 import {
   API_KEY,
   API_SECRET,
@@ -150,14 +150,14 @@ describe('phone calls', () => {
     pass(ms: number): void;
   }
 
-  async function dial({ emulator, client, roomName }: Stage, options: Partial<DialOptions> = {}) {
+  async function dial({ emulator, client, roomName }: Stage, options: Partial<OutboundCallOptions> = {}) {
     await client.createRoom({
       name: roomName,
       emptyTimeout: 30,
       departureTimeout: 3,
       metadata: '{"callId":"c-1"}',
     });
-    return emulator.dial(roomName, {
+    return emulator.dialOut(roomName, {
       identity: 'phone',
       name: 'Callee',
       metadata: 'md',
@@ -170,7 +170,7 @@ describe('phone calls', () => {
   }
 
   const receive = ({ emulator }: Stage) =>
-    emulator.receive({
+    emulator.receiveCall({
       prefix: 'call-',
       callerNumber: '+15557770001',
       calledNumber: '+15559999',
@@ -180,7 +180,7 @@ describe('phone calls', () => {
       attributes: { tenant: 'acme', 'sip.h.x-tenant': 'acme' },
     });
 
-  function answer({ emulator, pass }: Stage, phone: ReceivedPhone): void {
+  function answer({ emulator, pass }: Stage, phone: InboundCall): void {
     emulator.join(phone.roomName, { identity: 'agent-1', kind: 'AGENT' }).publishAudio('a');
     pass(1_000);
   }

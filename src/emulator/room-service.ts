@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { ParticipantInfo, Room, VideoGrant } from 'livekit-server-sdk';
 import { z } from 'zod';
 import type { RoomState } from './room-state.ts';
-import { type Answer, json, livekitError, malformed, twirpError } from './twirp.ts';
+import { type HttpResponse, jsonResponse, livekitError, malformedRequest, twirpError } from './twirp.ts';
 
 export const ROOM_SERVICE_METHODS = [
   'CreateRoom',
@@ -17,12 +17,12 @@ export const ROOM_SERVICE_METHODS = [
 
 export type RoomServiceMethod = (typeof ROOM_SERVICE_METHODS)[number];
 
-/** LiveKit's limit on a room's name counts bytes of UTF-8, not characters. */
+/** LiveKit limits the UTF-8 bytes of a room name, not the characters. */
 const MAX_ROOM_NAME_BYTES = 256;
 
-export const isTooLongForARoom = (name: string): boolean => Buffer.byteLength(name) > MAX_ROOM_NAME_BYTES;
+export const exceedsNameLimit = (name: string): boolean => Buffer.byteLength(name) > MAX_ROOM_NAME_BYTES;
 
-// proto3 JSON: null is the zero value; both spellings of a field's name are one field.
+// proto3 JSON: null is the zero value; camelCase and snake_case name the same field.
 const string = z
   .string()
   .nullish()
@@ -59,127 +59,127 @@ const ListRoomsRequest = z.object({
     .transform((names) => names ?? []),
 });
 const RoomRequest = z.object({ room: string });
-// Both alphabets of base64, padded or not.
+// Base64 in both alphabets, with or without padding.
 const bytes = string
   .refine((text) => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text))
   .transform((text) => Buffer.from(text, 'base64'));
 const SendDataRequest = z.object({
   room: string,
   data: bytes,
-  // LiveKit passes over kinds that it does not know.
+  // LiveKit ignores kinds that are not defined.
   kind: z.union([z.string(), z.int()]).nullish(),
   nonce: bytes,
 });
 const ParticipantRequest = z.object({ room: string, identity: string });
 
 /**
- * Does one request. The order is the real server's: a body that cannot be read comes before a grant that is
- * missing, and a missing grant is `unauthenticated`, never `permission_denied`.
+ * Handles one request. LiveKit rejects a malformed body before a missing grant, and a missing grant with
+ * `unauthenticated`, never with `permission_denied`.
  */
-export function answerRoomService(
+export function handleRoomServiceRequest(
   method: RoomServiceMethod,
   body: unknown,
   grants: VideoGrant,
   rooms: RoomState,
-): Answer {
+): HttpResponse {
   switch (method) {
     case 'CreateRoom':
-      return answer(
+      return handle(
         CreateRoomRequest,
         body,
         () => grants.roomCreate,
         (request) =>
-          isTooLongForARoom(request.name)
+          exceedsNameLimit(request.name)
             ? livekitError(
                 'invalid_argument',
                 `room name length exceeds limits: max length ${MAX_ROOM_NAME_BYTES}`,
               )
-            : wire(rooms.create(request)),
+            : toResponse(rooms.createRoom(request)),
       );
     case 'ListRooms':
-      return answer(
+      return handle(
         ListRoomsRequest,
         body,
         () => grants.roomList,
-        ({ names }) => json({ rooms: rooms.list(names).map(wireJson) }),
+        ({ names }) => jsonResponse({ rooms: rooms.listRooms(names).map(toJson) }),
       );
     case 'DeleteRoom':
-      return answer(
+      return handle(
         RoomRequest,
         body,
         () => grants.roomCreate,
         ({ room }) => {
-          switch (rooms.delete(room)) {
+          switch (rooms.deleteRoom(room)) {
             case 'deleted':
-              return json({});
+              return jsonResponse({});
             case 'absent':
               return livekitError('not_found', 'requested room does not exist');
-            case 'no_response':
-              return noResponse();
+            case 'node_unavailable':
+              return nodeUnavailable();
           }
         },
       );
     case 'ListParticipants':
-      return answer(RoomRequest, body, isAdmin(grants), ({ room }) =>
-        json({ participants: rooms.participants(room).map(wireJson) }),
+      return handle(RoomRequest, body, isAdmin(grants), ({ room }) =>
+        jsonResponse({ participants: rooms.listParticipants(room).map(toJson) }),
       );
     case 'GetParticipant':
-      return answer(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) => {
-        const participant = rooms.participants(room).find((one) => one.identity === identity);
-        return participant === undefined ? noParticipant() : wire(participant);
+      return handle(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) => {
+        const participant = rooms.listParticipants(room).find((listed) => listed.identity === identity);
+        return participant === undefined ? participantNotFound() : toResponse(participant);
       });
     case 'RemoveParticipant':
-      return answer(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
-        removed(rooms.remove(room, identity)),
+      return handle(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
+        removalResponse(rooms.removeParticipant(room, identity)),
       );
     case 'SendData':
-      return answer(SendDataRequest, body, isAdmin(grants), ({ room, nonce }) => {
+      return handle(SendDataRequest, body, isAdmin(grants), ({ room, nonce }) => {
         if (nonce.length !== 0 && nonce.length !== 16) {
           const length = `got: ${nonce.length} bytes`;
           return twirpError('invalid_argument', `nonce should be 16-bytes or not present, ${length}`);
         }
-        return rooms.sendData(room) === 'sent' ? json({}) : noResponse();
+        return rooms.sendData(room) === 'sent' ? jsonResponse({}) : nodeUnavailable();
       });
     case 'UpdateSubscriptions':
-      return answer(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
-        rooms.reaches(room, identity) ? json({}) : noResponse(),
+      return handle(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
+        rooms.isReachable(room, identity) ? jsonResponse({}) : nodeUnavailable(),
       );
   }
 }
 
-function answer<Request>(
+function handle<Request>(
   schema: z.ZodType<Request>,
   body: unknown,
   isGranted: (request: Request) => boolean | undefined,
-  act: (request: Request) => Answer,
-): Answer {
+  respond: (request: Request) => HttpResponse,
+): HttpResponse {
   const request = schema.safeParse(body);
-  if (!request.success) return malformed();
+  if (!request.success) return malformedRequest();
   if (isGranted(request.data) !== true) return twirpError('unauthenticated', 'permissions denied');
-  return act(request.data);
+  return respond(request.data);
 }
 
 const isAdmin = (grants: VideoGrant) => (request: { readonly room: string }) =>
   grants.roomAdmin === true && (grants.room ?? '') === request.room;
 
-/** LiveKit's answer for a room whose node is dead, and for a message to a room that is not there. It comes late. */
-export const noResponse = () => livekitError('unavailable', 'no response from servers');
+/** LiveKit's response for a room on a dead node, and for a message to a room that does not exist. LiveKit sends it late. */
+export const nodeUnavailable = () => livekitError('unavailable', 'no response from servers');
 
-function removed(outcome: ReturnType<RoomState['remove']>): Answer {
+function removalResponse(outcome: ReturnType<RoomState['removeParticipant']>): HttpResponse {
   switch (outcome) {
     case 'removed':
-      return json({});
+      return jsonResponse({});
     case 'absent':
-      return noParticipant();
-    case 'no_response':
-      return noResponse();
+      return participantNotFound();
+    case 'node_unavailable':
+      return nodeUnavailable();
   }
 }
 
-const noParticipant = () => livekitError('not_found', 'participant does not exist');
+const participantNotFound = () => livekitError('not_found', 'participant does not exist');
 
-/** Answers, unlike webhooks, name their fields in snake_case and spell zero values out. */
-const wireJson = (message: Room | ParticipantInfo) =>
+/** Responses use snake_case and include zero values. Webhooks do neither. */
+const toJson = (message: Room | ParticipantInfo) =>
   message.toJson({ useProtoFieldName: true, emitDefaultValues: true });
 
-const wire = (message: Room | ParticipantInfo): Answer => json(wireJson(message));
+const toResponse = (message: Room | ParticipantInfo): HttpResponse => jsonResponse(toJson(message));

@@ -4,9 +4,9 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Emulator,
   type EmulatorOptions,
-  type JoiningParticipant,
+  type ParticipantOptions,
   startEmulator,
-} from '../../src/livekit/emulator/emulator.ts';
+} from '../../src/emulator/emulator.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
@@ -80,7 +80,7 @@ test('a kind that does not exist yet passes through webhooks and both encodings 
   expect(described).toMatchObject({ status: { participants: [{ identity: 'hologram', kind: '99' }] } });
 });
 
-test.each<[string, JoiningParticipant, object]>([
+test.each<[string, ParticipantOptions, object]>([
   ['a phone updates its metadata', { identity: 'p', kind: 'SIP' }, { canUpdateMetadata: true }],
   ['an agent has the grant', { identity: 'p', kind: 'AGENT' }, { agent: true }],
   [
@@ -101,8 +101,8 @@ test.each<[string, JoiningParticipant, object]>([
 
 test('what happens to one of two phones in a room does not happen to the other', async () => {
   const { emulator, client, webhooksOf, attributesOf } = await start();
-  const first = emulator.dial('r', { identity: 'first', phoneNumber: '+15550100' });
-  const second = emulator.dial('r', { identity: 'second', phoneNumber: '+15550101' });
+  const first = emulator.dialOut('r', { identity: 'first', phoneNumber: '+15550100' });
+  const second = emulator.dialOut('r', { identity: 'second', phoneNumber: '+15550101' });
   first.ring();
   second.ring();
   first.answer();
@@ -123,13 +123,13 @@ test('what happens to one of two phones in a room does not happen to the other',
 
 test('DTMF after the answer: automation with the tag of an answered call, then active with the same', async () => {
   const { emulator, attributesOf } = await start();
-  const phone = emulator.dial('r', { phoneNumber: '+15550100' });
+  const phone = emulator.dialOut('r', { phoneNumber: '+15550100' });
   phone.ring();
-  phone.automate();
+  phone.startAutomation();
   const sending = await attributesOf('r', 'phone');
   expect(sending).toMatchObject({ 'sip.callStatus': 'automation', 'sip.callTag': expect.any(String) });
-  for (const before of ['ring', 'automate', 'busy'] as const) {
-    expect(() => phone[before]()).toThrow('has been answered');
+  for (const before of ['ring', 'startAutomation', 'busy'] as const) {
+    expect(() => phone[before]()).toThrow('already answered');
   }
   phone.answer();
   expect(await attributesOf('r', 'phone')).toEqual({ ...sending, 'sip.callStatus': 'active' });
@@ -141,9 +141,9 @@ const incoming = { callerNumber: '+15550111', calledNumber: '+15550199', activeA
 
 test('a direct dispatch rule takes every call into the room that it names', async () => {
   const { emulator, client, webhooksOf } = await start();
-  const first = emulator.receive({ ...incoming, rule: 'direct', roomName: 'front-desk' });
+  const first = emulator.receiveCall({ ...incoming, rule: 'direct', roomName: 'front-desk' });
   const [room] = await client.listRooms(['front-desk']);
-  const second = emulator.receive({
+  const second = emulator.receiveCall({
     ...incoming,
     callerNumber: '+15550122',
     rule: 'direct',
@@ -162,7 +162,12 @@ test('a direct dispatch rule takes every call into the room that it names', asyn
 test('a callee dispatch rule names the room by the called number', async () => {
   const { emulator } = await start();
   const receive = (callerNumber: string, prefix?: string) =>
-    emulator.receive({ ...incoming, callerNumber, rule: 'callee', ...(prefix !== undefined && { prefix }) });
+    emulator.receiveCall({
+      ...incoming,
+      callerNumber,
+      rule: 'callee',
+      ...(prefix !== undefined && { prefix }),
+    });
   expect(receive('+15550111', 'desk').roomName).toBe('desk_+15550199');
   expect(receive('+15550122', 'desk').roomName).toBe('desk_+15550199');
   expect(receive('+15550111').roomName).toBe('+15550199');
@@ -171,7 +176,7 @@ test('a callee dispatch rule names the room by the called number', async () => {
 
 test('an individual dispatch rule gives each call of a caller a room of its own', async () => {
   const { emulator } = await start();
-  const rooms = [1, 2].map(() => emulator.receive({ ...incoming, prefix: 'call-' }).roomName);
+  const rooms = [1, 2].map(() => emulator.receiveCall({ ...incoming, prefix: 'call-' }).roomName);
   for (const room of rooms) expect(room).toMatch(/^call-_\+15550111_[A-Za-z0-9]{12}$/);
   expect(rooms[0]).not.toBe(rooms[1]);
 });
@@ -179,9 +184,9 @@ test('an individual dispatch rule gives each call of a caller a room of its own'
 test('a caller who comes into a room in which somebody is heard is answered', async () => {
   const { emulator, attributesOf } = await start();
   const agent = emulator.join('front-desk', { identity: 'agent', kind: 'AGENT' });
-  const silent = emulator.receive({ ...incoming, rule: 'direct', roomName: 'silent' });
+  const silent = emulator.receiveCall({ ...incoming, rule: 'direct', roomName: 'silent' });
   agent.publishAudio();
-  const phone = emulator.receive({ ...incoming, rule: 'direct', roomName: 'front-desk' });
+  const phone = emulator.receiveCall({ ...incoming, rule: 'direct', roomName: 'front-desk' });
   const statusOf = async ({ roomName, identity }: typeof phone) =>
     (await attributesOf(roomName, identity))['sip.callStatus'];
   expect(await statusOf(phone)).toBe('ringing');
@@ -191,7 +196,7 @@ test('a caller who comes into a room in which somebody is heard is answered', as
 
 test('an aborted connection leaves with its own event instead of participant_left', async () => {
   const { emulator, client, webhooksOf } = await start();
-  const phone = emulator.dial('r', { phoneNumber: '+15550100', isTrunkListening: false });
+  const phone = emulator.dialOut('r', { phoneNumber: '+15550100', isTrunkListening: false });
   phone.abort('STATE_MISMATCH');
   phone.abort();
   expect(await phone.disconnected).toBe('STATE_MISMATCH');
@@ -239,15 +244,15 @@ test('an unlisted room is in no list of rooms, and lives', async () => {
   emulator.join('other', { identity: 'person' });
   const listed = async (asked?: string[]) =>
     (await client.listRooms(asked)).map(({ name }) => name).sort(byText);
-  emulator.unlist('r');
+  emulator.unlistRoom('r');
   expect(await listed()).toEqual(['other']);
   expect(await listed(['r'])).toEqual([]);
   expect(emulator.roomNames()).toContain('r');
   expect(await identitiesIn(client, 'r')).toEqual(['person']);
-  emulator.list('r');
+  emulator.relistRoom('r');
   expect(await listed()).toEqual(['other', 'r']);
   expect(await listed(['r'])).toEqual(['r']);
-  emulator.unlist('r');
+  emulator.unlistRoom('r');
   await client.deleteRoom('r');
   expect(emulator.roomNames()).toEqual(['other']);
 });
@@ -255,8 +260,8 @@ test('an unlisted room is in no list of rooms, and lives', async () => {
 test('lost webhooks are sent to nobody, and only while they are lost', async () => {
   const { emulator, client, webhooksOf } = await start();
   const person = emulator.join('r', { identity: 'person' });
-  const findLeft = emulator.loseWebhooks(({ event }) => event === 'participant_left');
-  const findAgent = emulator.loseWebhooks(({ participant }) => participant?.identity === 'agent');
+  const findLeft = emulator.dropWebhooks(({ event }) => event === 'participant_left');
+  const findAgent = emulator.dropWebhooks(({ participant }) => participant?.identity === 'agent');
   person.leave();
   emulator.join('r', { identity: 'agent', kind: 'AGENT' });
   expect(await identitiesIn(client, 'r')).toEqual(['agent']);
@@ -297,7 +302,7 @@ test.each([
 test('participants of a dead node are cut off: what they do has no effect any more', async () => {
   const { emulator, client, webhooksOf } = await start({ deadNodeDelayMs: 1 });
   const person = emulator.join('r', { identity: 'person' });
-  const phone = emulator.dial('r', { phoneNumber: '+15550100' });
+  const phone = emulator.dialOut('r', { phoneNumber: '+15550100' });
   phone.ring();
   emulator.killNode();
   phone.answer();

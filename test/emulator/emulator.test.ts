@@ -9,7 +9,7 @@ import {
   type EmulatorOptions,
   type Fault,
   startEmulator,
-} from '../../src/livekit/emulator/emulator.ts';
+} from '../../src/emulator/emulator.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
 
 afterEach(() => {

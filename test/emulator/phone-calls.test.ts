@@ -1,6 +1,6 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type Emulator, startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
 
 // What a phone is when it is asked for. What it sends, emulator-captures.test.ts holds against the real server's.
@@ -14,9 +14,9 @@ async function start() {
   return { emulator, client, attributesOf };
 }
 
-const dial = (emulator: Emulator) => emulator.dial('r', { phoneNumber: '+15551234567' });
+const dial = (emulator: Emulator) => emulator.dialOut('r', { phoneNumber: '+15551234567' });
 const receive = (emulator: Emulator) =>
-  emulator.receive({
+  emulator.receiveCall({
     prefix: 'call-',
     callerNumber: '+15557770001',
     calledNumber: '+15559999',
@@ -42,10 +42,10 @@ test('a dialled phone dials, rings and is answered', async () => {
 test('what can only come before the answer is refused after it, and the other way round', async () => {
   const { emulator } = await start();
   const phone = dial(emulator);
-  expect(() => phone.hangUp()).toThrow('not been answered');
+  expect(() => phone.hangUp()).toThrow('not answered yet');
   phone.answer();
   for (const before of ['ring', 'busy', 'decline', 'unavailable', 'timeOut', 'unreachable'] as const) {
-    expect(() => phone[before]()).toThrow('has been answered');
+    expect(() => phone[before]()).toThrow('already answered');
   }
   phone.hangUp();
   expect(await phone.disconnected).toBe('CLIENT_INITIATED');
@@ -108,10 +108,10 @@ test('a room that only agents joined closes after its emptyTimeout', async () =>
 
 test('phones join nothing where LiveKit would refuse them', async () => {
   const { emulator } = await start();
-  expect(() => emulator.dial('n'.repeat(257), { phoneNumber: '+1' })).toThrow('too long');
-  expect(() => emulator.receive({ prefix: 'n'.repeat(256), callerNumber: '+1', calledNumber: '+2' })).toThrow(
-    'too long',
-  );
+  expect(() => emulator.dialOut('n'.repeat(257), { phoneNumber: '+1' })).toThrow('too long');
+  expect(() =>
+    emulator.receiveCall({ prefix: 'n'.repeat(256), callerNumber: '+1', calledNumber: '+2' }),
+  ).toThrow('too long');
   await emulator.stop();
   expect(() => dial(emulator)).toThrow('stopped');
   expect(() => receive(emulator)).toThrow('stopped');
