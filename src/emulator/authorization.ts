@@ -17,7 +17,7 @@ export async function authorize(
   authorization: string | undefined,
   { apiKey, apiSecret }: KeyPair,
 ): Promise<{ readonly grants: VideoGrant } | { readonly refusal: HttpResponse }> {
-  if (authorization === undefined) return { grants: {} };
+  if (!authorization) return { grants: {} };
   if (!authorization.startsWith(BEARER)) {
     return unauthorized('invalid authorization header. Must start with Bearer ');
   }
@@ -30,12 +30,23 @@ export async function authorize(
     return { grants: claims.video ?? {} };
   } catch (error) {
     // LiveKit's response contains the token, so a client that logs the response leaks the token.
-    return unauthorized(`invalid token: ${token}, error: ${error instanceof Error ? error.message : error}`);
+    return unauthorized(`invalid token: ${token}, error: ${reasonOf(error)}`);
   }
 }
 
 function unauthorized(message: string): { readonly refusal: HttpResponse } {
   return { refusal: textResponse(401, message) };
+}
+
+/** LiveKit's words for the errors of TokenVerifier. */
+const REASONS: Readonly<Record<string, string>> = {
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'token signature is invalid: signature is invalid',
+  ERR_JWT_EXPIRED: 'token has invalid claims: token is expired',
+};
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return ('code' in error && REASONS[String(error.code)]) || error.message;
 }
 
 const TokenClaims = z.object({ iss: z.string() });

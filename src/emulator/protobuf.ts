@@ -1,4 +1,4 @@
-import type { Message } from '@bufbuild/protobuf';
+import { BinaryReader, type BinaryReadOptions, type JsonValue, type Message } from '@bufbuild/protobuf';
 import {
   CreateRoomRequest,
   DeleteRoomRequest,
@@ -34,14 +34,19 @@ const TYPES = {
 } as const satisfies Record<RoomServiceMethod, readonly [MessageType, MessageType]>;
 
 interface MessageType {
-  fromBinary(bytes: Uint8Array): Message;
+  fromBinary(bytes: Uint8Array, options?: Partial<BinaryReadOptions>): Message;
   fromJson(json: never): Message;
 }
 
+/** Rejects strings that are not UTF-8, as LiveKit does. */
+const STRICT: Partial<BinaryReadOptions> = {
+  readerFactory: (bytes) => new BinaryReader(bytes, new TextDecoder('utf-8', { fatal: true })),
+};
+
 /** The request in JSON form; undefined if the body is not a valid message. */
-export function fromProtobuf(method: RoomServiceMethod, body: Uint8Array): unknown {
+export function fromProtobuf(method: RoomServiceMethod, body: Uint8Array): JsonValue | undefined {
   try {
-    return TYPES[method][0].fromBinary(body).toJson();
+    return TYPES[method][0].fromBinary(body, STRICT).toJson();
   } catch {
     return undefined;
   }

@@ -1,6 +1,15 @@
 import { Buffer } from 'node:buffer';
+import type { JsonValue, Message, MessageType } from '@bufbuild/protobuf';
+import {
+  CreateRoomRequest,
+  DeleteRoomRequest,
+  ListParticipantsRequest,
+  ListRoomsRequest,
+  RoomParticipantIdentity,
+  SendDataRequest,
+  UpdateSubscriptionsRequest,
+} from '@livekit/protocol';
 import type { ParticipantInfo, Room, VideoGrant } from 'livekit-server-sdk';
-import { z } from 'zod';
 import type { RoomState } from './room-state.ts';
 import { type HttpResponse, jsonResponse, livekitError, malformedRequest, twirpError } from './twirp.ts';
 
@@ -22,63 +31,13 @@ const MAX_ROOM_NAME_BYTES = 256;
 
 export const exceedsNameLimit = (name: string): boolean => Buffer.byteLength(name) > MAX_ROOM_NAME_BYTES;
 
-// proto3 JSON: null is the zero value; camelCase and snake_case name the same field.
-const string = z
-  .string()
-  .nullish()
-  .transform((value) => value ?? '');
-const uint32 = z
-  .int()
-  .min(0)
-  .max(0xffff_ffff)
-  .nullish()
-  .transform((value) => value ?? 0);
-
-const CreateRoomRequest = z
-  .object({
-    name: string,
-    emptyTimeout: uint32,
-    empty_timeout: uint32,
-    departureTimeout: uint32,
-    departure_timeout: uint32,
-    maxParticipants: uint32,
-    max_participants: uint32,
-    metadata: string,
-  })
-  .transform((request) => ({
-    name: request.name,
-    emptyTimeout: request.emptyTimeout || request.empty_timeout,
-    departureTimeout: request.departureTimeout || request.departure_timeout,
-    maxParticipants: request.maxParticipants || request.max_participants,
-    metadata: request.metadata,
-  }));
-const ListRoomsRequest = z.object({
-  names: z
-    .array(z.string())
-    .nullish()
-    .transform((names) => names ?? []),
-});
-const RoomRequest = z.object({ room: string });
-// Base64 in both alphabets, with or without padding.
-const bytes = string
-  .refine((text) => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text))
-  .transform((text) => Buffer.from(text, 'base64'));
-const SendDataRequest = z.object({
-  room: string,
-  data: bytes,
-  // LiveKit ignores kinds that are not defined.
-  kind: z.union([z.string(), z.int()]).nullish(),
-  nonce: bytes,
-});
-const ParticipantRequest = z.object({ room: string, identity: string });
-
 /**
- * Handles one request. LiveKit rejects a malformed body before a missing grant, and a missing grant with
- * `unauthenticated`, never with `permission_denied`.
+ * Handles one request, and returns the response in JSON. LiveKit rejects a malformed body before a missing grant, and a
+ * missing grant with `unauthenticated`, never with `permission_denied`.
  */
 export function handleRoomServiceRequest(
   method: RoomServiceMethod,
-  body: unknown,
+  body: JsonValue,
   grants: VideoGrant,
   rooms: RoomState,
 ): HttpResponse {
@@ -94,18 +53,18 @@ export function handleRoomServiceRequest(
                 'invalid_argument',
                 `room name length exceeds limits: max length ${MAX_ROOM_NAME_BYTES}`,
               )
-            : toResponse(rooms.createRoom(request)),
+            : jsonResponse(roomToJson(rooms.createRoom(request))),
       );
     case 'ListRooms':
       return handle(
         ListRoomsRequest,
         body,
         () => grants.roomList,
-        ({ names }) => jsonResponse({ rooms: rooms.listRooms(names).map(toJson) }),
+        ({ names }) => jsonResponse({ rooms: rooms.listRooms(names).map(roomToJson) }),
       );
     case 'DeleteRoom':
       return handle(
-        RoomRequest,
+        DeleteRoomRequest,
         body,
         () => grants.roomCreate,
         ({ room }) => {
@@ -120,18 +79,25 @@ export function handleRoomServiceRequest(
         },
       );
     case 'ListParticipants':
-      return handle(RoomRequest, body, isAdmin(grants), ({ room }) =>
+      return handle(ListParticipantsRequest, body, isAdmin(grants), ({ room }) =>
         jsonResponse({ participants: rooms.listParticipants(room).map(toJson) }),
       );
     case 'GetParticipant':
-      return handle(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) => {
+      return handle(RoomParticipantIdentity, body, isAdmin(grants), ({ room, identity }) => {
         const participant = rooms.listParticipants(room).find((listed) => listed.identity === identity);
-        return participant === undefined ? participantNotFound() : toResponse(participant);
+        return participant === undefined ? participantNotFound() : jsonResponse(toJson(participant));
       });
     case 'RemoveParticipant':
-      return handle(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
-        removalResponse(rooms.removeParticipant(room, identity)),
-      );
+      return handle(RoomParticipantIdentity, body, isAdmin(grants), ({ room, identity }) => {
+        switch (rooms.removeParticipant(room, identity)) {
+          case 'removed':
+            return jsonResponse({});
+          case 'absent':
+            return participantNotFound();
+          case 'node_unavailable':
+            return nodeUnavailable();
+        }
+      });
     case 'SendData':
       return handle(SendDataRequest, body, isAdmin(grants), ({ room, nonce }) => {
         if (nonce.length !== 0 && nonce.length !== 16) {
@@ -141,40 +107,47 @@ export function handleRoomServiceRequest(
         return rooms.sendData(room) === 'sent' ? jsonResponse({}) : nodeUnavailable();
       });
     case 'UpdateSubscriptions':
-      return handle(ParticipantRequest, body, isAdmin(grants), ({ room, identity }) =>
+      return handle(UpdateSubscriptionsRequest, body, isAdmin(grants), ({ room, identity }) =>
         rooms.isReachable(room, identity) ? jsonResponse({}) : nodeUnavailable(),
       );
   }
 }
 
-function handle<Request>(
-  schema: z.ZodType<Request>,
-  body: unknown,
+function handle<Request extends Message<Request>>(
+  type: MessageType<Request>,
+  body: JsonValue,
   isGranted: (request: Request) => boolean | undefined,
   respond: (request: Request) => HttpResponse,
 ): HttpResponse {
-  const request = schema.safeParse(body);
-  if (!request.success) return malformedRequest();
-  if (isGranted(request.data) !== true) return twirpError('unauthenticated', 'permissions denied');
-  return respond(request.data);
+  const request = decode(type, body);
+  if (request === null) return malformedRequest();
+  if (isGranted(request) !== true) return twirpError('unauthenticated', 'permissions denied');
+  return respond(request);
+}
+
+/** Null if the JSON is not a message of the type. */
+function decode<Request extends Message<Request>>(
+  type: MessageType<Request>,
+  body: JsonValue,
+): Request | null {
+  try {
+    const request = type.fromJson(body, { ignoreUnknownFields: true });
+    // A field in camelCase and in snake_case is a duplicate, which fromJson accepts and LiveKit rejects.
+    const fields = new Set(Object.keys(body ?? {}));
+    const hasDuplicate = type.fields
+      .list()
+      .some(({ name, jsonName }) => name !== jsonName && fields.has(name) && fields.has(jsonName));
+    return hasDuplicate ? null : request;
+  } catch {
+    return null;
+  }
 }
 
 const isAdmin = (grants: VideoGrant) => (request: { readonly room: string }) =>
   grants.roomAdmin === true && (grants.room ?? '') === request.room;
 
-/** LiveKit's response for a room on a dead node, and for a message to a room that does not exist. LiveKit sends it late. */
+/** LiveKit's response for a room on a dead node, and for a message to an absent room. LiveKit sends it late. */
 export const nodeUnavailable = () => livekitError('unavailable', 'no response from servers');
-
-function removalResponse(outcome: ReturnType<RoomState['removeParticipant']>): HttpResponse {
-  switch (outcome) {
-    case 'removed':
-      return jsonResponse({});
-    case 'absent':
-      return participantNotFound();
-    case 'node_unavailable':
-      return nodeUnavailable();
-  }
-}
 
 const participantNotFound = () => livekitError('not_found', 'participant does not exist');
 
@@ -182,4 +155,5 @@ const participantNotFound = () => livekitError('not_found', 'participant does no
 const toJson = (message: Room | ParticipantInfo) =>
   message.toJson({ useProtoFieldName: true, emitDefaultValues: true });
 
-const toResponse = (message: Room | ParticipantInfo): HttpResponse => jsonResponse(toJson(message));
+/** LiveKit includes unset messages as null; toJson omits them. */
+const roomToJson = (room: Room) => ({ ...Object(toJson(room)), version: null });

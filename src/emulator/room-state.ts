@@ -14,7 +14,7 @@ import {
   type ParticipantOptions,
 } from './participant.ts';
 import {
-  type CreateRoomRequest,
+  type CreateRoomOptions,
   DEFAULT_ROOM_OPTIONS,
   newRoom,
   type RoomTimeouts,
@@ -94,12 +94,12 @@ export class RoomState {
   }
 
   /** Returns the room, after creating the room if necessary. An existing room ignores the request's options. */
-  createRoom(request: CreateRoomRequest): Room {
+  createRoom(request: CreateRoomOptions): Room {
     return this.#getOrCreateRoom(request).info;
   }
 
   /** Returns the room on a living node. A new room is created; a ghost room is taken over and keeps its sid. */
-  #getOrCreateRoom(request: CreateRoomRequest): LiveRoom {
+  #getOrCreateRoom(request: CreateRoomOptions): LiveRoom {
     const room = this.#rooms.get(request.name);
     if (room === undefined) return this.#open(request);
     if (room.isGhost) this.#takeOver(room, request);
@@ -107,7 +107,7 @@ export class RoomState {
   }
 
   /** Unlike an existing room on a living node, a room that is taken over receives the request's options. */
-  #takeOver(room: LiveRoom, request: CreateRoomRequest): void {
+  #takeOver(room: LiveRoom, request: CreateRoomOptions): void {
     const { info } = room;
     room.isGhost = false;
     room.hasBeenJoined = false;
@@ -268,7 +268,7 @@ export class RoomState {
     this.#rooms.clear();
   }
 
-  #open(request: CreateRoomRequest): LiveRoom {
+  #open(request: CreateRoomOptions): LiveRoom {
     const timeouts = requestedTimeouts(request, this.#timeouts);
     const info = newRoom(request, timeouts, this.environment);
     const room: LiveRoom = {

@@ -1,7 +1,7 @@
 import { Room } from 'livekit-server-sdk';
 import { type Environment, newId } from './environment.ts';
 
-export interface CreateRoomRequest {
+export interface CreateRoomOptions {
   readonly name: string;
   /** Seconds, as in the API; 0 selects the default. */
   readonly emptyTimeout: number;
@@ -40,7 +40,7 @@ const ENABLED_CODECS = [
 ];
 
 /** A new room, as LiveKit's API and webhooks describe the room. */
-export function newRoom(request: CreateRoomRequest, timeouts: RoomTimeouts, environment: Environment): Room {
+export function newRoom(request: CreateRoomOptions, timeouts: RoomTimeouts, environment: Environment): Room {
   const now = environment.now();
   const info = new Room({
     sid: newId('RM_', environment),
@@ -58,7 +58,7 @@ export function newRoom(request: CreateRoomRequest, timeouts: RoomTimeouts, envi
 
 /** The request's timeouts. A timeout of 0 selects the default. */
 export function requestedTimeouts(
-  { emptyTimeout, departureTimeout }: CreateRoomRequest,
+  { emptyTimeout, departureTimeout }: CreateRoomOptions,
   defaults: RoomTimeouts,
 ): RoomTimeouts {
   return {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { JsonValue } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import { authorize, type KeyPair } from './authorization.ts';
 import type { FaultInjector } from './fault-injector.ts';
@@ -142,7 +143,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer | null> {
 }
 
 /** Undefined if the body is not JSON in UTF-8. */
-function parseJson(body: Buffer): unknown {
+function parseJson(body: Buffer): JsonValue | undefined {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {

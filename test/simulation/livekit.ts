@@ -117,8 +117,11 @@ export class SimulatedLiveKit {
   #handle(method: RoomServiceMethod, { body, grant }: TwirpRequest<unknown>, answer: Answering): void {
     const apply = () =>
       body instanceof Uint8Array
-        ? toProtobuf(method, handleRoomServiceRequest(method, fromProtobuf(method, body), grant, this.rooms))
-        : handleRoomServiceRequest(method, body, grant, this.rooms);
+        ? toProtobuf(
+            method,
+            handleRoomServiceRequest(method, fromProtobuf(method, body) ?? null, grant, this.rooms),
+          )
+        : handleRoomServiceRequest(method, JSON.parse(JSON.stringify(body)), grant, this.rooms);
     const send = (said: HttpResponse, headers = {}) => answer(said, this.#latencyMs(), headers);
     const done = () => {
       const said = apply();
