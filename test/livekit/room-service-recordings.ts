@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
 import type { LiveKitUnderTest, WebhookInbox } from '../harness/livekit.ts';
-import { FIXTURES } from './fixtures.ts';
+import { FIXTURES } from './webhook-recordings.ts';
 
 /*
  * Recordings of a real server's room service (livekit-server 1.13.5): one JSON line for each step.
