@@ -55,7 +55,6 @@ const TABLE: Record<string, readonly string[]> = {
     'node:buffer',
     'node:crypto',
     'node:http',
-    'node:timers/promises',
     '@bufbuild/protobuf',
     '@livekit/protocol',
     'livekit-server-sdk',

@@ -18,6 +18,21 @@ export const SYSTEM_ENVIRONMENT: Environment = {
   randomBytes: (count) => randomBytes(count),
 };
 
+/** Resolves after the delay. @throws if the signal is aborted first */
+export async function wait(delayMs: number, signal: AbortSignal, environment: Environment): Promise<void> {
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const cancelTimer = environment.setTimer(delayMs, resolve);
+  const abort = () => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await promise;
+  } finally {
+    cancelTimer();
+    signal.removeEventListener('abort', abort);
+  }
+}
+
 const ALPHABET = '23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 
 type RandomSource = Pick<Environment, 'randomBytes'>;

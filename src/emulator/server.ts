@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { JsonValue } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import { authorize, type KeyPair } from './authorization.ts';
+import { wait } from './environment.ts';
 import type { FaultInjector } from './fault-injector.ts';
 import { fromProtobuf, toProtobuf } from './protobuf.ts';
 import { handleRoomServiceRequest, nodeUnavailable, ROOM_SERVICE_METHODS } from './room-service.ts';
@@ -82,7 +82,7 @@ export async function startServer(options: ServerOptions): Promise<RoomServiceSe
         await apply();
         return request.socket.resetAndDestroy();
       case 'slow':
-        await sleep(fault.delayMs, undefined, { signal: closed, ref: false });
+        await wait(fault.delayMs, closed, rooms.environment);
         return send(response, await apply());
     }
   }
@@ -106,7 +106,7 @@ export async function startServer(options: ServerOptions): Promise<RoomServiceSe
     if (message === undefined) return malformedRequest(encoding);
     const result = handleRoomServiceRequest(method, message, access.grants, rooms);
     if (result.status === nodeUnavailable().status) {
-      await sleep(deadNodeDelayMs, undefined, { signal: closed, ref: false });
+      await wait(deadNodeDelayMs, closed, rooms.environment);
     }
     return encoding === 'json' ? result : toProtobuf(method, result);
   }

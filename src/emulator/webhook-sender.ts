@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { request } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AccessToken, type WebhookEvent } from 'livekit-server-sdk';
 import type { KeyPair } from './authorization.ts';
-import { type Environment, SYSTEM_ENVIRONMENT } from './environment.ts';
+import { type Environment, SYSTEM_ENVIRONMENT, wait } from './environment.ts';
 
 /** LiveKit's retry delays: five attempts in total. */
 export const WEBHOOK_RETRY_DELAYS_MS: readonly number[] = [1_000, 2_000, 4_000, 8_000];
@@ -26,14 +25,14 @@ export class WebhookSender {
   readonly #retryDelaysMs: readonly number[];
   /** By room name. A room without queued or in-flight events has no entry. */
   readonly #queues = new Map<string, { readonly queued: QueuedEvent[]; drained: Promise<void> }>();
-  readonly #environment: Pick<Environment, 'now'>;
+  readonly #environment: Environment;
   readonly #stopping = new AbortController();
 
   constructor(
     url: string,
     keys: KeyPair,
     retryDelaysMs: readonly number[],
-    environment: Pick<Environment, 'now'> = SYSTEM_ENVIRONMENT,
+    environment: Environment = SYSTEM_ENVIRONMENT,
   ) {
     this.#url = url;
     this.#keys = keys;
@@ -80,7 +79,7 @@ export class WebhookSender {
     const token = await this.#sign(body);
     for (const delayMs of [0, ...this.#retryDelaysMs]) {
       try {
-        await sleep(delayMs, undefined, { signal: this.#stopping.signal, ref: false });
+        if (delayMs > 0) await wait(delayMs, this.#stopping.signal, this.#environment);
         if (isDelivered(await this.#post(body, token))) return;
       } catch {
         if (this.#stopping.signal.aborted) return;
