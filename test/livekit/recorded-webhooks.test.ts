@@ -68,7 +68,7 @@ function inStableOrder(events: readonly Departure[]): readonly Departure[] {
   return events.toSpliced(begin, sorted.length, ...sorted);
 }
 
-describe('the webhooks of a recorded scenario without phones', () => {
+describe('scenarios without phones', () => {
   let inbox: WebhookInbox;
   let livekit: LiveKitUnderTest;
   beforeAll(async () => {
@@ -81,13 +81,13 @@ describe('the webhooks of a recorded scenario without phones', () => {
   });
 
   // Concurrent, because some scenarios last seconds. Each scenario has its own room.
-  test.concurrent.each(SCENARIO_NAMES)('%s equal those of a real server', async (name) => {
+  test.concurrent.each(SCENARIO_NAMES)('the webhooks of %s equal the recording', async (name) => {
     const webhooks = inbox.of(await runScenario(name, livekit, inbox));
     expect(comparable(webhooks.map(toWebhook))).toStrictEqual(comparable(loadFixture(name)));
   });
 });
 
-describe('the webhooks of a recorded phone call', () => {
+describe('phone calls', () => {
   beforeEach(() => {
     // Calls last seconds. Only the timers of the calls are faked, and they also advance with real time.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], shouldAdvanceTime: true });
@@ -234,7 +234,7 @@ describe('the webhooks of a recorded phone call', () => {
     },
   };
 
-  test.each(Object.entries(CALLS))('%s equal those of a real server', async (name, play) => {
+  test.each(Object.entries(CALLS))('the webhooks of %s equal the recording', async (name, play) => {
     const recording = loadFixture(`phone-${name}`);
     const inbox = await openWebhookInbox();
     // The recorded dispatch rule's room configuration. Outbound, CreateRoom sets the same timeouts.
