@@ -12,6 +12,7 @@ const FILES = [
   'test/livekit/end-to-end',
   'test/livekit/outages',
   'test/livekit/probe',
+  'test/livekit/recorded-responses',
   'test/livekit/recorded-webhooks',
   'test/http',
 ];
