@@ -61,7 +61,7 @@ export function createWebhookHandler({
       // The same answer for each reason: none helps to forge a webhook.
       return { ...refuse(401, 'Unauthorized', 'unauthorized'), ...webhook.refusal };
     }
-    if (webhook.kind === 'malformed') return refuse(400, `Malformed webhook: ${webhook.why}`, 'malformed');
+    if (webhook.kind === 'malformed') return refuse(400, `Malformed webhook: ${webhook.reason}`, 'malformed');
     if (!hasSeenOne) {
       hasSeenOne = true;
       dependencies.log.info(

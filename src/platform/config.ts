@@ -1,6 +1,7 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
-import { type HttpProxy, PROXY_EXPECTED, proxyTo } from './proxy.ts';
+import type { HttpProxy } from '../ports/livekit.ts';
+import { PROXY_EXPECTED, proxyTo } from './proxy.ts';
 import {
   addressRanges,
   credential,

@@ -1,17 +1,11 @@
-/** The HTTP proxy that leads to a server. */
-export interface HttpProxy {
-  /** http or https. */
-  readonly url: string;
-  /** Hosts that are reached without it, as in NO_PROXY. */
-  readonly except: string;
-}
+import type { HttpProxy } from '../ports/livekit.ts';
 
 export const PROXY_EXPECTED =
   'HTTPS_PROXY, HTTP_PROXY: expected a URL such as http://proxy.example.com:3128 (http or https)';
 
 /**
- * Returns the proxy that the environment names for a URL, as curl and Go choose it: by the scheme of the URL, lower case
- * first, never for this machine itself. Null when there is none, `wrong` when it cannot be used.
+ * Returns the proxy that the environment names for a URL, by the rules of curl and Go: by the scheme of the URL, lower
+ * case first, never for loopback addresses. Null if no proxy applies; `wrong` if its URL is invalid.
  */
 export function proxyTo(
   target: string | undefined,
@@ -28,7 +22,7 @@ export function proxyTo(
   return { url: url.href, except: withSubdomains(environment.no_proxy || environment.NO_PROXY || '') };
 }
 
-/** For curl and Go a host stands for its subdomains too, for Node.js it does not. */
+/** In curl and Go, a host in NO_PROXY includes its subdomains; in Node.js it does not. */
 function withSubdomains(noProxy: string): string {
   const hosts = noProxy.split(/[\s,]+/).filter((host) => host !== '');
   return hosts.flatMap((host) => (/^[.*]/.test(host) ? [host] : [host, `.${host}`])).join(',');

@@ -4,16 +4,16 @@ export interface Clock {
   now(): Timestamp;
 }
 
-/** Randomness, as the operations need it. */
+/** The randomness that operations need. */
 export interface Random {
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   fraction(): number;
   bytes(count: number): Uint8Array;
-  /** A new id `<prefix>_<32 hex digits>`; ids made later sort later. */
+  /** Returns a new id `<prefix>_<32 hex digits>`. Newer ids sort after older ones. */
   id(prefix: 'call' | 'key' | 'org' | 'req'): string;
 }
 
-/** Structured logging: fields first, then a constant sentence. */
+/** A structured logger: fields first, then a constant message. */
 export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

@@ -196,7 +196,7 @@ export function createReconciler(
   }
 
   async function answers(): Promise<boolean> {
-    const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority: 'retry' } as const;
+    const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority: 'deletion' } as const;
     await rooms.findRoom(PROBED_ROOM, asking);
     return awaySince() === null;
   }

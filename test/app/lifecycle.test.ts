@@ -122,7 +122,7 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
   for (const deletion of await states()) {
     expect(deletion).toMatchObject({
       state: 'retryable',
-      lastError: 'unavailable: hangup was stopped meanwhile',
+      lastError: 'unavailable: hangup is shutting down',
     });
   }
   // So the next one need not wait for a lease of a minute.

@@ -36,7 +36,7 @@ async function prepare(): Promise<string> {
     });
   }
   const given = { attempt: 1, wasRescued: false, keptBecause: null, now: 3_000 };
-  const lost = { state: 'discarded', lastError: 'timed_out: no answer within 10000 ms' } as const;
+  const lost = { state: 'discarded', lastError: 'timed_out: no response within 10000 ms' } as const;
   await store.settleDeletion({ ...given, callId: 'lost', settlement: lost });
   await store.settleDeletion({ ...given, callId: 'gone', settlement: { state: 'completed' } });
   store.close();
@@ -57,7 +57,7 @@ test('what is not gone is listed, for people and for scripts, by state', async (
       roomName: 'lost',
       state: 'discarded',
       attempt: 1,
-      lastError: 'timed_out: no answer within 10000 ms',
+      lastError: 'timed_out: no response within 10000 ms',
       createdAt: '1970-01-01T00:00:02.000Z',
       attemptedAt: '1970-01-01T00:00:02.000Z',
       finalizedAt: '1970-01-01T00:00:03.000Z',

@@ -8,7 +8,7 @@ import { prepareCalls } from '../harness/live-calls.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/** A proxy in whose network `livekit.test` is the server at `target`. */
+/** Starts a proxy that forwards requests for any host to `target`; null: it refuses them. */
 async function startProxy(target: string | null) {
   const seen: string[] = [];
   const server = createServer((incoming, outgoing) => {
@@ -39,7 +39,7 @@ async function startProxy(target: string | null) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
-test('row 16: a cancel reaches LiveKit by the proxy that the environment names', async () => {
+test('a cancel reaches LiveKit through the proxy of the environment', async () => {
   const { emulator, key, env } = await prepareCalls(1);
   const proxy = await startProxy(emulator.url);
   const { url, output } = await serveHangup({
@@ -61,7 +61,7 @@ test('row 16: a cancel reaches LiveKit by the proxy that the environment names',
   );
 });
 
-test('row 16: an https LiveKit is reached by a tunnel, and a proxy that refuses is named', async () => {
+test('a request over https uses a tunnel, and its error names the proxy that refuses', async () => {
   const { url, seen } = await startProxy(null);
   const server = { url: 'https://livekit.test', apiKey: 'k', apiSecret: 's'.repeat(32) };
   const rooms = createRoomService(httpTransport({ ...server, proxy: { url, except: '' } }));
@@ -70,7 +70,7 @@ test('row 16: an https LiveKit is reached by a tunnel, and a proxy that refuses 
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: expect.stringContaining(url) });
 });
 
-test('a LiveKit on this machine, and one that NO_PROXY names, are reached without the proxy', async () => {
+test('requests to loopback addresses and to hosts in NO_PROXY bypass the proxy', async () => {
   const { emulator, key, env } = await prepareCalls(1);
   const proxy = await startProxy(null);
   const { url } = await serveHangup({

@@ -11,9 +11,9 @@ const BODY = roomTold('fuzzed').started();
 const SHA256 = createHash('sha256').update(BODY).digest('base64');
 const RUNS = { numRuns: 2_000 };
 
-/** As long as the run: a second more or less decides nothing, because all times are far from the limits. */
+/** Fixed for the run: all times of the tokens are far from the limits. */
 const now = Date.now();
-const read = createWebhookParser([{ apiKey: API_KEY, apiSecret: API_SECRET }, SECOND], { now: () => now });
+const parse = createWebhookParser([{ apiKey: API_KEY, apiSecret: API_SECRET }, SECOND], { now: () => now });
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value) ?? '').toString('base64url');
 function tokenOf(header: unknown, claims: unknown, secret: string): string {
@@ -36,7 +36,7 @@ const HEADER = rarely(
   fc.constantFrom<object>({ alg: 'none' }, { alg: 'HS512' }, { alg: 'HS256', crit: ['x'], x: 1 }, {}),
 );
 
-test("it accepts what the SDK's receiver accepts, and refuses the rest with a reason", async () => {
+test("the parser accepts the tokens that the SDK's receiver accepts, and refuses the rest with a reason", async () => {
   const receivers = [
     new WebhookReceiver(API_KEY, API_SECRET),
     new WebhookReceiver(SECOND.apiKey, SECOND.apiSecret),
@@ -49,8 +49,8 @@ test("it accepts what the SDK's receiver accepts, and refuses the rest with a re
       fc.constantFrom(API_SECRET, SECOND.apiSecret, 'wrong'),
       async (...parts) => {
         const token = tokenOf(...parts);
-        const received = await Promise.allSettled(receivers.map((one) => one.receive(BODY, token)));
-        const result = await read(Buffer.from(BODY), token);
+        const received = await Promise.allSettled(receivers.map((receiver) => receiver.receive(BODY, token)));
+        const result = await parse(Buffer.from(BODY), token);
         seen.add(result.kind === 'refused' ? result.refusal.reason : result.kind);
         expect(result.kind).toBe(received.some(({ status }) => status === 'fulfilled') ? 'event' : 'refused');
       },
@@ -60,17 +60,17 @@ test("it accepts what the SDK's receiver accepts, and refuses the rest with a re
   expect([...seen].sort()).toEqual(['bad_signature', 'body_changed', 'clock_skew', 'event']);
 });
 
-test('without a secret, no claim chooses another reason than bad_signature', async () => {
+test('a token with a wrong secret is refused with bad_signature, whatever its claims', async () => {
   await fc.assert(
     fc.asyncProperty(HEADER, CLAIMS, fc.string({ minLength: 1 }), async (header, claims, secret) => {
-      const result = await read(Buffer.from(BODY), tokenOf(header, claims, secret));
+      const result = await parse(Buffer.from(BODY), tokenOf(header, claims, secret));
       expect(result).toMatchObject({ kind: 'refused', refusal: { reason: 'bad_signature' } });
     }),
     RUNS,
   );
 });
 
-test('any text in the header is refused', async () => {
+test('a header without a token of LiveKit is refused', async () => {
   const part = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.base64String().map((text) => text.replaceAll(/[=+/]/g, '_')),
@@ -82,7 +82,7 @@ test('any text in the header is refused', async () => {
   );
   await fc.assert(
     fc.asyncProperty(text, fc.uint8Array(), async (authorization, body) => {
-      const result = await read(body, authorization);
+      const result = await parse(body, authorization);
       expect(['bad_signature', 'missing_token']).toContain(
         result.kind === 'refused' && result.refusal.reason,
       );
@@ -91,25 +91,22 @@ test('any text in the header is refused', async () => {
   );
 });
 
-test.each(['HOLOGRAM', 99])(
-  'a participant of the kind %s, which does not exist, counts for nothing',
-  async (kind) => {
-    const body = roomTold('r').joined({ sid: 'PA_1', identity: 'future' });
-    const future = JSON.parse(body);
-    future.participant.kind = kind;
-    const text = JSON.stringify(future);
-    expect(await readSigned(text)).toMatchObject({
-      kind: 'event',
-      event: { payload: { kind: 'participant_joined', participant: { role: 'other' } } },
-    });
-    expect(await readSigned(body)).toMatchObject({ event: { payload: { participant: { role: 'person' } } } });
-  },
-);
+test.each(['HOLOGRAM', 99])('a participant of the unknown kind %s has the role other', async (kind) => {
+  const body = roomTold('r').joined({ sid: 'PA_1', identity: 'future' });
+  const future = JSON.parse(body);
+  future.participant.kind = kind;
+  const text = JSON.stringify(future);
+  expect(await parseSigned(text)).toMatchObject({
+    kind: 'event',
+    event: { payload: { kind: 'participant_joined', participant: { role: 'other' } } },
+  });
+  expect(await parseSigned(body)).toMatchObject({ event: { payload: { participant: { role: 'person' } } } });
+});
 
-test("a disconnect reason that is newer than this version is kept in LiveKit's own word", async () => {
+test('a disconnect reason that is newer than this version keeps its name', async () => {
   const left = JSON.parse(roomTold('r').left({ sid: 'PA_1', identity: 'one' }, 'CLIENT_INITIATED'));
   left.participant.disconnectReason = 'BEAMED_UP';
-  expect(await readSigned(JSON.stringify(left))).toMatchObject({
+  expect(await parseSigned(JSON.stringify(left))).toMatchObject({
     event: { payload: { kind: 'participant_left', reason: 'BEAMED_UP' } },
   });
 });
@@ -126,16 +123,19 @@ test.each([
   ['other', {}, { canSubscribe: true }],
   ['other', { kind: 'INGRESS' }, { canPublish: true }],
   ['other', { kind: 'BRIDGE' }, { canPublish: true }],
-])('a participant is %s by %j with the permission %j', async (role, parts, permission) => {
-  const joined = JSON.parse(roomTold('r').joined({ sid: 'PA_1', identity: 'one' }));
-  Object.assign(joined.participant, parts, { permission });
-  expect(await readSigned(JSON.stringify(joined))).toMatchObject({
-    event: { payload: { participant: { role } } },
-  });
-});
+])(
+  'a participant has the role %s when LiveKit sends %j with the permission %j',
+  async (role, parts, permission) => {
+    const joined = JSON.parse(roomTold('r').joined({ sid: 'PA_1', identity: 'one' }));
+    Object.assign(joined.participant, parts, { permission });
+    expect(await parseSigned(JSON.stringify(joined))).toMatchObject({
+      event: { payload: { participant: { role } } },
+    });
+  },
+);
 
-async function readSigned(body: string) {
+async function parseSigned(body: string) {
   const times = { nbf: Math.floor(now / 1000), exp: Math.floor(now / 1000) + 300 };
   const claims = { iss: API_KEY, sha256: createHash('sha256').update(body).digest('base64'), ...times };
-  return read(Buffer.from(body), tokenOf({ alg: 'HS256', typ: 'JWT' }, claims, API_SECRET));
+  return parse(Buffer.from(body), tokenOf({ alg: 'HS256', typ: 'JWT' }, claims, API_SECRET));
 }

@@ -5,7 +5,7 @@ import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
-import { toReadWebhook } from '../../src/livekit/webhook-parser.ts';
+import { toParsedWebhook } from '../../src/livekit/webhook-parser.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
@@ -179,7 +179,7 @@ export class SimulatedHangup {
 
   /** LiveKit's webhook: whether LiveKit takes the answer for "delivered". */
   async receive(event: WebhookEvent): Promise<boolean> {
-    const webhook = toReadWebhook(event);
+    const webhook = toParsedWebhook(event);
     if (webhook.kind === 'ignored') return this.isUp;
     if (webhook.kind !== 'event') throw new Error(`a webhook of the emulator was ${webhook.kind}`);
     const reply = await this.request((dependencies) => applyWebhookEvent(dependencies, webhook.event));

@@ -13,10 +13,10 @@ import { RoomState } from '../../src/emulator/room-state.ts';
 import { type HttpResponse, livekitError, twirpError } from '../../src/emulator/twirp.ts';
 import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/emulator/webhook-sender.ts';
 import {
-  noAnswerWithin,
-  readAnswer,
+  readResponse,
   type TwirpOutcome,
   type TwirpRequest,
+  timedOut,
 } from '../../src/livekit/transport/twirp.ts';
 import { Attendance } from './attendance.ts';
 import type { Chance } from './chance.ts';
@@ -95,7 +95,7 @@ export class SimulatedLiveKit {
     const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
     const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();
-    const giveUp = this.#timeline.after(request.timeoutMs, () => resolve(noAnswerWithin(request.timeoutMs)));
+    const giveUp = this.#timeline.after(request.timeoutMs, () => resolve(timedOut(request.timeoutMs)));
     const answer: Answering = (said, afterMs, headers = {}) => {
       this.#timeline.after(afterMs, () => {
         giveUp();
@@ -103,7 +103,7 @@ export class SimulatedLiveKit {
         resolve(
           this.isAway || 'kind' in said
             ? BROKEN
-            : readAnswer(responseOf(said, headers), bytesOf(said), request).catch(
+            : readResponse(responseOf(said, headers), bytesOf(said), request).catch(
                 // As the transport does: an answer that cannot be read, or whose parts hangup could not take.
                 (error: unknown) => ({ ...BROKEN, detail: String(error) }),
               ),

@@ -186,7 +186,7 @@ async function createWorld(
     const changes = method === 'DeleteRoom' || method === 'CreateRoom';
     if (changes && typeof named === 'string') assertMayEnd(world, method, named);
     if ((method === 'DeleteRoom' && !deletes) || (method === 'ListParticipants' && !sees))
-      return { kind: 'answered', answer: await request.read(emptyAnswer(request.body)) };
+      return { kind: 'answered', value: await request.read(emptyAnswer(request.body)) };
     const outcome = await livekit.ask(request);
     chronicle.count(`${method}: ${outcome.kind}`);
     if (changes && typeof named === 'string') chronicle.tell(named, `${method}: ${outcome.kind}`);

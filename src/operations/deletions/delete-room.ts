@@ -210,7 +210,7 @@ async function rescue(
   const { roomName, scheduledAt } = deletion;
   const fairShareMs = Math.floor((scheduledAt - clock.now() - SETTLING_MS) / RESCUE_REQUESTS);
   if (fairShareMs <= 0) return null;
-  const asking = { timeoutMs: Math.min(fairShareMs, LONGEST_RESCUE_REQUEST_MS), priority: 'retry' } as const;
+  const asking = { timeoutMs: Math.min(fairShareMs, LONGEST_RESCUE_REQUEST_MS), priority: 'deletion' } as const;
   // Each request takes seconds, and a new caller may take the room over meanwhile.
   const isStillToGo = () => isUnchanged(dependencies, deletion, asking);
   if (!(await isStillToGo())) return null;

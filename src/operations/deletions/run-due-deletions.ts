@@ -20,7 +20,7 @@ export async function startDueDeletions(
     farthest: now + Math.max(retry.maxDelayMs, longestLeaseMs),
     limit,
   });
-  const asking = { timeoutMs: backgroundTimeoutMs, priority: 'retry' } as const;
+  const asking = { timeoutMs: backgroundTimeoutMs, priority: 'deletion' } as const;
   const attempts = claimed.map((deletion) => deleteRoom(dependencies, deletion, asking));
   return { attempts, nextAt: await store.nextDeletionAt() };
 }

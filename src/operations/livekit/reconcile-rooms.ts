@@ -33,7 +33,7 @@ export async function reconcileRooms(
   const comparison = createRoomDiff(last, { askedAt, callStartTimeoutMs, limit });
   const answer = await rooms.listRooms(
     async (some) => comparison.addRooms(some, await store.listLiveCallsByRoom(some.map(({ name }) => name))),
-    { timeoutMs: backgroundTimeoutMs, priority: 'comparison' },
+    { timeoutMs: backgroundTimeoutMs, priority: 'reconcile' },
   );
   if (answer.kind !== 'listed') {
     log.warn(
@@ -92,7 +92,7 @@ async function isInUse(dependencies: Dependencies, callId: string): Promise<bool
   const { store, rooms, backgroundTimeoutMs: timeoutMs } = dependencies;
   const found = await store.findCall(callId);
   if (found === null) return false;
-  const answer = await rooms.listParticipants(found.call.roomName, { timeoutMs, priority: 'comparison' });
+  const answer = await rooms.listParticipants(found.call.roomName, { timeoutMs, priority: 'reconcile' });
   return answer.kind === 'listed' && answer.participants.length > 0;
 }
 
@@ -113,7 +113,7 @@ async function confirmAbsence(
   { id: callId, roomName, roomId: sid, version }: LiveCall,
 ): Promise<boolean> {
   const { rooms, clock, backgroundTimeoutMs: timeoutMs } = dependencies;
-  const asking = { timeoutMs, priority: 'comparison' } as const;
+  const asking = { timeoutMs, priority: 'reconcile' } as const;
   const found = await rooms.findRoom(roomName, asking);
   if (found.kind !== 'absent') return false;
   const askedAt = clock.now();
@@ -134,7 +134,7 @@ async function confirmNeverStarted(
   askedAt: Timestamp,
 ): Promise<boolean> {
   const { rooms, backgroundTimeoutMs: timeoutMs } = dependencies;
-  const asking = { timeoutMs, priority: 'comparison' } as const;
+  const asking = { timeoutMs, priority: 'reconcile' } as const;
   const found = await rooms.findRoom(roomName, asking);
   if (found.kind === 'listed') {
     return isChange(await recordObservation(dependencies, { kind: 'room', room: found.room, askedAt }));
@@ -150,7 +150,7 @@ async function compareParticipants(
   call: { callId: string; roomName: string; version: string },
   isTrusted: boolean,
 ): Promise<boolean> {
-  const asking = { timeoutMs: dependencies.backgroundTimeoutMs, priority: 'comparison' } as const;
+  const asking = { timeoutMs: dependencies.backgroundTimeoutMs, priority: 'reconcile' } as const;
   const results = [
     await observeParticipants(dependencies, call, { ...asking, isTrusted }),
     await observeNode(dependencies, call, { ...asking, isTrusted }),
@@ -165,7 +165,7 @@ async function observeEnded(
 ): Promise<boolean> {
   const { rooms, clock, backgroundTimeoutMs: timeoutMs } = dependencies;
   const askedAt = clock.now();
-  const answer = await rooms.listParticipants(room.name, { timeoutMs, priority: 'comparison' });
+  const answer = await rooms.listParticipants(room.name, { timeoutMs, priority: 'reconcile' });
   if (answer.kind !== 'listed') return false;
   const list = { participants: answer.participants, askedAt, version: '', isTrusted: false };
   return isChange(await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { createRoomService } from '../../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../../src/livekit/transport/circuit-breaker.ts';
-import { readAnswer, type TwirpOutcome, type TwirpRequest } from '../../../src/livekit/transport/twirp.ts';
+import { readResponse, type TwirpOutcome, type TwirpRequest } from '../../../src/livekit/transport/twirp.ts';
 
-const ASKING = { timeoutMs: 1_000, priority: 'retry' } as const;
+const ASKING = { timeoutMs: 1_000, priority: 'deletion' } as const;
 const UNREACHABLE = { kind: 'unavailable', code: null, detail: 'the connection failed' } as const;
 
 /** A breaker around a LiveKit that gives one answer after the other. */
@@ -14,14 +14,14 @@ function start(...bodies: readonly (string | null)[]) {
   let now = 1_000;
   const log = (_: object, message: string) => logged.push(message);
   const breaker = circuitBreaker(
-    async <Answer>(request: TwirpRequest<Answer>): Promise<TwirpOutcome<Answer>> => {
+    async <Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> => {
       now += 100;
       const body = left.shift() ?? null;
       if (body === null) return UNREACHABLE;
       const type = request.body instanceof Uint8Array ? 'application/protobuf' : 'application/json';
       const head = { status: 200, headers: { 'content-type': type } };
       try {
-        return await readAnswer(head, bytesOf(body), request);
+        return await readResponse(head, bytesOf(body), request);
       } catch (error) {
         return { ...UNREACHABLE, detail: String(error) };
       }

@@ -41,7 +41,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
   test.each<[string, Fault, RegExp]>([
     ['says 500', { kind: 'status500' }, /^unavailable: internal: /],
     ['says 503', { kind: 'status503' }, /^unavailable: unavailable: .*no response from servers/],
-    ['hangs', { kind: 'hang' }, /^timed_out: no answer within 300 ms/],
+    ['hangs', { kind: 'hang' }, /^timed_out: no response within 300 ms/],
     ['resets the connection', { kind: 'reset' }, /^unavailable: the connection failed: /],
     ['deletes, then says 503', { kind: 'applyThen503' }, /^unavailable: /],
     ['deletes, then resets the connection', { kind: 'applyThenReset' }, /^unavailable: /],
