@@ -12,9 +12,11 @@ import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
 import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
+import { useUtcTimeZone } from '../platform/environment.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
+import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
 import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
 import { openThreadedStore } from '../store/sqlite/threaded-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
@@ -54,6 +56,7 @@ export async function startApp({
   version,
   clock = systemClock,
   random = systemRandom,
+  scheduler = createScheduler(clock),
 }: {
   settings: Settings;
   livekit: LiveKitAddress;
@@ -61,7 +64,10 @@ export async function startApp({
   version: string;
   clock?: Clock;
   random?: Random;
+  scheduler?: Scheduler;
 }): Promise<App> {
+  // The scheduler requires UTC.
+  useUtcTimeZone();
   trustSystemCertificates(livekit.url);
   assertBindable(settings);
   const store = await openThreadedStore(settings.databaseFile, {
@@ -83,7 +89,8 @@ export async function startApp({
   const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, closing.signal), metrics), {
     clock,
     log,
-    onRecovered: (downMs) => reconciler.livekitIsBack(downMs),
+    onOpened: () => reconciler.onLiveKitUnreachable(),
+    onRecovered: (downMs) => reconciler.onLiveKitRecovered(downMs),
   });
   const transport = rateLimit(breaker.transport, {
     requestsPerMinute: settings.requestsPerMinute,
@@ -117,7 +124,8 @@ export async function startApp({
   const reconciler = createReconciler(base, {
     concurrency: settings.retryConcurrency,
     reconcileSchedule: settings.reconcileSchedule,
-    awaySince: breaker.openSince,
+    openSince: breaker.openSince,
+    scheduler,
   });
   const { server, sayLast, atRest } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
@@ -168,7 +176,7 @@ export async function startApp({
     throw error;
   }
   // Not before: one whose port is taken must not ask LiveKit for anything.
-  reconciler.begin();
+  reconciler.start();
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
   return { url: `http://${host}:${port}`, store, lost: claim.lost, stop };

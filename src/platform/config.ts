@@ -211,7 +211,7 @@ export interface Settings {
   readonly cancelTimeoutMs: number;
   readonly backgroundTimeoutMs: number;
   readonly readTimeoutMs: number;
-  readonly retry: { readonly firstDelayMs: number; readonly maxDelayMs: number; readonly maxAgeMs: number };
+  readonly retry: { readonly initialDelayMs: number; readonly maxDelayMs: number; readonly maxAgeMs: number };
   readonly retryConcurrency: number;
   /** Besides LiveKit's own. */
   readonly webhookKeys: readonly { readonly apiKey: string; readonly apiSecret: string }[];
@@ -271,7 +271,7 @@ export function parseSettings(environment: Environment, purpose: 'serve' | 'admi
     backgroundTimeoutMs: values.LIVEKIT_BACKGROUND_TIMEOUT_MS,
     readTimeoutMs: values.LIVEKIT_READ_TIMEOUT_MS,
     retry: {
-      firstDelayMs: values.RETRY_FIRST_DELAY_MS,
+      initialDelayMs: values.RETRY_FIRST_DELAY_MS,
       maxDelayMs: values.RETRY_MAX_DELAY_MS,
       maxAgeMs: values.RETRY_MAX_AGE_MS,
     },

@@ -22,7 +22,7 @@ export function readEnvironment(): Environment {
   return { ...values, ...process.env };
 }
 
-/** From here on this process has no local time of its own. */
+/** Sets the local time of this process to UTC. */
 export function useUtcTimeZone(): void {
   process.env.TZ = 'UTC';
 }

@@ -2,8 +2,9 @@ import type { ApiKey, Scope } from '../domain/api-key.ts';
 import type { CallPolicy } from '../domain/assess-call.ts';
 import type { Call, CallStatus, Direction, EndedStatus, LiveStatus } from '../domain/call.ts';
 import type { Decision } from '../domain/call-transition.ts';
+import type { AttemptResult } from '../domain/leased-task.ts';
 import type { Observation } from '../domain/observation.ts';
-import type { AttemptResult, DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
+import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
 import type { RoomEvent } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
@@ -79,7 +80,7 @@ export interface Store {
     limit: number;
   }): Promise<readonly RoomDeletion[]>;
   /** The call of a deletion, and whether a prefix makes its room's name a call of an organization. */
-  findDeletionSubject(callId: string): Promise<{ readonly call: Call; readonly isAdoptable: boolean } | null>;
+  findDeletionSubject(callId: string): Promise<DeletionSubject | null>;
   /** Ends a lease. False, and nothing changed, when it is not this attempt's any more. */
   settleDeletion(input: {
     callId: string;
@@ -104,6 +105,13 @@ export interface Store {
   countLive(): Promise<LiveCounts>;
   /** Commits a write of no consequence: rejects when the database takes none. */
   checkWritable(): Promise<{ readonly isSchemaCurrent: boolean }>;
+}
+
+/** The call of a deletion. */
+export interface DeletionSubject {
+  readonly call: Call;
+  /** Whether an adoption prefix makes the room's name a call. */
+  readonly isAdoptable: boolean;
 }
 
 /** How many there are now of what is not over. What is over is never counted: it only grows. */

@@ -52,7 +52,7 @@ const QUICK: Partial<Settings> = {
   cancelTimeoutMs: 1_000,
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
-  retry: { firstDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
+  retry: { initialDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
   // Calls that a test puts on record have no rooms, and would end by that. Once at the start, then every January.
   reconcileSchedule: '0 0 0 1 1 *',
 };
@@ -164,7 +164,7 @@ function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string
   const keys = settings.webhookKeys?.map(({ apiKey, apiSecret }) => `${apiKey}:${apiSecret}`);
   if (keys !== undefined) environment.LIVEKIT_WEBHOOK_KEYS = keys.join(',');
   if (retry !== undefined) {
-    environment.RETRY_FIRST_DELAY_MS = String(retry.firstDelayMs);
+    environment.RETRY_FIRST_DELAY_MS = String(retry.initialDelayMs);
     environment.RETRY_MAX_DELAY_MS = String(retry.maxDelayMs);
     environment.RETRY_MAX_AGE_MS = String(retry.maxAgeMs);
   }

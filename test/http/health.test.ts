@@ -52,14 +52,14 @@ test('/readyz and hangup_livekit_up have LiveKit down when the log does: after f
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   // No retry adds a request of its own.
-  const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
+  const retry = { initialDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
   const hangup = await aHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
   for (const id of ids) await hangup.putCall({ id });
   const shown = async () => ({
     readyz: ((await ask(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
     metric: (await readMetrics(hangup.url)).value('hangup_livekit_up'),
-    isLogged: hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
+    isLogged: hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')),
   });
   const up = { readyz: 'answers', metric: 1, isLogged: false };
   await livekit.emulator.pause();
@@ -69,7 +69,7 @@ test('/readyz and hangup_livekit_up have LiveKit down when the log does: after f
   }
   expect(await shown()).toEqual({ readyz: 'does not answer', metric: 0, isLogged: true });
   await livekit.emulator.resume();
-  await until('the log has it back', () => hangup.log.some(({ message }) => message === 'LiveKit is back'));
+  await until('the log has it back', () => hangup.log.some(({ message }) => message === 'LiveKit recovered'));
   expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
@@ -81,7 +81,7 @@ test('200: a LiveKit that is away is shown and not judged; its metrics tell of i
   await livekit.emulator.pause();
   await hangup.send('DELETE', '/api/v1/calls/c1');
   await until('its retries have had no answer', () =>
-    hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
+    hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')),
   );
   expect(await ask(hangup, '/readyz')).toMatchObject({
     status: 200,
@@ -116,7 +116,7 @@ describe('503', () => {
     expect(await ask(hangup, '/readyz')).toMatchObject(notReady('store'));
     expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200 });
     expect(hangup.log).toContainEqual(
-      expect.objectContaining({ level: 'error', message: 'not ready: the database takes no write' }),
+      expect.objectContaining({ level: 'error', message: 'not ready: cannot write to the database' }),
     );
     expect((await readMetrics(hangup.url)).value('hangup_store_failures_total')).toBeGreaterThan(0);
     another.exec('ROLLBACK');
@@ -156,7 +156,7 @@ test('a hundred that ask at once cost one commit', async () => {
   expect(answers.every(({ status }) => status === 200)).toBe(true);
   const metrics = await readMetrics(hangup.url);
   // They take less than the second for which an answer holds, or on a busy machine a few of them.
-  expect(metrics.value('hangup_store_duration_seconds_count', { method: 'probe' })).toBeLessThan(10);
+  expect(metrics.value('hangup_store_duration_seconds_count', { method: 'checkWritable' })).toBeLessThan(10);
 });
 
 test('what watches does not fill the log, what it must not miss is in it', async () => {

@@ -581,12 +581,12 @@ test('live calls and never a webhook: said once, with what to check', async () =
       error: () => {},
       warn: (_: object, message: string) => lines.push(message),
     };
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
     await quiet.putCall({ id: 'quiet' });
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: true });
-    expect(lines).toEqual([expect.stringMatching(/no webhook of LiveKit has ever come/)]);
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: true });
+    expect(lines).toEqual([expect.stringMatching(/no LiveKit webhook was ever received/)]);
     await post(quiet.url, roomTold('quiet').started());
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
   } finally {
     await quiet.stop();
   }

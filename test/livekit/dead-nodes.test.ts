@@ -101,7 +101,7 @@ test('one of two nodes is killed: its ended calls lose their rooms, its living c
   await untilDeleted(hangup, living, ended);
   measure(`a node killed, until ${ended.length} ghosts are rescued and deleted`, beganAt);
   for (const talk of ended) await expectRescued(inbox, talk);
-  expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is away'))).toEqual([]);
+  expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is unreachable'))).toEqual([]);
 
   // The clients of this one come back by themselves, and bring their room to the living node.
   const { call } = await recordOf(hangup, moves.id);

@@ -113,7 +113,7 @@ describe('LiveKit is away while calls are cancelled', () => {
     expect(performance.now() - stoppedAt).toBeLessThan(5_000);
     for (const { id } of talks) expect(await statusOf(hangup, id)).toBe('cancelled');
     await until('that is noticed', () =>
-      hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
+      hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')),
     );
     expect(talks.every((talk) => talk.isGoingOn())).toBe(true);
 

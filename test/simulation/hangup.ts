@@ -12,7 +12,8 @@ import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-ev
 import { parseSettings } from '../../src/platform/config.ts';
 import type { Store } from '../../src/ports/store.ts';
 import type { Logger, Random } from '../../src/ports/system.ts';
-import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler/reconciler.ts';
+import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
+import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Chance } from './chance.ts';
 import { type Chronicle, Violation } from './chronicle.ts';
@@ -25,14 +26,8 @@ export const SETTINGS = parseSettings(
   'administer',
 );
 
-/** When hangup's cron expressions come, since node-cron knows only the machine's clock. */
-const MOMENTS: Readonly<Record<string, { periodMs: number; offsetMs: number }>> = {
-  '* * * * * *': { periodMs: 1_000, offsetMs: 0 },
-  '*/5 * * * * *': { periodMs: 5_000, offsetMs: 0 },
-  '*/15 * * * * *': { periodMs: 15_000, offsetMs: 0 },
-  '11 * * * * *': { periodMs: 60_000, offsetMs: 11_000 },
-  '7 0 * * * *': { periodMs: 3_600_000, offsetMs: 7_000 },
-};
+/** The period of the default reconcile schedule. */
+const RECONCILE_INTERVAL_MS = 15_000;
 
 /** Its client has gone by then. */
 const CLIENT_TIMEOUT_MS = 5_000;
@@ -107,7 +102,12 @@ export class SimulatedHangup {
         const outcome = isAlive() ? await ask(request) : await never();
         return isAlive() ? outcome : never();
       },
-      { clock, log, onRecovered: (downMs) => process.reconciler.livekitIsBack(downMs) },
+      {
+        clock,
+        log,
+        onOpened: () => process.reconciler.onLiveKitUnreachable(),
+        onRecovered: (downMs) => process.reconciler.onLiveKitRecovered(downMs),
+      },
     );
     const base = {
       store: this.#mortal(store, () => process),
@@ -135,8 +135,8 @@ export class SimulatedHangup {
     const reconciler = createReconciler(base, {
       concurrency: SETTINGS.retryConcurrency,
       reconcileSchedule: SETTINGS.reconcileSchedule,
-      awaySince: breaker.openSince,
-      ticks: this.#ticks(isAlive),
+      openSince: breaker.openSince,
+      scheduler: this.#scheduler(isAlive),
     });
     const dependencies = { ...base, nudge: reconciler.nudge };
     const process: Process = {
@@ -148,7 +148,7 @@ export class SimulatedHangup {
       dependencies,
     };
     this.#process = process;
-    reconciler.begin();
+    reconciler.start();
   }
 
   /** kill -9. */
@@ -250,31 +250,31 @@ export class SimulatedHangup {
     if (end !== null) this.#surroundings.onEnd(end);
   }
 
-  #ticks(isAlive: () => boolean): Ticks {
+  #scheduler(isAlive: () => boolean): Scheduler {
     const { timeline, compares } = this.#surroundings;
     const whenAlive = (run: () => void) => () => {
       if (isAlive()) run();
     };
+    const every = (intervalMs: number, run: () => void) => {
+      let cancel = () => {};
+      const plan = () => {
+        cancel = timeline.after(
+          intervalMs,
+          whenAlive(() => {
+            plan();
+            run();
+          }),
+        );
+      };
+      plan();
+      return () => cancel();
+    };
     return {
-      every: (cron, run) => {
-        const moments = MOMENTS[cron];
-        if (moments === undefined) throw new Error(`add the cron expression ${cron} to MOMENTS`);
-        if (cron === SETTINGS.reconcileSchedule && !compares) return { destroy: () => {} };
-        const { periodMs, offsetMs } = moments;
-        let callOff = () => {};
-        const plan = () => {
-          const sinceLastMs = (timeline.now - offsetMs) % periodMs;
-          callOff = timeline.after(
-            periodMs - sinceLastMs,
-            whenAlive(() => {
-              plan();
-              run();
-            }),
-          );
-        };
-        plan();
-        return { destroy: () => callOff() };
+      cron: (expression, run) => {
+        if (expression !== SETTINGS.reconcileSchedule) throw new Error(`unexpected schedule ${expression}`);
+        return compares ? every(RECONCILE_INTERVAL_MS, run) : () => {};
       },
+      every,
       after: (delayMs, run) => timeline.after(delayMs, whenAlive(run)),
     };
   }

@@ -15,7 +15,7 @@ test('in a world full of trouble no conversation is ended, and no call is left w
     'webhooks told late',
     'webhooks told twice',
     'DeleteRoom: unavailable',
-    'hangup says: room not deleted; it will be tried again',
+    'hangup says: room deletion failed; retry scheduled',
     'cancel: done',
     'call: cancelled',
     'call: completed',

@@ -315,11 +315,11 @@ export function conformance(name: string, openStore: Factory): void {
           await create({ id });
           await cancel(id);
         }
-        const retryable = { state: 'retryable', scheduledAt: 4_000, lastError: 'unavailable: x' } as const;
-        await settle('c1', 1, 3_000, { settlement: retryable });
+        const retryable = { state: 'retryable', lastError: 'unavailable: x' } as const;
+        await settle('c1', 1, 3_000, { settlement: { ...retryable, retryAfterMs: 1_000 } });
         const discarded = { state: 'discarded', lastError: 'too late' } as const;
         await settle('c2', 1, 3_000, { settlement: discarded });
-        expect(await deletionOf('c1')).toMatchObject({ ...retryable, finalizedAt: null });
+        expect(await deletionOf('c1')).toMatchObject({ ...retryable, scheduledAt: 4_000, finalizedAt: null });
         expect(await deletionOf('c2')).toMatchObject({ ...discarded, finalizedAt: 3_000 });
         expect(await store.nextDeletionAt()).toBe(4_000);
         expect(await claim(3_999)).toEqual([]);
@@ -1000,7 +1000,7 @@ export function conformance(name: string, openStore: Factory): void {
         const lastError = 'unavailable';
         await settle('given-up', 1, 3_000, { settlement: { state: 'discarded', lastError } });
         await settle('retried', 1, 3_000, {
-          settlement: { state: 'retryable', scheduledAt: 4_000, lastError },
+          settlement: { state: 'retryable', retryAfterMs: 1_000, lastError },
         });
         expect(await store.countLive()).toEqual({
           liveCalls: { initiated: 1, connecting: 0, ringing: 1, active: 2 },

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../app/app.ts';
-import { pruneBatch, retentionOf } from '../../operations/retention/prune.ts';
+import { pruneBatch, retentionCutoffs } from '../../operations/retention/prune.ts';
 import { print, readSettings, tell, withStore } from '../output.ts';
 
 const TELLS_EVERY_MS = 5_000;
@@ -18,7 +18,7 @@ export function addPrune(hangup: Command): void {
 async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
   const { retention, recreatedRoomWindowMs, agentLeftGraceMs, reconnectGraceMs, agentIdKey } = readSettings();
   await withStore(async (store) => {
-    const cutoffs = retentionOf(retention, recreatedRoomWindowMs, systemClock.now());
+    const cutoffs = retentionCutoffs(retention, recreatedRoomWindowMs, systemClock.now());
     const old = await store.countPrunable(cutoffs);
     const gone = { ...old };
     if (!dryRun) {
@@ -32,8 +32,8 @@ async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<
           retention,
           events: { policy, agentIdKey },
         });
-        deleted += batch.forgotten;
-        if (!batch.more) break;
+        deleted += batch.deleted;
+        if (!batch.hasMore) break;
         if (performance.now() - toldAt < TELLS_EVERY_MS) continue;
         toldAt = performance.now();
         tell(`${deleted} of some ${old.calls + old.audit + old.events} rows are deleted`);

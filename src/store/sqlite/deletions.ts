@@ -1,4 +1,5 @@
 import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
+import type { AttemptResult } from '../../domain/leased-task.ts';
 import { type DeletionState, OPEN_DELETION_STATES, type RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Store } from '../../ports/store.ts';
@@ -76,7 +77,7 @@ export function settleDeletion(
     (tx) => {
       const { changes } = tx
         .update(roomDeletions)
-        .set({ ...settlement, finalizedAt: settlement.state === 'retryable' ? null : now })
+        .set(settledColumns(settlement, now))
         .where(
           and(
             eq(roomDeletions.callId, callId),
@@ -99,6 +100,12 @@ export function settleDeletion(
     },
     { behavior: 'immediate' },
   );
+}
+
+function settledColumns(settlement: AttemptResult, now: Timestamp) {
+  if (settlement.state !== 'retryable') return { ...settlement, finalizedAt: now };
+  const { retryAfterMs, ...columns } = settlement;
+  return { ...columns, scheduledAt: now + retryAfterMs, finalizedAt: null };
 }
 
 export function listDeletions(

@@ -63,7 +63,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
     });
     const [warning] = warningsOf(hangup, 'c1');
     expect(warning).toMatchObject({
-      message: 'room not deleted; it will be tried again',
+      message: 'room deletion failed; retry scheduled',
       fields: {
         callId: 'c1',
         roomName: 'c1',
@@ -102,7 +102,7 @@ test('each attempt waits longer, and is counted', async () => {
 });
 
 test('after its last day a deletion is given up, loudly', async () => {
-  const retry = { firstDelayMs: 20, maxDelayMs: 40, maxAgeMs: 100 };
+  const retry = { initialDelayMs: 20, maxDelayMs: 40, maxAgeMs: 100 };
   const { emulator, hangup, aLiveCall, cancel } = await start({ retry });
   await aLiveCall('c1');
   emulator.setFault('DeleteRoom', { kind: 'status503' });
@@ -111,7 +111,7 @@ test('after its last day a deletion is given up, loudly', async () => {
   expect(hangup.log).toContainEqual(
     expect.objectContaining({
       level: 'error',
-      message: 'room not deleted, and given up: it may be alive; try again with `hangup deletions retry`',
+      message: 'room deletion discarded; try again with `hangup deletions retry`',
       fields: expect.objectContaining({ callId: 'c1' }),
     }),
   );
@@ -143,7 +143,7 @@ describe('LiveKit refuses', () => {
     await hangup.putCall({ id: 'c1', status: 'active' });
     expect(await hangup.send('DELETE', '/api/v1/calls/c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields).toMatchObject({
-      advice: 'check LIVEKIT_URL: what answers there is no LiveKit server',
+      advice: 'check LIVEKIT_URL: the address is not a LiveKit server',
     });
   });
 });
@@ -155,7 +155,7 @@ describe('LiveKit hangs under load', () => {
       cancelTimeoutMs: 2_500,
       backgroundTimeoutMs: 10_000,
       readTimeoutMs: 500,
-      retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
+      retry: { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
     });
     const ids = Array.from({ length: 200 }, (_, i) => `c${i}`);
     for (const id of ids) await aLiveCall(id);

@@ -33,7 +33,7 @@ test('a ghost that is rescued counts as rescued, also when somebody else deletes
     return ended.length === 2;
   });
   expect(emulator.roomNames()).toEqual([]);
-  expect(said('room rescued')).toHaveLength(1);
+  expect(said('ghost room rescued')).toHaveLength(1);
   const entries = await hangup.store.listCallEvents({ callId: 'c1', after: 0, limit: 100 });
   expect(entries.filter(({ action }) => action === 'call.room_rescued')).toHaveLength(1);
 });

@@ -180,7 +180,7 @@ describe('a deletion', () => {
 
   test('of a cancelled call is not tried again on a new caller in a room of the same name', async () => {
     const { hangup, emulator } = await start({
-      retry: { firstDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
+      retry: { initialDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
     });
     await adopt(hangup, 'desk');
     emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
@@ -214,6 +214,6 @@ describe('a deletion', () => {
       async () => (await recordOf(hangup, 'c1')).deletion?.state === 'completed',
     );
     expect(emulator.roomNames()).toEqual(['c1']);
-    expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: others use the room now');
+    expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: other participants use the room');
   }, 40_000);
 });

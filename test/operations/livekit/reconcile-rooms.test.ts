@@ -112,7 +112,7 @@ describe('LiveKit gives no whole answer', () => {
     await hangup.putCall({ id: 'c1', status: 'active', roomId: 'RM_gone' });
     emulator.setFault('ListRooms', { kind: 'status500' });
     const said = () =>
-      hangup.log.filter(({ message }) => message.startsWith('LiveKit did not list its rooms'));
+      hangup.log.filter(({ message }) => message.startsWith('failed to list the rooms of LiveKit'));
     await until('it was asked three times', () => said().length >= 3);
     expect(await statusOf(hangup, 'c1')).toBe('active');
   });
@@ -162,15 +162,15 @@ describe('a LiveKit that is away', () => {
     for (const id of ids)
       expect(await hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
     const said = (text: string) => hangup.log.filter(({ message }) => message.startsWith(text));
-    await until('it is seen to be away', () => said('LiveKit is away').length === 1);
+    await until('it is seen to be away', () => said('LiveKit is unreachable').length === 1);
     await emulator.resume();
     await until('all rooms are gone', () => emulator.roomNames().length === 0);
-    await until('it is said that it is back', () => said('LiveKit is back').length === 1);
-    expect(said('LiveKit is back')[0]?.fields).toMatchObject({
-      awayMs: expect.any(Number),
-      deletionsWaiting: expect.any(Number),
+    await until('it is said that it is back', () => said('LiveKit recovered').length === 1);
+    expect(said('LiveKit recovered')[0]?.fields).toMatchObject({
+      downMs: expect.any(Number),
+      openDeletions: expect.any(Number),
     });
-    expect(said('LiveKit is away')).toHaveLength(1);
+    expect(said('LiveKit is unreachable')).toHaveLength(1);
   });
 });
 
@@ -186,8 +186,8 @@ describe('a room whose node died', () => {
     expect(await reasonsOf(hangup, 'c1')).toContain(
       'reconciler call.room_rescued: taken over from a dead node',
     );
-    expect(hangup.log.filter(({ message }) => message.startsWith('room rescued'))).toHaveLength(1);
-    expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is away'))).toHaveLength(0);
+    expect(hangup.log.filter(({ message }) => message.startsWith('ghost room rescued'))).toHaveLength(1);
+    expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is unreachable'))).toHaveLength(0);
   });
 
   test('that not even CreateRoom brings back is tried on', async () => {
