@@ -29,7 +29,7 @@ export async function deleteRoom(
   const { store, log, nudge } = dependencies;
   try {
     const subject = isConfirmed ? null : await store.findDeletionSubject(deletion.callId);
-    await attempt(dependencies, deletion, subject, options);
+    await attempt(dependencies, deletion, subject, { ...options, ...priorityOf(subject, options) });
   } catch (error) {
     log.error(
       { ...logFields(deletion), err: error },
@@ -37,6 +37,14 @@ export async function deleteRoom(
     );
     nudge(deletion.scheduledAt);
   }
+}
+
+/** A cancel goes before everything else, also when an earlier attempt failed. */
+function priorityOf(
+  subject: DeletionSubject | null,
+  { priority }: RequestOptions,
+): Pick<RequestOptions, 'priority'> {
+  return { priority: subject?.call.status === 'cancelled' ? 'cancel' : priority };
 }
 
 async function attempt(
