@@ -1,0 +1,139 @@
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { systemRandom } from '../../src/app/app.ts';
+import { createRoomService } from '../../src/livekit/room-service.ts';
+import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
+import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
+import { parseSettings } from '../../src/platform/config.ts';
+import { createReconciler } from '../../src/reconciler/reconciler.ts';
+import type { Scheduler } from '../../src/reconciler/scheduler.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+const NOW = 1_000_000;
+
+/** A scheduler whose runs the test starts, by the name of the schedule, such as `every 5000`. */
+function manualScheduler() {
+  const schedules = new Set<{ readonly name: string; readonly run: () => void }>();
+  const add = (name: string, run: () => void) => {
+    const schedule = { name, run };
+    schedules.add(schedule);
+    return () => void schedules.delete(schedule);
+  };
+  const scheduler: Scheduler = {
+    cron: (expression, run) => add(`cron ${expression}`, run),
+    every: (intervalMs, run) => add(`every ${intervalMs}`, run),
+    after(delayMs, run) {
+      const cancel = add(`after ${delayMs}`, () => {
+        cancel();
+        run();
+      });
+      return cancel;
+    },
+  };
+  return {
+    scheduler,
+    names: () => [...schedules].map(({ name }) => name),
+    fire(name: string) {
+      for (const schedule of [...schedules]) if (schedule.name === name) schedule.run();
+    },
+  };
+}
+
+function start() {
+  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'));
+  onTestFinished(() => store.close());
+  const settings = parseSettings({}, 'administer');
+  const clock = { now: () => NOW };
+  const requests: string[] = [];
+  let openSince: number | null = null;
+  const livekit: RoomServiceTransport = async ({ method }) => {
+    requests.push(method);
+    return openSince === null
+      ? { kind: 'not_found' }
+      : { kind: 'unavailable', code: null, detail: 'the connection failed' };
+  };
+  const { names, fire, scheduler } = manualScheduler();
+  const reconciler = createReconciler(
+    {
+      ...settings,
+      store,
+      rooms: createRoomService(livekit),
+      clock,
+      random: systemRandom,
+      metrics: prometheusMetrics({ clock, version: 'test' }),
+      log: { info: () => {}, warn: () => {}, error: () => {} },
+      events: { policy: settings, agentIdKey: settings.agentIdKey },
+    },
+    { concurrency: 2, reconcileSchedule: '*/15 * * * * *', openSince: () => openSince, scheduler },
+  );
+  return {
+    reconciler,
+    names,
+    fire,
+    requests,
+    setOpenSince: (at: number | null) => {
+      openSince = at;
+    },
+  };
+}
+
+const SCHEDULES = [
+  'every 1000',
+  'every 5000',
+  'every 5000',
+  'cron */15 * * * * *',
+  'every 60000',
+  'after 60000',
+  'every 3600000',
+];
+
+test('the loops start after a short delay: one by the cron schedule, the others at fixed intervals', async () => {
+  const { reconciler, names, fire, requests } = start();
+  reconciler.start();
+  expect(names()).toEqual(['after 100']);
+  fire('after 100');
+  expect(names()).toEqual(SCHEDULES);
+  await reconciler.stop();
+  expect(requests).toEqual(['ListRooms']);
+});
+
+test('a nudge replaces a later nudge, and is ignored after an earlier one', async () => {
+  const { reconciler, names, fire } = start();
+  reconciler.nudge(NOW + 500);
+  reconciler.nudge(NOW + 300);
+  reconciler.nudge(NOW + 400);
+  expect(names()).toEqual(['after 300']);
+  fire('after 300');
+  reconciler.nudge(NOW + 900);
+  expect(names()).toEqual(['after 900']);
+  await reconciler.stop();
+});
+
+test('stop cancels every schedule, and nothing starts after it', async () => {
+  const { reconciler, names, fire, requests } = start();
+  reconciler.start();
+  fire('after 100');
+  reconciler.nudge(NOW + 500);
+  await reconciler.stop();
+  expect(names()).toEqual([]);
+  requests.length = 0;
+  reconciler.nudge(NOW + 500);
+  reconciler.onLiveKitRecovered(1_000);
+  expect([names(), requests]).toEqual([[], []]);
+});
+
+test('while LiveKit is unreachable each interval sends one probe; after the recovery the rooms are listed', async () => {
+  const { reconciler, fire, requests, setOpenSince } = start();
+  reconciler.start();
+  setOpenSince(NOW);
+  reconciler.onLiveKitUnreachable();
+  fire('after 100');
+  await expect.poll(() => requests).toEqual(['ListRooms']);
+  for (const name of ['every 1000', 'cron */15 * * * * *', 'every 5000']) fire(name);
+  await expect.poll(() => requests).toEqual(['ListRooms', 'ListRooms']);
+  setOpenSince(null);
+  reconciler.onLiveKitRecovered(5_000);
+  await reconciler.stop();
+  expect(requests).toEqual(['ListRooms', 'ListRooms', 'ListRooms']);
+});
