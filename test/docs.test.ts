@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { blocksOf, LEFT_OUT, readPages } from '../scripts/docs/blocks.ts';
-import { CancelledCall } from '../src/api/schemas.ts';
+import { CancelledCall } from '../src/api/calls/cancel.ts';
 import { REFUSAL_REASONS } from '../src/domain/webhook-refusal.ts';
 import { describeSettings } from '../src/platform/config.ts';
 import { compileClient } from './harness/compile.ts';

@@ -113,23 +113,22 @@ export async function startApp({
       agentIdKey: settings.agentIdKey,
     },
   };
-  let isStopping = false;
+  const draining = new AbortController();
   const reconciler = createReconciler(base, {
     concurrency: settings.retryConcurrency,
     reconcileSchedule: settings.reconcileSchedule,
     awaySince: breaker.openSince,
   });
-  const { server, sayLast, atRest } = createHttpServer({
+  const { server, whenIdle } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
-    readWebhook: createWebhookParser([livekit, ...settings.webhookKeys], clock),
-    watched: {
+    parseWebhook: createWebhookParser([livekit, ...settings.webhookKeys], clock),
+    healthSources: {
       scrape: () => metrics.scrape({ takeCensus: () => recorded.countLive(), isLiveKitUp: breaker.isUp() }),
       isLiveKitUp: breaker.isUp,
     },
-    isStopping: () => isStopping,
+    draining: draining.signal,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
     trustedProxies: settings.trustedProxies,
-    log,
     version,
   });
   let claim: LiveKitBinding | undefined;
@@ -143,13 +142,12 @@ export async function startApp({
       await closed;
       clearInterval(sweep);
     }
-    await atRest();
+    await whenIdle();
   };
   const stop = async () => {
-    isStopping = true;
+    draining.abort();
     clearInterval(looking);
     claim?.release();
-    sayLast();
     const cut = setTimeout(() => {
       server.closeAllConnections();
       closing.abort();

@@ -49,8 +49,8 @@ describe('1: what a list does not understand is refused, and never lists everyth
     ['agentId=100%', 'agentId: expected percent-encoded UTF-8'],
     ['%ff=1', 'Unrecognized key: "%ff"'],
     ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0!', 'cursor: expected pagination.nextCursor'],
-    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=scheduledAt', 'sortBy: is not the order of this'],
-    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortOrder=asc', 'sortOrder: is not the order of this'],
+    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=scheduledAt', 'sortBy: does not match the cursor'],
+    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortOrder=asc', 'sortOrder: does not match the cursor'],
   ])('?%s is a 400 that names it', async (query, message) => {
     expect(await list(query)).toMatchObject(refused(expect.stringContaining(message)));
   });
@@ -218,13 +218,13 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
   });
 
   test.each([
-    ['{"n":9007199254740993}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":[1,{"m":12345678901234567890}]}', 'metadata.n.1.m: is not kept exactly by a double'],
-    ['{"n":1e400}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":1e-400}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":-0}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":3.14159265358979323846}', 'metadata.n: is not kept exactly by a double'],
-    [`{"n":1${'0'.repeat(5_000)}}`, 'metadata.n: is not kept exactly by a double'],
+    ['{"n":9007199254740993}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":[1,{"m":12345678901234567890}]}', 'metadata.n.1.m: cannot be represented exactly as a double'],
+    ['{"n":1e400}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":1e-400}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":-0}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":3.14159265358979323846}', 'metadata.n: cannot be represented exactly as a double'],
+    [`{"n":1${'0'.repeat(5_000)}}`, 'metadata.n: cannot be represented exactly as a double'],
     ['{"a":1,"b":2,"\\u0061":3}', 'metadata: Duplicate key: "a"'],
     ['{"half":"\\ud83d"}', 'metadata.half: must not contain half of a surrogate pair'],
     ['{"\\udc00":1}', 'metadata: a name must not contain half of a surrogate pair'],
@@ -297,7 +297,7 @@ describe('tRPC', () => {
     for (const input of ['{}', '{"id":"active"}', '[]', 'null']) {
       expect(await trpc('GET', 'calls.get', input)).toMatchObject({
         status: 400,
-        body: { error: { message: 'callId: expected' } },
+        body: { error: { message: 'callId: required' } },
       });
     }
   });

@@ -1,7 +1,8 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_LIST_EXAMPLE } from '../../src/api/examples.ts';
-import { CallDetails, CallEvents, CallList } from '../../src/api/schemas.ts';
+import { CALL_DETAILS_EXAMPLE, CallDetails } from '../../src/api/calls/call-details.ts';
+import { CALL_EVENTS_EXAMPLE, CallEvents } from '../../src/api/calls/events.ts';
+import { CALL_LIST_EXAMPLE, CallList } from '../../src/api/calls/list.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 interface Operation {

@@ -169,7 +169,7 @@ test('POST /calls accepts a body exactly when the document does', async () => {
   const schema = resolve({ $ref: '#/components/schemas/CreateCall' });
   const validate = validator('/components/schemas/CreateCall');
   // JSON Schema cannot count bytes. So the document has it in words.
-  expect(schema.properties?.roomName?.description).toMatch(/At most 256 bytes as UTF-8/);
+  expect(schema.properties?.roomName?.description).toMatch(/at most 256 bytes as UTF-8/);
   const isShort = ({ roomName }: { roomName?: unknown }) =>
     typeof roomName !== 'string' || Buffer.byteLength(roomName) <= 256;
   const seen = { accepted: 0, refused: 0 };

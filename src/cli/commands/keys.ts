@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { timeOrDate } from '../../api/times.ts';
+import { dateOrTimestamp } from '../../api/validators.ts';
 import { systemClock, systemRandom } from '../../app/app.ts';
 import { type ApiKey, isActive, SCOPES, type Scope } from '../../domain/api-key.ts';
 import { createApiKey } from '../../operations/api-keys/create.ts';
@@ -117,4 +117,4 @@ function expiry(text: string): number {
 }
 
 /** Not by Date.parse, which takes 2027-02-30 for the second of March. */
-const momentOf = (text: string) => timeOrDate('first').safeParse(text).data;
+const momentOf = (text: string) => dateOrTimestamp('startOfDay').safeParse(text).data;

@@ -1,17 +1,20 @@
-import type { CallCursor, CallQuery } from '../ports/store.ts';
+import type { CallCursor, CallQuery } from '../../ports/store.ts';
 
 type Order = Pick<CallQuery, 'sortBy' | 'sortOrder'>;
 
-/** A place in a list, and the order that it is a place in. */
-export type Cursor = CallCursor & Order;
+/** A position in a list, and the list's order. */
+export type ListCursor = CallCursor & Order;
 
-/** Opaque to clients: only what {@link encodeCursor} made is understood. */
+/** The error for a cursor that hangup did not make. */
+export const NOT_A_CURSOR = 'expected pagination.nextCursor of an earlier response';
+
+/** Returns an opaque text: only {@link decodeCursor} reads it. */
 export function encodeCursor({ value, id }: CallCursor, { sortBy, sortOrder }: Order): string {
   return Buffer.from(JSON.stringify([sortBy, sortOrder, value, id])).toString('base64url');
 }
 
-/** Null for what is no cursor of ours. */
-export function decodeCursor(text: string): Cursor | null {
+/** Returns null for a text that {@link encodeCursor} did not return. */
+export function decodeCursor(text: string): ListCursor | null {
   let parts: unknown;
   try {
     parts = JSON.parse(Buffer.from(text, 'base64url').toString());
@@ -23,7 +26,7 @@ export function decodeCursor(text: string): Cursor | null {
   if (sortBy !== 'createdAt' && sortBy !== 'scheduledAt') return null;
   if (sortOrder !== 'asc' && sortOrder !== 'desc') return null;
   if (!Number.isSafeInteger(value) || typeof value !== 'number' || typeof id !== 'string') return null;
-  const cursor: Cursor = { sortBy, sortOrder, value, id };
-  // Buffer skips characters that are not base64url.
+  const cursor: ListCursor = { sortBy, sortOrder, value, id };
+  // Buffer skips characters outside base64url.
   return encodeCursor(cursor, cursor) === text ? cursor : null;
 }
