@@ -6,9 +6,9 @@ import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { post, roomTold } from '../harness/webhooks.ts';
 
-/* Row 9 of the inputs from the field: another process holds SQLite's write lock. */
+/* Another process holds SQLite's write lock. */
 
-/** A call's clients give up after this. */
+/** The time-out of clients. */
 const CLIENT_TIMEOUT_MS = 5_000;
 
 async function aHangup(
@@ -21,7 +21,7 @@ async function aHangup(
   return hangup;
 }
 
-/** Another process that writes, and does not end. */
+/** Opens a second connection that holds the write lock. */
 function lock({ databaseFile }: Hangup): { release(): void } {
   const other = new SqliteDatabase(databaseFile, { timeout: CLIENT_TIMEOUT_MS });
   onTestFinished(() => {
@@ -45,7 +45,7 @@ async function cancel({ url, key }: Hangup, id: string) {
   };
 }
 
-test('row 9: another process holds the lock: each cancel gets 503 in time, health and reads go on meanwhile', async () => {
+test('cancels return 503 in time while another process holds the write lock; health checks and reads continue', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
   const hangup = await aHangup(ids);
   const { release } = lock(hangup);
@@ -56,7 +56,7 @@ test('row 9: another process holds the lock: each cancel gets 503 in time, healt
     return answer;
   });
   expect(await hangup.send('GET', '/healthz', { key: null })).toMatchObject({ status: 200 });
-  // Also with a key whose last use is not on record yet.
+  // This request also records the first use of the key.
   expect(await hangup.send('GET', '/api/v1/calls/c0')).toMatchObject({ status: 200 });
   expect(await hangup.send('GET', '/api/v1/calls')).toMatchObject({ status: 200 });
   expect((await fetch(`${hangup.url}/metrics`)).status).toBe(200);
@@ -71,7 +71,7 @@ test('row 9: another process holds the lock: each cancel gets 503 in time, healt
   }
   release();
   for (const id of ids) {
-    // None of them was done after its answer.
+    // No cancel completed after its 503.
     expect(await hangup.send('GET', `/api/v1/calls/${id}`)).toMatchObject({
       body: { data: { status: 'active', roomDeletion: null } },
     });
@@ -79,12 +79,12 @@ test('row 9: another process holds the lock: each cancel gets 503 in time, healt
   }
 });
 
-test('a lock that is released in time: the cancels that wait are all done', async () => {
+test('waiting cancels complete when the lock is released in time', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
   const hangup = await aHangup(ids);
   const { release } = lock(hangup);
   const cancels = ids.map((id) => cancel(hangup, id));
-  // It is behind them in the queue, and ends first: they have been tried by then.
+  // Queued after the cancels with a shorter time-out: when it ends, the cancels have been tried.
   expect(await hangup.send('GET', '/readyz', { key: null })).toMatchObject({
     status: 503,
     body: { error: { message: 'Not ready: store' } },
@@ -93,7 +93,7 @@ test('a lock that is released in time: the cancels that wait are all done', asyn
   for (const answer of await Promise.all(cancels)) expect(answer.status).toBe(200);
 });
 
-test('a cancel that waited for the database long is answered in time though LiveKit hangs', async () => {
+test('a cancel returns in time when the database was busy and LiveKit hangs', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await aHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
@@ -106,7 +106,7 @@ test('a cancel that waited for the database long is answered in time though Live
   expect(await cancelled).toMatchObject({ status: 200 });
 });
 
-test('registrations and tRPC get the same 503, and a webhook one that LiveKit repeats', async () => {
+test('registrations and tRPC return the same 503, and a webhook a 503 that LiveKit retries', async () => {
   const hangup = await aHangup(['c0']);
   const { release } = lock(hangup);
   const headers = () => ({ 'x-api-key': hangup.key });
@@ -147,7 +147,7 @@ test('registrations and tRPC get the same 503, and a webhook one that LiveKit re
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } })).toMatchObject({ status: 201 });
 });
 
-test('the reconciler goes on after a lock: a pass that failed is in the log, and the next one deletes the room', async () => {
+test('the reconciler logs a failed run during a lock, and deletes the room in a later run', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await aHangup(['c0'], { livekit });

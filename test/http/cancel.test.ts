@@ -20,8 +20,8 @@ const cancel = (id: string, options?: Parameters<Hangup['send']>[2]) =>
   hangup.send('DELETE', `/api/v1/calls/${id}`, options);
 const error = (code: number, message: string) => ({ error: { message, code } });
 
-describe('200', () => {
-  test('a live call is cancelled, both its participants are disconnected, its room is gone', async () => {
+describe('DELETE /calls/{callId} returns 200', () => {
+  test('and cancels a live call, disconnects both participants and deletes the room', async () => {
     const id = await aLiveCall();
     const people = await Promise.all([hangup.livekit.join(id, 'agent'), hangup.livekit.join(id, 'caller')]);
     const answer = await cancel(id);
@@ -42,13 +42,13 @@ describe('200', () => {
     });
   });
 
-  test('a room that does not exist counts as deleted', async () => {
+  test('when the room does not exist, and stores the deletion as completed', async () => {
     const id = await aLiveCall();
     expect(await cancel(id)).toMatchObject({ status: 200 });
     expect((await hangup.store.findCall(id))?.deletion).toMatchObject({ state: 'completed', attempt: 1 });
   });
 
-  test('the reason is kept', async () => {
+  test('and stores the reason', async () => {
     const id = await aLiveCall();
     expect(await cancel(`${id}?reason=${encodeURIComponent('caller asked: “stop” 😀')}`)).toMatchObject({
       status: 200,
@@ -63,13 +63,13 @@ describe('200', () => {
     });
   });
 
-  test('a Bearer token is a key too', async () => {
+  test('when the key is a Bearer token', async () => {
     const id = await aLiveCall();
     const headers = { authorization: `Bearer ${hangup.key}` };
     expect(await cancel(id, { key: null, headers })).toMatchObject({ status: 200 });
   });
 
-  test('a retry with the same Idempotency-Key gets the first answer again', async () => {
+  test('with the first response when a request repeats its Idempotency-Key', async () => {
     const id = await aLiveCall();
     const headers = { 'idempotency-key': `key of ${id}` };
     const first = await cancel(id, { headers });
@@ -78,7 +78,7 @@ describe('200', () => {
     expect(second).toMatchObject({ status: 200, body: first.body });
   });
 
-  test('a client that hangs up at once does not stop the cancel, nor the deletion', async () => {
+  test('or, when the client disconnects at once, completes the cancel and the deletion', async () => {
     const id = await aLiveCall();
     const person = await hangup.livekit.join(id, 'caller');
     await new Promise<void>((resolve, reject) => {
@@ -97,9 +97,9 @@ describe('200', () => {
   });
 });
 
-describe('400', () => {
+describe('DELETE /calls/{callId} returns 400', () => {
   test.each(CALL_STATUSES.filter((status) => !isLive(status)))(
-    'a call that is %s already',
+    'when the call is already %s',
     async (status) => {
       const id = await aLiveCall({ status, endedAt: 2_000 });
       const before = await hangup.store.findCall(id);
@@ -111,9 +111,9 @@ describe('400', () => {
     },
   );
 
-  test('two at once: exactly one 200 and one 400, a thousand times', async () => {
+  test('to exactly one of two concurrent cancels (1,000 runs)', async () => {
     for (let i = 0; i < 1_000; i += 20) {
-      // A few at a time: while this process writes it does not see the connections that the single file closes.
+      // In groups of 20: while this process writes, it does not notice the connections that the single file closes.
       const ids = await Promise.all(Array.from({ length: 20 }, () => aLiveCall()));
       await Promise.all(
         ids.map(async (id) => {
@@ -130,12 +130,12 @@ describe('400', () => {
   }, 120_000);
 
   test.each([
-    ['a reason that is too long', `?reason=${'x'.repeat(501)}`, /^reason: /],
-    ['a reason given twice', '?reason=a&reason=b', /^reason: /],
-    ['an empty reason', '?reason=', /^reason: /],
-    ['control characters in the reason', '?reason=a%00b', /^reason: must not contain control characters/],
-    ['half of a surrogate pair in the reason', '?reason=%ED%A0%80%00', /^reason: /],
-  ])('%s, and nothing is changed', async (_, query, message) => {
+    ['too long', `?reason=${'x'.repeat(501)}`, /^reason: /],
+    ['repeated', '?reason=a&reason=b', /^reason: /],
+    ['empty', '?reason=', /^reason: /],
+    ['a text with control characters', '?reason=a%00b', /^reason: must not contain control characters/],
+    ['half of a surrogate pair', '?reason=%ED%A0%80%00', /^reason: /],
+  ])('and changes nothing when the reason is %s', async (_, query, message) => {
     const id = await aLiveCall();
     expect(await cancel(`${id}${query}`)).toMatchObject({
       status: 400,
@@ -144,21 +144,21 @@ describe('400', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('an Idempotency-Key that is too long', async () => {
+  test('when the Idempotency-Key is too long', async () => {
     const id = await aLiveCall();
     const headers = { 'idempotency-key': 'x'.repeat(256) };
     expect(await cancel(id, { headers })).toMatchObject({ status: 400 });
   });
 });
 
-describe('401', () => {
+describe('DELETE /calls/{callId} returns 401', () => {
   test.each<[string, Record<string, string>]>([
     ['no key', {}],
     ['an unknown key', { 'x-api-key': `hangup_live_${'a'.repeat(43)}` }],
-    ['what is no key', { 'x-api-key': 'hunter2' }],
+    ['a text that is not a key', { 'x-api-key': 'hunter2' }],
     ['an empty key', { 'x-api-key': '' }],
     ['a Basic authorization', { authorization: 'Basic aHVudGVyMg==' }],
-  ])('%s', async (_, headers) => {
+  ])('when the request has %s', async (_, headers) => {
     const id = await aLiveCall();
     expect(await cancel(id, { key: null, headers })).toMatchObject({
       status: 401,
@@ -167,7 +167,7 @@ describe('401', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('a revoked key, and an expired one', async () => {
+  test('when the key is revoked or expired', async () => {
     const id = await aLiveCall();
     const revoked = await hangup.makeKey('acme');
     const newest = (await hangup.store.listApiKeys()).at(-1);
@@ -177,8 +177,8 @@ describe('401', () => {
   });
 });
 
-describe('403', () => {
-  test('a call of another organization, of which nothing is told', async () => {
+describe('DELETE /calls/{callId} returns 403', () => {
+  test('without any detail when the call belongs to another organization', async () => {
     const id = await aLiveCall({ phoneNumber: '+15551234567' });
     const key = await hangup.makeKey('other');
     for (const method of ['DELETE', 'GET']) {
@@ -190,7 +190,7 @@ describe('403', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('a key without the scope is told which', async () => {
+  test('with the name of the scope when the key lacks it', async () => {
     const id = await aLiveCall();
     const key = await hangup.makeKey('acme', ['calls:read']);
     expect(await cancel(id, { key })).toMatchObject({
@@ -201,18 +201,18 @@ describe('403', () => {
   });
 });
 
-describe('404', () => {
+describe('DELETE and GET /calls/{callId} return 404', () => {
   test.each([
-    ['an unknown id', 'call_unknown'],
-    ['an id that is too long', 'x'.repeat(200)],
-    ['a percent-encoded slash', 'a%2Fb'],
-    ['percent-encoded dots and slashes', '..%2F..%2Fetc%2Fpasswd'],
-    ['what is no percent-encoding', '%zz'],
-    ['a control character', 'a%00b'],
-    ['unicode', '%F0%9F%98%80'],
+    ['unknown', 'call_unknown'],
+    ['too long', 'x'.repeat(200)],
+    ['with a percent-encoded slash', 'a%2Fb'],
+    ['with percent-encoded dots and slashes', '..%2F..%2Fetc%2Fpasswd'],
+    ['with invalid percent-encoding', '%zz'],
+    ['with a control character', 'a%00b'],
+    ['an emoji', '%F0%9F%98%80'],
     ['__proto__', '__proto__'],
     ['SQL', "'%20OR%201=1--"],
-  ])('%s is a call that is not found', async (_, id) => {
+  ])('to an id: %s', async (_, id) => {
     for (const method of ['DELETE', 'GET']) {
       expect(await hangup.send(method, `/api/v1/calls/${id}`)).toMatchObject({
         status: 404,
@@ -222,7 +222,7 @@ describe('404', () => {
   });
 });
 
-test('401 comes before 404, 404 and 403 before 400', async () => {
+test('DELETE /calls/{callId} checks for 401 before 404, and for 404 and 403 before 400', async () => {
   const id = await aLiveCall();
   const tooLong = `reason=${'x'.repeat(501)}`;
   const key = await hangup.makeKey('other');
@@ -232,8 +232,8 @@ test('401 comes before 404, 404 and 403 before 400', async () => {
   expect(await cancel(`${id}?${tooLong}`)).toMatchObject({ status: 400 });
 });
 
-describe('422', () => {
-  test('an Idempotency-Key that was used for another request', async () => {
+describe('DELETE /calls/{callId} returns 422', () => {
+  test('when the Idempotency-Key was used for another request', async () => {
     const [id, another] = [await aLiveCall(), await aLiveCall()];
     const headers = { 'idempotency-key': `key of ${id}` };
     await cancel(id, { headers });
@@ -247,14 +247,14 @@ describe('422', () => {
   });
 });
 
-describe('500', () => {
-  test('a store that fails: the contract’s shape, nothing half done, the cause in the log alone', async () => {
+describe('DELETE /calls/{callId} returns 500', () => {
+  test('and changes nothing when the store fails; only the log has the cause', async () => {
     const broken = await startHangup({ livekit: hangup.livekit });
     try {
       await broken.putCall({ id: 'broken-1', status: 'active' });
       const { default: SqliteDatabase } = await import('better-sqlite3');
       const client = new SqliteDatabase(broken.databaseFile);
-      // The audit row is written last: all that came before it must be taken back.
+      // The audit row is written last, so the transaction must roll back all earlier writes.
       client.exec('ALTER TABLE audit_log RENAME TO hidden');
       const answer = await broken.send('DELETE', '/api/v1/calls/broken-1');
       expect(answer).toMatchObject({ status: 500, body: error(500, 'Internal server error') });

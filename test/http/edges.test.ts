@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 
-/* Inputs that clients and proxies send, out of public reports. */
+/* Unusual inputs that clients and proxies send, from public reports. */
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -30,8 +30,8 @@ const trpc = (method: string, procedure: string, input: unknown, headers: Record
     : hangup.send('POST', `/trpc/${procedure}`, { body: text, headers });
 };
 
-describe('1: what a list does not understand is refused, and never lists everything', () => {
-  test('status[]=completed, which axios makes of an array, is status', async () => {
+describe('GET /calls with an unusual query', () => {
+  test('reads status[]=completed, which axios sends for an array, as status', async () => {
     expect(await idsOf('status[]=completed')).toEqual(['done']);
     expect(await idsOf('status%5B%5D=completed&status%5B%5D=active')).toEqual(['done', 'active']);
   });
@@ -51,17 +51,17 @@ describe('1: what a list does not understand is refused, and never lists everyth
     ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0!', 'cursor: expected pagination.nextCursor'],
     ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=scheduledAt', 'sortBy: does not match the cursor'],
     ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortOrder=asc', 'sortOrder: does not match the cursor'],
-  ])('?%s is a 400 that names it', async (query, message) => {
+  ])('returns 400 and names the parameter in ?%s', async (query, message) => {
     expect(await list(query)).toMatchObject(refused(expect.stringContaining(message)));
   });
 
-  test('a cursor goes with its own order', async () => {
+  test("accepts a cursor with the cursor's own order", async () => {
     expect((await list('cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=createdAt')).status).toBe(200);
   });
 });
 
 describe('the body of a request', () => {
-  test('DELETE takes the reason from its JSON body', async () => {
+  test('contains the reason of DELETE', async () => {
     await create({ id: 'body-reason' });
     expect(
       await hangup.send('DELETE', '/api/v1/calls/body-reason', { body: { reason: 'by body' } }),
@@ -81,7 +81,7 @@ describe('the body of a request', () => {
     ['DELETE', '', '[]', 'Request body must be a JSON object'],
     ['DELETE', '?callId=done', undefined, 'Unrecognized key: "callId"'],
     ['DELETE', '?idempotencyKey=a', undefined, 'Unrecognized key: "idempotencyKey"'],
-  ])('%s /calls/active%s with %j is a 400, and cancels nothing', async (method, query, body, message) => {
+  ])('of %s /calls/active%s is a 400 and cancels nothing: %j', async (method, query, body, message) => {
     expect(await hangup.send(method, `/api/v1/calls/active${query}`, { body })).toMatchObject(
       refused(message),
     );
@@ -90,7 +90,7 @@ describe('the body of a request', () => {
     });
   });
 
-  test('DELETE refuses a body that is not JSON by its own headers', async () => {
+  test('of DELETE is a 415 when its headers do not declare JSON', async () => {
     for (const headers of [
       { 'content-type': 'application/x-www-form-urlencoded' },
       { 'content-type': 'application/json; charset=iso-8859-1' },
@@ -102,29 +102,26 @@ describe('the body of a request', () => {
     }
   });
 
-  test.each(['utf-8', 'UTF8', '"utf-8"', 'us-ascii'])('charset=%s is read', async (charset) => {
+  test.each(['utf-8', 'UTF8', '"utf-8"', 'us-ascii'])('is accepted with charset=%s', async (charset) => {
     const headers = { 'content-type': `application/json; charset=${charset}` };
     expect(await hangup.send('POST', '/api/v1/calls', { body: {}, headers })).toMatchObject({ status: 201 });
     expect(await trpc('POST', 'calls.create', {}, headers)).toMatchObject({ status: 200 });
   });
 
-  test.each(['iso-8859-1', 'utf-16', '"windows-1252"'])(
-    'charset=%s is a 415 that names it',
-    async (charset) => {
-      const headers = { 'content-type': `application/json; charset=${charset}` };
-      const message = 'Unsupported media type: expected charset utf-8';
-      expect(await hangup.send('POST', '/api/v1/calls', { body: {}, headers })).toMatchObject({
-        status: 415,
-        body: { error: { message } },
-      });
-      expect(await trpc('POST', 'calls.create', {}, headers)).toMatchObject({
-        status: 415,
-        body: { error: { message } },
-      });
-    },
-  );
+  test.each(['iso-8859-1', 'utf-16', '"windows-1252"'])('is a 415 with charset=%s', async (charset) => {
+    const headers = { 'content-type': `application/json; charset=${charset}` };
+    const message = 'Unsupported media type: expected charset utf-8';
+    expect(await hangup.send('POST', '/api/v1/calls', { body: {}, headers })).toMatchObject({
+      status: 415,
+      body: { error: { message } },
+    });
+    expect(await trpc('POST', 'calls.create', {}, headers)).toMatchObject({
+      status: 415,
+      body: { error: { message } },
+    });
+  });
 
-  test('401, 404 and 403 come before what is wrong with query and body', async () => {
+  test('is checked after 401, 404 and 403, and so is the query', async () => {
     const bad = { body: '{', headers: { 'content-type': 'text/plain' } };
     const other = await hangup.makeKey('other');
     expect(await hangup.send('DELETE', '/api/v1/calls/active?x=1', { ...bad, key: null })).toMatchObject({
@@ -148,7 +145,7 @@ describe('the body of a request', () => {
   });
 });
 
-test('1: an empty list of statuses is a 400, and never lists everything', async () => {
+test('calls.list with an empty list of statuses returns 400', async () => {
   const { status, body } = await hangup.send(
     'GET',
     `/trpc/calls.list?input=${encodeURIComponent('{"status":[]}')}`,
@@ -156,17 +153,17 @@ test('1: an empty list of statuses is a 400, and never lists everything', async 
   expect({ status, body }).toMatchObject({ status: 400, body: { error: { message: /^status/ } } });
 });
 
-describe('12: a + that is not encoded', () => {
+describe('an unencoded + in a query', () => {
   test.each([
     ['phoneNumber=+15551234567', ['active']],
     ['phoneNumber=%2B15551234567', ['active']],
     ['startDate=2026-11-02T01:00:00+01:00&endDate=2026-11-02T01:00:00+01:00', ['active']],
     ['startDate=2026-11-02T01:00:00%2B01:00&endDate=2026-11-02', ['active']],
-  ])('?%s means the sign', async (query, ids) => {
+  ])('means the sign in ?%s', async (query, ids) => {
     expect(await idsOf(query)).toEqual(ids);
   });
 
-  test('a phone number that begins or ends with white space is a 400 that names %2B', async () => {
+  test('is expected as %2B: a phone number with white space at an end is a 400 that names %2B', async () => {
     const message = 'phoneNumber: must not begin or end with white space; write %2B for + in a URL';
     for (const query of ['phoneNumber=%2015551234567', 'phoneNumber=15551234567%20']) {
       expect(await list(query)).toMatchObject(refused(message));
@@ -176,12 +173,12 @@ describe('12: a + that is not encoded', () => {
     expect(status).toBe(400);
   });
 
-  test('after its first character, a + in a phone number is the space of a form', async () => {
+  test('means a space after the first character of a phone number', async () => {
     await create({ id: 'spaced', phoneNumber: '+1 555 765 4321' });
     expect(await idsOf('phoneNumber=+1+555+765+4321')).toEqual(['spaced']);
   });
 
-  test('in a reason it is a space, as in the README', async () => {
+  test('means a space in a reason, as in the README', async () => {
     await create({ id: 'asked' });
     await hangup.send('DELETE', '/api/v1/calls/asked?reason=caller+asked');
     expect(await hangup.send('GET', '/api/v1/calls/asked')).toMatchObject({
@@ -190,7 +187,7 @@ describe('12: a + that is not encoded', () => {
   });
 });
 
-describe('13: metadata comes back as it was sent, or is refused', () => {
+describe('metadata', () => {
   const nested = (levels: number): string => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
 
   test.each([
@@ -200,7 +197,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
     '{"a":9007199254740992,"b":-9007199254740991,"c":0.1,"d":1e21,"e":5e-324,"f":1.7976931348623157e308}',
     '{"emoji":"😀","nul":"\\u0000","rtl":"\\u202e","separator":"\\u2028"}',
     nested(32),
-  ])('kept: %s', async (text) => {
+  ])('is returned unchanged: %s', async (text) => {
     const over = [
       await create(`{"metadata":${text}}`),
       await trpc('POST', 'calls.create', `{"metadata":${text}}`),
@@ -230,7 +227,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
     ['{"\\udc00":1}', 'metadata: a name must not contain half of a surrogate pair'],
     [nested(33), 'metadata: must be at most 32 levels deep'],
     [nested(10_000), 'metadata: must be at most 32 levels deep'],
-  ])('refused: %.40s', async (text, message) => {
+  ])('is a 400 if it cannot be returned unchanged (%#)', async (text, message) => {
     const body = `{"id":"refused-metadata","metadata":${text}}`;
     expect(await create(body)).toMatchObject(refused(expect.stringContaining(message)));
     expect(await trpc('POST', 'calls.create', body)).toMatchObject({
@@ -240,7 +237,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
     expect(await hangup.send('GET', '/api/v1/calls/refused-metadata')).toMatchObject({ status: 404 });
   });
 
-  test('kept: any object of JSON', async () => {
+  test('is returned unchanged for any JSON object', async () => {
     const names = fc.oneof(
       fc.constantFrom('__proto__', 'constructor', '', '1'),
       fc.string({ unit: 'grapheme' }),
@@ -260,7 +257,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
   });
 
   test.each(['2026-02-30', '2026-02-30T00:00:00Z', '2027-02-29', '2026-04-31', '2026-11-23T24:00:00Z'])(
-    'the date %s does not exist, and is a 400 everywhere',
+    'the nonexistent date %s is a 400 in every input',
     async (date) => {
       for (const name of ['startDate', 'endDate']) {
         expect(await list(`${name}=${date}`)).toMatchObject(refused(expect.stringContaining(`${name}: `)));
@@ -273,7 +270,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
   );
 });
 
-describe('tRPC', () => {
+describe('a tRPC request', () => {
   const { stringify } = JSON;
 
   test.each([
@@ -283,17 +280,14 @@ describe('tRPC', () => {
     ['GET', 'calls.events', '"[{\\"callId\\":1},\\"active\\"]"'],
     ['POST', 'calls.cancel', '{"json":{"callId":"active"}}'],
     ['POST', 'calls.create', '{"json":{"id":"superjson"},"meta":{"values":{}}}'],
-  ])(
-    'the input of a client with a transformer is a 400 that names the cause: %s %s %s',
-    async (...request) => {
-      expect(await trpc(...request)).toMatchObject({
-        status: 400,
-        body: { error: { message: expect.stringMatching(/without a data transformer such as superjson/) } },
-      });
-    },
-  );
+  ])('of a client with a data transformer is a 400 that names the cause: %s %s %s', async (...request) => {
+    expect(await trpc(...request)).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringMatching(/without a data transformer such as superjson/) } },
+    });
+  });
 
-  test('an input without a callId is a 400 that names it, not a call that is not found', async () => {
+  test('without a callId is a 400 that names callId, not a 404', async () => {
     for (const input of ['{}', '{"id":"active"}', '[]', 'null']) {
       expect(await trpc('GET', 'calls.get', input)).toMatchObject({
         status: 400,
@@ -302,7 +296,7 @@ describe('tRPC', () => {
     }
   });
 
-  test('one input that is refused leaves the rest of its batch', async () => {
+  test('with one invalid input completes the other calls of its batch', async () => {
     const ids = ['batch-0', 'batch-1', 'batch-2'];
     for (const id of ids) await create({ id });
     const inputs = `{"0":{"callId":"batch-0"},"1":{"callId":"batch-1","reason":"\\ud83d"},"2":{"callId":"batch-2"}}`;
@@ -337,7 +331,7 @@ describe('tRPC', () => {
     ['POST', 'calls.create?id=x', '{}', 'Unrecognized key: "id"'],
     ['POST', 'calls.create', '{', 'Malformed JSON body'],
     ['POST', 'calls.create', '{"a":1}', 'Unrecognized key: "a"'],
-  ])('%s %s is a 400', async (method, path, body, message) => {
+  ])('%s %s with an unexpected input is a 400', async (method, path, body, message) => {
     expect(await hangup.send(method, `/trpc/${path}`, { body })).toMatchObject({
       status: 400,
       body: { error: { message: expect.stringContaining(message) } },
@@ -348,7 +342,7 @@ describe('tRPC', () => {
     ['calls.list?batch=1', stringify({ 0: {}, 1: {} }), 'Unrecognized key: "1"'],
     ['calls.list,calls.list?batch=1&x=1', stringify({ 0: {}, 1: {} }), 'Unrecognized key: "x"'],
     ['calls.list?batch=1', stringify([{}]), 'input: expected an object with the inputs'],
-  ])('a batch %s with %s is a 400 for each of its calls', async (path, input, message) => {
+  ])('for the batch %s with %s is a 400 for each call', async (path, input, message) => {
     const answer = await hangup.send('GET', `/trpc/${path}&input=${encodeURIComponent(input)}`);
     expect(answer.status).toBe(400);
     for (const { error } of answer.body as { error: { message: string } }[]) {
@@ -356,7 +350,7 @@ describe('tRPC', () => {
     }
   });
 
-  test('bytes that are not UTF-8 are a 400', async () => {
+  test('with bytes that are not UTF-8 is a 400, as over REST', async () => {
     const body = Buffer.concat([Buffer.from('{"agentId":"'), Buffer.from([0xff]), Buffer.from('"}')]);
     for (const path of ['/trpc/calls.create', '/api/v1/calls']) {
       const response = await fetch(hangup.url + path, {
@@ -370,11 +364,11 @@ describe('tRPC', () => {
   });
 });
 
-describe('18: a credential of a gateway beside the key', () => {
+describe('a request with a credential of a gateway and a key', () => {
   const send = (headers: Record<string, string>) =>
     hangup.send('GET', '/api/v1/calls', { key: null, headers });
 
-  test('the one that has the shape of a key counts', async () => {
+  test('is authenticated by the header that has the format of a key', async () => {
     for (const headers of [
       { 'x-api-key': 'gateway-4711', authorization: `Bearer ${hangup.key}` },
       { 'x-api-key': hangup.key, authorization: 'Bearer eyJhbGciOiJIUzI1NiJ9.e30.x' },
@@ -385,7 +379,7 @@ describe('18: a credential of a gateway beside the key', () => {
     }
   });
 
-  test('of two keys, that in x-api-key', async () => {
+  test('is authenticated by x-api-key when both headers have a key', async () => {
     const revoked = `hangup_live_${'x'.repeat(43)}`;
     expect(await send({ 'x-api-key': revoked, authorization: `Bearer ${hangup.key}` })).toMatchObject({
       status: 401,
@@ -396,7 +390,7 @@ describe('18: a credential of a gateway beside the key', () => {
   });
 });
 
-describe('19: the log has the address of a client whose key is refused', () => {
+describe('the request log has the address of an unauthenticated client', () => {
   const addressOf = async (path: string, key: string | null, forwarded?: string) => {
     const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
     const answer = await hangup.send('GET', path, { key, headers });
@@ -417,11 +411,11 @@ describe('19: the log has the address of a client whose key is refused', () => {
     ['/api/v1/calls', '::ffff:203.0.113.7', '203.0.113.7'],
     ['/api/v1/calls', '203.0.113.7, <script>', '127.0.0.1'],
     ['/api/v1/calls', '203.0.113.7, unknown, 10.1.2.3', '10.1.2.3'],
-  ])('%s with x-forwarded-for %s: %s', async (path, forwarded, address) => {
+  ])('at %s with X-Forwarded-For %s: %s', async (path, forwarded, address) => {
     expect(await addressOf(path, 'wrong', forwarded)).toBe(address);
   });
 
-  test('X-Forwarded-For of an address that is not a trusted proxy counts for nothing', async () => {
+  test('and ignores X-Forwarded-For from an untrusted address', async () => {
     const plain = await startHangup();
     onTestFinished(() => plain.stop());
     await plain.send('GET', '/api/v1/calls', { key: null, headers: { 'x-forwarded-for': '203.0.113.7' } });
@@ -429,11 +423,11 @@ describe('19: the log has the address of a client whose key is refused', () => {
     expect(plain.log.find(({ fields }) => fields.status === 401)?.fields.remoteAddress).toBe('127.0.0.1');
   });
 
-  test('a request with a valid key has none', async () => {
+  test('but not of a client with a valid key', async () => {
     expect(await addressOf('/api/v1/calls', hangup.key, '203.0.113.7')).toBeUndefined();
   });
 
-  test('a webhook that is not signed has one', async () => {
+  test('and of the sender of an unsigned webhook', async () => {
     const answer = await hangup.send('POST', '/webhooks/livekit', { key: null, body: {} });
     expect(answer.status).toBe(401);
     const requestId = answer.headers.get('x-request-id');
@@ -443,8 +437,8 @@ describe('19: the log has the address of a client whose key is refused', () => {
   });
 });
 
-describe('20: characters that look alike', () => {
-  test('an agentId in NFC and one in NFD are two agents', async () => {
+describe('characters that look alike', () => {
+  test('the NFC and the NFD form of an agentId are two agents', async () => {
     const [composed, decomposed] = ['Zoé'.normalize('NFC'), 'Zoé'.normalize('NFD')];
     await create({ id: 'composed', agentId: composed });
     await create({ id: 'decomposed', agentId: decomposed });
@@ -464,7 +458,7 @@ describe('20: characters that look alike', () => {
     '\u2028',
     '\ufe0f',
     '\u034f',
-  ])('a phone number with %j is a 400', async (character) => {
+  ])('a phone number with the invisible character %j is a 400', async (character) => {
     const number = `+1555${character}1234567`;
     const message = (name: string) => refused(`${name}: must not contain invisible characters`);
     expect(await create({ phoneNumber: number })).toMatchObject(message('phoneNumber'));
@@ -473,8 +467,8 @@ describe('20: characters that look alike', () => {
   });
 });
 
-describe('paths are what they look like', () => {
-  test.each(['.', '..'])('a call cannot have the id %s, which no URL can name', async (id) => {
+describe('a path with unusual characters', () => {
+  test.each(['.', '..'])('cannot address the id %s, so POST /calls returns 400 for it', async (id) => {
     expect(await create({ id })).toMatchObject(refused('id: must not be . or ..'));
   });
 
@@ -489,7 +483,7 @@ describe('paths are what they look like', () => {
     '/trpc/__proto__',
     '/trpc/',
     '/trpc/%ff',
-  ])('%s is a 404', async (path) => {
+  ])('is a 404: %s', async (path) => {
     expect(await hangup.send('GET', path)).toMatchObject({
       status: 404,
       body: {
@@ -499,7 +493,7 @@ describe('paths are what they look like', () => {
   });
 
   test.each(['a%2Fb', 'active%2F', '%61ctive%00', 'active;x=1', 'active%20', '%ff', 'active%3Fx'])(
-    'the call id %s is another one, and a 404',
+    'is a 404 for the call id %s',
     async (id) => {
       expect(await hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({
         status: 404,
@@ -508,11 +502,11 @@ describe('paths are what they look like', () => {
     },
   );
 
-  test('a percent-encoded letter of an id is the letter', async () => {
+  test('may percent-encode a letter of a call id', async () => {
     expect(await hangup.send('GET', '/api/v1/calls/%61ctive')).toMatchObject({ status: 200 });
   });
 
-  test('a batch whose commas a proxy has encoded is the same batch', async () => {
+  test('may percent-encode the commas of a batch', async () => {
     expect(
       await hangup.send('GET', '/trpc/calls.list%2Ccalls.list?batch=1&input={"0":{},"1":{}}'),
     ).toMatchObject({

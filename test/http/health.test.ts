@@ -18,23 +18,26 @@ const notReady = (what: string) => ({
   body: { error: { message: `Not ready: ${what}`, code: 503 } },
 });
 
-test('200: the process lives, and whoever asks needs no key', async () => {
+test('/healthz returns 200 without a key', async () => {
   const hangup = await aHangup();
   expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200, body: { data: { status: 'alive' } } });
   expect(await ask(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
 });
 
-test.each(['/healthz', '/readyz', '/metrics'])('405: %s is only read', async (path) => {
-  const hangup = await aHangup();
-  for (const method of ['POST', 'DELETE', 'PUT']) {
-    const answer = await ask(hangup, path, method);
-    expect(answer.status).toBe(405);
-    expect(answer.headers.get('allow')).toBe('GET, HEAD');
-  }
-  expect((await ask(hangup, `${path}/`)).status).toBe(404);
-});
+test.each(['/healthz', '/readyz', '/metrics'])(
+  '%s returns 405 to methods other than GET and HEAD, and 404 to a longer path',
+  async (path) => {
+    const hangup = await aHangup();
+    for (const method of ['POST', 'DELETE', 'PUT']) {
+      const answer = await ask(hangup, path, method);
+      expect(answer.status).toBe(405);
+      expect(answer.headers.get('allow')).toBe('GET, HEAD');
+    }
+    expect((await ask(hangup, `${path}/`)).status).toBe(404);
+  },
+);
 
-test('200: ready, and LiveKit is shown as far as it was asked', async () => {
+test('/readyz returns 200, with the state of LiveKit after its first response', async () => {
   const hangup = await aHangup();
   const ready = (livekit: string) => ({
     status: 200,
@@ -48,10 +51,10 @@ test('200: ready, and LiveKit is shown as far as it was asked', async () => {
   expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
 });
 
-test('/readyz and hangup_livekit_up have LiveKit down when the log does: after five unanswered requests', async () => {
+test('/readyz, hangup_livekit_up and the log show LiveKit as unreachable after five requests without a response', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  // No retry adds a request of its own.
+  // So late that no retry sends a request of its own.
   const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
   const hangup = await aHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
@@ -73,7 +76,7 @@ test('/readyz and hangup_livekit_up have LiveKit down when the log does: after f
   expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
-test('200: a LiveKit that is away is shown and not judged; its metrics tell of it', async () => {
+test('/readyz returns 200 while LiveKit is unreachable, and the metrics show its state', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await aHangup({ livekit });
@@ -105,8 +108,8 @@ test('200: a LiveKit that is away is shown and not judged; its metrics tell of i
   expect(after.value('hangup_room_deletion_attempts_total', { state: 'retryable' })).toBeGreaterThan(0);
 });
 
-describe('503', () => {
-  test('the store takes no write: said by its name alone, and 200 once it does', async () => {
+describe('/readyz returns 503', () => {
+  test('while the store accepts no write, with the name of the check, and 200 afterwards', async () => {
     const hangup = await aHangup();
     const another = new SqliteDatabase(hangup.databaseFile);
     onTestFinished(() => {
@@ -123,7 +126,7 @@ describe('503', () => {
     await until('it is ready again', async () => (await ask(hangup, '/readyz')).status === 200);
   });
 
-  test('another version has changed the schema', async () => {
+  test('when another version has changed the schema', async () => {
     const hangup = await aHangup();
     const newer = new SqliteDatabase(hangup.databaseFile);
     newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
@@ -131,7 +134,7 @@ describe('503', () => {
     expect(await ask(hangup, '/readyz')).toMatchObject(notReady('migrations'));
   });
 
-  test('it stops', async () => {
+  test('while the server shuts down', async () => {
     const hangup = await startHangup({ inProcess: true });
     const { hostname, port } = new URL(hangup.url);
     const socket = connect(Number(port), hostname);
@@ -139,7 +142,7 @@ describe('503', () => {
     socket.on('data', (chunk: Buffer) => {
       answered += chunk.toString();
     });
-    // Half a request, which a server that stops still waits for.
+    // Half of the second request: a server that shuts down waits for the rest.
     socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\n');
     await until('the first is answered', () => answered.includes('alive'));
     const stopped = hangup.stop();
@@ -150,16 +153,16 @@ describe('503', () => {
   });
 });
 
-test('a hundred that ask at once cost one commit', async () => {
+test('100 concurrent requests to /readyz share one database write', async () => {
   const hangup = await aHangup();
   const answers = await Promise.all(Array.from({ length: 100 }, () => ask(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
   const metrics = await readMetrics(hangup.url);
-  // They take less than the second for which an answer holds, or on a busy machine a few of them.
+  // The requests take less than the second of the cache, or a few seconds on a busy machine.
   expect(metrics.value('hangup_store_duration_seconds_count', { method: 'checkWritable' })).toBeLessThan(10);
 });
 
-test('what watches does not fill the log, what it must not miss is in it', async () => {
+test('successful requests to /healthz, /readyz and /metrics are not logged; failures are', async () => {
   const hangup = await aHangup();
   for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
   await readMetrics(hangup.url);

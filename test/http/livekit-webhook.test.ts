@@ -25,14 +25,14 @@ async function aCallWithRoom(parts: object = {}) {
 }
 const answerTo = (outcome: string) => ({ status: 200, body: { data: { outcome } } });
 
-describe('200', () => {
-  test('an event is applied', async () => {
+describe('POST /webhooks/livekit returns 200', () => {
+  test('and applies an event', async () => {
     const { room, status } = await aCallWithRoom();
     expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
     expect(await status()).toBe('connecting');
   });
 
-  test('told twice, it is applied once: one after the other, and at once', async () => {
+  test('and applies a duplicate once, in sequence and concurrently', async () => {
     const { id, room } = await aCallWithRoom();
     const body = room.started();
     expect(await post(hangup.url, body)).toEqual(answerTo('applied'));
@@ -44,7 +44,7 @@ describe('200', () => {
     expect(entries.map(({ toStatus }) => toStatus)).toEqual(['initiated', 'connecting', 'failed']);
   });
 
-  test('signed with another configured key, while keys are rotated', async () => {
+  test('to a webhook signed with another configured key, for key rotation', async () => {
     const { room } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body, SECOND_KEY) };
@@ -56,21 +56,21 @@ describe('200', () => {
     ['an egress', { event: 'egress_started', id: 'EV_2', egressInfo: { egressId: 'EG_1', roomName: 'x' } }],
     ['an ingress', { event: 'ingress_ended', id: 'EV_3', ingressInfo: { ingressId: 'IN_1' } }],
     [
-      'a room name that is not ours',
+      'a room name that is too long',
       { event: 'room_started', id: 'EV_4', room: { sid: 'RM_1', name: 'x'.repeat(10_000) } },
     ],
     ['a room without a name', { event: 'room_started', id: 'EV_5', room: { sid: 'RM_1' } }],
-  ])('%s changes nothing', async (_, event) => {
+  ])('and ignores %s', async (_, event) => {
     const before = await hangup.store.getWebhookActivity();
     expect(await post(hangup.url, JSON.stringify(event))).toEqual(answerTo('ignored'));
     expect(await hangup.store.getWebhookActivity()).toEqual(before);
   });
 
-  test('the room of nobody', async () => {
+  test('and ignores an event of an unknown room', async () => {
     expect(await post(hangup.url, roomTold('nobody').started())).toEqual(answerTo('unknown_room'));
   });
 
-  test('times in 1970 and in 2100 are kept within what is on record and now', async () => {
+  test('and limits times in 1970 and 2100 to the range from createdAt to now', async () => {
     const { id, room } = await aCallWithRoom();
     const early = JSON.parse(room.started());
     early.createdAt = '1';
@@ -86,7 +86,7 @@ describe('200', () => {
     expect(call?.endedAt).toBeLessThanOrEqual(Date.now());
   });
 
-  test('unknown words of known fields', async () => {
+  test('to unknown values in known fields', async () => {
     const { id, room } = await aCallWithRoom();
     const joined = JSON.parse(room.joined({ sid: 'PA_1', identity: 'x' }));
     joined.participant.kind = 'HOLOGRAM';
@@ -101,7 +101,7 @@ describe('200', () => {
     });
   });
 
-  test('a thousand participants: the roster is bounded', async () => {
+  test('to 1,000 participants, with a bounded roster', async () => {
     const { id, room } = await aCallWithRoom();
     for (let i = 0; i < 1_000; i += 1) {
       const person = { sid: `PA_${i}`, identity: `person ${i}` };
@@ -114,7 +114,7 @@ describe('200', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('neither turnPassword nor token is stored or logged', async () => {
+  test('and neither stores nor logs turnPassword and token', async () => {
     const { room } = await aCallWithRoom();
     await post(hangup.url, room.started());
     const client = new SqliteDatabase(hangup.databaseFile);
@@ -124,11 +124,11 @@ describe('200', () => {
   });
 });
 
-describe('400: signed, and no event', () => {
+describe('POST /webhooks/livekit returns 400 to a signed body that is not an event', () => {
   test.each([
     ['truncated JSON', '{"event":"room_started","room":{"sid"'],
-    ['no JSON', 'hello'],
-    ['nothing', ''],
+    ['not JSON', 'hello'],
+    ['empty', ''],
     ['a list', '[]'],
     ['null', 'null'],
     ['a number where a room should be', '{"event":"room_started","id":"EV_1","room":5}'],
@@ -139,7 +139,7 @@ describe('400: signed, and no event', () => {
     ],
     ['no room', '{"event":"room_started","id":"EV_1"}'],
     ['no participant', '{"event":"participant_left","id":"EV_1","room":{"sid":"RM_1","name":"x"}}'],
-    ['bytes that are no UTF-8', Buffer.from('7b226576656e74223a22ff227d', 'hex')],
+    ['bytes that are not UTF-8', Buffer.from('7b226576656e74223a22ff227d', 'hex')],
   ])('%s', async (_, body) => {
     expect(await post(hangup.url, body)).toEqual({
       status: 400,
@@ -148,10 +148,10 @@ describe('400: signed, and no event', () => {
   });
 });
 
-describe('401: whoever sent it', () => {
+describe('POST /webhooks/livekit returns 401', () => {
   const refused = { status: 401, body: { error: { message: 'Unauthorized', code: 401 } } };
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  /** A token over any claims, signed with any secret; without one, `alg` is `none`. */
+  /** Returns a token with these claims. Without a secret, `alg` is `none`. */
   const tokenOf = (claims: unknown, secret?: string) => {
     const head = `${encode({ alg: secret === undefined ? 'none' : 'HS256', typ: 'JWT' })}.${encode(claims)}`;
     const signature =
@@ -174,7 +174,7 @@ describe('401: whoever sent it', () => {
   const WRONG = 'x'.repeat(36);
   const HOUR_S = 3_600;
 
-  /** Posts a webhook that is to be refused. @returns what the line of its request has of the refusal */
+  /** Posts a webhook, expects a 401, and returns the refusal's fields in the request log. */
   async function refusalOf(target: Hangup, body: string, headers: Record<string, string>) {
     const response = await fetch(`${target.url}/webhooks/livekit`, { method: 'POST', headers, body });
     expect({ status: response.status, body: await response.json() }).toEqual(refused);
@@ -195,19 +195,23 @@ describe('401: whoever sent it', () => {
 
   test.each<[string, (body: string) => Promise<Record<string, string>>, object]>([
     ['no signature', async () => ({}), { reason: 'missing_token' }],
-    ['an empty one', async () => ({ authorization: '' }), { reason: 'missing_token' }],
-    ['what is none', async () => ({ authorization: 'hello' }), { reason: 'missing_token' }],
+    ['an empty signature', async () => ({ authorization: '' }), { reason: 'missing_token' }],
+    ['a text that is not a token', async () => ({ authorization: 'hello' }), { reason: 'missing_token' }],
     [
       'the credentials of a proxy',
       async () => ({ authorization: `Basic ${btoa('a:b')}` }),
       { reason: 'missing_token' },
     ],
     [
-      'a Bearer before it',
+      'a signature after Bearer',
       async (body) => ({ authorization: `Bearer ${await sign(body)}` }),
       { reason: 'missing_token' },
     ],
-    ['another header', async (body) => ({ authorize: await sign(body) }), { reason: 'missing_token' }],
+    [
+      'a signature in another header',
+      async (body) => ({ authorize: await sign(body) }),
+      { reason: 'missing_token' },
+    ],
     ['alg: none', async (body) => ({ authorization: tokenOf(claimsOf(body)) }), badSignature(API_KEY)],
     [
       'another secret',
@@ -239,7 +243,7 @@ describe('401: whoever sent it', () => {
     [
       'an expired token',
       async (body) => ({ authorization: await sign(body, { ttl: -60 }) }),
-      // Time passes between the signing and the refusal.
+      // Time passes between signing and the 401.
       { reason: 'clock_skew', skewSeconds: expect.toSatisfy((skew) => skew <= -60 && skew > -360) },
     ],
     [
@@ -265,7 +269,7 @@ describe('401: whoever sent it', () => {
       async (body) => ({ authorization: tokenOf(claimsOf(body, { exp: undefined }), API_SECRET) }),
       badSignature(API_KEY),
     ],
-  ])('%s', async (_, headersFor, refusal) => {
+  ])('to a webhook with %s', async (_, headersFor, refusal) => {
     const { room, status } = await aCallWithRoom();
     const body = room.started();
     expect(await refusalOf(hangup, body, await headersFor(body))).toEqual(refusal);
@@ -273,11 +277,11 @@ describe('401: whoever sent it', () => {
   });
 
   test.each<[string, object]>([
-    ['an expired token', { exp: 1, nbf: 0 }],
-    ['a token of tomorrow', { nbf: 4_102_444_800, exp: 4_102_444_900 }],
-    ['the token of another body', { sha256: 'AAAA' }],
-    ['a token that signs no body', { sha256: undefined }],
-  ])('the sender does not choose the reason: %s, and another secret', async (_, parts) => {
+    ['expired', { exp: 1, nbf: 0 }],
+    ['from the future', { nbf: 4_102_444_800, exp: 4_102_444_900 }],
+    ['for another body', { sha256: 'AAAA' }],
+    ['without a body hash', { sha256: undefined }],
+  ])('and logs bad_signature when the token has another secret and is also %s', async (_, parts) => {
     const body = roomTold('forged').started();
     const authorization = tokenOf(claimsOf(body, parts), WRONG);
     expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(API_KEY));
@@ -285,29 +289,29 @@ describe('401: whoever sent it', () => {
 
   test.each<[string, unknown]>([
     ['the secret', API_SECRET],
-    ['a part of it beside', `key:${API_SECRET}`],
+    ['a part of the secret', `key:${API_SECRET}`],
     ['10 kB', 'k'.repeat(10_240)],
     ['control characters', 'a\u001b[2J'],
     ['a number', 5],
     ['a list', ['devkey']],
-    ['nothing', undefined],
-  ])('an untrusted token names as its key %s: the log does not', async (_, iss) => {
+    ['absent', undefined],
+  ])('and does not log the issuer of an untrusted token when it is %s', async (_, iss) => {
     const body = roomTold('odd').started();
     const authorization = tokenOf(claimsOf(body, { iss }), WRONG);
     expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(null));
   });
 
   test.each([
-    ['no JSON', 'hello'],
+    ['not JSON', 'hello'],
     ['a list', '[]'],
     ['null', 'null'],
-    ['deep', '['.repeat(8_000)],
-  ])('an untrusted token of %s', async (_, claims) => {
+    ['deeply nested', '['.repeat(8_000)],
+  ])('to an untrusted token whose claims are %s', async (_, claims) => {
     const authorization = `${encode({ alg: 'HS256' })}.${Buffer.from(claims).toString('base64url')}.AAAA`;
     expect(await refusalOf(hangup, '{}', { authorization })).toEqual(badSignature(null));
   });
 
-  test('a body that was changed by one character', async () => {
+  test('to a body in which one character was changed', async () => {
     const { room, status } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
@@ -315,7 +319,7 @@ describe('401: whoever sent it', () => {
     expect(await status()).toBe('initiated');
   });
 
-  test('a replay within 5 minutes does nothing; after them it is refused', async () => {
+  test('to a replay after 5 minutes; an earlier replay changes nothing', async () => {
     const { room } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
@@ -325,7 +329,7 @@ describe('401: whoever sent it', () => {
     expect(await post(hangup.url, body, old)).toEqual(refused);
   });
 
-  test('the answer is the same for each reason', async () => {
+  test('with the same response for each reason', async () => {
     const body = roomTold('silent').started();
     const answers = [];
     for (const authorization of [
@@ -347,7 +351,7 @@ describe('401: whoever sent it', () => {
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
   });
 
-  test("a warning for each reason a minute, with a count and advice, by hangup's own clock", async () => {
+  test("and logs a warning per reason and minute, with a count and advice, by hangup's own clock", async () => {
     const signedAt = Date.now();
     let now = signedAt;
     const target = await startHangup({ livekit: hangup.livekit, clock: { now: () => now } });
@@ -392,24 +396,24 @@ describe('401: whoever sent it', () => {
   });
 });
 
-test('405: what is no POST', async () => {
+test('/webhooks/livekit returns 405 to GET', async () => {
   const answer = await hangup.send('GET', '/webhooks/livekit');
   expect(answer.status).toBe(405);
   expect(answer.headers.get('allow')).toBe('POST');
 });
 
-test('413: 10 MB, before they are read to the end', async () => {
+test('POST /webhooks/livekit returns 413 to 10 MB before it reads the complete body', async () => {
   const body = 'x'.repeat(10 * 1024 * 1024);
   expect(await post(hangup.url, body, { authorization: 'x' })).toMatchObject({ status: 413 });
 });
 
-test('415: a gzipped body', async () => {
+test('POST /webhooks/livekit returns 415 to a gzipped body', async () => {
   const body = gzipSync(roomTold('zipped').started());
   const headers = { authorization: await sign(body), 'content-encoding': 'gzip' };
   expect(await post(hangup.url, body, headers)).toMatchObject({ status: 415 });
 });
 
-test('503: a store that fails, so that LiveKit says it again; then it is applied', async () => {
+test('POST /webhooks/livekit returns 503 when the store fails, and applies the retried webhook', async () => {
   const { room, status } = await aCallWithRoom();
   const client = new SqliteDatabase(hangup.databaseFile);
   client.exec('ALTER TABLE audit_log RENAME TO hidden');
@@ -425,7 +429,7 @@ test('503: a store that fails, so that LiveKit says it again; then it is applied
   expect(await status()).toBe('connecting');
 });
 
-describe('adoption', () => {
+describe('adoption by webhook', () => {
   const give = (prefix: string, organizationName: string) =>
     hangup.store.addAdoptionPrefix({
       prefix,
@@ -439,7 +443,7 @@ describe('adoption', () => {
     return (body as { data: { calls: { id: string; direction: string; phoneNumber: string }[] } }).data.calls;
   };
 
-  test("a phone call that came in by a dispatch rule becomes the organization's, with its number", async () => {
+  test('makes an inbound call with the phone number from a room of a dispatch rule', async () => {
     await give('call-', 'inbound org');
     const room = roomTold('call-_+15557770001_RwD9s3s5uiTY');
     expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
@@ -448,12 +452,12 @@ describe('adoption', () => {
     expect(call).toMatchObject({ status: 'ringing', direction: 'inbound', phoneNumber: '+15557770001' });
     const key = await hangup.makeKey('inbound org');
     expect(await hangup.send('DELETE', `/api/v1/calls/${call?.id}`, { key })).toMatchObject({ status: 200 });
-    // Its room shows life again: no second call, the first one's room is deleted.
+    // The room was recreated: no second call, and the first call's room is deleted.
     expect(await post(hangup.url, room.joined(HUMAN))).toEqual(answerTo('applied'));
     expect(await callsIn('inbound org')).toHaveLength(1);
   });
 
-  test('a phone call that somebody places without registering it is outbound', async () => {
+  test('makes an outbound call from an unregistered outbound phone', async () => {
     await give('dial-', 'outbound org');
     const room = roomTold('dial-1');
     await post(hangup.url, room.started());
@@ -463,7 +467,7 @@ describe('adoption', () => {
     ]);
   });
 
-  test('of two prefixes the longest wins; the same one twice is refused', async () => {
+  test('uses the longest matching prefix; a prefix belongs to one organization', async () => {
     expect(await give('a-', 'short org')).toBe('added');
     expect(await give('a-b-', 'long org')).toBe('added');
     expect(await give('a-', 'long org')).toBe('taken');
@@ -477,25 +481,25 @@ describe('adoption', () => {
     expect(await callsIn('short org')).toHaveLength(2);
   });
 
-  test('a wildcard in a prefix is a character like any other', async () => {
+  test('treats a wildcard in a prefix as an ordinary character', async () => {
     await give('%_', 'percent org');
     expect(await post(hangup.url, roomTold('anything').started())).toEqual(answerTo('unknown_room'));
     expect(await post(hangup.url, roomTold('%_x').started())).toEqual(answerTo('applied'));
   });
 
-  test('the end of a room that nobody knew is no call', async () => {
+  test('makes no call from room_finished of an unknown room', async () => {
     expect(await post(hangup.url, roomTold('call-ended').finished())).toEqual(answerTo('unknown_room'));
   });
 
   test.each([
-    ['its agent', '{"agentId":"receptionist","organizationId":"org_other"}', 'receptionist'],
-    ['no JSON', 'hello', null],
+    ['an agent id', '{"agentId":"receptionist","organizationId":"org_other"}', 'receptionist'],
+    ['not JSON', 'hello', null],
     ['a number', '{"agentId":5}', null],
     ['control characters', '{"agentId":"a\\u0000"}', null],
     ['too long', JSON.stringify({ agentId: 'x'.repeat(257) }), null],
     ['an inherited name', '{"__proto__":{"agentId":"evil"}}', null],
     ['null', 'null', null],
-  ])('metadata is untrusted: %s', async (name, metadata, agentId) => {
+  ])('validates untrusted room metadata: %s', async (name, metadata, agentId) => {
     await give('meta-', 'meta org');
     const roomName = `meta-${name}`;
     expect(await post(hangup.url, roomTold(roomName, { metadata }).started())).toEqual(answerTo('applied'));
@@ -507,7 +511,7 @@ describe('adoption', () => {
 });
 
 describe('GET /api/v1/calls/{callId}/events', () => {
-  test('who, when, from, to and why; newest last; paged', async () => {
+  test('returns 200 with time, actor, statuses and reason of each event, oldest first, in pages', async () => {
     const { id, room } = await aCallWithRoom();
     for (const body of [room.started(), room.joined(inboundPhone('ringing')), room.joined(AGENT)]) {
       await post(hangup.url, body);
@@ -555,7 +559,7 @@ describe('GET /api/v1/calls/{callId}/events', () => {
     expect(second.data.pagination.nextCursor).toBeNull();
   });
 
-  test('404, 403 and 400 as for the call itself', async () => {
+  test('returns 404, 403 and 400 as GET /calls/{callId} does', async () => {
     const { id } = await aCallWithRoom();
     const get = (path: string, key = hangup.key) => hangup.send('GET', `/api/v1/calls/${path}`, { key });
     expect(await get('none/events')).toMatchObject({
@@ -569,7 +573,7 @@ describe('GET /api/v1/calls/{callId}/events', () => {
   });
 });
 
-test('live calls and never a webhook: said once, with what to check', async () => {
+test('warnIfNoWebhooks warns when live calls exist and no webhook was ever received', async () => {
   const { warnIfNoWebhooks: watchWebhooks } = await import(
     '../../src/operations/livekit/warn-if-no-webhooks.ts'
   );

@@ -5,8 +5,8 @@ import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/live
 import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
 
 /*
- * The table from LiveKit's events to a call's status, row by row, over HTTP with real signatures. hangup asks LiveKit
- * before a call ends by inference: where participants must be there, the emulator has them, and sends the webhooks.
+ * The table from LiveKit's events to call statuses, row by row, over HTTP with real signatures. hangup requests the
+ * participants before a call ends by inference, so the emulator has them in these rooms, and sends the webhooks.
  */
 
 const AGENT_LEFT_GRACE_MS = 150;
@@ -36,7 +36,7 @@ afterAll(async () => {
 let calls = 0;
 type Room = ReturnType<typeof roomTold>;
 
-/** Puts a new call on record. */
+/** Stores a new call. */
 async function aCall(parts: object = {}) {
   calls += 1;
   const id = `table-${calls}`;
@@ -54,7 +54,7 @@ async function aCall(parts: object = {}) {
   return { id, record, ended, status };
 }
 
-/** Posts webhooks of a new call's room, in which LiveKit lists nobody. */
+/** Posts webhooks for a new call, whose room has no participants in LiveKit. */
 async function told(history: (room: Room) => string[], parts: object = {}) {
   const one = await aCall(parts);
   for (const body of history(roomTold(one.id))) {
@@ -69,7 +69,7 @@ async function told(history: (room: Room) => string[], parts: object = {}) {
 const isAgent = { identity: 'agent', kind: 'AGENT' } as const;
 const isHuman = { identity: 'human' } as const;
 
-/** A call whose phone an agent has answered, in a room of the emulator. */
+/** Returns a call with an answered phone and an agent, in a room of the emulator. */
 async function answeredCall() {
   const one = await aCall();
   const phone = emulator.receive({
@@ -85,7 +85,7 @@ async function answeredCall() {
   return { ...one, phone, agent };
 }
 
-/** A call in which an agent and a person talk, in a room of the emulator. */
+/** Returns a call of an agent and a person, in a room of the emulator. */
 async function webCall() {
   const one = await aCall();
   const agent = emulator.join(one.id, isAgent);
@@ -95,7 +95,7 @@ async function webCall() {
   return { ...one, agent, human };
 }
 
-/** A grace that begins now is over after each grace that began before. */
+/** Waits for a grace period that starts now. All earlier grace periods expire before it. */
 async function anotherGraceIsOver() {
   const { agent, ended } = await answeredCall();
   agent.leave();
@@ -109,8 +109,8 @@ const inboundRinging = (room: Room) => [room.started(), room.joined(inboundPhone
 const inboundAnswered = (room: Room) => [...inboundRinging(room), room.joined(AGENT), room.published(AGENT)];
 const webTalk = (room: Room) => [room.started(), room.joined(AGENT), room.joined(HUMAN)];
 
-describe('a call begins', () => {
-  test('room_started: connecting, and startedAt is the time of the room', async () => {
+describe('call start', () => {
+  test('room_started makes a call connecting, with the creation time of the room as startedAt', async () => {
     const createdAt = Date.now() - 1_234;
     const { id, record } = await aCall({ createdAt: createdAt - 5_000 });
     const room = roomTold(id, { createdAt });
@@ -123,7 +123,7 @@ describe('a call begins', () => {
   });
 
   test.each(['dialing', 'ringing', 'automation', 'active'] as const)(
-    'an outbound phone with the status %s joins',
+    'an outbound phone that joins with the status %s sets the status of the call',
     async (callStatus) => {
       const { call } = await told((room) => [room.started(), room.joined(outboundPhone(callStatus))]);
       const expected = { dialing: 'connecting', ringing: 'ringing', automation: 'active', active: 'active' };
@@ -136,14 +136,14 @@ describe('a call begins', () => {
   );
 
   test.each(['dialing', 'ringing', 'active'] as const)(
-    'an inbound phone with the status %s joins',
+    'an inbound phone that joins with the status %s sets the status of the call',
     async (callStatus) => {
       const { call } = await told((room) => [room.started(), room.joined(inboundPhone(callStatus))]);
       expect(call.status).toBe(callStatus === 'dialing' ? 'connecting' : callStatus);
     },
   );
 
-  test('an agent and a person make a call active, one of them does not', async () => {
+  test('an agent and a person together make a call active', async () => {
     expect((await told((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe('connecting');
     expect((await told((room) => [room.started(), room.joined(AGENT)])).call.status).toBe('connecting');
     const { call } = await told(webTalk);
@@ -159,7 +159,7 @@ describe('a call begins', () => {
     expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
   });
 
-  test('an agent and a person do not make a call active whose phone rings', async () => {
+  test('an agent and a person do not make a call active while its phone rings', async () => {
     const { call } = await told((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
@@ -176,7 +176,7 @@ describe('a call begins', () => {
     });
   });
 
-  test("a phone's own audio, video, or an agent's audio to an outbound phone answers nothing", async () => {
+  test("a phone's own audio, video, or an agent's audio to an outbound phone does not answer a call", async () => {
     const own = await told((room) => [...inboundRinging(room), room.published(inboundPhone('ringing'))]);
     expect(own.call.status).toBe('ringing');
     const outbound = await told((room) => [
@@ -194,7 +194,7 @@ describe('a call begins', () => {
     expect(await status()).toBe('ringing');
   });
 
-  test('a join shows that the room is there when room_started was lost', async () => {
+  test('a join makes a call connecting when room_started was lost', async () => {
     expect((await told((room) => [room.joined(HUMAN)])).call).toMatchObject({
       status: 'connecting',
       startedAt: expect.any(Number),
@@ -202,15 +202,15 @@ describe('a call begins', () => {
   });
 });
 
-describe('an answered phone leaves: completed', () => {
+describe('an answered phone that leaves completes the call', () => {
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED', 'ROOM_CLOSED'])(
-    '%s',
+    'with the reason %s',
     async (reason) => {
       const outbound = await told((room) => [
         ...outboundDialing(room),
         room.left(outboundPhone('hangup', { answered: true }), reason),
       ]);
-      // hangup never saw the answer, so the duration is null.
+      // hangup received no answer event, so the duration is null.
       expect(await outbound.ended()).toMatchObject({
         status: 'completed',
         failureReason: null,
@@ -224,39 +224,42 @@ describe('an answered phone leaves: completed', () => {
     },
   );
 
-  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('%s: with the reason', async (reason) => {
-    const outbound = await told((room) => [
-      ...outboundDialing(room),
-      room.left(outboundPhone('active', { answered: true }), reason),
-    ]);
-    expect(await outbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
-    const inbound = await told((room) => [
-      ...inboundAnswered(room),
-      room.left(inboundPhone('active'), reason),
-    ]);
-    expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
-  });
+  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])(
+    'and stores the failure reason %s',
+    async (reason) => {
+      const outbound = await told((room) => [
+        ...outboundDialing(room),
+        room.left(outboundPhone('active', { answered: true }), reason),
+      ]);
+      expect(await outbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
+      const inbound = await told((room) => [
+        ...inboundAnswered(room),
+        room.left(inboundPhone('active'), reason),
+      ]);
+      expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
+    },
+  );
 
-  test('its room is deleted, because an agent may be in it', async () => {
+  test('and deletes the room, because an agent may be in it', async () => {
     const { phone, agent, record } = await answeredCall();
     phone.hangUp();
     expect(await agent.disconnected).toBe('ROOM_DELETED');
     await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
   });
 
-  test('endedAt is the time of its leaving, not of the confirmation', async () => {
+  test('at the time when the phone left, not at the later confirmation', async () => {
     const { ended, record } = await told((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('hangup'), 'CLIENT_INITIATED'),
     ]);
     const { endedAt, answeredAt } = await ended();
     const leftAt = (await record()).call.roster?.lastPhoneLeft?.at ?? 0;
-    // LiveKit's events have whole seconds, so the leaving may seem to come before the answer.
+    // LiveKit's events have a resolution of one second, so the leave can appear to precede the answer.
     expect(endedAt).toBe(Math.max(leftAt, answeredAt ?? 0));
   });
 });
 
-describe('the last phone leaves, and none was answered', () => {
+describe('when the last unanswered phone leaves', () => {
   test.each<[string, string, 'ringing' | 'dialing', string]>([
     ['ROOM_DELETED', 'outbound', 'ringing', 'cancelled'],
     ['PARTICIPANT_REMOVED', 'outbound', 'dialing', 'cancelled'],
@@ -272,7 +275,7 @@ describe('the last phone leaves, and none was answered', () => {
     ['USER_REJECTED', 'inbound', 'ringing', 'failed'],
     ['USER_UNAVAILABLE', 'inbound', 'ringing', 'failed'],
     ['CLIENT_INITIATED', 'inbound', 'ringing', 'no_answer'],
-  ])('%s, %s, %s: %s', async (reason, direction, callStatus, status) => {
+  ])('with %s, %s, %s, the call is %s', async (reason, direction, callStatus, status) => {
     const { ended } =
       direction === 'inbound'
         ? await told((room) => [...inboundRinging(room), room.left(inboundPhone(callStatus), reason)])
@@ -282,7 +285,7 @@ describe('the last phone leaves, and none was answered', () => {
   });
 });
 
-describe('a connection breaks', () => {
+describe('a lost connection', () => {
   const BROKEN = [
     'SERVER_SHUTDOWN',
     'SIGNAL_CLOSE',
@@ -291,19 +294,22 @@ describe('a connection breaks', () => {
     'MEDIA_FAILURE',
     'JOIN_FAILURE',
   ];
-  test.each(BROKEN)('%s: an unanswered phone fails after the grace, with the reason', async (reason) => {
-    const { id, ended } = await told((room) => [
-      ...outboundDialing(room),
-      room.left(outboundPhone('dialing'), reason),
-    ]);
-    const { roster, ...call } = await ended();
-    expect(call).toMatchObject({ status: 'failed', failureReason: reason });
-    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-    const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
-    expect(waitedMs).toBeGreaterThanOrEqual(CONNECTION_LOST_GRACE_MS);
-  });
+  test.each(BROKEN)(
+    '%s of an unanswered phone fails the call after the grace period, with the reason',
+    async (reason) => {
+      const { id, ended } = await told((room) => [
+        ...outboundDialing(room),
+        room.left(outboundPhone('dialing'), reason),
+      ]);
+      const { roster, ...call } = await ended();
+      expect(call).toMatchObject({ status: 'failed', failureReason: reason });
+      const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+      const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
+      expect(waitedMs).toBeGreaterThanOrEqual(CONNECTION_LOST_GRACE_MS);
+    },
+  );
 
-  test('an inbound phone that rings fails too', async () => {
+  test('of a ringing inbound phone fails the call', async () => {
     const { ended } = await told((room) => [
       ...inboundRinging(room),
       room.left(inboundPhone('ringing'), 'SIGNAL_CLOSE'),
@@ -311,14 +317,14 @@ describe('a connection breaks', () => {
     expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test("the agent's, with a single person: completed after the grace, and the room is deleted", async () => {
+  test('of the agent with one person completes the call after the grace period and deletes the room', async () => {
     const { agent, human, ended } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
     expect(await human.disconnected).toBe('ROOM_DELETED');
   });
 
-  test("the agent's, with two people: the call goes on", async () => {
+  test('of the agent with two people does not end the call', async () => {
     const { id, agent, status } = await webCall();
     emulator.join(id, { identity: 'other' });
     agent.leave('SIGNAL_CLOSE');
@@ -326,7 +332,7 @@ describe('a connection breaks', () => {
     expect(await status()).toBe('active');
   });
 
-  test("a person's ends the call when LiveKit finishes the room, with the reason", async () => {
+  test('of a person ends the call when LiveKit finishes the room, with the reason', async () => {
     const { id, agent, human, status, ended } = await webCall();
     human.leave('SIGNAL_CLOSE');
     await anotherGraceIsOver();
@@ -336,7 +342,7 @@ describe('a connection breaks', () => {
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test('a participant who counts for nothing does not hold a call open after the grace', async () => {
+  test('of a person ends the call after the grace period although a stream is in the room', async () => {
     const { id, human, ended } = await webCall();
     const stream = emulator.join(id, { identity: 'stream', kind: 'INGRESS' });
     human.leave('SIGNAL_CLOSE');
@@ -344,7 +350,7 @@ describe('a connection breaks', () => {
     expect(await stream.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('an agent that comes back in time keeps the call', async () => {
+  test('of an agent that reconnects within the grace period does not end the call', async () => {
     const { id, agent, status } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     emulator.join(id, isAgent);
@@ -353,8 +359,8 @@ describe('a connection breaks', () => {
   });
 });
 
-describe('a leaving ends nothing by itself', () => {
-  test('a phone, an agent and a person who are replaced (DUPLICATE_IDENTITY)', async () => {
+describe('departures that do not end a call', () => {
+  test('a replaced phone, agent or person (DUPLICATE_IDENTITY) does not end the call', async () => {
     const { id, status } = await answeredCall();
     emulator.receive({
       rule: 'direct',
@@ -370,7 +376,7 @@ describe('a leaving ends nothing by itself', () => {
     expect(await web.status()).toBe('active');
   });
 
-  test('a phone, an agent and a person who move to another node (MIGRATION)', async () => {
+  test('a phone, agent or person that moves to another node (MIGRATION) does not end the call', async () => {
     const phoneCall = await answeredCall();
     emulator.dial(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
     phoneCall.agent.migrate();
@@ -382,7 +388,7 @@ describe('a leaving ends nothing by itself', () => {
   });
 
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED'])(
-    'a person who leaves with %s: the room will finish',
+    'a person who leaves with %s does not end the call before room_finished',
     async (reason) => {
       const { human, status } = await webCall();
       human.leave(reason);
@@ -392,8 +398,8 @@ describe('a leaving ends nothing by itself', () => {
   );
 });
 
-describe('a phone is left alone', () => {
-  test('after the grace the call is completed, AGENT_LEFT, and its room is deleted', async () => {
+describe('a phone that is left alone', () => {
+  test('completes the call with AGENT_LEFT after the grace period, and the room is deleted', async () => {
     const { agent, phone, record, ended } = await answeredCall();
     agent.leave();
     expect(await phone.disconnected).toBe('ROOM_DELETED');
@@ -401,7 +407,7 @@ describe('a phone is left alone', () => {
     await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
   });
 
-  test('an agent that comes back in time stops the grace', async () => {
+  test('does not end the call when an agent returns within the grace period', async () => {
     const { id, agent, status } = await answeredCall();
     agent.leave();
     emulator.join(id, isAgent);
@@ -409,7 +415,7 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('active');
   });
 
-  test('two phones that an agent leaves talk on', async () => {
+  test('with another phone does not end the call', async () => {
     const { id, agent, status } = await answeredCall();
     emulator.dial(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
@@ -417,7 +423,7 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('active');
   });
 
-  test('an inbound phone that nobody has joined waits', async () => {
+  test('from the start, inbound, keeps ringing', async () => {
     const { id, status } = await aCall();
     emulator.receive({
       rule: 'direct',
@@ -429,7 +435,7 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('ringing');
   });
 
-  test('0 turns the grace off', async () => {
+  test('does not end the call when AGENT_LEFT_GRACE_MS is 0', async () => {
     const off = await startHangup({ livekit, settings: { agentLeftGraceMs: 0 } });
     try {
       await off.putCall({ id: 'off' });
@@ -449,15 +455,18 @@ describe('a phone is left alone', () => {
 test.each([
   ['outbound', outboundDialing, dialing],
   ['inbound', inboundRinging, inboundPhone('ringing')],
-] as const)('participant_connection_aborted of an unanswered %s phone: failed', async (_, history, phone) => {
-  const { ended } = await told((room) => [
-    ...history(room),
-    room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
-  ]);
-  expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
-});
+] as const)(
+  'participant_connection_aborted of an unanswered %s phone fails the call',
+  async (_, history, phone) => {
+    const { ended } = await told((room) => [
+      ...history(room),
+      room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
+    ]);
+    expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
+  },
+);
 
-test('participant_connection_aborted of an answered phone is its leaving: completed, with the reason', async () => {
+test('participant_connection_aborted of an answered phone completes the call, with the reason', async () => {
   const { ended } = await told((room) => [
     ...inboundAnswered(room),
     room.left(inboundPhone('active'), 'JOIN_FAILURE', 'participant_connection_aborted'),
@@ -473,14 +482,14 @@ describe('room_finished', () => {
     ['a ringing inbound phone', inboundRinging, 'no_answer'],
     ['a dialled phone', outboundDialing, 'failed'],
     ['an empty room', (room) => [room.started()], 'failed'],
-  ])('of %s: %s at once, and nothing is deleted', async (_, history, status) => {
+  ])('after %s ends the call at once and deletes nothing', async (_, history, status) => {
     const { call, deletion } = await told((room) => [...history(room), room.finished()]);
     expect(call.status).toBe(status);
     expect(deletion).toBeNull();
   });
 });
 
-describe('the room of an ended call shows life', () => {
+describe('the room of an ended call is recreated', () => {
   const inSilence = async <T>(act: () => T): Promise<T> => {
     const end = emulator.loseWebhooks(() => true);
     const result = act();
@@ -493,7 +502,7 @@ describe('the room of an ended call shows life', () => {
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
   ])(
-    '%s: the room of a cancelled call is deleted again, and the audit log has the reason',
+    '%s: the room of a cancelled call is deleted again, with the reason in the audit log',
     async (name, sign) => {
       const { id, record } = await aCall(cancelled);
       const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
@@ -514,7 +523,7 @@ describe('the room of an ended call shows life', () => {
     ['a returning person', (room) => room.joined(HUMAN)],
     ['a returning agent', (room) => room.joined(AGENT)],
     ['a new person', (room) => room.joined({ sid: 'PA_new', identity: 'new' })],
-  ])('%s: the room of a call that ended by itself is left alone', async (_, sign) => {
+  ])('%s: the room of a call that ended by itself is not deleted', async (_, sign) => {
     const { id, record } = await told((room) => [...webTalk(room), room.finished()]);
     expect(await post(hangup.url, sign(roomTold(id, { createdAt: Date.now() + 1 })))).toMatchObject({
       status: 200,
@@ -523,7 +532,7 @@ describe('the room of an ended call shows life', () => {
     expect((await record()).deletion).toBeNull();
   });
 
-  test('a phone that comes back alone after its call ended by itself: the room is deleted', async () => {
+  test('a phone alone: the room of a call that ended by itself is deleted', async () => {
     const { id, record } = await told((room) => [...inboundAnswered(room), room.finished()]);
     expect((await record()).deletion).toBeNull();
     const later = roomTold(id, { createdAt: Date.now() + 1 });
@@ -531,7 +540,7 @@ describe('the room of an ended call shows life', () => {
     await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
   });
 
-  test('nothing is deleted after the guard time', async () => {
+  test('after the guard: the room is not deleted', async () => {
     const dayAgo = Date.now() - 86_400_000;
     await hangup.putCall({
       id: 'long-ago',
@@ -545,7 +554,7 @@ describe('the room of an ended call shows life', () => {
     expect((await hangup.store.findCall('long-ago'))?.deletion).toBeNull();
   });
 
-  test('an event belongs to the new live call of that name', async () => {
+  test('a new live call uses its name: events belong to that call', async () => {
     const first = await told((room) => [...webTalk(room), room.finished()]);
     await hangup.putCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
     expect(await post(hangup.url, roomTold(first.id).started())).toMatchObject({ status: 200 });
@@ -553,7 +562,7 @@ describe('the room of an ended call shows life', () => {
     expect((await hangup.store.findCall(`${first.id}-again`))?.call.status).toBe('connecting');
   });
 
-  test('late events of an earlier session change nothing', async () => {
+  test('late events of an earlier session do not change the live call', async () => {
     const { id, record, status } = await aCall();
     const earlier = roomTold(id, { createdAt: Date.now() - 50_000 });
     const room = roomTold(id);
