@@ -27,6 +27,7 @@ export interface PublicError {
   readonly message: string;
 }
 
+export const NOT_FOUND: PublicError = { code: 404, message: 'Not found' };
 export const METHOD_NOT_ALLOWED: PublicError = { code: 405, message: 'Method not allowed' };
 
 /** Returns the error that a client gets, the same over REST and tRPC. An unexpected error shows no detail. */

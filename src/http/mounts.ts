@@ -1,3 +1,4 @@
+import { NOT_FOUND } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
 import type { Context } from '../api/trpc.ts';
 import { authenticate } from '../operations/api-keys/authenticate.ts';
@@ -20,9 +21,10 @@ export interface Mount {
   readonly isPolled?: boolean;
 }
 
-const NOT_FOUND: Mount = {
+/** Serves every path without a mount. */
+const FALLBACK: Mount = {
   path: '',
-  handle: async (request, response) => sendError(request, response, { code: 404, message: 'Not found' }),
+  handle: async (request, response) => sendError(request, response, NOT_FOUND),
 };
 
 export interface MountOptions {
@@ -76,7 +78,7 @@ export function findMount(mounts: readonly Mount[], pathname: string): Mount {
   const found = mounts.find(({ path }) =>
     path.endsWith('/') ? pathname.startsWith(path) : pathname === path,
   );
-  return found ?? NOT_FOUND;
+  return found ?? FALLBACK;
 }
 
 function createContext(request: HttpRequest, dependencies: Dependencies): Context {

@@ -13,7 +13,7 @@ export const HEADERS_TOO_LARGE: PublicError = { code: 431, message: 'Request hea
  * slow or too large, to CONNECT, and to an Expect header other than `100-continue`.
  * @param onRequest also gets the requests that wait for `100 Continue`
  */
-export function answerProtocolErrors(server: Server, onRequest: Handler): void {
+export function respondToProtocolErrors(server: Server, onRequest: Handler): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // Browsers and load balancers connect ahead, and would take this response for that of their next request.
     const hasSentNothing =

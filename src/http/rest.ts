@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AnyTRPCRouter, callTRPCProcedure, TRPCError } from '@trpc/server';
-import { badRequest, METHOD_NOT_ALLOWED, publicError, unrecognizedKeys } from '../api/errors.ts';
+import { badRequest, METHOD_NOT_ALLOWED, NOT_FOUND, publicError, unrecognizedKeys } from '../api/errors.ts';
 import type { Context } from '../api/trpc.ts';
 import { assertNoBody, readJsonObject, readOptionalJsonObject } from './body.ts';
 import { createQueryParsers, parseQuery, type QueryParsers } from './query.ts';
@@ -39,7 +39,7 @@ export function createRestHandler({
     try {
       const route = matchRoute(templates.values(), path);
       if (route === null) {
-        sendError(request, response, { code: 404, message: 'Not found' });
+        sendError(request, response, NOT_FOUND);
         return;
       }
       const { endpoints, parameters } = route;

@@ -2,7 +2,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { publicError } from '../api/errors.ts';
 import { remoteAddresses } from './credentials.ts';
 import { createMounts, findMount, type MountOptions } from './mounts.ts';
-import { answerProtocolErrors, protocolError, sendProtocolError } from './protocol-errors.ts';
+import { protocolError, respondToProtocolErrors, sendProtocolError } from './protocol-errors.ts';
 import { type HttpRequest, splitTarget } from './request.ts';
 import { sendError } from './response.ts';
 
@@ -104,7 +104,7 @@ export function createHttpServer({
     requireHostHeader: false,
   });
   server.on('request', onRequest);
-  answerProtocolErrors(server, onRequest);
+  respondToProtocolErrors(server, onRequest);
   draining.addEventListener('abort', () => {
     for (const response of openResponses) closeAfterResponse(response);
   });
