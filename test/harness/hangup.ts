@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type App, startApp, systemClock, systemRandom } from '../../src/app/app.ts';
@@ -14,6 +13,7 @@ import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite
 import { aCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
+import { makeTemporaryFolder } from './temporary.ts';
 
 export interface LogLine {
   readonly level: 'info' | 'warn' | 'error';
@@ -69,7 +69,7 @@ export async function startHangup({
   /** The test reaches into it: from source, also where the single file is tested. */
   inProcess?: boolean;
 } = {}): Promise<Hangup> {
-  const folder = mkdtempSync(join(tmpdir(), 'hangup-test-'));
+  const folder = makeTemporaryFolder();
   const databaseFile = join(folder, 'hangup.db');
   const livekit = given ?? (await startLiveKit());
   const log: LogLine[] = [];

@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 export const MAIN = resolve(ROOT, 'src/main.ts');
-/** What is tested: hangup from source, or the single file that HANGUP_BINARY names. */
+/** Starts hangup: the bundle of this run, or the single file that HANGUP_BINARY names. */
 export const COMMAND: readonly [string, ...string[]] = process.env.HANGUP_BINARY
   ? [process.env.HANGUP_BINARY]
-  : [process.execPath, MAIN];
+  : [process.execPath, inject('bundle')];
 
 export interface Finished {
   readonly code: number | null;
