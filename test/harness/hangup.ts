@@ -13,6 +13,7 @@ import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite
 import { aCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
+import { STORE_THREAD } from './process.ts';
 import { makeTemporaryFolder } from './temporary.ts';
 
 export interface LogLine {
@@ -84,6 +85,7 @@ export async function startHangup({
           log: logInto(log),
           version: 'test',
           clock,
+          thread: STORE_THREAD,
         });
   const makeKey = async (
     organizationName: string,

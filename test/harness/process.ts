@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { inject, onTestFinished } from 'vitest';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -9,6 +9,12 @@ export const MAIN = resolve(ROOT, 'src/main.ts');
 export const COMMAND: readonly [string, ...string[]] = process.env.HANGUP_BINARY
   ? [process.env.HANGUP_BINARY]
   : [process.execPath, inject('bundle')];
+
+/** Starts the thread of the store from the bundle, which takes a fifth of the time that the source takes. */
+export const STORE_THREAD = {
+  entry: join(dirname(inject('bundle')), 'store-thread.cjs'),
+  options: { execArgv: [] },
+};
 
 export interface Finished {
   readonly code: number | null;

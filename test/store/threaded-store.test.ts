@@ -7,6 +7,7 @@ import { databaseErrorOf } from '../../src/store/sqlite/database.ts';
 import { openThreadedStore } from '../../src/store/sqlite/threaded-store.ts';
 import { aCall } from '../harness/calls.ts';
 import { until } from '../harness/hangup.ts';
+import { STORE_THREAD } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
@@ -14,6 +15,7 @@ async function aStore() {
   const file = join(temporaryFolder(), 'hangup.db');
   const late: string[] = [];
   const store = await openThreadedStore(file, {
+    thread: STORE_THREAD,
     onMigrating: () => {},
     onLate: (method) => late.push(method),
   });
