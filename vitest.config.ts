@@ -34,6 +34,9 @@ export default defineConfig({
     reporters: ['default', slowestTests],
     // Tests wait more than they compute. A real LiveKit, whose times are measured, gets the machine to itself.
     maxWorkers: process.env.LIVEKIT_SERVER ? 1 : Math.max(MIN_WORKERS, availableParallelism() - 1),
+    expect: { poll: { timeout: 20_000, interval: 10 } },
+    // Reads the modules of hangup once for each worker, not once for each file.
+    isolate: false,
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

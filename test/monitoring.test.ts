@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Hangup, startHangup, until } from './harness/hangup.ts';
+import { type Hangup, startHangup } from './harness/hangup.ts';
 import { readMetrics, type ScrapedMetrics } from './harness/metrics.ts';
 import { post, roomTold } from './harness/webhooks.ts';
 
@@ -21,11 +21,13 @@ beforeAll(async () => {
   await hangup.putCall({ id: 'c1' });
   await post(hangup.url, roomTold('c1').started());
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await until('the first passes are over', async () => {
-    scraped = await readMetrics(hangup.url);
-    const passes = 'hangup_pass_duration_seconds_bucket';
-    return scraped.has(passes) && scraped.labelValues(passes, 'pass').includes('rooms');
-  });
+  await expect
+    .poll(async () => {
+      scraped = await readMetrics(hangup.url);
+      const passes = 'hangup_pass_duration_seconds_bucket';
+      return scraped.has(passes) && scraped.labelValues(passes, 'pass').includes('rooms');
+    })
+    .toBe(true);
 });
 afterAll(() => hangup.stop());
 

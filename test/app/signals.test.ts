@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { COMMAND, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -62,7 +61,7 @@ test.each(['SIGHUP', 'SIGUSR2'] as const)(
   async (signal) => {
     const { url, child, output, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
     child.kill(signal);
-    await until('it is in the log', () => output().includes(`"signal":"${signal}","msg":"signal ignored`));
+    await expect.poll(() => output()).toContain(`"signal":"${signal}","msg":"signal ignored`);
     expect(await isAlive(url)).toBe(true);
     expect(await kill('SIGTERM')).toBe(0);
   },
@@ -89,16 +88,16 @@ test('row 11: under nohup it goes on when its terminal is closed', async () => {
   terminal.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it is started', () => /pid:\d+:/.test(shown));
+  await expect.poll(() => shown).toMatch(/pid:\d+:/);
   const pid = Number(/pid:(\d+):/.exec(shown)?.[1]);
   onTestFinished(() => {
     process.kill(pid, 'SIGKILL');
   });
   const log = () => readFileSync(join(cwd, 'nohup.out'), { encoding: 'utf8', flag: 'a+' });
-  await until('it serves', () => log().includes('"msg":"hangup serves"'));
+  await expect.poll(log).toContain('"msg":"hangup serves"');
   terminal.kill('SIGKILL');
   await once(terminal, 'exit');
-  await until('the signal is in the log', () => log().includes('"signal":"SIGHUP"'));
+  await expect.poll(log).toContain('"signal":"SIGHUP"');
   const url = /"url":"(http:[^"]+)"/.exec(log())?.[1] ?? '';
   expect(await isAlive(url)).toBe(true);
 });
@@ -116,7 +115,7 @@ test('row 11: on a terminal SIGHUP stops it as SIGTERM does', async () => {
   terminal.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it serves', () => shown.includes('hangup serves'));
+  await expect.poll(() => shown).toContain('hangup serves');
   const [pid = ''] = readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').split(' ');
   process.kill(Number(pid), 'SIGHUP');
   expect(await once(terminal, 'exit')).toEqual([0, null]);

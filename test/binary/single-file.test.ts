@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { readMetrics } from '../harness/metrics.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -32,10 +31,12 @@ async function serve(
     });
   }
   const urlIn = () => /"url":"(http:[^"]+)"/.exec(output)?.[1];
-  await until('it serves', () => {
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output}`);
-    return urlIn() !== undefined;
-  });
+  await expect
+    .poll(() => {
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output}`);
+      return urlIn() !== undefined;
+    })
+    .toBe(true);
   return urlIn() ?? '';
 }
 
@@ -87,7 +88,7 @@ test('on a terminal its log is for people', async () => {
   child.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it serves', () => shown.includes('hangup serves'));
+  await expect.poll(() => shown).toContain('hangup serves');
   const ended = once(child, 'exit');
   child.stdin.write('\x03'); // Ctrl-C
   expect(await ended).toEqual([0, null]);
@@ -258,10 +259,12 @@ describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
     const serving = { ...LIVEKIT, LIVEKIT_URL: url, ...env };
     const at = await serve(BINARY, [], { cwd, env: serving });
     const listed = { method: 'ListRooms', code: 'answered' };
-    await until('it has LiveKit list its rooms', async () => {
-      const { samples } = await readMetrics(at);
-      const requests = samples.filter(({ name }) => name === 'hangup_livekit_requests_total');
-      return requests.some(({ labels, value }) => value > 0 && isDeepStrictEqual(labels, listed));
-    });
+    await expect
+      .poll(async () => {
+        const { samples } = await readMetrics(at);
+        const requests = samples.filter(({ name }) => name === 'hangup_livekit_requests_total');
+        return requests.some(({ labels, value }) => value > 0 && isDeepStrictEqual(labels, listed));
+      })
+      .toBe(true);
   });
 });

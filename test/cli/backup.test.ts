@@ -15,7 +15,6 @@ import { expect, onTestFinished, test } from 'vitest';
 import { backUp } from '../../src/store/sqlite/backup.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from '../harness/calls.ts';
-import { until } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -239,7 +238,7 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
     calls.close();
     return seen.every((record) => record?.call.roomId !== null);
   };
-  await until('all rooms are seen', isSeen);
+  await expect.poll(isSeen).toBe(true);
   expect(await run('backup yesterday.db', cwd)).toMatchObject({ code: 0 });
 
   // What is forgotten by restoring: one is cancelled, one ends, one is made.
@@ -257,7 +256,7 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
   };
   expect(await statusOf('is-cancelled')).toBe('active');
   for (const id of ['goes', 'is-cancelled']) {
-    await until(`${id} has ended`, async () => (await statusOf(id)) === 'completed', 40_000);
+    await expect.poll(() => statusOf(id), { timeout: 40_000 }).toBe('completed');
   }
   expect(await statusOf('stays')).toBe('active');
 }, 90_000);

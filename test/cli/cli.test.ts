@@ -401,7 +401,6 @@ test("the emulator is refused on a database of people's calls, and nothing in th
 
 test('an emulator ends when its database is served with a LiveKit; two LiveKits on one are told', async () => {
   const cwd = temporaryFolder();
-  const { until } = await import('../harness/hangup.ts');
   const sandbox = await serveHangup({ env: {}, cwd });
   await waitForWelcome(sandbox);
   const livekits = [await startEmulated({}), await startEmulated({})];
@@ -421,7 +420,7 @@ test('an emulator ends when its database is served with a LiveKit; two LiveKits 
 
   const second = await serveHangup({ env: another, cwd });
   const told = '"msg":"another hangup serves this database with another LiveKit';
-  await until('the first one tells', () => hangup.output().includes(told));
+  await expect.poll(() => hangup.output()).toContain(told);
   await second.kill('SIGTERM');
   expect(await hangup.kill('SIGTERM')).toBe(0);
   // The first one serves on, as does the second: nobody can tell which of them is wrong.
@@ -452,7 +451,6 @@ test('a start that never serves claims nothing', async () => {
 });
 
 async function waitForWelcome(hangup: { output(): string }): Promise<string> {
-  const { until } = await import('../harness/hangup.ts');
-  await until('the welcome is shown', () => hangup.output().includes('Stop with Ctrl-C'));
+  await expect.poll(() => hangup.output()).toContain('Stop with Ctrl-C');
   return hangup.output();
 }

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RoomServiceClient } from 'livekit-server-sdk';
+import { vi } from 'vitest';
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
 import type { EmulatedParticipant, Emulator } from '../../src/emulator/emulator.ts';
 import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from './hangup.ts';
+import { type Hangup, startHangup } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
+import { WAIT } from './time.ts';
 
 /*
  * Plays small histories of rooms against hangup over HTTP: LiveKit's webhooks in, the API and LiveKit's rooms out.
@@ -240,7 +242,9 @@ class Player {
         await this.#livekit.createRoom({ name: this.#roomName });
         return;
       case 'finished':
-        await until(`${this.#roomName} is finished`, () => emulator.closeIdleRoom(this.#roomName));
+        await vi.waitFor(() => {
+          if (!emulator.closeIdleRoom(this.#roomName)) throw new Error(`${this.#roomName} is in use`);
+        }, WAIT);
         return;
       case 'joined':
         this.#join(step[1], step[2]);

@@ -2,7 +2,7 @@ import { createTRPCClient, httpLink, TRPCClientError } from '@trpc/client';
 import SqliteDatabase from 'better-sqlite3';
 import type { AppRouter } from 'hangup';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { post, roomTold } from '../harness/webhooks.ts';
 
@@ -154,13 +154,17 @@ test('the reconciler goes on after a lock: a pass that failed is in the log, and
   livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
   expect(await cancel(hangup, 'c0')).toMatchObject({ status: 200 });
   const { release } = lock(hangup);
-  await until('a pass has failed', () =>
-    hangup.log.some(({ level, message }) => level === 'error' && /^a pass .* failed/.test(message)),
-  );
+  await expect
+    .poll(() =>
+      hangup.log.some(({ level, message }) => level === 'error' && /^a pass .* failed/.test(message)),
+    )
+    .toBe(true);
   release();
   livekit.emulator.setFault('DeleteRoom', null);
-  await until('the room is gone', async () => {
-    const { body } = await hangup.send('GET', '/api/v1/calls/c0');
-    return (body as { data: { roomDeletion: { state: string } } }).data.roomDeletion.state === 'completed';
-  });
+  await expect
+    .poll(async () => {
+      const { body } = await hangup.send('GET', '/api/v1/calls/c0');
+      return (body as { data: { roomDeletion: { state: string } } }).data.roomDeletion.state === 'completed';
+    })
+    .toBe(true);
 });

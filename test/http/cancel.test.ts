@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CALL_STATUSES, isLive } from '../../src/domain/call.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -90,10 +90,12 @@ describe('200', () => {
       sent.end(() => sent.destroy());
     });
     expect(await person.disconnected).toBe('ROOM_DELETED');
-    await until('the deletion is settled', async () => {
-      const record = await hangup.store.findCall(id);
-      return record?.call.status === 'cancelled' && record.deletion?.state === 'completed';
-    });
+    await expect
+      .poll(async () => {
+        const record = await hangup.store.findCall(id);
+        return record?.call.status === 'cancelled' && record.deletion?.state === 'completed';
+      })
+      .toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 /* Inputs that clients and proxies send, out of public reports. */
 
@@ -402,7 +402,7 @@ describe('19: the log has the address of a client whose key is refused', () => {
     const answer = await hangup.send('GET', path, { key, headers });
     const requestId = answer.headers.get('x-request-id');
     const line = () => hangup.log.find(({ fields }) => fields.requestId === requestId);
-    await until('the request is logged', () => line() !== undefined);
+    await expect.poll(() => line()).toBeDefined();
     return line()?.fields.remoteAddress;
   };
 
@@ -425,7 +425,7 @@ describe('19: the log has the address of a client whose key is refused', () => {
     const plain = await startHangup();
     onTestFinished(() => plain.stop());
     await plain.send('GET', '/api/v1/calls', { key: null, headers: { 'x-forwarded-for': '203.0.113.7' } });
-    await until('the request is logged', () => plain.log.some(({ fields }) => fields.status === 401));
+    await expect.poll(() => plain.log.some(({ fields }) => fields.status === 401)).toBe(true);
     expect(plain.log.find(({ fields }) => fields.status === 401)?.fields.remoteAddress).toBe('127.0.0.1');
   });
 
@@ -438,7 +438,7 @@ describe('19: the log has the address of a client whose key is refused', () => {
     expect(answer.status).toBe(401);
     const requestId = answer.headers.get('x-request-id');
     const line = () => hangup.log.find(({ fields }) => fields.requestId === requestId);
-    await until('the request is logged', () => line() !== undefined);
+    await expect.poll(() => line()).toBeDefined();
     expect(line()?.fields.remoteAddress).toBe('127.0.0.1');
   });
 });

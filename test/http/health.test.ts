@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { readMetrics } from '../harness/metrics.ts';
 
@@ -69,7 +69,7 @@ test('/readyz and hangup_livekit_up have LiveKit down when the log does: after f
   }
   expect(await shown()).toEqual({ readyz: 'does not answer', metric: 0, isLogged: true });
   await livekit.emulator.resume();
-  await until('the log has it back', () => hangup.log.some(({ message }) => message === 'LiveKit is back'));
+  await expect.poll(() => hangup.log.some(({ message }) => message === 'LiveKit is back')).toBe(true);
   expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
@@ -80,9 +80,7 @@ test('200: a LiveKit that is away is shown and not judged; its metrics tell of i
   await hangup.putCall({ id: 'c1' });
   await livekit.emulator.pause();
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await until('its retries have had no answer', () =>
-    hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
-  );
+  await expect.poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is away'))).toBe(true);
   expect(await ask(hangup, '/readyz')).toMatchObject({
     status: 200,
     body: { data: { livekit: 'does not answer' } },
@@ -95,10 +93,12 @@ test('200: a LiveKit that is away is shown and not judged; its metrics tell of i
       metrics.value('hangup_room_deletions', { state: 'running' }),
   ).toBe(1);
   await livekit.emulator.resume();
-  await until('the room is gone', async () => {
-    const { value } = await readMetrics(hangup.url);
-    return value('hangup_room_deletion_attempts_total', { state: 'completed' }) === 1;
-  });
+  await expect
+    .poll(async () => {
+      const { value } = await readMetrics(hangup.url);
+      return value('hangup_room_deletion_attempts_total', { state: 'completed' }) === 1;
+    })
+    .toBe(true);
   const after = await readMetrics(hangup.url);
   expect(after.value('hangup_livekit_up')).toBe(1);
   expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
@@ -120,7 +120,7 @@ describe('503', () => {
     );
     expect((await readMetrics(hangup.url)).value('hangup_store_failures_total')).toBeGreaterThan(0);
     another.exec('ROLLBACK');
-    await until('it is ready again', async () => (await ask(hangup, '/readyz')).status === 200);
+    await expect.poll(async () => (await ask(hangup, '/readyz')).status).toBe(200);
   });
 
   test('another version has changed the schema', async () => {
@@ -141,7 +141,7 @@ describe('503', () => {
     });
     // Half a request, which a server that stops still waits for.
     socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\n');
-    await until('the first is answered', () => answered.includes('alive'));
+    await expect.poll(() => answered).toContain('alive');
     const stopped = hangup.stop();
     socket.write('host: x\r\n\r\n');
     await once(socket, 'close');
@@ -164,7 +164,7 @@ test('what watches does not fill the log, what it must not miss is in it', async
   for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
   await readMetrics(hangup.url);
   await ask(hangup, '/readyz', 'POST');
-  await until('the last is logged', () => hangup.log.some(({ fields }) => fields.status === 405));
+  await expect.poll(() => hangup.log.some(({ fields }) => fields.status === 405)).toBe(true);
   expect(
     hangup.log.filter(({ message }) => message === 'request').map(({ fields }) => fields.status),
   ).toEqual([405]);

@@ -4,7 +4,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { AccessToken } from 'livekit-server-sdk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MAX_MEMBERS } from '../../src/domain/roster.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
 import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold, sign } from '../harness/webhooks.ts';
 
@@ -96,9 +96,11 @@ describe('200', () => {
     const left = JSON.parse(room.left(outboundPhone('dialing')));
     left.participant.disconnectReason = 'ABDUCTED';
     expect(await post(hangup.url, JSON.stringify(left))).toEqual(answerTo('applied'));
-    await until('the call has failed', async () => {
-      return (await hangup.store.findCall(id))?.call.status === 'failed';
-    });
+    await expect
+      .poll(async () => {
+        return (await hangup.store.findCall(id))?.call.status === 'failed';
+      })
+      .toBe(true);
   });
 
   test('a thousand participants: the roster is bounded', async () => {
@@ -180,12 +182,14 @@ describe('401: whoever sent it', () => {
     expect({ status: response.status, body: await response.json() }).toEqual(refused);
     const requestId = response.headers.get('x-request-id');
     let fields: Readonly<Record<string, unknown>> | undefined;
-    await until('the request is in the log', () => {
-      fields = target.log.find(
-        (line) => line.message === 'request' && line.fields['requestId'] === requestId,
-      )?.fields;
-      return fields !== undefined;
-    });
+    await expect
+      .poll(() => {
+        fields = target.log.find(
+          (line) => line.message === 'request' && line.fields['requestId'] === requestId,
+        )?.fields;
+        return fields !== undefined;
+      })
+      .toBe(true);
     const { event, outcome, remoteAddress, ...rest } = fields ?? {};
     expect(remoteAddress).toBe('127.0.0.1');
     expect({ event, outcome }).toEqual({ event: null, outcome: 'unauthorized' });

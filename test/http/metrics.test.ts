@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { readMetrics } from '../harness/metrics.ts';
 import { post, roomTold, sign } from '../harness/webhooks.ts';
 
@@ -98,10 +98,11 @@ describe('calls and the deletions of their rooms', () => {
   });
 
   test('the passes of the reconciler', async () => {
-    await until(
-      'a pass has run',
-      async () => (await scrape()).value('hangup_pass_duration_seconds_count', { pass: 'deletions' }) > 0,
-    );
+    await expect
+      .poll(
+        async () => (await scrape()).value('hangup_pass_duration_seconds_count', { pass: 'deletions' }) > 0,
+      )
+      .toBe(true);
     const metrics = await scrape();
     expect(metrics.value('hangup_pass_duration_seconds_count', { pass: 'reviews' })).toBeGreaterThan(0);
     expect(metrics.sum('hangup_pass_failures_total')).toBe(0);

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { sendBytes as send } from '../harness/raw-http.ts';
 
 let hangup: Hangup;
@@ -171,7 +171,7 @@ describe('the log', () => {
     const { headers } = await hangup.send('GET', '/api/v1/calls?phoneNumber=%2B15551234567');
     const requestId = headers.get('x-request-id');
     expect(requestId).toMatch(/^req_[0-9a-f]{32}$/);
-    await until('it is logged', () => hangup.log.some(({ fields }) => fields.requestId === requestId));
+    await expect.poll(() => hangup.log.some(({ fields }) => fields.requestId === requestId)).toBe(true);
     const lines = hangup.log.filter(({ fields }) => fields.requestId === requestId);
     expect(lines).toEqual([
       {
@@ -194,7 +194,7 @@ describe('the log', () => {
   test('of a long path it keeps the beginning', async () => {
     const { headers } = await hangup.send('GET', `/api/v1/calls/${'a'.repeat(5_000)}`, { key: null });
     const line = () => hangup.log.find(({ fields }) => fields.requestId === headers.get('x-request-id'));
-    await until('it is logged', () => line() !== undefined);
+    await expect.poll(() => line()).toBeDefined();
     expect(line()?.fields.path).toMatch(/^\/api\/v1\/calls\/a{186}$/);
   });
 });

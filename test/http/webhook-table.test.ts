@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Emulator } from '../../src/emulator/emulator.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import type { Emulator } from '../../src/livekit/emulator/emulator.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
 import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
 
@@ -47,7 +47,7 @@ async function aCall(parts: object = {}) {
     return found;
   };
   const ended = async () => {
-    await until(`${id} has ended`, async () => (await record()).call.endedAt !== null);
+    await expect.poll(async () => (await record()).call.endedAt).not.toBeNull();
     return (await record()).call;
   };
   const status = async () => (await record()).call.status;
@@ -241,7 +241,7 @@ describe('an answered phone leaves: completed', () => {
     const { phone, agent, record } = await answeredCall();
     phone.hangUp();
     expect(await agent.disconnected).toBe('ROOM_DELETED');
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
   test('endedAt is the time of its leaving, not of the confirmation', async () => {
@@ -398,7 +398,7 @@ describe('a phone is left alone', () => {
     agent.leave();
     expect(await phone.disconnected).toBe('ROOM_DELETED');
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
   test('an agent that comes back in time stops the grace', async () => {
@@ -499,7 +499,7 @@ describe('the room of an ended call shows life', () => {
       const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
       expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
       expect(await person.disconnected).toBe('ROOM_DELETED');
-      await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+      await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
       expect((await record()).call.status).toBe('cancelled');
       const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
       expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
@@ -528,7 +528,7 @@ describe('the room of an ended call shows life', () => {
     expect((await record()).deletion).toBeNull();
     const later = roomTold(id, { createdAt: Date.now() + 1 });
     await post(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
   test('nothing is deleted after the guard time', async () => {

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { CALLEE_ROOM, DIRECT_ROOM } from '../harness/phones.ts';
 import {
   answerAndStay,
@@ -123,7 +122,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     const agent = await stage.agent('left-before');
     const phone = await stage.network.startPhone(ringAndTalk());
     await stage.call('left-before', phone.address);
-    await until('the phone rings', async () => (await stage.network.callStatus('left-before')) === 'ringing');
+    await expect.poll(() => stage.network.callStatus('left-before')).toBe('ringing');
     await agent.leave();
     await phone.goOn();
     const bye = await phone.saw('received', 'BYE');
@@ -139,12 +138,16 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     await stage.call('hunt-busy', busy.address, { identity: 'first' });
     await stage.network.dial('hunt-busy', answering.address, { identity: 'second', number: '+15557654321' });
     await busy.played();
-    await until('the other phone rings', async () => {
-      return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
-    });
-    await until('only one phone is left', async () => {
-      return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
-    });
+    await expect
+      .poll(async () => {
+        return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
+      })
+      .toBe(true);
+    await expect
+      .poll(async () => {
+        return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
+      })
+      .toBe(true);
     await sleep(GRACE_MS);
     expect(await stage.find('hunt-busy')).toMatchObject({ status: 'ringing', endedAt: null });
     await answering.goOn();
@@ -166,9 +169,11 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     await stage.call('hunt-late', first.address, { identity: 'first' });
     await stage.network.dial('hunt-late', second.address, { identity: 'second' });
     await stage.becomes('hunt-late', 'active');
-    await until('the second phone rings', async () => {
-      return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
-    });
+    await expect
+      .poll(async () => {
+        return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
+      })
+      .toBe(true);
     await first.goOn();
     await first.played();
     await sleep(GRACE_MS);
@@ -216,7 +221,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
             return some.length === 2 && some.filter(({ departure }) => departure === null).length === 1;
           });
         };
-        await until(`the phone and the agent of ${id} are back`, hasReturned, 60_000);
+        await expect.poll(hasReturned, { timeout: 60_000 }).toBe(true);
       }
       // LiveKit lists the agent that did not return; its phone was left alone all the same.
       await left.saw('received', 'BYE', 90_000);

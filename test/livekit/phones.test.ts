@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { freePorts } from '../harness/livekit.ts';
 import { DISPATCH_PREFIX } from '../harness/phones.ts';
 import {
@@ -95,7 +94,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
   test('cancelled while it rings: the phone rings no more', async () => {
     const phone = await stage.network.startPhone(ringForEver());
     await stage.call('cancelled-ringing', phone.address);
-    await until('it rings', async () => (await stage.network.callStatus('cancelled-ringing')) === 'ringing');
+    await expect.poll(() => stage.network.callStatus('cancelled-ringing')).toBe('ringing');
     const askedAt = await stage.cancel('cancelled-ringing');
     const cancel = await phone.saw('received', 'CANCEL');
     expect(measure('DELETE to CANCEL', cancel.at - askedAt)).toBeLessThan(1_000);
@@ -153,7 +152,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     const { roomName } = await stage.find(id);
     await stage.agent(roomName);
     const answer = await phone.saw('received', 'SIP/2.0 200');
-    await until('the call is active', async () => (await stage.find(id)).status === 'active');
+    await expect.poll(async () => (await stage.find(id)).status).toBe('active');
     const askedAt = await stage.cancel(id);
     const bye = await phone.saw('received', 'BYE');
     expect(measure('DELETE to BYE, inbound', bye.at - askedAt)).toBeLessThan(1_000);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { post } from '../harness/webhooks.ts';
 import { loadFixture } from './webhook-recordings.ts';
 
@@ -149,9 +149,11 @@ test.each<[string, string, object, string[]]>([
   const entries = await hangup.store.listCallEvents({ callId: id ?? '', after: 0, limit: 100 });
   const changes = entries.filter(({ action }) => action === 'call.status_changed');
   expect(changes.map(({ toStatus }) => toStatus)).toEqual(statuses);
-  await until('the room deletion is completed', async () => {
-    const { deletion = null } = (await hangup.store.findCall(id ?? '')) ?? {};
-    // Null if room_finished arrived before the response to hangup's request for the participants.
-    return deletion === null || deletion.state === 'completed';
-  });
+  await expect
+    .poll(async () => {
+      const { deletion = null } = (await hangup.store.findCall(id ?? '')) ?? {};
+      // Null: room_finished came before hangup had asked LiveKit for the participants.
+      return deletion === null || deletion.state === 'completed';
+    })
+    .toBe(true);
 });

@@ -6,7 +6,6 @@ import { RequestError, StoreBusyError } from '../../src/domain/errors.ts';
 import { databaseErrorOf } from '../../src/store/sqlite/database.ts';
 import { openThreadedStore } from '../../src/store/sqlite/threaded-store.ts';
 import { aCall } from '../harness/calls.ts';
-import { until } from '../harness/hangup.ts';
 import { STORE_THREAD } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
@@ -129,9 +128,11 @@ test('row 17: the -wal that a long reader let grow shrinks once the reader is go
   reader.exec('COMMIT');
   reader.close();
   // The two commits that a server without any request makes within two minutes.
-  await until('it is cut', async () => {
-    await store.checkWritable();
-    return walBytes() <= 16 * 1024 * 1024;
-  });
+  await expect
+    .poll(async () => {
+      await store.checkWritable();
+      return walBytes() <= 16 * 1024 * 1024;
+    })
+    .toBe(true);
   await store.close();
 });

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Fault } from '../../../src/emulator/emulator.ts';
 import { startEmulator } from '../../../src/emulator/emulator.ts';
 import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import { type Hangup, startHangup } from '../../harness/hangup.ts';
 import type { LiveKitUnderTest } from '../../harness/livekit.ts';
 
 /** These inject faults, so they are about the emulator alone. */
@@ -73,7 +73,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
     });
     emulator.setFault('DeleteRoom', null);
     expect(await person.disconnected).toBe('ROOM_DELETED');
-    await until('it is settled', async () => (await deletionOf(hangup, 'c1'))?.state === 'completed');
+    await expect.poll(async () => (await deletionOf(hangup, 'c1'))?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual([]);
   });
 
@@ -84,7 +84,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
     expect(await cancel('c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields.cause).toMatch(/ECONNREFUSED/);
     await emulator.resume();
-    await until('the room is gone', () => emulator.roomNames().length === 0);
+    await expect.poll(() => emulator.roomNames()).toEqual([]);
   });
 });
 
@@ -93,7 +93,7 @@ test('each attempt waits longer, and is counted', async () => {
   await aLiveCall('c1');
   emulator.setFault('DeleteRoom', { kind: 'status503' });
   await cancel('c1');
-  await until('it was tried five times', () => warningsOf(hangup, 'c1').length >= 5);
+  await expect.poll(() => warningsOf(hangup, 'c1').length).toBeGreaterThanOrEqual(5);
   expect(
     warningsOf(hangup, 'c1')
       .map(({ fields }) => fields.attempt)
@@ -107,7 +107,7 @@ test('after its last day a deletion is given up, loudly', async () => {
   await aLiveCall('c1');
   emulator.setFault('DeleteRoom', { kind: 'status503' });
   await cancel('c1');
-  await until('it is given up', async () => (await deletionOf(hangup, 'c1'))?.state === 'discarded');
+  await expect.poll(async () => (await deletionOf(hangup, 'c1'))?.state).toBe('discarded');
   expect(hangup.log).toContainEqual(
     expect.objectContaining({
       level: 'error',
@@ -177,12 +177,8 @@ describe('LiveKit hangs under load', () => {
     expect((await cancels).every(({ status }) => status === 200)).toBe(true);
 
     emulator.setFault('*', null);
-    await until('every room is gone', () => emulator.roomNames().length === 0, 60_000);
-    await until(
-      'every deletion is settled',
-      async () => (await hangup.store.nextDeletionAt()) === null,
-      60_000,
-    );
+    await expect.poll(() => emulator.roomNames(), { timeout: 60_000 }).toEqual([]);
+    await expect.poll(() => hangup.store.nextDeletionAt(), { timeout: 60_000 }).toBeNull();
   }, 120_000);
 });
 

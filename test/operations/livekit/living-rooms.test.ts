@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import { type Hangup, startHangup } from '../../harness/hangup.ts';
 import { freePorts, startEmulated } from '../../harness/livekit.ts';
 
 /* What comparing does with rooms that live on. Mostly no webhooks at all, and faults are injected, so: the emulator. */
@@ -45,7 +45,7 @@ test('a call that ended in error by an absence: its room is left alone, an error
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
   const caller = emulator.join('c1', { identity: 'caller' });
   emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-  await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+  await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
   // As if LiveKit, asked for the room and its participants, had left out both.
   const { roomId: sid } = await callOf(hangup, 'c1');
   const policy = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
@@ -59,13 +59,13 @@ test('a call that ended in error by an absence: its room is left alone, an error
   });
   expect((await callOf(hangup, 'c1')).status).toBe('completed');
   const errors = () => hangup.log.filter(({ message }) => message.startsWith('call ended in error'));
-  await until('it is logged', () => errors().length > 0);
+  await expect.poll(() => errors()).not.toEqual([]);
   expect(errors()[0]).toMatchObject({ level: 'error', fields: { callId: 'c1' } });
   const compared = hangup.log.length;
   // A second caller: the next comparisons have gone by when it is known.
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c2' } });
   emulator.join('c2', { identity: 'caller' });
-  await until('another comparison is over', async () => (await callOf(hangup, 'c2')).status === 'connecting');
+  await expect.poll(async () => (await callOf(hangup, 'c2')).status).toBe('connecting');
   expect(
     hangup.log.slice(compared).filter(({ message }) => message.startsWith('call ended in error')),
   ).toEqual([]);
@@ -91,13 +91,13 @@ describe('a live call whose node died', () => {
       emulator.join('c1', { identity: 'caller' });
       if (hasAgent) emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
       const before = hasAgent ? 'active' : 'connecting';
-      await until(`it is ${before}`, async () => (await callOf(hangup, 'c1')).status === before);
+      await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe(before);
       emulator.killNode();
-      await until('it has ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
+      await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
       expect(await callOf(hangup, 'c1')).toMatchObject({ status, failureReason: 'NODE_LOST' });
-      await until('its room is gone', () => emulator.roomNames().length === 0);
+      await expect.poll(() => emulator.roomNames()).toEqual([]);
       const rescued = 'call.room_rescued: taken over from a dead node';
-      await until('that is on record', async () => (await eventsOf(hangup, 'c1')).includes(rescued));
+      await expect.poll(() => eventsOf(hangup, 'c1')).toContain(rescued);
     },
     40_000,
   );
@@ -107,13 +107,13 @@ describe('a live call whose node died', () => {
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
     emulator.killNode();
     const isSuspected = async () => (await callOf(hangup, 'c1')).roster?.unresponsive != null;
-    await until('the node is missed', isSuspected);
+    await expect.poll(isSuspected).toBe(true);
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('the node answers', async () => !(await isSuspected()));
+    await expect.poll(() => isSuspected()).toBe(false);
     expect((await callOf(hangup, 'c1')).status).toBe('active');
     expect(emulator.roomNames()).toEqual(['c1']);
   }, 40_000);
@@ -127,12 +127,12 @@ describe('a live call whose node died', () => {
     const joinedAt = Date.now();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
     // LiveKit reports in whole seconds when the room started again.
-    await until('a second has gone by', () => Date.now() - joinedAt > 1_500);
+    await expect.poll(() => Date.now() - joinedAt > 1_500).toBe(true);
     emulator.killNode();
     const one = emulator.join('c1', { identity: 'one' });
-    await until('it has ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
     expect(await callOf(hangup, 'c1')).toMatchObject({ status: 'completed', failureReason: 'NODE_LOST' });
     expect(await one.disconnected).toBe('ROOM_DELETED');
   }, 40_000);
@@ -145,15 +145,17 @@ describe('a live call whose node died', () => {
     const joinedAt = Date.now();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'two' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
-    await until('a second has gone by', () => Date.now() - joinedAt > 1_500);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
+    await expect.poll(() => Date.now() - joinedAt > 1_500).toBe(true);
     emulator.killNode();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'two' });
-    await until('they were asked for', async () => {
-      const { roster } = await callOf(hangup, 'c1');
-      return roster !== null && roster.members.length === 4 && roster.moved === null;
-    });
+    await expect
+      .poll(async () => {
+        const { roster } = await callOf(hangup, 'c1');
+        return roster !== null && roster.members.length === 4 && roster.moved === null;
+      })
+      .toBe(true);
     expect((await callOf(hangup, 'c1')).status).toBe('active');
     expect(emulator.roomNames()).toEqual(['c1']);
   }, 40_000);
@@ -163,11 +165,11 @@ describe('a live call whose node died', () => {
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
     emulator.setFault('SendData', { kind: 'reset' });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c2' } });
     emulator.join('c2', { identity: 'caller' });
-    await until('another call is seen', async () => (await callOf(hangup, 'c2')).status === 'connecting');
+    await expect.poll(async () => (await callOf(hangup, 'c2')).status).toBe('connecting');
     expect(await callOf(hangup, 'c1')).toMatchObject({
       status: 'active',
       roster: { unresponsive: null },
@@ -183,16 +185,16 @@ describe('a deletion', () => {
       retry: { firstDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
     });
     await adopt(hangup, 'desk');
-    emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
-    await until('it rings', async () => (await callsIn(hangup, 'desk'))[0]?.status === 'ringing');
+    emulator.receive({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
+    await expect.poll(async () => (await callsIn(hangup, 'desk'))[0]?.status).toBe('ringing');
     const [first] = await callsIn(hangup, 'desk');
     emulator.setFault('DeleteRoom', { kind: 'applyThen503' });
     await hangup.send('DELETE', `/api/v1/calls/${first?.id}`);
     expect(emulator.roomNames()).toEqual([]);
     const second = emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
     emulator.setFault('DeleteRoom', null);
-    await until('it is a call', async () => (await callsIn(hangup, 'desk')).length === 2);
-    await until('it rings', async () => (await callsIn(hangup, 'desk'))[1]?.status === 'ringing');
+    await expect.poll(() => callsIn(hangup, 'desk')).toHaveLength(2);
+    await expect.poll(async () => (await callsIn(hangup, 'desk'))[1]?.status).toBe('ringing');
     expect((await recordOf(hangup, first?.id ?? '')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual(['desk']);
     second.hangUp();
@@ -203,16 +205,13 @@ describe('a deletion', () => {
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     phone.ring();
-    await until('it rings', async () => (await callOf(hangup, 'c1')).status === 'ringing');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('ringing');
     emulator.setFault('DeleteRoom', { kind: 'status500' });
     phone.busy();
-    await until('it ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'two' });
-    await until(
-      'its deletion is over',
-      async () => (await recordOf(hangup, 'c1')).deletion?.state === 'completed',
-    );
+    await expect.poll(async () => (await recordOf(hangup, 'c1')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual(['c1']);
     expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: others use the room now');
   }, 40_000);

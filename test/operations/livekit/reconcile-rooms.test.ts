@@ -1,7 +1,7 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import { type Hangup, startHangup } from '../../harness/hangup.ts';
 import { startEmulated } from '../../harness/livekit.ts';
 
 /* No webhooks at all: what is known of rooms is known by comparing. These inject faults, so: the emulator. */
@@ -29,13 +29,13 @@ test('a call whose room is there gets its life; who is in it moves it; when the 
   const { hangup, emulator } = await start();
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'web' } });
   const caller = emulator.join('web', { identity: 'caller' });
-  await until('it is connecting', async () => (await statusOf(hangup, 'web')) === 'connecting');
+  await expect.poll(() => statusOf(hangup, 'web')).toBe('connecting');
   expect((await recordOf(hangup, 'web')).call).toMatchObject({
     roomId: expect.stringMatching(/^RM_/),
     startedAt: expect.any(Number),
   });
   const agent = emulator.join('web', { identity: 'agent', kind: 'AGENT' });
-  await until('it is active', async () => (await statusOf(hangup, 'web')) === 'active');
+  await expect.poll(() => statusOf(hangup, 'web')).toBe('active');
   await hangup.putCall({ id: 'another', status: 'active' });
   emulator.join('another', { identity: 'somebody' });
   caller.leave();
@@ -43,7 +43,7 @@ test('a call whose room is there gets its life; who is in it moves it; when the 
   // As the room's own timer would, without the wait.
   const { url, apiKey, apiSecret } = hangup.livekit;
   await new RoomServiceClient(url, apiKey, apiSecret).deleteRoom('web');
-  await until('it is completed', async () => (await statusOf(hangup, 'web')) === 'completed');
+  await expect.poll(() => statusOf(hangup, 'web')).toBe('completed');
   expect(await reasonsOf(hangup, 'web')).toEqual([
     'api_key initiated: null',
     'reconciler connecting: seen in the list of rooms',
@@ -61,11 +61,12 @@ test('the room of an ended call that is there again is deleted again', async () 
   expect(await first.disconnected).toBe('ROOM_DELETED');
   const again = emulator.join('c1', { identity: 'caller' });
   expect(await again.disconnected).toBe('ROOM_DELETED');
-  await until(
-    'it is settled',
-    async () =>
-      (await recordOf(hangup, 'c1')).deletion?.state === 'completed' && emulator.roomNames().length === 0,
-  );
+  await expect
+    .poll(
+      async () =>
+        (await recordOf(hangup, 'c1')).deletion?.state === 'completed' && emulator.roomNames().length === 0,
+    )
+    .toBe(true);
   expect(await reasonsOf(hangup, 'c1')).toContain(
     'reconciler call.room_deletion_reopened: the room of an ended call is still there',
   );
@@ -86,14 +87,14 @@ test('a room that nobody registered becomes a call by its prefix, and one withou
     return (body as { data: { calls: { phoneNumber: string; direction: string; status: string }[] } }).data
       .calls;
   };
-  await until('its phone is known', async () => (await calls())[0]?.status === 'ringing');
+  await expect.poll(async () => (await calls())[0]?.status).toBe('ringing');
   expect(await calls()).toMatchObject([{ phoneNumber: '+15557770001', direction: 'inbound' }]);
 });
 
 test('a call that no room was ever seen of fails when its time is over', async () => {
   const { hangup } = await start({ callStartTimeoutMs: 1_000 });
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
-  await until('it failed', async () => (await statusOf(hangup, 'c1')) === 'failed');
+  await expect.poll(() => statusOf(hangup, 'c1')).toBe('failed');
   expect((await recordOf(hangup, 'c1')).call).toMatchObject({ failureReason: 'never started' });
 });
 
@@ -102,7 +103,7 @@ test('a call is compared however many live ones come before it', async () => {
   const scheduledAt = Date.now() + 3_600_000;
   for (let i = 0; i < 250; i += 1) await hangup.putCall({ id: `a${i}`, status: 'initiated', scheduledAt });
   await hangup.putCall({ id: 'b', status: 'initiated' });
-  await until('it failed', async () => (await statusOf(hangup, 'b')) === 'failed');
+  await expect.poll(() => statusOf(hangup, 'b')).toBe('failed');
   expect(await statusOf(hangup, 'a0')).toBe('initiated');
 });
 
@@ -113,7 +114,7 @@ describe('LiveKit gives no whole answer', () => {
     emulator.setFault('ListRooms', { kind: 'status500' });
     const said = () =>
       hangup.log.filter(({ message }) => message.startsWith('LiveKit did not list its rooms'));
-    await until('it was asked three times', () => said().length >= 3);
+    await expect.poll(() => said().length).toBeGreaterThanOrEqual(3);
     expect(await statusOf(hangup, 'c1')).toBe('active');
   });
 });
@@ -122,13 +123,13 @@ describe('phones', () => {
   test('that one rings, and when it is answered, is asked', async () => {
     const { hangup, emulator } = await start();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
-    const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
-    await until('it connects', async () => (await statusOf(hangup, 'c1')) === 'connecting');
+    const phone = emulator.dial('c1', { phoneNumber: '+15557770001' });
+    await expect.poll(() => statusOf(hangup, 'c1')).toBe('connecting');
     phone.ring();
-    await until('it rings', async () => (await statusOf(hangup, 'c1')) === 'ringing');
+    await expect.poll(() => statusOf(hangup, 'c1')).toBe('ringing');
     const answeredAt = Date.now();
     phone.answer();
-    await until('it is active', async () => (await statusOf(hangup, 'c1')) === 'active');
+    await expect.poll(() => statusOf(hangup, 'c1')).toBe('active');
     const { call } = await recordOf(hangup, 'c1');
     expect(call.phoneNumber).toBe('+15557770001');
     expect(Math.abs((call.answeredAt ?? 0) - answeredAt)).toBeLessThan(2_500);
@@ -140,9 +141,9 @@ describe('phones', () => {
     const supervisor = emulator.join('c1', { identity: 'supervisor' });
     const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     phone.ring();
-    await until('it rings', async () => (await statusOf(hangup, 'c1')) === 'ringing');
+    await expect.poll(() => statusOf(hangup, 'c1')).toBe('ringing');
     phone.leave('CLIENT_INITIATED');
-    await until('it ended', async () => (await statusOf(hangup, 'c1')) === 'no_answer');
+    await expect.poll(() => statusOf(hangup, 'c1')).toBe('no_answer');
     expect((await reasonsOf(hangup, 'c1')).at(-1)).toBe(
       'reconciler no_answer: seen in the list of participants',
     );
@@ -162,10 +163,10 @@ describe('a LiveKit that is away', () => {
     for (const id of ids)
       expect(await hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
     const said = (text: string) => hangup.log.filter(({ message }) => message.startsWith(text));
-    await until('it is seen to be away', () => said('LiveKit is away').length === 1);
+    await expect.poll(() => said('LiveKit is away')).toHaveLength(1);
     await emulator.resume();
-    await until('all rooms are gone', () => emulator.roomNames().length === 0);
-    await until('it is said that it is back', () => said('LiveKit is back').length === 1);
+    await expect.poll(() => emulator.roomNames()).toEqual([]);
+    await expect.poll(() => said('LiveKit is back')).toHaveLength(1);
     expect(said('LiveKit is back')[0]?.fields).toMatchObject({
       awayMs: expect.any(Number),
       deletionsWaiting: expect.any(Number),
@@ -181,7 +182,7 @@ describe('a room whose node died', () => {
     emulator.join('c1', { identity: 'caller' });
     emulator.killNode();
     await hangup.send('DELETE', '/api/v1/calls/c1');
-    await until('it is gone', async () => (await recordOf(hangup, 'c1')).deletion?.state === 'completed');
+    await expect.poll(async () => (await recordOf(hangup, 'c1')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual([]);
     expect(await reasonsOf(hangup, 'c1')).toContain(
       'reconciler call.room_rescued: taken over from a dead node',
@@ -197,11 +198,10 @@ describe('a room whose node died', () => {
     emulator.killNode();
     emulator.setFault('CreateRoom', { kind: 'status503' });
     await hangup.send('DELETE', '/api/v1/calls/c1');
-    await until(
-      'it was tried five times',
-      async () => ((await recordOf(hangup, 'c1')).deletion?.attempt ?? 0) >= 5,
-    );
+    await expect
+      .poll(async () => (await recordOf(hangup, 'c1')).deletion?.attempt ?? 0)
+      .toBeGreaterThanOrEqual(5);
     emulator.setFault('CreateRoom', null);
-    await until('it is gone', async () => (await recordOf(hangup, 'c1')).deletion?.state === 'completed');
+    await expect.poll(async () => (await recordOf(hangup, 'c1')).deletion?.state).toBe('completed');
   });
 });
