@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Hangup, startHangup } from './harness/hangup.ts';
 import { readMetrics, type ScrapedMetrics } from './harness/metrics.ts';
+import { WAIT } from './harness/time.ts';
 import { post, roomTold } from './harness/webhooks.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../docs/monitoring');
@@ -21,13 +22,10 @@ beforeAll(async () => {
   await hangup.putCall({ id: 'c1' });
   await post(hangup.url, roomTold('c1').started());
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await expect
-    .poll(async () => {
-      scraped = await readMetrics(hangup.url);
-      const passes = 'hangup_pass_duration_seconds_bucket';
-      return scraped.has(passes) && scraped.labelValues(passes, 'pass').includes('rooms');
-    })
-    .toBe(true);
+  await vi.waitFor(async () => {
+    scraped = await readMetrics(hangup.url);
+    expect(scraped.labelValues('hangup_pass_duration_seconds_bucket', 'pass')).toContain('rooms');
+  }, WAIT);
 });
 afterAll(() => hangup.stop());
 
