@@ -29,7 +29,7 @@ function fill(folder: string): string {
 const statusOf = async (url: string, path: string, key: string) =>
   (await fetch(`${url}${path}`, { headers: { 'x-api-key': key } })).status;
 
-test('the disk is full: cancels are refused whole, reading goes on, and with room again all goes on', async () => {
+test('a full disk makes cancels return 503 and change nothing while reads succeed, and hangup recovers by itself', async () => {
   const folder = smallDisk();
   const { emulator, store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
@@ -55,7 +55,7 @@ test('the disk is full: cancels are refused whole, reading goes on, and with roo
   expect(emulator.roomNames()).not.toContain(refused);
 }, 60_000);
 
-test('stopped on a full disk: what was answered is there when it starts again, with room', async () => {
+test('every answered write survives a stop on a full disk', async () => {
   const folder = smallDisk();
   const { store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
@@ -74,7 +74,7 @@ test('stopped on a full disk: what was answered is there when it starts again, w
   }
 }, 60_000);
 
-test('started on a full disk: a sentence, and 3', async () => {
+test('a start on a full disk exits with 3 and a readable error', async () => {
   const folder = smallDisk();
   fill(folder);
   const env = { DATABASE_URL: `file:${join(folder, 'hangup.db')}` };
@@ -85,7 +85,7 @@ test('started on a full disk: a sentence, and 3', async () => {
   });
 });
 
-test('a key that a full disk does not take: a sentence, 3, and no key', async () => {
+test('keys create exits with 3 and stores no key when the disk is full', async () => {
   const folder = smallDisk();
   const { file } = await prepareCalls(1, { folder });
   fill(folder);
@@ -126,7 +126,7 @@ async function stallDisk(pid: number, stallMs: number) {
   };
 }
 
-test('the disk stalls: health and reads go on, each cancel is answered in time, and none is lost', async () => {
+test('health checks and reads succeed while the disk stalls, and every cancel is answered in time and kept', async () => {
   const { emulator, key, ids, serve } = await prepareCalls(4);
   const hangup = await serve();
   const disk = await stallDisk(hangup.child.pid ?? 0, 20_000);
@@ -163,7 +163,7 @@ test('the disk stalls: health and reads go on, each cancel is answered in time, 
   await expect.poll(() => emulator.roomNames()).toEqual([]);
 }, 90_000);
 
-test("a database that root makes is the folder's owner's, and so are its companions", async () => {
+test("a database that root creates belongs to the folder's owner, with its -wal and -shm", async () => {
   const cwd = temporaryFolder();
   chownSync(cwd, 61_234, 61_235);
   const { store, serve } = await prepareCalls(1, { folder: cwd });
@@ -178,7 +178,7 @@ test("a database that root makes is the folder's owner's, and so are its compani
 });
 
 test.each(['there', 'gone'])(
-  'what root restores belongs to the user of hangup; the database is %s',
+  "a database that root restores belongs to hangup's user when the old database is %s",
   async (how) => {
     const cwd = temporaryFolder();
     const env = { DATABASE_URL: 'file:state/hangup.db' };
@@ -194,7 +194,7 @@ test.each(['there', 'gone'])(
   },
 );
 
-test('the database file is removed under it: it says so within a minute unasked, and is not ready', async () => {
+test('the log and /readyz report within a minute that the database file was removed', async () => {
   const { key, file, serve } = await prepareCalls(1);
   const hangup = await serve();
   expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
@@ -205,7 +205,7 @@ test('the database file is removed under it: it says so within a minute unasked,
   expect(existsSync(file)).toBe(false);
 }, 90_000);
 
-test('the clock is set back an hour while LiveKit is away: rooms still go, and no time runs backwards', async () => {
+test('rooms are deleted and no time runs backwards when the clock is set back an hour during an outage of LiveKit', async () => {
   const cwd = temporaryFolder();
   const clock = join(cwd, 'clock');
   writeFileSync(clock, '+0');

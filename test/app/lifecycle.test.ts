@@ -37,7 +37,7 @@ async function begin(url: string, head: string) {
   };
 }
 
-test('SIGTERM during cancels: what was begun is answered, who asks now is put off, and it ends with 0', async () => {
+test('SIGTERM answers the requests under way, refuses new ones, and ends the server with 0', async () => {
   const { emulator, store, key, ids, file, serve } = await prepareCalls(60, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '2000' },
   });
@@ -70,7 +70,7 @@ test('SIGTERM during cancels: what was begun is answered, who asks now is put of
   expect(statSync(`${file}-wal`).size).toBe(0);
 });
 
-test('SIGTERM when the client of a cancel has gone: its attempt is settled, or given back', async () => {
+test('SIGTERM settles or releases the deletion of a cancel whose client has disconnected', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(2, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '3000' },
   });
@@ -94,7 +94,7 @@ test('SIGTERM when the client of a cancel has gone: its attempt is settled, or g
   expect(hangup.output()).not.toContain('"level":"error"');
 });
 
-test('leases of attempts that LiveKit does not answer are given back', async () => {
+test('SIGTERM releases the leases of attempts that LiveKit does not answer', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(3, {
     settings: {
       LIVEKIT_REQUEST_TIMEOUT_MS: '100',
@@ -130,7 +130,7 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
   await expect.poll(() => emulator.roomNames()).toEqual([]);
 }, 60_000);
 
-test('stopping does not wait for what waits for the rate limit of LiveKit', async () => {
+test("SIGTERM does not wait for requests that wait for LiveKit's rate limit", async () => {
   const { store, key, ids, serve } = await prepareCalls(3, {
     settings: {
       LIVEKIT_REQUESTS_PER_MINUTE: '1',
@@ -154,7 +154,7 @@ test('stopping does not wait for what waits for the rate limit of LiveKit', asyn
   expect(states).toContain('retryable');
 }, 60_000);
 
-test('stopping does not wait until hundreds of calls are compared', async () => {
+test('SIGTERM does not wait for the reconciliation of hundreds of calls', async () => {
   const { file, ids, env, serve } = await prepareCalls(500, {
     // So rarely that all are gone between two.
     settings: { COMPARE_SCHEDULE: '*/10 * * * * *', LIVEKIT_BACKGROUND_TIMEOUT_MS: '10000' },
@@ -176,7 +176,7 @@ test('stopping does not wait until hundreds of calls are compared', async () => 
   expect(count("status = 'active'")).toBeGreaterThan(1);
 }, 120_000);
 
-test('a second signal ends it at once', async () => {
+test('a second signal ends the server at once', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(1, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '4000' },
   });
@@ -190,7 +190,7 @@ test('a second signal ends it at once', async () => {
   await cancel;
 });
 
-test('it serves on when its log cannot be written, for the disk is full', async () => {
+test('the server keeps running when its log cannot be written', async () => {
   const { port } = await freePort();
   const words = COMMAND.map((word) => `'${word}'`).join(' ');
   const child = spawn('sh', ['-c', `exec ${words} serve > /dev/full 2> /dev/full`], {
@@ -257,7 +257,7 @@ const unusable: readonly [what: string, prepare: (file: string) => void, said: R
 ];
 
 test.each(unusable)(
-  'a database that %s: a sentence that says what to do, and 3',
+  'serve exits with 3 and says what to do when the database %s',
   async (_, prepare, said) => {
     const cwd = temporaryFolder();
     const file = join(cwd, 'hangup.db');

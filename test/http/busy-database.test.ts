@@ -45,7 +45,7 @@ async function cancel({ url, key }: Hangup, id: string) {
   };
 }
 
-test('row 9: another process holds the lock: each cancel gets 503 in time, health and reads go on meanwhile', async () => {
+test('cancels return 503 in time and reads succeed while another process locks the database', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
   const hangup = await aHangup(ids);
   const { release } = lock(hangup);
@@ -79,7 +79,7 @@ test('row 9: another process holds the lock: each cancel gets 503 in time, healt
   }
 });
 
-test('a lock that is released in time: the cancels that wait are all done', async () => {
+test('waiting cancels succeed when the lock of another process is released in time', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
   const hangup = await aHangup(ids);
   const { release } = lock(hangup);
@@ -93,7 +93,7 @@ test('a lock that is released in time: the cancels that wait are all done', asyn
   for (const answer of await Promise.all(cancels)) expect(answer.status).toBe(200);
 });
 
-test('a cancel that waited for the database long is answered in time though LiveKit hangs', async () => {
+test('a cancel that waited for the database is answered in time when LiveKit hangs', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await aHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
@@ -106,7 +106,7 @@ test('a cancel that waited for the database long is answered in time though Live
   expect(await cancelled).toMatchObject({ status: 200 });
 });
 
-test('registrations and tRPC get the same 503, and a webhook one that LiveKit repeats', async () => {
+test('registrations, tRPC and webhooks return 503 while another process locks the database, and LiveKit repeats the webhook', async () => {
   const hangup = await aHangup(['c0']);
   const { release } = lock(hangup);
   const headers = () => ({ 'x-api-key': hangup.key });
@@ -147,7 +147,7 @@ test('registrations and tRPC get the same 503, and a webhook one that LiveKit re
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } })).toMatchObject({ status: 201 });
 });
 
-test('the reconciler goes on after a lock: a pass that failed is in the log, and the next one deletes the room', async () => {
+test('the reconciler logs a pass that failed by a lock, and the next pass deletes the room', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await aHangup(['c0'], { livekit });

@@ -20,8 +20,8 @@ const cancel = (id: string, options?: Parameters<Hangup['send']>[2]) =>
   hangup.send('DELETE', `/api/v1/calls/${id}`, options);
 const error = (code: number, message: string) => ({ error: { message, code } });
 
-describe('200', () => {
-  test('a live call is cancelled, both its participants are disconnected, its room is gone', async () => {
+describe('DELETE /calls/{callId} returns 200', () => {
+  test('and cancels a live call, disconnects both participants and deletes the room', async () => {
     const id = await aLiveCall();
     const people = await Promise.all([hangup.livekit.join(id, 'agent'), hangup.livekit.join(id, 'caller')]);
     const answer = await cancel(id);
@@ -42,13 +42,13 @@ describe('200', () => {
     });
   });
 
-  test('a room that does not exist counts as deleted', async () => {
+  test('and completes the deletion when the room does not exist', async () => {
     const id = await aLiveCall();
     expect(await cancel(id)).toMatchObject({ status: 200 });
     expect((await hangup.store.findCall(id))?.deletion).toMatchObject({ state: 'completed', attempt: 1 });
   });
 
-  test('the reason is kept', async () => {
+  test('and stores the reason', async () => {
     const id = await aLiveCall();
     expect(await cancel(`${id}?reason=${encodeURIComponent('caller asked: “stop” 😀')}`)).toMatchObject({
       status: 200,
@@ -63,13 +63,13 @@ describe('200', () => {
     });
   });
 
-  test('a Bearer token is a key too', async () => {
+  test('when the key is a Bearer token', async () => {
     const id = await aLiveCall();
     const headers = { authorization: `Bearer ${hangup.key}` };
     expect(await cancel(id, { key: null, headers })).toMatchObject({ status: 200 });
   });
 
-  test('a retry with the same Idempotency-Key gets the first answer again', async () => {
+  test('with the first answer when a request repeats an Idempotency-Key', async () => {
     const id = await aLiveCall();
     const headers = { 'idempotency-key': `key of ${id}` };
     const first = await cancel(id, { headers });
@@ -78,7 +78,7 @@ describe('200', () => {
     expect(second).toMatchObject({ status: 200, body: first.body });
   });
 
-  test('a client that hangs up at once does not stop the cancel, nor the deletion', async () => {
+  test('and the cancel and its deletion complete, when the client disconnects at once', async () => {
     const id = await aLiveCall();
     const person = await hangup.livekit.join(id, 'caller');
     await new Promise<void>((resolve, reject) => {
@@ -99,9 +99,9 @@ describe('200', () => {
   });
 });
 
-describe('400', () => {
+describe('DELETE /calls/{callId} returns 400', () => {
   test.each(CALL_STATUSES.filter((status) => !isLive(status)))(
-    'a call that is %s already',
+    'when the call is already %s',
     async (status) => {
       const id = await aLiveCall({ status, endedAt: 2_000 });
       const before = await hangup.store.findCall(id);
@@ -113,7 +113,7 @@ describe('400', () => {
     },
   );
 
-  test('two at once: exactly one 200 and one 400, a thousand times', async () => {
+  test('to exactly one of two concurrent cancels (1,000 runs)', async () => {
     for (let i = 0; i < 1_000; i += 20) {
       // A few at a time: while this process writes it does not see the connections that the single file closes.
       const ids = await Promise.all(Array.from({ length: 20 }, () => aLiveCall()));
@@ -137,7 +137,7 @@ describe('400', () => {
     ['an empty reason', '?reason=', /^reason: /],
     ['control characters in the reason', '?reason=a%00b', /^reason: must not contain control characters/],
     ['half of a surrogate pair in the reason', '?reason=%ED%A0%80%00', /^reason: /],
-  ])('%s, and nothing is changed', async (_, query, message) => {
+  ])('and changes nothing: %s', async (_, query, message) => {
     const id = await aLiveCall();
     expect(await cancel(`${id}${query}`)).toMatchObject({
       status: 400,
@@ -146,21 +146,21 @@ describe('400', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('an Idempotency-Key that is too long', async () => {
+  test('when the Idempotency-Key is too long', async () => {
     const id = await aLiveCall();
     const headers = { 'idempotency-key': 'x'.repeat(256) };
     expect(await cancel(id, { headers })).toMatchObject({ status: 400 });
   });
 });
 
-describe('401', () => {
+describe('DELETE /calls/{callId} returns 401', () => {
   test.each<[string, Record<string, string>]>([
     ['no key', {}],
     ['an unknown key', { 'x-api-key': `hangup_live_${'a'.repeat(43)}` }],
-    ['what is no key', { 'x-api-key': 'hunter2' }],
+    ['a malformed key', { 'x-api-key': 'hunter2' }],
     ['an empty key', { 'x-api-key': '' }],
     ['a Basic authorization', { authorization: 'Basic aHVudGVyMg==' }],
-  ])('%s', async (_, headers) => {
+  ])('when the request has %s', async (_, headers) => {
     const id = await aLiveCall();
     expect(await cancel(id, { key: null, headers })).toMatchObject({
       status: 401,
@@ -169,7 +169,7 @@ describe('401', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('a revoked key, and an expired one', async () => {
+  test('when the key is revoked or expired', async () => {
     const id = await aLiveCall();
     const revoked = await hangup.makeKey('acme');
     const newest = (await hangup.store.listApiKeys()).at(-1);
@@ -179,8 +179,8 @@ describe('401', () => {
   });
 });
 
-describe('403', () => {
-  test('a call of another organization, of which nothing is told', async () => {
+describe('DELETE /calls/{callId} returns 403', () => {
+  test('without any detail when the call belongs to another organization', async () => {
     const id = await aLiveCall({ phoneNumber: '+15551234567' });
     const key = await hangup.makeKey('other');
     for (const method of ['DELETE', 'GET']) {
@@ -192,7 +192,7 @@ describe('403', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('a key without the scope is told which', async () => {
+  test('and names the scope that the key lacks', async () => {
     const id = await aLiveCall();
     const key = await hangup.makeKey('acme', ['calls:read']);
     expect(await cancel(id, { key })).toMatchObject({
@@ -203,18 +203,18 @@ describe('403', () => {
   });
 });
 
-describe('404', () => {
+describe('DELETE /calls/{callId} returns 404', () => {
   test.each([
     ['an unknown id', 'call_unknown'],
     ['an id that is too long', 'x'.repeat(200)],
     ['a percent-encoded slash', 'a%2Fb'],
     ['percent-encoded dots and slashes', '..%2F..%2Fetc%2Fpasswd'],
-    ['what is no percent-encoding', '%zz'],
+    ['an invalid percent-encoding', '%zz'],
     ['a control character', 'a%00b'],
     ['unicode', '%F0%9F%98%80'],
     ['__proto__', '__proto__'],
     ['SQL', "'%20OR%201=1--"],
-  ])('%s is a call that is not found', async (_, id) => {
+  ])('for %s', async (_, id) => {
     for (const method of ['DELETE', 'GET']) {
       expect(await hangup.send(method, `/api/v1/calls/${id}`)).toMatchObject({
         status: 404,
@@ -224,7 +224,7 @@ describe('404', () => {
   });
 });
 
-test('401 comes before 404, 404 and 403 before 400', async () => {
+test('DELETE /calls/{callId} checks 401 before 404, and 404 and 403 before 400', async () => {
   const id = await aLiveCall();
   const tooLong = `reason=${'x'.repeat(501)}`;
   const key = await hangup.makeKey('other');
@@ -234,8 +234,8 @@ test('401 comes before 404, 404 and 403 before 400', async () => {
   expect(await cancel(`${id}?${tooLong}`)).toMatchObject({ status: 400 });
 });
 
-describe('422', () => {
-  test('an Idempotency-Key that was used for another request', async () => {
+describe('DELETE /calls/{callId} returns 422', () => {
+  test('when the Idempotency-Key belongs to another request', async () => {
     const [id, another] = [await aLiveCall(), await aLiveCall()];
     const headers = { 'idempotency-key': `key of ${id}` };
     await cancel(id, { headers });
@@ -249,8 +249,8 @@ describe('422', () => {
   });
 });
 
-describe('500', () => {
-  test('a store that fails: the contract’s shape, nothing half done, the cause in the log alone', async () => {
+describe('DELETE /calls/{callId} returns 500', () => {
+  test('when the store fails, changes nothing, and logs the cause', async () => {
     const broken = await startHangup({ livekit: hangup.livekit });
     try {
       await broken.putCall({ id: 'broken-1', status: 'active' });

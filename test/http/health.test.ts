@@ -18,23 +18,26 @@ const notReady = (what: string) => ({
   body: { error: { message: `Not ready: ${what}`, code: 503 } },
 });
 
-test('200: the process lives, and whoever asks needs no key', async () => {
+test('/healthz returns 200 without a key', async () => {
   const hangup = await aHangup();
   expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200, body: { data: { status: 'alive' } } });
   expect(await ask(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
 });
 
-test.each(['/healthz', '/readyz', '/metrics'])('405: %s is only read', async (path) => {
-  const hangup = await aHangup();
-  for (const method of ['POST', 'DELETE', 'PUT']) {
-    const answer = await ask(hangup, path, method);
-    expect(answer.status).toBe(405);
-    expect(answer.headers.get('allow')).toBe('GET, HEAD');
-  }
-  expect((await ask(hangup, `${path}/`)).status).toBe(404);
-});
+test.each(['/healthz', '/readyz', '/metrics'])(
+  '%s returns 405 to methods other than GET and HEAD',
+  async (path) => {
+    const hangup = await aHangup();
+    for (const method of ['POST', 'DELETE', 'PUT']) {
+      const answer = await ask(hangup, path, method);
+      expect(answer.status).toBe(405);
+      expect(answer.headers.get('allow')).toBe('GET, HEAD');
+    }
+    expect((await ask(hangup, `${path}/`)).status).toBe(404);
+  },
+);
 
-test('200: ready, and LiveKit is shown as far as it was asked', async () => {
+test('/readyz returns 200 and the state of LiveKit when hangup is ready', async () => {
   const hangup = await aHangup();
   const ready = (livekit: string) => ({
     status: 200,
@@ -48,7 +51,7 @@ test('200: ready, and LiveKit is shown as far as it was asked', async () => {
   expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
 });
 
-test('/readyz and hangup_livekit_up have LiveKit down when the log does: after five unanswered requests', async () => {
+test('/readyz, hangup_livekit_up and the log report LiveKit down after five unanswered requests', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   // No retry adds a request of its own.
@@ -73,7 +76,7 @@ test('/readyz and hangup_livekit_up have LiveKit down when the log does: after f
   expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
-test('200: a LiveKit that is away is shown and not judged; its metrics tell of it', async () => {
+test('/readyz returns 200 when LiveKit is unreachable, and the metrics show the outage', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await aHangup({ livekit });
@@ -105,8 +108,8 @@ test('200: a LiveKit that is away is shown and not judged; its metrics tell of i
   expect(after.value('hangup_room_deletion_attempts_total', { state: 'retryable' })).toBeGreaterThan(0);
 });
 
-describe('503', () => {
-  test('the store takes no write: said by its name alone, and 200 once it does', async () => {
+describe('/readyz returns 503', () => {
+  test('while the store accepts no write, and 200 after that', async () => {
     const hangup = await aHangup();
     const another = new SqliteDatabase(hangup.databaseFile);
     onTestFinished(() => {
@@ -123,7 +126,7 @@ describe('503', () => {
     await expect.poll(async () => (await ask(hangup, '/readyz')).status).toBe(200);
   });
 
-  test('another version has changed the schema', async () => {
+  test('when another version has changed the schema', async () => {
     const hangup = await aHangup();
     const newer = new SqliteDatabase(hangup.databaseFile);
     newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
@@ -131,7 +134,7 @@ describe('503', () => {
     expect(await ask(hangup, '/readyz')).toMatchObject(notReady('migrations'));
   });
 
-  test('it stops', async () => {
+  test('while the server is shutting down', async () => {
     const hangup = await startHangup({ inProcess: true });
     const { hostname, port } = new URL(hangup.url);
     const socket = connect(Number(port), hostname);
@@ -150,7 +153,7 @@ describe('503', () => {
   });
 });
 
-test('a hundred that ask at once cost one commit', async () => {
+test('100 concurrent /readyz requests share database writes', async () => {
   const hangup = await aHangup();
   const answers = await Promise.all(Array.from({ length: 100 }, () => ask(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
@@ -159,7 +162,7 @@ test('a hundred that ask at once cost one commit', async () => {
   expect(metrics.value('hangup_store_duration_seconds_count', { method: 'checkWritable' })).toBeLessThan(10);
 });
 
-test('what watches does not fill the log, what it must not miss is in it', async () => {
+test('successful health checks are not logged, and failed ones are', async () => {
   const hangup = await aHangup();
   for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
   await readMetrics(hangup.url);

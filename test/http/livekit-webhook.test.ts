@@ -25,14 +25,14 @@ async function aCallWithRoom(parts: object = {}) {
 }
 const answerTo = (outcome: string) => ({ status: 200, body: { data: { outcome } } });
 
-describe('200', () => {
-  test('an event is applied', async () => {
+describe('POST /webhooks/livekit returns 200', () => {
+  test('and applies an event', async () => {
     const { room, status } = await aCallWithRoom();
     expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
     expect(await status()).toBe('connecting');
   });
 
-  test('told twice, it is applied once: one after the other, and at once', async () => {
+  test('and applies a repeated event once, in sequence and concurrently', async () => {
     const { id, room } = await aCallWithRoom();
     const body = room.started();
     expect(await post(hangup.url, body)).toEqual(answerTo('applied'));
@@ -44,7 +44,7 @@ describe('200', () => {
     expect(entries.map(({ toStatus }) => toStatus)).toEqual(['initiated', 'connecting', 'failed']);
   });
 
-  test('signed with another configured key, while keys are rotated', async () => {
+  test('when the event is signed with another configured key', async () => {
     const { room } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body, SECOND_KEY) };
@@ -60,17 +60,17 @@ describe('200', () => {
       { event: 'room_started', id: 'EV_4', room: { sid: 'RM_1', name: 'x'.repeat(10_000) } },
     ],
     ['a room without a name', { event: 'room_started', id: 'EV_5', room: { sid: 'RM_1' } }],
-  ])('%s changes nothing', async (_, event) => {
+  ])('and changes nothing for %s', async (_, event) => {
     const before = await hangup.store.getWebhookActivity();
     expect(await post(hangup.url, JSON.stringify(event))).toEqual(answerTo('ignored'));
     expect(await hangup.store.getWebhookActivity()).toEqual(before);
   });
 
-  test('the room of nobody', async () => {
+  test('and ignores an event of an unknown room', async () => {
     expect(await post(hangup.url, roomTold('nobody').started())).toEqual(answerTo('unknown_room'));
   });
 
-  test('times in 1970 and in 2100 are kept within what is on record and now', async () => {
+  test('and clamps event times in 1970 and 2100 between the stored times and now', async () => {
     const { id, room } = await aCallWithRoom();
     const early = JSON.parse(room.started());
     early.createdAt = '1';
@@ -86,7 +86,7 @@ describe('200', () => {
     expect(call?.endedAt).toBeLessThanOrEqual(Date.now());
   });
 
-  test('unknown words of known fields', async () => {
+  test('when known fields have unknown values', async () => {
     const { id, room } = await aCallWithRoom();
     const joined = JSON.parse(room.joined({ sid: 'PA_1', identity: 'x' }));
     joined.participant.kind = 'HOLOGRAM';
@@ -103,7 +103,7 @@ describe('200', () => {
       .toBe(true);
   });
 
-  test('a thousand participants: the roster is bounded', async () => {
+  test('and keeps the roster bounded when a room has a thousand participants', async () => {
     const { id, room } = await aCallWithRoom();
     for (let i = 0; i < 1_000; i += 1) {
       const person = { sid: `PA_${i}`, identity: `person ${i}` };
@@ -116,7 +116,7 @@ describe('200', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('neither turnPassword nor token is stored or logged', async () => {
+  test('and neither stores nor logs turnPassword or token', async () => {
     const { room } = await aCallWithRoom();
     await post(hangup.url, room.started());
     const client = new SqliteDatabase(hangup.databaseFile);
@@ -126,7 +126,7 @@ describe('200', () => {
   });
 });
 
-describe('400: signed, and no event', () => {
+describe('POST /webhooks/livekit returns 400 when the signed body is not an event', () => {
   test.each([
     ['truncated JSON', '{"event":"room_started","room":{"sid"'],
     ['no JSON', 'hello'],
@@ -150,7 +150,7 @@ describe('400: signed, and no event', () => {
   });
 });
 
-describe('401: whoever sent it', () => {
+describe('POST /webhooks/livekit returns 401', () => {
   const refused = { status: 401, body: { error: { message: 'Unauthorized', code: 401 } } };
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   /** A token over any claims, signed with any secret; without one, `alg` is `none`. */
@@ -281,7 +281,7 @@ describe('401: whoever sent it', () => {
     ['a token of tomorrow', { nbf: 4_102_444_800, exp: 4_102_444_900 }],
     ['the token of another body', { sha256: 'AAAA' }],
     ['a token that signs no body', { sha256: undefined }],
-  ])('the sender does not choose the reason: %s, and another secret', async (_, parts) => {
+  ])('with the reason bad_signature when the secret is wrong and the token has %s', async (_, parts) => {
     const body = roomTold('forged').started();
     const authorization = tokenOf(claimsOf(body, parts), WRONG);
     expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(API_KEY));
@@ -295,7 +295,7 @@ describe('401: whoever sent it', () => {
     ['a number', 5],
     ['a list', ['devkey']],
     ['nothing', undefined],
-  ])('an untrusted token names as its key %s: the log does not', async (_, iss) => {
+  ])('and does not log the key name of an untrusted token: %s', async (_, iss) => {
     const body = roomTold('odd').started();
     const authorization = tokenOf(claimsOf(body, { iss }), WRONG);
     expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(null));
@@ -306,12 +306,12 @@ describe('401: whoever sent it', () => {
     ['a list', '[]'],
     ['null', 'null'],
     ['deep', '['.repeat(8_000)],
-  ])('an untrusted token of %s', async (_, claims) => {
+  ])('when the untrusted token is %s', async (_, claims) => {
     const authorization = `${encode({ alg: 'HS256' })}.${Buffer.from(claims).toString('base64url')}.AAAA`;
     expect(await refusalOf(hangup, '{}', { authorization })).toEqual(badSignature(null));
   });
 
-  test('a body that was changed by one character', async () => {
+  test('when one character of the body was changed', async () => {
     const { room, status } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
@@ -319,7 +319,7 @@ describe('401: whoever sent it', () => {
     expect(await status()).toBe('initiated');
   });
 
-  test('a replay within 5 minutes does nothing; after them it is refused', async () => {
+  test('to a replay after 5 minutes, and 200 without effect before', async () => {
     const { room } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
@@ -329,7 +329,7 @@ describe('401: whoever sent it', () => {
     expect(await post(hangup.url, body, old)).toEqual(refused);
   });
 
-  test('the answer is the same for each reason', async () => {
+  test('with the same body for every reason', async () => {
     const body = roomTold('silent').started();
     const answers = [];
     for (const authorization of [
@@ -351,7 +351,7 @@ describe('401: whoever sent it', () => {
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
   });
 
-  test("a warning for each reason a minute, with a count and advice, by hangup's own clock", async () => {
+  test('and logs one warning a minute for each reason, with a count and advice', async () => {
     const signedAt = Date.now();
     let now = signedAt;
     const target = await startHangup({ livekit: hangup.livekit, clock: { now: () => now } });
@@ -396,24 +396,24 @@ describe('401: whoever sent it', () => {
   });
 });
 
-test('405: what is no POST', async () => {
+test('POST /webhooks/livekit returns 405 to other methods', async () => {
   const answer = await hangup.send('GET', '/webhooks/livekit');
   expect(answer.status).toBe(405);
   expect(answer.headers.get('allow')).toBe('POST');
 });
 
-test('413: 10 MB, before they are read to the end', async () => {
+test('POST /webhooks/livekit returns 413 to 10 MB before the body is read', async () => {
   const body = 'x'.repeat(10 * 1024 * 1024);
   expect(await post(hangup.url, body, { authorization: 'x' })).toMatchObject({ status: 413 });
 });
 
-test('415: a gzipped body', async () => {
+test('POST /webhooks/livekit returns 415 to a gzipped body', async () => {
   const body = gzipSync(roomTold('zipped').started());
   const headers = { authorization: await sign(body), 'content-encoding': 'gzip' };
   expect(await post(hangup.url, body, headers)).toMatchObject({ status: 415 });
 });
 
-test('503: a store that fails, so that LiveKit says it again; then it is applied', async () => {
+test('POST /webhooks/livekit returns 503 when the store fails, and applies the repeated event', async () => {
   const { room, status } = await aCallWithRoom();
   const client = new SqliteDatabase(hangup.databaseFile);
   client.exec('ALTER TABLE audit_log RENAME TO hidden');
@@ -443,7 +443,7 @@ describe('adoption', () => {
     return (body as { data: { calls: { id: string; direction: string; phoneNumber: string }[] } }).data.calls;
   };
 
-  test("a phone call that came in by a dispatch rule becomes the organization's, with its number", async () => {
+  test("makes an inbound phone call the organization's, with its number", async () => {
     await give('call-', 'inbound org');
     const room = roomTold('call-_+15557770001_RwD9s3s5uiTY');
     expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
@@ -457,7 +457,7 @@ describe('adoption', () => {
     expect(await callsIn('inbound org')).toHaveLength(1);
   });
 
-  test('a phone call that somebody places without registering it is outbound', async () => {
+  test('makes an unregistered placed phone call outbound', async () => {
     await give('dial-', 'outbound org');
     const room = roomTold('dial-1');
     await post(hangup.url, room.started());
@@ -467,7 +467,7 @@ describe('adoption', () => {
     ]);
   });
 
-  test('of two prefixes the longest wins; the same one twice is refused', async () => {
+  test('uses the longest of two prefixes, and refuses the same prefix twice', async () => {
     expect(await give('a-', 'short org')).toBe('added');
     expect(await give('a-b-', 'long org')).toBe('added');
     expect(await give('a-', 'long org')).toBe('taken');
@@ -481,13 +481,13 @@ describe('adoption', () => {
     expect(await callsIn('short org')).toHaveLength(2);
   });
 
-  test('a wildcard in a prefix is a character like any other', async () => {
+  test('treats a wildcard in a prefix as a plain character', async () => {
     await give('%_', 'percent org');
     expect(await post(hangup.url, roomTold('anything').started())).toEqual(answerTo('unknown_room'));
     expect(await post(hangup.url, roomTold('%_x').started())).toEqual(answerTo('applied'));
   });
 
-  test('the end of a room that nobody knew is no call', async () => {
+  test('creates no call for room_finished of an unknown room', async () => {
     expect(await post(hangup.url, roomTold('call-ended').finished())).toEqual(answerTo('unknown_room'));
   });
 
@@ -499,7 +499,7 @@ describe('adoption', () => {
     ['too long', JSON.stringify({ agentId: 'x'.repeat(257) }), null],
     ['an inherited name', '{"__proto__":{"agentId":"evil"}}', null],
     ['null', 'null', null],
-  ])('metadata is untrusted: %s', async (name, metadata, agentId) => {
+  ])('accepts untrusted metadata: %s', async (name, metadata, agentId) => {
     await give('meta-', 'meta org');
     const roomName = `meta-${name}`;
     expect(await post(hangup.url, roomTold(roomName, { metadata }).started())).toEqual(answerTo('applied'));
@@ -510,8 +510,8 @@ describe('adoption', () => {
   });
 });
 
-describe('GET /api/v1/calls/{callId}/events', () => {
-  test('who, when, from, to and why; newest last; paged', async () => {
+describe('GET /calls/{callId}/events', () => {
+  test('returns actor, time, statuses and reason of each event, newest last, in pages', async () => {
     const { id, room } = await aCallWithRoom();
     for (const body of [room.started(), room.joined(inboundPhone('ringing')), room.joined(AGENT)]) {
       await post(hangup.url, body);
@@ -559,7 +559,7 @@ describe('GET /api/v1/calls/{callId}/events', () => {
     expect(second.data.pagination.nextCursor).toBeNull();
   });
 
-  test('404, 403 and 400 as for the call itself', async () => {
+  test('returns 404, 403 and 400 as GET /calls/{callId} does', async () => {
     const { id } = await aCallWithRoom();
     const get = (path: string, key = hangup.key) => hangup.send('GET', `/api/v1/calls/${path}`, { key });
     expect(await get('none/events')).toMatchObject({
@@ -573,7 +573,7 @@ describe('GET /api/v1/calls/{callId}/events', () => {
   });
 });
 
-test('live calls and never a webhook: said once, with what to check', async () => {
+test('the log warns once with advice when there are live calls and never was a webhook', async () => {
   const { warnIfNoWebhooks: watchWebhooks } = await import(
     '../../src/operations/livekit/warn-if-no-webhooks.ts'
   );

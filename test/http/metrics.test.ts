@@ -11,7 +11,7 @@ afterAll(() => hangup.stop());
 
 const scrape = () => readMetrics(hangup.url);
 
-test("200: Prometheus's text, without a key, never cached", async () => {
+test("/metrics returns 200 and Prometheus's text format without a key, never cached", async () => {
   const response = await fetch(`${hangup.url}/metrics`);
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
@@ -27,7 +27,7 @@ test("200: Prometheus's text, without a key, never cached", async () => {
   }
 });
 
-test('405: it is only read', async () => {
+test('/metrics returns 405 to methods other than GET and HEAD', async () => {
   const answer = await hangup.send('POST', '/metrics', { key: null });
   expect(answer).toMatchObject({
     status: 405,
@@ -36,8 +36,8 @@ test('405: it is only read', async () => {
   expect(answer.headers.get('allow')).toBe('GET, HEAD');
 });
 
-describe('calls and the deletions of their rooms', () => {
-  test('live calls by status, as they are on record at the scrape', async () => {
+describe('/metrics of calls and room deletions', () => {
+  test('count live calls by status at the scrape', async () => {
     const before = await scrape();
     await hangup.putCall({ id: 'm-ringing', status: 'ringing' });
     await hangup.putCall({ id: 'm-active', status: 'active' });
@@ -57,7 +57,7 @@ describe('calls and the deletions of their rooms', () => {
     ]);
   });
 
-  test('a cancel: the end, the attempt, the time until the room was gone, the request to LiveKit', async () => {
+  test('count the end, the attempt, the time to the deleted room and the LiveKit request of a cancel', async () => {
     await hangup.livekit.join('m-cancel', 'caller');
     await hangup.putCall({ id: 'm-cancel' });
     const before = await scrape();
@@ -75,7 +75,7 @@ describe('calls and the deletions of their rooms', () => {
     expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
   });
 
-  test('a cancel that is refused, and one that is repeated, end nothing more', async () => {
+  test('count no end for a refused or repeated cancel', async () => {
     await hangup.putCall({ id: 'm-twice' });
     const headers = { 'idempotency-key': 'm-twice' };
     await hangup.send('DELETE', '/api/v1/calls/m-twice', { headers });
@@ -86,7 +86,7 @@ describe('calls and the deletions of their rooms', () => {
     expect(after.sum('hangup_calls_ended_total')).toBe(before.sum('hangup_calls_ended_total'));
   });
 
-  test('an end that LiveKit tells of', async () => {
+  test('count an end by a webhook', async () => {
     await hangup.putCall({ id: 'm-told', createdAt: Date.now() - 60_000 });
     const before = await scrape();
     await post(hangup.url, roomTold('m-told').finished());
@@ -97,7 +97,7 @@ describe('calls and the deletions of their rooms', () => {
     );
   });
 
-  test('the passes of the reconciler', async () => {
+  test('count and time the passes of the reconciler', async () => {
     await expect
       .poll(
         async () => (await scrape()).value('hangup_pass_duration_seconds_count', { pass: 'deletions' }) > 0,
@@ -109,11 +109,11 @@ describe('calls and the deletions of their rooms', () => {
   });
 });
 
-describe('webhooks, by event and outcome', () => {
+describe('/metrics of webhooks', () => {
   const counted = async (event: string, outcome: string) =>
     (await scrape()).value('hangup_webhooks_total', { event, outcome });
 
-  test('what came of each', async () => {
+  test('count webhooks by event and outcome', async () => {
     await hangup.putCall({ id: 'm-hook', createdAt: Date.now() - 60_000 });
     const started = roomTold('m-hook').started();
     await post(hangup.url, started);
@@ -129,7 +129,7 @@ describe('webhooks, by event and outcome', () => {
     expect(await counted('none', 'refused')).toBe(1);
   });
 
-  test('refusals by reason, each from zero', async () => {
+  test('count refusals by reason, each from zero', async () => {
     const refused = async (reason: string) =>
       (await scrape()).value('hangup_webhooks_total', { event: 'none', outcome: 'unauthorized', reason });
     const body = roomTold('m-refused').started();
@@ -155,7 +155,7 @@ describe('webhooks, by event and outcome', () => {
     expect(await refused('missing_token')).toBe(2);
   });
 
-  test('an event by any other name makes no series of its own', async () => {
+  test('have no series for an unknown event name', async () => {
     const evil = ['"} 1\nup 0\n#', 'x'.repeat(10_000), '__proto__', 'constructor', 'none', '電話'];
     // The first makes the one series that all others go into.
     await post(
@@ -179,7 +179,7 @@ describe('webhooks, by event and outcome', () => {
   });
 });
 
-test('no metric holds a name, a number or an id of a call', async () => {
+test('no metric contains a name, a number or an id of a call', async () => {
   await hangup.putCall({ id: 'm-secret', roomName: 'call-_+15557770001_x', phoneNumber: '+15557770001' });
   await hangup.send('DELETE', '/api/v1/calls/m-secret');
   const text = await (await fetch(`${hangup.url}/metrics`)).text();

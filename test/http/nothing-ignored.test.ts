@@ -226,7 +226,7 @@ async function assertRefused(place: Place, extra: { name: string; value: unknown
   });
 }
 
-test('the places are those of every procedure and of every path without one', () => {
+test('the tested places are those of every procedure and of every other path', () => {
   const procedures = Object.keys(appRouter._def.procedures);
   expect(new Set(ROUTES.map(({ procedure }) => procedure))).toEqual(new Set(procedures));
   expect(PLACES.length).toBeGreaterThan(20);
@@ -239,13 +239,13 @@ describe.each(PLACES)('$title', (place) => {
   });
   const isUnknown = (name: string) => !place.known.includes(name);
 
-  test('a reserved or misspelt name is refused by name, and changes nothing', async () => {
+  test('returns 400 with the name, and changes nothing, when a name is reserved or misspelt', async () => {
     const before = record();
     for (const name of FIXED.filter(isUnknown)) await assertRefused(place, { name, value: 'x' });
     expect(record()).toEqual(before);
   });
 
-  test('so is any other', async () => {
+  test('returns 400 with the name when a name is unknown', async () => {
     const before = record();
     await fc.assert(
       fc.asyncProperty(
@@ -258,7 +258,7 @@ describe.each(PLACES)('$title', (place) => {
     expect(record()).toEqual(before);
   });
 
-  test('without such a name the same request is done', async () => {
+  test('accepts the same request without the name', async () => {
     expect((await send(place.request(null))).status).toBeLessThan(300);
   });
 });

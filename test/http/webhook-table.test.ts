@@ -109,8 +109,8 @@ const inboundRinging = (room: Room) => [room.started(), room.joined(inboundPhone
 const inboundAnswered = (room: Room) => [...inboundRinging(room), room.joined(AGENT), room.published(AGENT)];
 const webTalk = (room: Room) => [room.started(), room.joined(AGENT), room.joined(HUMAN)];
 
-describe('a call begins', () => {
-  test('room_started: connecting, and startedAt is the time of the room', async () => {
+describe('call start', () => {
+  test('room_started makes a call connecting, with the creation time of the room as startedAt', async () => {
     const createdAt = Date.now() - 1_234;
     const { id, record } = await aCall({ createdAt: createdAt - 5_000 });
     const room = roomTold(id, { createdAt });
@@ -143,7 +143,7 @@ describe('a call begins', () => {
     },
   );
 
-  test('an agent and a person make a call active, one of them does not', async () => {
+  test('an agent and a person together make a call active, and one alone does not', async () => {
     expect((await told((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe('connecting');
     expect((await told((room) => [room.started(), room.joined(AGENT)])).call.status).toBe('connecting');
     const { call } = await told(webTalk);
@@ -159,7 +159,7 @@ describe('a call begins', () => {
     expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
   });
 
-  test('an agent and a person do not make a call active whose phone rings', async () => {
+  test('an agent and a person do not make a call active while its phone rings', async () => {
     const { call } = await told((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
@@ -169,14 +169,14 @@ describe('a call begins', () => {
     expect(call.status).toBe('ringing');
   });
 
-  test("another participant's audio answers an inbound phone", async () => {
+  test('audio of another participant answers an inbound phone', async () => {
     expect((await told(inboundAnswered)).call).toMatchObject({
       status: 'active',
       answeredAt: expect.any(Number),
     });
   });
 
-  test("a phone's own audio, video, or an agent's audio to an outbound phone answers nothing", async () => {
+  test("a phone's own audio, video, and an agent's audio to an outbound phone do not answer a phone", async () => {
     const own = await told((room) => [...inboundRinging(room), room.published(inboundPhone('ringing'))]);
     expect(own.call.status).toBe('ringing');
     const outbound = await told((room) => [
@@ -194,7 +194,7 @@ describe('a call begins', () => {
     expect(await status()).toBe('ringing');
   });
 
-  test('a join shows that the room is there when room_started was lost', async () => {
+  test('a join makes a call connecting when room_started was lost', async () => {
     expect((await told((room) => [room.joined(HUMAN)])).call).toMatchObject({
       status: 'connecting',
       startedAt: expect.any(Number),
@@ -202,9 +202,9 @@ describe('a call begins', () => {
   });
 });
 
-describe('an answered phone leaves: completed', () => {
+describe('a call is completed when its answered phone leaves', () => {
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED', 'ROOM_CLOSED'])(
-    '%s',
+    'with %s',
     async (reason) => {
       const outbound = await told((room) => [
         ...outboundDialing(room),
@@ -224,7 +224,7 @@ describe('an answered phone leaves: completed', () => {
     },
   );
 
-  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('%s: with the reason', async (reason) => {
+  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('with %s, the failure reason', async (reason) => {
     const outbound = await told((room) => [
       ...outboundDialing(room),
       room.left(outboundPhone('active', { answered: true }), reason),
@@ -237,14 +237,14 @@ describe('an answered phone leaves: completed', () => {
     expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
   });
 
-  test('its room is deleted, because an agent may be in it', async () => {
+  test('and its room is deleted', async () => {
     const { phone, agent, record } = await answeredCall();
     phone.hangUp();
     expect(await agent.disconnected).toBe('ROOM_DELETED');
     await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('endedAt is the time of its leaving, not of the confirmation', async () => {
+  test('and endedAt is the time of the leave, not of the confirmation', async () => {
     const { ended, record } = await told((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('hangup'), 'CLIENT_INITIATED'),
@@ -256,7 +256,7 @@ describe('an answered phone leaves: completed', () => {
   });
 });
 
-describe('the last phone leaves, and none was answered', () => {
+describe('the last phone leaves before any was answered', () => {
   test.each<[string, string, 'ringing' | 'dialing', string]>([
     ['ROOM_DELETED', 'outbound', 'ringing', 'cancelled'],
     ['PARTICIPANT_REMOVED', 'outbound', 'dialing', 'cancelled'],
@@ -272,7 +272,7 @@ describe('the last phone leaves, and none was answered', () => {
     ['USER_REJECTED', 'inbound', 'ringing', 'failed'],
     ['USER_UNAVAILABLE', 'inbound', 'ringing', 'failed'],
     ['CLIENT_INITIATED', 'inbound', 'ringing', 'no_answer'],
-  ])('%s, %s, %s: %s', async (reason, direction, callStatus, status) => {
+  ])('with %s (%s, %s): the call becomes %s', async (reason, direction, callStatus, status) => {
     const { ended } =
       direction === 'inbound'
         ? await told((room) => [...inboundRinging(room), room.left(inboundPhone(callStatus), reason)])
@@ -282,7 +282,7 @@ describe('the last phone leaves, and none was answered', () => {
   });
 });
 
-describe('a connection breaks', () => {
+describe('a lost connection', () => {
   const BROKEN = [
     'SERVER_SHUTDOWN',
     'SIGNAL_CLOSE',
@@ -291,19 +291,22 @@ describe('a connection breaks', () => {
     'MEDIA_FAILURE',
     'JOIN_FAILURE',
   ];
-  test.each(BROKEN)('%s: an unanswered phone fails after the grace, with the reason', async (reason) => {
-    const { id, ended } = await told((room) => [
-      ...outboundDialing(room),
-      room.left(outboundPhone('dialing'), reason),
-    ]);
-    const { roster, ...call } = await ended();
-    expect(call).toMatchObject({ status: 'failed', failureReason: reason });
-    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-    const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
-    expect(waitedMs).toBeGreaterThanOrEqual(CONNECTION_LOST_GRACE_MS);
-  });
+  test.each(BROKEN)(
+    '%s of an unanswered phone fails the call after the grace period, with the reason',
+    async (reason) => {
+      const { id, ended } = await told((room) => [
+        ...outboundDialing(room),
+        room.left(outboundPhone('dialing'), reason),
+      ]);
+      const { roster, ...call } = await ended();
+      expect(call).toMatchObject({ status: 'failed', failureReason: reason });
+      const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+      const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
+      expect(waitedMs).toBeGreaterThanOrEqual(CONNECTION_LOST_GRACE_MS);
+    },
+  );
 
-  test('an inbound phone that rings fails too', async () => {
+  test('of a ringing inbound phone fails the call', async () => {
     const { ended } = await told((room) => [
       ...inboundRinging(room),
       room.left(inboundPhone('ringing'), 'SIGNAL_CLOSE'),
@@ -311,14 +314,14 @@ describe('a connection breaks', () => {
     expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test("the agent's, with a single person: completed after the grace, and the room is deleted", async () => {
+  test('of the agent of a single person completes the call after the grace period and deletes the room', async () => {
     const { agent, human, ended } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
     expect(await human.disconnected).toBe('ROOM_DELETED');
   });
 
-  test("the agent's, with two people: the call goes on", async () => {
+  test('of the agent of two people keeps the call active', async () => {
     const { id, agent, status } = await webCall();
     emulator.join(id, { identity: 'other' });
     agent.leave('SIGNAL_CLOSE');
@@ -326,7 +329,7 @@ describe('a connection breaks', () => {
     expect(await status()).toBe('active');
   });
 
-  test("a person's ends the call when LiveKit finishes the room, with the reason", async () => {
+  test('of a person completes the call with the reason when LiveKit finishes the room', async () => {
     const { id, agent, human, status, ended } = await webCall();
     human.leave('SIGNAL_CLOSE');
     await anotherGraceIsOver();
@@ -336,7 +339,7 @@ describe('a connection breaks', () => {
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test('a participant who counts for nothing does not hold a call open after the grace', async () => {
+  test('completes the call after the grace period when only a stream is left', async () => {
     const { id, human, ended } = await webCall();
     const stream = emulator.join(id, { identity: 'stream', kind: 'INGRESS' });
     human.leave('SIGNAL_CLOSE');
@@ -344,7 +347,7 @@ describe('a connection breaks', () => {
     expect(await stream.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('an agent that comes back in time keeps the call', async () => {
+  test('of an agent keeps the call active when the agent returns within the grace period', async () => {
     const { id, agent, status } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     emulator.join(id, isAgent);
@@ -353,8 +356,8 @@ describe('a connection breaks', () => {
   });
 });
 
-describe('a leaving ends nothing by itself', () => {
-  test('a phone, an agent and a person who are replaced (DUPLICATE_IDENTITY)', async () => {
+describe('departures that do not end a call', () => {
+  test('DUPLICATE_IDENTITY of a phone, an agent and a person', async () => {
     const { id, status } = await answeredCall();
     emulator.receiveCall({
       rule: 'direct',
@@ -370,7 +373,7 @@ describe('a leaving ends nothing by itself', () => {
     expect(await web.status()).toBe('active');
   });
 
-  test('a phone, an agent and a person who move to another node (MIGRATION)', async () => {
+  test('MIGRATION of a phone, an agent and a person', async () => {
     const phoneCall = await answeredCall();
     emulator.dialOut(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
     phoneCall.agent.migrate();
@@ -382,7 +385,7 @@ describe('a leaving ends nothing by itself', () => {
   });
 
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED'])(
-    'a person who leaves with %s: the room will finish',
+    '%s of a person, whose room LiveKit finishes later',
     async (reason) => {
       const { human, status } = await webCall();
       human.leave(reason);
@@ -392,8 +395,8 @@ describe('a leaving ends nothing by itself', () => {
   );
 });
 
-describe('a phone is left alone', () => {
-  test('after the grace the call is completed, AGENT_LEFT, and its room is deleted', async () => {
+describe('a phone that is left alone', () => {
+  test('completes the call with AGENT_LEFT after the grace period, and the room is deleted', async () => {
     const { agent, phone, record, ended } = await answeredCall();
     agent.leave();
     expect(await phone.disconnected).toBe('ROOM_DELETED');
@@ -401,7 +404,7 @@ describe('a phone is left alone', () => {
     await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('an agent that comes back in time stops the grace', async () => {
+  test('keeps the call active when the agent returns within the grace period', async () => {
     const { id, agent, status } = await answeredCall();
     agent.leave();
     emulator.join(id, isAgent);
@@ -409,7 +412,7 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('active');
   });
 
-  test('two phones that an agent leaves talk on', async () => {
+  test('is not one of two phones that an agent leaves', async () => {
     const { id, agent, status } = await answeredCall();
     emulator.dialOut(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
@@ -417,7 +420,7 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('active');
   });
 
-  test('an inbound phone that nobody has joined waits', async () => {
+  test('keeps ringing when it is inbound and nobody has joined', async () => {
     const { id, status } = await aCall();
     emulator.receiveCall({
       rule: 'direct',
@@ -429,7 +432,7 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('ringing');
   });
 
-  test('0 turns the grace off', async () => {
+  test('keeps the call active when AGENT_LEFT_GRACE_MS is 0', async () => {
     const off = await startHangup({ livekit, settings: { agentLeftGraceMs: 0 } });
     try {
       await off.putCall({ id: 'off' });
@@ -449,15 +452,18 @@ describe('a phone is left alone', () => {
 test.each([
   ['outbound', outboundDialing, dialing],
   ['inbound', inboundRinging, inboundPhone('ringing')],
-] as const)('participant_connection_aborted of an unanswered %s phone: failed', async (_, history, phone) => {
-  const { ended } = await told((room) => [
-    ...history(room),
-    room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
-  ]);
-  expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
-});
+] as const)(
+  'participant_connection_aborted of an unanswered %s phone fails the call',
+  async (_, history, phone) => {
+    const { ended } = await told((room) => [
+      ...history(room),
+      room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
+    ]);
+    expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
+  },
+);
 
-test('participant_connection_aborted of an answered phone is its leaving: completed, with the reason', async () => {
+test('participant_connection_aborted of an answered phone completes the call with the reason', async () => {
   const { ended } = await told((room) => [
     ...inboundAnswered(room),
     room.left(inboundPhone('active'), 'JOIN_FAILURE', 'participant_connection_aborted'),
@@ -473,14 +479,14 @@ describe('room_finished', () => {
     ['a ringing inbound phone', inboundRinging, 'no_answer'],
     ['a dialled phone', outboundDialing, 'failed'],
     ['an empty room', (room) => [room.started()], 'failed'],
-  ])('of %s: %s at once, and nothing is deleted', async (_, history, status) => {
+  ])('of %s makes the call %s at once, and no room is deleted', async (_, history, status) => {
     const { call, deletion } = await told((room) => [...history(room), room.finished()]);
     expect(call.status).toBe(status);
     expect(deletion).toBeNull();
   });
 });
 
-describe('the room of an ended call shows life', () => {
+describe('a recreated room', () => {
   const inSilence = async <T>(act: () => T): Promise<T> => {
     const end = emulator.dropWebhooks(() => true);
     const result = act();
@@ -492,29 +498,26 @@ describe('the room of an ended call shows life', () => {
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
-  ])(
-    '%s: the room of a cancelled call is deleted again, and the audit log has the reason',
-    async (name, sign) => {
-      const { id, record } = await aCall(cancelled);
-      const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
-      expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
-      expect(await person.disconnected).toBe('ROOM_DELETED');
-      await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
-      expect((await record()).call.status).toBe('cancelled');
-      const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-      expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
-        actor: 'livekit',
-        reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
-      });
-    },
-  );
+  ])('of a cancelled call is deleted again after %s, and an event has the reason', async (name, sign) => {
+    const { id, record } = await aCall(cancelled);
+    const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
+    expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
+    expect(await person.disconnected).toBe('ROOM_DELETED');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
+    expect((await record()).call.status).toBe('cancelled');
+    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+    expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
+      actor: 'livekit',
+      reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
+    });
+  });
 
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['a returning person', (room) => room.joined(HUMAN)],
     ['a returning agent', (room) => room.joined(AGENT)],
     ['a new person', (room) => room.joined({ sid: 'PA_new', identity: 'new' })],
-  ])('%s: the room of a call that ended by itself is left alone', async (_, sign) => {
+  ])('of a call that was not cancelled is left alone after %s', async (_, sign) => {
     const { id, record } = await told((room) => [...webTalk(room), room.finished()]);
     expect(await post(hangup.url, sign(roomTold(id, { createdAt: Date.now() + 1 })))).toMatchObject({
       status: 200,
@@ -523,7 +526,7 @@ describe('the room of an ended call shows life', () => {
     expect((await record()).deletion).toBeNull();
   });
 
-  test('a phone that comes back alone after its call ended by itself: the room is deleted', async () => {
+  test('of a call that was not cancelled is deleted when its phone returns alone', async () => {
     const { id, record } = await told((room) => [...inboundAnswered(room), room.finished()]);
     expect((await record()).deletion).toBeNull();
     const later = roomTold(id, { createdAt: Date.now() + 1 });
@@ -531,7 +534,7 @@ describe('the room of an ended call shows life', () => {
     await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('nothing is deleted after the guard time', async () => {
+  test('is not deleted after ROOM_GUARD_MS', async () => {
     const dayAgo = Date.now() - 86_400_000;
     await hangup.putCall({
       id: 'long-ago',
@@ -545,7 +548,7 @@ describe('the room of an ended call shows life', () => {
     expect((await hangup.store.findCall('long-ago'))?.deletion).toBeNull();
   });
 
-  test('an event belongs to the new live call of that name', async () => {
+  test('an event belongs to the live call when an ended call has the same room name', async () => {
     const first = await told((room) => [...webTalk(room), room.finished()]);
     await hangup.putCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
     expect(await post(hangup.url, roomTold(first.id).started())).toMatchObject({ status: 200 });

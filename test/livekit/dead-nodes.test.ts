@@ -74,7 +74,7 @@ async function untilDeleted(hangup: Hangup, livekit: LiveKitNode, ended: readonl
   for (const { id } of ended) expect(rooms).not.toContain(id);
 }
 
-test('one of two nodes is killed: its ended calls lose their rooms, its living calls move, the other node has peace', async () => {
+test('after one of two nodes is killed, rooms of its ended calls are deleted, its live calls move, and rooms on the other node are not touched', async () => {
   const { redis, inbox, livekit: living, startAnother, hangup } = await start();
   const talks: { talk: Talk; nodeId: string }[] = [];
   const begin = async () => {
@@ -130,7 +130,7 @@ test('one of two nodes is killed: its ended calls lose their rooms, its living c
   await expect.poll(() => living.roomNames(), { timeout: PROMISED_MS }).not.toContain(moves.id);
 }, 120_000);
 
-test('the only node is killed while calls are cancelled, and another takes its place', async () => {
+test('after the only node is killed during cancels, a new node lets hangup delete every room', async () => {
   const { inbox, livekit, hangup } = await start();
   const ended = [
     await beginActive(hangup, livekit, 'c1'),
@@ -221,7 +221,7 @@ async function expectLost(
   expect(await livekit.roomNames()).not.toContain(id);
 }
 
-test('one of two nodes is killed: calls whose clients do not return end with NODE_LOST, the others go on', async () => {
+test('after one of two nodes is killed, only calls whose clients do not return end with NODE_LOST', async () => {
   const { inbox, living, dying, hangup, names, stays } = await beginOnDyingNode(3);
   const [answered = '', unanswered = '', returning = ''] = names;
   const lost = await beginActive(hangup, living, answered);
@@ -257,7 +257,7 @@ test('one of two nodes is killed: calls whose clients do not return end with NOD
   expect(await returns.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
 }, 300_000);
 
-test('the only node is killed and another takes its place: calls whose clients do not return end with NODE_LOST', async () => {
+test('after the only node is replaced, calls whose clients do not return end with NODE_LOST', async () => {
   const { inbox, livekit, hangup } = await start();
   const lost = await beginActive(hangup, livekit, 'answered');
   const caller = await beginUnanswered(hangup, livekit, 'unanswered');
@@ -279,7 +279,7 @@ test('the only node is killed and another takes its place: calls whose clients d
   expect(await livekit.roomNames()).toEqual(['returns']);
 }, 300_000);
 
-test('one of two nodes is killed: participants who do not return are gone, though LiveKit lists them', async () => {
+test('after one of two nodes is killed, participants who do not return count as gone although LiveKit lists them', async () => {
   const { inbox, living, dying, hangup, names } = await beginOnDyingNode(2);
   const [callerId = '', agentId = ''] = names;
   const callerReturns = await beginActive(hangup, living, callerId);

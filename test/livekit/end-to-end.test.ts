@@ -13,7 +13,7 @@ async function start(): Promise<Hangup> {
   return hangup;
 }
 
-test('a call is registered, joined, cancelled; who joins again is thrown out again', async () => {
+test('a registered call is joined and cancelled, and a participant who rejoins is disconnected again', async () => {
   const hangup = await start();
   const { livekit } = hangup;
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
@@ -58,7 +58,7 @@ test('a call is registered, joined, cancelled; who joins again is thrown out aga
   ]);
 }, 60_000);
 
-test('a room that nobody registered becomes a call by its prefix', async () => {
+test('an unregistered room becomes a call when its prefix is adopted', async () => {
   const hangup = await start();
   await hangup.store.addAdoptionPrefix({
     prefix: 'web-',

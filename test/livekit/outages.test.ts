@@ -38,7 +38,7 @@ async function start({ webhooks }: { webhooks: boolean }) {
   return { livekit, inbox, hangup: await startOn(livekit, { port }) };
 }
 
-test('a cancel disconnects everybody with ROOM_DELETED', async () => {
+test('a cancel disconnects every participant with ROOM_DELETED', async () => {
   const { hangup, livekit } = await start({ webhooks: true });
   const talk = await beginTalk(hangup, livekit, 'c1');
   await expect.poll(() => statusOf(hangup, 'c1')).toBe('active');
@@ -50,7 +50,7 @@ test('a cancel disconnects everybody with ROOM_DELETED', async () => {
   expect((await recordOf(hangup, 'c1')).deletion).toMatchObject({ state: 'completed', attempt: 1 });
 });
 
-describe('a client that joins again after the cancel is thrown out again', () => {
+describe('a client that rejoins after a cancel is disconnected again', () => {
   test.each([
     ['by webhook', true],
     ['by comparison, without any webhook', false],
@@ -89,7 +89,7 @@ describe('a client that joins again after the cancel is thrown out again', () =>
   );
 });
 
-test('webhooks lost through a whole call: its status follows all the same, and it ends', async () => {
+test('a call follows its room to the end when every webhook is lost', async () => {
   const { hangup, livekit } = await start({ webhooks: false });
   const talk = await beginTalk(hangup, livekit, 'c1');
   await expect.poll(() => statusOf(hangup, 'c1')).toBe('active');
@@ -100,8 +100,8 @@ test('webhooks lost through a whole call: its status follows all the same, and i
   expect(hangup.log.filter(({ fields }) => fields.path === '/webhooks/livekit')).toEqual([]);
 }, 100_000);
 
-describe('LiveKit is away while calls are cancelled', () => {
-  test('stopped, and goes on: everybody is thrown out', async () => {
+describe('calls cancelled during an outage of livekit-server', () => {
+  test('lose their participants after SIGSTOP and SIGCONT', async () => {
     const { hangup, livekit } = await start({ webhooks: true });
     const talks = [];
     for (const id of ['c1', 'c2', 'c3', 'c4', 'c5']) talks.push(await beginTalk(hangup, livekit, id));
@@ -126,7 +126,7 @@ describe('LiveKit is away while calls are cancelled', () => {
     for (const { id } of talks) await expect.poll(() => isSettled(hangup, id)).toBe(true);
   }, 60_000);
 
-  test('killed, and started again: who comes back to an ended call is thrown out, living calls go on', async () => {
+  test('lose returning participants after a restart, and live calls go on', async () => {
     const { hangup, livekit, inbox } = await start({ webhooks: true });
     const cancelled: Talk[] = [];
     for (const id of ['c1', 'c2', 'c3']) cancelled.push(await beginTalk(hangup, livekit, id));
