@@ -201,7 +201,7 @@ describe('a deletion', () => {
       retry: { firstDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
     });
     await adopt(hangup, 'desk');
-    emulator.receive({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
+    emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
     await expect.poll(async () => (await callsIn(hangup, 'desk'))[0]?.status).toBe('ringing');
     const [first] = await callsIn(hangup, 'desk');
     emulator.setFault('DeleteRoom', { kind: 'applyThen503' });

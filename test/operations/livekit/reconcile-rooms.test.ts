@@ -138,7 +138,7 @@ describe('phones', () => {
   test('ringing and answered are detected by polling', async () => {
     const { hangup, clock, emulator } = await start();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
-    const phone = emulator.dial('c1', { phoneNumber: '+15557770001' });
+    const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     await expect.poll(() => statusOf(hangup, 'c1')).toBe('connecting');
     phone.ring();
     await expect.poll(() => statusOf(hangup, 'c1')).toBe('ringing');
