@@ -305,7 +305,7 @@ test('the TypeScript examples compile in a client project', async () => {
 test('hangup serves every request and every URL in a page', async () => {
   const hangup = await startHangup();
   try {
-    await hangup.putCall({ id: 'x' });
+    await hangup.insertCall({ id: 'x' });
     const requests = PAGES.flatMap(({ page, text }) => [
       ...[...text.matchAll(/`(GET|POST|DELETE) (\/[\w/.{}-]*)/g)].map(([, method = '', path = '']) => ({
         page,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Hangup, startHangup } from './harness/hangup.ts';
 import { readMetrics, type ScrapedMetrics } from './harness/metrics.ts';
 import { WAIT } from './harness/time.ts';
-import { post, roomTold } from './harness/webhooks.ts';
+import { postWebhook, roomWebhooks } from './harness/webhooks.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../docs/monitoring');
 const alerts = readFileSync(resolve(FOLDER, 'alerts.yml'), 'utf8');
@@ -19,8 +19,8 @@ let hangup: Hangup;
 let scraped: ScrapedMetrics;
 beforeAll(async () => {
   hangup = await startHangup();
-  await hangup.putCall({ id: 'c1' });
-  await post(hangup.url, roomTold('c1').started());
+  await hangup.insertCall({ id: 'c1' });
+  await postWebhook(hangup.url, roomWebhooks('c1').started());
   await hangup.send('DELETE', '/api/v1/calls/c1');
   await vi.waitFor(async () => {
     scraped = await readMetrics(hangup.url);

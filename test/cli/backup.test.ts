@@ -14,7 +14,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { backUp } from '../../src/store/sqlite/backup.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -219,7 +219,7 @@ test("reconciling brings calls up to LiveKit's state after an old backup is rest
   const store = open();
   for (const id of ['goes', 'stays', 'is-cancelled']) {
     emulator.join(id, { identity: 'caller' });
-    const call = aCall({ id, organizationId, status: 'active', createdAt: Date.now() });
+    const call = buildCall({ id, organizationId, status: 'active', createdAt: Date.now() });
     await store.createCall({ call, apiKeyId: null });
   }
   store.close();

@@ -12,8 +12,8 @@ describe('hangup calls', () => {
   let hangup: Hangup;
   beforeAll(async () => {
     hangup = await startHangup();
-    await hangup.putCall({ id: 'c1', status: 'active', phoneNumber: '+15551234567' });
-    await hangup.putCall({ id: 'c2', status: 'completed', endedAt: 2_000 });
+    await hangup.insertCall({ id: 'c1', status: 'active', phoneNumber: '+15551234567' });
+    await hangup.insertCall({ id: 'c2', status: 'completed', endedAt: 2_000 });
   });
   afterAll(() => hangup.stop());
 
@@ -42,7 +42,7 @@ describe('hangup calls', () => {
       stdout: 'c1 is cancelled, and its room is gone\n',
     });
     hangup.livekit.emulator?.setFault('DeleteRoom', { kind: 'status503' });
-    await hangup.putCall({ id: 'c3', status: 'active' });
+    await hangup.insertCall({ id: 'c3', status: 'active' });
     expect((await run(['cancel', 'c3'])).stdout).toMatch(
       /^c3 is cancelled; its room is not gone yet \(unavailable: .*\)\. It is tried again until it is: `hangup calls get c3` shows/,
     );

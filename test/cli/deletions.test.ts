@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -24,7 +24,7 @@ async function prepare(): Promise<string> {
   });
   for (const id of ['lost', 'waiting', 'gone']) {
     const { organizationId } = key;
-    await store.createCall({ call: aCall({ id, organizationId }), apiKeyId: key.id });
+    await store.createCall({ call: buildCall({ id, organizationId }), apiKeyId: key.id });
     await store.cancelCall({
       callId: id,
       organizationId,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -30,7 +30,7 @@ async function aRecord() {
   const now = Date.now();
   const put = (id: string, parts: object) =>
     store.createCall({
-      call: aCall({ id, organizationId, createdAt: now - 90 * DAY_MS, ...parts }),
+      call: buildCall({ id, organizationId, createdAt: now - 90 * DAY_MS, ...parts }),
       apiKeyId: null,
     });
   for (const days of [1, 29, 31, 60]) {
@@ -104,7 +104,7 @@ test('prune keeps a call as long as its room is guarded', async () => {
 test('prune deletes many rows in batches', async () => {
   const { store, organizationId } = await prepare();
   for (let i = 0; i < 450; i += 1) {
-    const call = aCall({ id: `c${i}`, organizationId, status: 'failed', createdAt: i, endedAt: i + 1 });
+    const call = buildCall({ id: `c${i}`, organizationId, status: 'failed', createdAt: i, endedAt: i + 1 });
     await store.createCall({ call, apiKeyId: null });
   }
   expect(await store.pruneCalls({ before: 1_000, limit: 200 })).toBe(200);

@@ -7,11 +7,11 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { REFUSAL_REASONS } from '../../src/domain/webhook-refusal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { API_KEY, API_SECRET, startEmulated } from '../harness/livekit.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
-import { AGENT, post, roomTold } from '../harness/webhooks.ts';
+import { AGENT, postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
 async function startTestLiveKit() {
   const livekit = await startEmulated({});
@@ -52,7 +52,7 @@ test('doctor reports ok next to a running server and changes nothing', async () 
   await fetch(`${hangup.url}/api/v1/calls`, { method: 'POST', headers, body: '{"id":"c1"}' });
   await livekit.join('c1', 'caller');
   await livekit.join('unregistered', 'caller');
-  await post(hangup.url, roomTold('c1').joined(AGENT));
+  await postWebhook(hangup.url, roomWebhooks('c1').joined(AGENT));
   const report = await runDoctor(cwd, env);
   expect({ code: report.code, stderr: report.stderr }).toEqual({ code: 0, stderr: '' });
   expect(report.levels).toEqual([
@@ -223,7 +223,7 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
     now: 1,
   });
   for (const id of ['ended', 'live']) {
-    await store.createCall({ call: aCall({ id, organizationId }), apiKeyId });
+    await store.createCall({ call: buildCall({ id, organizationId }), apiKeyId });
   }
   const now = Date.now() - 600_000;
   await store.cancelCall({

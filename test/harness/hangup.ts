@@ -12,7 +12,7 @@ import { parseSettings, type Settings } from '../../src/platform/config.ts';
 import type { Clock, Logger } from '../../src/ports/system.ts';
 import { systemTicks, type Ticks } from '../../src/reconciler/reconciler.ts';
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from './calls.ts';
+import { buildCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
 import { STORE_THREAD } from './process.ts';
@@ -41,9 +41,9 @@ export interface Hangup {
   /** A key of that organization, with all scopes. */
   readonly key: string;
   readonly log: readonly LogLine[];
-  makeKey(organizationName: string, scopes?: readonly Scope[], expiresAt?: number): Promise<string>;
+  createKey(organizationName: string, scopes?: readonly Scope[], expiresAt?: number): Promise<string>;
   /** Puts a call on record as it is, past the API. */
-  putCall(parts: Partial<Call> & { id: string }): Promise<void>;
+  insertCall(parts: Partial<Call> & { id: string }): Promise<void>;
   send(
     method: string,
     path: string,
@@ -112,11 +112,11 @@ export async function startHangup({
     organizationId: apiKey.organizationId,
     key,
     log,
-    makeKey: async (...args) => (await makeKey(...args)).key,
-    putCall: async (parts) => {
+    createKey: async (...args) => (await makeKey(...args)).key,
+    insertCall: async (parts) => {
       compared ??= firstReconciliation(url);
       await compared;
-      const call = aCall({ organizationId: apiKey.organizationId, ...parts });
+      const call = buildCall({ organizationId: apiKey.organizationId, ...parts });
       const result = await store.createCall({ call, apiKeyId: null });
       if (result !== 'created') throw new Error(`${parts.id} was not put: ${result}`);
     },

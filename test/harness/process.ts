@@ -16,7 +16,7 @@ export const STORE_THREAD = {
   options: { execArgv: [] },
 };
 
-export interface Finished {
+export interface ProcessResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -49,7 +49,7 @@ function start(args: readonly string[], env: Environment, cwd: string): ChildPro
 export async function runHangup(
   args: readonly string[],
   { env = {}, cwd }: { env?: Environment; cwd: string },
-): Promise<Finished> {
+): Promise<ProcessResult> {
   const child = start(args, env, cwd);
   const out: Buffer[] = [];
   const err: Buffer[] = [];

@@ -137,7 +137,7 @@ export async function playRoom(stage: RoomStage, room: RoomCase): Promise<Played
   const own = `${played}-`;
   const organizationName = `organization ${played}`;
   const roomName = `${own}${room.room ?? `${room.adopt ?? ''}room`}`;
-  const player = new Player(stage, roomName, await stage.hangup.makeKey(organizationName));
+  const player = new Player(stage, roomName, await stage.hangup.createKey(organizationName));
   if (room.adopt === undefined) {
     await player.register();
   } else {

@@ -4,20 +4,20 @@ import type { AppRouter } from 'hangup';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
-import { post, roomTold } from '../harness/webhooks.ts';
+import { postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
 /* Row 9 of the inputs from the field: another process holds SQLite's write lock. */
 
 /** A call's clients give up after this. */
 const CLIENT_TIMEOUT_MS = 5_000;
 
-async function aHangup(
+async function startTestHangup(
   ids: readonly string[],
   options: Parameters<typeof startHangup>[0] = {},
 ): Promise<Hangup> {
   const hangup = await startHangup(options);
   onTestFinished(() => hangup.stop());
-  for (const id of ids) await hangup.putCall({ id, status: 'active' });
+  for (const id of ids) await hangup.insertCall({ id, status: 'active' });
   return hangup;
 }
 
@@ -47,7 +47,7 @@ async function cancel({ url, key }: Hangup, id: string) {
 
 test('cancels return 503 in time and reads succeed while another process locks the database', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
-  const hangup = await aHangup(ids);
+  const hangup = await startTestHangup(ids);
   const { release } = lock(hangup);
   let answered = 0;
   const cancels = ids.map(async (id) => {
@@ -81,7 +81,7 @@ test('cancels return 503 in time and reads succeed while another process locks t
 
 test('waiting cancels succeed when the lock of another process is released in time', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
-  const hangup = await aHangup(ids);
+  const hangup = await startTestHangup(ids);
   const { release } = lock(hangup);
   const cancels = ids.map((id) => cancel(hangup, id));
   // It is behind them in the queue, and ends first: they have been tried by then.
@@ -96,7 +96,7 @@ test('waiting cancels succeed when the lock of another process is released in ti
 test('a cancel that waited for the database is answered in time when LiveKit hangs', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
+  const hangup = await startTestHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
   livekit.emulator.setFault('DeleteRoom', { kind: 'hang' });
   const { release } = lock(hangup);
   const cancelled = cancel(hangup, 'c0');
@@ -107,7 +107,7 @@ test('a cancel that waited for the database is answered in time when LiveKit han
 });
 
 test('registrations, tRPC and webhooks return 503 while another process locks the database, and LiveKit repeats the webhook', async () => {
-  const hangup = await aHangup(['c0']);
+  const hangup = await startTestHangup(['c0']);
   const { release } = lock(hangup);
   const headers = () => ({ 'x-api-key': hangup.key });
   const seen: Headers[] = [];
@@ -124,11 +124,11 @@ test('registrations, tRPC and webhooks return 503 while another process locks th
       }),
     ],
   });
-  const webhook = roomTold('c0').started();
+  const webhook = roomWebhooks('c0').started();
   const [created, cancelled, told] = await Promise.all([
     hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } }),
     trpc.calls.cancel.mutate({ callId: 'c0' }).catch((error: unknown) => error),
-    post(hangup.url, webhook),
+    postWebhook(hangup.url, webhook),
   ]);
   expect(created).toMatchObject({ status: 503, body: { error: { message: 'Service unavailable' } } });
   expect(created.headers.get('retry-after')).toBe('1');
@@ -140,7 +140,7 @@ test('registrations, tRPC and webhooks return 503 while another process locks th
   expect(seen[0]?.get('retry-after')).toBe('1');
   expect(told).toEqual({ status: 503, body: { error: { message: 'Try again', code: 503 } } });
   release();
-  expect(await post(hangup.url, webhook)).toMatchObject({
+  expect(await postWebhook(hangup.url, webhook)).toMatchObject({
     status: 200,
     body: { data: { outcome: 'applied' } },
   });
@@ -150,7 +150,7 @@ test('registrations, tRPC and webhooks return 503 while another process locks th
 test('the reconciler logs a pass that failed by a lock, and the next pass deletes the room', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup(['c0'], { livekit });
+  const hangup = await startTestHangup(['c0'], { livekit });
   livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
   expect(await cancel(hangup, 'c0')).toMatchObject({ status: 200 });
   const { release } = lock(hangup);

@@ -10,10 +10,10 @@ beforeAll(async () => {
 afterAll(() => hangup.stop());
 
 let calls = 0;
-async function aLiveCall(parts: object = {}) {
+async function insertLiveCall(parts: object = {}) {
   calls += 1;
   const id = `cancel-${calls}`;
-  await hangup.putCall({ id, status: 'active', ...parts });
+  await hangup.insertCall({ id, status: 'active', ...parts });
   return id;
 }
 const cancel = (id: string, options?: Parameters<Hangup['send']>[2]) =>
@@ -22,7 +22,7 @@ const error = (code: number, message: string) => ({ error: { message, code } });
 
 describe('DELETE /calls/{callId} returns 200', () => {
   test('and cancels a live call, disconnects both participants and deletes the room', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const people = await Promise.all([hangup.livekit.join(id, 'agent'), hangup.livekit.join(id, 'caller')]);
     const answer = await cancel(id);
     expect(answer.status).toBe(200);
@@ -43,13 +43,13 @@ describe('DELETE /calls/{callId} returns 200', () => {
   });
 
   test('and completes the deletion when the room does not exist', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     expect(await cancel(id)).toMatchObject({ status: 200 });
     expect((await hangup.store.findCall(id))?.deletion).toMatchObject({ state: 'completed', attempt: 1 });
   });
 
   test('and stores the reason', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     expect(await cancel(`${id}?reason=${encodeURIComponent('caller asked: “stop” 😀')}`)).toMatchObject({
       status: 200,
     });
@@ -64,13 +64,13 @@ describe('DELETE /calls/{callId} returns 200', () => {
   });
 
   test('when the key is a Bearer token', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const headers = { authorization: `Bearer ${hangup.key}` };
     expect(await cancel(id, { key: null, headers })).toMatchObject({ status: 200 });
   });
 
   test('with the first answer when a request repeats an Idempotency-Key', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const headers = { 'idempotency-key': `key of ${id}` };
     const first = await cancel(id, { headers });
     const second = await cancel(id, { headers });
@@ -79,7 +79,7 @@ describe('DELETE /calls/{callId} returns 200', () => {
   });
 
   test('and the cancel and its deletion complete, when the client disconnects at once', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const person = await hangup.livekit.join(id, 'caller');
     await new Promise<void>((resolve, reject) => {
       const sent = request(`${hangup.url}/api/v1/calls/${id}`, {
@@ -103,7 +103,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
   test.each(CALL_STATUSES.filter((status) => !isLive(status)))(
     'when the call is already %s',
     async (status) => {
-      const id = await aLiveCall({ status, endedAt: 2_000 });
+      const id = await insertLiveCall({ status, endedAt: 2_000 });
       const before = await hangup.store.findCall(id);
       expect(await cancel(id)).toMatchObject({
         status: 400,
@@ -116,7 +116,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
   test('to exactly one of two concurrent cancels (1,000 runs)', async () => {
     for (let i = 0; i < 1_000; i += 20) {
       // A few at a time: while this process writes it does not see the connections that the single file closes.
-      const ids = await Promise.all(Array.from({ length: 20 }, () => aLiveCall()));
+      const ids = await Promise.all(Array.from({ length: 20 }, () => insertLiveCall()));
       await Promise.all(
         ids.map(async (id) => {
           const answers = await Promise.all([cancel(id), cancel(id)]);
@@ -138,7 +138,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
     ['control characters in the reason', '?reason=a%00b', /^reason: must not contain control characters/],
     ['half of a surrogate pair in the reason', '?reason=%ED%A0%80%00', /^reason: /],
   ])('and changes nothing: %s', async (_, query, message) => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     expect(await cancel(`${id}${query}`)).toMatchObject({
       status: 400,
       body: error(400, expect.stringMatching(message)),
@@ -147,7 +147,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
   });
 
   test('when the Idempotency-Key is too long', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const headers = { 'idempotency-key': 'x'.repeat(256) };
     expect(await cancel(id, { headers })).toMatchObject({ status: 400 });
   });
@@ -161,7 +161,7 @@ describe('DELETE /calls/{callId} returns 401', () => {
     ['an empty key', { 'x-api-key': '' }],
     ['a Basic authorization', { authorization: 'Basic aHVudGVyMg==' }],
   ])('when the request has %s', async (_, headers) => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     expect(await cancel(id, { key: null, headers })).toMatchObject({
       status: 401,
       body: error(401, 'Unauthorized'),
@@ -170,19 +170,19 @@ describe('DELETE /calls/{callId} returns 401', () => {
   });
 
   test('when the key is revoked or expired', async () => {
-    const id = await aLiveCall();
-    const revoked = await hangup.makeKey('acme');
+    const id = await insertLiveCall();
+    const revoked = await hangup.createKey('acme');
     const newest = (await hangup.store.listApiKeys()).at(-1);
     await hangup.store.revokeApiKey({ id: newest?.id ?? '', now: 1 });
-    const expired = await hangup.makeKey('acme', ['calls:cancel'], 1);
+    const expired = await hangup.createKey('acme', ['calls:cancel'], 1);
     for (const key of [revoked, expired]) expect(await cancel(id, { key })).toMatchObject({ status: 401 });
   });
 });
 
 describe('DELETE /calls/{callId} returns 403', () => {
   test('without any detail when the call belongs to another organization', async () => {
-    const id = await aLiveCall({ phoneNumber: '+15551234567' });
-    const key = await hangup.makeKey('other');
+    const id = await insertLiveCall({ phoneNumber: '+15551234567' });
+    const key = await hangup.createKey('other');
     for (const method of ['DELETE', 'GET']) {
       expect(await hangup.send(method, `/api/v1/calls/${id}`, { key })).toMatchObject({
         status: 403,
@@ -193,8 +193,8 @@ describe('DELETE /calls/{callId} returns 403', () => {
   });
 
   test('and names the scope that the key lacks', async () => {
-    const id = await aLiveCall();
-    const key = await hangup.makeKey('acme', ['calls:read']);
+    const id = await insertLiveCall();
+    const key = await hangup.createKey('acme', ['calls:read']);
     expect(await cancel(id, { key })).toMatchObject({
       status: 403,
       body: error(403, 'Access denied - API key lacks scope: calls:cancel'),
@@ -225,9 +225,9 @@ describe('DELETE /calls/{callId} returns 404', () => {
 });
 
 test('DELETE /calls/{callId} checks 401 before 404, and 404 and 403 before 400', async () => {
-  const id = await aLiveCall();
+  const id = await insertLiveCall();
   const tooLong = `reason=${'x'.repeat(501)}`;
-  const key = await hangup.makeKey('other');
+  const key = await hangup.createKey('other');
   expect(await cancel('unknown', { key: null })).toMatchObject({ status: 401 });
   expect(await cancel(`unknown?${tooLong}`)).toMatchObject({ status: 404 });
   expect(await cancel(`${id}?${tooLong}`, { key })).toMatchObject({ status: 403 });
@@ -236,7 +236,7 @@ test('DELETE /calls/{callId} checks 401 before 404, and 404 and 403 before 400',
 
 describe('DELETE /calls/{callId} returns 422', () => {
   test('when the Idempotency-Key belongs to another request', async () => {
-    const [id, another] = [await aLiveCall(), await aLiveCall()];
+    const [id, another] = [await insertLiveCall(), await insertLiveCall()];
     const headers = { 'idempotency-key': `key of ${id}` };
     await cancel(id, { headers });
     const refused = {
@@ -253,7 +253,7 @@ describe('DELETE /calls/{callId} returns 500', () => {
   test('when the store fails, changes nothing, and logs the cause', async () => {
     const broken = await startHangup({ livekit: hangup.livekit });
     try {
-      await broken.putCall({ id: 'broken-1', status: 'active' });
+      await broken.insertCall({ id: 'broken-1', status: 'active' });
       const { default: SqliteDatabase } = await import('better-sqlite3');
       const client = new SqliteDatabase(broken.databaseFile);
       // The audit row is written last: all that came before it must be taken back.

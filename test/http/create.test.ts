@@ -146,7 +146,7 @@ describe('POST /calls returns 400, names the problem and creates nothing', () =>
 
 describe('POST /calls returns 403', () => {
   test('before reading the body when the key lacks calls:write', async () => {
-    const key = await hangup.makeKey('acme', ['calls:read']);
+    const key = await hangup.createKey('acme', ['calls:read']);
     expect(await create('{', { key })).toMatchObject({
       status: 403,
       body: { error: { message: 'Access denied - API key lacks scope: calls:write', code: 403 } },
@@ -162,7 +162,7 @@ describe('POST /calls returns 409', () => {
       body: { error: { message: 'Call id is already taken', code: 409 } },
     };
     expect(await create({ id: 'taken' })).toMatchObject(taken);
-    const key = await hangup.makeKey('other');
+    const key = await hangup.createKey('other');
     expect(await create({ id: 'taken' }, { key })).toMatchObject(taken);
   });
 

@@ -8,8 +8,8 @@ let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup({ settings: { trustedProxies: ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32'] } });
   const at = Date.UTC(2026, 10, 2);
-  await hangup.putCall({ id: 'active', status: 'active', phoneNumber: '+15551234567', createdAt: at });
-  await hangup.putCall({
+  await hangup.insertCall({ id: 'active', status: 'active', phoneNumber: '+15551234567', createdAt: at });
+  await hangup.insertCall({
     id: 'done',
     status: 'completed',
     endedAt: at + 86_400_000,
@@ -129,7 +129,7 @@ describe('the body of a request', () => {
 
   test('is checked after 401, 404 and 403', async () => {
     const bad = { body: '{', headers: { 'content-type': 'text/plain' } };
-    const other = await hangup.makeKey('other');
+    const other = await hangup.createKey('other');
     expect(await hangup.send('DELETE', '/api/v1/calls/active?x=1', { ...bad, key: null })).toMatchObject({
       status: 401,
     });

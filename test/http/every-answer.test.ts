@@ -8,7 +8,7 @@ import { sendBytes, sendRaw } from '../harness/raw-http.ts';
 let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup();
-  await hangup.putCall({ id: 'call', status: 'active' });
+  await hangup.insertCall({ id: 'call', status: 'active' });
   await hangup.livekit.join('call', 'caller');
 });
 afterAll(() => hangup.stop());

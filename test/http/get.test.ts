@@ -12,7 +12,7 @@ const get = (id: string, options?: Parameters<Hangup['send']>[2]) =>
 
 describe('GET /calls/{callId} returns 200', () => {
   test('with every field, and times in ISO 8601 with milliseconds', async () => {
-    await hangup.putCall({
+    await hangup.insertCall({
       id: 'ended',
       status: 'completed',
       direction: 'inbound',
@@ -67,7 +67,7 @@ describe('GET /calls/{callId} returns 200', () => {
   });
 
   test('with the participants of a live call', async () => {
-    await hangup.putCall({ id: 'live', status: 'active' });
+    await hangup.insertCall({ id: 'live', status: 'active' });
     await hangup.livekit.join('live', 'caller');
     expect(await get('live')).toMatchObject({
       body: {
@@ -85,14 +85,14 @@ describe('GET /calls/{callId} returns 200', () => {
   });
 
   test('with no participants when a live call has no room', async () => {
-    await hangup.putCall({ id: 'no-room' });
+    await hangup.insertCall({ id: 'no-room' });
     expect(await get('no-room')).toMatchObject({
       body: { data: { liveRoomStatus: { roomExists: false, numParticipants: 0, participants: [] } } },
     });
   });
 
   test('with the time, the actor and the room deletion of a cancel', async () => {
-    await hangup.putCall({ id: 'cancelled', status: 'ringing' });
+    await hangup.insertCall({ id: 'cancelled', status: 'ringing' });
     await hangup.send('DELETE', '/api/v1/calls/cancelled');
     const { body } = await get('cancelled');
     expect(body).toMatchObject({
@@ -114,7 +114,7 @@ describe('GET /calls/{callId} returns 200', () => {
 });
 
 test('GET /calls/{callId} returns 403 when the key lacks calls:read', async () => {
-  const key = await hangup.makeKey('acme', ['calls:cancel']);
+  const key = await hangup.createKey('acme', ['calls:cancel']);
   expect(await get('ended', { key })).toMatchObject({
     status: 403,
     body: { error: { message: 'Access denied - API key lacks scope: calls:read', code: 403 } },

@@ -6,7 +6,7 @@ import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { readMetrics } from '../harness/metrics.ts';
 
-async function aHangup(options: Parameters<typeof startHangup>[0] = {}): Promise<Hangup> {
+async function startTestHangup(options: Parameters<typeof startHangup>[0] = {}): Promise<Hangup> {
   const hangup = await startHangup(options);
   onTestFinished(() => hangup.stop());
   return hangup;
@@ -19,7 +19,7 @@ const notReady = (what: string) => ({
 });
 
 test('/healthz returns 200 without a key', async () => {
-  const hangup = await aHangup();
+  const hangup = await startTestHangup();
   expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200, body: { data: { status: 'alive' } } });
   expect(await ask(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
 });
@@ -27,7 +27,7 @@ test('/healthz returns 200 without a key', async () => {
 test.each(['/healthz', '/readyz', '/metrics'])(
   '%s returns 405 to methods other than GET and HEAD',
   async (path) => {
-    const hangup = await aHangup();
+    const hangup = await startTestHangup();
     for (const method of ['POST', 'DELETE', 'PUT']) {
       const answer = await ask(hangup, path, method);
       expect(answer.status).toBe(405);
@@ -38,7 +38,7 @@ test.each(['/healthz', '/readyz', '/metrics'])(
 );
 
 test('/readyz returns 200 and the state of LiveKit when hangup is ready', async () => {
-  const hangup = await aHangup();
+  const hangup = await startTestHangup();
   const ready = (livekit: string) => ({
     status: 200,
     body: { data: { status: 'ready', checks: { store: 'ok', migrations: 'ok' }, livekit } },
@@ -46,7 +46,7 @@ test('/readyz returns 200 and the state of LiveKit when hangup is ready', async 
   expect((await ask(hangup, '/readyz')).body).toMatchObject({
     data: { livekit: expect.stringMatching(/^(no answer yet|answers)$/) },
   });
-  await hangup.putCall({ id: 'c1' });
+  await hangup.insertCall({ id: 'c1' });
   await hangup.send('DELETE', '/api/v1/calls/c1');
   expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
 });
@@ -56,9 +56,9 @@ test('/readyz, hangup_livekit_up and the log report LiveKit down after five unan
   onTestFinished(() => livekit.stop());
   // No retry adds a request of its own.
   const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
-  const hangup = await aHangup({ livekit, settings: { retry }, inProcess: true });
+  const hangup = await startTestHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
-  for (const id of ids) await hangup.putCall({ id });
+  for (const id of ids) await hangup.insertCall({ id });
   const shown = async () => ({
     readyz: ((await ask(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
     metric: (await readMetrics(hangup.url)).value('hangup_livekit_up'),
@@ -79,8 +79,8 @@ test('/readyz, hangup_livekit_up and the log report LiveKit down after five unan
 test('/readyz returns 200 when LiveKit is unreachable, and the metrics show the outage', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup({ livekit });
-  await hangup.putCall({ id: 'c1' });
+  const hangup = await startTestHangup({ livekit });
+  await hangup.insertCall({ id: 'c1' });
   await livekit.emulator.pause();
   await hangup.send('DELETE', '/api/v1/calls/c1');
   await expect.poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is away'))).toBe(true);
@@ -110,7 +110,7 @@ test('/readyz returns 200 when LiveKit is unreachable, and the metrics show the 
 
 describe('/readyz returns 503', () => {
   test('while the store accepts no write, and 200 after that', async () => {
-    const hangup = await aHangup();
+    const hangup = await startTestHangup();
     const another = new SqliteDatabase(hangup.databaseFile);
     onTestFinished(() => {
       another.close();
@@ -127,7 +127,7 @@ describe('/readyz returns 503', () => {
   });
 
   test('when another version has changed the schema', async () => {
-    const hangup = await aHangup();
+    const hangup = await startTestHangup();
     const newer = new SqliteDatabase(hangup.databaseFile);
     newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
     newer.close();
@@ -154,7 +154,7 @@ describe('/readyz returns 503', () => {
 });
 
 test('100 concurrent /readyz requests share database writes', async () => {
-  const hangup = await aHangup();
+  const hangup = await startTestHangup();
   const answers = await Promise.all(Array.from({ length: 100 }, () => ask(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
   const metrics = await readMetrics(hangup.url);
@@ -163,7 +163,7 @@ test('100 concurrent /readyz requests share database writes', async () => {
 });
 
 test('successful health checks are not logged, and failed ones are', async () => {
-  const hangup = await aHangup();
+  const hangup = await startTestHangup();
   for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
   await readMetrics(hangup.url);
   await ask(hangup, '/readyz', 'POST');

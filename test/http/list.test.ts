@@ -5,9 +5,9 @@ let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup();
   const day = (d: number, h = 0) => Date.UTC(2026, 10, d, h);
-  await hangup.putCall({ id: 'a', createdAt: day(1), status: 'active', agentId: 'x', agentName: 'X' });
-  await hangup.putCall({ id: 'b', createdAt: day(2), status: 'ringing', phoneNumber: '+15551234567' });
-  await hangup.putCall({
+  await hangup.insertCall({ id: 'a', createdAt: day(1), status: 'active', agentId: 'x', agentName: 'X' });
+  await hangup.insertCall({ id: 'b', createdAt: day(2), status: 'ringing', phoneNumber: '+15551234567' });
+  await hangup.insertCall({
     id: 'c',
     createdAt: day(2, 23) + 3_599_999,
     status: 'completed',
@@ -15,7 +15,7 @@ beforeAll(async () => {
     endedAt: day(3, 2),
     scheduledAt: day(9),
   });
-  await hangup.putCall({ id: 'd', createdAt: day(3), direction: 'inbound' });
+  await hangup.insertCall({ id: 'd', createdAt: day(3), direction: 'inbound' });
 });
 afterAll(() => hangup.stop());
 
@@ -93,7 +93,7 @@ describe('GET /calls returns 200', () => {
   });
 
   test('without the calls of another organization', async () => {
-    const key = await hangup.makeKey('other');
+    const key = await hangup.createKey('other');
     expect(await list('', { key })).toMatchObject({
       body: { data: { calls: [], pagination: { total: 0 } } },
     });
@@ -153,6 +153,6 @@ describe('GET /calls returns 400 and names the parameter', () => {
 
 test('GET /calls checks 401 and 403 before 400', async () => {
   expect(await list('limit=0', { key: null })).toMatchObject({ status: 401 });
-  const key = await hangup.makeKey('acme', ['calls:write']);
+  const key = await hangup.createKey('acme', ['calls:write']);
   expect(await list('limit=0', { key })).toMatchObject({ status: 403 });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { readMetrics } from '../harness/metrics.ts';
-import { post, roomTold, sign } from '../harness/webhooks.ts';
+import { postWebhook, roomWebhooks, sign } from '../harness/webhooks.ts';
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -39,8 +39,8 @@ test('/metrics returns 405 to methods other than GET and HEAD', async () => {
 describe('/metrics of calls and room deletions', () => {
   test('count live calls by status at the scrape', async () => {
     const before = await scrape();
-    await hangup.putCall({ id: 'm-ringing', status: 'ringing' });
-    await hangup.putCall({ id: 'm-active', status: 'active' });
+    await hangup.insertCall({ id: 'm-ringing', status: 'ringing' });
+    await hangup.insertCall({ id: 'm-active', status: 'active' });
     const after = await scrape();
     const grew = (status: string) =>
       after.value('hangup_calls', { status }) - before.value('hangup_calls', { status });
@@ -59,7 +59,7 @@ describe('/metrics of calls and room deletions', () => {
 
   test('count the end, the attempt, the time to the deleted room and the LiveKit request of a cancel', async () => {
     await hangup.livekit.join('m-cancel', 'caller');
-    await hangup.putCall({ id: 'm-cancel' });
+    await hangup.insertCall({ id: 'm-cancel' });
     const before = await scrape();
     expect(await hangup.send('DELETE', '/api/v1/calls/m-cancel')).toMatchObject({ status: 200 });
     const after = await scrape();
@@ -76,7 +76,7 @@ describe('/metrics of calls and room deletions', () => {
   });
 
   test('count no end for a refused or repeated cancel', async () => {
-    await hangup.putCall({ id: 'm-twice' });
+    await hangup.insertCall({ id: 'm-twice' });
     const headers = { 'idempotency-key': 'm-twice' };
     await hangup.send('DELETE', '/api/v1/calls/m-twice', { headers });
     const before = await scrape();
@@ -87,9 +87,9 @@ describe('/metrics of calls and room deletions', () => {
   });
 
   test('count an end by a webhook', async () => {
-    await hangup.putCall({ id: 'm-told', createdAt: Date.now() - 60_000 });
+    await hangup.insertCall({ id: 'm-told', createdAt: Date.now() - 60_000 });
     const before = await scrape();
-    await post(hangup.url, roomTold('m-told').finished());
+    await postWebhook(hangup.url, roomWebhooks('m-told').finished());
     const labels = { status: 'failed' };
     const after = await scrape();
     expect(after.value('hangup_calls_ended_total', labels)).toBe(
@@ -114,16 +114,16 @@ describe('/metrics of webhooks', () => {
     (await scrape()).value('hangup_webhooks_total', { event, outcome });
 
   test('count webhooks by event and outcome', async () => {
-    await hangup.putCall({ id: 'm-hook', createdAt: Date.now() - 60_000 });
-    const started = roomTold('m-hook').started();
-    await post(hangup.url, started);
-    await post(hangup.url, started);
-    await post(hangup.url, roomTold('m-nobody').started());
+    await hangup.insertCall({ id: 'm-hook', createdAt: Date.now() - 60_000 });
+    const started = roomWebhooks('m-hook').started();
+    await postWebhook(hangup.url, started);
+    await postWebhook(hangup.url, started);
+    await postWebhook(hangup.url, roomWebhooks('m-nobody').started());
     expect(await counted('room_started', 'applied')).toBe(1);
     expect(await counted('room_started', 'duplicate')).toBe(1);
     expect(await counted('room_started', 'unknown_room')).toBe(1);
     const malformed = 'no JSON';
-    await post(hangup.url, malformed, { authorization: await sign(malformed) });
+    await postWebhook(hangup.url, malformed, { authorization: await sign(malformed) });
     expect(await counted('none', 'malformed')).toBe(1);
     await fetch(`${hangup.url}/webhooks/livekit`);
     expect(await counted('none', 'refused')).toBe(1);
@@ -132,7 +132,7 @@ describe('/metrics of webhooks', () => {
   test('count refusals by reason, each from zero', async () => {
     const refused = async (reason: string) =>
       (await scrape()).value('hangup_webhooks_total', { event: 'none', outcome: 'unauthorized', reason });
-    const body = roomTold('m-refused').started();
+    const body = roomWebhooks('m-refused').started();
     const tokens = {
       bad_signature: await sign(body, { apiSecret: 'x'.repeat(36) }),
       clock_skew: await sign(body, { ttl: -60 }),
@@ -146,26 +146,26 @@ describe('/metrics of webhooks', () => {
     ]);
     for (const [reason, authorization] of Object.entries(tokens)) {
       expect(await refused(reason)).toBe(0);
-      await post(hangup.url, body, { authorization });
+      await postWebhook(hangup.url, body, { authorization });
       expect(await refused(reason)).toBe(1);
     }
     expect(await refused('missing_token')).toBe(0);
-    await post(hangup.url, body, {});
-    await post(hangup.url, body, {});
+    await postWebhook(hangup.url, body, {});
+    await postWebhook(hangup.url, body, {});
     expect(await refused('missing_token')).toBe(2);
   });
 
   test('have no series for an unknown event name', async () => {
     const evil = ['"} 1\nup 0\n#', 'x'.repeat(10_000), '__proto__', 'constructor', 'none', '電話'];
     // The first makes the one series that all others go into.
-    await post(
+    await postWebhook(
       hangup.url,
       JSON.stringify({ event: 'other-1', id: 'EV_other', room: { sid: 'RM', name: 'x' } }),
     );
     const before = await scrape();
     for (const [i, event] of evil.entries()) {
       const sent = JSON.stringify({ event, id: `EV_evil${i}`, room: { sid: 'RM', name: 'x' } });
-      expect(await post(hangup.url, sent)).toMatchObject({ status: 200 });
+      expect(await postWebhook(hangup.url, sent)).toMatchObject({ status: 200 });
     }
     const after = await scrape();
     const series = (metrics: typeof after) => metrics.samples.map(({ name, labels }) => [name, labels]);
@@ -180,7 +180,7 @@ describe('/metrics of webhooks', () => {
 });
 
 test('no metric contains a name, a number or an id of a call', async () => {
-  await hangup.putCall({ id: 'm-secret', roomName: 'call-_+15557770001_x', phoneNumber: '+15557770001' });
+  await hangup.insertCall({ id: 'm-secret', roomName: 'call-_+15557770001_x', phoneNumber: '+15557770001' });
   await hangup.send('DELETE', '/api/v1/calls/m-secret');
   const text = await (await fetch(`${hangup.url}/metrics`)).text();
   expect(text).not.toMatch(/15557770001|m-secret|acme|call-_/);

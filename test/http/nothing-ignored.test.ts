@@ -235,7 +235,7 @@ test('the tested places are those of every procedure and of every other path', (
 describe.each(PLACES)('$title', (place) => {
   beforeEach(async () => {
     calls += 1;
-    await hangup.putCall({ id: `live-${calls}` });
+    await hangup.insertCall({ id: `live-${calls}` });
   });
   const isUnknown = (name: string) => !place.known.includes(name);
 

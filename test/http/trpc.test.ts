@@ -69,7 +69,7 @@ describe('tRPC errors have the message and the code of REST', () => {
       message: 'Unauthorized',
       data: data('UNAUTHORIZED', 401),
     });
-    expect(await refusal(client(await hangup.makeKey('other')).calls.get.query({ callId: 't3' }))).toEqual({
+    expect(await refusal(client(await hangup.createKey('other')).calls.get.query({ callId: 't3' }))).toEqual({
       message: 'Access denied - call belongs to different organization',
       data: data('FORBIDDEN', 403),
     });
@@ -114,7 +114,7 @@ describe('a tRPC batch', () => {
   /** Cancels all of them in one tick, by a client that batches without a limit of its own, as the README's does. */
   const cancelAtOnce = async (prefix: string, count: number) => {
     const ids = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
-    for (const id of ids) await hangup.putCall({ id });
+    for (const id of ids) await hangup.insertCall({ id });
     const { calls } = batchingClient();
     const answers = await Promise.allSettled(ids.map((callId) => calls.cancel.mutate({ callId })));
     const records = await Promise.all(ids.map((id) => hangup.store.findCall(id)));
@@ -141,7 +141,7 @@ describe('a tRPC batch', () => {
   test('of 128 reads has a URL that is not too long', async () => {
     const { calls } = batchingClient();
     const callId = `call_${'0'.repeat(32)}`;
-    await hangup.putCall({ id: callId });
+    await hangup.insertCall({ id: callId });
     const read = await Promise.all(Array.from({ length: 128 }, () => calls.get.query({ callId })));
     expect(read.map(({ id }) => id)).toEqual(Array(128).fill(callId));
   });
@@ -200,7 +200,7 @@ describe('infinite queries of TanStack Query', () => {
       ['in-2', 'inbound'],
       ['in-3', 'inbound'],
     ] as const) {
-      await hangup.putCall({ id, direction, agentId: 'infinite' });
+      await hangup.insertCall({ id, direction, agentId: 'infinite' });
     }
   });
   /** As @trpc/tanstack-react-query and @trpc/react-query read page after page: scripts/test-clients.ts runs the first. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Emulator } from '../../src/emulator/emulator.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
-import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
+import { AGENT, HUMAN, inboundPhone, outboundPhone, postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
 /*
  * The table from LiveKit's events to a call's status, row by row, over HTTP with real signatures. hangup asks LiveKit
@@ -34,13 +34,13 @@ afterAll(async () => {
 });
 
 let calls = 0;
-type Room = ReturnType<typeof roomTold>;
+type Room = ReturnType<typeof roomWebhooks>;
 
 /** Puts a new call on record. */
-async function aCall(parts: object = {}) {
+async function insertNewCall(parts: object = {}) {
   calls += 1;
   const id = `table-${calls}`;
-  await hangup.putCall({ id, createdAt: Date.now() - 60_000, updatedAt: Date.now() - 60_000, ...parts });
+  await hangup.insertCall({ id, createdAt: Date.now() - 60_000, updatedAt: Date.now() - 60_000, ...parts });
   const record = async () => {
     const found = await hangup.store.findCall(id);
     if (found === null) throw new Error(`${id} is gone`);
@@ -55,10 +55,10 @@ async function aCall(parts: object = {}) {
 }
 
 /** Posts webhooks of a new call's room, in which LiveKit lists nobody. */
-async function told(history: (room: Room) => string[], parts: object = {}) {
-  const one = await aCall(parts);
-  for (const body of history(roomTold(one.id))) {
-    expect(await post(hangup.url, body)).toMatchObject({
+async function deliverWebhooks(history: (room: Room) => string[], parts: object = {}) {
+  const one = await insertNewCall(parts);
+  for (const body of history(roomWebhooks(one.id))) {
+    expect(await postWebhook(hangup.url, body)).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
@@ -71,7 +71,7 @@ const isHuman = { identity: 'human' } as const;
 
 /** A call whose phone an agent has answered, in a room of the emulator. */
 async function answeredCall() {
-  const one = await aCall();
+  const one = await insertNewCall();
   const phone = emulator.receiveCall({
     rule: 'direct',
     roomName: one.id,
@@ -87,7 +87,7 @@ async function answeredCall() {
 
 /** A call in which an agent and a person talk, in a room of the emulator. */
 async function webCall() {
-  const one = await aCall();
+  const one = await insertNewCall();
   const agent = emulator.join(one.id, isAgent);
   const human = emulator.join(one.id, isHuman);
   await emulator.webhooksDelivered(one.id);
@@ -112,9 +112,9 @@ const webTalk = (room: Room) => [room.started(), room.joined(AGENT), room.joined
 describe('call start', () => {
   test('room_started makes a call connecting, with the creation time of the room as startedAt', async () => {
     const createdAt = Date.now() - 1_234;
-    const { id, record } = await aCall({ createdAt: createdAt - 5_000 });
-    const room = roomTold(id, { createdAt });
-    await post(hangup.url, room.started());
+    const { id, record } = await insertNewCall({ createdAt: createdAt - 5_000 });
+    const room = roomWebhooks(id, { createdAt });
+    await postWebhook(hangup.url, room.started());
     expect((await record()).call).toMatchObject({
       status: 'connecting',
       startedAt: createdAt,
@@ -125,7 +125,10 @@ describe('call start', () => {
   test.each(['dialing', 'ringing', 'automation', 'active'] as const)(
     'an outbound phone with the status %s joins',
     async (callStatus) => {
-      const { call } = await told((room) => [room.started(), room.joined(outboundPhone(callStatus))]);
+      const { call } = await deliverWebhooks((room) => [
+        room.started(),
+        room.joined(outboundPhone(callStatus)),
+      ]);
       const expected = { dialing: 'connecting', ringing: 'ringing', automation: 'active', active: 'active' };
       expect(call).toMatchObject({
         status: expected[callStatus],
@@ -138,29 +141,40 @@ describe('call start', () => {
   test.each(['dialing', 'ringing', 'active'] as const)(
     'an inbound phone with the status %s joins',
     async (callStatus) => {
-      const { call } = await told((room) => [room.started(), room.joined(inboundPhone(callStatus))]);
+      const { call } = await deliverWebhooks((room) => [
+        room.started(),
+        room.joined(inboundPhone(callStatus)),
+      ]);
       expect(call.status).toBe(callStatus === 'dialing' ? 'connecting' : callStatus);
     },
   );
 
   test('an agent and a person together make a call active, and one alone does not', async () => {
-    expect((await told((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe('connecting');
-    expect((await told((room) => [room.started(), room.joined(AGENT)])).call.status).toBe('connecting');
-    const { call } = await told(webTalk);
-    expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
-    expect((await told((room) => [room.started(), room.joined(HUMAN), room.joined(AGENT)])).call.status).toBe(
-      'active',
+    expect((await deliverWebhooks((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe(
+      'connecting',
     );
+    expect((await deliverWebhooks((room) => [room.started(), room.joined(AGENT)])).call.status).toBe(
+      'connecting',
+    );
+    const { call } = await deliverWebhooks(webTalk);
+    expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
+    expect(
+      (await deliverWebhooks((room) => [room.started(), room.joined(HUMAN), room.joined(AGENT)])).call.status,
+    ).toBe('active');
   });
 
   test('two people make a call active', async () => {
     const other = { sid: 'PA_other', identity: 'other' };
-    const { call } = await told((room) => [room.started(), room.joined(HUMAN), room.joined(other)]);
+    const { call } = await deliverWebhooks((room) => [
+      room.started(),
+      room.joined(HUMAN),
+      room.joined(other),
+    ]);
     expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
   });
 
   test('an agent and a person do not make a call active while its phone rings', async () => {
-    const { call } = await told((room) => [
+    const { call } = await deliverWebhooks((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
       room.joined(HUMAN),
@@ -170,32 +184,35 @@ describe('call start', () => {
   });
 
   test('audio of another participant answers an inbound phone', async () => {
-    expect((await told(inboundAnswered)).call).toMatchObject({
+    expect((await deliverWebhooks(inboundAnswered)).call).toMatchObject({
       status: 'active',
       answeredAt: expect.any(Number),
     });
   });
 
   test("a phone's own audio, video, and an agent's audio to an outbound phone do not answer a phone", async () => {
-    const own = await told((room) => [...inboundRinging(room), room.published(inboundPhone('ringing'))]);
+    const own = await deliverWebhooks((room) => [
+      ...inboundRinging(room),
+      room.published(inboundPhone('ringing')),
+    ]);
     expect(own.call.status).toBe('ringing');
-    const outbound = await told((room) => [
+    const outbound = await deliverWebhooks((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
       room.published(AGENT),
     ]);
     expect(outbound.call.status).toBe('ringing');
-    const { id, status } = await aCall();
-    const room = roomTold(id);
-    for (const body of inboundRinging(room)) await post(hangup.url, body);
-    expect(await post(hangup.url, room.published(AGENT, 'VIDEO'))).toMatchObject({
+    const { id, status } = await insertNewCall();
+    const room = roomWebhooks(id);
+    for (const body of inboundRinging(room)) await postWebhook(hangup.url, body);
+    expect(await postWebhook(hangup.url, room.published(AGENT, 'VIDEO'))).toMatchObject({
       body: { data: { outcome: 'ignored' } },
     });
     expect(await status()).toBe('ringing');
   });
 
   test('a join makes a call connecting when room_started was lost', async () => {
-    expect((await told((room) => [room.joined(HUMAN)])).call).toMatchObject({
+    expect((await deliverWebhooks((room) => [room.joined(HUMAN)])).call).toMatchObject({
       status: 'connecting',
       startedAt: expect.any(Number),
     });
@@ -206,7 +223,7 @@ describe('a call is completed when its answered phone leaves', () => {
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED', 'ROOM_CLOSED'])(
     'with %s',
     async (reason) => {
-      const outbound = await told((room) => [
+      const outbound = await deliverWebhooks((room) => [
         ...outboundDialing(room),
         room.left(outboundPhone('hangup', { answered: true }), reason),
       ]);
@@ -216,7 +233,7 @@ describe('a call is completed when its answered phone leaves', () => {
         failureReason: null,
         answeredAt: null,
       });
-      const inbound = await told((room) => [
+      const inbound = await deliverWebhooks((room) => [
         ...inboundAnswered(room),
         room.left(inboundPhone('hangup'), reason),
       ]);
@@ -225,12 +242,12 @@ describe('a call is completed when its answered phone leaves', () => {
   );
 
   test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('with %s, the failure reason', async (reason) => {
-    const outbound = await told((room) => [
+    const outbound = await deliverWebhooks((room) => [
       ...outboundDialing(room),
       room.left(outboundPhone('active', { answered: true }), reason),
     ]);
     expect(await outbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
-    const inbound = await told((room) => [
+    const inbound = await deliverWebhooks((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('active'), reason),
     ]);
@@ -245,7 +262,7 @@ describe('a call is completed when its answered phone leaves', () => {
   });
 
   test('and endedAt is the time of the leave, not of the confirmation', async () => {
-    const { ended, record } = await told((room) => [
+    const { ended, record } = await deliverWebhooks((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('hangup'), 'CLIENT_INITIATED'),
     ]);
@@ -275,8 +292,14 @@ describe('the last phone leaves before any was answered', () => {
   ])('with %s (%s, %s): the call becomes %s', async (reason, direction, callStatus, status) => {
     const { ended } =
       direction === 'inbound'
-        ? await told((room) => [...inboundRinging(room), room.left(inboundPhone(callStatus), reason)])
-        : await told((room) => [...outboundDialing(room), room.left(outboundPhone(callStatus), reason)]);
+        ? await deliverWebhooks((room) => [
+            ...inboundRinging(room),
+            room.left(inboundPhone(callStatus), reason),
+          ])
+        : await deliverWebhooks((room) => [
+            ...outboundDialing(room),
+            room.left(outboundPhone(callStatus), reason),
+          ]);
     const call = await ended();
     expect(call).toMatchObject({ status, failureReason: reason, cancelledBy: null });
   });
@@ -294,7 +317,7 @@ describe('a lost connection', () => {
   test.each(BROKEN)(
     '%s of an unanswered phone fails the call after the grace period, with the reason',
     async (reason) => {
-      const { id, ended } = await told((room) => [
+      const { id, ended } = await deliverWebhooks((room) => [
         ...outboundDialing(room),
         room.left(outboundPhone('dialing'), reason),
       ]);
@@ -307,7 +330,7 @@ describe('a lost connection', () => {
   );
 
   test('of a ringing inbound phone fails the call', async () => {
-    const { ended } = await told((room) => [
+    const { ended } = await deliverWebhooks((room) => [
       ...inboundRinging(room),
       room.left(inboundPhone('ringing'), 'SIGNAL_CLOSE'),
     ]);
@@ -421,7 +444,7 @@ describe('a phone that is left alone', () => {
   });
 
   test('keeps ringing when it is inbound and nobody has joined', async () => {
-    const { id, status } = await aCall();
+    const { id, status } = await insertNewCall();
     emulator.receiveCall({
       rule: 'direct',
       roomName: id,
@@ -435,10 +458,10 @@ describe('a phone that is left alone', () => {
   test('keeps the call active when AGENT_LEFT_GRACE_MS is 0', async () => {
     const off = await startHangup({ livekit, settings: { agentLeftGraceMs: 0 } });
     try {
-      await off.putCall({ id: 'off' });
-      const room = roomTold('off');
+      await off.insertCall({ id: 'off' });
+      const room = roomWebhooks('off');
       for (const body of [...inboundAnswered(room), room.left(AGENT, 'CLIENT_INITIATED')]) {
-        await post(off.url, body);
+        await postWebhook(off.url, body);
       }
       const reviews = { now: Date.now() + 3_600_000, farthest: Date.now() + 7_200_000, limit: 10 };
       await expect.poll(() => off.store.listReviews(reviews)).toEqual({ due: [], nextAt: null });
@@ -455,7 +478,7 @@ test.each([
 ] as const)(
   'participant_connection_aborted of an unanswered %s phone fails the call',
   async (_, history, phone) => {
-    const { ended } = await told((room) => [
+    const { ended } = await deliverWebhooks((room) => [
       ...history(room),
       room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
     ]);
@@ -464,7 +487,7 @@ test.each([
 );
 
 test('participant_connection_aborted of an answered phone completes the call with the reason', async () => {
-  const { ended } = await told((room) => [
+  const { ended } = await deliverWebhooks((room) => [
     ...inboundAnswered(room),
     room.left(inboundPhone('active'), 'JOIN_FAILURE', 'participant_connection_aborted'),
   ]);
@@ -480,7 +503,7 @@ describe('room_finished', () => {
     ['a dialled phone', outboundDialing, 'failed'],
     ['an empty room', (room) => [room.started()], 'failed'],
   ])('of %s makes the call %s at once, and no room is deleted', async (_, history, status) => {
-    const { call, deletion } = await told((room) => [...history(room), room.finished()]);
+    const { call, deletion } = await deliverWebhooks((room) => [...history(room), room.finished()]);
     expect(call.status).toBe(status);
     expect(deletion).toBeNull();
   });
@@ -499,9 +522,9 @@ describe('a recreated room', () => {
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
   ])('of a cancelled call is deleted again after %s, and an event has the reason', async (name, sign) => {
-    const { id, record } = await aCall(cancelled);
+    const { id, record } = await insertNewCall(cancelled);
     const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
-    expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
+    expect(await postWebhook(hangup.url, sign(roomWebhooks(id)))).toMatchObject({ status: 200 });
     expect(await person.disconnected).toBe('ROOM_DELETED');
     await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
     expect((await record()).call.status).toBe('cancelled');
@@ -518,8 +541,10 @@ describe('a recreated room', () => {
     ['a returning agent', (room) => room.joined(AGENT)],
     ['a new person', (room) => room.joined({ sid: 'PA_new', identity: 'new' })],
   ])('of a call that was not cancelled is left alone after %s', async (_, sign) => {
-    const { id, record } = await told((room) => [...webTalk(room), room.finished()]);
-    expect(await post(hangup.url, sign(roomTold(id, { createdAt: Date.now() + 1 })))).toMatchObject({
+    const { id, record } = await deliverWebhooks((room) => [...webTalk(room), room.finished()]);
+    expect(
+      await postWebhook(hangup.url, sign(roomWebhooks(id, { createdAt: Date.now() + 1 }))),
+    ).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
@@ -527,46 +552,46 @@ describe('a recreated room', () => {
   });
 
   test('of a call that was not cancelled is deleted when its phone returns alone', async () => {
-    const { id, record } = await told((room) => [...inboundAnswered(room), room.finished()]);
+    const { id, record } = await deliverWebhooks((room) => [...inboundAnswered(room), room.finished()]);
     expect((await record()).deletion).toBeNull();
-    const later = roomTold(id, { createdAt: Date.now() + 1 });
-    await post(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
+    const later = roomWebhooks(id, { createdAt: Date.now() + 1 });
+    await postWebhook(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
     await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
   test('is not deleted after ROOM_GUARD_MS', async () => {
     const dayAgo = Date.now() - 86_400_000;
-    await hangup.putCall({
+    await hangup.insertCall({
       id: 'long-ago',
       status: 'cancelled',
       createdAt: dayAgo - 120_000,
       endedAt: dayAgo - 60_000,
     });
-    expect(await post(hangup.url, roomTold('long-ago').joined(HUMAN))).toMatchObject({
+    expect(await postWebhook(hangup.url, roomWebhooks('long-ago').joined(HUMAN))).toMatchObject({
       body: { data: { outcome: 'unknown_room' } },
     });
     expect((await hangup.store.findCall('long-ago'))?.deletion).toBeNull();
   });
 
   test('an event belongs to the live call when an ended call has the same room name', async () => {
-    const first = await told((room) => [...webTalk(room), room.finished()]);
-    await hangup.putCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
-    expect(await post(hangup.url, roomTold(first.id).started())).toMatchObject({ status: 200 });
+    const first = await deliverWebhooks((room) => [...webTalk(room), room.finished()]);
+    await hangup.insertCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
+    expect(await postWebhook(hangup.url, roomWebhooks(first.id).started())).toMatchObject({ status: 200 });
     expect((await first.record()).deletion).toBeNull();
     expect((await hangup.store.findCall(`${first.id}-again`))?.call.status).toBe('connecting');
   });
 
   test('late events of an earlier session change nothing', async () => {
-    const { id, record, status } = await aCall();
-    const earlier = roomTold(id, { createdAt: Date.now() - 50_000 });
-    const room = roomTold(id);
-    for (const body of webTalk(earlier)) await post(hangup.url, body);
-    await post(hangup.url, room.started());
-    await post(hangup.url, room.joined({ ...HUMAN, sid: 'PA_2' }));
-    await post(hangup.url, earlier.left(HUMAN, 'CLIENT_INITIATED'));
-    await post(hangup.url, earlier.finished());
+    const { id, record, status } = await insertNewCall();
+    const earlier = roomWebhooks(id, { createdAt: Date.now() - 50_000 });
+    const room = roomWebhooks(id);
+    for (const body of webTalk(earlier)) await postWebhook(hangup.url, body);
+    await postWebhook(hangup.url, room.started());
+    await postWebhook(hangup.url, room.joined({ ...HUMAN, sid: 'PA_2' }));
+    await postWebhook(hangup.url, earlier.left(HUMAN, 'CLIENT_INITIATED'));
+    await postWebhook(hangup.url, earlier.finished());
     expect((await record()).call).toMatchObject({ status: 'active', roomId: room.sid });
-    await post(hangup.url, room.finished());
+    await postWebhook(hangup.url, room.finished());
     expect(await status()).toBe('completed');
   });
 });

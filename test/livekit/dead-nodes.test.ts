@@ -1,5 +1,18 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test } from 'vitest';
+import {
+  type Conversation,
+  cancel,
+  DELETION_SLO_MS,
+  isSettled,
+  RESCUE_SLO_MS,
+  recordOf,
+  startConversation,
+  startHangupOn,
+  startMeasuring,
+  statusOf,
+  webhookUrl,
+} from '../harness/conversations.ts';
 import type { Hangup } from '../harness/hangup.ts';
 import {
   API_KEY,
@@ -11,19 +24,6 @@ import {
   type WebhookInbox,
 } from '../harness/livekit.ts';
 import { startRedis } from '../harness/redis.ts';
-import {
-  beginTalk,
-  cancel,
-  isSettled,
-  PROMISED_MS,
-  RESCUED_WITHIN_MS,
-  recordOf,
-  startMeasuring,
-  startOn,
-  statusOf,
-  type Talk,
-  webhookUrl,
-} from '../harness/talks.ts';
 
 /* Several nodes are one LiveKit by their Redis, which goes on listing the rooms of a node that is dead: ghosts. */
 
@@ -45,11 +45,11 @@ async function start() {
     return node;
   };
   const livekit = await startAnother();
-  return { redis, inbox, livekit, startAnother, hangup: await startOn(livekit, { port }) };
+  return { redis, inbox, livekit, startAnother, hangup: await startHangupOn(livekit, { port }) };
 }
 
-async function beginActive(hangup: Hangup, livekit: LiveKitNode, id: string): Promise<Talk> {
-  const talk = await beginTalk(hangup, livekit, id);
+async function beginActive(hangup: Hangup, livekit: LiveKitNode, id: string): Promise<Conversation> {
+  const talk = await startConversation(hangup, livekit, id);
   await expect.poll(() => statusOf(hangup, id)).toBe('active');
   return talk;
 }
@@ -59,14 +59,18 @@ const sidsBegun = (inbox: WebhookInbox, roomName: string) =>
   inbox.of(roomName).flatMap(({ event }) => (event.event === 'room_started' ? [event.room?.sid] : []));
 
 /** A living node took the room over, and nobody had joined it there. */
-async function expectRescued(inbox: WebhookInbox, { id }: Talk): Promise<void> {
+async function expectRescued(inbox: WebhookInbox, { id }: Conversation): Promise<void> {
   expect(sidsBegun(inbox, id).length).toBeGreaterThan(1);
   expect(namesOf(inbox, id).filter((name) => name === 'participant_joined')).toHaveLength(2);
   await expect.poll(() => namesOf(inbox, id).at(-1)).toBe('room_finished');
 }
 
-async function untilDeleted(hangup: Hangup, livekit: LiveKitNode, ended: readonly Talk[]): Promise<void> {
-  const giveUpAt = performance.now() + RESCUED_WITHIN_MS;
+async function untilDeleted(
+  hangup: Hangup,
+  livekit: LiveKitNode,
+  ended: readonly Conversation[],
+): Promise<void> {
+  const giveUpAt = performance.now() + RESCUE_SLO_MS;
   for (const { id } of ended) {
     await expect.poll(() => isSettled(hangup, id), { timeout: giveUpAt - performance.now() }).toBe(true);
   }
@@ -76,7 +80,7 @@ async function untilDeleted(hangup: Hangup, livekit: LiveKitNode, ended: readonl
 
 test('after one of two nodes is killed, rooms of its ended calls are deleted, its live calls move, and rooms on the other node are not touched', async () => {
   const { redis, inbox, livekit: living, startAnother, hangup } = await start();
-  const talks: { talk: Talk; nodeId: string }[] = [];
+  const talks: { talk: Conversation; nodeId: string }[] = [];
   const begin = async () => {
     const talk = await beginActive(hangup, living, `c${talks.length}`);
     talks.push({ talk, nodeId: await redis.nodeOf(talk.id) });
@@ -127,7 +131,7 @@ test('after one of two nodes is killed, rooms of its ended calls are deleted, it
 
   await cancel(hangup, moves.id);
   expect(await moves.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
-  await expect.poll(() => living.roomNames(), { timeout: PROMISED_MS }).not.toContain(moves.id);
+  await expect.poll(() => living.roomNames(), { timeout: DELETION_SLO_MS }).not.toContain(moves.id);
 }, 120_000);
 
 test('after the only node is killed during cancels, a new node lets hangup delete every room', async () => {
@@ -308,5 +312,5 @@ test('after one of two nodes is killed, participants who do not return count as 
   // LiveKit reports the time of an event in whole seconds.
   expect(call.endedAt).toBeGreaterThanOrEqual(killedAtMs - 1_000);
   expect(await callerReturns.caller.disconnected).toBe('ROOM_DELETED');
-  await expect.poll(() => isSettled(hangup, callerId), { timeout: PROMISED_MS }).toBe(true);
+  await expect.poll(() => isSettled(hangup, callerId), { timeout: DELETION_SLO_MS }).toBe(true);
 }, 300_000);

@@ -1,17 +1,17 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { freePorts, openWebhookInbox, type ReceivedWebhook, startReal } from '../harness/livekit.ts';
 import {
-  beginTalk,
+  type Conversation,
   cancel,
+  DELETION_SLO_MS,
   isSettled,
-  PROMISED_MS,
   recordOf,
+  startConversation,
+  startHangupOn,
   startMeasuring,
-  startOn,
   statusOf,
-  type Talk,
   webhookUrl,
-} from '../harness/talks.ts';
+} from '../harness/conversations.ts';
+import { freePorts, openWebhookInbox, type ReceivedWebhook, startReal } from '../harness/livekit.ts';
 
 /* What hangup does when a real LiveKit is away, or is not heard. */
 
@@ -35,12 +35,12 @@ async function start({ webhooks }: { webhooks: boolean }) {
     webhookUrls: [webhookUrl(webhooks ? port : deaf), inbox.url],
   });
   onTestFinished(() => livekit.stop());
-  return { livekit, inbox, hangup: await startOn(livekit, { port }) };
+  return { livekit, inbox, hangup: await startHangupOn(livekit, { port }) };
 }
 
 test('a cancel disconnects every participant with ROOM_DELETED', async () => {
   const { hangup, livekit } = await start({ webhooks: true });
-  const talk = await beginTalk(hangup, livekit, 'c1');
+  const talk = await startConversation(hangup, livekit, 'c1');
   await expect.poll(() => statusOf(hangup, 'c1')).toBe('active');
   const beganAt = performance.now();
   const answered = cancel(hangup, 'c1').then(() => measure('DELETE, until it is answered', beganAt));
@@ -58,7 +58,7 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
     '%s',
     async (how, webhooks) => {
       const { hangup, livekit } = await start({ webhooks });
-      const { caller } = await beginTalk(hangup, livekit, 'c1');
+      const { caller } = await startConversation(hangup, livekit, 'c1');
       await cancel(hangup, 'c1');
       await caller.disconnected;
       const { attempt = 0 } = (await recordOf(hangup, 'c1')).deletion ?? {};
@@ -74,12 +74,12 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
             const { deletion } = await recordOf(hangup, 'c1');
             return deletion?.state === 'completed' && deletion.attempt > attempt;
           },
-          { timeout: PROMISED_MS },
+          { timeout: DELETION_SLO_MS },
         )
         .toBe(true);
       measure(`a client is back, until its room is deleted ${how}`, beganAt);
       expect(['ROOM_DELETED', 'never got in']).toContain(await fate);
-      await expect.poll(() => livekit.roomNames(), { timeout: PROMISED_MS }).toEqual([]);
+      await expect.poll(() => livekit.roomNames(), { timeout: DELETION_SLO_MS }).toEqual([]);
       await expect.poll(() => isSettled(hangup, 'c1')).toBe(true);
       expect(await statusOf(hangup, 'c1')).toBe('cancelled');
       const events = hangup.log.filter(({ fields }) => fields.path === '/webhooks/livekit');
@@ -91,7 +91,7 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
 
 test('a call follows its room to the end when every webhook is lost', async () => {
   const { hangup, livekit } = await start({ webhooks: false });
-  const talk = await beginTalk(hangup, livekit, 'c1');
+  const talk = await startConversation(hangup, livekit, 'c1');
   await expect.poll(() => statusOf(hangup, 'c1')).toBe('active');
   await talk.leave();
   const beganAt = performance.now();
@@ -104,7 +104,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
   test('lose their participants after SIGSTOP and SIGCONT', async () => {
     const { hangup, livekit } = await start({ webhooks: true });
     const talks = [];
-    for (const id of ['c1', 'c2', 'c3', 'c4', 'c5']) talks.push(await beginTalk(hangup, livekit, id));
+    for (const id of ['c1', 'c2', 'c3', 'c4', 'c5']) talks.push(await startConversation(hangup, livekit, id));
     livekit.signal('SIGSTOP');
     const stoppedAt = performance.now();
     await Promise.all(talks.map(({ id }) => cancel(hangup, id)));
@@ -119,7 +119,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
 
     livekit.signal('SIGCONT');
     const beganAt = performance.now();
-    await expect.poll(() => livekit.roomNames(), { timeout: PROMISED_MS }).toEqual([]);
+    await expect.poll(() => livekit.roomNames(), { timeout: DELETION_SLO_MS }).toEqual([]);
     measure('LiveKit goes on, until the rooms of five cancelled calls are gone', beganAt);
     for (const { disconnected } of talks)
       expect(await disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
@@ -128,10 +128,10 @@ describe('calls cancelled during an outage of livekit-server', () => {
 
   test('lose returning participants after a restart, and live calls go on', async () => {
     const { hangup, livekit, inbox } = await start({ webhooks: true });
-    const cancelled: Talk[] = [];
-    for (const id of ['c1', 'c2', 'c3']) cancelled.push(await beginTalk(hangup, livekit, id));
-    const goesOn = await beginTalk(hangup, livekit, 'goes-on');
-    const nobody = await beginTalk(hangup, livekit, 'nobody-comes-back');
+    const cancelled: Conversation[] = [];
+    for (const id of ['c1', 'c2', 'c3']) cancelled.push(await startConversation(hangup, livekit, id));
+    const goesOn = await startConversation(hangup, livekit, 'goes-on');
+    const nobody = await startConversation(hangup, livekit, 'nobody-comes-back');
     for (const { id } of [goesOn, nobody]) {
       await expect.poll(() => statusOf(hangup, id)).toBe('active');
     }
@@ -152,7 +152,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
       .toBe('completed');
     measure('LiveKit killed and up again, until a call that nobody came back to is completed', beganAt);
 
-    const livesSince = ({ id }: Talk) => livesOf(inbox.of(id), killedAtMs);
+    const livesSince = ({ id }: Conversation) => livesOf(inbox.of(id), killedAtMs);
     await expect
       .poll(() => cancelled.every((talk) => !talk.isGoingOn() || livesSince(talk).length >= TIMES_BACK), {
         timeout: COMES_BACK_WITHIN_MS,
@@ -166,7 +166,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
       const rooms = await livekit.roomNames();
       return cancelled.some(({ id }) => rooms.includes(id));
     };
-    await expect.poll(() => isOneLeft(), { timeout: PROMISED_MS }).toBe(false);
+    await expect.poll(() => isOneLeft(), { timeout: DELETION_SLO_MS }).toBe(false);
     for (const { id } of cancelled) {
       await expect.poll(() => isSettled(hangup, id)).toBe(true);
       expect(await statusOf(hangup, id)).toBe('cancelled');
@@ -177,7 +177,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
     expect(livesMs.length).toBeGreaterThan(0);
     measured(`rooms that ${cancelled.length} cancelled calls got again: ${livesMs.length}`);
     measured(`the longest that one of them lived: ${Math.max(0, ...livesMs)} ms`);
-    for (const lifeMs of livesMs) expect(lifeMs).toBeLessThan(PROMISED_MS);
+    for (const lifeMs of livesMs) expect(lifeMs).toBeLessThan(DELETION_SLO_MS);
 
     expect(await statusOf(hangup, goesOn.id)).toBe('active');
     expect(goesOn.isGoingOn()).toBe(true);

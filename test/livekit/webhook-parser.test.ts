@@ -4,10 +4,10 @@ import { WebhookReceiver } from 'livekit-server-sdk';
 import { expect, test } from 'vitest';
 import { createWebhookParser } from '../../src/livekit/webhook-parser.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
-import { roomTold } from '../harness/webhooks.ts';
+import { roomWebhooks } from '../harness/webhooks.ts';
 
 const SECOND = { apiKey: 'second', apiSecret: 'a-second-secret-of-32-characters-' };
-const BODY = roomTold('fuzzed').started();
+const BODY = roomWebhooks('fuzzed').started();
 const SHA256 = createHash('sha256').update(BODY).digest('base64');
 const RUNS = { numRuns: 2_000 };
 
@@ -92,7 +92,7 @@ test('the parser refuses arbitrary text in the authorization header', async () =
 });
 
 test.each(['HOLOGRAM', 99])('a participant of the unknown kind %s is ignored', async (kind) => {
-  const body = roomTold('r').joined({ sid: 'PA_1', identity: 'future' });
+  const body = roomWebhooks('r').joined({ sid: 'PA_1', identity: 'future' });
   const future = JSON.parse(body);
   future.participant.kind = kind;
   const text = JSON.stringify(future);
@@ -104,7 +104,7 @@ test.each(['HOLOGRAM', 99])('a participant of the unknown kind %s is ignored', a
 });
 
 test('an unknown disconnect reason is kept as LiveKit sent it', async () => {
-  const left = JSON.parse(roomTold('r').left({ sid: 'PA_1', identity: 'one' }, 'CLIENT_INITIATED'));
+  const left = JSON.parse(roomWebhooks('r').left({ sid: 'PA_1', identity: 'one' }, 'CLIENT_INITIATED'));
   left.participant.disconnectReason = 'BEAMED_UP';
   expect(await readSigned(JSON.stringify(left))).toMatchObject({
     event: { payload: { kind: 'participant_left', reason: 'BEAMED_UP' } },
@@ -124,7 +124,7 @@ test.each([
   ['other', { kind: 'INGRESS' }, { canPublish: true }],
   ['other', { kind: 'BRIDGE' }, { canPublish: true }],
 ])('a participant is %s by %j with the permission %j', async (role, parts, permission) => {
-  const joined = JSON.parse(roomTold('r').joined({ sid: 'PA_1', identity: 'one' }));
+  const joined = JSON.parse(roomWebhooks('r').joined({ sid: 'PA_1', identity: 'one' }));
   Object.assign(joined.participant, parts, { permission });
   expect(await readSigned(JSON.stringify(joined))).toMatchObject({
     event: { payload: { participant: { role } } },

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
@@ -117,8 +117,11 @@ test.each([
     now: 1,
   });
   const organizationId = key.organizationId;
-  await store.createCall({ call: aCall({ id: 'c1', organizationId }), apiKeyId: null });
-  await store.createCall({ call: aCall({ id: 'c2', organizationId, roomName: 'taken' }), apiKeyId: null });
+  await store.createCall({ call: buildCall({ id: 'c1', organizationId }), apiKeyId: null });
+  await store.createCall({
+    call: buildCall({ id: 'c2', organizationId, roomName: 'taken' }),
+    apiKeyId: null,
+  });
   store.close();
   const client = new SqliteDatabase(file);
   client.pragma('foreign_keys = ON');

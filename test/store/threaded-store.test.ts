@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { RequestError, StoreBusyError } from '../../src/domain/errors.ts';
 import { databaseErrorOf } from '../../src/store/sqlite/database.ts';
 import { openThreadedStore } from '../../src/store/sqlite/threaded-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { STORE_THREAD } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
@@ -121,7 +121,7 @@ test('row 17: the -wal that a long reader let grow shrinks once the reader is go
   for (let i = 0; walBytes() < 24 * 1024 * 1024; i += 100) {
     await Promise.all(
       Array.from({ length: 100 }, (_, j) =>
-        store.createCall({ call: aCall({ id: `c${i + j}`, organizationId, metadata }), apiKeyId: null }),
+        store.createCall({ call: buildCall({ id: `c${i + j}`, organizationId, metadata }), apiKeyId: null }),
       ),
     );
   }

@@ -26,12 +26,12 @@ async function start(settings: Partial<Settings> = {}) {
   const { emulator, livekit } = await emulated();
   const hangup = await startHangup({ livekit, settings });
   onTestFinished(() => hangup.stop());
-  const aLiveCall = async (id: string, parts: { roomName?: string } = {}) => {
-    await hangup.putCall({ id, status: 'active', ...parts });
+  const insertLiveCall = async (id: string, parts: { roomName?: string } = {}) => {
+    await hangup.insertCall({ id, status: 'active', ...parts });
     return emulator.join(parts.roomName ?? id, { identity: 'caller' });
   };
   const cancel = (id: string) => hangup.send('DELETE', `/api/v1/calls/${id}`);
-  return { emulator, livekit, hangup, aLiveCall, cancel };
+  return { emulator, livekit, hangup, aLiveCall: insertLiveCall, cancel };
 }
 
 const deletionOf = async (hangup: Hangup, id: string) => (await hangup.store.findCall(id))?.deletion;
@@ -126,7 +126,7 @@ describe('the log advises and the cancel is stored', () => {
     const { livekit, emulator } = await emulated();
     const hangup = await startHangup({ livekit: { ...livekit, apiSecret: 'w'.repeat(36) } });
     onTestFinished(() => hangup.stop());
-    await hangup.putCall({ id: 'c1', status: 'active' });
+    await hangup.insertCall({ id: 'c1', status: 'active' });
     emulator.join('c1', { identity: 'caller' });
     expect(await hangup.send('DELETE', '/api/v1/calls/c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields).toMatchObject({
@@ -144,7 +144,7 @@ describe('the log advises and the cancel is stored', () => {
     const { hangup: another, livekit } = await start();
     const hangup = await startHangup({ livekit: { ...livekit, url: another.url } });
     onTestFinished(() => hangup.stop());
-    await hangup.putCall({ id: 'c1', status: 'active' });
+    await hangup.insertCall({ id: 'c1', status: 'active' });
     expect(await hangup.send('DELETE', '/api/v1/calls/c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields).toMatchObject({
       advice: 'check LIVEKIT_URL: the address is not a LiveKit server',
@@ -163,7 +163,7 @@ describe('200 concurrent cancels while LiveKit hangs', () => {
     });
     const ids = Array.from({ length: 200 }, (_, i) => `c${i}`);
     for (const id of ids) await aLiveCall(id);
-    await hangup.putCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
+    await hangup.insertCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
     emulator.setFault('*', { kind: 'hang' });
 
     let areCancelling = true;

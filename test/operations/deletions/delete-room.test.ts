@@ -30,7 +30,7 @@ test('a rescued ghost room counts as rescued once when another client deletes th
   const hangup = await startHangup({ livekit: { ...livekit, url }, settings: { port } });
   onTestFinished(() => hangup.stop());
   const { emulator } = livekit;
-  await hangup.putCall({ id: 'c1', status: 'active' });
+  await hangup.insertCall({ id: 'c1', status: 'active' });
   emulator.join('c1', { identity: 'caller' });
   await expect.poll(async () => (await hangup.store.findCall('c1'))?.call.roster?.members).toHaveLength(1);
   isNodeDead = true;

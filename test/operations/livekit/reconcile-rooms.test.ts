@@ -48,7 +48,7 @@ test("a call follows LiveKit's lists of rooms and participants from connecting t
   });
   const agent = emulator.join('web', { identity: 'agent', kind: 'AGENT' });
   await expect.poll(() => statusOf(hangup, 'web')).toBe('active');
-  await hangup.putCall({ id: 'another', status: 'active' });
+  await hangup.insertCall({ id: 'another', status: 'active' });
   emulator.join('another', { identity: 'somebody' });
   caller.leave();
   agent.leave();
@@ -70,7 +70,7 @@ test("a call follows LiveKit's lists of rooms and participants from connecting t
 
 test('the room of an ended call is deleted again when a participant recreates it', async () => {
   const { hangup, emulator } = await start();
-  await hangup.putCall({ id: 'c1', status: 'active' });
+  await hangup.insertCall({ id: 'c1', status: 'active' });
   const first = emulator.join('c1', { identity: 'caller' });
   await hangup.send('DELETE', '/api/v1/calls/c1');
   expect(await first.disconnected).toBe('ROOM_DELETED');
@@ -116,8 +116,8 @@ test('a call fails when its room never appears', async () => {
 test('a call is reconciled when 250 live calls come before it', async () => {
   const { hangup } = await start({ callStartTimeoutMs: 1 });
   const scheduledAt = Date.now() + 3_600_000;
-  for (let i = 0; i < 250; i += 1) await hangup.putCall({ id: `a${i}`, status: 'initiated', scheduledAt });
-  await hangup.putCall({ id: 'b', status: 'initiated' });
+  for (let i = 0; i < 250; i += 1) await hangup.insertCall({ id: `a${i}`, status: 'initiated', scheduledAt });
+  await hangup.insertCall({ id: 'b', status: 'initiated' });
   await expect.poll(() => statusOf(hangup, 'b')).toBe('failed');
   expect(await statusOf(hangup, 'a0')).toBe('initiated');
 });
@@ -125,7 +125,7 @@ test('a call is reconciled when 250 live calls come before it', async () => {
 describe('an incomplete list of rooms', () => {
   test('ends no call and is logged', async () => {
     const { hangup, emulator } = await start();
-    await hangup.putCall({ id: 'c1', status: 'active', roomId: 'RM_gone' });
+    await hangup.insertCall({ id: 'c1', status: 'active', roomId: 'RM_gone' });
     emulator.setFault('ListRooms', { kind: 'status500' });
     const said = () =>
       hangup.log.filter(({ message }) => message.startsWith('LiveKit did not list its rooms'));
@@ -174,7 +174,7 @@ describe('LiveKit is unreachable', () => {
     const { hangup, emulator } = await start();
     const ids = Array.from({ length: 12 }, (_, i) => `c${i}`);
     for (const id of ids) {
-      await hangup.putCall({ id, status: 'active' });
+      await hangup.insertCall({ id, status: 'active' });
       emulator.join(id, { identity: 'caller' });
     }
     await emulator.pause();
@@ -196,7 +196,7 @@ describe('LiveKit is unreachable', () => {
 describe('a room whose node died', () => {
   test('is taken over and deleted after three attempts, and an event records the rescue', async () => {
     const { hangup, emulator } = await start();
-    await hangup.putCall({ id: 'c1', status: 'active' });
+    await hangup.insertCall({ id: 'c1', status: 'active' });
     emulator.join('c1', { identity: 'caller' });
     emulator.killNode();
     await hangup.send('DELETE', '/api/v1/calls/c1');
@@ -211,7 +211,7 @@ describe('a room whose node died', () => {
 
   test('is retried until the rescue succeeds', async () => {
     const { hangup, emulator } = await start();
-    await hangup.putCall({ id: 'c1', status: 'active' });
+    await hangup.insertCall({ id: 'c1', status: 'active' });
     emulator.join('c1', { identity: 'caller' });
     emulator.killNode();
     emulator.setFault('CreateRoom', { kind: 'status503' });

@@ -17,12 +17,15 @@ const AS_SHIPPED: Partial<Settings> = {
 };
 
 /** The promise: when LiveKit answers again, the rooms of ended calls are gone within this. */
-export const PROMISED_MS = COMPARED_EVERY_MS + LONGEST_BACKOFF_MS;
+export const DELETION_SLO_MS = COMPARED_EVERY_MS + LONGEST_BACKOFF_MS;
 
 /** LiveKit takes 3 s to say that a node does not answer, and a room is rescued in the third attempt at the latest. */
-export const RESCUED_WITHIN_MS = PROMISED_MS + 3 * 3_000 + LONGEST_BACKOFF_MS;
+export const RESCUE_SLO_MS = DELETION_SLO_MS + 3 * 3_000 + LONGEST_BACKOFF_MS;
 
-export async function startOn(livekit: LiveKitUnderTest, settings: Partial<Settings> = {}): Promise<Hangup> {
+export async function startHangupOn(
+  livekit: LiveKitUnderTest,
+  settings: Partial<Settings> = {},
+): Promise<Hangup> {
   const hangup = await startHangup({ livekit, settings: { ...AS_SHIPPED, ...settings } });
   onTestFinished(() => hangup.stop());
   return hangup;
@@ -30,7 +33,7 @@ export async function startOn(livekit: LiveKitUnderTest, settings: Partial<Setti
 
 export const webhookUrl = (port: number) => `http://127.0.0.1:${port}/webhooks/livekit`;
 
-export interface Talk {
+export interface Conversation {
   readonly id: string;
   readonly caller: TestParticipant;
   readonly agent: TestParticipant;
@@ -42,7 +45,11 @@ export interface Talk {
 }
 
 /** A registered call with both in its room. */
-export async function beginTalk(hangup: Hangup, livekit: LiveKitUnderTest, id: string): Promise<Talk> {
+export async function startConversation(
+  hangup: Hangup,
+  livekit: LiveKitUnderTest,
+  id: string,
+): Promise<Conversation> {
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id } })).toMatchObject({ status: 201 });
   const caller = await livekit.join(id, 'caller');
   const agent = await livekit.join(id, 'agent', { kind: 'agent' });
