@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { rolldown } from 'rolldown';
+import { bundle } from './build/bundle.ts';
 import { licensesOf } from './build/licenses.ts';
 import { bundledPackages, writeSbom } from './build/sbom.ts';
 
@@ -35,26 +35,6 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 const run = (command: string, args: readonly string[]) =>
   execFileSync(command, args, { cwd: ROOT, encoding: 'utf8' }).trim();
 
-/**
- * One script, and the files that it came from. Not an ES module: V8's cache is for scripts; and imported, node:http
- * evaluates all that it exports, and loads undici for its WebSocket, 40 ms of each start.
- */
-async function bundle(input: string, output: string): Promise<readonly string[]> {
-  const bundler = await rolldown({
-    input: join(ROOT, input),
-    cwd: ROOT,
-    platform: 'node',
-  });
-  const { output: parts } = await bundler.write({
-    file: join(BUILD, output),
-    format: 'cjs',
-    codeSplitting: false,
-    comments: false,
-  });
-  await bundler.close();
-  return parts.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
-}
-
 /** The commit, and whether the tree differs from it; `unknown` outside of git. */
 function commit(): string {
   try {
@@ -72,8 +52,8 @@ mkdirSync(DIST, { recursive: true });
 
 say('bundling');
 // All that the thread holds the script holds too.
-const bundled = await bundle('src/main.ts', 'hangup.cjs');
-await bundle('src/store/sqlite/store-thread.ts', 'store-thread.cjs');
+const bundled = await bundle('src/main.ts', join(BUILD, 'hangup.cjs'));
+await bundle('src/store/sqlite/store-thread.ts', join(BUILD, 'store-thread.cjs'));
 // better-sqlite3's addon is compiled with the headers of node-addon-api.
 const packages = [...bundledPackages(bundled), join(ROOT, 'node_modules/node-addon-api')];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));

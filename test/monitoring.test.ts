@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Hangup, startHangup, until } from './harness/hangup.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type Hangup, startHangup } from './harness/hangup.ts';
 import { readMetrics, type ScrapedMetrics } from './harness/metrics.ts';
-import { post, roomTold } from './harness/webhooks.ts';
+import { WAIT } from './harness/time.ts';
+import { postWebhook, roomWebhooks } from './harness/webhooks.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../docs/monitoring');
 const alerts = readFileSync(resolve(FOLDER, 'alerts.yml'), 'utf8');
@@ -18,14 +19,13 @@ let hangup: Hangup;
 let scraped: ScrapedMetrics;
 beforeAll(async () => {
   hangup = await startHangup();
-  await hangup.putCall({ id: 'c1' });
-  await post(hangup.url, roomTold('c1').started());
+  await hangup.insertCall({ id: 'c1' });
+  await postWebhook(hangup.url, roomWebhooks('c1').started());
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await until('the first passes are over', async () => {
+  await vi.waitFor(async () => {
     scraped = await readMetrics(hangup.url);
-    const passes = 'hangup_pass_duration_seconds_bucket';
-    return scraped.has(passes) && scraped.labelValues(passes, 'pass').includes('rooms');
-  });
+    expect(scraped.labelValues('hangup_pass_duration_seconds_bucket', 'pass')).toContain('rooms');
+  }, WAIT);
 });
 afterAll(() => hangup.stop());
 
@@ -90,7 +90,7 @@ function unknownIn(expression: string): string[] {
   });
 }
 
-test('every metric, label and value that an alert or a panel asks for is exposed', () => {
+test('/metrics exposes every metric, label and value that an alert or a panel uses', () => {
   const expressions = [...alertExpressions, ...targets.map(({ expr }) => expr)];
   for (const expression of expressions) {
     expect(read(expression).selectors.length, expression).toBeGreaterThan(0);
@@ -98,7 +98,7 @@ test('every metric, label and value that an alert or a panel asks for is exposed
   }
 });
 
-test('what is not exposed is seen', () => {
+test('the check finds a metric that /metrics does not expose', () => {
   expect(unknownIn('rate(hangup_callz[5m]) > 0')).toEqual(['no metric hangup_callz']);
   expect(unknownIn('max by (color) (hangup_calls{job=~"$job"})')).toEqual([
     'hangup_calls has no label color',
@@ -113,7 +113,7 @@ test('what is not exposed is seen', () => {
 });
 
 describe('alerts.yml', () => {
-  test('each of its six alerts has an expression, and says what to do', () => {
+  test('has six alerts, each with an expression and advice', () => {
     const names = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
     expect(names).toHaveLength(6);
     expect(alertExpressions).toHaveLength(names.length);
@@ -121,7 +121,7 @@ describe('alerts.yml', () => {
     expect(alerts.match(/ {10}description: /g)).toHaveLength(names.length);
   });
 
-  test('each has its unit tests, of when it comes and of when it does not', () => {
+  test('has unit tests for each alert, firing and silent', () => {
     const tests = readFileSync(resolve(FOLDER, 'alerts.test.yml'), 'utf8');
     for (const [, name] of alerts.matchAll(/- alert: (\w+)/g)) {
       expect(tests).toMatch(new RegExp(`alertname: ${name}\\n +exp_alerts:\\n`));
@@ -131,7 +131,7 @@ describe('alerts.yml', () => {
 });
 
 describe('dashboard.json', () => {
-  test('panels have ids of their own, lie in the grid, and on no other', () => {
+  test('has panels with unique ids that fit the grid and do not overlap', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
       expect(x + w).toBeLessThanOrEqual(24);
@@ -140,7 +140,7 @@ describe('dashboard.json', () => {
     expect(new Set(cells).size).toBe(cells.length);
   });
 
-  test('a legend names labels that its expression leaves', () => {
+  test('has legends that use only labels of their expressions', () => {
     for (const { expr, legendFormat } of targets) {
       const { groupedBy } = read(expr);
       const named = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label);

@@ -11,10 +11,11 @@ import { createWebhookParser } from '../livekit/webhook-parser.ts';
 import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
+import { storeThread } from '../platform/assets.ts';
 import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
-import { createReconciler } from '../reconciler/reconciler.ts';
+import { createReconciler, systemTicks, type Ticks } from '../reconciler/reconciler.ts';
 import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
 import { openThreadedStore } from '../store/sqlite/threaded-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
@@ -54,6 +55,8 @@ export async function startApp({
   version,
   clock = systemClock,
   random = systemRandom,
+  ticks = systemTicks(clock),
+  thread = storeThread(),
 }: {
   settings: Settings;
   livekit: LiveKitAddress;
@@ -61,10 +64,13 @@ export async function startApp({
   version: string;
   clock?: Clock;
   random?: Random;
+  ticks?: Ticks;
+  thread?: ReturnType<typeof storeThread>;
 }): Promise<App> {
   trustSystemCertificates(livekit.url);
   assertBindable(settings);
   const store = await openThreadedStore(settings.databaseFile, {
+    thread,
     onMigrating: (migrations) =>
       log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
     onLate: (method, durationMs) =>
@@ -118,6 +124,7 @@ export async function startApp({
     concurrency: settings.retryConcurrency,
     reconcileSchedule: settings.reconcileSchedule,
     awaySince: breaker.openSince,
+    ticks,
   });
   const { server, whenIdle } = createHttpServer({
     dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },

@@ -5,10 +5,11 @@ import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from 'node:worker_threads';
 
 /*
- * What is no code: migrations, the addon of SQLite, the version. From source they lie in the project; in the single
- * file they are inside, where fs reads them as if they lay beside the one script (scripts/build.ts puts them there).
+ * The files that are not code: migrations, the addon of SQLite, the version. A bundle has them beside its script: in the
+ * single file, where scripts/build.ts embeds them, and in the tests (test/harness/setup.ts).
  */
-const ROOT = fileURLToPath(new URL(isSea() ? '.' : '../..', import.meta.url));
+const IS_BUNDLE = import.meta.url.endsWith('.cjs');
+const ROOT = fileURLToPath(new URL(IS_BUNDLE ? '.' : '../..', import.meta.url));
 
 export const MIGRATIONS_FOLDER = join(ROOT, 'drizzle');
 
@@ -32,7 +33,10 @@ export const NO_PROC = 'NO_PROC';
 
 /** How the thread of the store is started. */
 export function storeThread(): { readonly entry: string; readonly options: WorkerOptions } {
-  if (!isSea()) return { entry: join(ROOT, 'src/store/sqlite/store-thread.ts'), options: { execArgv: [] } };
+  if (!isSea()) {
+    const file = IS_BUNDLE ? 'store-thread.cjs' : 'src/store/sqlite/store-thread.ts';
+    return { entry: join(ROOT, file), options: { execArgv: [] } };
+  }
   return {
     // A thread has none of the files that lie beside the script: scripts/build/thread.cjs puts up its own.
     entry: readFileSync(join(ROOT, 'thread.cjs'), 'utf8'),
@@ -78,6 +82,6 @@ function docs(): ReadonlyMap<string, string> {
   const files = folders.flatMap((folder) =>
     readdirSync(folder).map((name) => [name, join(folder, name)] as const),
   );
-  const forOperators = files.filter(([name]) => name === 'Caddyfile' || /^[^.]+\.[^.]+$/.test(name));
+  const forOperators = files.filter(([name]) => name === 'Caddyfile' || /^[^.]+\.(?!svg$)[^.]+$/.test(name));
   return new Map(forOperators.map(([name, file]) => [name.replace(/\.md$/, ''), file]));
 }

@@ -7,7 +7,6 @@ import SqliteDatabase from 'better-sqlite3';
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { until } from '../harness/hangup.ts';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { COMMAND, runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -38,7 +37,7 @@ async function begin(url: string, head: string) {
   };
 }
 
-test('SIGTERM during cancels: what was begun is answered, who asks now is put off, and it ends with 0', async () => {
+test('SIGTERM answers the requests under way, refuses new ones, and ends the server with 0', async () => {
   const { emulator, store, key, ids, file, serve } = await prepareCalls(60, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '2000' },
   });
@@ -54,10 +53,10 @@ test('SIGTERM during cancels: what was begun is answered, who asks now is put of
     const records = await Promise.all(ids.map((id) => store.findCall(id)));
     return records.filter((record) => record?.call.status === 'cancelled').length;
   };
-  await until('all are on record, and none is answered', async () => (await cancelled()) === ids.length);
+  await expect.poll(() => cancelled()).toBe(ids.length);
   const ended = once(hangup.child, 'exit');
   hangup.child.kill('SIGTERM');
-  await until('it stops', () => hangup.output().includes('"msg":"hangup stops"'));
+  await expect.poll(() => hangup.output()).toContain('"msg":"hangup stops"');
   await expect(fetch(`${hangup.url}/healthz`)).rejects.toThrow();
   // LiveKit repeats what is answered 503.
   expect(await webhook.finish()).toMatch(/^HTTP\/1.1 503 /);
@@ -71,7 +70,7 @@ test('SIGTERM during cancels: what was begun is answered, who asks now is put of
   expect(statSync(`${file}-wal`).size).toBe(0);
 });
 
-test('SIGTERM when the client of a cancel has gone: its attempt is settled, or given back', async () => {
+test('SIGTERM settles or releases the deletion of a cancel whose client has disconnected', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(2, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '3000' },
   });
@@ -87,7 +86,7 @@ test('SIGTERM when the client of a cancel has gone: its attempt is settled, or g
   );
   const deletions = async () =>
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion?.state);
-  await until('all are on record', async () => (await deletions()).every((state) => state === 'running'));
+  await expect.poll(async () => (await deletions()).every((state) => state === 'running')).toBe(true);
   client.abort();
   await Promise.allSettled(cancels);
   expect(await hangup.kill('SIGTERM')).toBe(0);
@@ -95,7 +94,7 @@ test('SIGTERM when the client of a cancel has gone: its attempt is settled, or g
   expect(hangup.output()).not.toContain('"level":"error"');
 });
 
-test('leases of attempts that LiveKit does not answer are given back', async () => {
+test('SIGTERM releases the leases of attempts that LiveKit does not answer', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(3, {
     settings: {
       LIVEKIT_REQUEST_TIMEOUT_MS: '100',
@@ -109,9 +108,9 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
   expect(await cancelAll(hangup.url, key, ids)).toHaveLength(3);
   const states = async () =>
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
-  await until('all are tried again', async () =>
-    (await states()).every((one) => one?.state === 'running' && one.attempt > 1),
-  );
+  await expect
+    .poll(async () => (await states()).every((one) => one?.state === 'running' && one.attempt > 1))
+    .toBe(true);
   // A client that never sends the rest of its request does not hold it up for longer.
   const { socket } = await begin(hangup.url, 'GET /api/v1/calls HTTP/1.1');
   const beganAt = performance.now();
@@ -128,10 +127,10 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
   // So the next one need not wait for a lease of a minute.
   emulator.setFault('DeleteRoom', null);
   await serve();
-  await until('all rooms are gone', () => emulator.roomNames().length === 0);
+  await expect.poll(() => emulator.roomNames()).toEqual([]);
 }, 60_000);
 
-test('stopping does not wait for what waits for the rate limit of LiveKit', async () => {
+test("SIGTERM does not wait for requests that wait for LiveKit's rate limit", async () => {
   const { store, key, ids, serve } = await prepareCalls(3, {
     settings: {
       LIVEKIT_REQUESTS_PER_MINUTE: '1',
@@ -146,7 +145,7 @@ test('stopping does not wait for what waits for the rate limit of LiveKit', asyn
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
   const isWaiting = (one: Awaited<ReturnType<typeof deletions>>[number]) =>
     one?.state === 'running' && one.attempt > 1;
-  await until('attempts wait', async () => (await deletions()).filter(isWaiting).length >= 2);
+  await expect.poll(async () => (await deletions()).filter(isWaiting).length).toBeGreaterThanOrEqual(2);
   const beganAt = performance.now();
   expect(await hangup.kill('SIGTERM')).toBe(0);
   expect(performance.now() - beganAt).toBeLessThan(15_000);
@@ -155,7 +154,7 @@ test('stopping does not wait for what waits for the rate limit of LiveKit', asyn
   expect(states).toContain('retryable');
 }, 60_000);
 
-test('stopping does not wait until hundreds of calls are compared', async () => {
+test('SIGTERM does not wait for the reconciliation of hundreds of calls', async () => {
   const { file, ids, env, serve } = await prepareCalls(500, {
     // So rarely that all are gone between two.
     settings: { COMPARE_SCHEDULE: '*/10 * * * * *', LIVEKIT_BACKGROUND_TIMEOUT_MS: '10000' },
@@ -167,31 +166,31 @@ test('stopping does not wait until hundreds of calls are compared', async () => 
   const count = (what: string) =>
     records.prepare<[], number>(`SELECT count(*) FROM calls WHERE ${what}`).pluck().get() ?? 0;
   const hangup = await serve();
-  await until('all rooms are seen', () => count('room_id IS NULL') === 0, 60_000);
+  await expect.poll(() => count('room_id IS NULL'), { timeout: 60_000 }).toBe(0);
   const livekit = new RoomServiceClient(env.LIVEKIT_URL, env.LIVEKIT_API_KEY, env.LIVEKIT_API_SECRET);
   // One stays: a list that is suddenly empty is not believed at once.
   await Promise.all(ids.slice(1).map((id) => livekit.deleteRoom(id)));
-  await until('the first of them end', () => count("status = 'completed'") > 0, 60_000);
+  await expect.poll(() => count("status = 'completed'"), { timeout: 60_000 }).toBeGreaterThan(0);
   expect(await hangup.kill('SIGTERM')).toBe(0);
   // The rest is left to the next start.
   expect(count("status = 'active'")).toBeGreaterThan(1);
 }, 120_000);
 
-test('a second signal ends it at once', async () => {
+test('a second signal ends the server at once', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(1, {
     settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '4000' },
   });
   emulator.setFault('DeleteRoom', { kind: 'hang' });
   const hangup = await serve();
   const cancel = cancelAll(hangup.url, key, ids);
-  await until('it is asked', async () => (await store.findCall('c0'))?.call.status === 'cancelled');
+  await expect.poll(async () => (await store.findCall('c0'))?.call.status).toBe('cancelled');
   hangup.child.kill('SIGTERM');
-  await until('it stops', () => hangup.output().includes('"msg":"hangup stops"'));
+  await expect.poll(() => hangup.output()).toContain('"msg":"hangup stops"');
   expect(await hangup.kill('SIGINT')).toBe(1);
   await cancel;
 });
 
-test('it serves on when its log cannot be written, for the disk is full', async () => {
+test('the server keeps running when its log cannot be written', async () => {
   const { port } = await freePort();
   const words = COMMAND.map((word) => `'${word}'`).join(' ');
   const child = spawn('sh', ['-c', `exec ${words} serve > /dev/full 2> /dev/full`], {
@@ -206,7 +205,7 @@ test('it serves on when its log cannot be written, for the disk is full', async 
       ({ status }) => status === 200,
       () => false,
     );
-  await until('it serves', answers);
+  await expect.poll(answers).toBe(true);
   // Each request is a line of the log.
   for (let i = 0; i < 10; i += 1) expect(await answers()).toBe(true);
   const ended = once(child, 'exit');
@@ -258,7 +257,7 @@ const unusable: readonly [what: string, prepare: (file: string) => void, said: R
 ];
 
 test.each(unusable)(
-  'a database that %s: a sentence that says what to do, and 3',
+  'serve exits with 3 and says what to do when the database %s',
   async (_, prepare, said) => {
     const cwd = temporaryFolder();
     const file = join(cwd, 'hangup.db');

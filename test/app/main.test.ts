@@ -17,10 +17,10 @@ function runOn(version: string): Promise<{ code: unknown; stdout: string; stderr
 }
 
 test.each([
-  ['an error that nobody caught', "throw new Error('a bug')"],
-  ['a rejection that nobody handled', "Promise.reject(new Error('a bug'))"],
-  ['a thrown word', "throw 'a bug'"],
-])('%s ends a server with 1, and one fatal line says so', async (_, fault) => {
+  ['an uncaught error', "throw new Error('a bug')"],
+  ['an unhandled rejection', "Promise.reject(new Error('a bug'))"],
+  ['a thrown string', "throw 'a bug'"],
+])('%s ends a server with 1 and one fatal log line', async (_, fault) => {
   // When it serves, for until then it does not watch.
   const bug = `const write = process.stdout.write.bind(process.stdout);
     process.stdout.write = (chunk, ...rest) => {
@@ -44,12 +44,12 @@ test.each([
   });
 });
 
-test.each(['20.20.2', '22.20.0', '26.8.1'])('Node %s is refused in one line, with 1', async (version) => {
+test.each(['20.20.2', '22.20.0', '26.8.1'])('main refuses Node %s with 1 and one line', async (version) => {
   const { code, stdout, stderr } = await runOn(version);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toMatch(/^hangup needs Node\.js 26\.9 or newer, and this is v\d+\.\d+\.\d+: .*\n$/);
 });
 
-test.each(['26.9.0', '27.0.0'])('Node %s is good', async (version) => {
+test.each(['26.9.0', '27.0.0'])('main accepts Node %s', async (version) => {
   expect(await runOn(version)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d/) });
 });

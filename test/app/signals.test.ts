@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { COMMAND, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -30,7 +29,7 @@ function listening(pid: number): string[] {
   );
 }
 
-test('row 10: SIGUSR1 opens no debugger, and hangup goes on', async () => {
+test('SIGUSR1 opens no debugger, and the server keeps running', async () => {
   const { url, child, output } = await serveHangup({ env: {}, cwd: temporaryFolder() });
   const pid = child.pid ?? 0;
   const before = listening(pid);
@@ -45,7 +44,7 @@ test('row 10: SIGUSR1 opens no debugger, and hangup goes on', async () => {
   expect(listening(pid)).toEqual(before);
 });
 
-test('the debugger that NODE_OPTIONS opens is closed in the single file, and a warning from source', async () => {
+test('the single file ignores the debugger of NODE_OPTIONS, and hangup from source logs a warning', async () => {
   const env = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
   const { url, child, output } = await serveHangup({ env, cwd: temporaryFolder() });
   expect(await isAlive(url)).toBe(true);
@@ -57,18 +56,15 @@ test('the debugger that NODE_OPTIONS opens is closed in the single file, and a w
   }
 });
 
-test.each(['SIGHUP', 'SIGUSR2'] as const)(
-  'row 11: without a terminal %s changes nothing, and is in the log',
-  async (signal) => {
-    const { url, child, output, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
-    child.kill(signal);
-    await until('it is in the log', () => output().includes(`"signal":"${signal}","msg":"signal ignored`));
-    expect(await isAlive(url)).toBe(true);
-    expect(await kill('SIGTERM')).toBe(0);
-  },
-);
+test.each(['SIGHUP', 'SIGUSR2'] as const)('%s is logged and ignored without a terminal', async (signal) => {
+  const { url, child, output, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
+  child.kill(signal);
+  await expect.poll(() => output()).toContain(`"signal":"${signal}","msg":"signal ignored`);
+  expect(await isAlive(url)).toBe(true);
+  expect(await kill('SIGTERM')).toBe(0);
+});
 
-test('SIGPIPE changes nothing', async () => {
+test('SIGPIPE is ignored', async () => {
   const { url, child, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
   for (let i = 0; i < 20; i += 1) {
     child.kill('SIGPIPE');
@@ -77,7 +73,7 @@ test('SIGPIPE changes nothing', async () => {
   expect(await kill('SIGTERM')).toBe(0);
 });
 
-test('row 11: under nohup it goes on when its terminal is closed', async () => {
+test('the server keeps running under nohup when its terminal closes', async () => {
   const cwd = temporaryFolder();
   const command = ['nohup', ...COMMAND, 'serve'].join(' ');
   // It makes a terminal; the shell is its leader, and ends at once as one that is closed does.
@@ -89,21 +85,21 @@ test('row 11: under nohup it goes on when its terminal is closed', async () => {
   terminal.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it is started', () => /pid:\d+:/.test(shown));
+  await expect.poll(() => shown).toMatch(/pid:\d+:/);
   const pid = Number(/pid:(\d+):/.exec(shown)?.[1]);
   onTestFinished(() => {
     process.kill(pid, 'SIGKILL');
   });
   const log = () => readFileSync(join(cwd, 'nohup.out'), { encoding: 'utf8', flag: 'a+' });
-  await until('it serves', () => log().includes('"msg":"hangup serves"'));
+  await expect.poll(log).toContain('"msg":"hangup serves"');
   terminal.kill('SIGKILL');
   await once(terminal, 'exit');
-  await until('the signal is in the log', () => log().includes('"signal":"SIGHUP"'));
+  await expect.poll(log).toContain('"signal":"SIGHUP"');
   const url = /"url":"(http:[^"]+)"/.exec(log())?.[1] ?? '';
   expect(await isAlive(url)).toBe(true);
 });
 
-test('row 11: on a terminal SIGHUP stops it as SIGTERM does', async () => {
+test('SIGHUP stops a server on a terminal as SIGTERM does', async () => {
   const cwd = temporaryFolder();
   const terminal = spawn('script', ['-qefc', `exec ${COMMAND.join(' ')} serve`, '/dev/null'], {
     cwd,
@@ -116,7 +112,7 @@ test('row 11: on a terminal SIGHUP stops it as SIGTERM does', async () => {
   terminal.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it serves', () => shown.includes('hangup serves'));
+  await expect.poll(() => shown).toContain('hangup serves');
   const [pid = ''] = readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').split(' ');
   process.kill(Number(pid), 'SIGHUP');
   expect(await once(terminal, 'exit')).toEqual([0, null]);

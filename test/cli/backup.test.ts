@@ -14,8 +14,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { backUp } from '../../src/store/sqlite/backup.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
-import { until } from '../harness/hangup.ts';
+import { buildCall } from '../harness/calls.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -28,7 +27,7 @@ async function makeKey(cwd: string) {
   return JSON.parse(stdout) as { id: string; key: string; organizationId: string };
 }
 
-test('a backup while it serves is whole; nothing is written over, and what fails leaves nothing', async () => {
+test('backup copies the database of a running server, overwrites no file, and leaves no file when it fails', async () => {
   const cwd = temporaryFolder();
   const { key } = await makeKey(cwd);
   const { url } = await serveHangup({ cwd, env });
@@ -64,12 +63,15 @@ test('a backup while it serves is whole; nothing is written over, and what fails
 
 test.each([
   [
-    'no database',
+    'a file that is not a database',
     (file: string) => writeFileSync(file, 'not a database, but long enough to be looked at'.repeat(99)),
   ],
-  ['another program’s', (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close()],
   [
-    'a newer hangup’s',
+    "another program's database",
+    (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close(),
+  ],
+  [
+    "a newer hangup's database",
     (file: string) => {
       openSqliteStore(file).close();
       const client = new SqliteDatabase(file);
@@ -77,7 +79,7 @@ test.each([
       client.close();
     },
   ],
-])('%s is not restored, and the database is as it was', async (_, make) => {
+])('restore refuses %s and leaves the database unchanged', async (_, make) => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   make(join(cwd, 'bad.db'));
@@ -87,7 +89,7 @@ test.each([
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test("backup and database are their owner's alone, whatever the umask and the backup's mode", async () => {
+test('backup and restore create files that only their owner can read, whatever the umask', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const modeOf = (name: string) => statSync(join(cwd, name)).mode & 0o777;
@@ -100,7 +102,7 @@ test("backup and database are their owner's alone, whatever the umask and the ba
   expect(modeOf('hangup.db')).toBe(0o600);
 });
 
-test('two backups to two names, and two restores, at once', async () => {
+test('concurrent backups to two names succeed, and concurrent restores leave one complete database', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   const backups = await Promise.all([run('backup a.db', cwd), run('backup b.db', cwd)]);
@@ -117,7 +119,7 @@ test('two backups to two names, and two restores, at once', async () => {
   expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
 });
 
-test('of two backups to one name one is made, and the other refused', async () => {
+test('of two concurrent backups to one name one succeeds and one is refused', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
@@ -135,7 +137,7 @@ test('of two backups to one name one is made, and the other refused', async () =
   expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
 });
 
-test('while a server runs on a file that was deleted, nothing is restored in its place', async () => {
+test('restore refuses while a server still uses the deleted database file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
@@ -152,7 +154,7 @@ test('while a server runs on a file that was deleted, nothing is restored in its
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test('what is no database of hangup is not backed up, and it is that which is blamed', async () => {
+test("backup refuses a file that is not hangup's database and names the file", async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
   const env = { DATABASE_URL: 'file:notes.txt' };
@@ -163,7 +165,7 @@ test('what is no database of hangup is not backed up, and it is that which is bl
   expect(readdirSync(cwd)).toEqual(['notes.txt']);
 });
 
-test('a folder that is not there is named, and not made', async () => {
+test('backup names a missing folder and does not create the folder', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   expect(await run('backup no/copy.db', cwd)).toMatchObject({
@@ -180,7 +182,7 @@ test('a folder that is not there is named, and not made', async () => {
   expect(await run('restore .', cwd)).toMatchObject({ code: 3 });
 });
 
-test('a database that is gone is replaced, and its -wal is not taken for the new one', async () => {
+test('restore replaces a missing database and discards its old -wal', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
@@ -196,7 +198,7 @@ test('a database that is gone is replaced, and its -wal is not taken for the new
   expect((await run('keys list', cwd)).stdout).toMatch(/ valid/);
 });
 
-test('a database that is damaged is replaced; what was there is kept', async () => {
+test('restore replaces a damaged database and keeps the old file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
@@ -207,7 +209,7 @@ test('a database that is damaged is replaced; what was there is kept', async () 
   expect(existsSync(join(cwd, 'copy.db'))).toBe(true);
 });
 
-test("after yesterday's backup is restored, comparing brings it up to LiveKit's truth", async () => {
+test("reconciling brings calls up to LiveKit's state after an old backup is restored", async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const { emulator } = livekit;
@@ -217,7 +219,7 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
   const store = open();
   for (const id of ['goes', 'stays', 'is-cancelled']) {
     emulator.join(id, { identity: 'caller' });
-    const call = aCall({ id, organizationId, status: 'active', createdAt: Date.now() });
+    const call = buildCall({ id, organizationId, status: 'active', createdAt: Date.now() });
     await store.createCall({ call, apiKeyId: null });
   }
   store.close();
@@ -239,7 +241,7 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
     calls.close();
     return seen.every((record) => record?.call.roomId !== null);
   };
-  await until('all rooms are seen', isSeen);
+  await expect.poll(isSeen).toBe(true);
   expect(await run('backup yesterday.db', cwd)).toMatchObject({ code: 0 });
 
   // What is forgotten by restoring: one is cancelled, one ends, one is made.
@@ -257,7 +259,7 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
   };
   expect(await statusOf('is-cancelled')).toBe('active');
   for (const id of ['goes', 'is-cancelled']) {
-    await until(`${id} has ended`, async () => (await statusOf(id)) === 'completed', 40_000);
+    await expect.poll(() => statusOf(id), { timeout: 40_000 }).toBe('completed');
   }
   expect(await statusOf('stays')).toBe('active');
 }, 90_000);

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../harness/temporary.ts';
 const run = (args: string, cwd = temporaryFolder(), env = {}) => runHangup(args.split(' '), { cwd, env });
 const KEY = /^hangup_live_[A-Za-z0-9_-]{43}$/;
 
-test('keys create --json prints one JSON object with id and key, and makes the database', async () => {
+test('keys create --json prints one JSON object with id and key, and creates the database', async () => {
   const cwd = temporaryFolder();
   const { code, stdout, stderr } = await run('keys create --org acme --name test --json', cwd);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -33,7 +33,7 @@ test('keys create --json prints one JSON object with id and key, and makes the d
   expect(readFileSync(join(cwd, 'data/hangup.db'), 'latin1')).not.toContain(JSON.parse(stdout).key);
 });
 
-test('what keys create prints is the key alone: what is said of it is for people', async () => {
+test('keys create prints only the key on standard output, and notes for people on standard error', async () => {
   const { code, stdout, stderr } = await run('keys create --org acme --name test');
   expect(code).toBe(0);
   expect(stdout.trimEnd()).toMatch(KEY);
@@ -46,7 +46,7 @@ test.each([
   ['a folder', 'file:.', /that is no file/],
   ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
   ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
-])('a database that is %s is a sentence, and 3', async (_, url, said) => {
+])('a command exits with 3 and a readable error when the database is %s', async (_, url, said) => {
   for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
     const { code, stderr } = await run(command, temporaryFolder(), { DATABASE_URL: url, PORT: '0' });
     expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(said) });
@@ -54,7 +54,7 @@ test.each([
   }
 });
 
-test('an output that cannot be written is a sentence, and 1', () => {
+test('a command exits with 1 and a readable error when its output cannot be written', () => {
   const [command, ...before] = COMMAND;
   const full = openSync('/dev/full', 'w');
   const { status, stderr } = spawnSync(command, [...before, 'openapi'], {
@@ -70,9 +70,9 @@ test('an output that cannot be written is a sentence, and 1', () => {
 });
 
 test.each([
-  ['for scripts', ['--json']],
-  ['for people', []],
-])('a key whose output %s cannot be written is revoked', async (_, options) => {
+  ['in JSON', ['--json']],
+  ['as text', []],
+])('keys create revokes the key when its output %s cannot be written', async (_, options) => {
   const cwd = temporaryFolder();
   const [command, ...before] = COMMAND;
   const args = [...before, 'keys', 'create', '--org', 'acme', '--name', 'lost', ...options];
@@ -95,7 +95,7 @@ test.each([
   ]);
 });
 
-test('keys are listed and revoked; the key itself is never shown again', async () => {
+test('keys list and keys revoke never show the key', async () => {
   const cwd = temporaryFolder();
   const made = JSON.parse(
     (await run('keys create --org acme --name a --scope calls:read --expires 90d --json', cwd)).stdout,
@@ -126,7 +126,7 @@ test.each([
   'prune',
   'prune --dry-run',
   'migrate --check',
-])('hangup %s makes no database where there is none: it may be the wrong folder', async (args) => {
+])('hangup %s creates no database when there is none', async (args) => {
   const cwd = temporaryFolder();
   expect(await run(args, cwd)).toMatchObject({
     code: 3,
@@ -138,7 +138,7 @@ test.each([
   expect(readdirSync(cwd)).toEqual([]);
 });
 
-test('prefixes are given, listed and taken away', async () => {
+test('adopt add, list and remove manage prefixes', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
   expect(await run('adopt list', cwd)).toMatchObject({
@@ -157,7 +157,7 @@ test('prefixes are given, listed and taken away', async () => {
   expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 1 });
 });
 
-test('a prefix for an organization that does not exist is refused, and changes nothing', async () => {
+test('adopt add refuses an unknown organization and changes nothing', async () => {
   const cwd = temporaryFolder();
   const names = async () =>
     JSON.parse((await run('adopt list --json', cwd)).stdout).map(
@@ -179,7 +179,7 @@ test('a prefix for an organization that does not exist is refused, and changes n
   expect(await names()).toEqual(['acme', 'other']);
 });
 
-test('the first organization is made by its prefix, and named as new', async () => {
+test('adopt add creates the first organization and prints that the organization is new', async () => {
   expect(await run('adopt add --org acme --prefix call-')).toMatchObject({
     code: 0,
     stderr: expect.stringMatching(/^hangup: the organization acme is new; /),
@@ -212,7 +212,7 @@ test.each([
   '--frobnicate',
   'serve --port 80',
   'migrate now',
-])('wrong usage ends with 2, and says what is right: %s', async (args) => {
+])('wrong usage exits with 2 and prints the right usage: %s', async (args) => {
   const cwd = temporaryFolder();
   const { code, stderr, stdout } = await run(args, cwd);
   expect(code).toBe(2);
@@ -221,7 +221,7 @@ test.each([
   expect(existsSync(join(cwd, 'data'))).toBe(false);
 });
 
-test('an argument that is not UTF-8 is refused', () => {
+test('a command refuses an argument that is not UTF-8', () => {
   const cwd = temporaryFolder();
   const words = [...COMMAND, 'keys', 'create', '--name', 'test'].map((word) => `'${word}'`).join(' ');
   const { status, stderr } = spawnSync('bash', ['-c', `${words} --org $'\\xff'`], { cwd, encoding: 'utf8' });
@@ -232,7 +232,7 @@ test('an argument that is not UTF-8 is refused', () => {
   expect(readdirSync(cwd)).toEqual([]);
 });
 
-test('every command has its help, and the exit codes are told', async () => {
+test('every command has help, and the help lists the exit codes', async () => {
   expect((await run('--help')).stdout).toMatch(/serve.*keys.*migrate.*openapi.*version.*Exit codes:\n {2}0/s);
   for (const command of [
     'serve',
@@ -255,7 +255,7 @@ test('every command has its help, and the exit codes are told', async () => {
   }
 });
 
-test('version, openapi, migrate', async () => {
+test('version, openapi and migrate print their results', async () => {
   const cwd = temporaryFolder();
   expect((await run('version', cwd)).stdout).toMatch(/^\d+\.\d+\.\d+( \([0-9a-f]{12}(-dirty)?\))?\n$/);
   expect(JSON.parse((await run('openapi', cwd)).stdout)).toMatchObject({ openapi: '3.1.1' });
@@ -263,7 +263,7 @@ test('version, openapi, migrate', async () => {
   expect(await run('migrate', cwd)).toMatchObject({ code: 0, stdout: 'data/hangup.db is up to date\n' });
 });
 
-test('wrong settings end with 2, all at once', async () => {
+test('serve exits with 2 and lists every wrong setting at once', async () => {
   const env = { PORT: 'eighty', LIVEKIT_URL: 'ftp://example.com', LIVEKIT_API_SECRET: 'hunter2' };
   const { code, stderr } = await run('serve', temporaryFolder(), env);
   expect(code).toBe(2);
@@ -271,14 +271,14 @@ test('wrong settings end with 2, all at once', async () => {
   expect(stderr).not.toMatch(/hunter2|eighty/);
 });
 
-test('production refuses the emulator', async () => {
+test('serve refuses the emulator when NODE_ENV is production', async () => {
   expect(await run('serve', temporaryFolder(), { NODE_ENV: 'production' })).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/LIVEKIT_URL: expected unless NODE_ENV is development/),
   });
 });
 
-test('settings come from .env too, and the environment goes before it', async () => {
+test('the environment overrides the settings in .env', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, '.env'), 'DATABASE_URL="file:from-dotenv.db"\n');
   await run('migrate', cwd);
@@ -287,7 +287,7 @@ test('settings come from .env too, and the environment goes before it', async ()
   expect(existsSync(join(cwd, 'from-environment.db'))).toBe(true);
 });
 
-test('a taken port is a sentence, and its own exit code; LiveKit is asked for nothing', async () => {
+test('serve exits with 4 and sends LiveKit no request when its port is taken', async () => {
   const asked: (string | undefined)[] = [];
   const server = createServer((request) => asked.push(request.url)).listen(0, '127.0.0.1');
   onTestFinished(() => {
@@ -307,7 +307,7 @@ test('a taken port is a sentence, and its own exit code; LiveKit is asked for no
   );
 });
 
-test('who reads its words may go: commands end quietly, and a server serves on', async () => {
+test('a command ends silently and a server keeps running when the reader of its output has gone', async () => {
   const cwd = temporaryFolder();
   const piped = `${COMMAND.map((word) => `'${word}'`).join(' ')} openapi | head -c 9; exit "\${PIPESTATUS[0]}"`;
   const { status, stdout, stderr } = spawnSync('bash', ['-c', piped], { cwd, encoding: 'utf8' });
@@ -321,7 +321,7 @@ test('who reads its words may go: commands end quietly, and a server serves on',
   expect(await hangup.kill('SIGTERM')).toBe(0);
 });
 
-test('a first start makes an organization, a key and live calls; its curl line cancels one', async () => {
+test('the first start on the emulator creates an organization, a key and live calls, and its curl line cancels one', async () => {
   const cwd = temporaryFolder();
   const hangup = await serveHangup({ env: {}, cwd });
   const shown = await waitForWelcome(hangup);
@@ -353,7 +353,7 @@ test('a first start makes an organization, a key and live calls; its curl line c
   expect(await live.json()).toMatchObject({ data: { pagination: { total: 3 } } });
 });
 
-test("the emulator is refused on a database of people's calls, and nothing in that is changed", async () => {
+test('serve refuses the emulator on a database with real calls and changes nothing', async () => {
   const cwd = temporaryFolder();
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
@@ -399,9 +399,8 @@ test("the emulator is refused on a database of people's calls, and nothing in th
   await back.kill('SIGTERM');
 });
 
-test('an emulator ends when its database is served with a LiveKit; two LiveKits on one are told', async () => {
+test('a server on the emulator ends when another process binds its database to a LiveKit, and two LiveKits on one database are reported', async () => {
   const cwd = temporaryFolder();
-  const { until } = await import('../harness/hangup.ts');
   const sandbox = await serveHangup({ env: {}, cwd });
   await waitForWelcome(sandbox);
   const livekits = [await startEmulated({}), await startEmulated({})];
@@ -421,14 +420,14 @@ test('an emulator ends when its database is served with a LiveKit; two LiveKits 
 
   const second = await serveHangup({ env: another, cwd });
   const told = '"msg":"another hangup serves this database with another LiveKit';
-  await until('the first one tells', () => hangup.output().includes(told));
+  await expect.poll(() => hangup.output()).toContain(told);
   await second.kill('SIGTERM');
   expect(await hangup.kill('SIGTERM')).toBe(0);
   // The first one serves on, as does the second: nobody can tell which of them is wrong.
   expect(second.output()).not.toContain(told);
 });
 
-test('what cannot be prepared for a first start ends it, after it listens', async () => {
+test('a first start exits when the demo data cannot be created', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
   const client = new SqliteDatabase(join(cwd, 'data/hangup.db'));
@@ -440,7 +439,7 @@ test('what cannot be prepared for a first start ends it, after it listens', asyn
   });
 });
 
-test('a start that never serves claims nothing', async () => {
+test('a start that fails before serving does not bind the database to its LiveKit', async () => {
   const cwd = temporaryFolder();
   const sandbox = await serveHangup({ env: {}, cwd });
   await waitForWelcome(sandbox);
@@ -452,7 +451,6 @@ test('a start that never serves claims nothing', async () => {
 });
 
 async function waitForWelcome(hangup: { output(): string }): Promise<string> {
-  const { until } = await import('../harness/hangup.ts');
-  await until('the welcome is shown', () => hangup.output().includes('Stop with Ctrl-C'));
+  await expect.poll(() => hangup.output()).toContain('Stop with Ctrl-C');
   return hangup.output();
 }

@@ -8,12 +8,12 @@ import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-describe('calls', () => {
+describe('hangup calls', () => {
   let hangup: Hangup;
   beforeAll(async () => {
     hangup = await startHangup();
-    await hangup.putCall({ id: 'c1', status: 'active', phoneNumber: '+15551234567' });
-    await hangup.putCall({ id: 'c2', status: 'completed', endedAt: 2_000 });
+    await hangup.insertCall({ id: 'c1', status: 'active', phoneNumber: '+15551234567' });
+    await hangup.insertCall({ id: 'c2', status: 'completed', endedAt: 2_000 });
   });
   afterAll(() => hangup.stop());
 
@@ -23,7 +23,7 @@ describe('calls', () => {
       env: { HANGUP_URL: hangup.url, HANGUP_API_KEY: hangup.key, ...env },
     });
 
-  test('are listed for people and for scripts', async () => {
+  test('list prints a table, and JSON with --json', async () => {
     const { stdout } = await run(['list']);
     expect(stdout).toMatch(/^CALL +STATUS +DIRECTION +PHONE +CREATED\n/);
     expect(stdout).toMatch(/^c1 +active +outbound +\+15551234567 +1970-/m);
@@ -35,14 +35,14 @@ describe('calls', () => {
     });
   });
 
-  test('are seen and cancelled', async () => {
+  test('get shows a call and cancel ends the call', async () => {
     expect(JSON.parse((await run(['get', 'c1'])).stdout)).toMatchObject({ id: 'c1', status: 'active' });
     expect(await run(['cancel', 'c1', '--reason', 'an emergency'])).toMatchObject({
       code: 0,
       stdout: 'c1 is cancelled, and its room is gone\n',
     });
     hangup.livekit.emulator?.setFault('DeleteRoom', { kind: 'status503' });
-    await hangup.putCall({ id: 'c3', status: 'active' });
+    await hangup.insertCall({ id: 'c3', status: 'active' });
     expect((await run(['cancel', 'c3'])).stdout).toMatch(
       /^c3 is cancelled; its room is not gone yet \(unavailable: .*\)\. It is tried again until it is: `hangup calls get c3` shows/,
     );
@@ -57,7 +57,7 @@ describe('calls', () => {
     });
   });
 
-  test('what is wrong is said, with what to do', async () => {
+  test('prints what failed and what to do when a request is refused', async () => {
     expect((await run(['get', 'nobody'])).stderr).toMatch(/\(404\)/);
     expect((await run(['list'], { HANGUP_API_KEY: 'hangup_live_wrong' })).stderr).toMatch(
       /\(401\)\. Set HANGUP_API_KEY/,
@@ -131,18 +131,15 @@ describe('calls', () => {
       (_: IncomingMessage, to: ServerResponse) => void to.writeHead(502).end('<html>Bad Gateway</html>'),
       /^hangup: the proxy at .* got no answer of hangup \(502\)/,
     ],
-  ])(
-    'an answer that %s: a cancel may have been done, and a list is just not there',
-    async (_, answer, says) => {
-      const env = await standIn(answer);
-      const cancel = await run(['cancel', 'c1'], env);
-      expect(cancel).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(says) });
-      expect(cancel.stderr).toContain(MAY_BE_DONE);
-      const list = await run(['list'], env);
-      expect(list).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(says) });
-      expect(list.stderr).not.toContain('done');
-    },
-  );
+  ])('reports that a cancel may have been applied when the answer %s', async (_, answer, says) => {
+    const env = await standIn(answer);
+    const cancel = await run(['cancel', 'c1'], env);
+    expect(cancel).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(says) });
+    expect(cancel.stderr).toContain(MAY_BE_DONE);
+    const list = await run(['list'], env);
+    expect(list).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(says) });
+    expect(list.stderr).not.toContain('done');
+  });
 
   const CANCELLED = '{"data":{"id":"c1","status":"cancelled"},"message":"Call cancelled successfully"}';
 
@@ -152,7 +149,7 @@ describe('calls', () => {
     ['a call that is not cancelled', 200, CANCELLED.replace('cancelled', 'active')],
     ['the right words with 404', 404, CANCELLED],
     ['the right words with 500', 500, CANCELLED],
-  ])('what answers with %s has cancelled nothing', async (_, status, body) => {
+  ])('reports that the server is not hangup when it answers with %s', async (_, status, body) => {
     const env = await standIn((_request, to) => void to.writeHead(status).end(body));
     const said = expect.stringMatching(
       /^hangup: what answers at .* is no hangup \(\d+\)\. Set HANGUP_URL\.\n$/,
@@ -162,7 +159,7 @@ describe('calls', () => {
   });
 
   test.each([301, 303, 308])(
-    'the key does not follow a redirect (%i), and nothing is cancelled',
+    'does not send the key to the target of a redirect (%i), and cancels nothing',
     async (status) => {
       const asked: string[] = [];
       const elsewhere = await standIn((request, to) => {
@@ -186,7 +183,7 @@ describe('calls', () => {
 });
 
 describe('migrate --check', () => {
-  test('says how the schema is, and changes nothing', async () => {
+  test('prints the state of the schema and changes nothing', async () => {
     const cwd = temporaryFolder();
     const env = { DATABASE_URL: 'file:hangup.db' };
     const check = () => runHangup(['migrate', '--check'], { cwd, env });

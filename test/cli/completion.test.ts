@@ -53,6 +53,6 @@ test.each(['bash', 'zsh', 'fish'] as const)(
   },
 );
 
-test('another shell is refused', async () => {
+test('completion exits with 2 when the shell is unknown', async () => {
   expect(await runHangup(['completion', 'csh'], { cwd: temporaryFolder() })).toMatchObject({ code: 2 });
 });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -24,7 +24,7 @@ async function prepare(): Promise<string> {
   });
   for (const id of ['lost', 'waiting', 'gone']) {
     const { organizationId } = key;
-    await store.createCall({ call: aCall({ id, organizationId }), apiKeyId: key.id });
+    await store.createCall({ call: buildCall({ id, organizationId }), apiKeyId: key.id });
     await store.cancelCall({
       callId: id,
       organizationId,
@@ -43,7 +43,7 @@ async function prepare(): Promise<string> {
   return cwd;
 }
 
-test('what is not gone is listed, for people and for scripts, by state', async () => {
+test('deletions list prints incomplete deletions as a table and as JSON, filtered by state', async () => {
   const cwd = await prepare();
   const { stdout } = await run('deletions list', cwd);
   expect(stdout).toMatch(
@@ -67,7 +67,7 @@ test('what is not gone is listed, for people and for scripts, by state', async (
   expect(await run('deletions list --state completed', cwd)).toMatchObject({ code: 2 });
 });
 
-test('one that was given up is tried again; one that is gone or was never there is refused', async () => {
+test('deletions retry reschedules a discarded deletion, and refuses a completed or unknown one', async () => {
   const cwd = await prepare();
   expect(await run('deletions retry lost', cwd)).toMatchObject({ code: 0 });
   expect(JSON.parse((await run('deletions list --state discarded --json', cwd)).stdout)).toEqual([]);
@@ -78,7 +78,7 @@ test('one that was given up is tried again; one that is gone or was never there 
   expect(await run('deletions retry nobody', cwd)).toMatchObject({ code: 1 });
 });
 
-test('none', async () => {
+test('deletions list prints that none is pending when the queue is empty', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
   expect(await run('deletions list', cwd)).toMatchObject({

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -30,7 +30,7 @@ async function aRecord() {
   const now = Date.now();
   const put = (id: string, parts: object) =>
     store.createCall({
-      call: aCall({ id, organizationId, createdAt: now - 90 * DAY_MS, ...parts }),
+      call: buildCall({ id, organizationId, createdAt: now - 90 * DAY_MS, ...parts }),
       apiKeyId: null,
     });
   for (const days of [1, 29, 31, 60]) {
@@ -70,14 +70,14 @@ async function aRecord() {
   return { ids, run };
 }
 
-test('by default nothing goes', async () => {
+test('prune deletes nothing by default', async () => {
   const { ids, run } = await aRecord();
   const before = ids();
   expect(await run('prune')).toMatchObject({ code: 0, stdout: expect.stringContaining('0 ended calls') });
   expect(ids()).toEqual(before);
 });
 
-test('what ended before the setting goes, but not what lives, nor what may have a living room', async () => {
+test('prune deletes calls that ended before the retention period, but no live call and no call whose room may live', async () => {
   const { ids, run } = await aRecord();
   const env = { KEEP_ENDED_CALLS_DAYS: '30', KEEP_AUDIT_DAYS: '70' };
   const before = ids();
@@ -94,17 +94,17 @@ test('what ended before the setting goes, but not what lives, nor what may have 
   expect(JSON.parse((await run('prune --dry-run --json', env)).stdout)).toMatchObject({ calls: 0, audit: 0 });
 });
 
-test('a call is kept as long as its room is guarded, whatever the setting', async () => {
+test('prune keeps a call as long as its room is guarded', async () => {
   const { ids, run } = await aRecord();
   const env = { KEEP_ENDED_CALLS_DAYS: '1', ROOM_GUARD_MS: String(10 * DAY_MS) };
   await run('prune', env);
   expect(ids()).toEqual(['ended-1', 'lives', 'not-gone']);
 });
 
-test('many go in batches', async () => {
+test('prune deletes many rows in batches', async () => {
   const { store, organizationId } = await prepare();
   for (let i = 0; i < 450; i += 1) {
-    const call = aCall({ id: `c${i}`, organizationId, status: 'failed', createdAt: i, endedAt: i + 1 });
+    const call = buildCall({ id: `c${i}`, organizationId, status: 'failed', createdAt: i, endedAt: i + 1 });
     await store.createCall({ call, apiKeyId: null });
   }
   expect(await store.pruneCalls({ before: 1_000, limit: 200 })).toBe(200);
@@ -119,7 +119,7 @@ test('many go in batches', async () => {
   store.close();
 });
 
-test('all that is old goes in one run, also when something young stands before it; what is said is what went', async () => {
+test('prune deletes every old row in one run when a young row comes first, and prints the number of deleted rows', async () => {
   const { cwd, store } = await prepare();
   store.close();
   const client = new SqliteDatabase(join(cwd, 'hangup.db'));

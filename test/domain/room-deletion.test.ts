@@ -10,7 +10,7 @@ test('a deleted room and an absent one complete the deletion', () => {
   expect(resolveAttempt(first, { kind: 'absent' }, now)).toEqual({ state: 'completed' });
 });
 
-test('what LiveKit could not or would not do is tried again, with its cause', () => {
+test('a failed attempt makes a deletion retryable with the cause', () => {
   expect(
     resolveAttempt(first, { kind: 'unavailable', code: null, detail: 'connect ECONNREFUSED' }, now),
   ).toEqual({
@@ -28,7 +28,7 @@ test('what LiveKit could not or would not do is tried again, with its cause', ()
   ).toMatchObject({ state: 'retryable', lastError: 'refused (unauthenticated): invalid token' });
 });
 
-test('after the last day it is discarded, with its cause', () => {
+test('a failed attempt after the maximum age discards a deletion with the cause', () => {
   const outcome = { kind: 'timed_out', detail: 'no answer' } as const;
   expect(resolveAttempt(first, outcome, { ...now, now: 86_400_000 })).toEqual({
     state: 'discarded',
@@ -36,7 +36,7 @@ test('after the last day it is discarded, with its cause', () => {
   });
 });
 
-test("LiveKit's words are kept short", () => {
+test('the stored error of LiveKit is truncated', () => {
   const settlement = resolveAttempt(
     first,
     { kind: 'unavailable', code: null, detail: 'x'.repeat(10_000) },

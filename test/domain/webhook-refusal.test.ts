@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judgeClaims, type RefusalTally, tallyRefusal } from '../../src/domain/webhook-refusal.ts';
+import { checkClaims, type RefusalTally, tallyRefusal } from '../../src/domain/webhook-refusal.ts';
 
 const NOW_S = 1_000_000;
 const skew = (skewSeconds: number) => ({ reason: 'clock_skew', skewSeconds });
@@ -15,7 +15,7 @@ describe('judgeClaims', () => {
     ['expired before it is valid', { nbf: 0, exp: -60 }, skew(-60)],
     ['valid never, far ahead', { nbf: Number.POSITIVE_INFINITY, exp: 300 }, skew(Number.POSITIVE_INFINITY)],
     ['valid for ever, without nbf', { exp: Number.POSITIVE_INFINITY }, null],
-  ])('a token that is %s', (_, { exp, ...times }, refusal) => {
+  ])('classifies a token that is %s', (_, { exp, ...times }, refusal) => {
     const claims = {
       exp: NOW_S + exp,
       ...('nbf' in times && { nbf: NOW_S + times.nbf }),
@@ -23,18 +23,21 @@ describe('judgeClaims', () => {
     };
     // Within a second its fraction does not count.
     for (const now of [NOW_S * 1000, NOW_S * 1000 + 999]) {
-      expect(judgeClaims(claims, { now, bodySha256: 'of the body' })).toEqual(refusal);
+      expect(checkClaims(claims, { now, bodySha256: 'of the body' })).toEqual(refusal);
     }
   });
 
-  test.each(['of another body', '', undefined, null, 5, ['of the body']])('a sha256 %j', (sha256) => {
-    const context = { now: NOW_S * 1000, bodySha256: 'of the body' };
-    expect(judgeClaims({ exp: NOW_S + 300, sha256 }, context)).toEqual({ reason: 'body_changed' });
-    expect(judgeClaims({ exp: NOW_S - 300, sha256 }, context)).toEqual(skew(-300));
-  });
+  test.each(['of another body', '', undefined, null, 5, ['of the body']])(
+    'classifies a sha256 %j',
+    (sha256) => {
+      const context = { now: NOW_S * 1000, bodySha256: 'of the body' };
+      expect(checkClaims({ exp: NOW_S + 300, sha256 }, context)).toEqual({ reason: 'body_changed' });
+      expect(checkClaims({ exp: NOW_S - 300, sha256 }, context)).toEqual(skew(-300));
+    },
+  );
 });
 
-test('a refusal is logged at most once a minute, with the number of those since; also when the clock was set back', () => {
+test('a refusal is logged at most once a minute with the number since the last, also when the clock was set back', () => {
   let tally: RefusalTally | undefined;
   const logged = (now: number) => {
     const next = tallyRefusal(tally, now);

@@ -1,19 +1,23 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { vi } from 'vitest';
 import { type App, startApp, systemClock, systemRandom } from '../../src/app/app.ts';
 import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
 import type { Clock, Logger } from '../../src/ports/system.ts';
+import { systemTicks, type Ticks } from '../../src/reconciler/reconciler.ts';
 import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from './calls.ts';
+import { buildCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
+import { STORE_THREAD } from './process.ts';
+import { makeTemporaryFolder } from './temporary.ts';
+import { WAIT } from './time.ts';
 
 export interface LogLine {
   readonly level: 'info' | 'warn' | 'error';
@@ -37,9 +41,9 @@ export interface Hangup {
   /** A key of that organization, with all scopes. */
   readonly key: string;
   readonly log: readonly LogLine[];
-  makeKey(organizationName: string, scopes?: readonly Scope[], expiresAt?: number): Promise<string>;
+  createKey(organizationName: string, scopes?: readonly Scope[], expiresAt?: number): Promise<string>;
   /** Puts a call on record as it is, past the API. */
-  putCall(parts: Partial<Call> & { id: string }): Promise<void>;
+  insertCall(parts: Partial<Call> & { id: string }): Promise<void>;
   send(
     method: string,
     path: string,
@@ -61,15 +65,17 @@ export async function startHangup({
   livekit: given,
   settings = {},
   clock = systemClock,
+  ticks = systemTicks(clock),
   inProcess = false,
 }: {
   livekit?: LiveKitUnderTest;
   settings?: Partial<Settings>;
   clock?: Clock;
+  ticks?: Ticks;
   /** The test reaches into it: from source, also where the single file is tested. */
   inProcess?: boolean;
 } = {}): Promise<Hangup> {
-  const folder = mkdtempSync(join(tmpdir(), 'hangup-test-'));
+  const folder = makeTemporaryFolder();
   const databaseFile = join(folder, 'hangup.db');
   const livekit = given ?? (await startLiveKit());
   const log: LogLine[] = [];
@@ -84,6 +90,8 @@ export async function startHangup({
           log: logInto(log),
           version: 'test',
           clock,
+          ticks,
+          thread: STORE_THREAD,
         });
   const makeKey = async (
     organizationName: string,
@@ -104,11 +112,11 @@ export async function startHangup({
     organizationId: apiKey.organizationId,
     key,
     log,
-    makeKey: async (...args) => (await makeKey(...args)).key,
-    putCall: async (parts) => {
-      compared ??= firstComparison(url);
+    createKey: async (...args) => (await makeKey(...args)).key,
+    insertCall: async (parts) => {
+      compared ??= firstReconciliation(url);
       await compared;
-      const call = aCall({ organizationId: apiKey.organizationId, ...parts });
+      const call = buildCall({ organizationId: apiKey.organizationId, ...parts });
       const result = await store.createCall({ call, apiKeyId: null });
       if (result !== 'created') throw new Error(`${parts.id} was not put: ${result}`);
     },
@@ -213,25 +221,26 @@ function logInto(lines: LogLine[]): Logger {
   return { info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-/** The one at the start would end a call without a room that is as old as most calls of tests. */
-function firstComparison(url: string): Promise<void> {
-  return until('the first comparison is over', async () => {
-    const { samples } = await readMetrics(url);
-    return samples.some(
-      ({ name, labels }) => name === 'hangup_pass_duration_seconds_count' && labels.pass === 'rooms',
-    );
-  });
+/** The first reconciliation would end a call that has no room and is as old as most calls of tests. */
+async function firstReconciliation(url: string): Promise<void> {
+  await vi.waitFor(async () => {
+    if ((await countReconciliations(url)) === 0) throw new Error('the rooms are not reconciled yet');
+  }, WAIT);
 }
 
-/** Looks again until it is so; fails, naming what it waited for, when it does not become so. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  timeoutMs = 20_000,
-): Promise<void> {
-  const giveUpAt = performance.now() + timeoutMs;
-  while (!(await isSo())) {
-    if (performance.now() > giveUpAt) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/** Waits for a complete reconciliation of rooms that begins after this call. */
+export async function nextReconciliation(url: string): Promise<void> {
+  const before = await countReconciliations(url);
+  await vi.waitFor(async () => {
+    // The first one to end may have begun before.
+    if ((await countReconciliations(url)) < before + 2) throw new Error('the rooms are not reconciled yet');
+  }, WAIT);
+}
+
+async function countReconciliations(url: string): Promise<number> {
+  const { samples } = await readMetrics(url);
+  const passes = samples.find(
+    ({ name, labels }) => name === 'hangup_pass_duration_seconds_count' && labels.pass === 'rooms',
+  );
+  return passes?.value ?? 0;
 }

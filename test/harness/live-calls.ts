@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { systemClock, systemRandom } from '../../src/app/app.ts';
-import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../../src/emulator/emulator.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from './calls.ts';
+import { buildCall } from './calls.ts';
 import { serveHangup } from './process.ts';
 import { temporaryFolder } from './temporary.ts';
 
@@ -27,7 +27,7 @@ export async function prepareCalls(
   );
   const ids = Array.from({ length: count }, (_, i) => `c${i}`);
   for (const id of ids) {
-    const call = aCall({ id, organizationId: apiKey.organizationId, status: 'active' });
+    const call = buildCall({ id, organizationId: apiKey.organizationId, status: 'active' });
     await store.createCall({ call, apiKeyId: null });
     emulator.join(id, { identity: 'caller' });
   }

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RoomServiceClient } from 'livekit-server-sdk';
+import { vi } from 'vitest';
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
-import type { EmulatedParticipant, Emulator } from '../../src/livekit/emulator/emulator.ts';
+import type { EmulatedParticipant, Emulator } from '../../src/emulator/emulator.ts';
 import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from './hangup.ts';
+import { type Hangup, startHangup } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
+import { WAIT } from './time.ts';
 
 /*
  * Plays small histories of rooms against hangup over HTTP: LiveKit's webhooks in, the API and LiveKit's rooms out.
@@ -135,7 +137,7 @@ export async function playRoom(stage: RoomStage, room: RoomCase): Promise<Played
   const own = `${played}-`;
   const organizationName = `organization ${played}`;
   const roomName = `${own}${room.room ?? `${room.adopt ?? ''}room`}`;
-  const player = new Player(stage, roomName, await stage.hangup.makeKey(organizationName));
+  const player = new Player(stage, roomName, await stage.hangup.createKey(organizationName));
   if (room.adopt === undefined) {
     await player.register();
   } else {
@@ -240,7 +242,9 @@ class Player {
         await this.#livekit.createRoom({ name: this.#roomName });
         return;
       case 'finished':
-        await until(`${this.#roomName} is finished`, () => emulator.closeIdleRoom(this.#roomName));
+        await vi.waitFor(() => {
+          if (!emulator.closeIdleRoom(this.#roomName)) throw new Error(`${this.#roomName} is in use`);
+        }, WAIT);
         return;
       case 'joined':
         this.#join(step[1], step[2]);
@@ -275,10 +279,10 @@ class Player {
         return;
       }
       case 'unlist':
-        emulator.unlist(this.#roomName);
+        emulator.unlistRoom(this.#roomName);
         return;
       case 'list':
-        emulator.list(this.#roomName);
+        emulator.relistRoom(this.#roomName);
         return;
       case 'wait':
         await sleep(step[1] * 1_000);
@@ -325,7 +329,7 @@ class Player {
   }
 
   #withoutWebhooks(act: () => void): void {
-    const find = this.#stage.emulator.loseWebhooks(({ room }) => room?.name === this.#roomName);
+    const find = this.#stage.emulator.dropWebhooks(({ room }) => room?.name === this.#roomName);
     act();
     find();
   }

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
 import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from './hangup.ts';
+import { type Hangup, startHangup } from './hangup.ts';
 import { freePorts } from './livekit.ts';
 import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';
 
@@ -91,7 +91,7 @@ export class Stage {
    */
   async adopted(callerNumber: string, earlier: readonly string[] = []): Promise<string> {
     const later = async () => (await this.callsFrom(callerNumber)).filter((id) => !earlier.includes(id));
-    await until(`the call of ${callerNumber} is adopted`, async () => (await later()).length > 0);
+    await expect.poll(later).not.toEqual([]);
     const ids = await later();
     expect(ids).toHaveLength(1);
     return ids[0] ?? '';
@@ -113,7 +113,7 @@ export class Stage {
   }
 
   async becomes(id: string, status: string): Promise<void> {
-    await until(`${id} is ${status}`, async () => (await this.find(id)).status === status);
+    await expect.poll(async () => (await this.find(id)).status).toBe(status);
   }
 
   async read(id: string): Promise<Ended> {
@@ -132,12 +132,12 @@ export class Stage {
   /** Waits until the call is over and its room is gone. */
   async end(id: string, withinMs?: number): Promise<Ended> {
     let ended = await this.read(id);
-    // Read whole: a sign of life deletes it once more.
-    const isOver = async () => {
+    // All events are read again with the deletion: a late webhook may delete the room once more.
+    const deletionState = async () => {
       ended = await this.read(id);
-      return ended.roomDeletion?.state === 'completed';
+      return ended.roomDeletion?.state;
     };
-    await until(`the room of ${id} is deleted`, isOver, withinMs);
+    await expect.poll(deletionState, withinMs === undefined ? {} : { timeout: withinMs }).toBe('completed');
     this.ended.set(id, ended);
     expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
     expect(ended.trail.filter(({ to }) => to === ended.status)).toHaveLength(1);

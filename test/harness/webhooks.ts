@@ -17,7 +17,7 @@ export async function sign(
 }
 
 /** Posts a body into the door, signed as LiveKit does unless the headers say otherwise. */
-export async function post(
+export async function postWebhook(
   hangupUrl: string,
   body: string | Buffer,
   headers?: Record<string, string>,
@@ -42,7 +42,7 @@ interface Person {
 }
 
 /** Webhooks of one life of a room, in LiveKit's JSON. Times are milliseconds. */
-export function roomTold(
+export function roomWebhooks(
   name: string,
   { sid = `RM_${randomUUID()}`, createdAt = Date.now(), metadata = '' } = {},
 ) {

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CALL_STATUSES, isLive } from '../../src/domain/call.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -10,10 +10,10 @@ beforeAll(async () => {
 afterAll(() => hangup.stop());
 
 let calls = 0;
-async function aLiveCall(parts: object = {}) {
+async function insertLiveCall(parts: object = {}) {
   calls += 1;
   const id = `cancel-${calls}`;
-  await hangup.putCall({ id, status: 'active', ...parts });
+  await hangup.insertCall({ id, status: 'active', ...parts });
   return id;
 }
 const cancel = (id: string, options?: Parameters<Hangup['send']>[2]) =>
@@ -22,7 +22,7 @@ const error = (code: number, message: string) => ({ error: { message, code } });
 
 describe('DELETE /calls/{callId} returns 200', () => {
   test('and cancels a live call, disconnects both participants and deletes the room', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const people = await Promise.all([hangup.livekit.join(id, 'agent'), hangup.livekit.join(id, 'caller')]);
     const answer = await cancel(id);
     expect(answer.status).toBe(200);
@@ -42,14 +42,14 @@ describe('DELETE /calls/{callId} returns 200', () => {
     });
   });
 
-  test('when the room does not exist, and stores the deletion as completed', async () => {
-    const id = await aLiveCall();
+  test('and completes the deletion when the room does not exist', async () => {
+    const id = await insertLiveCall();
     expect(await cancel(id)).toMatchObject({ status: 200 });
     expect((await hangup.store.findCall(id))?.deletion).toMatchObject({ state: 'completed', attempt: 1 });
   });
 
   test('and stores the reason', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     expect(await cancel(`${id}?reason=${encodeURIComponent('caller asked: “stop” 😀')}`)).toMatchObject({
       status: 200,
     });
@@ -64,13 +64,13 @@ describe('DELETE /calls/{callId} returns 200', () => {
   });
 
   test('when the key is a Bearer token', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const headers = { authorization: `Bearer ${hangup.key}` };
     expect(await cancel(id, { key: null, headers })).toMatchObject({ status: 200 });
   });
 
-  test('with the first response when a request repeats its Idempotency-Key', async () => {
-    const id = await aLiveCall();
+  test('with the first answer when a request repeats an Idempotency-Key', async () => {
+    const id = await insertLiveCall();
     const headers = { 'idempotency-key': `key of ${id}` };
     const first = await cancel(id, { headers });
     const second = await cancel(id, { headers });
@@ -78,8 +78,8 @@ describe('DELETE /calls/{callId} returns 200', () => {
     expect(second).toMatchObject({ status: 200, body: first.body });
   });
 
-  test('or, when the client disconnects at once, completes the cancel and the deletion', async () => {
-    const id = await aLiveCall();
+  test('and the cancel and its deletion complete, when the client disconnects at once', async () => {
+    const id = await insertLiveCall();
     const person = await hangup.livekit.join(id, 'caller');
     await new Promise<void>((resolve, reject) => {
       const sent = request(`${hangup.url}/api/v1/calls/${id}`, {
@@ -90,10 +90,12 @@ describe('DELETE /calls/{callId} returns 200', () => {
       sent.end(() => sent.destroy());
     });
     expect(await person.disconnected).toBe('ROOM_DELETED');
-    await until('the deletion is settled', async () => {
-      const record = await hangup.store.findCall(id);
-      return record?.call.status === 'cancelled' && record.deletion?.state === 'completed';
-    });
+    await expect
+      .poll(async () => {
+        const record = await hangup.store.findCall(id);
+        return record?.call.status === 'cancelled' && record.deletion?.state === 'completed';
+      })
+      .toBe(true);
   });
 });
 
@@ -101,7 +103,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
   test.each(CALL_STATUSES.filter((status) => !isLive(status)))(
     'when the call is already %s',
     async (status) => {
-      const id = await aLiveCall({ status, endedAt: 2_000 });
+      const id = await insertLiveCall({ status, endedAt: 2_000 });
       const before = await hangup.store.findCall(id);
       expect(await cancel(id)).toMatchObject({
         status: 400,
@@ -113,8 +115,8 @@ describe('DELETE /calls/{callId} returns 400', () => {
 
   test('to exactly one of two concurrent cancels (1,000 runs)', async () => {
     for (let i = 0; i < 1_000; i += 20) {
-      // In groups of 20: while this process writes, it does not notice the connections that the single file closes.
-      const ids = await Promise.all(Array.from({ length: 20 }, () => aLiveCall()));
+      // A few at a time: while this process writes it does not see the connections that the single file closes.
+      const ids = await Promise.all(Array.from({ length: 20 }, () => insertLiveCall()));
       await Promise.all(
         ids.map(async (id) => {
           const answers = await Promise.all([cancel(id), cancel(id)]);
@@ -130,13 +132,13 @@ describe('DELETE /calls/{callId} returns 400', () => {
   }, 120_000);
 
   test.each([
-    ['too long', `?reason=${'x'.repeat(501)}`, /^reason: /],
-    ['repeated', '?reason=a&reason=b', /^reason: /],
-    ['empty', '?reason=', /^reason: /],
-    ['a text with control characters', '?reason=a%00b', /^reason: must not contain control characters/],
-    ['half of a surrogate pair', '?reason=%ED%A0%80%00', /^reason: /],
-  ])('and changes nothing when the reason is %s', async (_, query, message) => {
-    const id = await aLiveCall();
+    ['a reason that is too long', `?reason=${'x'.repeat(501)}`, /^reason: /],
+    ['a reason given twice', '?reason=a&reason=b', /^reason: /],
+    ['an empty reason', '?reason=', /^reason: /],
+    ['control characters in the reason', '?reason=a%00b', /^reason: must not contain control characters/],
+    ['half of a surrogate pair in the reason', '?reason=%ED%A0%80%00', /^reason: /],
+  ])('and changes nothing: %s', async (_, query, message) => {
+    const id = await insertLiveCall();
     expect(await cancel(`${id}${query}`)).toMatchObject({
       status: 400,
       body: error(400, expect.stringMatching(message)),
@@ -145,7 +147,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
   });
 
   test('when the Idempotency-Key is too long', async () => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     const headers = { 'idempotency-key': 'x'.repeat(256) };
     expect(await cancel(id, { headers })).toMatchObject({ status: 400 });
   });
@@ -155,11 +157,11 @@ describe('DELETE /calls/{callId} returns 401', () => {
   test.each<[string, Record<string, string>]>([
     ['no key', {}],
     ['an unknown key', { 'x-api-key': `hangup_live_${'a'.repeat(43)}` }],
-    ['a text that is not a key', { 'x-api-key': 'hunter2' }],
+    ['a malformed key', { 'x-api-key': 'hunter2' }],
     ['an empty key', { 'x-api-key': '' }],
     ['a Basic authorization', { authorization: 'Basic aHVudGVyMg==' }],
   ])('when the request has %s', async (_, headers) => {
-    const id = await aLiveCall();
+    const id = await insertLiveCall();
     expect(await cancel(id, { key: null, headers })).toMatchObject({
       status: 401,
       body: error(401, 'Unauthorized'),
@@ -168,19 +170,19 @@ describe('DELETE /calls/{callId} returns 401', () => {
   });
 
   test('when the key is revoked or expired', async () => {
-    const id = await aLiveCall();
-    const revoked = await hangup.makeKey('acme');
+    const id = await insertLiveCall();
+    const revoked = await hangup.createKey('acme');
     const newest = (await hangup.store.listApiKeys()).at(-1);
     await hangup.store.revokeApiKey({ id: newest?.id ?? '', now: 1 });
-    const expired = await hangup.makeKey('acme', ['calls:cancel'], 1);
+    const expired = await hangup.createKey('acme', ['calls:cancel'], 1);
     for (const key of [revoked, expired]) expect(await cancel(id, { key })).toMatchObject({ status: 401 });
   });
 });
 
 describe('DELETE /calls/{callId} returns 403', () => {
   test('without any detail when the call belongs to another organization', async () => {
-    const id = await aLiveCall({ phoneNumber: '+15551234567' });
-    const key = await hangup.makeKey('other');
+    const id = await insertLiveCall({ phoneNumber: '+15551234567' });
+    const key = await hangup.createKey('other');
     for (const method of ['DELETE', 'GET']) {
       expect(await hangup.send(method, `/api/v1/calls/${id}`, { key })).toMatchObject({
         status: 403,
@@ -190,9 +192,9 @@ describe('DELETE /calls/{callId} returns 403', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('with the name of the scope when the key lacks it', async () => {
-    const id = await aLiveCall();
-    const key = await hangup.makeKey('acme', ['calls:read']);
+  test('and names the scope that the key lacks', async () => {
+    const id = await insertLiveCall();
+    const key = await hangup.createKey('acme', ['calls:read']);
     expect(await cancel(id, { key })).toMatchObject({
       status: 403,
       body: error(403, 'Access denied - API key lacks scope: calls:cancel'),
@@ -201,18 +203,18 @@ describe('DELETE /calls/{callId} returns 403', () => {
   });
 });
 
-describe('DELETE and GET /calls/{callId} return 404', () => {
+describe('DELETE /calls/{callId} returns 404', () => {
   test.each([
-    ['unknown', 'call_unknown'],
-    ['too long', 'x'.repeat(200)],
-    ['with a percent-encoded slash', 'a%2Fb'],
-    ['with percent-encoded dots and slashes', '..%2F..%2Fetc%2Fpasswd'],
-    ['with invalid percent-encoding', '%zz'],
-    ['with a control character', 'a%00b'],
-    ['an emoji', '%F0%9F%98%80'],
+    ['an unknown id', 'call_unknown'],
+    ['an id that is too long', 'x'.repeat(200)],
+    ['a percent-encoded slash', 'a%2Fb'],
+    ['percent-encoded dots and slashes', '..%2F..%2Fetc%2Fpasswd'],
+    ['an invalid percent-encoding', '%zz'],
+    ['a control character', 'a%00b'],
+    ['unicode', '%F0%9F%98%80'],
     ['__proto__', '__proto__'],
     ['SQL', "'%20OR%201=1--"],
-  ])('to an id: %s', async (_, id) => {
+  ])('for %s', async (_, id) => {
     for (const method of ['DELETE', 'GET']) {
       expect(await hangup.send(method, `/api/v1/calls/${id}`)).toMatchObject({
         status: 404,
@@ -222,10 +224,10 @@ describe('DELETE and GET /calls/{callId} return 404', () => {
   });
 });
 
-test('DELETE /calls/{callId} checks for 401 before 404, and for 404 and 403 before 400', async () => {
-  const id = await aLiveCall();
+test('DELETE /calls/{callId} checks 401 before 404, and 404 and 403 before 400', async () => {
+  const id = await insertLiveCall();
   const tooLong = `reason=${'x'.repeat(501)}`;
-  const key = await hangup.makeKey('other');
+  const key = await hangup.createKey('other');
   expect(await cancel('unknown', { key: null })).toMatchObject({ status: 401 });
   expect(await cancel(`unknown?${tooLong}`)).toMatchObject({ status: 404 });
   expect(await cancel(`${id}?${tooLong}`, { key })).toMatchObject({ status: 403 });
@@ -233,8 +235,8 @@ test('DELETE /calls/{callId} checks for 401 before 404, and for 404 and 403 befo
 });
 
 describe('DELETE /calls/{callId} returns 422', () => {
-  test('when the Idempotency-Key was used for another request', async () => {
-    const [id, another] = [await aLiveCall(), await aLiveCall()];
+  test('when the Idempotency-Key belongs to another request', async () => {
+    const [id, another] = [await insertLiveCall(), await insertLiveCall()];
     const headers = { 'idempotency-key': `key of ${id}` };
     await cancel(id, { headers });
     const refused = {
@@ -248,10 +250,10 @@ describe('DELETE /calls/{callId} returns 422', () => {
 });
 
 describe('DELETE /calls/{callId} returns 500', () => {
-  test('and changes nothing when the store fails; only the log has the cause', async () => {
+  test('when the store fails, changes nothing, and logs the cause', async () => {
     const broken = await startHangup({ livekit: hangup.livekit });
     try {
-      await broken.putCall({ id: 'broken-1', status: 'active' });
+      await broken.insertCall({ id: 'broken-1', status: 'active' });
       const { default: SqliteDatabase } = await import('better-sqlite3');
       const client = new SqliteDatabase(broken.databaseFile);
       // The audit row is written last, so the transaction must roll back all earlier writes.

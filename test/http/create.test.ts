@@ -15,7 +15,7 @@ const count = async () => {
 };
 
 describe('POST /calls returns 201', () => {
-  test('and applies the defaults to an empty body: outbound, with the id as the room name', async () => {
+  test('and applies the defaults to an empty body', async () => {
     const { status, body } = await create({});
     expect(status).toBe(201);
     expect(body).toMatchObject({
@@ -62,7 +62,7 @@ describe('POST /calls returns 201', () => {
     });
   });
 
-  test('with generated ids that sort by time', async () => {
+  test('and generates ids that sort by time', async () => {
     const ids: string[] = [];
     for (let i = 0; i < 20; i += 1) {
       ids.push(((await create({})).body as { data: { id: string } }).data.id);
@@ -70,7 +70,7 @@ describe('POST /calls returns 201', () => {
     expect(ids.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(ids);
   });
 
-  test('for metadata of exactly 16 KiB, and for metadata with any keys', async () => {
+  test('when the metadata has exactly 16 KiB and any keys', async () => {
     const text = 'x'.repeat(16 * 1024 - '{"t":""}'.length);
     expect(await create({ metadata: { t: text } })).toMatchObject({ status: 201 });
     const odd = '{"metadata":{"__proto__":{"admin":true},"constructor":1,"":2}}';
@@ -82,7 +82,7 @@ describe('POST /calls returns 201', () => {
   });
 });
 
-describe('POST /calls returns 400 and creates nothing', () => {
+describe('POST /calls returns 400, names the problem and creates nothing', () => {
   test.each<[string, unknown]>([
     ['Unrecognized key: "phone"', { phone: '+1' }],
     ['Unrecognized key: "__proto__"', '{"__proto__":{"id":"x"}}'],
@@ -145,8 +145,8 @@ describe('POST /calls returns 400 and creates nothing', () => {
 });
 
 describe('POST /calls returns 403', () => {
-  test('before it reads the body when the key lacks calls:write', async () => {
-    const key = await hangup.makeKey('acme', ['calls:read']);
+  test('before reading the body when the key lacks calls:write', async () => {
+    const key = await hangup.createKey('acme', ['calls:read']);
     expect(await create('{', { key })).toMatchObject({
       status: 403,
       body: { error: { message: 'Access denied - API key lacks scope: calls:write', code: 403 } },
@@ -155,18 +155,18 @@ describe('POST /calls returns 403', () => {
 });
 
 describe('POST /calls returns 409', () => {
-  test('when a call of any organization has the id', async () => {
+  test('when any organization has a call with the id', async () => {
     await create({ id: 'taken' });
     const taken = {
       status: 409,
       body: { error: { message: 'Call id is already taken', code: 409 } },
     };
     expect(await create({ id: 'taken' })).toMatchObject(taken);
-    const key = await hangup.makeKey('other');
+    const key = await hangup.createKey('other');
     expect(await create({ id: 'taken' }, { key })).toMatchObject(taken);
   });
 
-  test('when a live call uses the room name, and 201 after that call is cancelled and its room deleted', async () => {
+  test('when a live call has the room name, until that call is cancelled and its room deleted', async () => {
     await create({ id: 'first', roomName: 'shared' });
     expect(await create({ id: 'second', roomName: 'shared' })).toMatchObject({
       status: 409,

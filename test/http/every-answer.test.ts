@@ -8,7 +8,7 @@ import { sendBytes, sendRaw } from '../harness/raw-http.ts';
 let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup();
-  await hangup.putCall({ id: 'call', status: 'active' });
+  await hangup.insertCall({ id: 'call', status: 'active' });
   await hangup.livekit.join('call', 'caller');
 });
 afterAll(() => hangup.stop());
@@ -72,7 +72,7 @@ describe('every response has cache-control: no-store', () => {
     }
   });
 
-  test('a streamed tRPC batch', async () => {
+  test('in the stream of a tRPC batch', async () => {
     const response = await fetch(`${hangup.url}/trpc/calls.list?batch=1&input={"0":{"limit":1}}`, {
       headers: { 'x-api-key': hangup.key, 'trpc-accept': 'application/jsonl' },
     });
@@ -82,7 +82,7 @@ describe('every response has cache-control: no-store', () => {
   });
 });
 
-describe('every 401 has www-authenticate: Bearer', () => {
+describe('www-authenticate: Bearer', () => {
   test.each([
     ['GET', '/api/v1/calls'],
     ['HEAD', '/api/v1/calls'],
@@ -99,22 +99,22 @@ describe('every 401 has www-authenticate: Bearer', () => {
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
   });
 
-  test('other responses do not have www-authenticate', async () => {
+  test('is absent from every other response', async () => {
     for (const path of GET) {
       expect((await headersOf('GET', path, hangup.key)).get('www-authenticate')).toBeNull();
     }
   });
 });
 
-describe('HEAD returns the headers of GET without the body', () => {
+describe('HEAD returns the headers of GET without a body', () => {
   const compared = (headers: Headers) =>
     ['content-type', 'content-length', 'allow', 'vary', 'www-authenticate', 'cache-control'].map((name) => [
       name,
       headers.get(name),
     ]);
 
-  // Metrics change between two requests, so /metrics has its own test.
-  test.each(GET.filter((path) => path !== '/metrics'))('%s', async (path) => {
+  // Metrics change between two requests.
+  test.each(GET.filter((path) => path !== '/metrics'))('at %s', async (path) => {
     for (const key of [hangup.key, null]) {
       const [get, head] = [await hangup.send('GET', path, { key }), await hangup.send('HEAD', path, { key })];
       expect(head).toMatchObject({ status: get.status, body: '' });
@@ -122,12 +122,12 @@ describe('HEAD returns the headers of GET without the body', () => {
     }
   });
 
-  test('/metrics', async () => {
+  test('at /metrics', async () => {
     expect(await hangup.send('HEAD', '/metrics')).toMatchObject({ status: 200, body: '' });
   });
 });
 
-describe('405 under /trpc lists the allowed methods', () => {
+describe('/trpc returns 405 with the allowed methods', () => {
   test.each([
     ['OPTIONS', 'calls.list', 'GET, HEAD'],
     ['OPTIONS', 'calls.cancel', 'POST'],
@@ -136,7 +136,7 @@ describe('405 under /trpc lists the allowed methods', () => {
     ['GET', 'calls.cancel', 'POST'],
     ['HEAD', 'calls.cancel', 'POST'],
     ['POST', 'calls.list', 'GET, HEAD'],
-  ])('%s /trpc/%s', async (method, procedure, allow) => {
+  ])('to %s /trpc/%s', async (method, procedure, allow) => {
     const answer = await hangup.send(method, `/trpc/${procedure}`, { key: null });
     expect(answer.status).toBe(405);
     expect(answer.headers.get('allow')).toBe(allow);
@@ -148,7 +148,7 @@ describe('405 under /trpc lists the allowed methods', () => {
   });
 });
 
-describe('requests that Node would reject itself get the JSON error', () => {
+describe('a request that Node.js would answer by itself gets the JSON error', () => {
   const auth = () => `x-api-key: ${hangup.key}\r\nconnection: close\r\n`;
 
   test.each<[string, string, number, string]>([
@@ -218,7 +218,7 @@ describe('requests that Node would reject itself get the JSON error', () => {
       'Request header',
     ],
     ['a long target', `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`, 431, 'Request header fields'],
-  ])('%s', async (_, text, code, message) => {
+  ])('for %s', async (_, text, code, message) => {
     const answer = await sendRaw(hangup.url, text);
     expect(answer).toMatchObject({
       status: code,
@@ -229,19 +229,19 @@ describe('requests that Node would reject itself get the JSON error', () => {
     expect(answer.header('connection')).toBe('close');
   });
 
-  test('405 to CONNECT lists the allowed methods', async () => {
+  test('with the allowed methods for CONNECT', async () => {
     const answer = await sendRaw(hangup.url, 'CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n\r\n');
     expect(answer.header('allow')).toBe('GET, HEAD, POST, DELETE');
   });
 
-  test('HTTP/1.0 does not require a Host header', async () => {
+  test('but not for HTTP/1.0 without Host', async () => {
     const answer = await sendRaw(hangup.url, `GET /api/v1/calls/call HTTP/1.0\r\n${auth()}\r\n`);
     expect(answer).toMatchObject({ status: 200, body: { data: { id: 'call' } } });
     const overTrpc = await sendRaw(hangup.url, `GET /trpc/calls.list HTTP/1.0\r\n${auth()}\r\n`);
     expect(overTrpc.status).toBe(400);
   });
 
-  test("an unsupported Upgrade, such as Java's h2c, is ignored", async () => {
+  test("but not for an unknown Upgrade such as Java's h2c, which is ignored", async () => {
     const answer = await sendRaw(
       hangup.url,
       `GET /api/v1/calls/call HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAAB\r\n${auth().replace('close', 'close, Upgrade, HTTP2-Settings')}\r\n`,
@@ -249,7 +249,7 @@ describe('requests that Node would reject itself get the JSON error', () => {
     expect(answer).toMatchObject({ status: 200, body: { data: { id: 'call' } } });
   });
 
-  test('the server survives a client that disconnects after CONNECT', async () => {
+  test('and the server keeps running when a client disconnects after CONNECT', async () => {
     const { hostname, port } = new URL(hangup.url);
     const socket = connect(Number(port), hostname);
     await new Promise((resolve) => socket.once('connect', resolve));
@@ -259,20 +259,20 @@ describe('requests that Node would reject itself get the JSON error', () => {
   });
 });
 
-describe('an idle connection stays open longer than that of a load balancer', () => {
+describe('an idle connection stays open', () => {
   const keepAlive = async (url: string) => (await fetch(`${url}/healthz`)).headers.get('keep-alive');
 
   test('for 75 s by default', async () => {
     expect(await keepAlive(hangup.url)).toBe('timeout=75');
   });
 
-  test('for KEEP_ALIVE_TIMEOUT_MS when that is set', async () => {
+  test('for KEEP_ALIVE_TIMEOUT_MS', async () => {
     const other = await startHangup({ settings: { keepAliveTimeoutMs: 600_000 } });
     onTestFinished(() => other.stop());
     expect(await keepAlive(other.url)).toBe('timeout=600');
   });
 
-  test('because the deadline for headers starts with the first byte of a request', async () => {
+  test('before the first byte of a request, without the deadline for headers', async () => {
     const { hostname, port } = new URL(hangup.url);
     const request = `GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n`;
     const slow = sendBytes(hangup.url, 'GET /healthz HTTP/1.1\r\nhost: x\r\n');
@@ -301,9 +301,9 @@ test('a connection that never sends a byte is closed without a response', async 
   expect(received).toEqual([]);
 });
 
-describe('an unexpected query or body', () => {
+describe('an unused query', () => {
   test.each(['/healthz?_=1', '/readyz?x', '/healthz?%ff'])(
-    'does not fail a probe: %s returns 200',
+    'is ignored at %s, so that probes succeed',
     async (path) => {
       expect(await hangup.send('GET', path, { key: null })).toMatchObject({ status: 200 });
     },
@@ -312,14 +312,14 @@ describe('an unexpected query or body', () => {
   test.each([
     ['/openapi.json?v=2', 'v'],
     ['/metrics?name[]=hangup_calls', 'name[]'],
-  ])('of %s is a 400 that names the parameter', async (path, name) => {
+  ])('is refused with 400 and its name at %s', async (path, name) => {
     expect(await hangup.send('GET', path, { key: null })).toMatchObject({
       status: 400,
       body: { error: { message: `Unrecognized key: "${name}"`, code: 400 } },
     });
   });
 
-  test('in a GET request is a 400', async () => {
+  test('GET with a body returns 400', async () => {
     for (const target of [
       '/api/v1/calls',
       '/api/v1/calls/call',

@@ -11,8 +11,8 @@ const get = (id: string, options?: Parameters<Hangup['send']>[2]) =>
   hangup.send('GET', `/api/v1/calls/${id}`, options);
 
 describe('GET /calls/{callId} returns 200', () => {
-  test('with all stored fields, and times in ISO 8601 with milliseconds', async () => {
-    await hangup.putCall({
+  test('with every field, and times in ISO 8601 with milliseconds', async () => {
+    await hangup.insertCall({
       id: 'ended',
       status: 'completed',
       direction: 'inbound',
@@ -66,8 +66,8 @@ describe('GET /calls/{callId} returns 200', () => {
     });
   });
 
-  test('with the participants of the room when the call is live', async () => {
-    await hangup.putCall({ id: 'live', status: 'active' });
+  test('with the participants of a live call', async () => {
+    await hangup.insertCall({ id: 'live', status: 'active' });
     await hangup.livekit.join('live', 'caller');
     expect(await get('live')).toMatchObject({
       body: {
@@ -84,15 +84,15 @@ describe('GET /calls/{callId} returns 200', () => {
     });
   });
 
-  test('with roomExists false when a live call has no room', async () => {
-    await hangup.putCall({ id: 'no-room' });
+  test('with no participants when a live call has no room', async () => {
+    await hangup.insertCall({ id: 'no-room' });
     expect(await get('no-room')).toMatchObject({
       body: { data: { liveRoomStatus: { roomExists: false, numParticipants: 0, participants: [] } } },
     });
   });
 
-  test('with the time, the API key and the room deletion when the call is cancelled', async () => {
-    await hangup.putCall({ id: 'cancelled', status: 'ringing' });
+  test('with the time, the actor and the room deletion of a cancel', async () => {
+    await hangup.insertCall({ id: 'cancelled', status: 'ringing' });
     await hangup.send('DELETE', '/api/v1/calls/cancelled');
     const { body } = await get('cancelled');
     expect(body).toMatchObject({
@@ -106,7 +106,7 @@ describe('GET /calls/{callId} returns 200', () => {
     });
   });
 
-  test('to HEAD, without the body', async () => {
+  test('without a body to HEAD', async () => {
     const answer = await hangup.send('HEAD', '/api/v1/calls');
     expect(answer).toMatchObject({ status: 200, body: '' });
     expect(Number(answer.headers.get('content-length'))).toBeGreaterThan(50);
@@ -114,7 +114,7 @@ describe('GET /calls/{callId} returns 200', () => {
 });
 
 test('GET /calls/{callId} returns 403 when the key lacks calls:read', async () => {
-  const key = await hangup.makeKey('acme', ['calls:cancel']);
+  const key = await hangup.createKey('acme', ['calls:cancel']);
   expect(await get('ended', { key })).toMatchObject({
     status: 403,
     body: { error: { message: 'Access denied - API key lacks scope: calls:read', code: 403 } },

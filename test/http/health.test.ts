@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { readMetrics } from '../harness/metrics.ts';
 
-async function aHangup(options: Parameters<typeof startHangup>[0] = {}): Promise<Hangup> {
+async function startTestHangup(options: Parameters<typeof startHangup>[0] = {}): Promise<Hangup> {
   const hangup = await startHangup(options);
   onTestFinished(() => hangup.stop());
   return hangup;
@@ -19,15 +19,15 @@ const notReady = (what: string) => ({
 });
 
 test('/healthz returns 200 without a key', async () => {
-  const hangup = await aHangup();
+  const hangup = await startTestHangup();
   expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200, body: { data: { status: 'alive' } } });
   expect(await ask(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
 });
 
 test.each(['/healthz', '/readyz', '/metrics'])(
-  '%s returns 405 to methods other than GET and HEAD, and 404 to a longer path',
+  '%s returns 405 to methods other than GET and HEAD',
   async (path) => {
-    const hangup = await aHangup();
+    const hangup = await startTestHangup();
     for (const method of ['POST', 'DELETE', 'PUT']) {
       const answer = await ask(hangup, path, method);
       expect(answer.status).toBe(405);
@@ -37,8 +37,8 @@ test.each(['/healthz', '/readyz', '/metrics'])(
   },
 );
 
-test('/readyz returns 200, with the state of LiveKit after its first response', async () => {
-  const hangup = await aHangup();
+test('/readyz returns 200 and the state of LiveKit when hangup is ready', async () => {
+  const hangup = await startTestHangup();
   const ready = (livekit: string) => ({
     status: 200,
     body: { data: { status: 'ready', checks: { store: 'ok', migrations: 'ok' }, livekit } },
@@ -46,19 +46,19 @@ test('/readyz returns 200, with the state of LiveKit after its first response', 
   expect((await ask(hangup, '/readyz')).body).toMatchObject({
     data: { livekit: expect.stringMatching(/^(no answer yet|answers)$/) },
   });
-  await hangup.putCall({ id: 'c1' });
+  await hangup.insertCall({ id: 'c1' });
   await hangup.send('DELETE', '/api/v1/calls/c1');
   expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
 });
 
-test('/readyz, hangup_livekit_up and the log show LiveKit as unreachable after five requests without a response', async () => {
+test('/readyz, hangup_livekit_up and the log report LiveKit down after five unanswered requests', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   // So late that no retry sends a request of its own.
   const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
-  const hangup = await aHangup({ livekit, settings: { retry }, inProcess: true });
+  const hangup = await startTestHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
-  for (const id of ids) await hangup.putCall({ id });
+  for (const id of ids) await hangup.insertCall({ id });
   const shown = async () => ({
     readyz: ((await ask(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
     metric: (await readMetrics(hangup.url)).value('hangup_livekit_up'),
@@ -72,20 +72,18 @@ test('/readyz, hangup_livekit_up and the log show LiveKit as unreachable after f
   }
   expect(await shown()).toEqual({ readyz: 'does not answer', metric: 0, isLogged: true });
   await livekit.emulator.resume();
-  await until('the log has it back', () => hangup.log.some(({ message }) => message === 'LiveKit is back'));
+  await expect.poll(() => hangup.log.some(({ message }) => message === 'LiveKit is back')).toBe(true);
   expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
-test('/readyz returns 200 while LiveKit is unreachable, and the metrics show its state', async () => {
+test('/readyz returns 200 when LiveKit is unreachable, and the metrics show the outage', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup({ livekit });
-  await hangup.putCall({ id: 'c1' });
+  const hangup = await startTestHangup({ livekit });
+  await hangup.insertCall({ id: 'c1' });
   await livekit.emulator.pause();
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await until('its retries have had no answer', () =>
-    hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
-  );
+  await expect.poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is away'))).toBe(true);
   expect(await ask(hangup, '/readyz')).toMatchObject({
     status: 200,
     body: { data: { livekit: 'does not answer' } },
@@ -98,10 +96,12 @@ test('/readyz returns 200 while LiveKit is unreachable, and the metrics show its
       metrics.value('hangup_room_deletions', { state: 'running' }),
   ).toBe(1);
   await livekit.emulator.resume();
-  await until('the room is gone', async () => {
-    const { value } = await readMetrics(hangup.url);
-    return value('hangup_room_deletion_attempts_total', { state: 'completed' }) === 1;
-  });
+  await expect
+    .poll(async () => {
+      const { value } = await readMetrics(hangup.url);
+      return value('hangup_room_deletion_attempts_total', { state: 'completed' }) === 1;
+    })
+    .toBe(true);
   const after = await readMetrics(hangup.url);
   expect(after.value('hangup_livekit_up')).toBe(1);
   expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
@@ -109,8 +109,8 @@ test('/readyz returns 200 while LiveKit is unreachable, and the metrics show its
 });
 
 describe('/readyz returns 503', () => {
-  test('while the store accepts no write, with the name of the check, and 200 afterwards', async () => {
-    const hangup = await aHangup();
+  test('while the store accepts no write, and 200 after that', async () => {
+    const hangup = await startTestHangup();
     const another = new SqliteDatabase(hangup.databaseFile);
     onTestFinished(() => {
       another.close();
@@ -123,18 +123,18 @@ describe('/readyz returns 503', () => {
     );
     expect((await readMetrics(hangup.url)).value('hangup_store_failures_total')).toBeGreaterThan(0);
     another.exec('ROLLBACK');
-    await until('it is ready again', async () => (await ask(hangup, '/readyz')).status === 200);
+    await expect.poll(async () => (await ask(hangup, '/readyz')).status).toBe(200);
   });
 
   test('when another version has changed the schema', async () => {
-    const hangup = await aHangup();
+    const hangup = await startTestHangup();
     const newer = new SqliteDatabase(hangup.databaseFile);
     newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
     newer.close();
     expect(await ask(hangup, '/readyz')).toMatchObject(notReady('migrations'));
   });
 
-  test('while the server shuts down', async () => {
+  test('while the server is shutting down', async () => {
     const hangup = await startHangup({ inProcess: true });
     const { hostname, port } = new URL(hangup.url);
     const socket = connect(Number(port), hostname);
@@ -144,7 +144,7 @@ describe('/readyz returns 503', () => {
     });
     // Half of the second request: a server that shuts down waits for the rest.
     socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\n');
-    await until('the first is answered', () => answered.includes('alive'));
+    await expect.poll(() => answered).toContain('alive');
     const stopped = hangup.stop();
     socket.write('host: x\r\n\r\n');
     await once(socket, 'close');
@@ -153,21 +153,21 @@ describe('/readyz returns 503', () => {
   });
 });
 
-test('100 concurrent requests to /readyz share one database write', async () => {
-  const hangup = await aHangup();
+test('100 concurrent /readyz requests share database writes', async () => {
+  const hangup = await startTestHangup();
   const answers = await Promise.all(Array.from({ length: 100 }, () => ask(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
   const metrics = await readMetrics(hangup.url);
-  // The requests take less than the second of the cache, or a few seconds on a busy machine.
+  // They take less than the second for which an answer holds, or on a busy machine a few of them.
   expect(metrics.value('hangup_store_duration_seconds_count', { method: 'checkWritable' })).toBeLessThan(10);
 });
 
-test('successful requests to /healthz, /readyz and /metrics are not logged; failures are', async () => {
-  const hangup = await aHangup();
+test('successful health checks are not logged, and failed ones are', async () => {
+  const hangup = await startTestHangup();
   for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
   await readMetrics(hangup.url);
   await ask(hangup, '/readyz', 'POST');
-  await until('the last is logged', () => hangup.log.some(({ fields }) => fields.status === 405));
+  await expect.poll(() => hangup.log.some(({ fields }) => fields.status === 405)).toBe(true);
   expect(
     hangup.log.filter(({ message }) => message === 'request').map(({ fields }) => fields.status),
   ).toEqual([405]);

@@ -4,7 +4,7 @@ import { findJsonProblems } from '../../src/http/json.ts';
 
 const problemsOf = (text: string) => [...findJsonProblems(text)].map(({ path }) => path.join('.'));
 
-test('findJsonProblems finds no problem in the output of JSON.stringify', () => {
+test('the JSON check accepts everything that JSON.stringify writes', () => {
   fc.assert(
     fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), (value) => {
       expect(problemsOf(JSON.stringify(value))).toEqual([]);
@@ -13,7 +13,7 @@ test('findJsonProblems finds no problem in the output of JSON.stringify', () => 
   );
 });
 
-test('findJsonProblems finds a problem exactly in numbers that JSON.parse changes', () => {
+test('the JSON check accepts a text exactly when JSON.parse loses nothing of it', () => {
   const digits = fc.stringMatching(/^(0|[1-9]\d{0,22})$/);
   const number = fc
     .tuple(
@@ -45,7 +45,7 @@ function rational(source: string): bigint {
   return sign === '-' ? -value : value;
 }
 
-describe('findJsonProblems returns the paths of the problems', () => {
+describe('the JSON check reports the path of a problem', () => {
   test.each([
     ['{"a":[0,{"b":1e999}]}', ['a.1.b']],
     ['[[],[1,-0]]', ['1.1']],
@@ -60,7 +60,7 @@ describe('findJsonProblems returns the paths of the problems', () => {
   });
 });
 
-test('findJsonProblems reads a large hostile text in linear time', () => {
+test('the JSON check takes linear time on a large hostile text', () => {
   const long = 'x'.repeat(300_000);
   for (const text of [
     `{"a":0.1${'0'.repeat(500_000)}1}`,

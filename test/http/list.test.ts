@@ -5,9 +5,9 @@ let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup();
   const day = (d: number, h = 0) => Date.UTC(2026, 10, d, h);
-  await hangup.putCall({ id: 'a', createdAt: day(1), status: 'active', agentId: 'x', agentName: 'X' });
-  await hangup.putCall({ id: 'b', createdAt: day(2), status: 'ringing', phoneNumber: '+15551234567' });
-  await hangup.putCall({
+  await hangup.insertCall({ id: 'a', createdAt: day(1), status: 'active', agentId: 'x', agentName: 'X' });
+  await hangup.insertCall({ id: 'b', createdAt: day(2), status: 'ringing', phoneNumber: '+15551234567' });
+  await hangup.insertCall({
     id: 'c',
     createdAt: day(2, 23) + 3_599_999,
     status: 'completed',
@@ -15,7 +15,7 @@ beforeAll(async () => {
     endedAt: day(3, 2),
     scheduledAt: day(9),
   });
-  await hangup.putCall({ id: 'd', createdAt: day(3), direction: 'inbound' });
+  await hangup.insertCall({ id: 'd', createdAt: day(3), direction: 'inbound' });
 });
 afterAll(() => hangup.stop());
 
@@ -29,7 +29,7 @@ const pageOf = async (query: string) => ((await list(query)).body as { data: Pag
 const idsOf = async (query: string) => (await pageOf(query)).calls.map(({ id }) => id).join('');
 
 describe('GET /calls returns 200', () => {
-  test('with the newest call first and pagination', async () => {
+  test('with the newest call first and the pagination', async () => {
     const { status, body } = await list('');
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -79,11 +79,11 @@ describe('GET /calls returns 200', () => {
     ['status[]=active&status=ringing', 'ba'],
     ['', 'dcba'],
     ['&&', 'dcba'],
-  ])('with the matching calls to ?%s', async (query, ids) => {
+  ])('with the matching calls: %s', async (query, ids) => {
     expect(await idsOf(query)).toBe(ids);
   });
 
-  test("with the next page to a cursor, in the cursor's order", async () => {
+  test('with pages by a cursor that carries its own order', async () => {
     let page = await pageOf('limit=3&sortOrder=asc');
     expect(page.calls.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
     expect(page.pagination.hasMore).toBe(true);
@@ -92,8 +92,8 @@ describe('GET /calls returns 200', () => {
     expect(page.pagination).toMatchObject({ hasMore: false, nextCursor: null });
   });
 
-  test("without another organization's calls", async () => {
-    const key = await hangup.makeKey('other');
+  test('without the calls of another organization', async () => {
+    const key = await hangup.createKey('other');
     expect(await list('', { key })).toMatchObject({
       body: { data: { calls: [], pagination: { total: 0 } } },
     });
@@ -142,7 +142,7 @@ describe('GET /calls returns 400 and names the parameter', () => {
     `cursor=${Buffer.from('["createdAt","desc",1e999,"a"]').toString('base64url')}`,
     `cursor=${'x'.repeat(513)}`,
     `offset=1&cursor=${Buffer.from('["createdAt","desc",1,"a"]').toString('base64url')}`,
-  ])('to ?%s', async (query) => {
+  ])('for %s', async (query) => {
     const name = /^\w+/.exec(query)?.[0] ?? '';
     expect(await list(query)).toMatchObject({
       status: 400,
@@ -151,8 +151,8 @@ describe('GET /calls returns 400 and names the parameter', () => {
   });
 });
 
-test('GET /calls checks for 401 and 403 before 400', async () => {
+test('GET /calls checks 401 and 403 before 400', async () => {
   expect(await list('limit=0', { key: null })).toMatchObject({ status: 401 });
-  const key = await hangup.makeKey('acme', ['calls:write']);
+  const key = await hangup.createKey('acme', ['calls:write']);
   expect(await list('limit=0', { key })).toMatchObject({ status: 403 });
 });

@@ -226,7 +226,7 @@ async function assertRefused(place: Place, extra: { name: string; value: unknown
   });
 }
 
-test('the places include every procedure', () => {
+test('the tested places are those of every procedure and of every other path', () => {
   const procedures = Object.keys(appRouter._def.procedures);
   expect(new Set(ROUTES.map(({ procedure }) => procedure))).toEqual(new Set(procedures));
   expect(PLACES.length).toBeGreaterThan(20);
@@ -235,17 +235,17 @@ test('the places include every procedure', () => {
 describe.each(PLACES)('$title', (place) => {
   beforeEach(async () => {
     calls += 1;
-    await hangup.putCall({ id: `live-${calls}` });
+    await hangup.insertCall({ id: `live-${calls}` });
   });
   const isUnknown = (name: string) => !place.known.includes(name);
 
-  test('a reserved or misspelt name is a 400 and changes nothing', async () => {
+  test('returns 400 with the name, and changes nothing, when a name is reserved or misspelt', async () => {
     const before = record();
     for (const name of FIXED.filter(isUnknown)) await assertRefused(place, { name, value: 'x' });
     expect(record()).toEqual(before);
   });
 
-  test('any other unknown name is a 400 and changes nothing', async () => {
+  test('returns 400 with the name when a name is unknown', async () => {
     const before = record();
     await fc.assert(
       fc.asyncProperty(
@@ -258,7 +258,7 @@ describe.each(PLACES)('$title', (place) => {
     expect(record()).toEqual(before);
   });
 
-  test('without such a name the same request is done', async () => {
+  test('accepts the same request without the name', async () => {
     expect((await send(place.request(null))).status).toBeLessThan(300);
   });
 });

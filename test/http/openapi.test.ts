@@ -27,12 +27,12 @@ afterAll(() => hangup.stop());
 
 const operations = () => Object.values(document.paths).flatMap((operation) => Object.values(operation));
 
-test('/openapi.json is valid OpenAPI 3.1', async () => {
+test('the OpenAPI document is valid OpenAPI 3.1', async () => {
   expect(document.openapi).toBe('3.1.1');
   expect(await new Validator().validate({ ...document })).toEqual({ valid: true });
 });
 
-test('/openapi.json has every endpoint', () => {
+test('the OpenAPI document has every endpoint', () => {
   expect(
     operations()
       .map(({ operationId }) => operationId)
@@ -45,7 +45,7 @@ test('/openapi.json has every endpoint', () => {
   ]);
 });
 
-test('every response in /openapi.json has an example, every error its status and message', () => {
+test('every response in the OpenAPI document has an example, and every error its status and message', () => {
   for (const { operationId, responses } of operations()) {
     expect(Object.keys(responses)).toEqual(expect.arrayContaining(['401', '403', '405', '431', '500']));
     for (const [status, response] of Object.entries(responses)) {
@@ -72,7 +72,7 @@ test('every response in /openapi.json has an example, every error its status and
   });
 });
 
-test('the examples in /openapi.json match their schemas', () => {
+test('the examples in the OpenAPI document pass the schemas unchanged', () => {
   expect(CallDetails.parse(CALL_DETAILS_EXAMPLE)).toEqual(CALL_DETAILS_EXAMPLE);
   expect(CallEvents.parse(CALL_EVENTS_EXAMPLE)).toEqual(CALL_EVENTS_EXAMPLE);
   expect(CallList.parse(CALL_LIST_EXAMPLE)).toEqual(CALL_LIST_EXAMPLE);
@@ -103,14 +103,14 @@ interface Schema {
 }
 const IS_SCHEMA = /\/(schema|schemas\/\w+|items|properties\/\w+|anyOf\/\d+)$/;
 
-describe('client generators can read /openapi.json', () => {
-  /** Requests and responses share the components, so the schemas of requests are found by reference. */
+describe('the OpenAPI document suits client generators', () => {
+  /** Components are in one place for requests and answers: those of requests are reached by reference. */
   const requestSchemas = () => {
     const requests = operations().map(({ parameters, requestBody }) => ({ parameters, requestBody }));
     return [...schemasIn({ requests }), ...schemasIn(document.components.schemas.CreateCall, '/CreateCall')];
   };
 
-  test('no schema has the type null alone; summary and transcript are a string or null', () => {
+  test('no schema has only the type null, and summary and transcript are strings or null', () => {
     const alone = schemasIn(document).filter(
       ([pointer, { type }]) => type === 'null' && !/\/anyOf\/\d+$/.test(pointer),
     );
@@ -131,7 +131,7 @@ describe('client generators can read /openapi.json', () => {
     expect(all.filter(([, { format }]) => format === 'date-time').length).toBeGreaterThan(8);
   });
 
-  test('no request schema has a default; the description contains the default', () => {
+  test('no request schema has a default, and the description names the default', () => {
     const all = requestSchemas();
     expect(all.filter(([, schema]) => 'default' in schema)).toEqual([]);
     const inWords = all.flatMap(([, { description }]) => description?.match(/Default: [^.]+\./)?.[0] ?? []);
@@ -145,13 +145,13 @@ describe('client generators can read /openapi.json', () => {
     ]);
   });
 
-  test('a request schema forbids additional properties, a response schema allows them', () => {
+  test('request schemas allow no additional properties, and response schemas do', () => {
     const { CreateCall, CallDetails, CallList } = document.components.schemas;
     expect(CreateCall).toMatchObject({ additionalProperties: false });
     for (const answer of [CallDetails, CallList]) expect(answer).not.toHaveProperty('additionalProperties');
   });
 
-  test('anyOf occurs only for nullable references', () => {
+  test('anyOf appears only for nullable references', () => {
     const unions = schemasIn(document).flatMap(([pointer, { anyOf }]) => (anyOf ? [{ pointer, anyOf }] : []));
     expect(unions.length).toBeGreaterThan(2);
     expect(

@@ -40,8 +40,8 @@ beforeAll(async () => {
   document = (await hangup.send('GET', '/openapi.json', { key: null })).body as Document;
   ajv = new Ajv2020({ strict: false, validateFormats: false });
   ajv.addSchema(document, 'document');
-  await hangup.putCall({ id: 'live', status: 'active' });
-  await hangup.putCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
+  await hangup.insertCall({ id: 'live', status: 'active' });
+  await hangup.insertCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
 });
 afterAll(() => hangup.stop());
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Emulator } from '../../src/livekit/emulator/emulator.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import type { Emulator } from '../../src/emulator/emulator.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
-import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
+import { AGENT, HUMAN, inboundPhone, outboundPhone, postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
 /*
  * The table from LiveKit's events to call statuses, row by row, over HTTP with real signatures. hangup requests the
@@ -34,31 +34,31 @@ afterAll(async () => {
 });
 
 let calls = 0;
-type Room = ReturnType<typeof roomTold>;
+type Room = ReturnType<typeof roomWebhooks>;
 
-/** Stores a new call. */
-async function aCall(parts: object = {}) {
+/** Puts a new call on record. */
+async function insertNewCall(parts: object = {}) {
   calls += 1;
   const id = `table-${calls}`;
-  await hangup.putCall({ id, createdAt: Date.now() - 60_000, updatedAt: Date.now() - 60_000, ...parts });
+  await hangup.insertCall({ id, createdAt: Date.now() - 60_000, updatedAt: Date.now() - 60_000, ...parts });
   const record = async () => {
     const found = await hangup.store.findCall(id);
     if (found === null) throw new Error(`${id} is gone`);
     return found;
   };
   const ended = async () => {
-    await until(`${id} has ended`, async () => (await record()).call.endedAt !== null);
+    await expect.poll(async () => (await record()).call.endedAt).not.toBeNull();
     return (await record()).call;
   };
   const status = async () => (await record()).call.status;
   return { id, record, ended, status };
 }
 
-/** Posts webhooks for a new call, whose room has no participants in LiveKit. */
-async function told(history: (room: Room) => string[], parts: object = {}) {
-  const one = await aCall(parts);
-  for (const body of history(roomTold(one.id))) {
-    expect(await post(hangup.url, body)).toMatchObject({
+/** Posts webhooks of a new call's room, in which LiveKit lists nobody. */
+async function deliverWebhooks(history: (room: Room) => string[], parts: object = {}) {
+  const one = await insertNewCall(parts);
+  for (const body of history(roomWebhooks(one.id))) {
+    expect(await postWebhook(hangup.url, body)).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
@@ -71,8 +71,8 @@ const isHuman = { identity: 'human' } as const;
 
 /** Returns a call with an answered phone and an agent, in a room of the emulator. */
 async function answeredCall() {
-  const one = await aCall();
-  const phone = emulator.receive({
+  const one = await insertNewCall();
+  const phone = emulator.receiveCall({
     rule: 'direct',
     roomName: one.id,
     callerNumber: '+15557770001',
@@ -87,7 +87,7 @@ async function answeredCall() {
 
 /** Returns a call of an agent and a person, in a room of the emulator. */
 async function webCall() {
-  const one = await aCall();
+  const one = await insertNewCall();
   const agent = emulator.join(one.id, isAgent);
   const human = emulator.join(one.id, isHuman);
   await emulator.webhooksDelivered(one.id);
@@ -112,9 +112,9 @@ const webTalk = (room: Room) => [room.started(), room.joined(AGENT), room.joined
 describe('call start', () => {
   test('room_started makes a call connecting, with the creation time of the room as startedAt', async () => {
     const createdAt = Date.now() - 1_234;
-    const { id, record } = await aCall({ createdAt: createdAt - 5_000 });
-    const room = roomTold(id, { createdAt });
-    await post(hangup.url, room.started());
+    const { id, record } = await insertNewCall({ createdAt: createdAt - 5_000 });
+    const room = roomWebhooks(id, { createdAt });
+    await postWebhook(hangup.url, room.started());
     expect((await record()).call).toMatchObject({
       status: 'connecting',
       startedAt: createdAt,
@@ -125,7 +125,10 @@ describe('call start', () => {
   test.each(['dialing', 'ringing', 'automation', 'active'] as const)(
     'an outbound phone that joins with the status %s sets the status of the call',
     async (callStatus) => {
-      const { call } = await told((room) => [room.started(), room.joined(outboundPhone(callStatus))]);
+      const { call } = await deliverWebhooks((room) => [
+        room.started(),
+        room.joined(outboundPhone(callStatus)),
+      ]);
       const expected = { dialing: 'connecting', ringing: 'ringing', automation: 'active', active: 'active' };
       expect(call).toMatchObject({
         status: expected[callStatus],
@@ -138,29 +141,40 @@ describe('call start', () => {
   test.each(['dialing', 'ringing', 'active'] as const)(
     'an inbound phone that joins with the status %s sets the status of the call',
     async (callStatus) => {
-      const { call } = await told((room) => [room.started(), room.joined(inboundPhone(callStatus))]);
+      const { call } = await deliverWebhooks((room) => [
+        room.started(),
+        room.joined(inboundPhone(callStatus)),
+      ]);
       expect(call.status).toBe(callStatus === 'dialing' ? 'connecting' : callStatus);
     },
   );
 
-  test('an agent and a person together make a call active', async () => {
-    expect((await told((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe('connecting');
-    expect((await told((room) => [room.started(), room.joined(AGENT)])).call.status).toBe('connecting');
-    const { call } = await told(webTalk);
-    expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
-    expect((await told((room) => [room.started(), room.joined(HUMAN), room.joined(AGENT)])).call.status).toBe(
-      'active',
+  test('an agent and a person together make a call active, and one alone does not', async () => {
+    expect((await deliverWebhooks((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe(
+      'connecting',
     );
+    expect((await deliverWebhooks((room) => [room.started(), room.joined(AGENT)])).call.status).toBe(
+      'connecting',
+    );
+    const { call } = await deliverWebhooks(webTalk);
+    expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
+    expect(
+      (await deliverWebhooks((room) => [room.started(), room.joined(HUMAN), room.joined(AGENT)])).call.status,
+    ).toBe('active');
   });
 
   test('two people make a call active', async () => {
     const other = { sid: 'PA_other', identity: 'other' };
-    const { call } = await told((room) => [room.started(), room.joined(HUMAN), room.joined(other)]);
+    const { call } = await deliverWebhooks((room) => [
+      room.started(),
+      room.joined(HUMAN),
+      room.joined(other),
+    ]);
     expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
   });
 
   test('an agent and a person do not make a call active while its phone rings', async () => {
-    const { call } = await told((room) => [
+    const { call } = await deliverWebhooks((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
       room.joined(HUMAN),
@@ -169,44 +183,47 @@ describe('call start', () => {
     expect(call.status).toBe('ringing');
   });
 
-  test("another participant's audio answers an inbound phone", async () => {
-    expect((await told(inboundAnswered)).call).toMatchObject({
+  test('audio of another participant answers an inbound phone', async () => {
+    expect((await deliverWebhooks(inboundAnswered)).call).toMatchObject({
       status: 'active',
       answeredAt: expect.any(Number),
     });
   });
 
-  test("a phone's own audio, video, or an agent's audio to an outbound phone does not answer a call", async () => {
-    const own = await told((room) => [...inboundRinging(room), room.published(inboundPhone('ringing'))]);
+  test("a phone's own audio, video, and an agent's audio to an outbound phone do not answer a phone", async () => {
+    const own = await deliverWebhooks((room) => [
+      ...inboundRinging(room),
+      room.published(inboundPhone('ringing')),
+    ]);
     expect(own.call.status).toBe('ringing');
-    const outbound = await told((room) => [
+    const outbound = await deliverWebhooks((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
       room.published(AGENT),
     ]);
     expect(outbound.call.status).toBe('ringing');
-    const { id, status } = await aCall();
-    const room = roomTold(id);
-    for (const body of inboundRinging(room)) await post(hangup.url, body);
-    expect(await post(hangup.url, room.published(AGENT, 'VIDEO'))).toMatchObject({
+    const { id, status } = await insertNewCall();
+    const room = roomWebhooks(id);
+    for (const body of inboundRinging(room)) await postWebhook(hangup.url, body);
+    expect(await postWebhook(hangup.url, room.published(AGENT, 'VIDEO'))).toMatchObject({
       body: { data: { outcome: 'ignored' } },
     });
     expect(await status()).toBe('ringing');
   });
 
   test('a join makes a call connecting when room_started was lost', async () => {
-    expect((await told((room) => [room.joined(HUMAN)])).call).toMatchObject({
+    expect((await deliverWebhooks((room) => [room.joined(HUMAN)])).call).toMatchObject({
       status: 'connecting',
       startedAt: expect.any(Number),
     });
   });
 });
 
-describe('an answered phone that leaves completes the call', () => {
+describe('a call is completed when its answered phone leaves', () => {
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED', 'ROOM_CLOSED'])(
-    'with the reason %s',
+    'with %s',
     async (reason) => {
-      const outbound = await told((room) => [
+      const outbound = await deliverWebhooks((room) => [
         ...outboundDialing(room),
         room.left(outboundPhone('hangup', { answered: true }), reason),
       ]);
@@ -216,7 +233,7 @@ describe('an answered phone that leaves completes the call', () => {
         failureReason: null,
         answeredAt: null,
       });
-      const inbound = await told((room) => [
+      const inbound = await deliverWebhooks((room) => [
         ...inboundAnswered(room),
         room.left(inboundPhone('hangup'), reason),
       ]);
@@ -224,31 +241,28 @@ describe('an answered phone that leaves completes the call', () => {
     },
   );
 
-  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])(
-    'and stores the failure reason %s',
-    async (reason) => {
-      const outbound = await told((room) => [
-        ...outboundDialing(room),
-        room.left(outboundPhone('active', { answered: true }), reason),
-      ]);
-      expect(await outbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
-      const inbound = await told((room) => [
-        ...inboundAnswered(room),
-        room.left(inboundPhone('active'), reason),
-      ]);
-      expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
-    },
-  );
+  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('with %s, the failure reason', async (reason) => {
+    const outbound = await deliverWebhooks((room) => [
+      ...outboundDialing(room),
+      room.left(outboundPhone('active', { answered: true }), reason),
+    ]);
+    expect(await outbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
+    const inbound = await deliverWebhooks((room) => [
+      ...inboundAnswered(room),
+      room.left(inboundPhone('active'), reason),
+    ]);
+    expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
+  });
 
-  test('and deletes the room, because an agent may be in it', async () => {
+  test('and its room is deleted', async () => {
     const { phone, agent, record } = await answeredCall();
     phone.hangUp();
     expect(await agent.disconnected).toBe('ROOM_DELETED');
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('at the time when the phone left, not at the later confirmation', async () => {
-    const { ended, record } = await told((room) => [
+  test('and endedAt is the time of the leave, not of the confirmation', async () => {
+    const { ended, record } = await deliverWebhooks((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('hangup'), 'CLIENT_INITIATED'),
     ]);
@@ -259,7 +273,7 @@ describe('an answered phone that leaves completes the call', () => {
   });
 });
 
-describe('when the last unanswered phone leaves', () => {
+describe('the last phone leaves before any was answered', () => {
   test.each<[string, string, 'ringing' | 'dialing', string]>([
     ['ROOM_DELETED', 'outbound', 'ringing', 'cancelled'],
     ['PARTICIPANT_REMOVED', 'outbound', 'dialing', 'cancelled'],
@@ -275,11 +289,17 @@ describe('when the last unanswered phone leaves', () => {
     ['USER_REJECTED', 'inbound', 'ringing', 'failed'],
     ['USER_UNAVAILABLE', 'inbound', 'ringing', 'failed'],
     ['CLIENT_INITIATED', 'inbound', 'ringing', 'no_answer'],
-  ])('with %s, %s, %s, the call is %s', async (reason, direction, callStatus, status) => {
+  ])('with %s (%s, %s): the call becomes %s', async (reason, direction, callStatus, status) => {
     const { ended } =
       direction === 'inbound'
-        ? await told((room) => [...inboundRinging(room), room.left(inboundPhone(callStatus), reason)])
-        : await told((room) => [...outboundDialing(room), room.left(outboundPhone(callStatus), reason)]);
+        ? await deliverWebhooks((room) => [
+            ...inboundRinging(room),
+            room.left(inboundPhone(callStatus), reason),
+          ])
+        : await deliverWebhooks((room) => [
+            ...outboundDialing(room),
+            room.left(outboundPhone(callStatus), reason),
+          ]);
     const call = await ended();
     expect(call).toMatchObject({ status, failureReason: reason, cancelledBy: null });
   });
@@ -297,7 +317,7 @@ describe('a lost connection', () => {
   test.each(BROKEN)(
     '%s of an unanswered phone fails the call after the grace period, with the reason',
     async (reason) => {
-      const { id, ended } = await told((room) => [
+      const { id, ended } = await deliverWebhooks((room) => [
         ...outboundDialing(room),
         room.left(outboundPhone('dialing'), reason),
       ]);
@@ -310,21 +330,21 @@ describe('a lost connection', () => {
   );
 
   test('of a ringing inbound phone fails the call', async () => {
-    const { ended } = await told((room) => [
+    const { ended } = await deliverWebhooks((room) => [
       ...inboundRinging(room),
       room.left(inboundPhone('ringing'), 'SIGNAL_CLOSE'),
     ]);
     expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test('of the agent with one person completes the call after the grace period and deletes the room', async () => {
+  test('of the agent of a single person completes the call after the grace period and deletes the room', async () => {
     const { agent, human, ended } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
     expect(await human.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('of the agent with two people does not end the call', async () => {
+  test('of the agent of two people keeps the call active', async () => {
     const { id, agent, status } = await webCall();
     emulator.join(id, { identity: 'other' });
     agent.leave('SIGNAL_CLOSE');
@@ -332,7 +352,7 @@ describe('a lost connection', () => {
     expect(await status()).toBe('active');
   });
 
-  test('of a person ends the call when LiveKit finishes the room, with the reason', async () => {
+  test('of a person completes the call with the reason when LiveKit finishes the room', async () => {
     const { id, agent, human, status, ended } = await webCall();
     human.leave('SIGNAL_CLOSE');
     await anotherGraceIsOver();
@@ -342,7 +362,7 @@ describe('a lost connection', () => {
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test('of a person ends the call after the grace period although a stream is in the room', async () => {
+  test('completes the call after the grace period when only a stream is left', async () => {
     const { id, human, ended } = await webCall();
     const stream = emulator.join(id, { identity: 'stream', kind: 'INGRESS' });
     human.leave('SIGNAL_CLOSE');
@@ -350,7 +370,7 @@ describe('a lost connection', () => {
     expect(await stream.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('of an agent that reconnects within the grace period does not end the call', async () => {
+  test('of an agent keeps the call active when the agent returns within the grace period', async () => {
     const { id, agent, status } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     emulator.join(id, isAgent);
@@ -360,9 +380,9 @@ describe('a lost connection', () => {
 });
 
 describe('departures that do not end a call', () => {
-  test('a replaced phone, agent or person (DUPLICATE_IDENTITY) does not end the call', async () => {
+  test('DUPLICATE_IDENTITY of a phone, an agent and a person', async () => {
     const { id, status } = await answeredCall();
-    emulator.receive({
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -376,9 +396,9 @@ describe('departures that do not end a call', () => {
     expect(await web.status()).toBe('active');
   });
 
-  test('a phone, agent or person that moves to another node (MIGRATION) does not end the call', async () => {
+  test('MIGRATION of a phone, an agent and a person', async () => {
     const phoneCall = await answeredCall();
-    emulator.dial(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
+    emulator.dialOut(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
     phoneCall.agent.migrate();
     const web = await webCall();
     web.human.migrate();
@@ -388,7 +408,7 @@ describe('departures that do not end a call', () => {
   });
 
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED'])(
-    'a person who leaves with %s does not end the call before room_finished',
+    '%s of a person, whose room LiveKit finishes later',
     async (reason) => {
       const { human, status } = await webCall();
       human.leave(reason);
@@ -404,10 +424,10 @@ describe('a phone that is left alone', () => {
     agent.leave();
     expect(await phone.disconnected).toBe('ROOM_DELETED');
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('does not end the call when an agent returns within the grace period', async () => {
+  test('keeps the call active when the agent returns within the grace period', async () => {
     const { id, agent, status } = await answeredCall();
     agent.leave();
     emulator.join(id, isAgent);
@@ -415,17 +435,17 @@ describe('a phone that is left alone', () => {
     expect(await status()).toBe('active');
   });
 
-  test('with another phone does not end the call', async () => {
+  test('is not one of two phones that an agent leaves', async () => {
     const { id, agent, status } = await answeredCall();
-    emulator.dial(id, { phoneNumber: '+15551234567' }).answer();
+    emulator.dialOut(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
     await anotherGraceIsOver();
     expect(await status()).toBe('active');
   });
 
-  test('from the start, inbound, keeps ringing', async () => {
-    const { id, status } = await aCall();
-    emulator.receive({
+  test('keeps ringing when it is inbound and nobody has joined', async () => {
+    const { id, status } = await insertNewCall();
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -435,16 +455,16 @@ describe('a phone that is left alone', () => {
     expect(await status()).toBe('ringing');
   });
 
-  test('does not end the call when AGENT_LEFT_GRACE_MS is 0', async () => {
+  test('keeps the call active when AGENT_LEFT_GRACE_MS is 0', async () => {
     const off = await startHangup({ livekit, settings: { agentLeftGraceMs: 0 } });
     try {
-      await off.putCall({ id: 'off' });
-      const room = roomTold('off');
+      await off.insertCall({ id: 'off' });
+      const room = roomWebhooks('off');
       for (const body of [...inboundAnswered(room), room.left(AGENT, 'CLIENT_INITIATED')]) {
-        await post(off.url, body);
+        await postWebhook(off.url, body);
       }
       const reviews = { now: Date.now() + 3_600_000, farthest: Date.now() + 7_200_000, limit: 10 };
-      expect(await off.store.listReviews(reviews)).toEqual({ due: [], nextAt: null });
+      await expect.poll(() => off.store.listReviews(reviews)).toEqual({ due: [], nextAt: null });
       expect((await off.store.findCall('off'))?.call.status).toBe('active');
     } finally {
       await off.stop();
@@ -458,7 +478,7 @@ test.each([
 ] as const)(
   'participant_connection_aborted of an unanswered %s phone fails the call',
   async (_, history, phone) => {
-    const { ended } = await told((room) => [
+    const { ended } = await deliverWebhooks((room) => [
       ...history(room),
       room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
     ]);
@@ -466,8 +486,8 @@ test.each([
   },
 );
 
-test('participant_connection_aborted of an answered phone completes the call, with the reason', async () => {
-  const { ended } = await told((room) => [
+test('participant_connection_aborted of an answered phone completes the call with the reason', async () => {
+  const { ended } = await deliverWebhooks((room) => [
     ...inboundAnswered(room),
     room.left(inboundPhone('active'), 'JOIN_FAILURE', 'participant_connection_aborted'),
   ]);
@@ -482,16 +502,16 @@ describe('room_finished', () => {
     ['a ringing inbound phone', inboundRinging, 'no_answer'],
     ['a dialled phone', outboundDialing, 'failed'],
     ['an empty room', (room) => [room.started()], 'failed'],
-  ])('after %s ends the call at once and deletes nothing', async (_, history, status) => {
-    const { call, deletion } = await told((room) => [...history(room), room.finished()]);
+  ])('of %s makes the call %s at once, and no room is deleted', async (_, history, status) => {
+    const { call, deletion } = await deliverWebhooks((room) => [...history(room), room.finished()]);
     expect(call.status).toBe(status);
     expect(deletion).toBeNull();
   });
 });
 
-describe('the room of an ended call is recreated', () => {
+describe('a recreated room', () => {
   const inSilence = async <T>(act: () => T): Promise<T> => {
-    const end = emulator.loseWebhooks(() => true);
+    const end = emulator.dropWebhooks(() => true);
     const result = act();
     end();
     return result;
@@ -501,78 +521,77 @@ describe('the room of an ended call is recreated', () => {
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
-  ])(
-    '%s: the room of a cancelled call is deleted again, with the reason in the audit log',
-    async (name, sign) => {
-      const { id, record } = await aCall(cancelled);
-      const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
-      expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
-      expect(await person.disconnected).toBe('ROOM_DELETED');
-      await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
-      expect((await record()).call.status).toBe('cancelled');
-      const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-      expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
-        actor: 'livekit',
-        reason: expect.stringMatching(new RegExp(`^the room of an ended call shows life: ${name} EV_`)),
-      });
-    },
-  );
+  ])('of a cancelled call is deleted again after %s, and an event has the reason', async (name, sign) => {
+    const { id, record } = await insertNewCall(cancelled);
+    const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
+    expect(await postWebhook(hangup.url, sign(roomWebhooks(id)))).toMatchObject({ status: 200 });
+    expect(await person.disconnected).toBe('ROOM_DELETED');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
+    expect((await record()).call.status).toBe('cancelled');
+    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+    expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
+      actor: 'livekit',
+      reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
+    });
+  });
 
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['a returning person', (room) => room.joined(HUMAN)],
     ['a returning agent', (room) => room.joined(AGENT)],
     ['a new person', (room) => room.joined({ sid: 'PA_new', identity: 'new' })],
-  ])('%s: the room of a call that ended by itself is not deleted', async (_, sign) => {
-    const { id, record } = await told((room) => [...webTalk(room), room.finished()]);
-    expect(await post(hangup.url, sign(roomTold(id, { createdAt: Date.now() + 1 })))).toMatchObject({
+  ])('of a call that was not cancelled is left alone after %s', async (_, sign) => {
+    const { id, record } = await deliverWebhooks((room) => [...webTalk(room), room.finished()]);
+    expect(
+      await postWebhook(hangup.url, sign(roomWebhooks(id, { createdAt: Date.now() + 1 }))),
+    ).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
     expect((await record()).deletion).toBeNull();
   });
 
-  test('a phone alone: the room of a call that ended by itself is deleted', async () => {
-    const { id, record } = await told((room) => [...inboundAnswered(room), room.finished()]);
+  test('of a call that was not cancelled is deleted when its phone returns alone', async () => {
+    const { id, record } = await deliverWebhooks((room) => [...inboundAnswered(room), room.finished()]);
     expect((await record()).deletion).toBeNull();
-    const later = roomTold(id, { createdAt: Date.now() + 1 });
-    await post(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    const later = roomWebhooks(id, { createdAt: Date.now() + 1 });
+    await postWebhook(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('after the guard: the room is not deleted', async () => {
+  test('is not deleted after ROOM_GUARD_MS', async () => {
     const dayAgo = Date.now() - 86_400_000;
-    await hangup.putCall({
+    await hangup.insertCall({
       id: 'long-ago',
       status: 'cancelled',
       createdAt: dayAgo - 120_000,
       endedAt: dayAgo - 60_000,
     });
-    expect(await post(hangup.url, roomTold('long-ago').joined(HUMAN))).toMatchObject({
+    expect(await postWebhook(hangup.url, roomWebhooks('long-ago').joined(HUMAN))).toMatchObject({
       body: { data: { outcome: 'unknown_room' } },
     });
     expect((await hangup.store.findCall('long-ago'))?.deletion).toBeNull();
   });
 
-  test('a new live call uses its name: events belong to that call', async () => {
-    const first = await told((room) => [...webTalk(room), room.finished()]);
-    await hangup.putCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
-    expect(await post(hangup.url, roomTold(first.id).started())).toMatchObject({ status: 200 });
+  test('an event belongs to the live call when an ended call has the same room name', async () => {
+    const first = await deliverWebhooks((room) => [...webTalk(room), room.finished()]);
+    await hangup.insertCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
+    expect(await postWebhook(hangup.url, roomWebhooks(first.id).started())).toMatchObject({ status: 200 });
     expect((await first.record()).deletion).toBeNull();
     expect((await hangup.store.findCall(`${first.id}-again`))?.call.status).toBe('connecting');
   });
 
-  test('late events of an earlier session do not change the live call', async () => {
-    const { id, record, status } = await aCall();
-    const earlier = roomTold(id, { createdAt: Date.now() - 50_000 });
-    const room = roomTold(id);
-    for (const body of webTalk(earlier)) await post(hangup.url, body);
-    await post(hangup.url, room.started());
-    await post(hangup.url, room.joined({ ...HUMAN, sid: 'PA_2' }));
-    await post(hangup.url, earlier.left(HUMAN, 'CLIENT_INITIATED'));
-    await post(hangup.url, earlier.finished());
+  test('late events of an earlier session change nothing', async () => {
+    const { id, record, status } = await insertNewCall();
+    const earlier = roomWebhooks(id, { createdAt: Date.now() - 50_000 });
+    const room = roomWebhooks(id);
+    for (const body of webTalk(earlier)) await postWebhook(hangup.url, body);
+    await postWebhook(hangup.url, room.started());
+    await postWebhook(hangup.url, room.joined({ ...HUMAN, sid: 'PA_2' }));
+    await postWebhook(hangup.url, earlier.left(HUMAN, 'CLIENT_INITIATED'));
+    await postWebhook(hangup.url, earlier.finished());
     expect((await record()).call).toMatchObject({ status: 'active', roomId: room.sid });
-    await post(hangup.url, room.finished());
+    await postWebhook(hangup.url, room.finished());
     expect(await status()).toBe('completed');
   });
 });

@@ -90,7 +90,7 @@ async function roomsOnWire(answer: (connection: number, request: number) => stri
 
 const PROTOBUF = { 'content-type': 'application/protobuf' };
 
-test('wherever a list is cut, the parts are the whole', async () => {
+test('a list of rooms is decoded completely wherever its chunks are cut', async () => {
   const whole = list(3, 'né');
   const bytes = whole.toBinary();
   for (let length = 1; length <= bytes.length; length += 1) {
@@ -98,7 +98,7 @@ test('wherever a list is cut, the parts are the whole', async () => {
   }
 });
 
-test('fields that a later LiveKit may add are passed over, whatever their type', async () => {
+test('unknown fields of any type in a list of rooms are skipped', async () => {
   const { rooms } = list(1);
   const room = list(1).toBinary();
   const varint = [0x10, 0xff, 0x01];
@@ -114,11 +114,11 @@ test.each([
   ['ends within a field', list(2).toBinary().subarray(0, -1), /ends within a field/],
   ['is none', Buffer.from('<html>what the proxy says</html>'), /illegal tag|wire type|ends within a field/],
   ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field of over 4 MiB/],
-])('a list that %s is no list', async (_, bytes, message) => {
+])('a list of rooms is refused when it %s', async (_, bytes, message) => {
   await expect(roomsIn(cut(bytes, 65_536))).rejects.toThrow(message);
 });
 
-test('a list of ten thousand rooms', async () => {
+test('a list of ten thousand rooms is decoded', async () => {
   const { outcome, taken } = await listedBy((response) =>
     response.writeHead(200, PROTOBUF).end(list(10_000, 'a note').toBinary()),
   );
@@ -132,7 +132,7 @@ test('a list of ten thousand rooms', async () => {
   });
 });
 
-test('of an answer that is not read to its end the connection is closed at once', async () => {
+test('the connection closes at once when a response is not read to its end', async () => {
   let isClosed: Promise<unknown> | undefined;
   const { outcome } = await listedBy((response) => {
     isClosed = once(response, 'close');
@@ -143,7 +143,7 @@ test('of an answer that is not read to its end the connection is closed at once'
   await isClosed;
 });
 
-test('no rooms at all are no bytes at all, when it is LiveKit that says so', async () => {
+test('an empty body is an empty list when it is a LiveKit response', async () => {
   const { outcome } = await listedBy((response) => response.writeHead(200, PROTOBUF).end());
   expect(outcome).toEqual({ kind: 'listed' });
 });
@@ -186,11 +186,11 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
   ],
 ];
 
-test.each(NOT_LISTED)('%s is no list', async (_, answer, expected) => {
+test.each(NOT_LISTED)('%s is not accepted as a list of rooms', async (_, answer, expected) => {
   expect((await listedBy(answer)).outcome).toMatchObject(expected);
 });
 
-test('describeRoom gives its second request what is left of the deadline', async () => {
+test('describeRoom gives its second request the rest of the deadline', async () => {
   const asking = { timeoutMs: 500, priority: 'read' } as const;
   const sent: [method: string, timeoutMs: number][] = [];
   let now = 0;
@@ -220,21 +220,21 @@ const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgra
 const DELETED =
   'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\n{}';
 
-test('a change of protocol is no answer, and is over at once', async () => {
+test('a protocol upgrade counts as a failed request at once', async () => {
   const { rooms } = await roomsOnWire(() => SWITCH);
   const expected = { kind: 'unavailable', detail: 'the answer is a change of protocol (HTTP 101)' };
   expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
   expect(await rooms.listRooms(async () => {}, ASKING)).toMatchObject(expected);
 });
 
-test('a kept connection that is closed under a request costs no attempt', async () => {
+test('a request is repeated when a kept-alive connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
   expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
   expect(await rooms.deleteRoom('c2', ASKING)).toEqual({ kind: 'deleted' });
   expect(connections()).toBe(2);
 });
 
-test('a new connection that is closed under a request does, and nothing is asked twice', async () => {
+test('a request fails and is not repeated when a new connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire(() => null);
   expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject({
     kind: 'unavailable',
@@ -272,19 +272,19 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
   ],
 ];
 
-test.each(NOT_DELETED)('%s is no deletion', async (_, answer, expected) => {
+test.each(NOT_DELETED)('%s is not accepted as a deletion', async (_, answer, expected) => {
   const rooms = await roomsAnswered(answer);
   expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
 });
 
-test('a deletion is one whatever the charset of its answer', async () => {
+test('a deletion is accepted with any charset', async () => {
   const rooms = await roomsAnswered((to) =>
     to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
   );
   expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
 });
 
-test('a listed participant of a kind that does not exist counts for nothing', async () => {
+test('a listed participant of an unknown kind is ignored', async () => {
   const participants = [
     { sid: 'PA_1', identity: 'future', kind: 99 as ParticipantInfo_Kind },
     { sid: 'PA_2', identity: 'present' },
@@ -300,7 +300,7 @@ test('a listed participant of a kind that does not exist counts for nothing', as
   });
 });
 
-test('a list of 3,000 participants, which is over 4 MiB', async () => {
+test('a list of 3,000 participants, over 4 MiB, is decoded', async () => {
   const participants = Array.from({ length: 3_000 }, (_, i) => ({
     sid: `PA_${i}`,
     identity: `viewer-${i}`,

@@ -20,7 +20,7 @@ function startMetrics() {
   return { metrics, scrape };
 }
 
-test('the measured port does what the port does', async () => {
+test('an instrumented port returns the same results as the port', async () => {
   const told: Ended<typeof port>[] = [];
   const broken = new Error('broken');
   const port = {
@@ -42,7 +42,7 @@ test.each([
   { kind: 'refused', by: 'credentials', code: 'x'.repeat(99), detail: 'evil' },
   { kind: 'unavailable', code: null, detail: 'evil' },
   { kind: 'timed_out', detail: 'evil' },
-] as const)("a request is counted and timed by LiveKit's method and outcome: %j", async (outcome) => {
+] as const)('a request is counted and timed by method and outcome: %j', async (outcome) => {
   const { metrics, scrape } = startMetrics();
   const transport = withRequestMetrics(async () => outcome as TwirpOutcome<never>, metrics);
   const request = { method: 'DeleteRoom', body: {}, grant: {}, timeoutMs: 1, priority: 'retry' } as const;
@@ -55,7 +55,7 @@ test.each([
   expect(JSON.stringify(shown.samples)).not.toMatch(/evil|xxx/);
 });
 
-test('hangup_livekit_up is absent while nothing is known, then as the breaker has it', async () => {
+test('hangup_livekit_up is absent before the first answer, then equals the state of the circuit breaker', async () => {
   const { scrape } = startMetrics();
   expect((await scrape()).has('hangup_livekit_up')).toBe(false);
   expect((await scrape({ isLiveKitUp: true })).value('hangup_livekit_up')).toBe(1);
@@ -63,7 +63,7 @@ test('hangup_livekit_up is absent while nothing is known, then as the breaker ha
   expect((await scrape()).has('hangup_livekit_up')).toBe(false);
 });
 
-test('while the store fails, what was counted is shown, and no number of the store that may be old', async () => {
+test('counters are exposed and gauges of the store are absent while the store fails', async () => {
   const { metrics, scrape } = startMetrics();
   expect((await scrape()).value('hangup_calls', { status: 'active' })).toBe(0);
   const failing = await metrics.scrape({
@@ -78,7 +78,7 @@ test('while the store fails, what was counted is shown, and no number of the sto
   expect((await scrape()).value('hangup_calls', { status: 'active' })).toBe(0);
 });
 
-test('the age of the oldest deletion, also by a clock that was set back', async () => {
+test('the age of the oldest deletion is not negative when the clock was set back', async () => {
   let now = 10_000;
   const metrics = prometheusMetrics({ clock: { now: () => now }, version: 'test' });
   const age = async () =>
@@ -95,7 +95,7 @@ test('the age of the oldest deletion, also by a clock that was set back', async 
   expect(await age()).toBe(0);
 });
 
-test('a pass that fails is counted and timed, and fails all the same', async () => {
+test('a failed pass is counted and timed, and its error is rethrown', async () => {
   const { metrics, scrape } = startMetrics();
   expect(await metrics.timeLoop('rooms', async () => 7)).toBe(7);
   await expect(metrics.timeLoop('rooms', () => Promise.reject(new Error('no')))).rejects.toThrow('no');

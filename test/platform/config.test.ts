@@ -19,7 +19,7 @@ function problemsOf(environment: Record<string, string>): readonly string[] {
   return [];
 }
 
-test('without any setting: the emulator, a file under data/, 127.0.0.1:8080', () => {
+test('the defaults are the emulator, a file under data/, and 127.0.0.1:8080', () => {
   expect(parseSettings({}, 'serve')).toMatchObject({
     livekit: null,
     databaseFile: 'data/hangup.db',
@@ -31,7 +31,7 @@ test('without any setting: the emulator, a file under data/, 127.0.0.1:8080', ()
   });
 });
 
-test("LIVEKIT_URL is taken in every form that LiveKit's own tools take", () => {
+test("LIVEKIT_URL accepts every form that LiveKit's own tools accept", () => {
   const urlOf = (LIVEKIT_URL: string) => parseSettings({ ...LIVEKIT, LIVEKIT_URL }, 'serve').livekit?.url;
   expect(urlOf('ws://127.0.0.1:7880')).toBe('http://127.0.0.1:7880');
   expect(urlOf('wss://livekit.example.com/')).toBe('https://livekit.example.com');
@@ -39,7 +39,7 @@ test("LIVEKIT_URL is taken in every form that LiveKit's own tools take", () => {
   expect(urlOf('WSS://LiveKit.example.com')).toBe('https://livekit.example.com');
 });
 
-test('proxies are trusted by address and by range', () => {
+test('TRUSTED_PROXIES accepts addresses and ranges', () => {
   const trusted = (TRUSTED_PROXIES: string) => parseSettings({ TRUSTED_PROXIES }, 'serve').trustedProxies;
   expect(trusted('')).toEqual([]);
   expect(trusted('127.0.0.1, 10.0.0.0/8,2001:db8::/32,::1')).toEqual([
@@ -54,11 +54,11 @@ test('proxies are trusted by address and by range', () => {
     ]);
 });
 
-test('an empty setting is an unset one', () => {
+test('an empty setting counts as unset', () => {
   expect(parseSettings({ LIVEKIT_URL: '', PORT: '' }, 'serve')).toMatchObject({ livekit: null, port: 8080 });
 });
 
-test('a file URL with three slashes is an absolute path', () => {
+test('DATABASE_URL with three slashes is an absolute path', () => {
   const fileOf = (DATABASE_URL: string) => parseSettings({ DATABASE_URL }, 'serve').databaseFile;
   expect(fileOf('file:///var/lib/hangup/a%20b.db')).toBe('/var/lib/hangup/a b.db');
   expect(fileOf('file:/var/lib/hangup.db')).toBe('/var/lib/hangup.db');
@@ -68,7 +68,7 @@ test('a file URL with three slashes is an absolute path', () => {
     expect(problemsOf({ DATABASE_URL }), DATABASE_URL).toHaveLength(1);
 });
 
-test('all mistakes are told at once, each by its name and what is expected, and no value is repeated', () => {
+test('one error lists every wrong setting with its name and the expected form, and repeats no value', () => {
   const problems = problemsOf({
     LIVEKIT_URL: 'ftp://user:hunter2@example.com',
     LIVEKIT_API_SECRET: 'very-secret',
@@ -91,13 +91,13 @@ test('all mistakes are told at once, each by its name and what is expected, and 
   expect(problems.join()).not.toMatch(/hunter2|very-secret|80800/);
 });
 
-test('a key without its server is a mistake', () => {
+test('LIVEKIT_API_KEY without LIVEKIT_URL is refused', () => {
   expect(problemsOf({ LIVEKIT_API_KEY: 'devkey' })).toEqual([
     'LIVEKIT_URL: expected with LIVEKIT_API_KEY: the server that the key is for',
   ]);
 });
 
-test('only development and tests run on the emulator, but keys can be made everywhere', () => {
+test('the emulator is refused in production for serve, but not for commands', () => {
   for (const NODE_ENV of ['', 'development', 'test']) expect(problemsOf({ NODE_ENV })).toEqual([]);
   for (const NODE_ENV of ['production', 'prod', 'Production', 'staging']) {
     expect(problemsOf({ NODE_ENV })).toEqual([
@@ -109,7 +109,7 @@ test('only development and tests run on the emulator, but keys can be made every
 });
 
 test.each(['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET', 'HANGUP_API_KEY'])(
-  'row 15: %s with white space or quotes around it is a mistake that names it, and not its value',
+  '%s with white space or quotes around its value is refused without repeating the value',
   (name) => {
     const value = 'hunter2hunter2';
     for (const given of [
@@ -135,7 +135,7 @@ test.each(['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET', 'HANGUP_API_KEY'])(
   },
 );
 
-test('other settings that cannot be meant are mistakes too', () => {
+test('implausible values of other settings are refused', () => {
   for (const [name, given] of [
     ['LIVEKIT_URL', 'wss://livekit.example.com\n'],
     ['LIVEKIT_URL', ' wss://livekit.example.com'],
@@ -157,7 +157,7 @@ test('other settings that cannot be meant are mistakes too', () => {
   }
 });
 
-test('row 16: a proxy is taken by the scheme of LIVEKIT_URL, lower case first, and not for this machine', () => {
+test('the proxy is chosen by the scheme of LIVEKIT_URL, lower case first, and never for this machine', () => {
   const proxyOf = (environment: Record<string, string>) =>
     parseSettings({ ...LIVEKIT, ...environment }, 'serve').livekit?.proxy;
   const HTTPS_PROXY = 'http://proxy.example.com:3128';

@@ -19,20 +19,20 @@ test.each([
   ['`export`', 'export HOST=a\n  export   PORT = 1'],
   ['quotes', `HOST="a" # where\nPORT='1'`],
   ['comments', '# HOST=b\nHOST=a # where\n\n  # PORT\nPORT=1'],
-])('row 14: %s: every setting is read', (_, text) => {
+])('every setting is read from %s', (_, text) => {
   expect(read(text)).toMatchObject({ values: { HOST: 'a', PORT: '1' }, warnings: [], problems: [] });
 });
 
-test('an empty value does not take the next line', () => {
+test('an empty value does not swallow the next line', () => {
   expect(read('LIVEKIT_URL= \nHOST=\nPORT=1')?.values).toEqual({ LIVEKIT_URL: '', HOST: '', PORT: '1' });
 });
 
-test('what is not a text is not read at all', () => {
+test('a file that is not text is refused', () => {
   expect(read(new Uint8Array([0x48, 0xff, 0x3d]))).toBeNull();
   expect(read(Buffer.from('HOST=a', 'utf16le'))).toBeNull();
 });
 
-test('a line that is not a setting, and one that is set again, are warnings that name the line', () => {
+test('a line without a setting and a repeated setting are warnings that name the line', () => {
   expect(read('HOST: a\nPORT=1\n\nexport HOST\n"HOST"=b\nPORT=2')).toEqual({
     values: { PORT: '2' },
     lines: new Map([['PORT', 6]]),
@@ -52,19 +52,19 @@ test.each([
   ['LIVEKIT_API_KEY=hunter#2', 'expected quotes around a value with # in it'],
   ['LIVEKIT_API_KEY=\u0024{hunter2}', 'expected the value itself; variables are not replaced'],
   ['LIVEKIT_API_KEY="$(cat hunter2)"', 'expected the value itself; variables are not replaced'],
-])('%s cannot be meant: the line is named, and not the value', (line, expected) => {
+])('%s is refused with its line and without its value', (line, expected) => {
   const problems = read(`HOST=a\n${line}\nPORT=1`)?.problems ?? [];
   expect(problems).toEqual([expect.stringContaining(`LIVEKIT_API_KEY: ${expected}`)]);
   expect(problems[0]).toMatch(/\(\.env line 2\)$/);
   expect(problems.join()).not.toContain('hunter2');
 });
 
-test("values of other programs may be of any shape, and do not swallow hangup's", () => {
+test("values of other programs do not swallow hangup's settings", () => {
   const text = 'KEY="-----BEGIN\nHOST=b\n-----END"\nOTHER="open\nCOLOR=#fff\nHOST=a';
   expect(read(text)).toMatchObject({ values: { HOST: 'a' }, warnings: [], problems: [] });
 });
 
-test("a quote that another program's value leaves open does not swallow hangup's settings", () => {
+test("an open quote in another program's value does not swallow hangup's settings", () => {
   const text = 'NOTE="5 inch\nHOST=a\nSECRET="abc"\nPORT=1';
   expect(read(text)).toMatchObject({ values: { HOST: 'a', PORT: '1', SECRET: 'abc' } });
 });
@@ -91,7 +91,7 @@ test('plain files are read as Node.js reads them', () => {
   );
 });
 
-test('a misspelt name has a nearest setting, and another word none', () => {
+test('a misspelt setting has a suggestion, and an unrelated word has none', () => {
   const of = (name: string) => nearestSetting(name, SETTINGS);
   expect(of('LIVEKIT_API_KEYS')).toBe('LIVEKIT_API_KEY');
   expect(of('DATABSE_URL')).toBe('DATABASE_URL');

@@ -6,7 +6,7 @@ import { temporaryFolder } from '../harness/temporary.ts';
 
 const SECRET = 'hunter2hunter2hunter2hunter2hunter2';
 
-test('row 14: a .env with a byte order mark: its first setting counts', async () => {
+test('the first setting of a .env with a byte order mark is read', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, '.env'), '\ufeffDATABASE_URL=file:other.db\r\nLOG_LEVEL=warn\r\n');
   expect(await runHangup(['migrate'], { cwd })).toMatchObject({
@@ -16,7 +16,7 @@ test('row 14: a .env with a byte order mark: its first setting counts', async ()
   });
 });
 
-test('row 15: a secret with a line end, and one with quotes in .env: exit 2 that names it', async () => {
+test('serve exits with 2 and names a secret with a line end or with quotes', async () => {
   const cwd = temporaryFolder();
   const livekit = { LIVEKIT_URL: 'ws://127.0.0.1:1', LIVEKIT_API_KEY: 'k' };
   const withLineEnd = await runHangup(['serve'], {
@@ -42,7 +42,7 @@ test('row 15: a secret with a line end, and one with quotes in .env: exit 2 that
   for (const { stderr } of [withLineEnd, withQuotes, unclosed]) expect(stderr).not.toContain('hunter2');
 });
 
-test('a .env that is not a text: exit 2', async () => {
+test('serve exits with 2 when .env is not text', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, '.env'), Buffer.from('PORT=1', 'utf16le'));
   const { code, stderr } = await runHangup(['serve'], { cwd });
@@ -75,7 +75,7 @@ const MEANINGLESS = {
   ],
 };
 
-test('what is set without effect is named: by a server in its log, by a command on standard error, by the doctor', async () => {
+test('serve, the other commands and the doctor name settings without effect', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, '.env'), MEANINGLESS.file);
   const { env, warnings } = MEANINGLESS;

@@ -11,7 +11,7 @@ afterEach(() => {
 test.each([
   ['goes through an hour twice', '2026-10-25T00:59:55Z'],
   ['leaves an hour out', '2027-03-28T00:59:55Z'],
-])('ticks come while the local clock %s', async (_, now) => {
+])('schedules run while the local clock %s', async (_, now) => {
   process.env.TZ = 'Europe/Berlin';
   vi.useFakeTimers({ now: Date.parse(now) });
   const ticks = systemTicks({ now: () => Date.now() });

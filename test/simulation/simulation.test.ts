@@ -3,7 +3,7 @@ import { type Simulation, simulate } from './simulation.ts';
 
 // Many more, and larger ones: `npm run simulate -- --seeds 20`.
 
-test('in a world full of trouble no conversation is ended, and no call is left without a room', async () => {
+test('invariants hold under injected faults (seed 1, 100 calls)', async () => {
   const outcome = await simulate({ seed: 1, calls: 100 });
   expect(outcome.violation).toBeNull();
   // A simulation in which nothing goes wrong shows nothing.
@@ -32,7 +32,7 @@ test('in a world full of trouble no conversation is ended, and no call is left w
   }
 });
 
-test('one seed gives one history', async () => {
+test('the simulation is deterministic for each seed', async () => {
   const [one, same, other] = [
     await simulate({ seed: 2, calls: 30 }),
     await simulate({ seed: 2, calls: 30 }),
@@ -69,7 +69,7 @@ test.for([
     expected:
       /^seed \d+, 100 calls: hangup (ends call \S+ .* while .* talk|requests DeleteRoom of \S+, the room of .*)$/m,
   },
-])('a violation names its seed and its history when $what', async ({ broken, expected }) => {
+])('a violation prints its seed and its history when $what', async ({ broken, expected }) => {
   const { seed, violation } = await firstViolation(broken);
   expect(violation).toMatch(expected);
   expect(violation).toContain('the audit log:');

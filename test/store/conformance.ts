@@ -6,7 +6,7 @@ import type { DeletionState } from '../../src/domain/room-deletion.ts';
 import type { Participant, PhoneAttributes, Role, RoomEventPayload } from '../../src/domain/room-event.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import { type CallQuery, type CancelInput, MAX_COUNT, type Store } from '../../src/ports/store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 
 type Opened = { store: Store; close: () => void | Promise<void> };
 type Factory = () => Opened | Promise<Opened>;
@@ -62,7 +62,10 @@ export function conformance(name: string, openStore: Factory): void {
       });
     };
     const create = (parts: Partial<Call> & { id: string }) =>
-      store.createCall({ call: aCall({ organizationId: acme.organizationId, ...parts }), apiKeyId: acme.id });
+      store.createCall({
+        call: buildCall({ organizationId: acme.organizationId, ...parts }),
+        apiKeyId: acme.id,
+      });
     const cancel = (callId: string, parts: Partial<CancelInput> = {}) =>
       store.cancelCall({
         callId,
@@ -142,7 +145,7 @@ export function conformance(name: string, openStore: Factory): void {
 
     describe('createCall', () => {
       test('a call is found again as it was', async () => {
-        const call = aCall({
+        const call = buildCall({
           id: 'c1',
           organizationId: acme.organizationId,
           phoneNumber: '+15551234567',

@@ -8,7 +8,7 @@ import { applyRoomEvent } from '../../src/domain/call-transition.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import type { AuditEntry, CallRecord, EventInput, Store } from '../../src/ports/store.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import {
   AFTERWARDS,
   type Arrival,
@@ -62,7 +62,7 @@ async function aStore() {
   let calls = 0;
   const newCall = async (parts: Partial<Call> = {}) => {
     calls += 1;
-    const call = aCall({
+    const call = buildCall({
       id: `call_${calls}`,
       organizationId,
       roomName: `room ${calls}`,

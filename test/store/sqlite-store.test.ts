@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
+import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
@@ -55,13 +56,12 @@ test('the migrations in drizzle/ are those of the schema', () => {
 });
 
 test('processes that start at once on one new database all succeed', async () => {
-  const { promisify } = await import('node:util');
-  const execFile = promisify((await import('node:child_process')).execFile);
   for (let round = 0; round < 3; round += 1) {
-    const file = join(temporaryFolder(), 'hangup.db');
-    const env = { ...process.env, DATABASE_URL: `file:${file}` };
-    const migrate = () => execFile(process.execPath, [join(ROOT, 'src/main.ts'), 'migrate'], { env });
-    await Promise.all([migrate(), migrate(), migrate(), migrate()]);
+    const cwd = temporaryFolder();
+    const file = join(cwd, 'hangup.db');
+    const migrate = () => runHangup(['migrate'], { cwd, env: { DATABASE_URL: `file:${file}` } });
+    const results = await Promise.all([migrate(), migrate(), migrate(), migrate()]);
+    expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
     const client = new SqliteDatabase(file);
     expect(client.prepare('SELECT count(*) FROM __drizzle_migrations').pluck().get()).toBe(
       readdirSync(join(ROOT, 'drizzle')).filter((name) => name.endsWith('.sql')).length,
@@ -117,8 +117,11 @@ test.each([
     now: 1,
   });
   const organizationId = key.organizationId;
-  await store.createCall({ call: aCall({ id: 'c1', organizationId }), apiKeyId: null });
-  await store.createCall({ call: aCall({ id: 'c2', organizationId, roomName: 'taken' }), apiKeyId: null });
+  await store.createCall({ call: buildCall({ id: 'c1', organizationId }), apiKeyId: null });
+  await store.createCall({
+    call: buildCall({ id: 'c2', organizationId, roomName: 'taken' }),
+    apiKeyId: null,
+  });
   store.close();
   const client = new SqliteDatabase(file);
   client.pragma('foreign_keys = ON');

@@ -5,8 +5,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { RequestError, StoreBusyError } from '../../src/domain/errors.ts';
 import { databaseErrorOf } from '../../src/store/sqlite/database.ts';
 import { openThreadedStore } from '../../src/store/sqlite/threaded-store.ts';
-import { aCall } from '../harness/calls.ts';
-import { until } from '../harness/hangup.ts';
+import { buildCall } from '../harness/calls.ts';
+import { STORE_THREAD } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
@@ -14,6 +14,7 @@ async function aStore() {
   const file = join(temporaryFolder(), 'hangup.db');
   const late: string[] = [];
   const store = await openThreadedStore(file, {
+    thread: STORE_THREAD,
     onMigrating: () => {},
     onLate: (method) => late.push(method),
   });
@@ -120,16 +121,18 @@ test('row 17: the -wal that a long reader let grow shrinks once the reader is go
   for (let i = 0; walBytes() < 24 * 1024 * 1024; i += 100) {
     await Promise.all(
       Array.from({ length: 100 }, (_, j) =>
-        store.createCall({ call: aCall({ id: `c${i + j}`, organizationId, metadata }), apiKeyId: null }),
+        store.createCall({ call: buildCall({ id: `c${i + j}`, organizationId, metadata }), apiKeyId: null }),
       ),
     );
   }
   reader.exec('COMMIT');
   reader.close();
   // The two commits that a server without any request makes within two minutes.
-  await until('it is cut', async () => {
-    await store.checkWritable();
-    return walBytes() <= 16 * 1024 * 1024;
-  });
+  await expect
+    .poll(async () => {
+      await store.checkWritable();
+      return walBytes() <= 16 * 1024 * 1024;
+    })
+    .toBe(true);
   await store.close();
 });

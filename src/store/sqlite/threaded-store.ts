@@ -54,12 +54,19 @@ export interface ThreadedStore extends SqliteStore {
  */
 export async function openThreadedStore(
   file: string,
-  { onMigrating, onLate }: { onMigrating: OnMigrating; onLate: (method: string, tookMs: number) => void },
+  {
+    thread = storeThread(),
+    onMigrating,
+    onLate,
+  }: {
+    thread?: ReturnType<typeof storeThread>;
+    onMigrating: OnMigrating;
+    onLate: (method: string, tookMs: number) => void;
+  },
 ): Promise<ThreadedStore> {
   const db = openDatabase(file, onMigrating);
   const reads = readsOn(db);
-  const { entry, options } = storeThread();
-  const worker = new Worker(entry, { ...options, workerData: { file } });
+  const worker = new Worker(thread.entry, { ...thread.options, workerData: { file } });
   const pending = new Map<number, Pending>();
   const late = new Map<number, Pending>();
   const send = (request: Request) => worker.postMessage(request);

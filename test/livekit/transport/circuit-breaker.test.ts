@@ -56,7 +56,7 @@ test('the outage is logged once, and the recovery is reported with the length of
   expect(breaker.isUp()).toBe(true);
 });
 
-test('both requests of describeRoom count', async () => {
+test('both requests of describeRoom count for the circuit breaker', async () => {
   const { breaker, rooms } = start('', null, '', null, null, null, null, null);
   // The list of participants is empty, so the list of rooms is requested too.
   for (let i = 0; i < 2; i += 1) await rooms.describeRoom('r', ASKING);
@@ -65,7 +65,7 @@ test('both requests of describeRoom count', async () => {
   expect(breaker.isUp()).toBe(false);
 });
 
-test('an answer that is not LiveKit’s counts as none', async () => {
+test('a response of another server counts as no response', async () => {
   const wrong = '<html>';
   const { breaker, rooms } = start(wrong, wrong, wrong, wrong, wrong);
   for (let i = 0; i < 5; i += 1) {

@@ -25,7 +25,7 @@ const asking = (priority: RequestOptions['priority'], timeoutMs = 20_000): Reque
   priority,
 });
 
-test('what waits goes by priority, however long the others have waited', async () => {
+test('waiting requests are sent by priority, whatever their waiting time', async () => {
   const { emulator, rooms, waiting } = await start(60);
   for (const name of ['first', 'second', 'third']) emulator.join(name, { identity: 'caller' });
   const order: string[] = [];
@@ -49,7 +49,7 @@ test('what waits goes by priority, however long the others have waited', async (
   expect(waiting.at(-1)).toBe(0);
 });
 
-test('no more than the rate', async () => {
+test('no more requests are sent than the rate limit allows', async () => {
   const { rooms } = await start(600);
   const times: number[] = [];
   await Promise.all(
@@ -64,7 +64,7 @@ test('no more than the rate', async () => {
   expect((times.at(-1) ?? 0) - first).toBeGreaterThan(1_800);
 });
 
-test('a request waits no longer than its deadline, and is not sent after it', async () => {
+test('a request waits until its deadline and is not sent afterwards', async () => {
   const { emulator, rooms } = await start(1);
   emulator.join('r', { identity: 'caller' });
   await rooms.listRooms(async () => {}, asking('comparison'));
@@ -75,7 +75,7 @@ test('a request waits no longer than its deadline, and is not sent after it', as
   expect(emulator.roomNames()).toEqual(['r']);
 });
 
-test('each request of describeRoom takes a slot of its own', async () => {
+test('each request of describeRoom takes its own slot of the rate limit', async () => {
   const { emulator, rooms, sent } = await start(1);
   emulator.join('r', { identity: 'caller' });
   // The participants of a room that is not there are none, so the list of rooms is requested too.
@@ -86,8 +86,8 @@ test('each request of describeRoom takes a slot of its own', async () => {
   expect(sent).toEqual(['ListParticipants']);
 });
 
-describe('when LiveKit says that there were too many', () => {
-  test('all wait for as long as it says', async () => {
+describe('after a 429 of LiveKit', () => {
+  test('every request waits for Retry-After', async () => {
     const { emulator, rooms } = await start(0);
     emulator.join('r', { identity: 'caller' });
     emulator.setFault('ListRooms', { kind: 'status429', retryAfterS: 1 });
@@ -102,7 +102,7 @@ describe('when LiveKit says that there were too many', () => {
   });
 });
 
-test('a deletion that waited is not sent once a newer call is in a room of its name', async () => {
+test('a waiting deletion is not sent when a newer call is in the room', async () => {
   const { emulator, rooms } = await start(60);
   for (const name of ['wanted', 'unwanted']) emulator.join(name, { identity: 'caller' });
   await rooms.listRooms(async () => {}, asking('comparison'));
