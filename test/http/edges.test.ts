@@ -49,8 +49,8 @@ describe('GET /calls with an invalid filter', () => {
     ['agentId=100%', 'agentId: expected percent-encoded UTF-8'],
     ['%ff=1', 'Unrecognized key: "%ff"'],
     ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0!', 'cursor: expected pagination.nextCursor'],
-    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=scheduledAt', 'sortBy: is not the order of this'],
-    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortOrder=asc', 'sortOrder: is not the order of this'],
+    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=scheduledAt', 'sortBy: does not match the cursor'],
+    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortOrder=asc', 'sortOrder: does not match the cursor'],
   ])('returns 400 and names the parameter for ?%s', async (query, message) => {
     expect(await list(query)).toMatchObject(refused(expect.stringContaining(message)));
   });
