@@ -233,7 +233,7 @@ describe('metadata is returned as it was sent, or refused', () => {
     ['{"\\udc00":1}', 'metadata: a name must not contain half of a surrogate pair'],
     [nested(33), 'metadata: must be at most 32 levels deep'],
     [nested(10_000), 'metadata: must be at most 32 levels deep'],
-  ])('is a 400 if it cannot be returned unchanged (%#)', async (text, message) => {
+  ])('refused (%#)', async (text, message) => {
     const body = `{"id":"refused-metadata","metadata":${text}}`;
     expect(await create(body)).toMatchObject(refused(expect.stringContaining(message)));
     expect(await trpc('POST', 'calls.create', body)).toMatchObject({
