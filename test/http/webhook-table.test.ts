@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Emulator } from '../../src/livekit/emulator/emulator.ts';
+import type { Emulator } from '../../src/emulator/emulator.ts';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
 import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
@@ -72,7 +72,7 @@ const isHuman = { identity: 'human' } as const;
 /** Returns a call with an answered phone and an agent, in a room of the emulator. */
 async function answeredCall() {
   const one = await aCall();
-  const phone = emulator.receive({
+  const phone = emulator.receiveCall({
     rule: 'direct',
     roomName: one.id,
     callerNumber: '+15557770001',
@@ -362,7 +362,7 @@ describe('a lost connection', () => {
 describe('departures that do not end a call', () => {
   test('a replaced phone, agent or person (DUPLICATE_IDENTITY) does not end the call', async () => {
     const { id, status } = await answeredCall();
-    emulator.receive({
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -378,7 +378,7 @@ describe('departures that do not end a call', () => {
 
   test('a phone, agent or person that moves to another node (MIGRATION) does not end the call', async () => {
     const phoneCall = await answeredCall();
-    emulator.dial(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
+    emulator.dialOut(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
     phoneCall.agent.migrate();
     const web = await webCall();
     web.human.migrate();
@@ -417,7 +417,7 @@ describe('a phone that is left alone', () => {
 
   test('with another phone does not end the call', async () => {
     const { id, agent, status } = await answeredCall();
-    emulator.dial(id, { phoneNumber: '+15551234567' }).answer();
+    emulator.dialOut(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
     await anotherGraceIsOver();
     expect(await status()).toBe('active');
@@ -425,7 +425,7 @@ describe('a phone that is left alone', () => {
 
   test('from the start, inbound, keeps ringing', async () => {
     const { id, status } = await aCall();
-    emulator.receive({
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -491,7 +491,7 @@ describe('room_finished', () => {
 
 describe('the room of an ended call is recreated', () => {
   const inSilence = async <T>(act: () => T): Promise<T> => {
-    const end = emulator.loseWebhooks(() => true);
+    const end = emulator.dropWebhooks(() => true);
     const result = act();
     end();
     return result;
@@ -513,7 +513,7 @@ describe('the room of an ended call is recreated', () => {
       const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
       expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
         actor: 'livekit',
-        reason: expect.stringMatching(new RegExp(`^the room of an ended call shows life: ${name} EV_`)),
+        reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
       });
     },
   );
