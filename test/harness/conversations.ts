@@ -3,12 +3,12 @@ import type { Settings } from '../../src/platform/config.ts';
 import { type Hangup, startHangup } from './hangup.ts';
 import type { LiveKitUnderTest, TestParticipant } from './livekit.ts';
 
-/* Calls of a caller with an agent, and what becomes of them, on a real LiveKit. */
+/* Calls of a caller with an agent on a real LiveKit. */
 
 const COMPARED_EVERY_MS = 5_000;
 const LONGEST_BACKOFF_MS = 5_000;
 
-/** As an operator has them, but for how often a test wants to wait. */
+/** The default settings, with shorter waits. */
 const AS_SHIPPED: Partial<Settings> = {
   cancelTimeoutMs: 2_500,
   backgroundTimeoutMs: 10_000,
@@ -16,10 +16,10 @@ const AS_SHIPPED: Partial<Settings> = {
   reconcileSchedule: '*/5 * * * * *',
 };
 
-/** The promise: when LiveKit answers again, the rooms of ended calls are gone within this. */
+/** The rooms of ended calls are deleted within this time after LiveKit responds again. */
 export const DELETION_SLO_MS = COMPARED_EVERY_MS + LONGEST_BACKOFF_MS;
 
-/** LiveKit takes 3 s to say that a node does not answer, and a room is rescued in the third attempt at the latest. */
+/** LiveKit needs 3 s to report an unresponsive node, and the third attempt rescues a room at the latest. */
 export const RESCUE_SLO_MS = DELETION_SLO_MS + 3 * 3_000 + LONGEST_BACKOFF_MS;
 
 export async function startHangupOn(
@@ -38,13 +38,13 @@ export interface Conversation {
   readonly caller: TestParticipant;
   readonly agent: TestParticipant;
   leave(): Promise<void>;
-  /** Why both were disconnected, once they are. */
+  /** Resolves with both disconnect reasons. */
   readonly disconnected: Promise<readonly string[]>;
-  /** Whether neither is disconnected. */
+  /** True while both participants are connected. */
   isGoingOn(): boolean;
 }
 
-/** A registered call with both in its room. */
+/** Registers a call and joins a caller and an agent to its room. */
 export async function startConversation(
   hangup: Hangup,
   livekit: LiveKitUnderTest,
@@ -87,7 +87,7 @@ export const statusOf = async (hangup: Hangup, id: string) => (await recordOf(ha
 export const isSettled = async (hangup: Hangup, id: string) =>
   (await recordOf(hangup, id)).deletion?.state === 'completed';
 
-/** Notes what was measured, and prints it when the file's tests are over. */
+/** Collects measurements and prints them after the tests of the file. */
 export function startMeasuring(): {
   measure(what: string, sinceMs: number): void;
   measured(line: string): void;

@@ -31,18 +31,18 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** The real app, on a database of its own and a LiveKit. */
+/** A running hangup with its own database and LiveKit. */
 export interface Hangup {
   readonly url: string;
   readonly livekit: LiveKitUnderTest;
   readonly store: SqliteStore;
   readonly databaseFile: string;
   readonly organizationId: string;
-  /** A key of that organization, with all scopes. */
+  /** A key of the organization, with all scopes. */
   readonly key: string;
   readonly log: readonly LogLine[];
   createKey(organizationName: string, scopes?: readonly Scope[], expiresAt?: number): Promise<string>;
-  /** Puts a call on record as it is, past the API. */
+  /** Inserts a call into the store, without the API. */
   insertCall(parts: Partial<Call> & { id: string }): Promise<void>;
   send(
     method: string,
@@ -57,7 +57,7 @@ const QUICK: Partial<Settings> = {
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
   retry: { firstDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
-  // Calls that a test puts on record have no rooms, and would end by that. Once at the start, then every January.
+  // Inserted calls have no rooms, and a reconciliation would end them. One runs at the start, the next in January.
   reconcileSchedule: '0 0 0 1 1 *',
 };
 
@@ -72,7 +72,7 @@ export async function startHangup({
   settings?: Partial<Settings>;
   clock?: Clock;
   ticks?: Ticks;
-  /** The test reaches into it: from source, also where the single file is tested. */
+  /** Runs hangup from source in this process, also when HANGUP_BINARY names the single file. */
   inProcess?: boolean;
 } = {}): Promise<Hangup> {
   const folder = makeTemporaryFolder();
@@ -141,7 +141,7 @@ export async function startHangup({
   };
 }
 
-/** The settings that tests choose, as the environment has them. */
+/** The environment variables of the settings that tests choose. */
 const NAMES: { readonly [S in keyof Settings]?: string } = {
   databaseFile: 'DATABASE_URL',
   port: 'PORT',
@@ -179,7 +179,7 @@ function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string
   return environment;
 }
 
-/** The single file as a process of its own; the store that tests look into is a second one on its database. */
+/** Starts the single file as a process. Tests read its database through a second store. */
 async function startBinary(
   binary: string,
   { settings, livekit, log }: { settings: Partial<Settings>; livekit: LiveKitUnderTest; log: LogLine[] },

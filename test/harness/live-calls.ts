@@ -10,7 +10,7 @@ import { temporaryFolder } from './temporary.ts';
 
 const KEYS = { apiKey: 'devkey', apiSecret: 'secretsecretsecretsecretsecretsecret' };
 
-/** A database with live calls, each with somebody in its room, and what a process needs to serve it. */
+/** Creates a database with live calls, each with a caller in its room, and the environment to serve it. */
 export async function prepareCalls(
   count: number,
   { folder = temporaryFolder(), settings = {} }: { folder?: string; settings?: Record<string, string> } = {},
@@ -36,7 +36,7 @@ export async function prepareCalls(
     LIVEKIT_URL: emulator.url,
     LIVEKIT_API_KEY: KEYS.apiKey,
     LIVEKIT_API_SECRET: KEYS.apiSecret,
-    // Leases end sooner, so that the test does: what a crash left is due when its lease ends.
+    // Short leases: a deletion that a crash interrupted is due when its lease ends.
     LIVEKIT_REQUEST_TIMEOUT_MS: '500',
     LIVEKIT_BACKGROUND_TIMEOUT_MS: '500',
     ...settings,
@@ -44,7 +44,7 @@ export async function prepareCalls(
   return { emulator, store, key, ids, file, env, serve: () => serveHangup({ env, cwd }) };
 }
 
-/** Ids that were answered 200 before the process died. */
+/** Cancels all calls and returns the ids of those answered with 200 before the process died. */
 export async function cancelAll(url: string, key: string, ids: readonly string[]): Promise<string[]> {
   const answered = await Promise.all(
     ids.map(async (id) => {

@@ -31,7 +31,7 @@ export interface RunningHangup {
 
 type Environment = Readonly<Record<string, string>>;
 
-/** What a process of hangup inherits: nothing of the settings of whoever runs the tests. */
+/** Returns the environment of a process: no setting of the developer's shell reaches the process. */
 function environment(extra: Environment) {
   return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...extra };
 }
@@ -45,7 +45,7 @@ function start(args: readonly string[], env: Environment, cwd: string): ChildPro
   return child;
 }
 
-/** Runs a command of hangup to its end. */
+/** Runs a command of hangup and returns its result. */
 export async function runHangup(
   args: readonly string[],
   { env = {}, cwd }: { env?: Environment; cwd: string },
@@ -63,7 +63,7 @@ export async function runHangup(
   };
 }
 
-/** Starts `hangup serve` on a free port and waits until it serves. */
+/** Starts `hangup serve` on a free port and waits until the server listens. */
 export async function serveHangup({ env, cwd }: { env: Environment; cwd: string }): Promise<RunningHangup> {
   const child = start(['serve'], { PORT: '0', ...env }, cwd);
   let output = '';

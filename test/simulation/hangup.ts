@@ -14,9 +14,9 @@ import type { Store } from '../../src/ports/store.ts';
 import type { Logger, Random } from '../../src/ports/system.ts';
 import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler/reconciler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import type { Chance } from './chance.ts';
-import { type Chronicle, Violation } from './chronicle.ts';
-import type { Timeline } from './timeline.ts';
+import { type EventLog, InvariantViolation } from './event-log.ts';
+import type { Prng } from './prng.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
 /** The defaults; but a call whose room was never seen is waited for less long than a day. */
 export const NEVER_STARTED_AFTER_MS = 600_000;
@@ -63,13 +63,13 @@ export interface CommittedEnd {
 }
 
 export interface Surroundings {
-  readonly timeline: Timeline;
-  readonly chance: Chance;
-  readonly chronicle: Chronicle;
+  readonly virtualClock: VirtualClock;
+  readonly prng: Prng;
+  readonly eventLog: EventLog;
   readonly random: Random;
   readonly databaseFile: string;
   readonly ask: RoomServiceTransport;
-  readonly compares: boolean;
+  readonly reconciles: boolean;
   readonly fail: (failure: Error) => void;
   /** Called when the end of a call is committed. */
   readonly onEnd: (end: CommittedEnd) => void;
@@ -97,10 +97,10 @@ export class SimulatedHangup {
 
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
-    const { timeline, random, ask, databaseFile } = this.#surroundings;
+    const { virtualClock, random, ask, databaseFile } = this.#surroundings;
     const store = openSqliteStore(databaseFile);
     const isAlive = () => process.isAlive;
-    const clock = { now: () => timeline.now + this.clockOffsetMs };
+    const clock = { now: () => virtualClock.now + this.clockOffsetMs };
     const log = this.#log();
     const breaker = circuitBreaker(
       async (request) => {
@@ -111,7 +111,7 @@ export class SimulatedHangup {
     );
     const base = {
       store: this.#mortal(store, () => process),
-      rooms: createRoomService(breaker.transport, () => timeline.now),
+      rooms: createRoomService(breaker.transport, () => virtualClock.now),
       metrics: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
       random,
@@ -183,11 +183,11 @@ export class SimulatedHangup {
     if (webhook.kind === 'ignored') return this.isUp;
     if (webhook.kind !== 'event') throw new Error(`a webhook of the emulator was ${webhook.kind}`);
     const reply = await this.request((dependencies) => applyWebhookEvent(dependencies, webhook.event));
-    const { chronicle } = this.#surroundings;
+    const { eventLog } = this.#surroundings;
     const said = reply.kind === 'done' ? reply.value.kind : reply.kind;
     const { payload, room, id } = webhook.event;
     const reason = 'reason' in payload ? ` (${payload.reason})` : '';
-    chronicle.tell(room.name, `webhook ${payload.kind}${reason} ${id}: ${said}${decided(reply)}`);
+    eventLog.tell(room.name, `webhook ${payload.kind}${reason} ${id}: ${said}${decided(reply)}`);
     return reply.kind === 'done';
   }
 
@@ -197,7 +197,7 @@ export class SimulatedHangup {
     if (process === null) return Promise.resolve({ kind: 'unknown' });
     const { promise, resolve } = Promise.withResolvers<Reply<T>>();
     const giveUp = () => resolve({ kind: 'unknown' });
-    const callOff = this.#surroundings.timeline.after(CLIENT_TIMEOUT_MS, giveUp);
+    const callOff = this.#surroundings.virtualClock.after(CLIENT_TIMEOUT_MS, giveUp);
     process.waiting.add(giveUp);
     const ended = (reply: Reply<T>) => {
       callOff();
@@ -210,7 +210,7 @@ export class SimulatedHangup {
         if (error instanceof RequestError) ended({ kind: 'refused', error });
         else {
           if (!isSimulated(error))
-            this.#surroundings.fail(new Violation(`a request failed: ${String(error)}`));
+            this.#surroundings.fail(new InvariantViolation(`a request failed: ${String(error)}`));
           ended({ kind: 'unknown' });
         }
       },
@@ -227,14 +227,14 @@ export class SimulatedHangup {
         return (...args: unknown[]): unknown => {
           const process = processOf();
           if (!process.isAlive) return never();
-          if (this.#surroundings.chance.happens(this.storeFails))
+          if (this.#surroundings.prng.happens(this.storeFails))
             return Promise.reject(new SimulatedError('disk I/O error'));
           const result: unknown = Reflect.apply(method, target, args);
           void this.#noteEnd(result);
           if (process.storeCallsLeft !== null) {
             process.storeCallsLeft -= 1;
             if (process.storeCallsLeft <= 0) {
-              this.#surroundings.chronicle.announce(`hangup dies behind ${String(name)}`);
+              this.#surroundings.eventLog.announce(`hangup dies behind ${String(name)}`);
               this.crash();
             }
           }
@@ -251,7 +251,7 @@ export class SimulatedHangup {
   }
 
   #ticks(isAlive: () => boolean): Ticks {
-    const { timeline, compares } = this.#surroundings;
+    const { virtualClock, reconciles } = this.#surroundings;
     const whenAlive = (run: () => void) => () => {
       if (isAlive()) run();
     };
@@ -259,12 +259,12 @@ export class SimulatedHangup {
       every: (cron, run) => {
         const moments = MOMENTS[cron];
         if (moments === undefined) throw new Error(`add the cron expression ${cron} to MOMENTS`);
-        if (cron === SETTINGS.reconcileSchedule && !compares) return { destroy: () => {} };
+        if (cron === SETTINGS.reconcileSchedule && !reconciles) return { destroy: () => {} };
         const { periodMs, offsetMs } = moments;
         let callOff = () => {};
         const plan = () => {
-          const sinceLastMs = (timeline.now - offsetMs) % periodMs;
-          callOff = timeline.after(
+          const sinceLastMs = (virtualClock.now - offsetMs) % periodMs;
+          callOff = virtualClock.after(
             periodMs - sinceLastMs,
             whenAlive(() => {
               plan();
@@ -275,21 +275,21 @@ export class SimulatedHangup {
         plan();
         return { destroy: () => callOff() };
       },
-      after: (delayMs, run) => timeline.after(delayMs, whenAlive(run)),
+      after: (delayMs, run) => virtualClock.after(delayMs, whenAlive(run)),
     };
   }
 
   #log(): Logger {
-    const { chronicle, fail } = this.#surroundings;
+    const { eventLog, fail } = this.#surroundings;
     const at = (level: string) => (fields: object, message: string) => {
-      chronicle.count(`hangup says: ${message}`);
+      eventLog.count(`log: ${message}`);
       const about: { roomName?: unknown; err?: unknown; cause?: unknown } = fields;
       if (typeof about.roomName === 'string') {
         const cause = about.cause === undefined ? '' : ` (${String(about.cause)})`;
-        chronicle.tell(about.roomName, `hangup ${level}: ${message}${cause}`);
+        eventLog.tell(about.roomName, `hangup ${level}: ${message}${cause}`);
       }
       if (about.err !== undefined && !isSimulated(about.err))
-        fail(new Violation(`${message}: ${String(about.err)}`));
+        fail(new InvariantViolation(`${message}: ${String(about.err)}`));
     };
     return { info: at('info'), warn: at('warn'), error: at('error') };
   }

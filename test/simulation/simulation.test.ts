@@ -8,24 +8,24 @@ test('invariants hold under injected faults (seed 1, 100 calls)', async () => {
   expect(outcome.violation).toBeNull();
   // A simulation in which nothing goes wrong shows nothing.
   for (const what of [
-    'trouble: crash',
-    'trouble: fault',
-    'trouble: livekitAway',
+    'fault: crash',
+    'fault: fault',
+    'fault: livekitAway',
     'webhooks lost',
-    'webhooks told late',
-    'webhooks told twice',
+    'webhooks delivered late',
+    'webhooks delivered twice',
     'DeleteRoom: unavailable',
-    'hangup says: room not deleted; it will be tried again',
+    'log: room not deleted; it will be tried again',
     'cancel: done',
     'call: cancelled',
     'call: completed',
-    'trouble: nodeDies',
-    'trouble: listHasHoles',
-    'story: warmTransfer',
-    'story: takeover',
-    'story: huntGroup',
-    'story: noteTaker',
-    'story: sharedRoom',
+    'fault: nodeDies',
+    'fault: listHasHoles',
+    'scenario: warmTransfer',
+    'scenario: takeover',
+    'scenario: huntGroup',
+    'scenario: noteTaker',
+    'scenario: sharedRoom',
     'SendData: answered',
   ]) {
     expect(outcome.counts.get(what) ?? 0, what).toBeGreaterThan(0);
@@ -54,18 +54,18 @@ async function firstViolation(broken: Partial<Simulation>) {
 
 test.for([
   {
-    what: 'hangup gets no webhook and compares nothing: calls go on without a room',
-    broken: { hears: false, compares: false },
+    what: 'hangup gets no webhook and reconciles nothing: calls go on without a room',
+    broken: { receivesWebhooks: false, reconciles: false },
     expected: /^seed \d+, 100 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
   },
   {
     what: 'hangup takes every room for deleted: rooms live on',
-    broken: { deletes: false },
+    broken: { deletesRooms: false },
     expected: /^seed \d+, 100 calls: the room of call \S+ lives, and the call is \w+$/m,
   },
   {
     what: 'hangup sees nobody in any room: conversations end',
-    broken: { sees: false },
+    broken: { listsParticipants: false },
     expected:
       /^seed \d+, 100 calls: hangup (ends call \S+ .* while .* talk|requests DeleteRoom of \S+, the room of .*)$/m,
   },

@@ -10,7 +10,7 @@ const MOST_TURNS = 10;
 const aTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** All that is going to happen, and the only clock. Of two things at one moment, what was planned first comes first. */
-export class Timeline {
+export class VirtualClock {
   now: number;
   /** How many things have happened. */
   happened = 0;

@@ -1,11 +1,11 @@
 import type { Fault } from '../../src/emulator/fault-injector.ts';
-import { NO_MISCHIEF } from './livekit.ts';
+import { NO_WEBHOOK_FAULTS } from './livekit.ts';
 import { anyHangup, type World } from './world.ts';
 
 const METHODS = ['*', 'DeleteRoom', 'DeleteRoom', 'CreateRoom', 'ListRooms', 'ListParticipants'] as const;
 const EVERYDAY = { lost: 0.03, doubled: 0.05, late: 0.05 };
 
-const TROUBLES = {
+const FAULT_KINDS = {
   fault: 30,
   crash: 8,
   stop: 3,
@@ -19,38 +19,38 @@ const TROUBLES = {
 };
 
 /** What goes wrong, one thing after the other and several at once, until it is enough; then all of it is repaired. */
-export async function makeTrouble(world: World, isEnough: () => boolean): Promise<void> {
-  const { chance, timeline, livekit, hangups } = world;
-  livekit.webhooks.mischief = EVERYDAY;
+export async function injectFaults(world: World, isEnough: () => boolean): Promise<void> {
+  const { prng, virtualClock, livekit, hangups } = world;
+  livekit.webhooks.faults = EVERYDAY;
   const under: Promise<void>[] = [];
   while (!isEnough()) {
-    await timeline.sleep(chance.around(6_000));
-    under.push(trouble(world));
+    await virtualClock.sleep(prng.around(6_000));
+    under.push(injectFault(world));
   }
   await Promise.all(under);
-  livekit.webhooks.mischief = NO_MISCHIEF;
+  livekit.webhooks.faults = NO_WEBHOOK_FAULTS;
   for (const hangup of hangups) if (!hangup.isUp) throw new Error('a hangup was left down');
 }
 
-async function trouble(world: World): Promise<void> {
-  const { chance, timeline, chronicle, livekit, hangups } = world;
-  const kind = chance.among(TROUBLES);
+async function injectFault(world: World): Promise<void> {
+  const { prng, virtualClock, eventLog, livekit, hangups } = world;
+  const kind = prng.among(FAULT_KINDS);
   const hangup = anyHangup(world);
-  chronicle.count(`trouble: ${kind}`);
+  eventLog.count(`fault: ${kind}`);
   const during = async (what: string, forMs: number, begin: () => void, end: () => void) => {
-    chronicle.announce(`${what}, for ${forMs} ms`);
+    eventLog.announce(`${what}, for ${forMs} ms`);
     begin();
-    await timeline.sleep(forMs);
+    await virtualClock.sleep(forMs);
     end();
-    chronicle.announce(`no longer: ${what}`);
+    eventLog.announce(`no longer: ${what}`);
   };
   switch (kind) {
     case 'fault': {
-      const method = chance.of(METHODS);
+      const method = prng.of(METHODS);
       const fault = aFault(world);
       await during(
         `${method} meets ${JSON.stringify(fault)}`,
-        chance.between(500, 45_000),
+        prng.between(500, 45_000),
         () => livekit.setFault(method, fault),
         () => livekit.setFault(method, null),
       );
@@ -58,43 +58,43 @@ async function trouble(world: World): Promise<void> {
     }
     case 'crash': {
       if (!hangup.isUp) return;
-      if (chance.happens(0.5)) {
-        hangup.crashBehindACommit(chance.between(1, 20));
-        while (hangup.isUp) await timeline.sleep(100);
+      if (prng.happens(0.5)) {
+        hangup.crashBehindACommit(prng.between(1, 20));
+        while (hangup.isUp) await virtualClock.sleep(100);
       } else {
-        chronicle.announce('hangup dies');
+        eventLog.announce('hangup dies');
         hangup.crash();
       }
-      await timeline.sleep(
-        chance.happens(0.15) ? chance.between(30_000, 240_000) : chance.between(100, 15_000),
+      await virtualClock.sleep(
+        prng.happens(0.15) ? prng.between(30_000, 240_000) : prng.between(100, 15_000),
       );
-      chronicle.announce('hangup starts');
+      eventLog.announce('hangup starts');
       if (!hangup.isUp) hangup.start();
       return;
     }
     case 'stop': {
       if (!hangup.isUp) return;
-      chronicle.announce('hangup stops');
+      eventLog.announce('hangup stops');
       await hangup.stop();
-      await timeline.sleep(chance.between(100, 10_000));
-      chronicle.announce('hangup starts');
+      await virtualClock.sleep(prng.between(100, 10_000));
+      eventLog.announce('hangup starts');
       if (!hangup.isUp) hangup.start();
       return;
     }
     case 'webhooks': {
-      const worse = chance.of([
+      const worse = prng.of([
         { lost: 1, doubled: 0, late: 0 },
         { lost: 0.5, doubled: 0.1, late: 0.2 },
         { lost: 0, doubled: 0.3, late: 0.7 },
       ]);
       await during(
         `webhooks: ${JSON.stringify(worse)}`,
-        chance.between(5_000, 120_000),
+        prng.between(5_000, 120_000),
         () => {
-          livekit.webhooks.mischief = worse;
+          livekit.webhooks.faults = worse;
         },
         () => {
-          livekit.webhooks.mischief = EVERYDAY;
+          livekit.webhooks.faults = EVERYDAY;
         },
       );
       return;
@@ -102,7 +102,7 @@ async function trouble(world: World): Promise<void> {
     case 'storeFails':
       await during(
         'the disk fails hangup now and then',
-        chance.between(1_000, 20_000),
+        prng.between(1_000, 20_000),
         () => {
           hangup.storeFails = 0.3;
         },
@@ -114,7 +114,7 @@ async function trouble(world: World): Promise<void> {
     case 'livekitAway':
       await during(
         "LiveKit's API is away",
-        chance.between(1_000, 90_000),
+        prng.between(1_000, 90_000),
         () => {
           livekit.isAway = true;
         },
@@ -126,10 +126,10 @@ async function trouble(world: World): Promise<void> {
     case 'clockJumps':
       await during(
         "hangup's clock is wrong",
-        chance.between(1_000, 120_000),
+        prng.between(1_000, 120_000),
         () => {
           // Processes on one machine have one clock.
-          const offsetMs = chance.of([-500, -5_000, -60_000, -3_600_000, 5_000]);
+          const offsetMs = prng.of([-500, -5_000, -60_000, -3_600_000, 5_000]);
           for (const one of hangups) one.clockOffsetMs = offsetMs;
         },
         () => {
@@ -138,10 +138,10 @@ async function trouble(world: World): Promise<void> {
       );
       return;
     case 'listHasHoles': {
-      const left = livekit.rooms.roomNames().filter(() => chance.happens(0.5));
+      const left = livekit.rooms.roomNames().filter(() => prng.happens(0.5));
       await during(
         `the list of rooms leaves out ${left.length} living rooms`,
-        chance.between(5_000, 120_000),
+        prng.between(5_000, 120_000),
         () => {
           for (const name of left) livekit.rooms.unlistRoom(name);
         },
@@ -152,7 +152,7 @@ async function trouble(world: World): Promise<void> {
       return;
     }
     case 'nodeDies':
-      chronicle.announce('the node of all rooms dies');
+      eventLog.announce('the node of all rooms dies');
       livekit.killNode();
       for (const person of [...world.people]) person.cutOff();
       return;
@@ -161,7 +161,7 @@ async function trouble(world: World): Promise<void> {
       for (const person of [...world.people]) person.cutOff();
       await during(
         'LiveKit restarts, and has forgotten all rooms',
-        chance.between(500, 5_000),
+        prng.between(500, 5_000),
         () => {
           livekit.isAway = true;
         },
@@ -172,8 +172,8 @@ async function trouble(world: World): Promise<void> {
   }
 }
 
-function aFault({ chance }: World): Fault {
-  const kind = chance.of([
+function aFault({ prng }: World): Fault {
+  const kind = prng.of([
     'status500',
     'status503',
     'status429',
@@ -185,9 +185,9 @@ function aFault({ chance }: World): Fault {
   ] as const);
   switch (kind) {
     case 'status429':
-      return { kind, retryAfterS: chance.between(0, 30) };
+      return { kind, retryAfterS: prng.between(0, 30) };
     case 'slow':
-      return { kind, delayMs: chance.of([50, 500, 3_000, 12_000]) };
+      return { kind, delayMs: prng.of([50, 500, 3_000, 12_000]) };
     default:
       return { kind };
   }

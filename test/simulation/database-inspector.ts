@@ -1,6 +1,6 @@
 import SqliteDatabase from 'better-sqlite3';
 import { type CallStatus, ENDED_STATUSES, isLive } from '../../src/domain/call.ts';
-import { Violation } from './chronicle.ts';
+import { InvariantViolation } from './event-log.ts';
 
 export interface CallRow {
   readonly id: string;
@@ -28,7 +28,7 @@ const AUDIT =
 const ORDER: readonly (CallStatus | null)[] = [null, 'initiated', 'connecting', 'ringing', 'active'];
 
 /** What is on record, read past hangup: by another connection, in other words. */
-export class Records {
+export class DatabaseInspector {
   readonly #db: SqliteDatabase.Database;
   readonly #inRoom: SqliteDatabase.Statement<[string], CallRow>;
   readonly #byId: SqliteDatabase.Statement<[string], CallRow>;
@@ -84,7 +84,7 @@ export class Records {
       )
       .all();
     if (without !== undefined)
-      throw new Violation(
+      throw new InvariantViolation(
         `call ${without.id} is cancelled, and there is no deletion of its room`,
         without.roomName,
       );
@@ -101,7 +101,7 @@ export class Records {
       if (call === undefined || (action !== 'call.created' && action !== 'call.status_changed')) continue;
       const before = last.get(subjectId) ?? null;
       const wrong = (what: string) =>
-        new Violation(`call ${subjectId} ${what}: ${before} to ${toStatus}`, call.roomName);
+        new InvariantViolation(`call ${subjectId} ${what}: ${before} to ${toStatus}`, call.roomName);
       if (toStatus === null || fromStatus !== before) throw wrong('has a gap in its audit log');
       if (before !== null && !isLive(before)) throw wrong('ended, and went on');
       if (isLive(toStatus)) {
@@ -111,7 +111,7 @@ export class Records {
     }
     for (const { id, roomName, status, endedAt } of calls.values()) {
       const hasEnded = (ENDED_STATUSES as readonly CallStatus[]).includes(status);
-      const wrong = (what: string) => new Violation(`call ${id}, ${status}, ${what}`, roomName);
+      const wrong = (what: string) => new InvariantViolation(`call ${id}, ${status}, ${what}`, roomName);
       if (last.get(id) !== status) throw wrong(`is ${last.get(id)} in the audit log`);
       if ((ends.get(id) ?? 0) !== (hasEnded ? 1 : 0)) throw wrong(`ended ${ends.get(id) ?? 0} times`);
       if ((endedAt !== null) !== hasEnded) throw wrong(`has endedAt ${endedAt}`);

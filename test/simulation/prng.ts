@@ -1,5 +1,5 @@
 /** Chance out of one seed: mulberry32, which is even enough for this and nothing else. */
-export class Chance {
+export class Prng {
   #state: number;
 
   constructor(seed: number) {
@@ -15,8 +15,8 @@ export class Chance {
   }
 
   /** Another one, so that what is asked of this does not change what that says. */
-  fork(): Chance {
-    return new Chance(Math.floor(this.fraction() * 2 ** 32));
+  fork(): Prng {
+    return new Prng(Math.floor(this.fraction() * 2 ** 32));
   }
 
   happens(probability: number): boolean {

@@ -2,7 +2,7 @@ import type { EmulatedParticipant, ParticipantOptions } from '../../src/emulator
 import type { World } from './world.ts';
 
 /** Somebody with a LiveKit client and a token, who comes back when the connection breaks, or even when told to go. */
-export class Person {
+export class SimulatedParticipant {
   readonly #world: World;
   readonly #roomName: string;
   readonly #joining: ParticipantOptions;
@@ -25,9 +25,9 @@ export class Person {
   }
 
   join(): void {
-    const { livekit, chronicle, people } = this.#world;
+    const { livekit, eventLog, people } = this.#world;
     if (this.#hasGone) return;
-    chronicle.tell(this.#roomName, `${this.#joining.identity} joins`);
+    eventLog.tell(this.#roomName, `${this.#joining.identity} joins`);
     const participant = livekit.rooms.join(this.#roomName, this.#joining);
     this.#participant = participant;
     people.add(this);
@@ -42,11 +42,11 @@ export class Person {
 
   /** For good. */
   leave(reason = 'CLIENT_INITIATED'): void {
-    const { chronicle, people } = this.#world;
+    const { eventLog, people } = this.#world;
     this.#hasGone = true;
     people.delete(this);
     if (this.#participant === null) return;
-    chronicle.tell(this.#roomName, `${this.#joining.identity} leaves (${reason})`);
+    eventLog.tell(this.#roomName, `${this.#joining.identity} leaves (${reason})`);
     const participant = this.#participant;
     this.#participant = null;
     participant.leave(reason);
@@ -54,7 +54,7 @@ export class Person {
 
   /** The connection breaks; LiveKit notices. */
   lose(reason: string): void {
-    this.#world.chronicle.tell(this.#roomName, `${this.#joining.identity} is lost (${reason})`);
+    this.#world.eventLog.tell(this.#roomName, `${this.#joining.identity} is lost (${reason})`);
     this.#participant?.leave(reason);
   }
 
@@ -67,17 +67,17 @@ export class Person {
   #disconnected(participant: EmulatedParticipant, reason: string): void {
     if (this.#participant !== participant) return;
     this.#participant = null;
-    this.#world.chronicle.tell(this.#roomName, `${this.#joining.identity} is disconnected (${reason})`);
+    this.#world.eventLog.tell(this.#roomName, `${this.#joining.identity} is disconnected (${reason})`);
     this.#comeBack(reason === 'ROOM_DELETED' ? this.#returns.whenDeleted : this.#returns.whenCutOff);
   }
 
   #comeBack(probability: number): void {
-    const { chance, timeline, people } = this.#world;
-    if (this.#hasGone || !chance.happens(probability)) {
+    const { prng, virtualClock, people } = this.#world;
+    if (this.#hasGone || !prng.happens(probability)) {
       people.delete(this);
       return;
     }
-    timeline.after(chance.between(20, 8_000), () => {
+    virtualClock.after(prng.between(20, 8_000), () => {
       const isSteadfast = this.#returns.whenCutOff === 1;
       if (this.#participant === null && (isSteadfast || !this.#world.isCalm())) this.join();
     });

@@ -1,7 +1,7 @@
-import type { Timeline } from './timeline.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
 /** Something that must never be so is so. */
-export class Violation extends Error {
+export class InvariantViolation extends Error {
   override readonly name = 'Violation';
   /** Whose history tells how it came to that. */
   readonly roomName: string | null;
@@ -18,22 +18,22 @@ interface Line {
 }
 
 /** What happened, in which room, and how often. */
-export class Chronicle {
+export class EventLog {
   /** How often each thing happened: what never did was not tried. */
   readonly counts = new Map<string, number>();
-  readonly #timeline: Timeline;
+  readonly #virtualClock: VirtualClock;
   readonly #startedAt: number;
   readonly #byRoom = new Map<string, Line[]>();
   readonly #everywhere: Line[] = [];
 
-  constructor(timeline: Timeline) {
-    this.#timeline = timeline;
-    this.#startedAt = timeline.now;
+  constructor(virtualClock: VirtualClock) {
+    this.#virtualClock = virtualClock;
+    this.#startedAt = virtualClock.now;
   }
 
   /** Of one room. */
   tell(roomName: string, text: string): void {
-    const line = { at: this.#timeline.now, text };
+    const line = { at: this.#virtualClock.now, text };
     const lines = this.#byRoom.get(roomName);
     if (lines === undefined) this.#byRoom.set(roomName, [line]);
     else lines.push(line);
@@ -41,7 +41,7 @@ export class Chronicle {
 
   /** Of all rooms. */
   announce(text: string): void {
-    this.#everywhere.push({ at: this.#timeline.now, text: `--- ${text}` });
+    this.#everywhere.push({ at: this.#virtualClock.now, text: `--- ${text}` });
   }
 
   count(what: string): void {
@@ -52,7 +52,7 @@ export class Chronicle {
   historyOf(roomName: string): string[] {
     const own = this.#byRoom.get(roomName) ?? [];
     const from = (own[0]?.at ?? 0) - 60_000;
-    const to = this.#timeline.now;
+    const to = this.#virtualClock.now;
     const around = this.#everywhere.filter(({ at }) => at >= from && at <= to);
     return [...own, ...around]
       .sort((a, b) => a.at - b.at)
