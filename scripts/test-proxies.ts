@@ -147,7 +147,7 @@ try {
   const setting = describeSettings().find(({ name }) => name === 'KEEP_ALIVE_TIMEOUT_MS');
   check(
     'by default hangup keeps connections longer than both proxies',
-    Number(setting?.byDefault) > Number.parseInt(PROXIES_KEEP, 10) * 1_000 &&
+    Number(setting?.default) > Number.parseInt(PROXIES_KEEP, 10) * 1_000 &&
       readFileSync(join(DOCS, 'Caddyfile'), 'utf8').includes(`keepalive ${PROXIES_KEEP}`) &&
       text.includes(`keepalive_timeout ${PROXIES_KEEP};`),
   );

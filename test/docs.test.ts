@@ -31,10 +31,10 @@ test('the settings of docs/configure.md are those there are', () => {
   const text = readFileSync(join(ROOT, 'docs/configure.md'), 'utf8');
   const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
   expect(
-    rows.map(([, name, byDefault, meaning]) => ({
+    rows.map(([, name, value, description]) => ({
       name,
-      byDefault: byDefault?.replaceAll('`', ''),
-      meaning,
+      default: value?.replaceAll('`', ''),
+      description,
     })),
   ).toEqual(describeSettings());
 });

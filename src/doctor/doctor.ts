@@ -38,7 +38,7 @@ export async function diagnose(clock: Clock): Promise<readonly Finding[]> {
 
 function lookAtSettings(): { facts: SettingsFacts; settings: Settings | null } {
   try {
-    const settings = parseSettings(readEnvironment(), 'serve');
+    const settings = parseSettings(readEnvironment(), 'server');
     const { file, ...names } = settingSources();
     const isFilePublic = file !== null && (statSync(file).mode & 0o004) !== 0;
     const warnings = environmentWarnings();

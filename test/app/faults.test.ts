@@ -8,9 +8,9 @@ import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/* Faults that need a machine to be hurt: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
+/* Faults of the machine: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
 
-/** A disk of 12 MB. */
+/** Returns the directory of a 12 MB disk. */
 function smallDisk(): string {
   const folder = temporaryFolder();
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]);
@@ -30,12 +30,12 @@ function fill(folder: string): string {
 const statusOf = async (url: string, path: string, key: string) =>
   (await fetch(`${url}${path}`, { headers: { 'x-api-key': key } })).status;
 
-test('the disk is full: cancels are refused whole, reading goes on, and with room again all goes on', async () => {
+test('on a full disk cancels change nothing and reads work; hangup recovers when space is free', async () => {
   const folder = smallDisk();
   const { emulator, store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
   const filler = fill(folder);
-  // What SQLite has already taken of the disk it may still write.
+  // SQLite can still write into space that it allocated before.
   const answered = await cancelAll(hangup.url, key, ids);
   const records = await Promise.all(ids.map((id) => store.findCall(id)));
   for (const record of records) {
@@ -49,24 +49,21 @@ test('the disk is full: cancels are refused whole, reading goes on, and with roo
   expect((await fetch(`${hangup.url}/api/v1/calls/${refused}`, again)).status).toBe(500);
   expect(await statusOf(hangup.url, `/api/v1/calls/${refused}`, key)).toBe(200);
   expect(await statusOf(hangup.url, '/api/v1/calls', key)).toBe(200);
-  await until(
-    'it says that it is not ready',
-    async () => (await statusOf(hangup.url, '/readyz', key)) === 503,
-  );
+  await until('/readyz returns 503', async () => (await statusOf(hangup.url, '/readyz', key)) === 503);
   rmSync(filler);
-  await until('it is ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 200);
+  await until('/readyz returns 200', async () => (await statusOf(hangup.url, '/readyz', key)) === 200);
   expect(await cancelAll(hangup.url, key, [refused])).toEqual([refused]);
   expect(emulator.roomNames()).not.toContain(refused);
 }, 60_000);
 
-test('stopped on a full disk: what was answered is there when it starts again, with room', async () => {
+test('acknowledged cancels survive a stop on a full disk', async () => {
   const folder = smallDisk();
   const { store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
   const filler = fill(folder);
   const answered = await cancelAll(hangup.url, key, ids);
   expect(answered.length).toBeLessThan(ids.length);
-  // So that the process is the last one to close the database, and has the -wal to put into the file.
+  // hangup must close the database last, so that it has to checkpoint the -wal file.
   store.close();
   expect({ code: await hangup.kill('SIGTERM'), output: hangup.output() }).toMatchObject({ code: 0 });
   rmSync(filler);
@@ -78,7 +75,7 @@ test('stopped on a full disk: what was answered is there when it starts again, w
   }
 }, 60_000);
 
-test('started on a full disk: a sentence, and 3', async () => {
+test('a start on a full disk prints one line and exits with 3', async () => {
   const folder = smallDisk();
   fill(folder);
   const env = { DATABASE_URL: `file:${join(folder, 'hangup.db')}` };
@@ -89,13 +86,13 @@ test('started on a full disk: a sentence, and 3', async () => {
   });
 });
 
-test('a key that a full disk does not take: a sentence, 3, and no key', async () => {
+test('keys create on a full disk prints one line, exits with 3 and prints no key', async () => {
   const folder = smallDisk();
   const { file } = await prepareCalls(1, { folder });
   fill(folder);
   const run = (...args: string[]) =>
     runHangup(args, { cwd: temporaryFolder(), env: { DATABASE_URL: `file:${file}` } });
-  // What SQLite has already taken of the disk it may still write.
+  // SQLite can still write into space that it allocated before.
   let last = { code: 0 as number | null, stdout: '', stderr: '' };
   for (let i = 0; i < 40 && last.code === 0; i += 1)
     last = await run('keys', 'create', '--org', `org${i}`, '--name', 'test');
@@ -107,7 +104,7 @@ test('a key that a full disk does not take: a sentence, 3, and no key', async ()
   });
 }, 60_000);
 
-/** A disk that takes nothing for a while: each fsync of the process waits as long before it is begun. */
+/** Delays each fsync of a process by `stallMs`. */
 async function stallDisk(pid: number, stallMs: number) {
   const delay = `inject=fsync,fdatasync:delay_enter=${stallMs * 1_000}`;
   const traced = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', delay], {
@@ -116,13 +113,13 @@ async function stallDisk(pid: number, stallMs: number) {
   onTestFinished(() => {
     traced.kill('SIGKILL');
   });
-  let said = '';
+  let trace = '';
   traced.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    trace += chunk.toString();
   });
-  await until('strace is attached', () => said.includes('attached'));
+  await until('strace is attached', () => trace.includes('attached'));
   return {
-    stalls: () => said.match(/f(data)?sync\(/g)?.length ?? 0,
+    stalls: () => trace.match(/f(data)?sync\(/g)?.length ?? 0,
     async end() {
       traced.kill('SIGINT');
       await once(traced, 'exit');
@@ -130,7 +127,7 @@ async function stallDisk(pid: number, stallMs: number) {
   };
 }
 
-test('the disk stalls: health and reads go on, each cancel is answered in time, and none is lost', async () => {
+test('while the disk stalls, reads work and each cancel gets 503 in time', async () => {
   const { emulator, key, ids, serve } = await prepareCalls(4);
   const hangup = await serve();
   const disk = await stallDisk(hangup.child.pid ?? 0, 20_000);
@@ -151,8 +148,8 @@ test('the disk stalls: health and reads go on, each cancel is answered in time, 
   expect(await Promise.all(cancels)).toEqual(ids.map(() => ({ status: 503, retryAfter: '1' })));
   expect(await statusOf(hangup.url, '/api/v1/calls/c0', key)).toBe(200);
   await disk.end();
-  // One commit had begun, and ends as it was asked for; the clients ask again for all of them.
-  await until('each is cancelled', async () => {
+  // One commit had started and completes. The clients retry all cancels.
+  await until('every call is cancelled', async () => {
     await cancelAll(hangup.url, key, ids);
     const statuses = await Promise.all(
       ids.map(async (id) => {
@@ -162,10 +159,10 @@ test('the disk stalls: health and reads go on, each cancel is answered in time, 
     );
     return statuses.every((status) => status === 'cancelled');
   });
-  await until('all rooms are gone', () => emulator.roomNames().length === 0);
+  await until('all rooms are deleted', () => emulator.roomNames().length === 0);
 }, 90_000);
 
-test("a database that root makes is the folder's owner's, and so are its companions", async () => {
+test("a database that root creates belongs to the directory's owner, as do its -wal and -shm files", async () => {
   const cwd = temporaryFolder();
   chownSync(cwd, 61_234, 61_235);
   const { store, serve } = await prepareCalls(1, { folder: cwd });
@@ -179,9 +176,9 @@ test("a database that root makes is the folder's owner's, and so are its compani
   ]);
 });
 
-test.each(['there', 'gone'])(
-  'what root restores belongs to the user of hangup; the database is %s',
-  async (how) => {
+test.each(['present', 'missing'])(
+  'a database that root restores belongs to the user of hangup when the old one is %s',
+  async (state) => {
     const cwd = temporaryFolder();
     const env = { DATABASE_URL: 'file:state/hangup.db' };
     const run = (...args: string[]) => runHangup(args, { cwd, env });
@@ -189,30 +186,30 @@ test.each(['there', 'gone'])(
     expect(await run('backup', 'copy.db')).toMatchObject({ code: 0 });
     const file = join(cwd, 'state/hangup.db');
     for (const path of [file, join(cwd, 'state')]) chownSync(path, 61_234, 61_235);
-    if (how === 'gone') rmSync(file);
+    if (state === 'missing') rmSync(file);
     expect(await run('restore', 'copy.db')).toMatchObject({ code: 0 });
     expect(statSync(file)).toMatchObject({ uid: 61_234, gid: 61_235 });
     expect(statSync(file).mode & 0o777).toBe(0o600);
   },
 );
 
-test('the database file is removed under it: it says so within a minute unasked, and is not ready', async () => {
+test('hangup logs the removal of its database file within a minute, and is not ready', async () => {
   const { key, file, serve } = await prepareCalls(1);
   const hangup = await serve();
   expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
   for (const part of globSync(`${file}*`)) rmSync(part);
-  const said = 'was removed or replaced under a running hangup';
-  await until('it says so', () => hangup.output().includes(said), 70_000);
-  await until('it is not ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 503);
+  const message = /was removed or replaced (under a running hangup|while hangup was running)/;
+  await until('the removal is logged', () => message.test(hangup.output()), 70_000);
+  await until('/readyz returns 503', async () => (await statusOf(hangup.url, '/readyz', key)) === 503);
   expect(existsSync(file)).toBe(false);
 }, 90_000);
 
-test('the clock is set back an hour while LiveKit is away: rooms still go, and no time runs backwards', async () => {
+test('rooms are deleted and times do not run backwards when the clock is set back during an outage', async () => {
   const cwd = temporaryFolder();
   const clock = join(cwd, 'clock');
   writeFileSync(clock, '+0');
   const [library = ''] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
-  expect(library, 'libfaketime is there').not.toBe('');
+  expect(library, 'libfaketime is installed').not.toBe('');
   const settings = {
     LD_PRELOAD: library,
     FAKETIME_TIMESTAMP_FILE: clock,
@@ -226,13 +223,16 @@ test('the clock is set back an hour while LiveKit is away: rooms still go, and n
   expect(await cancelAll(hangup.url, key, ids)).toHaveLength(5);
   const before = await store.findCall('c0');
   writeFileSync(clock, '-3600');
-  await until('its clock is back', async () => {
+  await until('the clock is set back', async () => {
     const response = await fetch(`${hangup.url}/healthz`);
     return Date.parse(response.headers.get('date') ?? '') < Date.now() - 3_000_000;
   });
   await emulator.resume();
-  await until('all rooms are gone', () => emulator.roomNames().length === 0, 40_000);
+  await until('all rooms are deleted', () => emulator.roomNames().length === 0, 40_000);
   const after = await store.findCall('c0');
   expect(after?.call).toEqual(before?.call);
-  await until('that is on record', async () => (await store.findCall('c0'))?.deletion?.state === 'completed');
+  await until(
+    'the deletion is complete',
+    async () => (await store.findCall('c0'))?.deletion?.state === 'completed',
+  );
 }, 90_000);

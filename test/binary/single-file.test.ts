@@ -87,12 +87,12 @@ test('on a terminal its log is for people', async () => {
   child.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it serves', () => shown.includes('hangup serves'));
+  await until('it serves', () => shown.includes('server started'));
   const ended = once(child, 'exit');
   child.stdin.write('\x03'); // Ctrl-C
   expect(await ended).toEqual([0, null]);
-  expect(shown).toMatch(/INFO.*hangup serves/);
-  expect(shown).toMatch(/INFO.*hangup stops/);
+  expect(shown).toMatch(/INFO.*server started/);
+  expect(shown).toMatch(/INFO.*server stopping/);
 });
 
 test('in an empty directory, with an empty environment: it makes its database there and serves', async () => {
@@ -153,7 +153,7 @@ test.each([['serve'], ['keys', 'list'], ['doctor']])(
     });
     expect(status).toBe(words[0] === 'doctor' ? 1 : 3);
     expect(stdout + stderr).toMatch(
-      /\/proc is not mounted, and SQLite is loaded by it[\s\S]*mount -t proc proc \/proc/,
+      /\/proc is not mounted, and loading SQLite requires it[\s\S]*mount -t proc proc \/proc/,
     );
     expect(stdout + stderr).not.toContain('Check that DATABASE_URL');
   },

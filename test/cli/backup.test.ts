@@ -28,7 +28,7 @@ async function makeKey(cwd: string) {
   return JSON.parse(stdout) as { id: string; key: string; organizationId: string };
 }
 
-test('a backup while it serves is whole; nothing is written over, and what fails leaves nothing', async () => {
+test('a backup under load is complete, replaces no file, and a failed one leaves no file', async () => {
   const cwd = temporaryFolder();
   const { key } = await makeKey(cwd);
   const { url } = await serveHangup({ cwd, env });
@@ -64,20 +64,23 @@ test('a backup while it serves is whole; nothing is written over, and what fails
 
 test.each([
   [
-    'no database',
+    'a file that is not a database',
     (file: string) => writeFileSync(file, 'not a database, but long enough to be looked at'.repeat(99)),
   ],
-  ['another program’s', (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close()],
   [
-    'a newer hangup’s',
+    'another program’s database',
+    (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close(),
+  ],
+  [
+    'the database of a newer version',
     (file: string) => {
       openSqliteStore(file).close();
       const client = new SqliteDatabase(file);
-      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('unknown', 1)");
       client.close();
     },
   ],
-])('%s is not restored, and the database is as it was', async (_, make) => {
+])('restore refuses %s and changes nothing', async (_, make) => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   make(join(cwd, 'bad.db'));
@@ -87,11 +90,11 @@ test.each([
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test("backup and database are their owner's alone, whatever the umask and the backup's mode", async () => {
+test('only the owner can read a backup and a restored database', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const modeOf = (name: string) => statSync(join(cwd, name)).mode & 0o777;
-  // One that an earlier backup, killed half way, left behind.
+  // A file of an earlier backup that was killed.
   writeFileSync(join(cwd, 'copy.db.partial'), 'x', { mode: 0o644 });
   expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
   expect(modeOf('copy.db')).toBe(0o600);
@@ -100,13 +103,13 @@ test("backup and database are their owner's alone, whatever the umask and the ba
   expect(modeOf('hangup.db')).toBe(0o600);
 });
 
-test('two backups to two names, and two restores, at once', async () => {
+test('two concurrent backups succeed, and two concurrent restores leave a valid database', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   const backups = await Promise.all([run('backup a.db', cwd), run('backup b.db', cwd)]);
   expect(backups.map(({ code }) => code)).toEqual([0, 0]);
   for (const { code, stderr } of await Promise.all([run('restore a.db', cwd), run('restore b.db', cwd)])) {
-    // One may find the other's lock.
+    // One restore may see the other's lock.
     expect({ code, stderr }).toEqual(
       code === 0
         ? { code, stderr: '' }
@@ -117,11 +120,11 @@ test('two backups to two names, and two restores, at once', async () => {
   expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
 });
 
-test('of two backups to one name one is made, and the other refused', async () => {
+test('of concurrent backups to one name exactly one succeeds', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
-  // Another one ends while this one copies.
+  // Another backup completes while this one copies.
   const copying = backUp(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
   await expect(copying).rejects.toThrow(`${target} is there already. Name another file.`);
@@ -135,7 +138,7 @@ test('of two backups to one name one is made, and the other refused', async () =
   expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
 });
 
-test('while a server runs on a file that was deleted, nothing is restored in its place', async () => {
+test('restore refuses while a server still uses the deleted database file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
@@ -152,7 +155,7 @@ test('while a server runs on a file that was deleted, nothing is restored in its
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test('what is no database of hangup is not backed up, and it is that which is blamed', async () => {
+test('backup of a file that is not a database fails and names that file', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
   const env = { DATABASE_URL: 'file:notes.txt' };
@@ -163,7 +166,7 @@ test('what is no database of hangup is not backed up, and it is that which is bl
   expect(readdirSync(cwd)).toEqual(['notes.txt']);
 });
 
-test('a folder that is not there is named, and not made', async () => {
+test('backup and restore name a missing directory and do not create it', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   expect(await run('backup no/copy.db', cwd)).toMatchObject({
@@ -180,23 +183,23 @@ test('a folder that is not there is named, and not made', async () => {
   expect(await run('restore .', cwd)).toMatchObject({ code: 3 });
 });
 
-test('a database that is gone is replaced, and its -wal is not taken for the new one', async () => {
+test('restore replaces a missing database and ignores its old -wal file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
   const store = openSqliteStore(join(cwd, 'hangup.db'));
   await store.revokeApiKey({ id, now: Date.now() });
   rmSync(join(cwd, 'hangup.db'));
-  // As if it was killed: closing it would take the -wal away.
+  // As after a kill: closing the database would remove the -wal file.
   copyFileSync(join(cwd, 'hangup.db-wal'), join(cwd, 'left-wal'));
   store.close();
   renameSync(join(cwd, 'left-wal'), join(cwd, 'hangup.db-wal'));
   const { code, stdout } = await run('restore copy.db', cwd);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: 'hangup.db is copy.db now\n' });
-  expect((await run('keys list', cwd)).stdout).toMatch(/ valid/);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'restored hangup.db from copy.db\n' });
+  expect((await run('keys list', cwd)).stdout).toMatch(/ valid$/m);
 });
 
-test('a database that is damaged is replaced; what was there is kept', async () => {
+test('restore replaces a damaged database and keeps the old file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
@@ -207,7 +210,7 @@ test('a database that is damaged is replaced; what was there is kept', async () 
   expect(existsSync(join(cwd, 'copy.db'))).toBe(true);
 });
 
-test("after yesterday's backup is restored, comparing brings it up to LiveKit's truth", async () => {
+test('reconciliation corrects the calls of a restored older backup', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const { emulator } = livekit;
@@ -229,20 +232,20 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
         LIVEKIT_URL: livekit.url,
         LIVEKIT_API_KEY: livekit.apiKey,
         LIVEKIT_API_SECRET: livekit.apiSecret,
-        COMPARE_SCHEDULE: '* * * * * *',
+        RECONCILE_SCHEDULE: '* * * * * *',
       },
     });
   const yesterday = await serve();
-  const isSeen = async () => {
+  const areObserved = async () => {
     const calls = open();
     const seen = await Promise.all(['goes', 'stays', 'is-cancelled'].map((id) => calls.findCall(id)));
     calls.close();
     return seen.every((record) => record?.call.roomId !== null);
   };
-  await until('all rooms are seen', isSeen);
+  await until('all rooms are observed', areObserved);
   expect(await run('backup yesterday.db', cwd)).toMatchObject({ code: 0 });
 
-  // What is forgotten by restoring: one is cancelled, one ends, one is made.
+  // The restored backup does not contain this cancel and this end.
   const headers = { 'x-api-key': key };
   await fetch(`${yesterday.url}/api/v1/calls/is-cancelled`, { method: 'DELETE', headers });
   await yesterday.kill('SIGTERM');

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { systemClock, systemRandom } from '../../src/app/app.ts';
 import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
+import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from './calls.ts';
 import { serveHangup } from './process.ts';
@@ -37,7 +37,7 @@ export async function prepareCalls(
     LIVEKIT_API_KEY: KEYS.apiKey,
     LIVEKIT_API_SECRET: KEYS.apiSecret,
     // Leases end sooner, so that the test does: what a crash left is due when its lease ends.
-    LIVEKIT_REQUEST_TIMEOUT_MS: '500',
+    LIVEKIT_CANCEL_TIMEOUT_MS: '500',
     LIVEKIT_BACKGROUND_TIMEOUT_MS: '500',
     ...settings,
   };

@@ -4,8 +4,7 @@ import { RoomServiceClient } from 'livekit-server-sdk';
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
 import type { EmulatedParticipant, Emulator } from '../../src/livekit/emulator/emulator.ts';
-import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from './hangup.ts';
+import { type Hangup, startHangup, type TestSettings, until } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
 
 /*
@@ -90,7 +89,7 @@ export function readRoomCases(file: string): RoomCase[] {
 }
 
 /** The settings that the waits of the cases are made for. */
-const SETTINGS: Partial<Settings> = {
+const SETTINGS: TestSettings = {
   agentLeftGraceMs: 3_000,
   reconnectGraceMs: 3_000,
   reconcileSchedule: '*/2 * * * * *',

@@ -1,6 +1,5 @@
 import { afterAll, expect, onTestFinished } from 'vitest';
-import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup } from './hangup.ts';
+import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import type { LiveKitUnderTest, TestParticipant } from './livekit.ts';
 
 /* Calls of a caller with an agent, and what becomes of them, on a real LiveKit. */
@@ -9,7 +8,7 @@ const COMPARED_EVERY_MS = 5_000;
 const LONGEST_BACKOFF_MS = 5_000;
 
 /** As an operator has them, but for how often a test wants to wait. */
-const AS_SHIPPED: Partial<Settings> = {
+const AS_SHIPPED: TestSettings = {
   cancelTimeoutMs: 2_500,
   backgroundTimeoutMs: 10_000,
   retry: { firstDelayMs: 1_000, maxDelayMs: LONGEST_BACKOFF_MS, maxAgeMs: 86_400_000 },
@@ -22,7 +21,7 @@ export const PROMISED_MS = COMPARED_EVERY_MS + LONGEST_BACKOFF_MS;
 /** LiveKit takes 3 s to say that a node does not answer, and a room is rescued in the third attempt at the latest. */
 export const RESCUED_WITHIN_MS = PROMISED_MS + 3 * 3_000 + LONGEST_BACKOFF_MS;
 
-export async function startOn(livekit: LiveKitUnderTest, settings: Partial<Settings> = {}): Promise<Hangup> {
+export async function startOn(livekit: LiveKitUnderTest, settings: TestSettings = {}): Promise<Hangup> {
   const hangup = await startHangup({ livekit, settings: { ...AS_SHIPPED, ...settings } });
   onTestFinished(() => hangup.stop());
   return hangup;

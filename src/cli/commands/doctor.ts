@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
-import { systemClock } from '../../app/app.ts';
 import type { Finding } from '../../doctor/diagnosis.ts';
 import { diagnose } from '../../doctor/doctor.ts';
-import { print, Refused } from '../output.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { CliError, print } from '../output.ts';
 
-/** `hangup doctor`. */
-export function addDoctor(hangup: Command): void {
-  hangup
+export function registerDoctorCommand(program: Command): void {
+  program
     .command('doctor')
     .description(
       'look at settings, database, LiveKit and webhooks, also beside a running hangup; changes nothing',
@@ -20,7 +19,7 @@ async function seeDoctor({ json }: { json?: true }): Promise<void> {
   const failures = findings.filter(({ level }) => level === 'failure').length;
   if (json) print(JSON.stringify({ ok: failures === 0, findings }));
   else for (const finding of findings) print(lineOf(finding));
-  if (failures > 0) throw new Refused(`${failures} of ${findings.length} checks failed`);
+  if (failures > 0) throw new CliError(`${failures} of ${findings.length} checks failed`);
 }
 
 function lineOf({ level, check, message, advice }: Finding): string {

@@ -1,8 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Fault } from '../../../src/livekit/emulator/emulator.ts';
 import { startEmulator } from '../../../src/livekit/emulator/emulator.ts';
-import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import { type Hangup, startHangup, type TestSettings, until } from '../../harness/hangup.ts';
 import type { LiveKitUnderTest } from '../../harness/livekit.ts';
 
 /** These inject faults, so they are about the emulator alone. */
@@ -21,7 +20,7 @@ async function emulated() {
   return { emulator, livekit };
 }
 
-async function start(settings: Partial<Settings> = {}) {
+async function start(settings: TestSettings = {}) {
   const { emulator, livekit } = await emulated();
   const hangup = await startHangup({ livekit, settings });
   onTestFinished(() => hangup.stop());

@@ -1,14 +1,10 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import { type Hangup, startHangup, type TestSettings, until } from '../../harness/hangup.ts';
 import { freePorts, startEmulated } from '../../harness/livekit.ts';
 
 /* What comparing does with rooms that live on. Mostly no webhooks at all, and faults are injected, so: the emulator. */
 
-async function start(
-  settings: Partial<Settings> = {},
-  { webhookUrls = [] }: { webhookUrls?: string[] } = {},
-) {
+async function start(settings: TestSettings = {}, { webhookUrls = [] }: { webhookUrls?: string[] } = {}) {
   const livekit = await startEmulated({ webhookUrls });
   onTestFinished(() => livekit.stop());
   const hangup = await startHangup({ livekit, settings: { reconcileSchedule: '* * * * * *', ...settings } });

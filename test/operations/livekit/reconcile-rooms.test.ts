@@ -1,12 +1,11 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import { type Hangup, startHangup, type TestSettings, until } from '../../harness/hangup.ts';
 import { startEmulated } from '../../harness/livekit.ts';
 
 /* No webhooks at all: what is known of rooms is known by comparing. These inject faults, so: the emulator. */
 
-async function start(settings: Partial<Settings> = {}) {
+async function start(settings: TestSettings = {}) {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await startHangup({ livekit, settings: { reconcileSchedule: '* * * * * *', ...settings } });
