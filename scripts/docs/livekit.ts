@@ -1,4 +1,4 @@
-/** For scripts/test-docs.ts: the LiveKit that the pages name, with their credentials and webhooks. */
+/** Starts the LiveKit of the pages, with their credentials and webhooks, for scripts/test-docs.ts. */
 import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
 
 await startEmulator({

@@ -1,4 +1,4 @@
-import type { SchemaAge } from '../doctor/diagnosis.ts';
+import type { SchemaVersion } from '../ports/diagnostics.ts';
 import { assertThere, DatabaseError, schemaOf } from '../store/sqlite/database.ts';
 import { openSqliteStore, type SqliteStore } from '../store/sqlite/sqlite-store.ts';
 import { CliError, printProgress } from './output.ts';
@@ -10,7 +10,7 @@ import { readSettings } from './settings.ts';
  */
 export async function withExistingStore(use: (store: SqliteStore) => Promise<void>): Promise<void> {
   const { databaseFile: file } = readSettings();
-  assertSchema(file, ['current', 'newer']);
+  assertSchema(file, ['current', 'ahead']);
   await withMigratedStore(use);
 }
 
@@ -30,19 +30,19 @@ export async function withMigratedStore(
 }
 
 /**
- * Checks that a database exists and that its schema has one of the allowed ages.
+ * Checks that a database exists and that its schema has an allowed version.
  * @throws DatabaseError for a missing, foreign or newer database; CliError for an older one
  */
-export function assertSchema(file: string, allowed: readonly SchemaAge[]): void {
+export function assertSchema(file: string, allowed: readonly SchemaVersion[]): void {
   assertThere(file);
   const { age, pending } = schemaOf(file);
   if (allowed.includes(age)) return;
   switch (age) {
-    case 'older':
+    case 'behind':
       throw new CliError(
         `${file} belongs to an older version of hangup. Missing migrations: ${pending.join(', ')}. Back it up, then run \`hangup migrate\`.`,
       );
-    case 'newer':
+    case 'ahead':
       throw new DatabaseError(`${file} belongs to a newer version of hangup. Use that version.`);
     default:
       throw new DatabaseError(`${file} was not created by hangup. Set DATABASE_URL.`);

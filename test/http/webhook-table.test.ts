@@ -504,7 +504,7 @@ describe('the room of an ended call shows life', () => {
       const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
       expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
         actor: 'livekit',
-        reason: expect.stringMatching(new RegExp(`^the room of an ended call shows life: ${name} EV_`)),
+        reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
       });
     },
   );

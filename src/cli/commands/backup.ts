@@ -13,7 +13,7 @@ export function registerBackupCommands(program: Command): void {
     .argument('<file>', 'File to create; it must not exist')
     .action(async (target: string) => {
       const file = databaseFile();
-      assertSchema(file, ['current', 'older', 'newer']);
+      assertSchema(file, ['current', 'behind', 'ahead']);
       await backUp(file, target);
       print(`copied ${file} to ${target}`);
     });
