@@ -1,6 +1,6 @@
 /**
- * `LIVEKIT_SERVER=/path/to/livekit-server node scripts/capture-webhooks.ts`: plays the scenarios of
- * test/livekit/scenarios.ts on a real server, and keeps what it sends in test/livekit/fixtures.
+ * `LIVEKIT_SERVER=/path/to/livekit-server node scripts/capture-webhooks.ts`: runs the scenarios of
+ * test/livekit/scenarios.ts on a real server, and writes its webhooks to test/livekit/fixtures.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,26 +9,26 @@ import { openWebhookInbox, type ReceivedWebhook, startLiveKit } from '../test/ha
 import { FIXTURES } from '../test/livekit/fixtures.ts';
 import { runScenario, SCENARIO_NAMES } from '../test/livekit/scenarios.ts';
 
-function lineOf({ body, headers, receivedAtMs }: ReceivedWebhook, beganAtMs: number): string {
+function lineOf({ body, headers, receivedAtMs }: ReceivedWebhook, startedAtMs: number): string {
   return JSON.stringify({
-    t_ms: receivedAtMs - beganAtMs,
+    t_ms: receivedAtMs - startedAtMs,
     headers: { 'content-type': headers['content-type'] },
-    // As text, so that all else stays as it came.
+    // As text, so that every other byte is unchanged.
     body: body.replaceAll(/"turnPassword":"[^"]*"/g, '"turnPassword":""'),
   });
 }
 
 if (!process.env.LIVEKIT_SERVER) {
-  process.stderr.write('Name the livekit-server binary in LIVEKIT_SERVER.\n');
+  process.stderr.write('Set LIVEKIT_SERVER to the path of livekit-server.\n');
   process.exit(1);
 }
 const inbox = await openWebhookInbox();
 const livekit = await startLiveKit({ webhookUrls: [inbox.url] });
 try {
   for (const name of SCENARIO_NAMES) {
-    const beganAtMs = Date.now();
+    const startedAtMs = Date.now();
     const webhooks = inbox.of(await runScenario(name, livekit, inbox));
-    const lines = webhooks.map((webhook) => `${lineOf(webhook, beganAtMs)}\n`);
+    const lines = webhooks.map((webhook) => `${lineOf(webhook, startedAtMs)}\n`);
     writeFileSync(join(FIXTURES, `${name}.jsonl`), lines.join(''));
     process.stdout.write(`${name}: ${webhooks.map(({ event }) => event.event).join(' ')}\n`);
   }
