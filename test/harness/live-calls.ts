@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../../src/emulator/emulator.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';

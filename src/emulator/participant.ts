@@ -1,16 +1,15 @@
-import { randomUUID } from 'node:crypto';
 import { ParticipantInfo_Kind } from '@livekit/protocol';
 import { ParticipantInfo, TrackInfo } from 'livekit-server-sdk';
-import type { Surroundings } from './surroundings.ts';
+import { type Environment, newId, newUuid } from './environment.ts';
 
-/** A participant's kind by LiveKit's name (livekit_models.proto), or by the number of a kind that is not known yet. */
+/** LiveKit's name of a participant kind (livekit_models.proto), or the number of a kind that is not defined yet. */
 export type ParticipantKind = keyof typeof ParticipantInfo_Kind | number;
 
-/** Grants as LiveKit reports them (livekit_models.proto, ParticipantPermission). */
+/** Grants in LiveKit's format (livekit_models.proto, ParticipantPermission). */
 export interface GrantedPermission {
   readonly canSubscribe?: boolean;
   readonly canPublish?: boolean;
-  /** As canPublish by default. */
+  /** Equal to canPublish by default. */
   readonly canPublishData?: boolean;
   readonly canUpdateMetadata?: boolean;
   readonly hidden?: boolean;
@@ -18,27 +17,27 @@ export interface GrantedPermission {
   readonly agent?: boolean;
 }
 
-export interface JoiningParticipant {
+export interface ParticipantOptions {
   readonly identity: string;
   readonly name?: string;
   /** STANDARD by default. */
   readonly kind?: ParticipantKind;
   readonly metadata?: string;
   readonly attributes?: Readonly<Record<string, string>>;
-  /** Replaces single grants of its kind. */
+  /** Overrides the kind's default grants. */
   readonly permission?: GrantedPermission;
 }
 
-/** As livekit-sip joins when it is SIP, else as LiveKit's client for Node does. */
-export function newParticipant(joining: JoiningParticipant, surroundings: Surroundings): ParticipantInfo {
-  const kind = joining.kind ?? 'STANDARD';
-  const now = surroundings.now();
-  // Through JSON, because the SDK exports few of these enums.
+/** A participant with the fields that livekit-sip sends (kind SIP), or LiveKit's client for Node (other kinds). */
+export function newParticipant(options: ParticipantOptions, environment: Environment): ParticipantInfo {
+  const kind = options.kind ?? 'STANDARD';
+  const now = environment.now();
+  // From JSON, because the SDK exports few of these enums.
   return ParticipantInfo.fromJson({
-    sid: newId('PA_', surroundings),
-    identity: joining.identity,
-    name: joining.name ?? '',
-    metadata: joining.metadata ?? '',
+    sid: newId('PA_', environment),
+    identity: options.identity,
+    name: options.name ?? '',
+    metadata: options.metadata ?? '',
     state: 'ACTIVE',
     joinedAt: String(Math.floor(now / 1000)),
     joinedAtMs: String(now),
@@ -46,13 +45,13 @@ export function newParticipant(joining: JoiningParticipant, surroundings: Surrou
     permission: {
       canSubscribe: true,
       canPublish: true,
-      canPublishData: joining.permission?.canPublish ?? true,
+      canPublishData: options.permission?.canPublish ?? true,
       canUpdateMetadata: kind === 'SIP',
       agent: kind === 'AGENT',
-      ...joining.permission,
+      ...options.permission,
     },
     kind,
-    attributes: { ...joining.attributes },
+    attributes: { ...options.attributes },
     ...(kind !== 'SIP' && {
       clientProtocol: 2,
       capabilities: ['CAP_PACKET_TRAILER', 'CAP_COMPRESSION_DEFLATE_RAW'],
@@ -60,17 +59,17 @@ export function newParticipant(joining: JoiningParticipant, surroundings: Surrou
   });
 }
 
-/** Whether LiveKit counts the participant as dependent: it keeps no room open and is in no count of participants. */
+/** Whether the participant is dependent: LiveKit neither counts it nor keeps the room open for it. */
 export function isDependent({ kind, permission }: ParticipantInfo): boolean {
   if (kind === ParticipantInfo_Kind.AGENT || kind === ParticipantInfo_Kind.EGRESS) return true;
   return permission?.agent === true || permission?.recorder === true;
 }
 
-export function newAudioTrack(kind: ParticipantKind, name: string, surroundings: Surroundings): TrackInfo {
+export function newAudioTrack(kind: ParticipantKind, name: string, environment: Environment): TrackInfo {
   const [mimeType, mid, cid] =
-    kind === 'SIP' ? ['audio/opus', '0', 'audio'] : ['audio/red', '7', randomUUID()];
+    kind === 'SIP' ? ['audio/opus', '0', 'audio'] : ['audio/red', '7', newUuid(environment)];
   return TrackInfo.fromJson({
-    sid: newId('TR_AM', surroundings),
+    sid: newId('TR_AM', environment),
     type: 'AUDIO',
     name,
     source: 'MICROPHONE',
@@ -78,21 +77,14 @@ export function newAudioTrack(kind: ParticipantKind, name: string, surroundings:
     mid,
     codecs: [{ mimeType, mid, cid, videoLayerMode: 'ONE_SPATIAL_LAYER_PER_STREAM' }],
     stream: 'camera',
-    version: { unixMicro: String(surroundings.now() * 1000) },
+    version: { unixMicro: String(environment.now() * 1000) },
     backupCodecPolicy: 'SIMULCAST',
   });
 }
 
-/** Merges; an empty value takes an attribute away. */
+/** Sets the given attributes; an empty value removes an attribute. */
 export function mergeAttributes(info: ParticipantInfo, attributes: Readonly<Record<string, string>>): void {
   const merged = Object.entries({ ...info.attributes, ...attributes });
   info.attributes = Object.fromEntries(merged.filter(([, value]) => value !== ''));
   info.version += 1;
-}
-
-const ALPHABET = '23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
-
-/** LiveKit's ids: twelve random characters behind the prefix. */
-export function newId(prefix: string, { randomBytes }: Pick<Surroundings, 'randomBytes'>): string {
-  return prefix + Array.from(randomBytes(12), (byte) => ALPHABET[byte % ALPHABET.length]).join('');
 }

@@ -1,48 +1,56 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { JsonValue } from '@bufbuild/protobuf';
 import { z } from 'zod';
-import { type KeyPair, readGrants } from './access.ts';
-import type { FaultSwitches } from './faults.ts';
+import { authorize, type KeyPair } from './authorization.ts';
+import { wait } from './environment.ts';
+import type { FaultInjector } from './fault-injector.ts';
 import { fromProtobuf, toProtobuf } from './protobuf.ts';
-import { answerRoomService, noResponse, ROOM_SERVICE_METHODS } from './room-service.ts';
+import { handleRoomServiceRequest, nodeUnavailable, ROOM_SERVICE_METHODS } from './room-service.ts';
 import type { RoomState } from './room-state.ts';
-import { type Answer, livekitError, malformed, methodNameOf, route, twirpError } from './twirp.ts';
+import {
+  type HttpResponse,
+  livekitError,
+  malformedRequest,
+  parseMethodName,
+  route,
+  twirpError,
+} from './twirp.ts';
 
-/** Ours: the real server has no such bound, and no request of ours comes near it. */
+/** A limit of the emulator. LiveKit has no limit, and hangup sends far smaller requests. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
 export interface RoomServiceServer {
   readonly port: number;
-  /** Closes the port and destroys every connection; what has not been done by then is not done. */
+  /** Closes the port and destroys every connection. Requests that are not applied yet are dropped. */
   close(): Promise<void>;
-  /** Listens again, on the same port. */
+  /** Listens on the same port again. */
   reopen(): Promise<void>;
 }
 
 export interface ServerOptions {
   readonly host: string;
-  /** 0: any free port. */
+  /** 0 selects a free port. */
   readonly port: number;
   readonly keys: KeyPair;
   readonly rooms: RoomState;
-  readonly faults: FaultSwitches;
-  /** From a request to its answer that nobody on the room's node responds. */
+  readonly faults: FaultInjector;
+  /** The delay of the `unavailable` response for a room on a dead node. */
   readonly deadNodeDelayMs: number;
 }
 
-/** LiveKit's API door: HTTP in front of the room service, with the faults in between. */
-export async function listen(options: ServerOptions): Promise<RoomServiceServer> {
+/** Serves the room service over HTTP and injects the active faults. */
+export async function startServer(options: ServerOptions): Promise<RoomServiceServer> {
   const { host, port, keys, rooms, faults, deadNodeDelayMs } = options;
   let closing = new AbortController();
   const server = createServer((request, response) => {
-    // Whatever breaks here breaks this connection alone, as a crash in a handler does in life.
+    // An error breaks only its own connection, like a crashed handler in LiveKit.
     handle(request, response, closing.signal).catch(() => response.destroy());
   });
-  const boundPort = await open(port);
+  const boundPort = await bind(port);
 
-  async function open(wantedPort: number): Promise<number> {
+  async function bind(requestedPort: number): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.once('error', reject).listen(wantedPort, host, resolve);
+    server.once('error', reject).listen(requestedPort, host, resolve);
     await promise;
     server.off('error', reject);
     return Address.parse(server.address()).port;
@@ -50,16 +58,16 @@ export async function listen(options: ServerOptions): Promise<RoomServiceServer>
 
   async function handle(request: IncomingMessage, response: ServerResponse, closed: AbortSignal) {
     const path = request.url?.split('?')[0] ?? '/';
-    const fault = faults.of(methodNameOf(path) ?? path);
+    const fault = faults.get(parseMethodName(path) ?? path);
     const body = await readBody(request);
-    const apply = () => answer(request, path, body, closed);
+    const apply = () => respond(request, path, body, closed);
     switch (fault?.kind) {
       case undefined:
         return send(response, await apply());
       case 'status500':
         return send(response, livekitError('internal', 'internal error'));
       case 'status503':
-        return send(response, noResponse());
+        return send(response, nodeUnavailable());
       case 'hang':
         return;
       case 'reset':
@@ -69,38 +77,38 @@ export async function listen(options: ServerOptions): Promise<RoomServiceServer>
         return send(response, twirpError('resource_exhausted', 'too many requests'));
       case 'applyThen503':
         await apply();
-        return send(response, noResponse());
+        return send(response, nodeUnavailable());
       case 'applyThenReset':
         await apply();
         return request.socket.resetAndDestroy();
       case 'slow':
-        await sleep(fault.delayMs, undefined, { signal: closed, ref: false });
+        await wait(fault.delayMs, closed, rooms.environment);
         return send(response, await apply());
     }
   }
 
-  async function answer(
+  async function respond(
     request: IncomingMessage,
     path: string,
     body: Buffer | null,
     closed: AbortSignal,
-  ): Promise<Answer> {
-    const access = await readGrants(request.headers.authorization, keys);
+  ): Promise<HttpResponse> {
+    const access = await authorize(request.headers.authorization, keys);
     if ('refusal' in access) return access.refusal;
     const routed = route(
       { httpMethod: request.method ?? '', path, contentType: request.headers['content-type'] ?? '' },
       ROOM_SERVICE_METHODS,
     );
     if ('status' in routed) return routed;
-    if (body === null) return twirpError('malformed', `the request is over ${MAX_BODY_BYTES} bytes`);
+    if (body === null) return twirpError('malformed', `the request exceeds ${MAX_BODY_BYTES} bytes`);
     const { method, encoding } = routed;
     const message = encoding === 'json' ? parseJson(body) : fromProtobuf(method, body);
-    if (message === undefined) return malformed(encoding);
-    const answered = answerRoomService(method, message, access.grants, rooms);
-    if (answered.status === noResponse().status) {
-      await sleep(deadNodeDelayMs, undefined, { signal: closed, ref: false });
+    if (message === undefined) return malformedRequest(encoding);
+    const result = handleRoomServiceRequest(method, message, access.grants, rooms);
+    if (result.status === nodeUnavailable().status) {
+      await wait(deadNodeDelayMs, closed, rooms.environment);
     }
-    return encoding === 'json' ? answered : toProtobuf(method, answered);
+    return encoding === 'json' ? result : toProtobuf(method, result);
   }
 
   return {
@@ -116,14 +124,14 @@ export async function listen(options: ServerOptions): Promise<RoomServiceServer>
     async reopen() {
       if (server.listening) return;
       closing = new AbortController();
-      await open(boundPort);
+      await bind(boundPort);
     },
   };
 }
 
 const Address = z.object({ port: z.number() });
 
-/** Null when it is too long; the rest of it is read and dropped, so that the caller gets its answer. */
+/** The body; null if the body is too long. Reads the complete request, because an early response may get lost. */
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -134,8 +142,8 @@ async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   return length > MAX_BODY_BYTES ? null : Buffer.concat(chunks);
 }
 
-/** Undefined when it is no JSON, or no UTF-8. */
-function parseJson(body: Buffer): unknown {
+/** Undefined if the body is not JSON in UTF-8. */
+function parseJson(body: Buffer): JsonValue | undefined {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch {
@@ -143,6 +151,6 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-function send(response: ServerResponse, { status, contentType, body }: Answer): void {
+function send(response: ServerResponse, { status, contentType, body }: HttpResponse): void {
   response.writeHead(status, { 'content-type': contentType }).end(body);
 }

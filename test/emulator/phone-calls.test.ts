@@ -1,9 +1,9 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { type Emulator, startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { type Emulator, startEmulator } from '../../src/emulator/emulator.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
 
-// What a phone is when it is asked for. What it sends, emulator-captures.test.ts holds against the real server's.
+/* The attributes and ends of phone calls. test/livekit/recorded-webhooks.test.ts compares their webhooks with recordings. */
 
 async function start() {
   const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET });
@@ -14,16 +14,16 @@ async function start() {
   return { emulator, client, attributesOf };
 }
 
-const dial = (emulator: Emulator) => emulator.dial('r', { phoneNumber: '+15551234567' });
+const dial = (emulator: Emulator) => emulator.dialOut('r', { phoneNumber: '+15551234567' });
 const receive = (emulator: Emulator) =>
-  emulator.receive({
+  emulator.receiveCall({
     prefix: 'call-',
     callerNumber: '+15557770001',
     calledNumber: '+15559999',
     activeAfterMs: 20,
   });
 
-test('a dialled phone dials, rings and is answered', async () => {
+test('an outbound call has the statuses dialing, ringing and active', async () => {
   const { emulator, attributesOf } = await start();
   const phone = dial(emulator);
   expect(phone).toMatchObject({ roomName: 'r', identity: 'phone' });
@@ -39,26 +39,26 @@ test('a dialled phone dials, rings and is answered', async () => {
   });
 });
 
-test('what can only come before the answer is refused after it, and the other way round', async () => {
+test('methods for an unanswered phone throw after the answer, and hangUp throws before the answer', async () => {
   const { emulator } = await start();
   const phone = dial(emulator);
-  expect(() => phone.hangUp()).toThrow('not been answered');
+  expect(() => phone.hangUp()).toThrow('not answered yet');
   phone.answer();
   for (const before of ['ring', 'busy', 'decline', 'unavailable', 'timeOut', 'unreachable'] as const) {
-    expect(() => phone[before]()).toThrow('has been answered');
+    expect(() => phone[before]()).toThrow('already answered');
   }
   phone.hangUp();
   expect(await phone.disconnected).toBe('CLIENT_INITIATED');
 });
 
-test('a phone whose livekit-sip is gone leaves with the reason given', async () => {
+test('a phone leaves with the given reason', async () => {
   const { emulator } = await start();
   const phone = dial(emulator);
   phone.leave('CONNECTION_TIMEOUT');
   expect(await phone.disconnected).toBe('CONNECTION_TIMEOUT');
 });
 
-test('an inbound phone rings until another participant publishes audio, and is active a while later', async () => {
+test('an inbound phone rings until another participant publishes audio, and becomes active after a delay', async () => {
   const { emulator, attributesOf } = await start();
   const phone = receive(emulator);
   expect(phone.roomName).toMatch(/^call-_\+15557770001_[A-Za-z0-9]{12}$/);
@@ -75,17 +75,17 @@ test('an inbound phone rings until another participant publishes audio, and is a
   expect(await attributesOf(phone)).toMatchObject({ 'sip.callStatus': 'active' });
 });
 
-test('a room whose phones and people have left closes on its agents', async () => {
+test('a room with only agents closes after the last phone or person has left', async () => {
   const { emulator, client } = await start();
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   await client.createRoom({ name: 'r', departureTimeout: 3, emptyTimeout: 30 });
   const agent = emulator.join('r', { identity: 'agent', kind: 'AGENT' });
-  // Until the first phone or person comes, the room counts as empty.
+  // The room counts as empty until the first phone or person joins.
   vi.advanceTimersByTime(29_999);
   dial(emulator).busy();
   vi.advanceTimersByTime(2_999);
-  // Another agent keeps it no longer.
+  // Another agent does not extend the timeout.
   emulator.join('r', { identity: 'another', kind: 'AGENT' });
   expect(emulator.roomNames()).toEqual(['r']);
   vi.advanceTimersByTime(1);
@@ -106,12 +106,12 @@ test('a room that only agents joined closes after its emptyTimeout', async () =>
   expect(await agent.disconnected).toBe('ROOM_CLOSED');
 });
 
-test('phones join nothing where LiveKit would refuse them', async () => {
+test('dialOut and receiveCall throw when LiveKit would reject the phone', async () => {
   const { emulator } = await start();
-  expect(() => emulator.dial('n'.repeat(257), { phoneNumber: '+1' })).toThrow('too long');
-  expect(() => emulator.receive({ prefix: 'n'.repeat(256), callerNumber: '+1', calledNumber: '+2' })).toThrow(
-    'too long',
-  );
+  expect(() => emulator.dialOut('n'.repeat(257), { phoneNumber: '+1' })).toThrow('too long');
+  expect(() =>
+    emulator.receiveCall({ prefix: 'n'.repeat(256), callerNumber: '+1', calledNumber: '+2' }),
+  ).toThrow('too long');
   await emulator.stop();
   expect(() => dial(emulator)).toThrow('stopped');
   expect(() => receive(emulator)).toThrow('stopped');

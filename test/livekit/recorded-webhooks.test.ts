@@ -10,7 +10,7 @@ import {
   test,
   vi,
 } from 'vitest';
-import type { DialOptions, Emulator, ReceivedPhone } from '../../src/livekit/emulator/emulator.ts';
+import type { Emulator, InboundCall, OutboundCallOptions } from '../../src/emulator/emulator.ts';
 import {
   API_KEY,
   API_SECRET,
@@ -21,12 +21,13 @@ import {
   startLiveKit,
   type WebhookInbox,
 } from '../harness/livekit.ts';
-import { loadFixture } from './fixtures.ts';
-import { runScenario, SCENARIO_NAMES } from './scenarios.ts';
+import { createNormalizer } from './volatile-values.ts';
+import { loadFixture } from './webhook-recordings.ts';
+import { runScenario, SCENARIO_NAMES } from './webhook-scenarios.ts';
 
 /*
- * The emulator sends what the real server sent: the same events in the same order, each with the same fields and
- * values. With LIVEKIT_SERVER set, the scenarios without phones hold the fixtures against that server instead.
+ * The emulator sends the recorded webhooks of a real server: the same events in the same order, with the same fields.
+ * If LIVEKIT_SERVER is set, the scenarios without phones compare the recordings with that server instead.
  */
 
 interface Webhook {
@@ -34,65 +35,18 @@ interface Webhook {
   readonly body: string;
 }
 
-const sent = ({ headers, body }: ReceivedWebhook): Webhook => ({
+const toWebhook = ({ headers, body }: ReceivedWebhook): Webhook => ({
   contentType: headers['content-type'],
   body,
 });
 
-/** What is random in a body, by its form: an id's prefix is kept. */
-const ID = /^(EV_|RM_|PA_|TR_AM|SCL_|ST_|SDR_)[A-Za-z0-9]{12}$/;
-const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
-const DISPATCHED_ROOM = /^(call-_\+15557770001_)[A-Za-z0-9]{12}$/;
-/** By field. */
-const TIMES: Readonly<Record<string, RegExp>> = {
-  createdAt: /^\d{10}$/,
-  creationTime: /^\d{10}$/,
-  creationTimeMs: /^\d{13}$/,
-  joinedAt: /^\d{10}$/,
-  joinedAtMs: /^\d{13}$/,
-  unixMicro: /^\d{16}$/,
-};
-/** The SIP peer's own words, which may have any form. */
-const PEERS_WORDS = ['sip.callTag', 'sip.callIDFull'];
-
-/**
- * Random values become their number by first appearance, so that what was the same stays the same and what differed
- * differs: a retry's id, the sid of a room's second life, the time at which a participant had joined. Nothing is
- * left out, and a value of another form stays as it is.
- */
+/** The webhooks without their volatile values: LiveKit's ids and times differ in each run. */
 function comparable(webhooks: readonly Webhook[]): unknown[] {
-  const known = new Map<string, string[]>();
-  function numbered(what: string, value: string): number {
-    const values = known.get(what) ?? [];
-    known.set(what, values);
-    if (!values.includes(value)) values.push(value);
-    return values.indexOf(value) + 1;
-  }
-
-  function walk(value: unknown, field: string, owner: string): unknown {
-    if (Array.isArray(value)) return value.map((one) => walk(one, field, owner));
-    if (typeof value === 'object' && value !== null) {
-      const id = 'sid' in value ? value.sid : 'id' in value ? value.id : owner;
-      return Object.fromEntries(
-        Object.entries(value).map(([name, one]) => [name, walk(one, name, String(id))]),
-      );
-    }
-    // LiveKit's own count of a participant's changes: 2 or 3 when it joins.
-    if (field === 'version' && typeof value === 'number') return 'a number';
-    if (typeof value !== 'string') return value;
-    if (field === 'turnPassword') return 'a password, blanked in the fixtures';
-    const prefix = ID.exec(value)?.[1] ?? DISPATCHED_ROOM.exec(value)?.[1];
-    if (prefix !== undefined) return `${prefix}#${numbered(prefix, value)}`;
-    if (PEERS_WORDS.includes(field) && value !== '') return `${field} #${numbered(field, value)}`;
-    if (UUID.test(value)) return `uuid #${numbered('uuid', value)}`;
-    if (TIMES[field]?.test(value)) return `${field} #${numbered(`${field} of ${owner}`, value)}`;
-    return value;
-  }
-
-  const events = inOneOrder(webhooks.map(({ body }) => JSON.parse(body)));
+  const normalize = createNormalizer();
+  const events = inStableOrder(webhooks.map(({ body }) => JSON.parse(body)));
   return events.map((event, index) => ({
     contentType: webhooks[index]?.contentType,
-    event: walk(event, '', ''),
+    event: normalize(event),
   }));
 }
 
@@ -101,20 +55,20 @@ interface Departure {
   readonly participant?: { readonly identity: string; readonly disconnectReason?: string };
 }
 
-/** Which participant goes first when their room is deleted is LiveKit's whim, so they go by name here. */
-function inOneOrder(events: readonly Departure[]): readonly Departure[] {
+/** Sorts the departures from a deleted room by identity, because LiveKit sends them in random order. */
+function inStableOrder(events: readonly Departure[]): readonly Departure[] {
   const end = events.findIndex(({ event }) => event === 'room_finished');
   const isDeparture = ({ event }: Departure) => event === 'track_unpublished' || event === 'participant_left';
   const begin = events.slice(0, end).findLastIndex((event) => !isDeparture(event)) + 1;
   const departures = events.slice(begin, end);
   const left = departures.filter(({ event }) => event === 'participant_left');
   if (!left.every(({ participant }) => participant?.disconnectReason === 'ROOM_DELETED')) return events;
-  const nameOf = ({ participant }: Departure) => participant?.identity ?? '';
-  const sorted = departures.toSorted((one, other) => nameOf(one).localeCompare(nameOf(other)));
+  const identityOf = ({ participant }: Departure) => participant?.identity ?? '';
+  const sorted = departures.toSorted((a, b) => identityOf(a).localeCompare(identityOf(b)));
   return events.toSpliced(begin, sorted.length, ...sorted);
 }
 
-describe('without phones', () => {
+describe('scenarios without phones', () => {
   let inbox: WebhookInbox;
   let livekit: LiveKitUnderTest;
   beforeAll(async () => {
@@ -126,16 +80,16 @@ describe('without phones', () => {
     await inbox.close();
   });
 
-  // At the same time, because some last seconds: each has a room of its own.
-  test.concurrent.each(SCENARIO_NAMES)('%s', async (name) => {
+  // Concurrent, because some scenarios last seconds. Each scenario has its own room.
+  test.concurrent.each(SCENARIO_NAMES)('the webhooks of %s equal the recording', async (name) => {
     const webhooks = inbox.of(await runScenario(name, livekit, inbox));
-    expect(comparable(webhooks.map(sent))).toStrictEqual(comparable(loadFixture(name)));
+    expect(comparable(webhooks.map(toWebhook))).toStrictEqual(comparable(loadFixture(name)));
   });
 });
 
 describe('phone calls', () => {
   beforeEach(() => {
-    // Calls last seconds. Only what waits for seconds is faked, and time goes by as well as being advanced.
+    // Calls last seconds. Only the timers of the calls are faked, and they also advance with real time.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], shouldAdvanceTime: true });
   });
   afterEach(() => {
@@ -145,19 +99,19 @@ describe('phone calls', () => {
   interface Stage {
     readonly emulator: Emulator;
     readonly client: RoomServiceClient;
-    /** The captured call's. */
+    /** The room name of the recorded call. */
     readonly roomName: string;
-    pass(ms: number): void;
+    advanceTime(ms: number): void;
   }
 
-  async function dial({ emulator, client, roomName }: Stage, options: Partial<DialOptions> = {}) {
+  async function dial({ emulator, client, roomName }: Stage, options: Partial<OutboundCallOptions> = {}) {
     await client.createRoom({
       name: roomName,
       emptyTimeout: 30,
       departureTimeout: 3,
       metadata: '{"callId":"c-1"}',
     });
-    return emulator.dial(roomName, {
+    return emulator.dialOut(roomName, {
       identity: 'phone',
       name: 'Callee',
       metadata: 'md',
@@ -170,7 +124,7 @@ describe('phone calls', () => {
   }
 
   const receive = ({ emulator }: Stage) =>
-    emulator.receive({
+    emulator.receiveCall({
       prefix: 'call-',
       callerNumber: '+15557770001',
       calledNumber: '+15559999',
@@ -180,19 +134,19 @@ describe('phone calls', () => {
       attributes: { tenant: 'acme', 'sip.h.x-tenant': 'acme' },
     });
 
-  function answer({ emulator, pass }: Stage, phone: ReceivedPhone): void {
+  function answer({ emulator, advanceTime }: Stage, phone: InboundCall): void {
     emulator.join(phone.roomName, { identity: 'agent-1', kind: 'AGENT' }).publishAudio('a');
-    pass(1_000);
+    advanceTime(1_000);
   }
 
-  // Each plays its capture, up to room_finished.
+  // Each entry repeats its recorded call, up to room_finished.
   const CALLS: Record<string, (stage: Stage) => Promise<{ readonly roomName: string }>> = {
     '01-answer-peer-bye': async (stage) => {
       const phone = await dial(stage);
       phone.ring();
-      stage.pass(2_000);
+      stage.advanceTime(2_000);
       phone.answer();
-      stage.pass(3_000);
+      stage.advanceTime(3_000);
       phone.hangUp();
       return phone;
     },
@@ -251,7 +205,7 @@ describe('phone calls', () => {
     '10a-in-agent-peer-bye': async (stage) => {
       const phone = receive(stage);
       answer(stage, phone);
-      stage.pass(2_000);
+      stage.advanceTime(2_000);
       phone.hangUp();
       return phone;
     },
@@ -280,25 +234,25 @@ describe('phone calls', () => {
     },
   };
 
-  test.each(Object.entries(CALLS))('%s', async (name, play) => {
-    const capture = loadFixture(`phone-${name}`);
+  test.each(Object.entries(CALLS))('the webhooks of %s equal the recording', async (name, play) => {
+    const recording = loadFixture(`phone-${name}`);
     const inbox = await openWebhookInbox();
-    // As the rule's room configuration had it; outbound, CreateRoom asks for the same.
+    // The recorded dispatch rule's room configuration. Outbound, CreateRoom sets the same timeouts.
     const timeouts = { emptyTimeoutMs: 30_000, departureTimeoutMs: 3_000 };
     const { emulator, stop } = await startEmulated({ webhookUrls: [inbox.url], ...timeouts });
     onTestFinished(async () => {
       await stop();
       await inbox.close();
     });
-    const pass = (ms: number) => void vi.advanceTimersByTime(ms);
+    const advanceTime = (ms: number) => void vi.advanceTimersByTime(ms);
     const { roomName } = await play({
       emulator,
       client: new RoomServiceClient(emulator.url, API_KEY, API_SECRET),
-      roomName: capture[0]?.event.room.name ?? '',
-      pass,
+      roomName: recording[0]?.event.room.name ?? '',
+      advanceTime,
     });
-    pass(timeouts.departureTimeoutMs);
+    advanceTime(timeouts.departureTimeoutMs);
     const webhooks = await inbox.waitFor(roomName, (all) => all.at(-1)?.event.event === 'room_finished');
-    expect(comparable(webhooks.map(sent))).toStrictEqual(comparable(capture));
+    expect(comparable(webhooks.map(toWebhook))).toStrictEqual(comparable(recording));
   });
 });

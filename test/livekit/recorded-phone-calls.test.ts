@@ -2,14 +2,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 import { post } from '../harness/webhooks.ts';
-import { loadFixture } from './fixtures.ts';
+import { loadFixture } from './webhook-recordings.ts';
 
 /*
- * What a real livekit-server with a real livekit-sip sent in phone calls, in through the door: signed again
- * (the tokens have long expired) and shifted to now.
+ * hangup receives the recorded webhooks of real phone calls (livekit-server with livekit-sip). The webhooks are signed
+ * again, because the recorded tokens have expired, and their times are shifted to the present.
  */
 
-/** All times of a capture, moved so that its call ends now. */
+/** Shifts all times of a recording, so that the last event happens now. */
 function shifted(bodies: readonly string[]): string[] {
   const last = Number(/"createdAt":"(\d+)"/.exec(bodies.at(-1) ?? '')?.[1]);
   const byS = Math.floor(Date.now() / 1000) - last;
@@ -44,90 +44,90 @@ const INBOUND = { direction: 'inbound', phoneNumber: '+15557770001' };
 test.each<[string, string, object, string[]]>([
   [
     '01-answer-peer-bye',
-    'answered, and hung up by the phone',
+    'the phone answers and hangs up',
     { ...OUTBOUND, status: 'completed', failureReason: null, duration: null },
     ['connecting', 'completed'],
   ],
   [
     '02-answer-delete',
-    'answered, and its room deleted',
+    'the phone answers, and the room is deleted',
     { ...OUTBOUND, status: 'completed', failureReason: null },
     ['connecting', 'completed'],
   ],
   [
     '03-ringing-delete',
-    'its room deleted while it rang, by whom is not known',
+    'the room is deleted while the phone rings, by an unknown client',
     { ...OUTBOUND, status: 'cancelled', failureReason: 'ROOM_DELETED', cancelledBy: null },
     ['connecting', 'cancelled'],
   ],
   [
     '04-busy-486',
-    'busy',
+    'the phone is busy',
     { ...OUTBOUND, status: 'busy', failureReason: 'USER_REJECTED' },
     ['connecting', 'busy'],
   ],
   [
     '06b-480',
-    'unavailable after it rang',
+    'the phone rings and is unavailable',
     { ...OUTBOUND, status: 'no_answer', failureReason: 'USER_UNAVAILABLE' },
     ['connecting', 'no_answer'],
   ],
   [
     '07-noanswer-ringtimeout3',
-    'nobody answered in time',
+    'the ring timeout expires',
     { ...OUTBOUND, status: 'no_answer', failureReason: 'USER_UNAVAILABLE' },
     ['connecting', 'no_answer'],
   ],
   [
     '05-decline-603',
-    'declined after it rang',
+    'the phone rings and declines',
     { ...OUTBOUND, status: 'busy', failureReason: 'USER_REJECTED' },
     ['connecting', 'busy'],
   ],
   [
     '08b-tcp-refused',
-    'nobody listens at the trunk',
+    'the trunk refuses the connection',
     { ...OUTBOUND, status: 'failed', failureReason: 'CLIENT_INITIATED' },
     ['connecting', 'failed'],
   ],
   [
     '08d-silent-ringtimeout3',
-    'nothing was heard of it until the ring time-out',
+    'the trunk does not respond before the ring timeout',
     { ...OUTBOUND, status: 'failed', failureReason: 'USER_UNAVAILABLE' },
     ['connecting', 'failed'],
   ],
-  ['09-503', 'refused', { ...OUTBOUND, status: 'failed' }, ['connecting', 'failed']],
+  ['09-503', 'the trunk rejects the call', { ...OUTBOUND, status: 'failed' }, ['connecting', 'failed']],
   [
     '11-answer-remove',
-    'answered, and its phone removed',
+    'the phone answers and is removed',
     { ...OUTBOUND, status: 'completed', failureReason: null },
     ['connecting', 'completed'],
   ],
   [
     '10c-in-caller-gives-up',
-    'came in, and the caller gave up while it rang',
+    'an inbound caller hangs up while the phone rings',
     { ...INBOUND, status: 'no_answer' },
     ['connecting', 'ringing', 'no_answer'],
   ],
   [
     '10d-in-delete-ringing',
-    'came in, and its room deleted while it rang, by whom is not known',
+    'the room of an inbound call is deleted while the phone rings, by an unknown client',
     { ...INBOUND, status: 'cancelled', failureReason: 'ROOM_DELETED', cancelledBy: null },
     ['connecting', 'ringing', 'cancelled'],
   ],
   [
     '10a-in-agent-peer-bye',
-    'came in, answered by the agent, hung up by the caller after three seconds',
+    'the agent answers an inbound call, and the caller hangs up after three seconds',
     { ...INBOUND, status: 'completed', failureReason: null, duration: 3 },
     ['connecting', 'ringing', 'active', 'completed'],
   ],
   [
     '10b-in-agent-delete',
-    'came in, answered by the agent, and its room deleted',
+    'the agent answers an inbound call, and the room is deleted',
     { ...INBOUND, status: 'completed', failureReason: null, duration: 3 },
     ['connecting', 'ringing', 'active', 'completed'],
   ],
-])('%s: %s', async (name, _, expected, statuses) => {
+])('the recorded call %s has the expected statuses and details: %s', async (name, _, expected, statuses) => {
   const webhooks = loadFixture(`phone-${name}`);
   const bodies = shifted(webhooks.map(({ body }) => body));
   const roomName = webhooks[0]?.event.room.name ?? '';
@@ -135,7 +135,7 @@ test.each<[string, string, object, string[]]>([
   if (isRegistered) await hangup.putCall({ id: name, roomName, createdAt: Date.now() - 60_000 });
   for (const body of bodies) {
     expect(await post(hangup.url, body), body).toMatchObject({ status: 200 });
-    // The same again, as LiveKit does when an answer is lost.
+    // A duplicate, as LiveKit sends if the response gets lost.
     expect(await post(hangup.url, body)).toMatchObject({ status: 200 });
   }
   const { body: list } = await hangup.send('GET', '/api/v1/calls?limit=100');
@@ -149,9 +149,9 @@ test.each<[string, string, object, string[]]>([
   const entries = await hangup.store.listCallEvents({ callId: id ?? '', after: 0, limit: 100 });
   const changes = entries.filter(({ action }) => action === 'call.status_changed');
   expect(changes.map(({ toStatus }) => toStatus)).toEqual(statuses);
-  await until('its room is certainly gone', async () => {
+  await until('the room deletion is completed', async () => {
     const { deletion = null } = (await hangup.store.findCall(id ?? '')) ?? {};
-    // Null: room_finished came before hangup had asked LiveKit for the participants.
+    // Null if room_finished arrived before the response to hangup's request for the participants.
     return deletion === null || deletion.state === 'completed';
   });
 });

@@ -1,4 +1,4 @@
-import type { Message } from '@bufbuild/protobuf';
+import { BinaryReader, type BinaryReadOptions, type JsonValue, type Message } from '@bufbuild/protobuf';
 import {
   CreateRoomRequest,
   DeleteRoomRequest,
@@ -17,11 +17,11 @@ import {
   UpdateSubscriptionsResponse,
 } from '@livekit/protocol';
 import type { RoomServiceMethod } from './room-service.ts';
-import type { Answer } from './twirp.ts';
+import type { HttpResponse } from './twirp.ts';
 
 const PROTOBUF_TYPE = 'application/protobuf';
 
-/** What goes in and what comes out, as livekit_room.proto has it. */
+/** The request and response types of each method (livekit_room.proto). */
 const TYPES = {
   CreateRoom: [CreateRoomRequest, Room],
   ListRooms: [ListRoomsRequest, ListRoomsResponse],
@@ -34,22 +34,27 @@ const TYPES = {
 } as const satisfies Record<RoomServiceMethod, readonly [MessageType, MessageType]>;
 
 interface MessageType {
-  fromBinary(bytes: Uint8Array): Message;
+  fromBinary(bytes: Uint8Array, options?: Partial<BinaryReadOptions>): Message;
   fromJson(json: never): Message;
 }
 
-/** The request as JSON would have said it; undefined when it is none. */
-export function fromProtobuf(method: RoomServiceMethod, body: Uint8Array): unknown {
+/** Rejects strings that are not UTF-8, as LiveKit does. */
+const STRICT: Partial<BinaryReadOptions> = {
+  readerFactory: (bytes) => new BinaryReader(bytes, new TextDecoder('utf-8', { fatal: true })),
+};
+
+/** The request in JSON form; undefined if the body is not a valid message. */
+export function fromProtobuf(method: RoomServiceMethod, body: Uint8Array): JsonValue | undefined {
   try {
-    return TYPES[method][0].fromBinary(body).toJson();
+    return TYPES[method][0].fromBinary(body, STRICT).toJson();
   } catch {
     return undefined;
   }
 }
 
-/** The same answer in protobuf; errors are JSON in either encoding. */
-export function toProtobuf(method: RoomServiceMethod, answer: Answer): Answer {
-  if (answer.status !== 200) return answer;
-  const message = TYPES[method][1].fromJson(JSON.parse(answer.body.toString()));
-  return { ...answer, contentType: PROTOBUF_TYPE, body: message.toBinary() };
+/** The same response in protobuf. Errors are JSON in either encoding. */
+export function toProtobuf(method: RoomServiceMethod, response: HttpResponse): HttpResponse {
+  if (response.status !== 200) return response;
+  const message = TYPES[method][1].fromJson(JSON.parse(response.body.toString()));
+  return { ...response, contentType: PROTOBUF_TYPE, body: message.toBinary() };
 }

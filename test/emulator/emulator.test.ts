@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AccessToken, RoomServiceClient, ServerError } from 'livekit-server-sdk';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -9,7 +8,7 @@ import {
   type EmulatorOptions,
   type Fault,
   startEmulator,
-} from '../../src/livekit/emulator/emulator.ts';
+} from '../../src/emulator/emulator.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
 
 afterEach(() => {
@@ -28,7 +27,7 @@ const clientOf = (emulator: Emulator, timeoutMs = 5_000) =>
     failover: false,
   });
 
-/** Twirp's status, code and message, or what broke underneath. */
+/** Twirp's status, code and message, or the code of the network error. */
 async function failureOf(requested: Promise<unknown>): Promise<string> {
   try {
     await requested;
@@ -41,8 +40,14 @@ async function failureOf(requested: Promise<unknown>): Promise<string> {
   }
 }
 
-/** Asks for a room's deletion; returns once the emulator has read the request. */
-async function sendDelete(emulator: Emulator, room: string): Promise<{ readonly outcome: Promise<string> }> {
+interface SentRequest {
+  /** The response status or the code of the network error. */
+  readonly outcome: Promise<string>;
+  disconnect(): void;
+}
+
+/** Requests a room's deletion. Returns after the emulator has read the request. */
+async function sendDelete(emulator: Emulator, room: string): Promise<SentRequest> {
   const token = new AccessToken(API_KEY, API_SECRET, { ttl: 60 });
   token.addGrant({ roomCreate: true });
   const sent = request(new URL('/twirp/livekit.RoomService/DeleteRoom', emulator.url), {
@@ -51,13 +56,13 @@ async function sendDelete(emulator: Emulator, room: string): Promise<{ readonly 
     headers: { 'content-type': 'application/json', authorization: `Bearer ${await token.toJwt()}` },
   });
   const { promise: outcome, resolve } = Promise.withResolvers<string>();
-  sent.on('response', ({ statusCode }) => resolve(`answered ${statusCode}`));
+  sent.on('response', ({ statusCode }) => resolve(`status ${statusCode}`));
   sent.on('error', (error) => resolve('code' in error ? String(error.code) : error.message));
   sent.end(JSON.stringify({ room }));
   await once(sent, 'finish');
-  // What was flushed before this request was sent has been read by the time it is answered.
+  // The emulator reads requests in order, so it has read the deletion before it answers this request.
   await clientOf(emulator).listRooms();
-  return { outcome };
+  return { outcome, disconnect: () => void sent.destroy() };
 }
 
 describe('faults', () => {
@@ -69,7 +74,7 @@ describe('faults', () => {
     [{ kind: 'reset' }, 'ECONNRESET', 'kept'],
     [{ kind: 'applyThen503' }, unavailable, 'deleted'],
     [{ kind: 'applyThenReset' }, 'ECONNRESET', 'deleted'],
-  ])('%o fails DeleteRoom, and only while it is on', async (fault, failure, room) => {
+  ])('DeleteRoom fails while the fault %o is active', async (fault, failure, room) => {
     const emulator = await start();
     const client = clientOf(emulator);
     await client.createRoom({ name: 'r' });
@@ -83,7 +88,7 @@ describe('faults', () => {
     expect(emulator.roomNames()).toEqual([]);
   });
 
-  test("a method's own fault goes before the one for all", async () => {
+  test("a method's own fault takes precedence over the fault of all methods", async () => {
     const emulator = await start();
     const client = clientOf(emulator);
     emulator.setFault('*', { kind: 'status503' });
@@ -96,7 +101,7 @@ describe('faults', () => {
     expect(await failureOf(client.deleteRoom('r'))).toMatch(/^404 not_found/);
   });
 
-  test('a request that hangs stays hung when the fault is gone, and is never applied', async () => {
+  test('a hanging request gets no response and is never applied, even after the fault is removed', async () => {
     const emulator = await start();
     emulator.join('r', { identity: 'caller' });
     emulator.setFault('DeleteRoom', { kind: 'hang' });
@@ -109,37 +114,45 @@ describe('faults', () => {
     expect(emulator.roomNames()).toEqual(['r']);
   });
 
-  test("a request that hangs meets its caller's deadline", async () => {
+  test("a hanging request fails at the caller's deadline", async () => {
     const emulator = await start();
     emulator.setFault('*', { kind: 'hang' });
     expect(await failureOf(clientOf(emulator, 50).listRooms())).toBe('TimeoutError');
   });
 
-  test('a slow request is applied after its delay, even when nobody waits for it', async () => {
+  test('a slow request is applied after its delay when the caller has disconnected', async () => {
     const emulator = await start();
     const caller = emulator.join('r', { identity: 'caller' });
     emulator.setFault('DeleteRoom', { kind: 'slow', delayMs: 400 });
-    expect(await failureOf(clientOf(emulator, 100).deleteRoom('r'))).toBe('TimeoutError');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const slow = await sendDelete(emulator, 'r');
+    slow.disconnect();
+    expect(await slow.outcome).toBe('ECONNRESET');
+    vi.advanceTimersByTime(399);
+    await clientOf(emulator).listRooms();
     expect(emulator.roomNames()).toEqual(['r']);
+    vi.advanceTimersByTime(1);
     expect(await caller.disconnected).toBe('ROOM_DELETED');
     expect(emulator.roomNames()).toEqual([]);
   });
 
-  test('a slow request is not applied when LiveKit goes away before its time', async () => {
+  test('a slow request is not applied when the emulator is paused before the end of the delay', async () => {
     const emulator = await start();
     emulator.join('r', { identity: 'caller' });
     emulator.setFault('DeleteRoom', { kind: 'slow', delayMs: 200 });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const slow = await sendDelete(emulator, 'r');
     await emulator.pause();
     expect(await slow.outcome).toBe('ECONNRESET');
-    // Past the delay: what must not happen has no event to wait for.
-    await sleep(300);
+    vi.advanceTimersByTime(300);
+    await emulator.resume();
+    await clientOf(emulator).listRooms();
     expect(emulator.roomNames()).toEqual(['r']);
   });
 });
 
 describe('pause and resume', () => {
-  test('a paused LiveKit refuses connections, and keeps its rooms for when it is back on the same port', async () => {
+  test('a paused emulator refuses connections, and has the same rooms and port after resume', async () => {
     const emulator = await start();
     const client = clientOf(emulator);
     const caller = emulator.join('r', { identity: 'caller' });
@@ -153,7 +166,7 @@ describe('pause and resume', () => {
     expect(await caller.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('pausing twice and resuming twice is pausing and resuming', async () => {
+  test('pause and resume have no further effect when called twice', async () => {
     const emulator = await start();
     await emulator.pause();
     await emulator.pause();
@@ -162,7 +175,7 @@ describe('pause and resume', () => {
     expect(await clientOf(emulator).listRooms()).toEqual([]);
   });
 
-  test('the port can be chosen, and is refused when it is taken', async () => {
+  test('the emulator starts on the given port, and fails when the port is in use', async () => {
     const first = await start();
     const port = Number(new URL(first.url).port);
     await expect(startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, port })).rejects.toThrow(
@@ -176,15 +189,15 @@ describe('pause and resume', () => {
 describe('timers', () => {
   const fakeTimers = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
 
-  test('a room that all have left ends 20 s later, unless somebody joins', async () => {
+  test('a room ends 20 s after the last participant has left, unless a participant joins', async () => {
     const emulator = await start();
     fakeTimers();
     emulator.join('r', { identity: 'caller' }).leave();
     vi.advanceTimersByTime(19_999);
-    const again = emulator.join('r', { identity: 'caller' });
+    const rejoined = emulator.join('r', { identity: 'caller' });
     vi.advanceTimersByTime(3_600_000);
     expect(emulator.roomNames()).toEqual(['r']);
-    again.leave();
+    rejoined.leave();
     vi.advanceTimersByTime(19_999);
     expect(emulator.roomNames()).toEqual(['r']);
     vi.advanceTimersByTime(1);
@@ -192,7 +205,7 @@ describe('timers', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('the time-outs can be set', async () => {
+  test('options set the timeouts of new rooms', async () => {
     const emulator = await start({ departureTimeoutMs: 50, emptyTimeoutMs: 1_500 });
     const room = await clientOf(emulator).createRoom({ name: 'never joined' });
     expect(room).toMatchObject({ emptyTimeout: 2, departureTimeout: 1 });
@@ -204,32 +217,33 @@ describe('timers', () => {
     expect(emulator.roomNames()).not.toContain('r');
   });
 
-  test('a room that nobody joins ends after its emptyTimeout', async () => {
+  test('an empty room ends after its emptyTimeout', async () => {
     const emulator = await start({ emptyTimeoutMs: 20 });
     await clientOf(emulator).createRoom({ name: 'r' });
     await vi.waitUntil(() => emulator.roomNames().length === 0);
   });
 
-  test('a time-out longer than a timer can be does not end the room at once', async () => {
+  test('a timeout above the maximum of a timer does not end the room immediately', async () => {
     const emulator = await start();
     const client = clientOf(emulator);
+    fakeTimers();
     await client.createRoom({ name: 'r', emptyTimeout: 4_294_967 });
-    await sleep(20);
+    vi.advanceTimersByTime(2 ** 31 - 2);
     expect((await client.listRooms()).map(({ name }) => name)).toEqual(['r']);
   });
 
-  test('a deleted room takes its timer with it, so a new life of the same name is not ended by it', async () => {
+  test('the timer of a deleted room does not end a new room of the same name', async () => {
     const emulator = await start({ departureTimeoutMs: 50 });
     const client = clientOf(emulator);
+    fakeTimers();
     emulator.join('r', { identity: 'caller' }).leave();
     await client.deleteRoom('r');
     emulator.join('r', { identity: 'caller' });
-    // Past the old timer: what must not happen has no event to wait for.
-    await sleep(150);
+    vi.advanceTimersByTime(150);
     expect(emulator.roomNames()).toEqual(['r']);
   });
 
-  test('the count of participants is five seconds old, and leaves agents out', async () => {
+  test('the count of participants is updated every five seconds and omits agents', async () => {
     const emulator = await start();
     const client = clientOf(emulator);
     const count = async () => (await client.listRooms(['r']))[0]?.numParticipants;
@@ -243,20 +257,20 @@ describe('timers', () => {
 });
 
 describe('participants', () => {
-  test('the same identity joining again ends the first with DUPLICATE_IDENTITY, and only the first', async () => {
+  test('a second participant with the same identity replaces the first, whose handle has no effect any more', async () => {
     const emulator = await start();
     const first = emulator.join('r', { identity: 'caller' });
     const second = emulator.join('r', { identity: 'caller' });
     expect(await first.disconnected).toBe('DUPLICATE_IDENTITY');
     first.leave();
     first.publishAudio();
-    const [left, ...others] = await clientOf(emulator).listParticipants('r');
+    const [remaining, ...others] = await clientOf(emulator).listParticipants('r');
     expect(others).toEqual([]);
-    expect(left).toMatchObject({ sid: second.sid, tracks: [] });
+    expect(remaining).toMatchObject({ sid: second.sid, tracks: [] });
     expect(second.sid).not.toBe(first.sid);
   });
 
-  test('a participant is listed as it joined and as it changed', async () => {
+  test('GetParticipant returns the options and the changes of a participant', async () => {
     const emulator = await start();
     const phone = emulator.join('r', {
       identity: 'phone',
@@ -282,7 +296,7 @@ describe('participants', () => {
     expect(info.tracks).toHaveLength(1);
   });
 
-  test('leaving gives the reason, and a reason that LiveKit does not have is refused', async () => {
+  test('leave reports the reason, and throws on an undefined reason', async () => {
     const emulator = await start();
     const phone = emulator.join('r', { identity: 'phone' });
     expect(() => phone.leave('BORED')).toThrow();
@@ -293,7 +307,7 @@ describe('participants', () => {
     expect(await clientOf(emulator).listParticipants('r')).toEqual([]);
   });
 
-  test('joining is refused where LiveKit would refuse it', async () => {
+  test('join throws when LiveKit would reject the participant', async () => {
     const emulator = await start();
     expect(() => emulator.join('n'.repeat(257), { identity: 'caller' })).toThrow('too long');
     expect(() => emulator.join('r', { identity: '' })).toThrow('identity');
@@ -301,7 +315,7 @@ describe('participants', () => {
   });
 });
 
-test('a request over the bound is refused, and the next one on the same server is answered', async () => {
+test('a request over 1 MiB is rejected, and the server answers the next request', async () => {
   const emulator = await start();
   const client = clientOf(emulator);
   const metadata = 'm'.repeat(1024 * 1024);
@@ -309,7 +323,7 @@ test('a request over the bound is refused, and the next one on the same server i
   expect(await client.listRooms()).toEqual([]);
 });
 
-test('a stopped emulator refuses everything, and stops only once', async () => {
+test('a stopped emulator refuses connections and joins, and can be stopped again', async () => {
   const emulator = await start();
   const caller = emulator.join('r', { identity: 'caller' });
   await emulator.stop();

@@ -4,14 +4,12 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   type Emulator,
   type EmulatorOptions,
-  type JoiningParticipant,
+  type ParticipantOptions,
   startEmulator,
-} from '../../src/livekit/emulator/emulator.ts';
-import { createRoomService } from '../../src/livekit/room-service.ts';
-import { httpTransport } from '../../src/livekit/transport/twirp.ts';
+} from '../../src/emulator/emulator.ts';
 import { API_KEY, API_SECRET, openWebhookInbox, type ReceivedWebhook } from '../harness/livekit.ts';
 
-// What the emulator plays beyond the contract that it shares with the real server.
+/* Features of the emulator beyond the contract: faults of LiveKit that a test cannot cause on a real server. */
 
 async function start(options: Partial<EmulatorOptions> = {}) {
   const inbox = await openWebhookInbox();
@@ -39,11 +37,11 @@ async function start(options: Partial<EmulatorOptions> = {}) {
 }
 
 const names = (webhooks: readonly ReceivedWebhook[]): string[] => webhooks.map(({ event }) => event.event);
-const byText = (one: string, other: string) => one.localeCompare(other);
+const byText = (a: string, b: string) => a.localeCompare(b);
 const identitiesIn = async (client: RoomServiceClient, roomName: string) =>
   (await client.listParticipants(roomName)).map(({ identity }) => identity).sort(byText);
 
-async function askRoomService(
+async function callRoomService(
   emulator: Emulator,
   method: string,
   contentType: string,
@@ -59,50 +57,44 @@ async function askRoomService(
   });
 }
 
-test('a kind that does not exist yet passes through webhooks and both encodings of ListParticipants', async () => {
+test('webhooks and both encodings of ListParticipants contain an undefined participant kind as a number', async () => {
   const { emulator, webhooksOf } = await start();
   emulator.join('r', { identity: 'hologram', kind: 99 });
   const joined = (await webhooksOf('r')).find(({ event }) => event.event === 'participant_joined');
   expect(JSON.parse(joined?.body ?? '').participant).toMatchObject({ identity: 'hologram', kind: 99 });
   expect(joined?.event.participant?.kind).toBe(99);
 
-  const asJson = await askRoomService(emulator, 'ListParticipants', 'application/json', { room: 'r' });
+  const asJson = await callRoomService(emulator, 'ListParticipants', 'application/json', { room: 'r' });
   expect(await asJson.json()).toMatchObject({ participants: [{ identity: 'hologram', kind: 99 }] });
   const request = new Uint8Array([0x0a, 1, 'r'.charCodeAt(0)]);
-  const asProtobuf = await askRoomService(emulator, 'ListParticipants', 'application/protobuf', request);
+  const asProtobuf = await callRoomService(emulator, 'ListParticipants', 'application/protobuf', request);
   const { participants } = ListParticipantsResponse.fromBinary(await asProtobuf.bytes());
   expect(participants).toMatchObject([{ identity: 'hologram', kind: 99 }]);
-
-  const rooms = createRoomService(
-    httpTransport({ url: emulator.url, apiKey: API_KEY, apiSecret: API_SECRET }),
-  );
-  const described = await rooms.describeRoom('r', { timeoutMs: 5_000, priority: 'read' });
-  expect(described).toMatchObject({ status: { participants: [{ identity: 'hologram', kind: '99' }] } });
 });
 
-test.each<[string, JoiningParticipant, object]>([
-  ['a phone updates its metadata', { identity: 'p', kind: 'SIP' }, { canUpdateMetadata: true }],
-  ['an agent has the grant', { identity: 'p', kind: 'AGENT' }, { agent: true }],
+test.each<[string, ParticipantOptions, object]>([
+  ['a phone may update its metadata', { identity: 'p', kind: 'SIP' }, { canUpdateMetadata: true }],
+  ['an agent has the agent grant', { identity: 'p', kind: 'AGENT' }, { agent: true }],
   [
-    'the data grant follows canPublish',
+    'the data grant equals canPublish',
     { identity: 'p', permission: { canPublish: false } },
     { canPublish: false, canPublishData: false, canSubscribe: true },
   ],
   [
-    'a given grant goes before its kind',
+    'a given grant overrides the grant of the kind',
     { identity: 'p', kind: 'AGENT', permission: { agent: false, hidden: true } },
     { agent: false, hidden: true, canPublish: true },
   ],
-])('%s by default', async (_, joining, permission) => {
+])('%s by default', async (_, options, permission) => {
   const { emulator, client } = await start();
-  emulator.join('r', joining);
+  emulator.join('r', options);
   expect((await client.getParticipant('r', 'p')).permission).toMatchObject(permission);
 });
 
-test('what happens to one of two phones in a room does not happen to the other', async () => {
+test('two phones in a room ring, answer and leave independently', async () => {
   const { emulator, client, webhooksOf, attributesOf } = await start();
-  const first = emulator.dial('r', { identity: 'first', phoneNumber: '+15550100' });
-  const second = emulator.dial('r', { identity: 'second', phoneNumber: '+15550101' });
+  const first = emulator.dialOut('r', { identity: 'first', phoneNumber: '+15550100' });
+  const second = emulator.dialOut('r', { identity: 'second', phoneNumber: '+15550101' });
   first.ring();
   second.ring();
   first.answer();
@@ -121,67 +113,72 @@ test('what happens to one of two phones in a room does not happen to the other',
   expect(left.map(({ event }) => event.participant?.identity)).toEqual(['second']);
 });
 
-test('DTMF after the answer: automation with the tag of an answered call, then active with the same', async () => {
+test('a phone has the status automation while livekit-sip sends DTMF after the answer, then active', async () => {
   const { emulator, attributesOf } = await start();
-  const phone = emulator.dial('r', { phoneNumber: '+15550100' });
+  const phone = emulator.dialOut('r', { phoneNumber: '+15550100' });
   phone.ring();
-  phone.automate();
-  const sending = await attributesOf('r', 'phone');
-  expect(sending).toMatchObject({ 'sip.callStatus': 'automation', 'sip.callTag': expect.any(String) });
-  for (const before of ['ring', 'automate', 'busy'] as const) {
-    expect(() => phone[before]()).toThrow('has been answered');
+  phone.startAutomation();
+  const automation = await attributesOf('r', 'phone');
+  expect(automation).toMatchObject({ 'sip.callStatus': 'automation', 'sip.callTag': expect.any(String) });
+  for (const before of ['ring', 'startAutomation', 'busy'] as const) {
+    expect(() => phone[before]()).toThrow('already answered');
   }
   phone.answer();
-  expect(await attributesOf('r', 'phone')).toEqual({ ...sending, 'sip.callStatus': 'active' });
+  expect(await attributesOf('r', 'phone')).toEqual({ ...automation, 'sip.callStatus': 'active' });
   phone.hangUp();
   expect(await phone.disconnected).toBe('CLIENT_INITIATED');
 });
 
 const incoming = { callerNumber: '+15550111', calledNumber: '+15550199', activeAfterMs: 20 };
 
-test('a direct dispatch rule takes every call into the room that it names', async () => {
+test('a direct dispatch rule assigns its room to every call', async () => {
   const { emulator, client, webhooksOf } = await start();
-  const first = emulator.receive({ ...incoming, rule: 'direct', roomName: 'front-desk' });
+  const first = emulator.receiveCall({ ...incoming, rule: 'direct', roomName: 'front-desk' });
   const [room] = await client.listRooms(['front-desk']);
-  const second = emulator.receive({
+  const second = emulator.receiveCall({
     ...incoming,
     callerNumber: '+15550122',
     rule: 'direct',
     roomName: 'front-desk',
-    roomMetadata: 'comes too late',
+    roomMetadata: 'ignored',
   });
   expect([first.roomName, second.roomName]).toEqual(['front-desk', 'front-desk']);
   expect(await identitiesIn(client, 'front-desk')).toEqual(['sip_+15550111', 'sip_+15550122']);
   expect((await client.listRooms(['front-desk']))[0]).toMatchObject({ sid: room?.sid, metadata: '' });
   expect(names(await webhooksOf('front-desk')).filter((name) => name === 'room_started')).toHaveLength(1);
-  // The room outlives its first caller.
+  // The room stays open when its first caller leaves.
   first.hangUp();
   expect(await identitiesIn(client, 'front-desk')).toEqual(['sip_+15550122']);
 });
 
-test('a callee dispatch rule names the room by the called number', async () => {
+test('a callee dispatch rule names the room after the called number', async () => {
   const { emulator } = await start();
   const receive = (callerNumber: string, prefix?: string) =>
-    emulator.receive({ ...incoming, callerNumber, rule: 'callee', ...(prefix !== undefined && { prefix }) });
+    emulator.receiveCall({
+      ...incoming,
+      callerNumber,
+      rule: 'callee',
+      ...(prefix !== undefined && { prefix }),
+    });
   expect(receive('+15550111', 'desk').roomName).toBe('desk_+15550199');
   expect(receive('+15550122', 'desk').roomName).toBe('desk_+15550199');
   expect(receive('+15550111').roomName).toBe('+15550199');
   expect(new Set(emulator.roomNames())).toEqual(new Set(['+15550199', 'desk_+15550199']));
 });
 
-test('an individual dispatch rule gives each call of a caller a room of its own', async () => {
+test('an individual dispatch rule assigns a new room to each call', async () => {
   const { emulator } = await start();
-  const rooms = [1, 2].map(() => emulator.receive({ ...incoming, prefix: 'call-' }).roomName);
+  const rooms = [1, 2].map(() => emulator.receiveCall({ ...incoming, prefix: 'call-' }).roomName);
   for (const room of rooms) expect(room).toMatch(/^call-_\+15550111_[A-Za-z0-9]{12}$/);
   expect(rooms[0]).not.toBe(rooms[1]);
 });
 
-test('a caller who comes into a room in which somebody is heard is answered', async () => {
+test('an inbound call is answered immediately when a participant already publishes audio', async () => {
   const { emulator, attributesOf } = await start();
   const agent = emulator.join('front-desk', { identity: 'agent', kind: 'AGENT' });
-  const silent = emulator.receive({ ...incoming, rule: 'direct', roomName: 'silent' });
+  const silent = emulator.receiveCall({ ...incoming, rule: 'direct', roomName: 'silent' });
   agent.publishAudio();
-  const phone = emulator.receive({ ...incoming, rule: 'direct', roomName: 'front-desk' });
+  const phone = emulator.receiveCall({ ...incoming, rule: 'direct', roomName: 'front-desk' });
   const statusOf = async ({ roomName, identity }: typeof phone) =>
     (await attributesOf(roomName, identity))['sip.callStatus'];
   expect(await statusOf(phone)).toBe('ringing');
@@ -189,9 +186,9 @@ test('a caller who comes into a room in which somebody is heard is answered', as
   expect(await statusOf(silent)).toBe('ringing');
 });
 
-test('an aborted connection leaves with its own event instead of participant_left', async () => {
+test('an aborted connection sends participant_connection_aborted instead of participant_left', async () => {
   const { emulator, client, webhooksOf } = await start();
-  const phone = emulator.dial('r', { phoneNumber: '+15550100', isTrunkListening: false });
+  const phone = emulator.dialOut('r', { phoneNumber: '+15550100', isTrunkListening: false });
   phone.abort('STATE_MISMATCH');
   phone.abort();
   expect(await phone.disconnected).toBe('STATE_MISMATCH');
@@ -209,7 +206,7 @@ test('an aborted connection leaves with its own event instead of participant_lef
   expect(reasons.filter((reason) => reason !== undefined)).toEqual(['STATE_MISMATCH', 'JOIN_FAILURE']);
 });
 
-test('a participant that migrates is reported to have left, and stays under its sid', async () => {
+test('a migrating participant sends participant_left and stays in the room with the same sid', async () => {
   const { emulator, client, webhooksOf } = await start();
   const person = emulator.join('r', { identity: 'person' });
   person.publishAudio();
@@ -228,47 +225,47 @@ test('a participant that migrates is reported to have left, and stays under its 
     state: 'DISCONNECTED',
     disconnectReason: 'MIGRATION',
   });
-  // It still has its connection.
+  // The participant is still connected.
   person.leave();
   expect(await person.disconnected).toBe('CLIENT_INITIATED');
 });
 
-test('an unlisted room is in no list of rooms, and lives', async () => {
+test('ListRooms omits an unlisted room, which stays open', async () => {
   const { emulator, client } = await start();
   emulator.join('r', { identity: 'person' });
   emulator.join('other', { identity: 'person' });
-  const listed = async (asked?: string[]) =>
-    (await client.listRooms(asked)).map(({ name }) => name).sort(byText);
-  emulator.unlist('r');
+  const listed = async (names?: string[]) =>
+    (await client.listRooms(names)).map(({ name }) => name).sort(byText);
+  emulator.unlistRoom('r');
   expect(await listed()).toEqual(['other']);
   expect(await listed(['r'])).toEqual([]);
   expect(emulator.roomNames()).toContain('r');
   expect(await identitiesIn(client, 'r')).toEqual(['person']);
-  emulator.list('r');
+  emulator.relistRoom('r');
   expect(await listed()).toEqual(['other', 'r']);
   expect(await listed(['r'])).toEqual(['r']);
-  emulator.unlist('r');
+  emulator.unlistRoom('r');
   await client.deleteRoom('r');
   expect(emulator.roomNames()).toEqual(['other']);
 });
 
-test('lost webhooks are sent to nobody, and only while they are lost', async () => {
+test('matching webhooks are dropped until the returned function is called', async () => {
   const { emulator, client, webhooksOf } = await start();
   const person = emulator.join('r', { identity: 'person' });
-  const findLeft = emulator.loseWebhooks(({ event }) => event === 'participant_left');
-  const findAgent = emulator.loseWebhooks(({ participant }) => participant?.identity === 'agent');
+  const restoreLeft = emulator.dropWebhooks(({ event }) => event === 'participant_left');
+  const restoreAgent = emulator.dropWebhooks(({ participant }) => participant?.identity === 'agent');
   person.leave();
   emulator.join('r', { identity: 'agent', kind: 'AGENT' });
   expect(await identitiesIn(client, 'r')).toEqual(['agent']);
-  findLeft();
+  restoreLeft();
   emulator.join('r', { identity: 'another' }).leave();
-  findAgent();
-  findAgent();
+  restoreAgent();
+  restoreAgent();
   await client.removeParticipant('r', 'agent');
-  const told = (await webhooksOf('r')).map(
+  const delivered = (await webhooksOf('r')).map(
     ({ event }) => `${event.event} ${event.participant?.identity ?? ''}`,
   );
-  expect(told).toEqual([
+  expect(delivered).toEqual([
     'room_started ',
     'participant_joined person',
     'participant_joined another',
@@ -282,22 +279,22 @@ test.each([
   ['SendData', 'absent'],
   ['RemoveParticipant', 'r'],
   ['DeleteRoom', 'r'],
-])('%s answers unavailable for the room %j after the delay', async (method, room) => {
+])('%s for the room %j returns unavailable after the delay', async (method, room) => {
   const delayMs = 200;
   const { emulator } = await start({ deadNodeDelayMs: delayMs });
   emulator.join('r', { identity: 'person' });
   emulator.killNode();
-  const beganAt = performance.now();
-  const answer = await askRoomService(emulator, method, 'application/json', { room, identity: 'person' });
-  expect(answer.status).toBe(503);
-  // A timer may be a millisecond early.
-  expect(performance.now() - beganAt).toBeGreaterThan(delayMs - 5);
+  const startedAt = performance.now();
+  const response = await callRoomService(emulator, method, 'application/json', { room, identity: 'person' });
+  expect(response.status).toBe(503);
+  // Timers may fire a millisecond early.
+  expect(performance.now() - startedAt).toBeGreaterThan(delayMs - 5);
 });
 
-test('participants of a dead node are cut off: what they do has no effect any more', async () => {
+test('methods of participants on a dead node have no effect', async () => {
   const { emulator, client, webhooksOf } = await start({ deadNodeDelayMs: 1 });
   const person = emulator.join('r', { identity: 'person' });
-  const phone = emulator.dial('r', { phoneNumber: '+15550100' });
+  const phone = emulator.dialOut('r', { phoneNumber: '+15550100' });
   phone.ring();
   emulator.killNode();
   phone.answer();
@@ -316,7 +313,7 @@ test('participants of a dead node are cut off: what they do has no effect any mo
   ]);
 });
 
-test('a room of a dead node keeps its last count of participants', async () => {
+test('a room on a dead node keeps its last count of participants', async () => {
   const { emulator, client } = await start();
   vi.useFakeTimers({ toFake: ['Date'] });
   onTestFinished(() => void vi.useRealTimers());
@@ -332,7 +329,7 @@ test('a room of a dead node keeps its last count of participants', async () => {
   expect(await countLater()).toBe(0);
 });
 
-test('a room of a dead node does not close by its time-outs, and does once it is taken over', async () => {
+test('a room on a dead node ignores its timeouts until it moves to a living node', async () => {
   const { emulator } = await start();
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
   onTestFinished(() => void vi.useRealTimers());
@@ -340,14 +337,14 @@ test('a room of a dead node does not close by its time-outs, and does once it is
   emulator.killNode();
   vi.advanceTimersByTime(3_600_000);
   expect(emulator.roomNames()).toEqual(['r']);
-  // Older than its emptyTimeout, with an agent alone in it.
+  // The room is older than its emptyTimeout, and only an agent joins.
   const agent = emulator.join('r', { identity: 'agent', kind: 'AGENT' });
   vi.advanceTimersByTime(0);
   expect(await agent.disconnected).toBe('ROOM_CLOSED');
   expect(emulator.roomNames()).toEqual([]);
 });
 
-test('an idle room can be closed before its time, and no other one', async () => {
+test('closeIdleRoom closes a room only when no participant keeps the room open', async () => {
   const { emulator, webhooksOf } = await start();
   const person = emulator.join('r', { identity: 'person' });
   const agent = emulator.join('r', { identity: 'agent', kind: 'AGENT' });
@@ -360,11 +357,11 @@ test('an idle room can be closed before its time, and no other one', async () =>
   expect(emulator.closeIdleRoom('r')).toBe(true);
 });
 
-test('participants are listed in no order', async () => {
+test('ListParticipants returns participants in random order', async () => {
   const { emulator, client } = await start();
   for (let i = 0; i < 8; i += 1) emulator.join('r', { identity: `p-${i}` });
   const orders = new Set<string>();
-  // Eight participants in the same order 20 times: less probable than 1 in 10^80.
+  // The probability of 20 equal orders of eight participants is below 1 in 10^80.
   for (let i = 0; i < 20; i += 1) {
     const listed = (await client.listParticipants('r')).map(({ identity }) => identity);
     orders.add(listed.join());

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 /*
- * What real servers sent, one JSON line a webhook: livekit-server 1.13.5, for the phone calls (`phone-...`) with
- * livekit-sip d5dd98232c55. Bodies are as they came, but for turnPassword's value, which was blanked.
+ * Recorded webhooks of real servers, one JSON line for each webhook: livekit-server 1.13.5, for phone calls (`phone-...`)
+ * with livekit-sip d5dd98232c55. The bodies are unchanged, except for the removed value of turnPassword.
  */
 export const FIXTURES = join(import.meta.dirname, 'fixtures');
 
@@ -23,7 +23,7 @@ const Event = z.looseObject({
 export type CapturedEvent = z.infer<typeof Event>;
 
 export interface CapturedWebhook {
-  /** Milliseconds since the scenario began. */
+  /** Milliseconds since the start of the scenario. */
   readonly tMs: number;
   readonly contentType: string;
   readonly body: string;
@@ -31,7 +31,7 @@ export interface CapturedWebhook {
   readonly event: CapturedEvent;
 }
 
-/** The webhooks of test/livekit/fixtures/NAME.jsonl, in the order they came. */
+/** Returns the webhooks of test/livekit/fixtures/NAME.jsonl, in the order of arrival. */
 export function loadFixture(name: string): CapturedWebhook[] {
   const lines = readFileSync(join(FIXTURES, `${name}.jsonl`), 'utf8')
     .trim()
