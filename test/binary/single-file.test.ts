@@ -244,7 +244,7 @@ describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
 
   test('is not trusted, and it says what to set', async () => {
     const { url, run } = await start();
-    expect(await run(['calls', 'list'])).toMatch(/^hangup: no whole answer came from https:.*certificate/);
+    expect(await run(['calls', 'list'])).toMatch(/^hangup: incomplete response from https:.*certificate/);
     expect(await run(['doctor'])).toContain(
       `${url} does not respond: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
     );

@@ -136,7 +136,7 @@ test.each(['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET', 'HANGUP_API_KEY'])(
   },
 );
 
-test('other settings that cannot be meant are mistakes too', () => {
+test('other settings with an invalid form are problems that name the setting', () => {
   for (const [name, given] of [
     ['LIVEKIT_URL', 'wss://livekit.example.com\n'],
     ['LIVEKIT_URL', ' wss://livekit.example.com'],

@@ -68,7 +68,7 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
   expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
   expect(contentsOf(file)).toEqual(before);
   const lacks = schemas.slice(schemas.indexOf(fixture) + 1).map((name) => name.replace('.sql', ''));
-  const said = lacks.length === 0 ? '' : `hangup: bringing hangup.db up to date: ${lacks.join(', ')}\n`;
+  const said = lacks.length === 0 ? '' : `hangup: migrating hangup.db: ${lacks.join(', ')}\n`;
   expect(await run('migrate')).toMatchObject({ code: 0, stderr: said });
   expect(await run('migrate --check')).toMatchObject({ code: 0 });
 
