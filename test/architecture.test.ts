@@ -10,6 +10,7 @@ const TABLE: Record<string, readonly string[]> = {
   platform: [
     'ports',
     'node:child_process',
+    'node:crypto',
     'node:fs',
     'node:path',
     'node:sea',
@@ -141,12 +142,12 @@ test('the check finds a forbidden import in every syntax', () => {
   expect(violations(file, `import { x } from './time.ts';`)).toEqual([]);
 });
 
-test('only platform/environment.ts reads the environment, only app.ts and the emulator the clock and randomness', () => {
+test('only platform/environment.ts reads the environment, only platform/clock.ts and the emulator the clock and randomness', () => {
   const offenders = (pattern: RegExp, allowed: readonly string[]) =>
     files
       .filter((file) => !allowed.includes(relative(SRC, file)))
       .filter((file) => pattern.test(readFileSync(file, 'utf8')));
   expect(offenders(/process\.env\b/, ['platform/environment.ts'])).toEqual([]);
-  const clocks = ['app/app.ts', 'emulator/environment.ts'];
+  const clocks = ['platform/clock.ts', 'emulator/environment.ts'];
   expect(offenders(/Date\.now\(|new Date\(\)|Math\.random\(|randomUUID/, clocks)).toEqual([]);
 });

@@ -61,10 +61,10 @@ test('docs/configure.md lists exactly the settings of hangup', () => {
   const text = readFileSync(join(ROOT, 'docs/configure.md'), 'utf8');
   const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
   expect(
-    rows.map(([, name, byDefault, meaning]) => ({
+    rows.map(([, name, value, description]) => ({
       name,
-      byDefault: byDefault?.replaceAll('`', ''),
-      meaning,
+      default: value?.replaceAll('`', ''),
+      description,
     })),
   ).toEqual(describeSettings());
 });

@@ -7,9 +7,9 @@ import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/* Faults that need a machine to be hurt: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
+/* Faults of the machine: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
 
-/** A disk of 12 MB. */
+/** Returns the directory of a 12 MB disk. */
 function smallDisk(): string {
   const folder = temporaryFolder();
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]);
@@ -29,12 +29,12 @@ function fill(folder: string): string {
 const statusOf = async (url: string, path: string, key: string) =>
   (await fetch(`${url}${path}`, { headers: { 'x-api-key': key } })).status;
 
-test('a full disk makes cancels return 503 and change nothing while reads succeed, and hangup recovers by itself', async () => {
+test('on a full disk cancels change nothing and reads work; hangup recovers when space is free', async () => {
   const folder = smallDisk();
   const { emulator, store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
   const filler = fill(folder);
-  // What SQLite has already taken of the disk it may still write.
+  // SQLite can still write into space that it allocated before.
   const answered = await cancelAll(hangup.url, key, ids);
   const records = await Promise.all(ids.map((id) => store.findCall(id)));
   for (const record of records) {
@@ -55,14 +55,14 @@ test('a full disk makes cancels return 503 and change nothing while reads succee
   expect(emulator.roomNames()).not.toContain(refused);
 }, 60_000);
 
-test('every answered write survives a stop on a full disk', async () => {
+test('acknowledged cancels survive a stop on a full disk', async () => {
   const folder = smallDisk();
   const { store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
   const filler = fill(folder);
   const answered = await cancelAll(hangup.url, key, ids);
   expect(answered.length).toBeLessThan(ids.length);
-  // So that the process is the last one to close the database, and has the -wal to put into the file.
+  // hangup must close the database last, so that it has to checkpoint the -wal file.
   store.close();
   expect({ code: await hangup.kill('SIGTERM'), output: hangup.output() }).toMatchObject({ code: 0 });
   rmSync(filler);
@@ -74,7 +74,7 @@ test('every answered write survives a stop on a full disk', async () => {
   }
 }, 60_000);
 
-test('a start on a full disk exits with 3 and a readable error', async () => {
+test('a start on a full disk prints one line and exits with 3', async () => {
   const folder = smallDisk();
   fill(folder);
   const env = { DATABASE_URL: `file:${join(folder, 'hangup.db')}` };
@@ -85,13 +85,13 @@ test('a start on a full disk exits with 3 and a readable error', async () => {
   });
 });
 
-test('keys create exits with 3 and stores no key when the disk is full', async () => {
+test('keys create on a full disk prints one line, exits with 3 and prints no key', async () => {
   const folder = smallDisk();
   const { file } = await prepareCalls(1, { folder });
   fill(folder);
   const run = (...args: string[]) =>
     runHangup(args, { cwd: temporaryFolder(), env: { DATABASE_URL: `file:${file}` } });
-  // What SQLite has already taken of the disk it may still write.
+  // SQLite can still write into space that it allocated before.
   let last = { code: 0 as number | null, stdout: '', stderr: '' };
   for (let i = 0; i < 40 && last.code === 0; i += 1)
     last = await run('keys', 'create', '--org', `org${i}`, '--name', 'test');
@@ -103,7 +103,7 @@ test('keys create exits with 3 and stores no key when the disk is full', async (
   });
 }, 60_000);
 
-/** A disk that takes nothing for a while: each fsync of the process waits as long before it is begun. */
+/** Delays each fsync of a process by `stallMs`. */
 async function stallDisk(pid: number, stallMs: number) {
   const delay = `inject=fsync,fdatasync:delay_enter=${stallMs * 1_000}`;
   const traced = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', delay], {
@@ -112,13 +112,13 @@ async function stallDisk(pid: number, stallMs: number) {
   onTestFinished(() => {
     traced.kill('SIGKILL');
   });
-  let said = '';
+  let trace = '';
   traced.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    trace += chunk.toString();
   });
-  await expect.poll(() => said).toContain('attached');
+  await expect.poll(() => trace).toContain('attached');
   return {
-    stalls: () => said.match(/f(data)?sync\(/g)?.length ?? 0,
+    stalls: () => trace.match(/f(data)?sync\(/g)?.length ?? 0,
     async end() {
       traced.kill('SIGINT');
       await once(traced, 'exit');
@@ -126,7 +126,7 @@ async function stallDisk(pid: number, stallMs: number) {
   };
 }
 
-test('health checks and reads succeed while the disk stalls, and every cancel is answered in time and kept', async () => {
+test('while the disk stalls, reads work and each cancel gets 503 in time', async () => {
   const { emulator, key, ids, serve } = await prepareCalls(4);
   const hangup = await serve();
   const disk = await stallDisk(hangup.child.pid ?? 0, 20_000);
@@ -177,9 +177,9 @@ test("a database that root creates belongs to the folder's owner, with its -wal 
   ]);
 });
 
-test.each(['there', 'gone'])(
-  "a database that root restores belongs to hangup's user when the old database is %s",
-  async (how) => {
+test.each(['present', 'missing'])(
+  'a database that root restores belongs to the user of hangup when the old one is %s',
+  async (state) => {
     const cwd = temporaryFolder();
     const env = { DATABASE_URL: 'file:state/hangup.db' };
     const run = (...args: string[]) => runHangup(args, { cwd, env });
@@ -187,14 +187,14 @@ test.each(['there', 'gone'])(
     expect(await run('backup', 'copy.db')).toMatchObject({ code: 0 });
     const file = join(cwd, 'state/hangup.db');
     for (const path of [file, join(cwd, 'state')]) chownSync(path, 61_234, 61_235);
-    if (how === 'gone') rmSync(file);
+    if (state === 'missing') rmSync(file);
     expect(await run('restore', 'copy.db')).toMatchObject({ code: 0 });
     expect(statSync(file)).toMatchObject({ uid: 61_234, gid: 61_235 });
     expect(statSync(file).mode & 0o777).toBe(0o600);
   },
 );
 
-test('the log and /readyz report within a minute that the database file was removed', async () => {
+test('hangup logs the removal of its database file within a minute, and is not ready', async () => {
   const { key, file, serve } = await prepareCalls(1);
   const hangup = await serve();
   expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
@@ -210,7 +210,7 @@ test('rooms are deleted and no time runs backwards when the clock is set back an
   const clock = join(cwd, 'clock');
   writeFileSync(clock, '+0');
   const [library = ''] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
-  expect(library, 'libfaketime is there').not.toBe('');
+  expect(library, 'libfaketime is installed').not.toBe('');
   const settings = {
     LD_PRELOAD: library,
     FAKETIME_TIMESTAMP_FILE: clock,

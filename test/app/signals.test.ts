@@ -8,14 +8,14 @@ import { temporaryFolder } from '../harness/temporary.ts';
 
 const isAlive = async (url: string) => (await fetch(`${url}/healthz`)).status === 200;
 
-/** Local addresses, as the kernel writes them, of the TCP sockets that a process listens on. */
-function listening(pid: number): string[] {
+/** Returns the local addresses of a process's listening TCP sockets, in the kernel's notation. */
+function listeningAddresses(pid: number): string[] {
   const inodes = new Set(
     readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
       try {
         return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
       } catch {
-        // Closed meanwhile.
+        // The descriptor was closed meanwhile.
         return [];
       }
     }),
@@ -29,30 +29,30 @@ function listening(pid: number): string[] {
   );
 }
 
-test('SIGUSR1 opens no debugger, and the server keeps running', async () => {
+test('SIGUSR1 does not open a debugger, and hangup continues', async () => {
   const { url, child, output } = await serveHangup({ env: {}, cwd: temporaryFolder() });
   const pid = child.pid ?? 0;
-  const before = listening(pid);
-  // hangup itself, and the built-in emulator.
+  const before = listeningAddresses(pid);
+  // The server and the built-in emulator.
   expect(before).toHaveLength(2);
   for (let i = 0; i < 20; i += 1) {
     child.kill('SIGUSR1');
     expect(await isAlive(url)).toBe(true);
   }
-  // One that was opened says so, or that its port is taken.
+  // An opened debugger prints its address, or that its port is taken.
   expect(output()).not.toMatch(/debugger|inspector/i);
-  expect(listening(pid)).toEqual(before);
+  expect(listeningAddresses(pid)).toEqual(before);
 });
 
-test('the single file ignores the debugger of NODE_OPTIONS, and hangup from source logs a warning', async () => {
+test('a debugger from NODE_OPTIONS does not open in the single file and is a warning from source', async () => {
   const env = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
   const { url, child, output } = await serveHangup({ env, cwd: temporaryFolder() });
   expect(await isAlive(url)).toBe(true);
   if (process.env.HANGUP_BINARY) {
-    expect(listening(child.pid ?? 0)).toHaveLength(2);
+    expect(listeningAddresses(child.pid ?? 0)).toHaveLength(2);
     expect(output()).not.toMatch(/debugger|inspector/i);
   } else {
-    expect(output()).toMatch(/"level":"warn".*the debugger of Node\.js is open.*NODE_OPTIONS/);
+    expect(output()).toMatch(/"level":"warn".*the Node\.js debugger is open.*NODE_OPTIONS/);
   }
 });
 
@@ -73,10 +73,10 @@ test('SIGPIPE is ignored', async () => {
   expect(await kill('SIGTERM')).toBe(0);
 });
 
-test('the server keeps running under nohup when its terminal closes', async () => {
+test('hangup under nohup continues when its terminal is closed', async () => {
   const cwd = temporaryFolder();
   const command = ['nohup', ...COMMAND, 'serve'].join(' ');
-  // It makes a terminal; the shell is its leader, and ends at once as one that is closed does.
+  // `script` creates a terminal. Killing it closes the terminal and ends the shell at once.
   const terminal = spawn('script', ['-qefc', `${command} & echo pid:$!:; sleep 60`, '/dev/null'], {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, PORT: '0' },
@@ -99,7 +99,7 @@ test('the server keeps running under nohup when its terminal closes', async () =
   expect(await isAlive(url)).toBe(true);
 });
 
-test('SIGHUP stops a server on a terminal as SIGTERM does', async () => {
+test('SIGHUP on a terminal stops hangup like SIGTERM', async () => {
   const cwd = temporaryFolder();
   const terminal = spawn('script', ['-qefc', `exec ${COMMAND.join(' ')} serve`, '/dev/null'], {
     cwd,
@@ -116,5 +116,5 @@ test('SIGHUP stops a server on a terminal as SIGTERM does', async () => {
   const [pid = ''] = readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').split(' ');
   process.kill(Number(pid), 'SIGHUP');
   expect(await once(terminal, 'exit')).toEqual([0, null]);
-  expect(shown).toMatch(/SIGHUP[\s\S]*hangup stops|hangup stops[\s\S]*SIGHUP/);
+  expect(shown).toMatch(/SIGHUP[\s\S]*server stopping|server stopping[\s\S]*SIGHUP/);
 });

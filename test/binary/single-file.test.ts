@@ -92,8 +92,8 @@ test('the binary writes readable log lines on a terminal', async () => {
   const ended = once(child, 'exit');
   child.stdin.write('\x03'); // Ctrl-C
   expect(await ended).toEqual([0, null]);
-  expect(shown).toMatch(/INFO.*hangup serves/);
-  expect(shown).toMatch(/INFO.*hangup stops/);
+  expect(shown).toMatch(/INFO.*server started/);
+  expect(shown).toMatch(/INFO.*server stopping/);
 });
 
 test('the binary creates its database and serves in an empty folder with an empty environment', async () => {
@@ -154,7 +154,7 @@ test.each([['serve'], ['keys', 'list'], ['doctor']])(
     });
     expect(status).toBe(words[0] === 'doctor' ? 1 : 3);
     expect(stdout + stderr).toMatch(
-      /\/proc is not mounted, and SQLite is loaded by it[\s\S]*mount -t proc proc \/proc/,
+      /\/proc is not mounted, and loading SQLite requires it[\s\S]*mount -t proc proc \/proc/,
     );
     expect(stdout + stderr).not.toContain('Check that DATABASE_URL');
   },
@@ -245,7 +245,7 @@ describe('a server with a certificate of a private CA', () => {
 
   test('is refused with an error that names the setting', async () => {
     const { url, run } = await start();
-    expect(await run(['calls', 'list'])).toMatch(/^hangup: no whole answer came from https:.*certificate/);
+    expect(await run(['calls', 'list'])).toMatch(/^hangup: incomplete response from https:.*certificate/);
     expect(await run(['doctor'])).toContain(
       `${url} does not respond: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
     );

@@ -27,7 +27,7 @@ async function makeKey(cwd: string) {
   return JSON.parse(stdout) as { id: string; key: string; organizationId: string };
 }
 
-test('backup copies the database of a running server, overwrites no file, and leaves no file when it fails', async () => {
+test('a backup under load is complete, replaces no file, and a failed one leaves no file', async () => {
   const cwd = temporaryFolder();
   const { key } = await makeKey(cwd);
   const { url } = await serveHangup({ cwd, env });
@@ -67,19 +67,19 @@ test.each([
     (file: string) => writeFileSync(file, 'not a database, but long enough to be looked at'.repeat(99)),
   ],
   [
-    "another program's database",
+    'another program’s database',
     (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close(),
   ],
   [
-    "a newer hangup's database",
+    'the database of a newer version',
     (file: string) => {
       openSqliteStore(file).close();
       const client = new SqliteDatabase(file);
-      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('unknown', 1)");
       client.close();
     },
   ],
-])('restore refuses %s and leaves the database unchanged', async (_, make) => {
+])('restore refuses %s and changes nothing', async (_, make) => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   make(join(cwd, 'bad.db'));
@@ -89,11 +89,11 @@ test.each([
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test('backup and restore create files that only their owner can read, whatever the umask', async () => {
+test('only the owner can read a backup and a restored database', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const modeOf = (name: string) => statSync(join(cwd, name)).mode & 0o777;
-  // One that an earlier backup, killed half way, left behind.
+  // A file of an earlier backup that was killed.
   writeFileSync(join(cwd, 'copy.db.partial'), 'x', { mode: 0o644 });
   expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
   expect(modeOf('copy.db')).toBe(0o600);
@@ -102,13 +102,13 @@ test('backup and restore create files that only their owner can read, whatever t
   expect(modeOf('hangup.db')).toBe(0o600);
 });
 
-test('concurrent backups to two names succeed, and concurrent restores leave one complete database', async () => {
+test('two concurrent backups succeed, and two concurrent restores leave a valid database', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   const backups = await Promise.all([run('backup a.db', cwd), run('backup b.db', cwd)]);
   expect(backups.map(({ code }) => code)).toEqual([0, 0]);
   for (const { code, stderr } of await Promise.all([run('restore a.db', cwd), run('restore b.db', cwd)])) {
-    // One may find the other's lock.
+    // One restore may see the other's lock.
     expect({ code, stderr }).toEqual(
       code === 0
         ? { code, stderr: '' }
@@ -119,11 +119,11 @@ test('concurrent backups to two names succeed, and concurrent restores leave one
   expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
 });
 
-test('of two concurrent backups to one name one succeeds and one is refused', async () => {
+test('of concurrent backups to one name exactly one succeeds', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
-  // Another one ends while this one copies.
+  // Another backup completes while this one copies.
   const copying = backUp(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
   await expect(copying).rejects.toThrow(`${target} is there already. Name another file.`);
@@ -154,7 +154,7 @@ test('restore refuses while a server still uses the deleted database file', asyn
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test("backup refuses a file that is not hangup's database and names the file", async () => {
+test('backup of a file that is not a database fails and names that file', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
   const env = { DATABASE_URL: 'file:notes.txt' };
@@ -165,7 +165,7 @@ test("backup refuses a file that is not hangup's database and names the file", a
   expect(readdirSync(cwd)).toEqual(['notes.txt']);
 });
 
-test('backup names a missing folder and does not create the folder', async () => {
+test('backup and restore name a missing directory and do not create it', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   expect(await run('backup no/copy.db', cwd)).toMatchObject({
@@ -182,20 +182,20 @@ test('backup names a missing folder and does not create the folder', async () =>
   expect(await run('restore .', cwd)).toMatchObject({ code: 3 });
 });
 
-test('restore replaces a missing database and discards its old -wal', async () => {
+test('restore replaces a missing database and ignores its old -wal file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
   const store = openSqliteStore(join(cwd, 'hangup.db'));
   await store.revokeApiKey({ id, now: Date.now() });
   rmSync(join(cwd, 'hangup.db'));
-  // As if it was killed: closing it would take the -wal away.
+  // As after a kill: closing the database would remove the -wal file.
   copyFileSync(join(cwd, 'hangup.db-wal'), join(cwd, 'left-wal'));
   store.close();
   renameSync(join(cwd, 'left-wal'), join(cwd, 'hangup.db-wal'));
   const { code, stdout } = await run('restore copy.db', cwd);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: 'hangup.db is copy.db now\n' });
-  expect((await run('keys list', cwd)).stdout).toMatch(/ valid/);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'restored hangup.db from copy.db\n' });
+  expect((await run('keys list', cwd)).stdout).toMatch(/ valid$/m);
 });
 
 test('restore replaces a damaged database and keeps the old file', async () => {
@@ -209,7 +209,7 @@ test('restore replaces a damaged database and keeps the old file', async () => {
   expect(existsSync(join(cwd, 'copy.db'))).toBe(true);
 });
 
-test("reconciling brings calls up to LiveKit's state after an old backup is restored", async () => {
+test('reconciliation corrects the calls of a restored older backup', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const { emulator } = livekit;
@@ -231,20 +231,20 @@ test("reconciling brings calls up to LiveKit's state after an old backup is rest
         LIVEKIT_URL: livekit.url,
         LIVEKIT_API_KEY: livekit.apiKey,
         LIVEKIT_API_SECRET: livekit.apiSecret,
-        COMPARE_SCHEDULE: '* * * * * *',
+        RECONCILE_SCHEDULE: '* * * * * *',
       },
     });
   const yesterday = await serve();
-  const isSeen = async () => {
+  const areObserved = async () => {
     const calls = open();
     const seen = await Promise.all(['goes', 'stays', 'is-cancelled'].map((id) => calls.findCall(id)));
     calls.close();
     return seen.every((record) => record?.call.roomId !== null);
   };
-  await expect.poll(isSeen).toBe(true);
+  await expect.poll(areObserved).toBe(true);
   expect(await run('backup yesterday.db', cwd)).toMatchObject({ code: 0 });
 
-  // What is forgotten by restoring: one is cancelled, one ends, one is made.
+  // The restored backup does not contain this cancel and this end.
   const headers = { 'x-api-key': key };
   await fetch(`${yesterday.url}/api/v1/calls/is-cancelled`, { method: 'DELETE', headers });
   await yesterday.kill('SIGTERM');

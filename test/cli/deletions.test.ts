@@ -8,7 +8,7 @@ import { temporaryFolder } from '../harness/temporary.ts';
 const run = (args: string, cwd: string) =>
   runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db' } });
 
-/** Calls whose rooms were given up, wait and are gone. */
+/** Returns the directory of a database with a discarded, a running and a completed deletion. */
 async function prepare(): Promise<string> {
   const cwd = temporaryFolder();
   const store = openSqliteStore(join(cwd, 'hangup.db'));
@@ -35,15 +35,15 @@ async function prepare(): Promise<string> {
       idempotency: null,
     });
   }
-  const given = { attempt: 1, wasRescued: false, keptBecause: null, now: 3_000 };
+  const attempt = { attempt: 1, wasRescued: false, keptBecause: null, now: 3_000 };
   const lost = { state: 'discarded', lastError: 'timed_out: no answer within 10000 ms' } as const;
-  await store.settleDeletion({ ...given, callId: 'lost', settlement: lost });
-  await store.settleDeletion({ ...given, callId: 'gone', settlement: { state: 'completed' } });
+  await store.settleDeletion({ ...attempt, callId: 'lost', settlement: lost });
+  await store.settleDeletion({ ...attempt, callId: 'gone', settlement: { state: 'completed' } });
   store.close();
   return cwd;
 }
 
-test('deletions list prints incomplete deletions as a table and as JSON, filtered by state', async () => {
+test('deletions list prints incomplete deletions by state, as a table or as JSON', async () => {
   const cwd = await prepare();
   const { stdout } = await run('deletions list', cwd);
   expect(stdout).toMatch(
@@ -67,22 +67,22 @@ test('deletions list prints incomplete deletions as a table and as JSON, filtere
   expect(await run('deletions list --state completed', cwd)).toMatchObject({ code: 2 });
 });
 
-test('deletions retry reschedules a discarded deletion, and refuses a completed or unknown one', async () => {
+test('deletions retry accepts a discarded deletion and refuses a completed or unknown one', async () => {
   const cwd = await prepare();
   expect(await run('deletions retry lost', cwd)).toMatchObject({ code: 0 });
   expect(JSON.parse((await run('deletions list --state discarded --json', cwd)).stdout)).toEqual([]);
   expect(await run('deletions retry gone', cwd)).toMatchObject({
     code: 1,
-    stderr: 'hangup: the room of gone was deleted; there is nothing to try again\n',
+    stderr: 'hangup: the room of gone is already deleted; there is nothing to retry\n',
   });
   expect(await run('deletions retry nobody', cwd)).toMatchObject({ code: 1 });
 });
 
-test('deletions list prints that none is pending when the queue is empty', async () => {
+test('deletions list prints "no pending deletions" when the queue is empty', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
   expect(await run('deletions list', cwd)).toMatchObject({
     code: 0,
-    stdout: 'none: every room that should be gone is gone\n',
+    stdout: 'no pending deletions\n',
   });
 });

@@ -121,8 +121,8 @@ test('invalid settings are reported together and no other check runs', async () 
   expect(code).toBe(1);
   expect(levels).toEqual(['settings: failure', 'settings: failure']);
   expect(findingsOf('settings').map(({ message }) => message)).toEqual([
-    'PORT: expected a whole number from 0 to 65535',
-    'LIVEKIT_URL: expected with LIVEKIT_API_KEY: the server that the key is for',
+    'PORT: expected an integer from 0 to 65535',
+    'LIVEKIT_URL: required with LIVEKIT_API_KEY; set it to the server of that key',
   ]);
 });
 

@@ -1,6 +1,5 @@
 import { afterAll, expect, onTestFinished } from 'vitest';
-import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup } from './hangup.ts';
+import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import type { LiveKitUnderTest, TestParticipant } from './livekit.ts';
 
 /* Calls of a caller with an agent on a real LiveKit. */
@@ -9,7 +8,7 @@ const COMPARED_EVERY_MS = 5_000;
 const LONGEST_BACKOFF_MS = 5_000;
 
 /** The default settings, with shorter waits. */
-const AS_SHIPPED: Partial<Settings> = {
+const AS_SHIPPED: TestSettings = {
   cancelTimeoutMs: 2_500,
   backgroundTimeoutMs: 10_000,
   retry: { firstDelayMs: 1_000, maxDelayMs: LONGEST_BACKOFF_MS, maxAgeMs: 86_400_000 },
@@ -22,10 +21,7 @@ export const DELETION_SLO_MS = COMPARED_EVERY_MS + LONGEST_BACKOFF_MS;
 /** LiveKit needs 3 s to report an unresponsive node, and the third attempt rescues a room at the latest. */
 export const RESCUE_SLO_MS = DELETION_SLO_MS + 3 * 3_000 + LONGEST_BACKOFF_MS;
 
-export async function startHangupOn(
-  livekit: LiveKitUnderTest,
-  settings: Partial<Settings> = {},
-): Promise<Hangup> {
+export async function startHangupOn(livekit: LiveKitUnderTest, settings: TestSettings = {}): Promise<Hangup> {
   const hangup = await startHangup({ livekit, settings: { ...AS_SHIPPED, ...settings } });
   onTestFinished(() => hangup.stop());
   return hangup;

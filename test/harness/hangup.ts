@@ -4,10 +4,11 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { vi } from 'vitest';
-import { type App, startApp, systemClock, systemRandom } from '../../src/app/app.ts';
+import { type App, startApp } from '../../src/app/app.ts';
 import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
+import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
 import type { Clock, Logger } from '../../src/ports/system.ts';
 import { systemTicks, type Ticks } from '../../src/reconciler/reconciler.ts';
@@ -52,7 +53,28 @@ export interface Hangup {
   stop(): Promise<void>;
 }
 
-const QUICK: Partial<Settings> = {
+type Operations = Settings['operations'];
+
+/** Settings that a test chooses, without their groups. */
+export type TestSettings = Partial<
+  Omit<Settings, 'operations' | 'reconciler'> &
+    Settings['reconciler'] &
+    Omit<Operations, 'events'> &
+    Omit<Operations['events'], 'policy'> &
+    Operations['events']['policy']
+>;
+
+/** Returns the settings with each chosen value in its group. */
+function choose<Group extends object>(settings: Group, chosen: TestSettings): Group {
+  const entries = Object.entries(settings).map(([name, value]) => {
+    if (name in chosen) return [name, chosen[name as keyof TestSettings]];
+    const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return [name, isGroup ? choose(value, chosen) : value];
+  });
+  return Object.fromEntries(entries) as Group;
+}
+
+const QUICK: TestSettings = {
   cancelTimeoutMs: 1_000,
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
@@ -69,7 +91,7 @@ export async function startHangup({
   inProcess = false,
 }: {
   livekit?: LiveKitUnderTest;
-  settings?: Partial<Settings>;
+  settings?: TestSettings;
   clock?: Clock;
   ticks?: Ticks;
   /** Runs hangup from source in this process, also when HANGUP_BINARY names the single file. */
@@ -85,7 +107,7 @@ export async function startHangup({
     binary && !inProcess && clock === systemClock
       ? await startBinary(binary, { settings: chosen, livekit, log })
       : await startApp({
-          settings: { ...parseSettings({}, 'serve'), ...chosen },
+          settings: choose(parseSettings({}, 'server'), chosen),
           livekit,
           log: logInto(log),
           version: 'test',
@@ -142,29 +164,29 @@ export async function startHangup({
 }
 
 /** The environment variables of the settings that tests choose. */
-const NAMES: { readonly [S in keyof Settings]?: string } = {
+const NAMES: { readonly [S in keyof TestSettings]?: string } = {
   databaseFile: 'DATABASE_URL',
   port: 'PORT',
   keepAliveTimeoutMs: 'KEEP_ALIVE_TIMEOUT_MS',
   trustedProxies: 'TRUSTED_PROXIES',
-  cancelTimeoutMs: 'LIVEKIT_REQUEST_TIMEOUT_MS',
+  cancelTimeoutMs: 'LIVEKIT_CANCEL_TIMEOUT_MS',
   backgroundTimeoutMs: 'LIVEKIT_BACKGROUND_TIMEOUT_MS',
   readTimeoutMs: 'LIVEKIT_READ_TIMEOUT_MS',
-  retryConcurrency: 'RETRY_CONCURRENCY',
+  concurrency: 'RETRY_CONCURRENCY',
   webhookKeys: 'LIVEKIT_WEBHOOK_KEYS',
   agentLeftGraceMs: 'AGENT_LEFT_GRACE_MS',
-  reconnectGraceMs: 'CONNECTION_LOST_GRACE_MS',
-  recreatedRoomWindowMs: 'ROOM_GUARD_MS',
+  reconnectGraceMs: 'RECONNECT_GRACE_MS',
+  recreatedRoomWindowMs: 'RECREATED_ROOM_WINDOW_MS',
   agentIdKey: 'ADOPT_AGENT_ID_KEY',
-  reconcileSchedule: 'COMPARE_SCHEDULE',
-  callStartTimeoutMs: 'NEVER_STARTED_AFTER_MS',
+  reconcileSchedule: 'RECONCILE_SCHEDULE',
+  callStartTimeoutMs: 'CALL_START_TIMEOUT_MS',
   requestsPerMinute: 'LIVEKIT_REQUESTS_PER_MINUTE',
 };
 
-function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string, string> {
+function toEnvironment({ retry, ...settings }: TestSettings): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [setting, value] of Object.entries(settings)) {
-    const name = NAMES[setting as keyof Settings];
+    const name = NAMES[setting as keyof TestSettings];
     if (name === undefined) throw new Error(`how is ${setting} named in the environment?`);
     environment[name] = String(value);
   }
@@ -172,7 +194,7 @@ function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string
   const keys = settings.webhookKeys?.map(({ apiKey, apiSecret }) => `${apiKey}:${apiSecret}`);
   if (keys !== undefined) environment.LIVEKIT_WEBHOOK_KEYS = keys.join(',');
   if (retry !== undefined) {
-    environment.RETRY_FIRST_DELAY_MS = String(retry.firstDelayMs);
+    environment.RETRY_INITIAL_DELAY_MS = String(retry.firstDelayMs);
     environment.RETRY_MAX_DELAY_MS = String(retry.maxDelayMs);
     environment.RETRY_MAX_AGE_MS = String(retry.maxAgeMs);
   }
@@ -182,7 +204,7 @@ function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string
 /** Starts the single file as a process. Tests read its database through a second store. */
 async function startBinary(
   binary: string,
-  { settings, livekit, log }: { settings: Partial<Settings>; livekit: LiveKitUnderTest; log: LogLine[] },
+  { settings, livekit, log }: { settings: TestSettings; livekit: LiveKitUnderTest; log: LogLine[] },
 ): Promise<Pick<App, 'url' | 'store' | 'stop'>> {
   const child = spawn(binary, ['serve'], {
     env: {
@@ -197,7 +219,7 @@ async function startBinary(
   createInterface(child.stdout).on('line', (text) => {
     const { level, msg: message, time: _, ...fields } = JSON.parse(text);
     log.push({ level, message, fields });
-    if (message === 'hangup serves') served.resolve(fields.url);
+    if (message === 'server started') served.resolve(fields.url);
   });
   child.once('exit', (code) => served.reject(new Error(`${binary} ended with ${code}`)));
   const url = await served.promise;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { systemClock, systemRandom } from '../../src/app/app.ts';
 import { startEmulator } from '../../src/emulator/emulator.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
+import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from './calls.ts';
 import { serveHangup } from './process.ts';

@@ -5,8 +5,7 @@ import { vi } from 'vitest';
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
 import type { EmulatedParticipant, Emulator } from '../../src/emulator/emulator.ts';
-import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup } from './hangup.ts';
+import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
 import { WAIT } from './time.ts';
 
@@ -90,7 +89,7 @@ export function readRoomCases(file: string): RoomCase[] {
 }
 
 /** The waits of the cases fit these settings. */
-const SETTINGS: Partial<Settings> = {
+const SETTINGS: TestSettings = {
   agentLeftGraceMs: 3_000,
   reconnectGraceMs: 3_000,
   reconcileSchedule: '*/2 * * * * *',

@@ -1,7 +1,6 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup } from './hangup.ts';
+import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts } from './livekit.ts';
 import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';
 
@@ -47,7 +46,7 @@ export class Stage {
     this.hangup = hangup;
   }
 
-  static async set(chosen: Partial<Settings>): Promise<Stage> {
+  static async set(chosen: TestSettings): Promise<Stage> {
     const [port = 0] = await freePorts(1);
     const network = await startPhoneNetwork({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
     const settings = { port, ...chosen };

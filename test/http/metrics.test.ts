@@ -70,7 +70,9 @@ describe('/metrics of calls and room deletions', () => {
     expect(grew('hangup_room_deletion_duration_seconds_sum')).toBeLessThan(5);
     expect(grew('hangup_livekit_requests_total', { method: 'DeleteRoom', code: 'answered' })).toBe(1);
     expect(grew('hangup_livekit_request_duration_seconds_count', { method: 'DeleteRoom' })).toBe(1);
-    expect(after.value('hangup_store_duration_seconds_count', { method: 'cancelCall' })).toBeGreaterThan(0);
+    expect(
+      after.value('hangup_store_operation_duration_seconds_count', { method: 'cancelCall' }),
+    ).toBeGreaterThan(0);
     expect(after.value('hangup_livekit_up')).toBe(1);
     expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
   });
@@ -97,15 +99,16 @@ describe('/metrics of calls and room deletions', () => {
     );
   });
 
-  test('count and time the passes of the reconciler', async () => {
+  test('count and time the loops of the reconciler', async () => {
     await expect
       .poll(
-        async () => (await scrape()).value('hangup_pass_duration_seconds_count', { pass: 'deletions' }) > 0,
+        async () =>
+          (await scrape()).value('hangup_reconcile_duration_seconds_count', { loop: 'deletions' }) > 0,
       )
       .toBe(true);
     const metrics = await scrape();
-    expect(metrics.value('hangup_pass_duration_seconds_count', { pass: 'reviews' })).toBeGreaterThan(0);
-    expect(metrics.sum('hangup_pass_failures_total')).toBe(0);
+    expect(metrics.value('hangup_reconcile_duration_seconds_count', { loop: 'reviews' })).toBeGreaterThan(0);
+    expect(metrics.sum('hangup_reconcile_errors_total')).toBe(0);
   });
 });
 

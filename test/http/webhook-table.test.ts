@@ -10,7 +10,7 @@ import { AGENT, HUMAN, inboundPhone, outboundPhone, postWebhook, roomWebhooks } 
  */
 
 const AGENT_LEFT_GRACE_MS = 150;
-const CONNECTION_LOST_GRACE_MS = 150;
+const RECONNECT_GRACE_MS = 150;
 
 let livekit: LiveKitUnderTest & { readonly emulator: Emulator };
 let emulator: Emulator;
@@ -24,7 +24,7 @@ beforeAll(async () => {
     settings: {
       port,
       agentLeftGraceMs: AGENT_LEFT_GRACE_MS,
-      reconnectGraceMs: CONNECTION_LOST_GRACE_MS,
+      reconnectGraceMs: RECONNECT_GRACE_MS,
     },
   });
 });
@@ -325,7 +325,7 @@ describe('a lost connection', () => {
       expect(call).toMatchObject({ status: 'failed', failureReason: reason });
       const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
       const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
-      expect(waitedMs).toBeGreaterThanOrEqual(CONNECTION_LOST_GRACE_MS);
+      expect(waitedMs).toBeGreaterThanOrEqual(RECONNECT_GRACE_MS);
     },
   );
 

@@ -19,11 +19,8 @@ import type { Prng } from './prng.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /** The defaults; but a call whose room was never seen is waited for less long than a day. */
-export const NEVER_STARTED_AFTER_MS = 600_000;
-export const SETTINGS = parseSettings(
-  { NEVER_STARTED_AFTER_MS: String(NEVER_STARTED_AFTER_MS) },
-  'administer',
-);
+export const CALL_START_TIMEOUT_MS = 600_000;
+export const SETTINGS = parseSettings({ CALL_START_TIMEOUT_MS: String(CALL_START_TIMEOUT_MS) }, 'cli');
 
 /** When hangup's cron expressions come, since node-cron knows only the machine's clock. */
 const MOMENTS: Readonly<Record<string, { periodMs: number; offsetMs: number }>> = {
@@ -116,25 +113,10 @@ export class SimulatedHangup {
       clock,
       random,
       log,
-      retry: SETTINGS.retry,
-      cancelTimeoutMs: SETTINGS.cancelTimeoutMs,
-      backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
-      readTimeoutMs: SETTINGS.readTimeoutMs,
-      callStartTimeoutMs: SETTINGS.callStartTimeoutMs,
-      requestsPerMinute: SETTINGS.requestsPerMinute,
-      retention: SETTINGS.retention,
-      events: {
-        policy: {
-          agentLeftGraceMs: SETTINGS.agentLeftGraceMs,
-          reconnectGraceMs: SETTINGS.reconnectGraceMs,
-          recreatedRoomWindowMs: SETTINGS.recreatedRoomWindowMs,
-        },
-        agentIdKey: SETTINGS.agentIdKey,
-      },
+      ...SETTINGS.operations,
     };
     const reconciler = createReconciler(base, {
-      concurrency: SETTINGS.retryConcurrency,
-      reconcileSchedule: SETTINGS.reconcileSchedule,
+      ...SETTINGS.reconciler,
       awaySince: breaker.openSince,
       ticks: this.#ticks(isAlive),
     });
@@ -259,7 +241,7 @@ export class SimulatedHangup {
       every: (cron, run) => {
         const moments = MOMENTS[cron];
         if (moments === undefined) throw new Error(`add the cron expression ${cron} to MOMENTS`);
-        if (cron === SETTINGS.reconcileSchedule && !reconciles) return { destroy: () => {} };
+        if (cron === SETTINGS.reconciler.reconcileSchedule && !reconciles) return { destroy: () => {} };
         const { periodMs, offsetMs } = moments;
         let callOff = () => {};
         const plan = () => {

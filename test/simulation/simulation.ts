@@ -11,7 +11,7 @@ import type { Party } from './attendance.ts';
 import { DatabaseInspector } from './database-inspector.ts';
 import { EventLog, InvariantViolation } from './event-log.ts';
 import { injectFaults } from './faults.ts';
-import { type CommittedEnd, NEVER_STARTED_AFTER_MS, SimulatedHangup } from './hangup.ts';
+import { CALL_START_TIMEOUT_MS, type CommittedEnd, SimulatedHangup } from './hangup.ts';
 import { SimulatedLiveKit } from './livekit.ts';
 import { Prng } from './prng.ts';
 import { PREFIX } from './shared-rooms.ts';
@@ -53,7 +53,7 @@ const SMALLEST_GAP_MS = 200;
  */
 const ROOMS_GONE_AFTER_MS = 180_000;
 /** ... no live call may be without a room: the last call is registered for 5 minutes later, and never placed. */
-const ALL_SETTLED_AFTER_MS = NEVER_STARTED_AFTER_MS + 360_000;
+const ALL_SETTLED_AFTER_MS = CALL_START_TIMEOUT_MS + 360_000;
 const STOPPED_AFTER_MS = 60_000;
 /** LiveKit's answer about the participants may be so old when hangup acts on it. */
 const OLDEST_LIST_MS = 1_000;

@@ -68,7 +68,7 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
   expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
   expect(contentsOf(file)).toEqual(before);
   const lacks = schemas.slice(schemas.indexOf(fixture) + 1).map((name) => name.replace('.sql', ''));
-  const said = lacks.length === 0 ? '' : `hangup: bringing hangup.db up to date: ${lacks.join(', ')}\n`;
+  const said = lacks.length === 0 ? '' : `hangup: migrating hangup.db: ${lacks.join(', ')}\n`;
   expect(await run('migrate')).toMatchObject({ code: 0, stderr: said });
   expect(await run('migrate --check')).toMatchObject({ code: 0 });
 
@@ -369,7 +369,7 @@ test.each(schemas)(
     const before = contentsOf(file);
     const refused = {
       code: 2,
-      stderr: expect.stringMatching(/LIVEKIT_URL: expected, for hangup\.db has the calls of /),
+      stderr: expect.stringMatching(/LIVEKIT_URL: required, because hangup\.db contains calls of /),
     };
     expect(await run('serve')).toMatchObject(refused);
     expect(contentsOf(file)).toEqual(before);
@@ -392,11 +392,11 @@ test('a command that only reads does not bring it up to date: an older server ma
   const [previous = ''] = older;
   const { file, run } = aDatabase(previous);
   const before = contentsOf(file);
-  for (const command of ['keys list', 'adopt list', 'deletions list', 'prune --dry-run']) {
+  for (const command of ['keys list', 'adoption list', 'deletions list', 'prune --dry-run']) {
     expect(await run(command)).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /is of an older hangup, and lacks \S+; `hangup migrate` brings it up to date/,
+        /belongs to an older version of hangup\. Missing migrations: \S+\. Back it up, then run `hangup migrate`/,
       ),
     });
   }

@@ -1,9 +1,8 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Fault } from '../../../src/emulator/emulator.ts';
 import { startEmulator } from '../../../src/emulator/emulator.ts';
-import type { Settings } from '../../../src/platform/config.ts';
 import { maskPhoneNumbers } from '../../../src/platform/logger.ts';
-import { type Hangup, startHangup } from '../../harness/hangup.ts';
+import { type Hangup, startHangup, type TestSettings } from '../../harness/hangup.ts';
 import type { LiveKitUnderTest } from '../../harness/livekit.ts';
 
 /** Starts the emulator, because the tests inject faults. */
@@ -22,7 +21,7 @@ async function emulated() {
   return { emulator, livekit };
 }
 
-async function start(settings: Partial<Settings> = {}) {
+async function start(settings: TestSettings = {}) {
   const { emulator, livekit } = await emulated();
   const hangup = await startHangup({ livekit, settings });
   onTestFinished(() => hangup.stop());

@@ -1,6 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, nextReconciliation, startHangup } from '../../harness/hangup.ts';
+import { type Hangup, nextReconciliation, startHangup, type TestSettings } from '../../harness/hangup.ts';
 import { freePorts, startEmulated } from '../../harness/livekit.ts';
 import { movableClock, quickTicks } from '../../harness/time.ts';
 
@@ -10,10 +9,7 @@ import { movableClock, quickTicks } from '../../harness/time.ts';
 const MISSING_FOR_MS = 10_000;
 const GRACE_MS = 60_000;
 
-async function start(
-  settings: Partial<Settings> = {},
-  { webhookUrls = [] }: { webhookUrls?: string[] } = {},
-) {
+async function start(settings: TestSettings = {}, { webhookUrls = [] }: { webhookUrls?: string[] } = {}) {
   const livekit = await startEmulated({ webhookUrls });
   onTestFinished(() => livekit.stop());
   const clock = movableClock();

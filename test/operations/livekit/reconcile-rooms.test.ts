@@ -1,7 +1,6 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, nextReconciliation, startHangup } from '../../harness/hangup.ts';
+import { type Hangup, nextReconciliation, startHangup, type TestSettings } from '../../harness/hangup.ts';
 import { startEmulated } from '../../harness/livekit.ts';
 import { movableClock, quickTicks } from '../../harness/time.ts';
 
@@ -10,7 +9,7 @@ import { movableClock, quickTicks } from '../../harness/time.ts';
 /** A room or a participant is gone after LiveKit's lists lacked it for this long. */
 const MISSING_FOR_MS = 10_000;
 
-async function start(settings: Partial<Settings> = {}) {
+async function start(settings: TestSettings = {}) {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const clock = movableClock();
