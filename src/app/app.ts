@@ -11,12 +11,13 @@ import { createWebhookParser } from '../livekit/webhook-parser.ts';
 import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
+import { systemClock } from '../platform/clock.ts';
 import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
+import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
-import { openThreadedStore } from '../store/sqlite/threaded-store.ts';
+import { openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 
 /** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
@@ -24,7 +25,7 @@ const PATIENCE_MS = 10_000;
 /** Where nobody asks /readyz, the log says all the same that the database takes no write, or is not there any more. */
 const LOOKS_EVERY_MS = 60_000;
 
-export const systemClock: Clock = { now: () => Date.now() };
+export { systemClock };
 
 export const systemRandom: Random = {
   fraction: () => Math.random(),
@@ -35,7 +36,7 @@ export const systemRandom: Random = {
 export interface App {
   /** Where it listens: http://HOST:PORT. */
   readonly url: string;
-  readonly store: SqliteStore;
+  readonly store: Store;
   /** Resolves when it must not serve any more, with why. */
   readonly lost: Promise<SettingsError>;
   /** Answers what it has begun to answer, settles what it has begun to delete, closes the database. */
@@ -64,7 +65,8 @@ export async function startApp({
 }): Promise<App> {
   trustSystemCertificates(livekit.url);
   assertBindable(settings);
-  const store = await openThreadedStore(settings.databaseFile, {
+  const store = await openServerStore(settings.databaseFile, {
+    clock,
     onMigrating: (migrations) =>
       log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
     onLate: (method, durationMs) =>

@@ -1,8 +1,8 @@
 import { formatServers, previousServer } from '../domain/livekit-servers.ts';
 import { type Settings, SettingsError } from '../platform/config.ts';
+import type { LiveKitServerStore } from '../ports/store.ts';
 import type { Clock, Logger } from '../ports/system.ts';
-import { liveKitServersOf } from '../store/sqlite/livekit-servers.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import { liveKitServersOf } from '../store/open-store.ts';
 
 /** Much sooner than a room is believed to be absent. */
 const LOOKS_EVERY_MS = 1_000;
@@ -29,7 +29,7 @@ export function assertBindable(settings: Claimed): void {
 
 /** To be called when it serves, and not for a start that fails. @throws whatever the store does */
 export async function bindLiveKit(
-  store: SqliteStore,
+  store: LiveKitServerStore,
   settings: Claimed,
   { clock, log }: { clock: Clock; log: Logger },
 ): Promise<LiveKitBinding> {
@@ -43,7 +43,7 @@ export async function bindLiveKit(
         'this database was served with another LiveKit before: live calls whose rooms this one does not have will end',
       );
     }
-    await store.rememberLiveKitServer({ url: livekit.url, now: clock.now() });
+    await store.recordLiveKitServer({ url: livekit.url, now: clock.now() });
   }
   let other: string | null = null;
   const look = async () => {

@@ -2,8 +2,9 @@ import { InvalidArgumentError } from 'commander';
 import type { SchemaAge } from '../doctor/diagnosis.ts';
 import { parseSettings, type Settings } from '../platform/config.ts';
 import { environmentWarnings, readEnvironment } from '../platform/environment.ts';
+import type { Store } from '../ports/store.ts';
+import { openStore } from '../store/open-store.ts';
 import { assertThere, DatabaseError, schemaOf } from '../store/sqlite/database.ts';
-import { openSqliteStore, type SqliteStore } from '../store/sqlite/sqlite-store.ts';
 
 /** What was asked for cannot be; nothing was changed. The message says what to do. */
 export class Refused extends Error {
@@ -48,22 +49,22 @@ export function printTable(rows: readonly (readonly string[])[]): void {
  * The store that the settings name; closed behind its use. Of a database that is not there, or not up to date, nothing
  * is made: that may be a wrong folder, or one that an older hangup serves.
  */
-export async function withStore(use: (store: SqliteStore) => Promise<void>): Promise<void> {
+export async function withStore(use: (store: Store) => Promise<void>): Promise<void> {
   const { databaseFile: file } = readSettings();
   refuseUnless(file, ['current', 'newer']);
   await withMadeStore(use);
 }
 
 /** The same, made or brought up to date when it must be. */
-export async function withMadeStore(use: (store: SqliteStore, file: string) => Promise<void>): Promise<void> {
+export async function withMadeStore(use: (store: Store, file: string) => Promise<void>): Promise<void> {
   const { databaseFile } = readSettings();
-  const store = openSqliteStore(databaseFile, (migrations) =>
-    tell(`bringing ${databaseFile} up to date: ${migrations.join(', ')}`),
-  );
+  const store = openStore(databaseFile, {
+    onMigrating: (migrations) => tell(`bringing ${databaseFile} up to date: ${migrations.join(', ')}`),
+  });
   try {
     await use(store, databaseFile);
   } finally {
-    store.close();
+    await store.close();
   }
 }
 

@@ -4,7 +4,7 @@ import { openApiDocument } from '../http/openapi.ts';
 import { readLicenses, readVersion } from '../platform/assets.ts';
 import { describeSettings, SettingsError } from '../platform/config.ts';
 import { readEnvironment } from '../platform/environment.ts';
-import { DatabaseError, databaseErrorOf } from '../store/sqlite/database.ts';
+import { DatabaseError, databaseErrorOf } from '../store/open-store.ts';
 import { addAdopt } from './commands/adoption.ts';
 import { addBackup } from './commands/backup.ts';
 import { addCalls } from './commands/calls.ts';

@@ -5,7 +5,7 @@ import { type Emulator, startEmulator } from '../livekit/emulator/emulator.ts';
 import { createApiKey } from '../operations/api-keys/create.ts';
 import { commandName } from '../platform/assets.ts';
 import type { LiveKitAddress } from '../platform/config.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import type { Store } from '../ports/store.ts';
 
 const ORGANIZATION = 'demo';
 const LIVE_CALLS = 3;
@@ -40,7 +40,7 @@ function reachable(host: string): string {
 }
 
 /** The key is shown when it is made, never again: the database has only its hash. */
-async function prepareKey(store: SqliteStore): Promise<{ organizationId: string; key: string | null }> {
+async function prepareKey(store: Store): Promise<{ organizationId: string; key: string | null }> {
   const known = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
   if (known !== undefined) return { organizationId: known.organizationId, key: null };
   const { apiKey, key } = await createApiKey(
@@ -57,7 +57,7 @@ async function prepareKey(store: SqliteStore): Promise<{ organizationId: string;
 
 /** The emulator forgets its rooms when it stops, so those of live calls are opened again. */
 async function prepareCalls(
-  store: SqliteStore,
+  store: Store,
   emulator: Emulator,
   organizationId: string,
 ): Promise<readonly string[]> {
@@ -78,7 +78,7 @@ async function prepareCalls(
   return ids;
 }
 
-async function seedCall(store: SqliteStore, organizationId: string, index: number): Promise<string> {
+async function seedCall(store: Store, organizationId: string, index: number): Promise<string> {
   const id = systemRandom.id('call');
   const now = systemClock.now();
   const phoneNumber = `+1555010000${index + 1}`;
@@ -97,8 +97,8 @@ async function seedCall(store: SqliteStore, organizationId: string, index: numbe
     answeredAt: now,
     createdAt: now,
   });
-  const result = await store.createCall({ call, apiKeyId: null });
-  if (result !== 'created') throw new Error(`a call could not be seeded: ${result}`);
+  const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  if (result.kind !== 'registered') throw new Error(`a call could not be seeded: ${result.kind}`);
   return id;
 }
 

@@ -1,5 +1,5 @@
 import { assess, type CallEnd, type CallPolicy, endOfSession, statusFrom } from './assess-call.ts';
-import { type Call, canTransition, isLive, type LiveStatus } from './call.ts';
+import { type Call, canTransition, clampTime, isLive, type LiveStatus } from './call.ts';
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';
@@ -40,7 +40,7 @@ export const NO_CHANGE = { kind: 'nothing' } as const;
 /** What a webhook means for a call. */
 export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: DecisionContext): Transition {
   const { policy, now } = circumstances;
-  const at = clampEventTime(call, event.at, now);
+  const at = clampTime(call, event.at, now);
   const unchanged = { roster: call.roster, reviewAt: call.reviewAt, at };
   if (!isLive(call.status)) {
     const { decision, roster } = guardAgainstEvent(call, event, circumstances);
@@ -119,12 +119,7 @@ export function applyTransition(
       return {
         ...updated,
         status: decision.status,
-        endedAt: Math.max(
-          Math.min(decision.at, now),
-          call.createdAt,
-          updated.startedAt ?? 0,
-          updated.answeredAt ?? 0,
-        ),
+        endedAt: clampTime(updated, decision.at, now),
         failureReason: decision.failureReason,
         reviewAt: null,
       };
@@ -170,11 +165,6 @@ export function rosterAfterEvent(
     case 'audio_published':
       return publishAudio(roster, payload.participantSid, now);
   }
-}
-
-/** LiveKit's clock is not ours, and its events have whole seconds: never before what is on record, never ahead. */
-function clampEventTime(call: Call, at: Timestamp, now: Timestamp): Timestamp {
-  return Math.max(Math.min(at, now), call.createdAt, call.startedAt ?? 0, call.answeredAt ?? 0);
 }
 
 /** Forward only. */

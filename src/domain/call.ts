@@ -1,4 +1,4 @@
-import type { Roster } from './roster.ts';
+import { present, type Roster } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
 export const LIVE_STATUSES = ['initiated', 'connecting', 'ringing', 'active'] as const;
@@ -98,6 +98,26 @@ export function isLive(status: CallStatus): status is LiveStatus {
 /** Whether a call may go from one status straight to another. An ended call goes nowhere. */
 export function canTransition(from: CallStatus, to: CallStatus): boolean {
   return isLive(from) && TRANSITIONS[from].includes(to);
+}
+
+/** Keeps createdAt increasing in a room, even if the clock steps back: the newest call owns its room. */
+export function nextCreatedAt(createdAt: Timestamp, newestInRoom: Pick<Call, 'createdAt'> | null): Timestamp {
+  return newestInRoom === null ? createdAt : Math.max(createdAt, newestInRoom.createdAt + 1);
+}
+
+/** Returns a time between the last time on the call's record and now: clocks differ, and LiveKit's times are whole seconds. */
+export function clampTime(
+  { createdAt, startedAt, answeredAt }: Pick<Call, 'createdAt' | 'startedAt' | 'answeredAt'>,
+  at: Timestamp,
+  now: Timestamp,
+): Timestamp {
+  return Math.max(Math.min(at, now), createdAt, startedAt ?? 0, answeredAt ?? 0);
+}
+
+/** Whether the call is live with a phone in its room that is not answered: no webhook reports the answer. */
+export function hasUnansweredPhone({ status, roster }: Pick<Call, 'status' | 'roster'>): boolean {
+  if (!isLive(status) || roster === null) return false;
+  return present(roster, 'phone').some(({ phone }) => phone?.answeredAt == null);
 }
 
 /** Whole seconds from answer to end; null while the call lives, and when the answer was never seen. */

@@ -9,7 +9,7 @@ import {
 } from './call-transition.ts';
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
-import type { RoomRef } from './room-event.ts';
+import { type RoomRef, roomStartedEvent } from './room-event.ts';
 import { MISSING_FOR_MS, versionOf } from './roster.ts';
 import { loseSuspects, observe, type ParticipantList, withoutFuture } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
@@ -73,8 +73,7 @@ export function applyObservation(
   switch (observation.kind) {
     case 'room': {
       const { room } = observation;
-      const event = { id: '', at: room.createdAt ?? now, room, payload: { kind: 'room_started' } } as const;
-      const applied = applyRoomEvent(call, event, circumstances);
+      const applied = applyRoomEvent(call, roomStartedEvent(room, now), circumstances);
       // A room stays listed when its node has died.
       const isSame = applied.roster !== null && applied.roster.sid === roster?.sid;
       const listed = isSame ? { ...applied.roster, unresponsive: roster.unresponsive } : null;

@@ -5,8 +5,6 @@ import type { Timestamp } from './time.ts';
 /** Of a live call, what comparing needs. */
 export interface LiveCall {
   readonly id: string;
-  /** A whole number of its own while it lives, at least 0. */
-  readonly number: number;
   readonly status: LiveStatus;
   readonly roomName: string;
   /** Null: its room was never seen. */
@@ -26,10 +24,10 @@ export interface ReconcileState {
   readonly listed: number | null;
   /** Until then no absence ends a call. */
   readonly distrustUntil: Timestamp;
-  /** The number of the last active call whose participants were requested: the next comparison goes on after it. */
-  readonly lastAsked: number;
+  /** The id of the last active call whose participants were requested: the next comparison goes on after it. */
+  readonly lastAsked: string;
   /** The same of the calls that are not active. */
-  readonly lastWaitingAsked: number;
+  readonly lastWaitingAsked: string;
   /** The last ended call's room whose participants were requested, by its name. */
   readonly lastEnded: string;
   /** When its list was requested; null: there was none. */
@@ -40,8 +38,8 @@ export const INITIAL_RECONCILE_STATE: ReconcileState = {
   absent: new Map(),
   listed: 0,
   distrustUntil: 0,
-  lastAsked: -1,
-  lastWaitingAsked: -1,
+  lastAsked: '',
+  lastWaitingAsked: '',
   lastEnded: '',
   askedAt: null,
 };
@@ -74,7 +72,7 @@ export function afterOutage(last: ReconcileState, now: Timestamp): ReconcileStat
 
 /**
  * One comparison of LiveKit's rooms with the live calls. Both come in parts, first the rooms and then the calls, and of
- * what agrees a bit is kept for each call: a hundred thousand of both would be too much to hold at once.
+ * what agrees only the call's id is kept: a hundred thousand of both would be too much to hold at once.
  */
 export function createRoomDiff(
   last: ReconcileState,
@@ -89,7 +87,7 @@ export function createRoomDiff(
     limit: number;
   },
 ) {
-  const seen = numbers();
+  const seen = new Set<string>();
   const unknown: RoomRef[] = [];
   // Calls that are not active come first: nothing else shows that somebody has joined them.
   const waiting = turn(last.lastWaitingAsked, limit);
@@ -107,7 +105,7 @@ export function createRoomDiff(
       const call = callIn.get(room.name);
       if (call === undefined || call.roomId !== room.sid) unknown.push(room);
       if (call === undefined) continue;
-      seen.add(call.number);
+      seen.add(call.id);
       (call.status === 'active' ? active : waiting).offer(call);
     }
   }
@@ -116,7 +114,7 @@ export function createRoomDiff(
   function takeCalls(calls: readonly LiveCall[], now: Timestamp): void {
     const distrustUntil = distrustedUntil(now);
     for (const call of calls) {
-      if (seen.has(call.number)) continue;
+      if (seen.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
         if (now >= due) neverStarted.push(call);
@@ -141,8 +139,8 @@ export function createRoomDiff(
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
     const fromWaiting = waiting.take(limit - fromActive.length);
     const toAsk = [...fromWaiting, ...fromActive];
-    const lastAsked = fromActive.at(-1)?.number ?? last.lastAsked;
-    const lastWaitingAsked = fromWaiting.at(-1)?.number ?? last.lastWaitingAsked;
+    const lastAsked = fromActive.at(-1)?.id ?? last.lastAsked;
+    const lastWaitingAsked = fromWaiting.at(-1)?.id ?? last.lastWaitingAsked;
     const next = {
       absent,
       listed,
@@ -158,14 +156,14 @@ export function createRoomDiff(
   return { takeRooms, takeCalls, conclude };
 }
 
-/** Of all calls offered, those whose turn is next: the lowest numbers after the last one, then the lowest of all. */
-function turn(after: number, limit: number) {
+/** Returns the calls whose turn is next, by id: those after the last one, then those from the beginning. */
+function turn(after: string, limit: number) {
   let ahead: LiveCall[] = [];
   let rest: LiveCall[] = [];
-  const lowest = (calls: LiveCall[]) => calls.toSorted((a, b) => a.number - b.number).slice(0, limit);
+  const lowest = (calls: LiveCall[]) => calls.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
   return {
     offer(call: LiveCall) {
-      if (call.number > after) ahead.push(call);
+      if (call.id > after) ahead.push(call);
       else rest.push(call);
       // Twice the limit at most is held.
       if (ahead.length > 2 * limit) ahead = lowest(ahead);
@@ -173,16 +171,5 @@ function turn(after: number, limit: number) {
     },
     size: () => Math.min(limit, ahead.length + rest.length),
     take: (count: number) => [...lowest(ahead), ...lowest(rest)].slice(0, count),
-  };
-}
-
-/** A set of whole numbers, small where many are close together: in each word there are 32 of them. */
-function numbers() {
-  const words = new Map<number, number>();
-  const wordOf = (number: number) => Math.floor(number / 32);
-  const bitOf = (number: number) => 1 << (number % 32);
-  return {
-    add: (number: number) => void words.set(wordOf(number), (words.get(wordOf(number)) ?? 0) | bitOf(number)),
-    has: (number: number) => ((words.get(wordOf(number)) ?? 0) & bitOf(number)) !== 0,
   };
 }

@@ -19,6 +19,11 @@ export interface RoomRef {
   readonly metadata: string;
 }
 
+/** Returns the event that a listed room stands for. */
+export function roomStartedEvent(room: RoomRef, now: Timestamp): RoomEvent {
+  return { id: '', at: room.createdAt ?? now, room, payload: { kind: 'room_started' } };
+}
+
 export type RoomEventPayload =
   /** `reportedAt` is when LiveKit sent it, in whole seconds: a room that moved to another node starts again. */
   | { readonly kind: 'room_started'; readonly reportedAt?: Timestamp }

@@ -218,7 +218,7 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
   for (const id of ['goes', 'stays', 'is-cancelled']) {
     emulator.join(id, { identity: 'caller' });
     const call = aCall({ id, organizationId, status: 'active', createdAt: Date.now() });
-    await store.createCall({ call, apiKeyId: null });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
   }
   store.close();
   const serve = () =>

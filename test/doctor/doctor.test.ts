@@ -194,7 +194,7 @@ test('rooms of ended calls are alive, a deletion is late, one was given up', asy
   const { cwd, file } = aDatabase();
   const { livekit, env } = await aLiveKit();
   for (const name of ['ended', 'live']) await livekit.join(name, 'caller');
-  const store = openSqliteStore(file);
+  const store = openSqliteStore(file, { clock: { now: () => Date.now() - 600_000 } });
   const { organizationId, id: apiKeyId } = await store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
@@ -206,16 +206,15 @@ test('rooms of ended calls are alive, a deletion is late, one was given up', asy
     now: 1,
   });
   for (const id of ['ended', 'live']) {
-    await store.createCall({ call: aCall({ id, organizationId }), apiKeyId });
+    await store.changeCall({ kind: 'register', call: aCall({ id, organizationId }), apiKeyId });
   }
-  const now = Date.now() - 600_000;
-  await store.cancelCall({
+  await store.changeCall({
+    kind: 'cancel',
     callId: 'ended',
     organizationId,
     apiKeyId,
     reason: null,
-    now,
-    leaseUntil: now,
+    leaseMs: 0,
     idempotency: null,
   });
   const late = await seeDoctor(cwd, env);
@@ -238,7 +237,6 @@ test('rooms of ended calls are alive, a deletion is late, one was given up', asy
     settlement,
     wasRescued: false,
     keptBecause: null,
-    now,
   });
   store.close();
   expect((await seeDoctor(cwd, env)).of('deletions')).toMatchObject([

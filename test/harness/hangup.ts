@@ -9,8 +9,9 @@ import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
+import type { Store } from '../../src/ports/store.ts';
 import type { Clock, Logger } from '../../src/ports/system.ts';
-import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
@@ -31,7 +32,7 @@ export interface Answer {
 export interface Hangup {
   readonly url: string;
   readonly livekit: LiveKitUnderTest;
-  readonly store: SqliteStore;
+  readonly store: Store;
   readonly databaseFile: string;
   readonly organizationId: string;
   /** A key of that organization, with all scopes. */
@@ -109,8 +110,8 @@ export async function startHangup({
       compared ??= firstComparison(url);
       await compared;
       const call = aCall({ organizationId: apiKey.organizationId, ...parts });
-      const result = await store.createCall({ call, apiKeyId: null });
-      if (result !== 'created') throw new Error(`${parts.id} was not put: ${result}`);
+      const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: null });
+      if (result.kind !== 'registered') throw new Error(`${parts.id} was not put: ${result.kind}`);
     },
     send: async (method, path, { key: presented = key, body, headers } = {}) => {
       const response = await fetch(`${url}${path}`, {

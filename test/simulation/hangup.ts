@@ -98,9 +98,9 @@ export class SimulatedHangup {
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
     const { timeline, random, ask, databaseFile } = this.#surroundings;
-    const store = openSqliteStore(databaseFile);
     const isAlive = () => process.isAlive;
     const clock = { now: () => timeline.now + this.clockOffsetMs };
+    const store = openSqliteStore(databaseFile, { clock });
     const log = this.#log();
     const breaker = circuitBreaker(
       async (request) => {

@@ -2,14 +2,22 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { ApiKey } from '../../src/domain/api-key.ts';
 import { CALL_STATUSES, type Call, type CallStatus, isLive } from '../../src/domain/call.ts';
 import type { Observation } from '../../src/domain/observation.ts';
+import type { CancelCommand } from '../../src/domain/on-cancel.ts';
 import type { DeletionState } from '../../src/domain/room-deletion.ts';
-import type { Participant, PhoneAttributes, Role, RoomEventPayload } from '../../src/domain/room-event.ts';
+import type {
+  Participant,
+  PhoneAttributes,
+  Role,
+  RoomEvent,
+  RoomEventPayload,
+} from '../../src/domain/room-event.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
-import { type CallQuery, type CancelInput, MAX_COUNT, type Store } from '../../src/ports/store.ts';
+import { type CallQuery, MAX_COUNT, type OpenStore, type Store } from '../../src/ports/store.ts';
+import type { Clock } from '../../src/ports/system.ts';
 import { aCall } from '../harness/calls.ts';
+import { type ManualClock, manualClock } from '../harness/manual-clock.ts';
 
-type Opened = { store: Store; close: () => void | Promise<void> };
-type Factory = () => Opened | Promise<Opened>;
+type Factory = (clock: Clock) => OpenStore | Promise<OpenStore>;
 
 const POLICY = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
 const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
@@ -44,6 +52,7 @@ const left = (participant: Participant): RoomEventPayload => ({
 export function conformance(name: string, openStore: Factory): void {
   describe(name, () => {
     let store: Store;
+    let clock: ManualClock;
     let acme: ApiKey;
     let other: ApiKey;
     let hashes = 0;
@@ -61,44 +70,68 @@ export function conformance(name: string, openStore: Factory): void {
         ...parts,
       });
     };
-    const create = (parts: Partial<Call> & { id: string }) =>
-      store.createCall({ call: aCall({ organizationId: acme.organizationId, ...parts }), apiKeyId: acme.id });
-    const cancel = (callId: string, parts: Partial<CancelInput> = {}) =>
-      store.cancelCall({
+    const create = async (parts: Partial<Call> & { id: string }) => {
+      const call = aCall({ organizationId: acme.organizationId, ...parts });
+      return (await store.changeCall({ kind: 'register', call, apiKeyId: acme.id })).result.kind;
+    };
+    const cancel = async (
+      callId: string,
+      { now = 2_000, ...parts }: Partial<CancelCommand> & { now?: number } = {},
+    ) => {
+      clock.set(now);
+      const { result } = await store.changeCall({
+        kind: 'cancel',
         callId,
         organizationId: acme.organizationId,
         apiKeyId: acme.id,
         reason: null,
-        now: 2_000,
-        leaseUntil: 9_000,
+        leaseMs: 7_000,
         idempotency: null,
         ...parts,
       });
-    const claim = (now: number, limit = 100) =>
-      store.claimDeletions({ now, leaseUntil: now + 15_000, farthest: now + 60_000, limit });
-    const settle = (
+      return result;
+    };
+    const claim = (now: number, limit = 100) => {
+      clock.set(now);
+      return store.claimDeletions({ leaseMs: 15_000, maxDelayMs: 60_000, limit });
+    };
+    const settle = async (
       callId: string,
       attempt: number,
       now = 3_000,
       parts: Partial<Parameters<Store['settleDeletion']>[0]> = {},
-    ) =>
-      store.settleDeletion({
+    ) => {
+      clock.set(now);
+      const settled = await store.settleDeletion({
         callId,
         attempt,
         settlement: { state: 'completed' },
         wasRescued: false,
         keptBecause: null,
-        now,
         ...parts,
       });
+      if (settled !== null) expect(settled).toEqual((await store.findCall(callId))?.deletion);
+      return settled !== null;
+    };
+    const retry = (callId: string, now: number) => {
+      clock.set(now);
+      return store.retryDeletion({ callId });
+    };
+    const observeNow = async (observation: Observation, now: number, leaseMs: number | null = null) => {
+      clock.set(now);
+      const adopted = { id: 'adopted', agentId: null };
+      const command = { kind: 'observation', observation, policy: POLICY, adopted, leaseMs } as const;
+      return (await store.changeCall(command)).result;
+    };
     const deletionOf = async (id: string) => (await store.findCall(id))?.deletion;
 
     beforeEach(async () => {
-      const opened = await openStore();
+      clock = manualClock();
+      const opened = await openStore(clock);
       onTestFinished(async () => {
         await opened.close();
       });
-      store = opened.store;
+      store = opened;
       acme = await makeKey('acme', { id: 'key_acme' });
       other = await makeKey('other', { id: 'key_other' });
     });
@@ -151,7 +184,9 @@ export function conformance(name: string, openStore: Factory): void {
           scheduledAt: 5_000,
           metadata: { nested: { list: [1, null, 'x'] } },
         });
-        expect(await store.createCall({ call, apiKeyId: acme.id })).toBe('created');
+        expect(await store.changeCall({ kind: 'register', call, apiKeyId: acme.id })).toMatchObject({
+          result: { kind: 'registered', call },
+        });
         expect(await store.findCall('c1')).toEqual({ call, deletion: null });
         expect(await store.findCall('c2')).toBeNull();
       });
@@ -170,7 +205,7 @@ export function conformance(name: string, openStore: Factory): void {
         await cancel('c1');
         expect(await create({ id: 'c2', roomName: 'room' })).toBe('room_name_taken');
         await settle('c1', 1);
-        expect(await create({ id: 'c2', roomName: 'room' })).toBe('created');
+        expect(await create({ id: 'c2', roomName: 'room' })).toBe('registered');
       });
 
       test('a room whose deletion was given up keeps its name: it may be alive', async () => {
@@ -236,13 +271,13 @@ export function conformance(name: string, openStore: Factory): void {
 
       test('a clock that was set back does not end a call before it began', async () => {
         await create({ id: 'c1', status: 'active', createdAt: 5_000, startedAt: 6_000, answeredAt: 7_000 });
-        await cancel('c1', { now: 100, leaseUntil: 200 });
+        await cancel('c1', { now: 100, leaseMs: 100 });
         expect((await store.findCall('c1'))?.call.endedAt).toBe(7_000);
       });
     });
 
     describe('Idempotency-Key', () => {
-      const idempotency = { key: 'k', fingerprint: 'cancel c1', rememberedSince: 0 };
+      const idempotency = { key: 'k', fingerprint: 'cancel c1', ttlMs: 100_000 };
 
       test('the same request gets the first answer again', async () => {
         await create({ id: 'c1' });
@@ -281,7 +316,7 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'c1' });
         await create({ id: 'c2' });
         await cancel('c1', { idempotency });
-        const later = { ...idempotency, fingerprint: 'cancel c2', rememberedSince: 2_001 };
+        const later = { ...idempotency, fingerprint: 'cancel c2', ttlMs: 499 };
         expect(await cancel('c2', { idempotency: later, now: 2_500 })).toMatchObject({ kind: 'cancelled' });
         expect(await store.pruneIdempotencyKeys({ before: 2_500, limit: 10 })).toBe(0);
         expect(await store.pruneIdempotencyKeys({ before: 2_501, limit: 10 })).toBe(1);
@@ -291,7 +326,7 @@ export function conformance(name: string, openStore: Factory): void {
     describe('room deletions', () => {
       test('a lease is nobody else’s until it ends', async () => {
         await create({ id: 'c1' });
-        await cancel('c1', { now: 2_000, leaseUntil: 9_000 });
+        await cancel('c1', { now: 2_000, leaseMs: 7_000 });
         expect(await claim(8_999)).toEqual([]);
         expect(await claim(9_000)).toMatchObject([{ callId: 'c1', state: 'running', attempt: 2 }]);
         expect(await claim(9_001)).toEqual([]);
@@ -315,11 +350,17 @@ export function conformance(name: string, openStore: Factory): void {
           await create({ id });
           await cancel(id);
         }
-        const retryable = { state: 'retryable', scheduledAt: 4_000, lastError: 'unavailable: x' } as const;
+        const lastError = 'unavailable: x';
+        const retryable = { state: 'retryable', retryAfterMs: 1_000, lastError } as const;
         await settle('c1', 1, 3_000, { settlement: retryable });
         const discarded = { state: 'discarded', lastError: 'too late' } as const;
         await settle('c2', 1, 3_000, { settlement: discarded });
-        expect(await deletionOf('c1')).toMatchObject({ ...retryable, finalizedAt: null });
+        expect(await deletionOf('c1')).toMatchObject({
+          state: 'retryable',
+          scheduledAt: 4_000,
+          lastError,
+          finalizedAt: null,
+        });
         expect(await deletionOf('c2')).toMatchObject({ ...discarded, finalizedAt: 3_000 });
         expect(await store.nextDeletionAt()).toBe(4_000);
         expect(await claim(3_999)).toEqual([]);
@@ -327,21 +368,21 @@ export function conformance(name: string, openStore: Factory): void {
       });
 
       test('the oldest are claimed first, and no more than asked for', async () => {
-        for (const [id, leaseUntil] of [
+        for (const [id, leaseMs] of [
           ['c1', 300],
           ['c2', 100],
           ['c3', 200],
         ] as const) {
           await create({ id });
-          await cancel(id, { leaseUntil });
+          await cancel(id, { leaseMs });
         }
-        expect((await claim(1_000, 2)).map(({ callId }) => callId).sort()).toEqual(['c2', 'c3']);
-        expect((await claim(1_000, 2)).map(({ callId }) => callId)).toEqual(['c1']);
+        expect((await claim(3_000, 2)).map(({ callId }) => callId).sort()).toEqual(['c2', 'c3']);
+        expect((await claim(3_000, 2)).map(({ callId }) => callId)).toEqual(['c1']);
       });
 
       test('after the clock was set back an hour nothing waits for an hour', async () => {
         await create({ id: 'c1', createdAt: 3_600_000, updatedAt: 3_600_000 });
-        await cancel('c1', { now: 3_600_000, leaseUntil: 3_607_500 });
+        await cancel('c1', { now: 3_600_000, leaseMs: 7_500 });
         expect(await claim(0)).toMatchObject([{ callId: 'c1', attempt: 2 }]);
       });
 
@@ -359,21 +400,26 @@ export function conformance(name: string, openStore: Factory): void {
       ) => {
         told += 1;
         const event = { id: id || `EV_${told}`, at: now, room, payload };
-        const adoption = { callId: `adopted_${told}`, agentId: 'a' };
-        return store.applyEvent({ event, policy: by, now, adoption });
+        const adopted = { id: `adopted_${told}`, agentId: 'a' };
+        return applyEvent(event, now, { policy: by, adopted });
+      };
+      const applyEvent = async (
+        event: RoomEvent,
+        now: number,
+        { policy = POLICY, adopted = { id: 'x', agentId: null as string | null } } = {},
+      ) => {
+        clock.set(now);
+        return (await store.changeCall({ kind: 'room_event', event, policy, adopted })).result;
       };
       const list = (participants: readonly Participant[], parts: Partial<Listing> = {}) =>
         observe({ kind: 'participants', callId: 'c1', participants, ...LISTED, ...parts }, parts.askedAt);
-      const observe = (observation: Observation, now = 5_000, leaseUntil: number | null = null) =>
-        store.applyObservation({
-          observation,
-          policy: POLICY,
-          now,
-          adoption: { callId: 'adopted', agentId: null },
-          leaseUntil,
-        });
+      const observe = (observation: Observation, now = 5_000, leaseMs: number | null = null) =>
+        observeNow(observation, now, leaseMs);
       const callNow = async (id = 'c1') => (await store.findCall(id))?.call;
-      const reviews = (now: number, limit = 10) => store.listReviews({ now, farthest: now + 100_000, limit });
+      const reviews = (now: number, limit = 10) => {
+        clock.set(now);
+        return store.listReviews({ maxDelayMs: 100_000, limit });
+      };
       const idsOfDue = async (now: number) => (await reviews(now)).due.map(({ callId }) => callId);
 
       test('an event is applied once, and the change, its time and its cause are on record', async () => {
@@ -473,7 +519,7 @@ export function conformance(name: string, openStore: Factory): void {
         await apply(left(PHONE), { now: 6_000 });
         const listed = { ...LISTED, askedAt: 6_500, version: 'RM_1:1' };
         const observation = { kind: 'participants', callId: 'c1', participants: [], ...listed } as const;
-        const result = await observe(observation, 6_500, 14_000);
+        const result = await observe(observation, 6_500, 7_500);
         expect(result).toMatchObject({ decision: { kind: 'end' }, dueAt: null });
         expect(result?.deletion).toEqual(await deletionOf('c1'));
         expect(result?.deletion).toMatchObject({ state: 'running', attempt: 1, scheduledAt: 14_000 });
@@ -566,10 +612,11 @@ export function conformance(name: string, openStore: Factory): void {
         await apply({ kind: 'participant_joined', participant: PHONE }, { now: 3_600_000 });
         await apply({ kind: 'participant_joined', participant: agent }, { now: 3_600_000 });
         await apply(left(agent), { now: 3_600_000 });
-        const isDueAt = async (farthest: number) =>
-          (await store.listReviews({ now: 10_000, farthest, limit: 9 })).due.length;
-        expect(await isDueAt(3_700_000)).toBe(0);
-        expect(await isDueAt(1_000_000)).toBe(1);
+        clock.set(10_000);
+        const dueWithin = async (maxDelayMs: number) =>
+          (await store.listReviews({ maxDelayMs, limit: 9 })).due.length;
+        expect(await dueWithin(3_690_000)).toBe(0);
+        expect(await dueWithin(990_000)).toBe(1);
       });
 
       test('a cancelled call is not reviewed', async () => {
@@ -588,10 +635,7 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'c2', roomName: 'room', createdAt: 4_000 });
         const ofThen = { name: 'room', sid: 'RM_never_seen', createdAt: 2_500, metadata: '' };
         const event = { id: 'EV_late', at: 3_500, room: ofThen, payload: { kind: 'room_finished' } } as const;
-        const adoption = { callId: 'x', agentId: null };
-        expect(await store.applyEvent({ event, policy: POLICY, now: 5_000, adoption })).toEqual({
-          kind: 'unknown_room',
-        });
+        expect(await applyEvent(event, 5_000)).toEqual({ kind: 'unknown_room' });
         expect(await apply({ kind: 'room_finished' })).toEqual({ kind: 'unknown_room' });
         expect(await callNow('c2')).toMatchObject({ status: 'initiated', updatedAt: 4_000 });
       });
@@ -670,7 +714,7 @@ export function conformance(name: string, openStore: Factory): void {
 
         test('a new caller begins a call, and the deletion of the earlier one is complete', async () => {
           const first = await adopted();
-          await cancel(first, { now: 6_000, leaseUntil: 7_000 });
+          await cancel(first, { now: 6_000, leaseMs: 1_000 });
           const result = await apply({ kind: 'participant_joined', participant: nextPhone }, { now: 6_500 });
           expect(result).toMatchObject({ kind: 'applied', wasAdopted: true, decision: { to: 'active' } });
           if (result.kind !== 'applied') throw new Error(result.kind);
@@ -692,7 +736,7 @@ export function conformance(name: string, openStore: Factory): void {
             } else {
               await cancel(first, { now: 6_000 });
               await settle(first, 1, 6_100, { settlement: { state: 'discarded', lastError: 'x' } });
-              await store.retryDeletion({ callId: first, now: 6_200 });
+              await retry(first, 6_200);
             }
             expect(await deletionOf(first)).toMatchObject({ state: 'available', attempt: 0 });
             const result = await apply(
@@ -706,7 +750,7 @@ export function conformance(name: string, openStore: Factory): void {
 
         test('the same caller with another sip.callID is a new caller, and with the same one is not', async () => {
           const first = await adopted();
-          await cancel(first, { now: 6_000, leaseUntil: 7_000 });
+          await cancel(first, { now: 6_000, leaseMs: 1_000 });
           const again = { ...PHONE, sid: 'PA_again' };
           expect(
             await apply({ kind: 'participant_joined', participant: again }, { now: 6_100 }),
@@ -744,14 +788,7 @@ export function conformance(name: string, openStore: Factory): void {
     });
 
     describe('observations', () => {
-      const see = (observation: Observation, now = 5_000) =>
-        store.applyObservation({
-          observation,
-          policy: POLICY,
-          now,
-          adoption: { callId: 'adopted', agentId: null },
-          leaseUntil: null,
-        });
+      const see = (observation: Observation, now = 5_000) => observeNow(observation, now);
       const decisionOf = async (observation: Observation, now?: number) =>
         (await see(observation, now))?.decision.kind;
       const list = (callId: string, participants: readonly Participant[], askedAt = 5_000) =>
@@ -888,7 +925,8 @@ export function conformance(name: string, openStore: Factory): void {
           } as const;
           expect(await decisionOf(lost, 6_000)).toBe('nothing');
         }
-        expect(await store.listReviews({ now: 31_000, farthest: 1_000_000, limit: 9 })).toMatchObject({
+        clock.set(31_000);
+        expect(await store.listReviews({ maxDelayMs: 969_000, limit: 9 })).toMatchObject({
           due: [
             { callId: 'c1', isUnresponsive: true },
             { callId: 'c2', isUnresponsive: true },
@@ -967,10 +1005,10 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await list(['discarded'])).toEqual(['c2']);
         expect(await list(['running', 'discarded', 'completed'])).toEqual(['c2', 'c3']);
         expect(await store.countOpenDeletions()).toBe(1);
-        expect(await store.retryDeletion({ callId: 'nobody', now: 4_000 })).toBeNull();
-        expect(await store.retryDeletion({ callId: 'c1', now: 4_000 })).toBe('completed');
+        expect(await retry('nobody', 4_000)).toBeNull();
+        expect(await retry('c1', 4_000)).toBe('completed');
         expect(await deletionOf('c1')).toMatchObject({ state: 'completed' });
-        expect(await store.retryDeletion({ callId: 'c2', now: 4_000 })).toBe('discarded');
+        expect(await retry('c2', 4_000)).toBe('discarded');
         expect(await claim(4_000)).toMatchObject([{ callId: 'c2', attempt: 1 }]);
         const entries = await store.listCallEvents({ callId: 'c2', after: 0, limit: 9 });
         expect(entries.slice(2)).toMatchObject([
@@ -994,13 +1032,13 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'over', status: 'completed', endedAt: 1_500 });
         for (const [i, id] of ['given-up', 'done', 'retried', 'running'].entries()) {
           await create({ id });
-          await cancel(id, { now: 2_000 + i, leaseUntil: 9_000 });
+          await cancel(id, { now: 2_000 + i });
         }
         await settle('done', 1);
         const lastError = 'unavailable';
         await settle('given-up', 1, 3_000, { settlement: { state: 'discarded', lastError } });
         await settle('retried', 1, 3_000, {
-          settlement: { state: 'retryable', scheduledAt: 4_000, lastError },
+          settlement: { state: 'retryable', retryAfterMs: 1_000, lastError },
         });
         expect(await store.countLive()).toEqual({
           liveCalls: { initiated: 1, connecting: 0, ringing: 1, active: 2 },

@@ -10,10 +10,9 @@ import { conformance } from './conformance.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-conformance('the store on a SQLite file', () => {
-  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'));
-  return { store, close: () => store.close() };
-});
+conformance('the store on a SQLite file', (clock) =>
+  openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock }),
+);
 
 /** A database of this version, closed, and looked at from outside. */
 function aDatabase() {
@@ -117,8 +116,13 @@ test.each([
     now: 1,
   });
   const organizationId = key.organizationId;
-  await store.createCall({ call: aCall({ id: 'c1', organizationId }), apiKeyId: null });
-  await store.createCall({ call: aCall({ id: 'c2', organizationId, roomName: 'taken' }), apiKeyId: null });
+  for (const [id, roomName] of [
+    ['c1', 'c1'],
+    ['c2', 'taken'],
+  ] as const) {
+    const call = aCall({ id, organizationId, roomName });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  }
   store.close();
   const client = new SqliteDatabase(file);
   client.pragma('foreign_keys = ON');

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { RequestError, StoreBusyError } from '../../src/domain/errors.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import type { Clock } from '../../src/ports/system.ts';
 import { databaseErrorOf } from '../../src/store/sqlite/database.ts';
 import { openThreadedStore } from '../../src/store/sqlite/threaded-store.ts';
 import { aCall } from '../harness/calls.ts';
@@ -10,19 +12,20 @@ import { until } from '../harness/hangup.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
-async function aStore() {
+async function aStore(clock: Clock = systemClock) {
   const file = join(temporaryFolder(), 'hangup.db');
   const late: string[] = [];
   const store = await openThreadedStore(file, {
+    clock,
     onMigrating: () => {},
     onLate: (method) => late.push(method),
   });
   return { file, store, late };
 }
 
-conformance('the store of a server', async () => {
-  const { store } = await aStore();
-  return { store, close: () => store.close() };
+conformance('the store of a server', async (clock) => {
+  const { store } = await aStore(clock);
+  return store;
 });
 
 /** Another program that writes, and does not end. */
@@ -120,7 +123,11 @@ test('row 17: the -wal that a long reader let grow shrinks once the reader is go
   for (let i = 0; walBytes() < 24 * 1024 * 1024; i += 100) {
     await Promise.all(
       Array.from({ length: 100 }, (_, j) =>
-        store.createCall({ call: aCall({ id: `c${i + j}`, organizationId, metadata }), apiKeyId: null }),
+        store.changeCall({
+          kind: 'register',
+          call: aCall({ id: `c${i + j}`, organizationId, metadata }),
+          apiKeyId: null,
+        }),
       ),
     );
   }

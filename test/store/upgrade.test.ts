@@ -6,6 +6,7 @@ import type { Participant } from '../../src/domain/room-event.ts';
 import { newRoster, versionOf } from '../../src/domain/roster.ts';
 import { join as joinRoster, leave } from '../../src/domain/roster-changes.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -80,13 +81,13 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
     expect(now, String(name)).toEqual(rows.map(({ room_life: _, ...row }) => expect.objectContaining(row)));
   }
 
-  const store = openSqliteStore(file);
+  const store = openSqliteStore(file, { clock: manualClock(10_000) });
   expect((await store.findCall('lives'))?.call).toMatchObject({ status: 'active', metadata: { ticket: 7 } });
   expect(await store.findCall('cancelled')).toMatchObject({
     call: { status: 'cancelled', cancelledBy: 'key_1', cancelReason: "it's wrong" },
     deletion: { state: 'retryable', attempt: 3 },
   });
-  const due = await store.claimDeletions({ now: 10_000, leaseUntil: 20_000, farthest: 70_000, limit: 10 });
+  const due = await store.claimDeletions({ leaseMs: 10_000, maxDelayMs: 60_000, limit: 10 });
   expect(due.map(({ callId }) => callId)).toEqual(['cancelled']);
   store.close();
 });
@@ -156,14 +157,17 @@ describe('0007_roster keeps the participants of calls', () => {
     }
     client.close();
     expect(await run('migrate')).toMatchObject({ code: 0 });
-    const store = openSqliteStore(file);
+    const clock = manualClock();
+    const store = openSqliteStore(file, { clock });
     onTestFinished(() => store.close());
     const found = await store.findCall('call');
     if (found === null) throw new Error('the call is gone');
     /** What LiveKit's list leads to. */
     const list = async (participants: readonly Participant[], now: number) => {
       const version = versionOf((await store.findCall('call'))?.call.roster ?? null);
-      return store.applyObservation({
+      clock.set(now);
+      const { result } = await store.changeCall({
+        kind: 'observation',
         observation: {
           kind: 'participants',
           callId: 'call',
@@ -173,13 +177,15 @@ describe('0007_roster keeps the participants of calls', () => {
           isTrusted: true,
         },
         policy: POLICY,
-        now,
-        adoption: null,
-        leaseUntil: null,
+        adopted: null,
+        leaseMs: null,
       });
+      return result;
     };
-    const due = async (now: number) =>
-      (await store.listReviews({ now, farthest: now + HOUR_MS, limit: 9 })).due.map(({ callId }) => callId);
+    const due = async (now: number) => {
+      clock.set(now);
+      return (await store.listReviews({ maxDelayMs: HOUR_MS, limit: 9 })).due.map(({ callId }) => callId);
+    };
     return { call: found.call, store, list, due };
   }
 

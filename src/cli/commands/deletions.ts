@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { systemClock } from '../../app/app.ts';
 import { type DeletionState, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import { print, printTable, Refused, withStore } from '../output.ts';
 
@@ -58,7 +57,7 @@ function list({ state, json }: { state: DeletionState[]; json?: true }): Promise
 
 function retry(callId: string): Promise<void> {
   return withStore(async (store) => {
-    switch (await store.retryDeletion({ callId, now: systemClock.now() })) {
+    switch (await store.retryDeletion({ callId })) {
       case null:
         throw new Refused(`there is no deletion for ${callId}; \`hangup deletions list\` shows them`);
       case 'completed':

@@ -4,7 +4,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import type { DatabaseFacts, RecordFacts } from '../../doctor/diagnosis.ts';
 import { isLive } from '../../domain/call.ts';
 import { NO_PROC } from '../../platform/assets.ts';
-import { census } from './census.ts';
+import { countLive } from './counts.ts';
 import { adviceFor, type Database, openSqlite, schemaAge } from './database.ts';
 import { listLiveKitServers } from './livekit-servers.ts';
 
@@ -94,7 +94,7 @@ function recordOf(db: Database, roomNames: readonly string[]): RecordFacts {
     rooms[call === undefined ? 'unknown' : isLive(call.status) ? 'live' : 'ended'] += 1;
   }
   return {
-    census: census(db),
+    census: countLive(db),
     lastWebhookAt: last?.at ?? null,
     livekitServers: listLiveKitServers(db),
     rooms,
