@@ -82,7 +82,6 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
     await store.findApiKey('x');
     await store.findCall('c');
     await store.listCallEvents({ callId: 'c', after: 0, limit: 10 });
-    const reason = null;
     await store.changeCall({
       kind: 'register',
       call: aCall({ id: 'c', organizationId: 'o' }),

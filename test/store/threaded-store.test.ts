@@ -9,6 +9,7 @@ import { databaseErrorOf } from '../../src/store/sqlite/database.ts';
 import { openThreadedStore } from '../../src/store/sqlite/threaded-store.ts';
 import { aCall } from '../harness/calls.ts';
 import { until } from '../harness/hangup.ts';
+import { POLICY } from '../harness/rosters.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
@@ -72,6 +73,22 @@ test('a lock that stays: each write rejects as busy, none is done later, and the
   await store.createApiKey(aKey('c'));
   expect((await store.listApiKeys()).map(({ id }) => id)).toEqual(['c']);
   expect(late).toEqual([]);
+  await store.close();
+});
+
+test('an observation that changes nothing does not wait for a lock', async () => {
+  const { file, store } = await aStore();
+  const { release } = lockOf(file);
+  const room = { name: 'nobody', sid: 'RM_1', createdAt: 1, metadata: '' };
+  const { result, events } = await store.changeCall({
+    kind: 'observation',
+    observation: { kind: 'room', room, askedAt: 2 },
+    policy: POLICY,
+    adopted: { id: 'adopted', agentId: null },
+    leaseMs: null,
+  });
+  expect({ result, events }).toEqual({ result: null, events: [] });
+  release();
   await store.close();
 });
 
