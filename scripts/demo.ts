@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: the promise, watched. LiveKit is played by the emulator in this process; hangup is the real one,
- * in processes of its own, so that it can be killed. Ends with 1 when anything did not happen.
+ * `npm run demo`: cancels calls while LiveKit fails and hangup is killed. The emulator in this process replaces LiveKit; hangup
+ * runs in a process of its own. Exits with 1 if a check fails.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,23 +9,23 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { startEmulator } from '../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../src/emulator/emulator.ts';
 
 const MAIN = resolve(import.meta.dirname, '../src/main.ts');
-const CANCEL_DEADLINE_MS = 4_000;
-const ROOM_GONE_WITHIN_MS = 10_000;
+const CANCEL_TIMEOUT_MS = 4_000;
+const RECOVERY_TIMEOUT_MS = 10_000;
 
 const startedAt = performance.now();
 const failures: string[] = [];
 
-function tell(text: string): void {
+function printLine(text: string): void {
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1).padStart(5);
   process.stdout.write(`${seconds} s  ${text}\n`);
 }
 
-function check(holds: boolean, what: string): void {
-  tell(`${holds ? '  ✓' : '  ✗'} ${what}`);
-  if (!holds) failures.push(what);
+function check(passed: boolean, result: string): void {
+  printLine(`${passed ? '  ✓' : '  ✗'} ${result}`);
+  if (!passed) failures.push(result);
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'hangup-demo-'));
@@ -56,12 +56,12 @@ let url = '';
 async function startHangup(): Promise<void> {
   const child = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   hangup = child;
-  url = await new Promise<string>((found, reject) => {
+  url = await new Promise<string>((resolveUrl, reject) => {
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString();
-      const at = /"url":"([^"]+)"/.exec(output)?.[1];
-      if (at !== undefined) found(at);
+      const listeningUrl = /"url":"([^"]+)"/.exec(output)?.[1];
+      if (listeningUrl !== undefined) resolveUrl(listeningUrl);
     });
     child.once('exit', () => reject(new Error(`hangup did not start:\n${output}`)));
   });
@@ -80,7 +80,7 @@ async function request(
   return { status: response.status, body: await response.json() };
 }
 
-async function liveCall(id: string) {
+async function startCall(id: string) {
   await request('POST', '/api/v1/calls', { id, phoneNumber: '+15550100001', agentName: 'Receptionist' });
   return [
     livekit.join(id, { identity: 'agent', kind: 'AGENT' }),
@@ -88,63 +88,63 @@ async function liveCall(id: string) {
   ];
 }
 
-async function waitUntil(isSo: () => boolean | Promise<boolean>, timeoutMs: number): Promise<boolean> {
-  const giveUpAt = performance.now() + timeoutMs;
-  while (!(await isSo())) {
-    if (performance.now() > giveUpAt) return false;
+async function waitUntil(condition: () => boolean | Promise<boolean>, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    if (performance.now() > deadline) return false;
     await sleep(20);
   }
   return true;
 }
 
-async function everythingWorks(): Promise<void> {
-  tell('1. A live call is cancelled.');
-  const people = await liveCall('call-1');
-  tell(`   call-1 is live: ${people.map(({ identity }) => identity).join(' and ')} are in its room`);
+async function cancelWhileLiveKitWorks(): Promise<void> {
+  printLine('1. A client cancels a live call.');
+  const participants = await startCall('call-1');
+  printLine(`   participants of call-1: ${participants.map(({ identity }) => identity).join(' and ')}`);
   const before = performance.now();
-  const answer = await request('DELETE', '/api/v1/calls/call-1?reason=demo');
+  const response = await request('DELETE', '/api/v1/calls/call-1?reason=demo');
   check(
-    answer.status === 200,
-    `DELETE answers ${answer.status} after ${Math.round(performance.now() - before)} ms`,
+    response.status === 200,
+    `DELETE returns ${response.status} after ${Math.round(performance.now() - before)} ms`,
   );
   const reasons = await Promise.race([
-    Promise.all(people.map(({ disconnected }) => disconnected)),
-    sleep(2_000, ['nothing']),
+    Promise.all(participants.map(({ disconnected }) => disconnected)),
+    sleep(2_000, ['no disconnect']),
   ]);
   check(
     reasons.every((reason) => reason === 'ROOM_DELETED'),
-    `both were disconnected by LiveKit: ${reasons.join(', ')}`,
+    `LiveKit disconnected both participants: ${reasons.join(', ')}`,
   );
 }
 
-async function nothingWorks(): Promise<void> {
-  tell('2. LiveKit stops answering, and a call is cancelled.');
-  await liveCall('call-2');
+async function cancelWhileLiveKitFails(): Promise<void> {
+  printLine('2. LiveKit stops responding. A client cancels another call.');
+  await startCall('call-2');
   livekit.setFault('*', { kind: 'hang' });
   const before = performance.now();
-  const answer = await request('DELETE', '/api/v1/calls/call-2');
+  const response = await request('DELETE', '/api/v1/calls/call-2');
   const tookMs = Math.round(performance.now() - before);
   check(
-    answer.status === 200 && tookMs < CANCEL_DEADLINE_MS,
-    `DELETE still answers ${answer.status}, after ${tookMs} ms: the deletion is on record`,
+    response.status === 200 && tookMs < CANCEL_TIMEOUT_MS,
+    `DELETE returns ${response.status} after ${tookMs} ms: the cancel is stored`,
   );
-  check(livekit.roomNames().includes('call-2'), 'the room of call-2 is alive still');
+  check(livekit.roomNames().includes('call-2'), 'the room of call-2 still exists');
 
-  tell('3. LiveKit goes away altogether, and hangup is killed with SIGKILL.');
+  printLine('3. LiveKit goes down. SIGKILL ends hangup.');
   await livekit.pause();
   livekit.setFault('*', null);
   const died = hangup && once(hangup, 'exit');
   hangup?.kill('SIGKILL');
   await died;
-  tell('   hangup is started again');
+  printLine('   hangup restarts');
   await startHangup();
-  check(livekit.roomNames().includes('call-2'), 'LiveKit is still away, and the room of call-2 alive');
+  check(livekit.roomNames().includes('call-2'), 'LiveKit is still down, and the room of call-2 still exists');
 
-  tell('4. LiveKit comes back.');
-  const back = performance.now();
+  printLine('4. LiveKit recovers.');
+  const recoveredAt = performance.now();
   await livekit.resume();
-  const isGone = await waitUntil(() => !livekit.roomNames().includes('call-2'), ROOM_GONE_WITHIN_MS);
-  check(isGone, `the room of call-2 is gone, ${Math.round(performance.now() - back)} ms later`);
+  const isGone = await waitUntil(() => !livekit.roomNames().includes('call-2'), RECOVERY_TIMEOUT_MS);
+  check(isGone, `the room of call-2 is gone after ${Math.round(performance.now() - recoveredAt)} ms`);
 }
 
 const Calls = z.object({
@@ -154,10 +154,10 @@ const Deletion = z.object({
   data: z.object({ roomDeletion: z.object({ state: z.string(), attempt: z.number() }).nullable() }),
 });
 
-async function everyCall(): Promise<void> {
-  tell('5. What is true of every call in the database:');
+async function checkEveryCall(): Promise<void> {
+  printLine('5. The state of every call:');
   const { calls } = Calls.parse((await request('GET', '/api/v1/calls?sortOrder=asc')).body).data;
-  check(calls.length === 2, `there are ${calls.length} calls`);
+  check(calls.length === 2, `the database contains ${calls.length} calls`);
   for (const { id, status } of calls) {
     const deletionOf = async () =>
       Deletion.parse((await request('GET', `/api/v1/calls/${id}`)).body).data.roomDeletion;
@@ -166,25 +166,25 @@ async function everyCall(): Promise<void> {
     const hasRoom = livekit.roomNames().includes(id);
     check(
       status === 'cancelled' && deletion?.state === 'completed' && !hasRoom,
-      `${id}: ${status}; its deletion ${deletion?.state} at attempt ${deletion?.attempt}; its room ${hasRoom ? 'ALIVE' : 'gone'}`,
+      `${id}: ${status}; deletion ${deletion?.state} at attempt ${deletion?.attempt}; room ${hasRoom ? 'exists' : 'gone'}`,
     );
   }
 }
 
 try {
   await startHangup();
-  tell(`hangup serves on ${url}, LiveKit is played on ${livekit.url}`);
-  await everythingWorks();
-  await nothingWorks();
-  await everyCall();
+  printLine(`hangup: ${url}, LiveKit emulator: ${livekit.url}`);
+  await cancelWhileLiveKitWorks();
+  await cancelWhileLiveKitFails();
+  await checkEveryCall();
 } finally {
   hangup?.kill('SIGKILL');
   await livekit.stop();
   rmSync(folder, { recursive: true, force: true });
 }
 if (failures.length > 0) {
-  tell(`It did not hold: ${failures.join('; ')}`);
+  printLine(`Failed checks: ${failures.join('; ')}`);
   process.exitCode = 1;
 } else {
-  tell('Each call that was cancelled is over.');
+  printLine('Every cancelled call is over.');
 }

@@ -10,7 +10,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { type Emulator, startEmulator } from '../src/livekit/emulator/emulator.ts';
+import { type Emulator, startEmulator } from '../src/emulator/emulator.ts';
 
 type Command = readonly [program: string, ...args: string[]];
 

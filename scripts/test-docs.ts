@@ -1,6 +1,6 @@
 /**
- * `npm run test:docs`: each command of README.md and docs, as it is written, as root of a machine with systemd: in namespaces of
- * their own, on a copy-on-write view of this machine. Needs root, systemd, curl, python3 and `npm run release`.
+ * `npm run test:docs`: runs each command of README.md and docs unchanged, as root, with systemd, in separate namespaces and on a
+ * copy-on-write view of this machine. Requires root, systemd, curl, python3 and `npm run release`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,13 +23,13 @@ const ROOT = resolve(import.meta.dirname, '..');
 const TIMEOUT_S = 300;
 const folder = mkdtempSync(join(tmpdir(), 'hangup-docs-'));
 
-/** What the reader of a page has at hand. */
-const AT_HAND: Readonly<Record<string, string>> = {
+/** Commands that create the files and directories that a reader already has. */
+const PREPARATIONS: Readonly<Record<string, string>> = {
   'docs/install.md':
     'mkdir -p /etc/bash_completion.d /usr/local/share/zsh/site-functions /etc/fish/completions',
   'docs/upgrade.md': 'cp hangup hangup-new',
 };
-/** The variables that the examples in other languages name. */
+/** How to run an example in another language, and the variables that the example uses. */
 const VARIABLES: Readonly<Record<string, readonly [extension: string, command: string, prelude: string]>> = {
   js: ['mjs', 'node', 'const { API_KEY: apiKey, CALL: callId } = process.env;'],
   ts: ['ts', 'node', "const { API_KEY: apiKey = '', CALL: callId = '' } = process.env;"],
@@ -47,20 +47,20 @@ function scriptOf(block: Block, index: number): string {
     steps.push(`cat > ${file} <<'BLOCK'\n${prelude}\n${code}BLOCK`);
     steps.push(`CALL=$(register_call) API_KEY=$HANGUP_API_KEY ${command} ${file}`);
   } else {
-    // Either systemd has the port, or the page's own server.
+    // The server of systemd and the server of a block need the same port.
     if (code.includes('systemctl')) steps.push('stop_server');
     steps.push(code.trimEnd());
   }
   return [...steps, 'passed'].join('\n');
 }
 
-/** A script that is a reader who works through pages in one shell. */
+/** Returns one shell script that runs the blocks of the pages in order. */
 function sessionOf(pages: ReturnType<typeof readPages>, start: string): { script: string; blocks: number } {
   const parts = pages.map(({ page, text }) => {
     const blocks = blocksOf(page, text).filter(
       ({ treatment }) => treatment === 'run' || treatment === 'serve',
     );
-    const script = [AT_HAND[page] ?? '', ...blocks.map(scriptOf)].join('\n');
+    const script = [PREPARATIONS[page] ?? '', ...blocks.map(scriptOf)].join('\n');
     return { script, blocks: blocks.length };
   });
   return {
@@ -73,7 +73,7 @@ const node = join(ROOT, 'node_modules/.bin');
 const sessions = {
   readme: sessionOf(
     readPages().filter(({ page }) => page === 'README.md'),
-    // What npm needs is in its cache: `npm ci` ran here before.
+    // An earlier `npm ci` filled npm's cache.
     `cd ${ROOT} && rm -rf .env data && export npm_config_offline=true`,
   ),
   docs: sessionOf(
@@ -84,10 +84,10 @@ const sessions = {
 const PROBE = `#!/usr/bin/env bash
 export HOME=${process.env.HOME ?? '/root'} PATH=${node}:$PATH
 systemctl start systemd-journald
-# An answer 4xx or 5xx fails the example.
+# A response 4xx or 5xx fails the example.
 printf '%s\\n' fail-with-body silent show-error > "$HOME/.curlrc"
 node ${ROOT}/scripts/docs/livekit.ts > /run/test/livekit.log 2>&1 &
-# Its modules are loaded before a page runs npm ci.
+# Load its modules before a page runs npm ci.
 until grep -q 'LiveKit serves' /run/test/livekit.log; do
   [ -n "$(jobs -r)" ] || { echo 'FAILED livekit' && cat /run/test/livekit.log && exit; }
   sleep 0.1
@@ -119,18 +119,16 @@ try {
   });
   const ended = once(systemd, 'exit');
   const output = join(folder, 'probe.out');
-  const words = () => (existsSync(output) ? readFileSync(output, 'utf8') : '');
-  const isDone = () => /^done$/m.test(words());
+  const readOutput = () => (existsSync(output) ? readFileSync(output, 'utf8') : '');
+  const isDone = () => /^done$/m.test(readOutput());
   for (let waitedS = 0; waitedS < TIMEOUT_S && systemd.exitCode === null && !isDone(); waitedS += 1) {
     await sleep(1_000);
   }
-  process.stdout.write(words().replace(/^done\n/m, ''));
-  const passed = [...words().matchAll(/^ok {5}\S+\.md:\d+$/gm)].length;
+  process.stdout.write(readOutput().replace(/^done\n/m, ''));
+  const passed = [...readOutput().matchAll(/^ok {5}\S+\.md:\d+$/gm)].length;
   const expected = sessions.readme.blocks + sessions.docs.blocks;
-  const isAll = isDone() && passed === expected && !/^FAILED/m.test(words());
-  process.stdout.write(
-    `${isAll ? 'ok    ' : 'FAILED'} ${passed} of ${expected} blocks ran as they are written\n`,
-  );
+  const isAll = isDone() && passed === expected && !/^FAILED/m.test(readOutput());
+  process.stdout.write(`${isAll ? 'ok    ' : 'FAILED'} ${passed} of ${expected} blocks ran unchanged\n`);
   if (!isAll) process.exitCode = 1;
   systemd.kill('SIGKILL');
   await ended;

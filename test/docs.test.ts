@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
@@ -17,17 +17,47 @@ const PAGES = readPages();
 const BLOCKS = PAGES.flatMap(({ page, text }) => blocksOf(page, text));
 const blocksIn = (language: string) => BLOCKS.filter((block) => block.language === language);
 
-test('every link between pages leads somewhere', () => {
-  const dead = PAGES.flatMap(({ page, text }) =>
-    [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].flatMap(([, target = '']) =>
-      existsSync(join(ROOT, dirname(page), target)) ? [] : [`${page}: ${target}`],
-    ),
+/** As GitHub makes them of a page's headings. */
+function anchorsOf(file: string): string[] {
+  return [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test('every link between pages leads to an existing file and heading', () => {
+  const links = PAGES.flatMap(({ page, text }) =>
+    [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)].map(([, target = '', anchor]) => ({
+      page,
+      file: target === '' ? join(ROOT, page) : join(ROOT, dirname(page), target),
+      anchor,
+    })),
   );
   expect(PAGES.length).toBeGreaterThan(8);
+  expect(links.filter(({ anchor }) => anchor !== undefined).length).toBeGreaterThan(5);
+  const dead = links.filter(
+    ({ file, anchor }) => !existsSync(file) || (anchor !== undefined && !anchorsOf(file).includes(anchor)),
+  );
   expect(dead).toEqual([]);
 });
 
-test('the settings of docs/configure.md are those there are', () => {
+test('every test file in a page exists', () => {
+  const named = PAGES.flatMap(({ page, text }) =>
+    [...text.matchAll(/`(test\/[\w./-]+)`/g)].map(([, path = '']) => ({ page, path })),
+  );
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter(({ path }) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+test('README.md has 120 to 150 lines', () => {
+  const lines = readFileSync(join(ROOT, 'README.md'), 'utf8').trimEnd().split('\n').length;
+  expect(lines).toBeGreaterThanOrEqual(120);
+  expect(lines).toBeLessThanOrEqual(150);
+});
+
+test('docs/configure.md lists exactly the settings of hangup', () => {
   const text = readFileSync(join(ROOT, 'docs/configure.md'), 'utf8');
   const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
   expect(
@@ -39,21 +69,25 @@ test('the settings of docs/configure.md are those there are', () => {
   ).toEqual(describeSettings());
 });
 
-test('every setting that a page names is one', () => {
+test('every setting in a page exists', () => {
   const settings = describeSettings().map(({ name }) => name);
   const failureReasons = ['AGENT_LEFT', 'ROOM_FINISHED'];
   const known = new Set([...settings, ...failureReasons, 'HANGUP_API_KEY', 'CALL_ID']);
   const unknown = PAGES.flatMap(({ page, text }) =>
-    [...text.matchAll(/\b(?:LIVEKIT|RETRY|KEEP|HANGUP|ROOM|COMPARE|AGENT|CONNECTION|ADOPT|NEVER)_[A-Z_]+/g)]
+    [
+      ...text.matchAll(
+        /\b(?:LIVEKIT|RETRY|KEEP|HANGUP|ROOM|COMPARE|AGENT|CONNECTION|ADOPT|NEVER|RECON[A-Z]+|RECREATED|CALL|AUDIT|EVENT)_[A-Z_]+/g,
+      ),
+    ]
       .map(([name]) => name)
-      // `KEEP_…` stands for several; the test suites have their own.
-      .filter((name) => !known.has(name) && !['KEEP_', 'LIVEKIT_SERVER', 'LIVEKIT_SIP'].includes(name))
+      // Variables of the test suites.
+      .filter((name) => !known.has(name) && !['LIVEKIT_SERVER', 'LIVEKIT_SIP'].includes(name))
       .map((name) => `${page}: ${name}`),
   );
   expect(unknown).toEqual([]);
 });
 
-test('the troubleshooting page and the alert name the causes for which webhooks are refused', () => {
+test('docs/troubleshoot.md and the alert list every reason to refuse a webhook', () => {
   const section = /^## Webhooks are refused\n.*?(?=^## )/ms.exec(
     readFileSync(join(ROOT, 'docs/troubleshoot.md'), 'utf8'),
   )?.[0];
@@ -65,7 +99,7 @@ test('the troubleshooting page and the alert name the causes for which webhooks 
   for (const reason of REFUSAL_REASONS) expect(description).toMatch(new RegExp(`${reason}: \\w`));
 });
 
-test('every command that a page shows is one, with its options', async () => {
+test('every command in a page exists, with its options', async () => {
   const cwd = temporaryFolder();
   const { stdout } = await runHangup(['completion', 'bash'], { cwd });
   const words = new Map(
@@ -99,13 +133,18 @@ test('every command that a page shows is one, with its options', async () => {
   expect(wrong).toEqual([]);
 });
 
-test('hangup itself prints the pages and examples', async () => {
+test('hangup docs prints the pages and examples', async () => {
   const run = (...args: string[]) => runHangup(['docs', ...args], { cwd: temporaryFolder() });
   const pages = (await run()).stdout.trim().split('\n');
   expect(pages).toEqual(
     expect.arrayContaining([
       'README',
+      'api',
+      'architecture',
+      'cli',
+      'glossary',
       'install',
+      'reliability',
       'troubleshoot',
       'hangup.service',
       'Caddyfile',
@@ -115,8 +154,9 @@ test('hangup itself prints the pages and examples', async () => {
     ]),
   );
   expect(pages).not.toContain('alerts.test.yml');
+  expect(pages).not.toContain('demo.svg');
   expect((await run('install')).stdout).toBe(readFileSync(join(ROOT, 'docs/install.md'), 'utf8'));
-  // As the pages name each other.
+  // A path from a link works too.
   expect((await run('docs/install.md')).stdout).toBe((await run('install')).stdout);
   expect((await run('hangup.service')).stdout).toContain('[Service]');
   expect(await run('../package.json')).toMatchObject({ code: 1 });
@@ -126,13 +166,13 @@ test('every fenced block is run, parsed or left out with a reason', () => {
   const fences = PAGES.flatMap(({ text }) => text.match(/^ *(?:```|~~~)/gm) ?? []);
   expect(BLOCKS.length).toBeGreaterThan(30);
   expect(fences).toHaveLength(2 * BLOCKS.length);
-  // scripts/test-docs.ts runs those that are run.
+  // scripts/test-docs.ts runs the blocks with the treatment "run".
   const leftOut = BLOCKS.filter(({ treatment }) => treatment === 'left out').map(({ code }) => code);
   expect(leftOut.sort()).toEqual([...LEFT_OUT.keys()].sort());
   expect(() => blocksOf('a page', '```ini\n[Service]\n```\n')).toThrow('No test reads the language "ini"');
 });
 
-test('input 21: no id in a page is cut', () => {
+test('every id in a page is complete', () => {
   const ids = PAGES.flatMap(({ page, text }) =>
     [...text.matchAll(/\b(?:key|call|org|req|can)_[0-9a-f]\w*[^\s"'`|]*/g)].map(([id]) => ({ page, id })),
   );
@@ -140,11 +180,11 @@ test('input 21: no id in a page is cut', () => {
   expect(ids.filter(({ id }) => !/^[a-z]+_[0-9a-f]{32}$/.test(id))).toEqual([]);
 });
 
-test("the answer that README.md shows is the server's", () => {
-  const answers = blocksIn('json');
-  expect(answers).toHaveLength(1);
-  const Answer = z.strictObject({ data: CancelledCall, message: z.literal('Call cancelled successfully') });
-  for (const { code } of answers) expect(Answer.safeParse(JSON.parse(code)).error).toBeUndefined();
+test('the response in README.md has the format of the server', () => {
+  const responses = blocksIn('json');
+  expect(responses).toHaveLength(1);
+  const Response = z.strictObject({ data: CancelledCall, message: z.literal('Call cancelled successfully') });
+  for (const { code } of responses) expect(Response.safeParse(JSON.parse(code)).error).toBeUndefined();
 });
 
 const LiveKitConfiguration = z.strictObject({
@@ -161,9 +201,11 @@ const PrometheusConfiguration = z.strictObject({
   rule_files: z.array(z.string()).min(1),
 });
 
-test('the YAML is what LiveKit and Prometheus read', () => {
+test('the YAML examples are configurations of LiveKit and Prometheus', () => {
   const read = blocksIn('yaml').map(({ page, line, code }) => ({ page, line, value: parseYaml(code) }));
-  expect(read.length).toBeGreaterThan(2);
+  const isPrometheus = ({ value }: (typeof read)[number]) => 'scrape_configs' in value;
+  expect(read.filter(isPrometheus)).toHaveLength(1);
+  expect(read.filter((block) => !isPrometheus(block))).toHaveLength(1);
   for (const { page, line, value } of read) {
     const place = `${page}:${line}`;
     if ('scrape_configs' in value) {
@@ -177,7 +219,81 @@ test('the YAML is what LiveKit and Prometheus read', () => {
   }
 });
 
-test('the TypeScript compiles in a project of its reader', async () => {
+test('every metric in a page exists, and docs/monitor.md lists every alert', () => {
+  const registered = readFileSync(join(ROOT, 'src/metrics/prometheus.ts'), 'utf8');
+  const alerts = readFileSync(join(ROOT, 'docs/monitoring/alerts.yml'), 'utf8');
+  const metrics = PAGES.flatMap(({ text }) => text.match(/\bhangup_[a-z_]+[a-z]\b/g) ?? []).filter(
+    // A variable of FreeSWITCH.
+    (name) => name !== 'hangup_after_bridge',
+  );
+  expect(metrics.length).toBeGreaterThan(5);
+  expect(metrics.filter((name) => !registered.includes(`'${name}'`))).toEqual([]);
+  const listed = readFileSync(join(ROOT, 'docs/monitor.md'), 'utf8').match(/(?<=^\| `)Hangup\w+/gm) ?? [];
+  const defined = alerts.match(/(?<=- alert: )\w+/g) ?? [];
+  expect(new Set(listed)).toEqual(new Set(defined));
+});
+
+test('docs/demo.svg records a successful run of the current demo', () => {
+  const svg = readFileSync(join(ROOT, 'docs/demo.svg'), 'utf8');
+  const shown = [...svg.matchAll(/<text [^>]*>(.*?)<\/text>/g)].map(([, line = '']) =>
+    line.replaceAll(/<[^>]*>/g, '').replace(/^ *[\d.]+ s {2}/, ''),
+  );
+  const demo = readFileSync(join(ROOT, 'scripts/demo.ts'), 'utf8');
+  const steps = [...demo.matchAll(/printLine\('(\d\. .*?)'\)/g)].map(([, step]) => step);
+  expect(steps).toHaveLength(5);
+  expect(shown.filter((line) => /^\d\. /.test(line))).toEqual(steps);
+  expect(demo).toContain(`printLine('${shown.at(-1)}')`);
+  expect(shown.join()).toContain('✓');
+  expect(shown.join()).not.toContain('✗');
+});
+
+/** Messages of the system, SQLite and livekit-sip. */
+const FOREIGN_MESSAGES = [
+  'listen EADDRINUSE',
+  'database or disk is full',
+  'file is not a database',
+  'malformed',
+  'readonly database',
+  'database is locked',
+  'error while loading shared libraries: libatomic.so.1',
+];
+
+test('every quoted message of hangup in a page is in the code', () => {
+  const code = globSync('src/**/*.ts', { cwd: ROOT })
+    .map((file) => readFileSync(join(ROOT, file), 'utf8').replaceAll("\\'", "'"))
+    .join('\n');
+  const texts = ['docs/troubleshoot.md', 'docs/livekit.md', 'docs/how-calls-end.md'].map((page) =>
+    readFileSync(join(ROOT, page), 'utf8').replaceAll(/\s+/g, ' '),
+  );
+  const startup = /\| message \| exit code .*?(?= ## )/s.exec(texts.join(' '))?.[0] ?? '';
+  const quoted = [
+    ...[...startup.matchAll(/\| ((?:`[^`]+`(?:, )?)+) \| \d/g)].flatMap(
+      ([, cell = '']) => cell.match(/(?<=`)[^`,]{2,}(?=`)/g) ?? [],
+    ),
+    ...texts.flatMap((text) =>
+      [...text.matchAll(/(?:logs|line|warning|error|reason) `([^`]* [^`]*)`/g)].map(
+        ([, message = '']) => message,
+      ),
+    ),
+  ].filter((message) => !FOREIGN_MESSAGES.includes(message));
+  expect(quoted.length).toBeGreaterThan(15);
+  const parts = quoted.flatMap((message) => message.split('...').map((part) => part.trim()));
+  expect(parts.filter((part) => !code.includes(part))).toEqual([]);
+});
+
+test('docs/cli.md lists every command', async () => {
+  const { stdout } = await runHangup(['completion', 'bash'], { cwd: temporaryFolder() });
+  const [, commands = ''] = /^ {4}':'\*\) after='([^']*)'/m.exec(stdout) ?? [];
+  const text = readFileSync(join(ROOT, 'docs/cli.md'), 'utf8');
+  const listed = [...text.matchAll(/^\| (`hangup .*?) \|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`hangup ([a-z]+)/g)].map(([, name]) => name),
+  );
+  const expected = commands.split(' ').filter((word) => /^[a-z]/.test(word) && word !== 'help');
+  expect(expected.length).toBeGreaterThan(10);
+  expect(new Set(listed)).toEqual(new Set(expected));
+});
+
+test('the TypeScript examples compile in a client project', async () => {
   const examples = blocksIn('ts');
   expect(examples.length).toBeGreaterThan(0);
   for (const { code } of examples) {
@@ -186,7 +302,7 @@ test('the TypeScript compiles in a project of its reader', async () => {
   }
 });
 
-test('every request and every address of hangup that a page names is served', async () => {
+test('hangup serves every request and every URL in a page', async () => {
   const hangup = await startHangup();
   try {
     await hangup.putCall({ id: 'x' });
@@ -203,7 +319,7 @@ test('every request and every address of hangup that a page names is served', as
     expect(requests.length).toBeGreaterThan(15);
     const unserved: string[] = [];
     for (const { page, method, path } of requests) {
-      // tRPC's own prefix, and that of calls, are no addresses.
+      // Prefixes such as /trpc and /api/v1/ are not endpoints.
       if (/^\/trpc$|\/$/.test(path)) continue;
       const response = await fetch(hangup.url + path.replace('{callId}', 'x'), {
         method,

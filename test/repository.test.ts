@@ -70,7 +70,7 @@ test("CONTRIBUTING.md lists every suite, and the contributors' pages name no scr
   );
   const suites = Object.keys(manifest.scripts).filter((name) => /^(?:test|demo|simulate|bench)\b/.test(name));
   expect(new Set(listed)).toEqual(new Set(suites));
-  const named = PAGES.flatMap((page) => read(page).match(/(?<=npm run )[\w:]+/g) ?? []);
+  const named = PAGES.flatMap((page) => read(page).match(/(?<=npm run )[\w:-]+/g) ?? []);
   expect(named.filter((name) => !(name in manifest.scripts))).toEqual([]);
 });
 

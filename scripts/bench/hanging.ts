@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../../src/emulator/emulator.ts';
 
 const CANCELS = 200;
 const ALLOWED_MS = 4_000;

@@ -1,37 +1,37 @@
-/** The fenced blocks of README.md and docs, and how each of them is tested. */
+/** The fenced blocks of README.md and docs, and the test of each block. */
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
 /**
- * - run: scripts/test-docs.ts runs it as it is written;
- * - serve: it ends with a server, which runs until the next one, or the end of the page;
- * - parse: test/docs.test.ts reads it as its reader would;
- * - left out: by {@link LEFT_OUT}, with a reason.
+ * - run: scripts/test-docs.ts runs the block unchanged.
+ * - serve: the block ends with a server, which runs until the next server or the end of the page.
+ * - parse: a test parses the block.
+ * - left out: {@link LEFT_OUT} gives the reason.
  */
 export type Treatment = 'run' | 'serve' | 'parse' | 'left out';
 
 export interface Block {
   readonly page: string;
-  /** Of its first line, from 1. */
+  /** Number of the first line, from 1. */
   readonly line: number;
   readonly language: string;
   readonly code: string;
   readonly treatment: Treatment;
 }
 
-/** Blocks that no test runs as they are written, by their code. A new one needs its reason here. */
+/** Blocks that no test runs, by their code, with the reason. */
 export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
-  ['npm ci && npm test\n', 'the first step of .ci/run; here it would contain itself'],
-  ['npm ci && npm run build\n', 'the first step of .ci/run, and its step `one file`'],
+  ['npm ci && npm test\n', '.ci/run runs it; scripts/test-docs.ts would run itself'],
+  ['npm ci && npm run build\n', '.ci/run runs both parts'],
 ]);
 
 const RUN = ['sh', 'js', 'ts', 'python'];
-const PARSED = ['json', 'yaml'];
+const PARSED = ['json', 'yaml', 'mermaid'];
 const SERVER = /(?:^|\s)(?:npm start|hangup serve|\.\/hangup)$/;
 
-/** @throws for a language that no test reads */
+/** @throws Error if no test reads the language */
 function treatmentOf({ language, code }: { language: string; code: string }): Treatment {
   if (LEFT_OUT.has(code)) return 'left out';
   if (PARSED.includes(language)) return 'parse';
@@ -41,7 +41,7 @@ function treatmentOf({ language, code }: { language: string; code: string }): Tr
   return language === 'sh' && SERVER.test(code.trim()) ? 'serve' : 'run';
 }
 
-/** The blocks of a page, without the indentation of the list that they stand in. */
+/** Returns the blocks of a page. Removes the indentation of a block in a list. */
 export function blocksOf(page: string, text: string): Block[] {
   const fenced = text.matchAll(/^( *)```(\w*)\n(.*?)^\1```$/gms);
   return [...fenced].map(([all, indentation = '', language = '', indented = '']) => {
@@ -51,7 +51,7 @@ export function blocksOf(page: string, text: string): Block[] {
   });
 }
 
-/** In the order of docs/README.md, in which an operator reads them; then those that it does not name. */
+/** Returns README.md, then the pages in the order of docs/README.md, then all others. */
 export function readPages(): { readonly page: string; readonly text: string }[] {
   const read = (page: string) => ({ page, text: readFileSync(join(ROOT, page), 'utf8') });
   const index = read('docs/README.md');

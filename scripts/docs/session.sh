@@ -1,8 +1,8 @@
-# Sourced by the scripts that scripts/test-docs.ts makes of the pages: each block is between `begin` and `passed`.
+# The scripts that scripts/test-docs.ts generates from the pages source this file. Each block is between `begin` and `passed`.
 set -euo pipefail
 server=
 
-begin() { # BLOCK: page and line.
+begin() { # BLOCK: page and line
   block=$1
   echo "$block" > /run/test/block
   echo "=== $block"
@@ -14,14 +14,14 @@ stop_server() {
   [ -n "$server" ] || return 0
   kill -TERM -- "-$server" 2>/dev/null || true
   wait "$server" || true
-  while kill -0 -- "-$server" 2>/dev/null; do sleep 0.1; done # npm ends before what it started.
+  while kill -0 -- "-$server" 2>/dev/null; do sleep 0.1; done # npm exits before its children.
   server=
 }
 trap stop_server EXIT
 
-serve() { # The code of a block that ends with a server, on standard input. Waits until it serves.
+serve() { # Runs the block on standard input, which ends with a server, and waits until the server is ready.
   stop_server
-  systemctl stop hangup 2>/dev/null || true # Its port is needed.
+  systemctl stop hangup 2>/dev/null || true # The block needs its port.
   setsid bash -euo pipefail -c "$(cat)" > /run/test/server.log 2>&1 &
   server=$!
   until curl -q -sf http://127.0.0.1:8080/readyz >/dev/null; do
@@ -30,7 +30,7 @@ serve() { # The code of a block that ends with a server, on standard input. Wait
   done
 }
 
-register_call() { # Registers a call, and prints its id.
+register_call() { # Registers a call and prints the call's id.
   curl http://127.0.0.1:8080/api/v1/calls -H "x-api-key: $HANGUP_API_KEY" -H 'content-type: application/json' -d '{}' |
     sed -E 's/.*"id":"([^"]+)".*/\1/'
 }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
-import type { SchemaAge } from '../doctor/diagnosis.ts';
 import { parseSettings, type Settings } from '../platform/config.ts';
 import { environmentWarnings, readEnvironment } from '../platform/environment.ts';
+import type { SchemaVersion } from '../ports/diagnostics.ts';
 import type { Store } from '../ports/store.ts';
 import { openStore } from '../store/open-store.ts';
 import { assertThere, DatabaseError, schemaOf } from '../store/sqlite/database.ts';
@@ -51,7 +51,7 @@ export function printTable(rows: readonly (readonly string[])[]): void {
  */
 export async function withStore(use: (store: Store) => Promise<void>): Promise<void> {
   const { databaseFile: file } = readSettings();
-  refuseUnless(file, ['current', 'newer']);
+  refuseUnless(file, ['current', 'ahead']);
   await withMadeStore(use);
 }
 
@@ -69,16 +69,16 @@ export async function withMadeStore(use: (store: Store, file: string) => Promise
 }
 
 /** @throws DatabaseError when there is none of this hangup's or an older one's; Refused when its schema is older, and that is none of these ages */
-export function refuseUnless(file: string, ages: readonly SchemaAge[]): void {
+export function refuseUnless(file: string, ages: readonly SchemaVersion[]): void {
   assertThere(file);
   const { age, pending } = schemaOf(file);
   if (ages.includes(age)) return;
   switch (age) {
-    case 'older':
+    case 'behind':
       throw new Refused(
         `${file} is of an older hangup, and lacks ${pending.join(', ')}; \`hangup migrate\` brings it up to date (back it up first)`,
       );
-    case 'newer':
+    case 'ahead':
       throw new DatabaseError(`${file} is of a newer hangup: this one does not open it`);
     default:
       throw new DatabaseError(`${file} was not made by hangup. Set DATABASE_URL.`);

@@ -11,7 +11,7 @@ import { addCalls } from './commands/calls.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addDeletions } from './commands/deletions.ts';
 import { addDocs } from './commands/docs.ts';
-import { addDoctor } from './commands/doctor.ts';
+import { registerDoctorCommand } from './commands/doctor.ts';
 import { addKeys } from './commands/keys.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addPrune } from './commands/prune.ts';
@@ -115,7 +115,7 @@ function program(): Command {
     .description('serve the REST and tRPC API, and delete rooms until they are gone (the default)')
     .addHelpText('after', () => settingsText())
     .action(() => serve({ environment: readEnvironment(), version: readVersion().version }));
-  addDoctor(hangup);
+  registerDoctorCommand(hangup);
   addKeys(hangup);
   addAdopt(hangup);
 

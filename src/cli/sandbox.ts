@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type App, systemClock, systemRandom } from '../app/app.ts';
 import { type Call, LIVE_STATUSES, newCall } from '../domain/call.ts';
-import { type Emulator, startEmulator } from '../livekit/emulator/emulator.ts';
+import { type Emulator, startEmulator } from '../emulator/emulator.ts';
 import { createApiKey } from '../operations/api-keys/create.ts';
 import { commandName } from '../platform/assets.ts';
 import type { LiveKitAddress } from '../platform/config.ts';

@@ -1,50 +1,100 @@
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { probeLiveKit } from '../livekit/probe.ts';
-import { parseSettings, type Settings, SettingsError } from '../platform/config.ts';
-import { environmentWarnings, readEnvironment, settingSources } from '../platform/environment.ts';
-import { trustSystemCertificates } from '../platform/system-ca.ts';
+import type { LiveKitAddress } from '../platform/config.ts';
+import type { CallFacts, DatabaseFacts, LiveKitFacts } from '../ports/diagnostics.ts';
 import type { Clock } from '../ports/system.ts';
-import { inspectDatabase } from '../store/sqlite/inspect-database.ts';
-import { judgeDatabase } from './checks/database.ts';
-import { judgeLiveKit } from './checks/livekit.ts';
-import { type Finding, judgeRecord, judgeSettings, type SettingsFacts } from './diagnosis.ts';
+import { assessAccess } from './checks/access.ts';
+import { assessClockSkew } from './checks/clock-skew.ts';
+import { assessCredentials } from './checks/credentials.ts';
+import { assessDatabaseFile, inspectDatabaseFile } from './checks/database-file.ts';
+import { assessDeletions } from './checks/deletions.ts';
+import { assessDiskSpace } from './checks/disk-space.ts';
+import { assessDurability } from './checks/durability.ts';
+import { assessIntegrity } from './checks/integrity.ts';
+import { assessLiveKitAddress } from './checks/livekit-address.ts';
+import { assessLiveKitVersion } from './checks/livekit-version.ts';
+import { assessRooms } from './checks/rooms.ts';
+import { assessSchema } from './checks/schema.ts';
+import { assessSettings, inspectSettings } from './checks/settings.ts';
+import { assessWalSize } from './checks/wal-size.ts';
+import { assessWebhooks } from './checks/webhooks.ts';
+import type { Finding } from './finding.ts';
 
 const LIVEKIT_TIMEOUT_MS = 5_000;
 
-/** Looks at everything that hangup stands on, and changes nothing: hangup may run meanwhile on the same database. */
-export async function diagnose(clock: Clock): Promise<readonly Finding[]> {
-  const { facts, settings } = lookAtSettings();
-  const findings = judgeSettings(facts);
-  // What else there is cannot be known without them.
-  if (settings === null) return findings;
+/** Access to the database and to LiveKit. Neither function throws or changes anything. */
+export interface Inspectors {
+  readonly inspectDatabase: (file: string, options: { roomNames: readonly string[] }) => DatabaseFacts;
+  readonly probeLiveKit: (server: LiveKitAddress, options: { timeoutMs: number }) => Promise<LiveKitFacts>;
+}
 
-  const { livekit } = settings;
-  if (livekit !== null) trustSystemCertificates(livekit.url);
-  const ofLiveKit =
-    livekit === null ? null : await probeLiveKit(livekit, { timeoutMs: LIVEKIT_TIMEOUT_MS }, clock);
-  const isListed = ofLiveKit?.kind === 'answered' && ofLiveKit.verdict.kind === 'accepted';
-  const roomNames = isListed && ofLiveKit.verdict.kind === 'accepted' ? ofLiveKit.verdict.roomNames : [];
-  const file = resolve(settings.databaseFile);
-  const database = inspectDatabase(file, { roomNames, userId: process.getuid?.() });
-  const record = database.kind === 'open' ? database.record : null;
+/** Returns the findings of all checks. Changes nothing, and can run beside a hangup on the same database. */
+export async function runChecks(inspectors: Inspectors, clock: Clock): Promise<readonly Finding[]> {
+  const settingsFacts = inspectSettings();
+  const settingsFindings = assessSettings(settingsFacts);
+  // The other checks need valid settings.
+  if (settingsFacts.kind === 'invalid') return settingsFindings;
+
+  const { livekit: server, databaseFile } = settingsFacts.settings;
+  const livekit =
+    server === null
+      ? null
+      : {
+          url: server.url,
+          facts: await inspectors.probeLiveKit(server, { timeoutMs: LIVEKIT_TIMEOUT_MS }),
+        };
+  const roomNames = listedRooms(livekit?.facts ?? null);
+  const database = checkDatabase(resolve(databaseFile), (file) =>
+    inspectors.inspectDatabase(file, { roomNames: roomNames ?? [] }),
+  );
   return [
-    ...findings,
-    ...judgeDatabase(file, database),
-    ...judgeLiveKit(livekit?.url ?? '', ofLiveKit, record?.livekitServers),
-    ...(record === null ? [] : judgeRecord(record, { now: clock.now(), isLiveKitListed: isListed })),
+    ...settingsFindings,
+    ...database.findings,
+    assessLiveKitAddress(livekit, database.calls?.livekitServers ?? []),
+    ...(livekit === null ? [] : assessLiveKit(livekit.facts)),
+    ...(database.calls === null
+      ? []
+      : assessCalls(database.calls, { now: clock.now(), areRoomsListed: roomNames !== null })),
   ];
 }
 
-function lookAtSettings(): { facts: SettingsFacts; settings: Settings | null } {
-  try {
-    const settings = parseSettings(readEnvironment(), 'serve');
-    const { file, ...names } = settingSources();
-    const isFilePublic = file !== null && (statSync(file).mode & 0o004) !== 0;
-    const warnings = environmentWarnings();
-    return { facts: { kind: 'good', file, isFilePublic, warnings, ...names }, settings };
-  } catch (error) {
-    if (!(error instanceof SettingsError)) throw error;
-    return { facts: { kind: 'wrong', problems: error.problems }, settings: null };
-  }
+/** Returns null when LiveKit did not send a list of rooms. */
+function listedRooms(facts: LiveKitFacts | null): readonly string[] | null {
+  return facts?.kind === 'answered' && facts.verdict.kind === 'accepted' ? facts.verdict.roomNames : null;
+}
+
+function checkDatabase(
+  file: string,
+  inspectContents: (file: string) => DatabaseFacts,
+): { findings: readonly Finding[]; calls: CallFacts | null } {
+  // Before the contents: a read by SQLite can create the -wal and the -shm.
+  const facts = inspectDatabaseFile(file, process.getuid?.());
+  if (facts.kind !== 'present') return { findings: [assessDatabaseFile(file, facts)], calls: null };
+  const contents = inspectContents(file);
+  if (contents.kind === 'unusable') return { findings: [assessDatabaseFile(file, contents)], calls: null };
+  const findings = [
+    assessSchema(file, contents.schema),
+    assessIntegrity(contents.corruption),
+    assessDurability(contents.journalMode),
+    assessAccess(file, facts.access),
+    assessDiskSpace(facts.freeBytes),
+    ...assessWalSize(file, facts.walBytes),
+  ];
+  return { findings, calls: contents.calls };
+}
+
+function assessLiveKit(facts: LiveKitFacts): Finding[] {
+  if (facts.kind === 'unreachable' || facts.verdict.kind === 'not_livekit') return [];
+  const { verdict, clockSkewMs } = facts;
+  return [assessCredentials(verdict, clockSkewMs), assessClockSkew(clockSkewMs), assessLiveKitVersion()];
+}
+
+function assessCalls(
+  calls: CallFacts,
+  { now, areRoomsListed }: { now: number; areRoomsListed: boolean },
+): Finding[] {
+  return [
+    ...(areRoomsListed ? [assessRooms(calls.rooms)] : []),
+    assessDeletions(calls.counts, now),
+    assessWebhooks(calls, now),
+  ];
 }

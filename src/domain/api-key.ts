@@ -3,7 +3,7 @@ import type { Timestamp } from './time.ts';
 export const SCOPES = ['calls:read', 'calls:write', 'calls:cancel'] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** What hangup keeps of a key: never the key itself, only the SHA-256 of it. */
+/** An API key as hangup stores it: the SHA-256 hash, never the key itself. */
 export interface ApiKey {
   readonly id: string;
   readonly organizationId: string;
@@ -18,27 +18,27 @@ export interface ApiKey {
 }
 
 const PREFIX = 'hangup_live_';
-/** 256 random bits, so no attack on the hash is faster than guessing: a plain SHA-256 is enough. */
+/** 256 random bits: a plain SHA-256 is enough, because guessing is infeasible. */
 export const KEY_SECRET_BYTES = 32;
-const KEY_SHAPE = /^hangup_live_[A-Za-z0-9_-]{43}$/;
+const API_KEY_PATTERN = /^hangup_live_[A-Za-z0-9_-]{43}$/;
 
-/** The key as its owner sees it, once. `secret` is {@link KEY_SECRET_BYTES} random bytes as base64url. */
+/** Returns the key in the form that its owner receives. `secret` is {@link KEY_SECRET_BYTES} random bytes in base64url. */
 export function formatKey(secret: string): string {
   return `${PREFIX}${secret}`;
 }
 
-/** Whether a header value can be a key of ours at all; what is not is never hashed or looked up. */
+/** True if a header value has the format of a key. Other values are never hashed or looked up. */
 export function isApiKeyFormat(text: string): boolean {
-  return KEY_SHAPE.test(text);
+  return API_KEY_PATTERN.test(text);
 }
 
 export function isActive(key: ApiKey, now: Timestamp): boolean {
   return key.revokedAt === null && (key.expiresAt === null || now < key.expiresAt);
 }
 
-const USE_RECORDED_EVERY_MS = 60_000;
+const LAST_USED_RESOLUTION_MS = 60_000;
 
 export function shouldRecordUse(key: ApiKey, now: Timestamp): boolean {
-  // The distance, not the order: after the clock was set back a use is still recorded.
-  return key.lastUsedAt === null || Math.abs(now - key.lastUsedAt) >= USE_RECORDED_EVERY_MS;
+  // By absolute difference: after the clock was set back, a use is still recorded.
+  return key.lastUsedAt === null || Math.abs(now - key.lastUsedAt) >= LAST_USED_RESOLUTION_MS;
 }

@@ -3,7 +3,7 @@ import {
   type Departure,
   directionOf,
   type Member,
-  MISSING_FOR_MS,
+  MISSING_CONFIRM_MS,
   missingDueAt,
   NODE_LOST,
   parties,
@@ -15,11 +15,11 @@ import {
 import type { Timestamp } from './time.ts';
 
 export interface CallPolicy {
-  /** How long a phone may be alone after it was left; 0: without limit. */
+  /** How long a phone may be alone after the others left; 0: no limit. */
   readonly agentLeftGraceMs: number;
-  /** How long a participant who left or lost the connection may stay away. LiveKit itself notices after about 20 s. */
+  /** How long a participant who left or lost the connection may stay away. LiveKit detects a lost connection after about 20 s. */
   readonly reconnectGraceMs: number;
-  /** How long an ended call's room is guarded against its returning participants. */
+  /** How long after a call's end its recreated room is deleted again. */
   readonly recreatedRoomWindowMs: number;
 }
 
@@ -30,28 +30,28 @@ export interface CallEnd {
 }
 
 /**
- * goes_on: `reviewAt` is when the roster has to be assessed again; null: at the next event.
- * over: by the roster. hangup requests LiveKit's list first, unless the roster is that list.
+ * goes_on: the call stays live. `reviewAt` is the time of the next assessment; null: at the next event.
+ * over: the roster implies an end. hangup confirms it with LiveKit's list, unless the roster is that list.
  */
 export type Assessment =
   | { readonly kind: 'goes_on'; readonly reviewAt: Timestamp | null }
   | { readonly kind: 'over'; readonly end: CallEnd };
 
-/** The reason of a call whose phone was left alone. */
+/** Failure reason of a call whose phone was left alone. */
 export const LEFT_ALONE = 'AGENT_LEFT';
 const ROOM_FINISHED = 'ROOM_FINISHED';
 
-/** Number of graces that an answered outbound phone waits for company. */
-const GRACES_WITHOUT_COMPANY = 10;
+/** How many grace periods an answered outbound phone waits for the first other participant. */
+const LONE_PHONE_GRACE_PERIODS = 10;
 
 const GOES_ON = { kind: 'goes_on', reviewAt: null } as const;
 
-interface Circumstances {
+interface AssessmentContext {
   readonly policy: CallPolicy;
   readonly now: Timestamp;
 }
 
-/** The status that the participants give a live call. A member that LiveKit's list lacks does not make it active. */
+/** Returns the live status that the roster implies. A missing member does not make the call active. */
 export function statusFrom(members: Roster): LiveStatus {
   const roster = { ...members, members: members.members.filter(({ missingSince }) => missingSince === null) };
   const phones = present(roster, 'phone');
@@ -59,35 +59,35 @@ export function statusFrom(members: Roster): LiveStatus {
   const people = present(roster, 'person').length;
   if (people >= 2) return 'active';
   if (phones.length === 0) {
-    // While no phone of a call with phones was answered, one person and agents do not make it active.
+    // Before a phone of a phone call is answered, one person and agents do not make the call active.
     if (roster.firstPhone !== null && !phonesAreGuests(roster)) return 'connecting';
     return people === 1 && present(roster, 'agent').length > 0 ? 'active' : 'connecting';
   }
   return phones.some(({ phone }) => phone?.callStatus === 'ringing') ? 'ringing' : 'connecting';
 }
 
-/** Whether a live call goes on, by the participants of its room at this moment. */
-export function assess(call: Call, roster: Roster, circumstances: Circumstances): Assessment {
+/** Assesses whether a live call goes on, by the participants in its room. */
+export function assess(call: Call, roster: Roster, circumstances: AssessmentContext): Assessment {
   const assessment = assessMembers(call, roster, circumstances);
   const missing = missingDueAt(roster);
   const { reconnectGraceMs } = circumstances.policy;
   const unresponsive =
-    roster.unresponsive && roster.unresponsive.since + Math.max(reconnectGraceMs, MISSING_FOR_MS);
-  // Clients of a dead node may return until then.
+    roster.unresponsive && roster.unresponsive.since + Math.max(reconnectGraceMs, MISSING_CONFIRM_MS);
+  // Until this time, the clients of a dead node may reconnect.
   const probeDueAt = roster.moved === null ? null : roster.moved.noticedAt + reconnectGraceMs;
   return assessment.kind === 'over'
     ? assessment
     : { kind: 'goes_on', reviewAt: soonest(assessment.reviewAt, missing, unresponsive, probeDueAt) };
 }
 
-function assessMembers(call: Call, roster: Roster, circumstances: Circumstances): Assessment {
+function assessMembers(call: Call, roster: Roster, circumstances: AssessmentContext): Assessment {
   if (parties(roster).length >= 2) return GOES_ON;
   const hasAgent = present(roster, 'agent').length > 0;
   const [phone] = present(roster, 'phone');
-  if (phone !== undefined) return hasAgent ? GOES_ON : alone(call, roster, phone, circumstances);
-  const isPhoneCall = roster.firstPhone !== null && !isWithoutPhones(roster);
-  if (isPhoneCall) return withoutItsPhones(call, roster, circumstances);
-  return withoutPhones(call, roster, circumstances);
+  if (phone !== undefined) return hasAgent ? GOES_ON : assessLonePhone(call, roster, phone, circumstances);
+  const isPhoneCall = roster.firstPhone !== null && !goesOnWithoutPhones(roster);
+  if (isPhoneCall) return assessAfterLastPhone(call, roster, circumstances);
+  return assessWithoutPhones(call, roster, circumstances);
 }
 
 /** Returns the end of a call whose room is gone. */
@@ -97,10 +97,10 @@ export function endOfSession(call: Call, roster: Roster | null, at: Timestamp): 
   if (hasTalked(call, roster)) {
     return someoneStayed || lastTalkerLeft === null
       ? { status: 'completed', failureReason: null, at }
-      : completed(lastTalkerLeft);
+      : endOfTalk(lastTalkerLeft);
   }
   const phone = firstPhone === null || someoneStayed ? null : lastPhoneLeft;
-  if (phone !== null && roster !== null) return unanswered(call, roster, at);
+  if (phone !== null && roster !== null) return endOfUnansweredCall(call, roster, at);
   const status = call.status === 'ringing' ? 'no_answer' : 'failed';
   return { status, failureReason: ROOM_FINISHED, at };
 }
@@ -111,30 +111,30 @@ export function endOfNode(call: Call, roster: Roster, since: Timestamp): CallEnd
   return { status, failureReason: NODE_LOST, at: since };
 }
 
-/** A phone with nobody else: left alone, or not joined yet? */
-function alone(
+/** Assesses a call with one phone and nobody else: the others left, or have not joined yet. */
+function assessLonePhone(
   call: Call,
   roster: Roster,
   { phone, noticedAt, missingSince }: Member,
-  { policy, now }: Circumstances,
+  { policy, now }: AssessmentContext,
 ): Assessment {
   const graceMs = policy.agentLeftGraceMs;
-  // A phone that LiveKit's list lacks has probably hung up: the next list decides.
+  // A missing phone has probably hung up. The next list decides.
   if (graceMs === 0 || phone === null || missingSince !== null) return GOES_ON;
   const isAnswered = phone.answeredAt !== null;
   const wasLeft = roster.hadCompany || roster.answeredPhones > (isAnswered ? 1 : 0);
   if (!wasLeft && (phone.answeredAt === null || directionOf(phone) === 'inbound')) return GOES_ON;
   const dueAt = wasLeft
     ? Math.max(roster.lastLeaveNoticedAt ?? 0, noticedAt) + graceMs
-    : (phone.answeredAt ?? now) + GRACES_WITHOUT_COMPANY * graceMs;
+    : (phone.answeredAt ?? now) + LONE_PHONE_GRACE_PERIODS * graceMs;
   if (now < dueAt) return { kind: 'goes_on', reviewAt: dueAt };
   const unansweredStatus = phone.hasRung ? 'no_answer' : 'failed';
   const status = hasTalked(call, roster) ? 'completed' : unansweredStatus;
   return { kind: 'over', end: { status, failureReason: LEFT_ALONE, at: now } };
 }
 
-/** People talked before any phone joined, and a person stayed when the last phone left. */
-function isWithoutPhones(roster: Roster): boolean {
+/** True if a conversation began before the first phone joined, and a person stayed when the last phone left. */
+function goesOnWithoutPhones(roster: Roster): boolean {
   if (!phonesAreGuests(roster)) return false;
   if (present(roster, 'person').length > 0) return true;
   const { lastPersonLeft, lastPhoneLeft } = roster;
@@ -142,12 +142,12 @@ function isWithoutPhones(roster: Roster): boolean {
 }
 
 /** Assesses a call whose last phone has left. */
-function withoutItsPhones(call: Call, roster: Roster, { policy, now }: Circumstances): Assessment {
+function assessAfterLastPhone(call: Call, roster: Roster, { policy, now }: AssessmentContext): Assessment {
   const backBy = (departure: Departure) => departure.noticedAt + policy.reconnectGraceMs;
   const mayReturn = ({ departure }: Member) => departure !== null && now < backBy(departure);
   const away = roster.members.filter((member) => mayReturn(member));
-  const lostPhones = away.filter((member) => member.role === 'phone' && isPhoneLost(member));
-  const people = peopleAway(roster, away);
+  const lostPhones = away.filter((member) => member.role === 'phone' && mayPhoneReconnect(member));
+  const people = peopleWhoMayReturn(roster, away);
   const isWaited =
     lostPhones.length > 0 ||
     present(roster, 'person').length + people.length >= 2 ||
@@ -159,12 +159,12 @@ function withoutItsPhones(call: Call, roster: Roster, { policy, now }: Circumsta
     return { kind: 'goes_on', reviewAt: Math.min(...dueAt) };
   }
   const at = roster.lastPhoneLeft?.at ?? now;
-  if (!hasTalked(call, roster)) return { kind: 'over', end: unanswered(call, roster, at) };
-  return { kind: 'over', end: completed(roster.lastTalkerLeft ?? { at, reason: null }) };
+  if (!hasTalked(call, roster)) return { kind: 'over', end: endOfUnansweredCall(call, roster, at) };
+  return { kind: 'over', end: endOfTalk(roster.lastTalkerLeft ?? { at, reason: null }) };
 }
 
-/** Of the people who left, one for each identity that is not there again. */
-function peopleAway(roster: Roster, away: readonly Member[]): readonly Member[] {
+/** Returns the people who left, one for each identity that has not returned. */
+function peopleWhoMayReturn(roster: Roster, away: readonly Member[]): readonly Member[] {
   const isHere = new Set(present(roster, 'person').map(({ identity }) => identity));
   const people = away.filter(
     ({ role, identity, departure }) => role === 'person' && !departure?.isAborted && !isHere.has(identity),
@@ -172,41 +172,41 @@ function peopleAway(roster: Roster, away: readonly Member[]): readonly Member[] 
   return [...new Map(people.map((member) => [member.identity, member])).values()];
 }
 
-/** Replaced, while the join of its new connection is not reported; or its connection broke before the answer. */
-function isPhoneLost({ phone, departure }: Member): boolean {
+/** True if a newer connection replaced the phone and has not joined yet, or the connection broke before the answer. */
+function mayPhoneReconnect({ phone, departure }: Member): boolean {
   if (departure === null || departure.isAborted || departure.reason === null) return false;
   if (departure.reason === REPLACED) return true;
-  return phone?.answeredAt === null && CONNECTION_LOST.has(departure.reason);
+  return phone?.answeredAt === null && CONNECTION_LOST_REASONS.has(departure.reason);
 }
 
 /** Assesses a call without phones. */
-function withoutPhones(call: Call, roster: Roster, { policy, now }: Circumstances): Assessment {
+function assessWithoutPhones(call: Call, roster: Roster, { policy, now }: AssessmentContext): Assessment {
   const graceMs = policy.reconnectGraceMs;
   const [person] = present(roster, 'person');
   if (person !== undefined) {
     const agent = roster.lastAgentLeft;
-    if (agent?.reason == null || !CONNECTION_LOST.has(agent.reason)) return GOES_ON;
+    if (agent?.reason == null || !CONNECTION_LOST_REASONS.has(agent.reason)) return GOES_ON;
     if (present(roster, 'agent').length > 0) return GOES_ON;
     const dueAt = Math.max(agent.noticedAt, person.noticedAt) + graceMs;
     if (now < dueAt) return { kind: 'goes_on', reviewAt: dueAt };
     const status = hasTalked(call, roster) ? 'completed' : 'failed';
-    // Another party may have left after the agent: the conversation ended then.
+    // The conversation ended when the last party left, which may be after the agent.
     const at = Math.max(agent.at, roster.lastTalkerLeft?.at ?? 0);
     return { kind: 'over', end: { status, failureReason: agent.reason, at } };
   }
-  // LiveKit finishes the room by itself, unless somebody who counts for nothing holds it open.
+  // LiveKit closes an empty room by itself, unless a participant that does not count keeps it open.
   const left = roster.lastPersonLeft;
   if (left === null || present(roster, 'other').length === 0) return GOES_ON;
   const dueAt = left.noticedAt + graceMs;
   if (now < dueAt) return { kind: 'goes_on', reviewAt: dueAt };
-  if (hasTalked(call, roster)) return { kind: 'over', end: completed(roster.lastTalkerLeft ?? left) };
+  if (hasTalked(call, roster)) return { kind: 'over', end: endOfTalk(roster.lastTalkerLeft ?? left) };
   return {
     kind: 'over',
     end: { status: 'failed', failureReason: left.reason ?? ROOM_FINISHED, at: left.at },
   };
 }
 
-/** A phone was answered, or people talked. An agent and a person do not, while no phone of theirs is answered. */
+/** True if a phone was answered or people talked. In a phone call, an agent and a person alone do not count. */
 function hasTalked(call: Call, roster: Roster | null): boolean {
   if (call.status === 'active') return true;
   if (roster === null) return false;
@@ -214,8 +214,8 @@ function hasTalked(call: Call, roster: Roster | null): boolean {
   return roster.talkedSince !== null && (roster.firstPhone === null || phonesAreGuests(roster));
 }
 
-/** The connection broke; nobody decided anything. */
-const CONNECTION_LOST: ReadonlySet<string> = new Set([
+/** Disconnect reasons of a broken connection, without anybody's decision. */
+const CONNECTION_LOST_REASONS: ReadonlySet<string> = new Set([
   'SERVER_SHUTDOWN',
   'SIGNAL_CLOSE',
   'CONNECTION_TIMEOUT',
@@ -225,8 +225,8 @@ const CONNECTION_LOST: ReadonlySet<string> = new Set([
   NODE_LOST,
 ]);
 
-/** How an answered call ends when all went well. */
-const HUNG_UP: ReadonlySet<string> = new Set([
+/** Disconnect reasons of a call that ended as usual. */
+const NORMAL_HANGUP_REASONS: ReadonlySet<string> = new Set([
   'CLIENT_INITIATED',
   'ROOM_DELETED',
   'PARTICIPANT_REMOVED',
@@ -234,13 +234,13 @@ const HUNG_UP: ReadonlySet<string> = new Set([
   REPLACED,
 ]);
 
-function completed({ at, reason }: Pick<Departure, 'at' | 'reason'>): CallEnd {
-  const isUsual = reason === null || HUNG_UP.has(reason);
+function endOfTalk({ at, reason }: Pick<Departure, 'at' | 'reason'>): CallEnd {
+  const isUsual = reason === null || NORMAL_HANGUP_REASONS.has(reason);
   return { status: 'completed', failureReason: isUsual ? null : reason, at };
 }
 
-/** No phone was answered: the last one's own ringing and reason decide. */
-function unanswered(call: Call, { lastPhoneLeft }: Roster, otherwiseAt: Timestamp): CallEnd {
+/** Returns the end of a call without an answered phone, by the last phone's state and disconnect reason. */
+function endOfUnansweredCall(call: Call, { lastPhoneLeft }: Roster, otherwiseAt: Timestamp): CallEnd {
   const { reason = null, at = otherwiseAt } = lastPhoneLeft ?? {};
   if (lastPhoneLeft === null || reason === null || reason === REPLACED) {
     const hasRung = lastPhoneLeft?.hasRung || call.status === 'ringing';

@@ -3,7 +3,7 @@ import { type Call, canTransition, clampTime, isLive, type LiveStatus } from './
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';
-import { join, leave, publishAudio, start, withoutFuture } from './roster-changes.ts';
+import { clampToNow, join, leave, publishAudio, recordRoomStart } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /**
@@ -49,7 +49,7 @@ export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: Deci
   const before = sessionFor(call, event, at);
   if (before === null) return { ...unchanged, decision: NO_CHANGE };
   // The node that reports an event of the room answers.
-  const roster = { ...rosterAfterEvent(withoutFuture(before, now), event, now), unresponsive: null };
+  const roster = { ...rosterAfterEvent(clampToNow(before, now), event, now), unresponsive: null };
   if (event.payload.kind === 'room_finished') {
     const end = endOfSession(call, roster, at);
     return { decision: endIfAllowed(call, end), roster: { ...roster, isFinished: true }, reviewAt: null, at };
@@ -147,7 +147,7 @@ export function rosterAfterEvent(
   const roster = { ...before, createdAt: room.createdAt ?? before.createdAt };
   switch (payload.kind) {
     case 'room_started':
-      return start(roster, payload.reportedAt, now);
+      return recordRoomStart(roster, payload.reportedAt, now);
     case 'room_finished':
       return roster;
     case 'participant_joined':

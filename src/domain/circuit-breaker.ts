@@ -1,28 +1,28 @@
 import type { LiveKitError } from './livekit-error.ts';
 import type { Timestamp } from './time.ts';
 
-/** Whether LiveKit answers, by the outcomes of the last requests. hangup has no other definition of it. */
+/** Whether LiveKit is up, by the last requests. This is the only definition of "LiveKit is up" in hangup. */
 export interface BreakerState {
-  /** Unanswered requests in a row. */
+  /** Number of consecutive requests without a response. */
   readonly consecutiveFailures: number;
   readonly firstFailureAt: Timestamp | null;
-  /** The first of the unanswered requests, once there are {@link FAILURE_THRESHOLD} of them. */
+  /** Time of the first request without a response, once there are {@link FAILURE_THRESHOLD}. Null: closed. */
   readonly openSince: Timestamp | null;
-  /** Null until LiveKit has answered a request, or has left enough of them unanswered. */
+  /** Null until LiveKit has answered a request or the breaker has opened. */
   readonly isUp: boolean | null;
 }
 
-export const UNKNOWN: BreakerState = {
+export const UNKNOWN_STATE: BreakerState = {
   consecutiveFailures: 0,
   firstFailureAt: null,
   openSince: null,
   isUp: null,
 };
-const CLOSED: BreakerState = { ...UNKNOWN, isUp: true };
+const CLOSED: BreakerState = { ...UNKNOWN_STATE, isUp: true };
 
 const FAILURE_THRESHOLD = 5;
 
-/** One request's outcome. `inconclusive`: it shows nothing about LiveKit as a whole. */
+/** Outcome of one request. `inconclusive`: the outcome concerns one room or node, not LiveKit as a whole. */
 export type RequestResult = 'answered' | 'unanswered' | 'inconclusive';
 
 export function onRequestFinished(state: BreakerState, result: RequestResult, now: Timestamp): BreakerState {
@@ -40,12 +40,12 @@ export function onRequestFinished(state: BreakerState, result: RequestResult, no
   }
 }
 
-/** The requests that show whether the node of a room answers. */
+/** Requests that probe the node of a room. */
 const PROBES: readonly string[] = ['SendData', 'UpdateSubscriptions'];
 
 /**
- * LiveKit answers 503 when the node of a room is dead, and to SendData also when the room is absent. That answer takes
- * 3 s, so a probe with a shorter deadline times out although LiveKit is up.
+ * LiveKit returns 503 if the node of a room is dead, and for SendData also if the room does not exist. That response
+ * takes 3 s, so a probe with a shorter deadline times out although LiveKit is up.
  * @param method LiveKit's name, such as `DeleteRoom`
  */
 export function resultOf(method: string, outcome: { readonly kind: string } | LiveKitError): RequestResult {

@@ -9,7 +9,7 @@ export type RequestErrorKind =
   | 'conflict'
   | 'idempotency_key_reused';
 
-/** A request that cannot be done and changed nothing. Its message is part of the HTTP contract and public. */
+/** A rejected request that changed nothing. The message is public and part of the HTTP contract. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
   readonly kind: RequestErrorKind;
@@ -21,14 +21,14 @@ export class RequestError extends Error {
 }
 
 /**
- * The store did not take a write in time: another process holds the lock, or the disk stalls. Nothing changed, unless
- * the commit had begun: such a write may still be done after this error.
+ * The database did not accept a write in time: another process holds the lock, or the disk stalls. Nothing changed,
+ * unless the commit had begun: that write may still complete after this error.
  */
 export class StoreBusyError extends Error {
   override readonly name = 'StoreBusyError';
 
   constructor() {
-    super('the database did not take a write in time');
+    super('the database did not accept a write in time');
   }
 }
 

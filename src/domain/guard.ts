@@ -1,69 +1,76 @@
 import type { Call } from './call.ts';
 import type { Participant, RoomEvent } from './room-event.ts';
 import { newRoster, parties, present, type Roster } from './roster.ts';
-import { join, leave, observe, type ParticipantList, rosterOfNewCall } from './roster-changes.ts';
+import {
+  applyParticipantList,
+  join,
+  leave,
+  type ParticipantList,
+  rosterOfNewCall,
+} from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /*
- * After a call's end its room's name may live on: the call's own participants come back, or new callers use the same
- * name (a direct or callee dispatch rule). The guard is against the former. Phones are known by their sip.callID, all
- * others by their identity.
+ * After a call ended, a room of its name may exist again: the call's own participants return, or new callers use the same
+ * name (a direct or callee dispatch rule). The guard deletes only the former. It recognizes phones by sip.callID and
+ * other participants by identity.
  */
 
 export type AfterEnd =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'delete_room'; readonly why: string }
-  /** The roster that the new call begins with. */
+  /** `roster` is the first roster of the new call. */
   | { readonly kind: 'begin_call'; readonly roster: Roster }
   | { readonly kind: 'report_survival'; readonly why: string };
 
-interface Circumstances {
+interface GuardContext {
   readonly policy: { readonly recreatedRoomWindowMs: number };
   readonly now: Timestamp;
   readonly isAdoptable: boolean;
 }
 
-const NOTHING = { kind: 'nothing' } as const;
+const NO_CHANGE = { kind: 'nothing' } as const;
 
-/** What a webhook about the room of an ended call means. */
+/** Decides on a webhook about the room of an ended call. */
 export function guardAgainstEvent(
   call: Call,
   event: RoomEvent,
-  circumstances: Circumstances,
+  circumstances: GuardContext,
 ): { readonly decision: AfterEnd; readonly roster: Roster | null } {
   const { payload, id } = event;
-  const unchanged = { decision: NOTHING, roster: call.roster };
+  const unchanged = { decision: NO_CHANGE, roster: call.roster };
   if (!isGuarded(call, circumstances)) return unchanged;
-  const why = `the room of an ended call shows life: ${payload.kind} ${id}`;
+  const why = `the room of an ended call was recreated: ${payload.kind} ${id}`;
   if (payload.kind === 'room_started') {
     const isCancelledRegistration = call.status === 'cancelled' && call.adoptedPrefix === null;
     return isCancelledRegistration ? { ...unchanged, decision: { kind: 'delete_room', why } } : unchanged;
   }
-  const roster = followed(call.roster, event, circumstances.now);
-  // Of an earlier session, or of one that is over.
+  const roster = rosterAfterEvent(call.roster, event, circumstances.now);
+  // The event belongs to an earlier or a finished session.
   if (roster === null) return unchanged;
-  if (payload.kind !== 'participant_joined') return { decision: NOTHING, roster };
+  if (payload.kind !== 'participant_joined') return { decision: NO_CHANGE, roster };
   const isNews = call.roster?.members.every(({ sid }) => sid !== payload.participant.sid) ?? true;
-  const decision = guardAgainst(call, [payload.participant], roster, { ...circumstances, why });
-  // A late or repeated join is not a new call.
-  return decision.kind === 'begin_call' && !isNews ? { decision: NOTHING, roster } : { decision, roster };
+  const decision = decideAfterEnd(call, [payload.participant], roster, { ...circumstances, why });
+  // A late or duplicate join does not start a new call.
+  return decision.kind === 'begin_call' && !isNews ? { decision: NO_CHANGE, roster } : { decision, roster };
 }
 
-/** What LiveKit's list of participants means for an ended call whose room is there. */
+/** Decides on LiveKit's participant list of a room whose call ended. */
 export function guardAgainstList(
   call: Call,
   room: { readonly sid: string; readonly createdAt: Timestamp | null },
   list: ParticipantList,
-  circumstances: Circumstances,
+  circumstances: GuardContext,
 ): { readonly decision: AfterEnd; readonly roster: Roster | null } {
-  if (!isGuarded(call, circumstances)) return { decision: NOTHING, roster: call.roster };
+  if (!isGuarded(call, circumstances)) return { decision: NO_CHANGE, roster: call.roster };
   const { now } = circumstances;
   const isSameSession = call.roster?.sid === room.sid;
-  const before = isSameSession && call.roster !== null ? call.roster : withMemory(call.roster, room, now);
-  const roster = observe({ ...before, isFinished: false }, list, now);
+  const before =
+    isSameSession && call.roster !== null ? call.roster : rosterOfNextSession(call.roster, room, now);
+  const roster = applyParticipantList({ ...before, isFinished: false }, list, now);
   const why = 'the room of an ended call is still in use';
-  const decision = guardAgainst(call, list.participants, roster, { ...circumstances, why });
-  // LiveKit's list of rooms left out a room that lived. This is reported once, and never a reason to delete the room.
+  const decision = decideAfterEnd(call, list.participants, roster, { ...circumstances, why });
+  // LiveKit's room list omitted a room that existed. hangup reports the error once, and never deletes the room for it.
   const isError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
   if (!isError) return { decision, roster: { ...roster, isFinished: before.isFinished } };
   const survival = `its room ${room.sid} is still in use: ${parties(roster).length} parties`;
@@ -74,8 +81,8 @@ export function guardAgainstList(
 }
 
 /**
- * What to do with a room whose deletion is about to be attempted, by its participants.
- * look_closer: a new caller may be in it; whether that begins a call depends on the room's session.
+ * Decides by the participants whether a deletion attempt may delete the room.
+ * look_closer: the room may have a new caller, and the room's session decides whether a call starts.
  */
 export function checkDeletion(
   call: Call,
@@ -83,7 +90,7 @@ export function checkDeletion(
   { isAdoptable }: { readonly isAdoptable: boolean },
 ): 'delete' | 'keep' | 'look_closer' {
   const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
-  const isNew = (one: Participant) => !isKnown(call.roster, one);
+  const isNew = (one: Participant) => !wasInCall(call.roster, one);
   if (call.status === 'cancelled') {
     const isNewCaller = (one: Participant) => one.phone?.ruleId != null && isNew(one);
     return isAdoptable && counting.some(isNewCaller) ? 'look_closer' : 'delete';
@@ -96,16 +103,18 @@ export function checkDeletion(
   return isAdoptable && talkers.some(isNew) ? 'look_closer' : 'delete';
 }
 
-/** Whether somebody came into the room of an ended call whom its deletion must not put out. */
+/** True if a participant who joined after the call's end would be disconnected by the deletion. */
 export function hasNewcomers(
   call: Call,
   participants: readonly Participant[],
   { isAdoptable }: { readonly isAdoptable: boolean },
 ): boolean {
   if (call.status === 'cancelled') {
-    return isAdoptable && participants.some((one) => one.phone?.ruleId != null && !isKnown(call.roster, one));
+    return (
+      isAdoptable && participants.some((one) => one.phone?.ruleId != null && !wasInCall(call.roster, one))
+    );
   }
-  // LiveKit lists the participants of a dead node for ever, and the join of one may never have been reported.
+  // LiveKit keeps listing the participants of a dead node, and their joins may never have been reported.
   const cameAfterEnd = (joinedAt: Timestamp | null) => joinedAt === null || joinedAt > (call.endedAt ?? 0);
   return participants.some(
     ({ role, sid, joinedAt }) =>
@@ -116,42 +125,42 @@ export function hasNewcomers(
 const isMember = (roster: Roster | null, sid: string) =>
   (roster?.members ?? []).some((member) => member.sid === sid);
 
-/** A cancelled call's room is deleted unasked, unless a new caller may be in a room of the same name. */
-export function isDeletedUnasked(
+/** True if hangup deletes the room without a check. A later attempt needs one if new callers may use the room's name. */
+export function isDeletedWithoutCheck(
   call: Call,
   { isAdoptable, attempt }: { readonly isAdoptable: boolean; readonly attempt: number },
 ): boolean {
   return call.status === 'cancelled' && (!isAdoptable || attempt === 1);
 }
 
-function isGuarded({ endedAt }: Call, { policy, now }: Circumstances): boolean {
+function isGuarded({ endedAt }: Call, { policy, now }: GuardContext): boolean {
   return endedAt !== null && now - endedAt <= policy.recreatedRoomWindowMs;
 }
 
-function guardAgainst(
+function decideAfterEnd(
   call: Call,
   participants: readonly Participant[],
   roster: Roster,
-  { isAdoptable, why }: Circumstances & { readonly why: string },
+  { isAdoptable, why }: GuardContext & { readonly why: string },
 ): AfterEnd {
   const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
-  if (counting.length === 0) return NOTHING;
-  const isNew = (one: Participant) => !isKnown(call.roster, one);
+  if (counting.length === 0) return NO_CHANGE;
+  const isNew = (one: Participant) => !wasInCall(call.roster, one);
   const begin = { kind: 'begin_call', roster: rosterOfNewCall(roster) } as const;
   const isNewCaller = ({ phone, ...one }: Participant) => phone?.ruleId != null && isNew({ phone, ...one });
   if (isAdoptable && counting.some(isNewCaller)) return begin;
   if (call.status === 'cancelled') {
-    // A cancelled call's own agent may come late and alone; it keeps no room open.
+    // The agent of an adopted, cancelled call may join late and alone. LiveKit closes that room by itself.
     const isHarmless = (one: Participant) =>
       call.adoptedPrefix !== null && one.role === 'agent' && isNew(one);
-    return counting.every(isHarmless) ? NOTHING : { kind: 'delete_room', why };
+    return counting.every(isHarmless) ? NO_CHANGE : { kind: 'delete_room', why };
   }
   if (isAdoptable && (counting.some((one) => one.role !== 'agent' && isNew(one)) || isConversation(roster))) {
     return begin;
   }
   const isPhoneBack = !roster.isEndedInError && counting.some((one) => one.role === 'phone' && !isNew(one));
-  // Two parties are a conversation, whoever they are.
-  return isPhoneBack && parties(roster).length < 2 ? { kind: 'delete_room', why } : NOTHING;
+  // Never end a conversation of two parties.
+  return isPhoneBack && parties(roster).length < 2 ? { kind: 'delete_room', why } : NO_CHANGE;
 }
 
 function isConversation(roster: Roster): boolean {
@@ -159,8 +168,8 @@ function isConversation(roster: Roster): boolean {
   return present(roster, 'person').length > 0 && present(roster, 'agent').length > 0;
 }
 
-/** Whether a participant was in the call, by its phone's call or its identity. */
-function isKnown(roster: Roster | null, { identity, phone }: Participant): boolean {
+/** True if the participant was in the call, by the SIP call id of a phone or by identity. */
+function wasInCall(roster: Roster | null, { identity, phone }: Participant): boolean {
   const callId = phone?.callId ?? null;
   return (roster?.members ?? []).some((member) =>
     callId === null
@@ -169,13 +178,13 @@ function isKnown(roster: Roster | null, { identity, phone }: Participant): boole
   );
 }
 
-/** The ended call's roster after an event of its own session or a later one; null for an earlier or a finished one. */
-function followed(roster: Roster | null, event: RoomEvent, now: Timestamp): Roster | null {
+/** Returns the ended call's roster after an event. Null: the event belongs to an earlier or a finished session. */
+function rosterAfterEvent(roster: Roster | null, event: RoomEvent, now: Timestamp): Roster | null {
   const { room, payload, at } = event;
   let current = roster;
   if (current === null || current.sid !== room.sid) {
     if (current !== null && (room.createdAt ?? 0) <= current.createdAt) return null;
-    current = withMemory(current, room, at);
+    current = rosterOfNextSession(current, room, at);
   } else if (current.isFinished) {
     return null;
   }
@@ -199,8 +208,8 @@ function followed(roster: Roster | null, event: RoomEvent, now: Timestamp): Rost
   }
 }
 
-/** A later session of the room, with the earlier participants as members who have left. */
-function withMemory(
+/** Returns the roster of a later session, with the earlier participants as members who left. */
+function rosterOfNextSession(
   earlier: Roster | null,
   room: { readonly sid: string; readonly createdAt: Timestamp | null },
   at: Timestamp,

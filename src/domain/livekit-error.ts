@@ -1,27 +1,27 @@
 /**
- * How a request to LiveKit can fail.
- * unavailable: not reached, not understood, or a 5xx. timed_out: no answer within the deadline, done or not.
- * rate_limited: told to come back later, nothing done.
- * refused: it said no: to the credentials, to the address (what answers there is no LiveKit), or to the request.
+ * A failed request to LiveKit.
+ * unavailable: no connection, an unreadable response, or a 5xx. timed_out: no response within the deadline; the request
+ * may have been executed. rate_limited: not executed, retry later. refused: LiveKit rejected the credentials or the
+ * request, or the address is not a LiveKit server.
  */
 export type LiveKitError =
   | {
       readonly kind: 'unavailable';
-      /** LiveKit's word; null when it was not LiveKit that spoke. */
+      /** Twirp error code; null if the response is not LiveKit's. */
       readonly code: string | null;
       readonly detail: string;
     }
   | { readonly kind: 'timed_out'; readonly detail: string }
   | {
       readonly kind: 'rate_limited';
-      /** As LiveKit said; null when it did not say. */
+      /** From the Retry-After header; null without that header. */
       readonly retryAfterMs: number | null;
       readonly detail: string;
     }
   | {
       readonly kind: 'refused';
       readonly by: 'credentials' | 'address' | 'request';
-      /** LiveKit's word, such as `permission_denied`. */
+      /** Twirp error code, such as `permission_denied`. */
       readonly code: string;
       readonly detail: string;
     };
@@ -30,7 +30,7 @@ export function formatLiveKitError(failure: LiveKitError): string {
   return `${failure.kind === 'refused' ? `refused (${failure.code})` : failure.kind}: ${failure.detail}`;
 }
 
-/** What an operator can do about it. */
+/** Returns advice for the operator. */
 export function adviceForLiveKitError(failure: LiveKitError): { readonly advice?: string } {
   if (failure.kind === 'rate_limited') {
     return { advice: 'set LIVEKIT_REQUESTS_PER_MINUTE below the limit of your LiveKit project' };
@@ -43,13 +43,13 @@ export function adviceForLiveKitError(failure: LiveKitError): { readonly advice?
           'check LIVEKIT_API_KEY and LIVEKIT_API_SECRET against the keys of your LiveKit server; if they are right, compare the clocks',
       };
     case 'address':
-      return { advice: 'check LIVEKIT_URL: what answers there is no LiveKit server' };
+      return { advice: 'check LIVEKIT_URL: the address is not a LiveKit server' };
     case 'request':
       return {};
   }
 }
 
-/** LiveKit's own answer that no node responds: not an error of LiveKit, and not silence. */
+/** True for LiveKit's response that the room's node does not respond. */
 export function isNodeUnresponsive(outcome: {
   readonly kind: string;
   readonly code?: string | null;

@@ -1,18 +1,17 @@
 /*
- * A LiveKit that does not have the rooms of the live calls ends them on record, and then the real one's rooms are deleted
- * as those of ended calls. So a database keeps which ones it was served with: by URL, the last one first. The built-in
- * emulator is none of them.
+ * With another LiveKit server, whose room list lacks the live calls' rooms, hangup would end these calls and then delete
+ * their real rooms. The database therefore records the URLs of its LiveKit servers. The emulator is never recorded.
  */
 
-/** What migration 0006 wrote for a database with people's calls of before this was kept. */
-const UNRECORDED = 'unrecorded';
+/** Written by migration 0006 for a database with calls from before the servers were recorded. */
+const UNKNOWN_SERVER = 'unrecorded';
 
 export function formatServers(servers: readonly string[]): string {
-  return servers.map((url) => (url === UNRECORDED ? 'a LiveKit server' : url)).join(', ');
+  return servers.map((url) => (url === UNKNOWN_SERVER ? 'a LiveKit server' : url)).join(', ');
 }
 
-/** The one that was served last, if it is another than this. */
+/** Returns the most recently used server if it is not `url`. `servers` has the most recent first. */
 export function previousServer(url: string, servers: readonly string[]): string | null {
   const [last = url] = servers;
-  return last === url || last === UNRECORDED ? null : last;
+  return last === url || last === UNKNOWN_SERVER ? null : last;
 }

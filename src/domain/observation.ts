@@ -10,8 +10,8 @@ import {
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import { type RoomRef, roomStartedEvent } from './room-event.ts';
-import { MISSING_FOR_MS, versionOf } from './roster.ts';
-import { loseSuspects, observe, type ParticipantList, withoutFuture } from './roster-changes.ts';
+import { MISSING_CONFIRM_MS, versionOf } from './roster.ts';
+import { applyParticipantList, clampToNow, loseSuspects, type ParticipantList } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /**
@@ -48,7 +48,7 @@ export interface ObservationContext {
 }
 
 /** One silent moment of a node is not its death, however short the grace. */
-const SHORTEST_SILENCE_MS = MISSING_FOR_MS;
+const SHORTEST_SILENCE_MS = MISSING_CONFIRM_MS;
 
 /** What an observation means for a call. */
 export function applyObservation(
@@ -57,7 +57,7 @@ export function applyObservation(
   circumstances: ObservationContext,
 ): Transition {
   const { policy, now } = circumstances;
-  const roster = call.roster && withoutFuture(call.roster, now);
+  const roster = call.roster && clampToNow(call.roster, now);
   const unchanged: Transition = {
     decision: NO_CHANGE,
     roster: call.roster,
@@ -81,7 +81,7 @@ export function applyObservation(
     }
     case 'participants': {
       if (roster === null) return unchanged;
-      const seen = observe(roster, observation, now);
+      const seen = applyParticipantList(roster, observation, now);
       const isConfirmed = observation.version === versionOf(roster);
       return dropUnchanged(call, transitionFromRoster(call, seen, { policy, now, at: now, isConfirmed }));
     }

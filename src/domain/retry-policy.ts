@@ -1,10 +1,10 @@
 import type { Timestamp } from './time.ts';
 
 export interface RetryPolicy {
-  /** Wait after the first failed attempt; doubles from there. */
+  /** Wait after the first failed attempt; doubles with each attempt. */
   readonly firstDelayMs: number;
   readonly maxDelayMs: number;
-  /** Counted from the first moment the work was wanted; nothing is tried again after it. */
+  /** Counted from the creation of the task. After this age, a failed attempt is the last one. */
   readonly maxAgeMs: number;
 }
 

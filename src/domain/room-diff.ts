@@ -2,35 +2,35 @@ import type { LiveStatus } from './call.ts';
 import type { RoomRef } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 
-/** Of a live call, what comparing needs. */
+/** The fields of a live call that reconciliation needs. */
 export interface LiveCall {
   readonly id: string;
   readonly status: LiveStatus;
   readonly roomName: string;
-  /** Null: its room was never seen. */
+  /** Null: the room was never observed. */
   readonly roomId: string | null;
   readonly scheduledAt: Timestamp | null;
   readonly createdAt: Timestamp;
   readonly updatedAt: Timestamp;
-  /** Of its roster. */
+  /** Version of the roster. */
   readonly version: string;
 }
 
-/** What one comparison leaves for the next. */
+/** State that one run of the reconciliation passes to the next. */
 export interface ReconcileState {
-  /** Since when the room of a live call has not been listed, by the call's id; with the room's sid. */
+  /** Live calls whose room is missing from LiveKit's list, by call id: the room's sid and the first such list. */
   readonly absent: ReadonlyMap<string, { readonly sid: string | null; readonly since: Timestamp }>;
-  /** How many rooms were listed; null: there was no whole answer. */
+  /** Number of listed rooms; null: the list failed or was incomplete. */
   readonly listed: number | null;
-  /** Until then no absence ends a call. */
+  /** Until this time, a missing room does not end a call. */
   readonly distrustUntil: Timestamp;
-  /** The id of the last active call whose participants were requested: the next comparison goes on after it. */
+  /** Id of the last active call whose participants were requested: the next run continues after it. */
   readonly lastAsked: string;
-  /** The same of the calls that are not active. */
+  /** The same for calls that are not active. */
   readonly lastWaitingAsked: string;
-  /** The last ended call's room whose participants were requested, by its name. */
+  /** Name of the last room of an ended call whose participants were requested. */
   readonly lastEnded: string;
-  /** When its list was requested; null: there was none. */
+  /** Time of the request for the list; null: no request yet. */
   readonly askedAt: Timestamp | null;
 }
 
@@ -44,35 +44,35 @@ export const INITIAL_RECONCILE_STATE: ReconcileState = {
   askedAt: null,
 };
 
-/** A room is gone when it was not listed in two comparisons so far apart. */
-const ABSENT_FOR_MS = 10_000;
-/** After LiveKit was away its clients need this long to come back, and their rooms with them. */
-const DISTRUST_MS = 30_000;
+/** A room that is missing from two lists this far apart is gone. */
+const MISSING_CONFIRM_MS = 10_000;
+/** After an outage of LiveKit, clients need this long to reconnect and recreate their rooms. */
+const RECOVERY_SETTLE_MS = 30_000;
 
 export interface RoomDiff {
   readonly next: ReconcileState;
-  /** Live calls whose room is gone. */
+  /** Live calls whose room is gone by two lists. */
   readonly gone: readonly LiveCall[];
   readonly neverStarted: readonly LiveCall[];
-  /** Listed rooms that are not the ones of the live calls as they are on record. */
+  /** Listed rooms that do not match a live call's recorded session. */
   readonly unknown: readonly RoomRef[];
-  /** Live calls whose room is there, and whose participants are to be compared now. */
+  /** Live calls with a listed room whose participants are compared in this run. */
   readonly toAsk: readonly LiveCall[];
 }
 
-/** No answer, or not a whole one: nothing is known, and what was absent must be seen to be so again. */
+/** The list failed or was incomplete: earlier observations of missing rooms no longer count. */
 export function onListFailed(last: ReconcileState): ReconcileState {
   return { ...last, absent: new Map(), listed: null };
 }
 
-/** LiveKit answers again: its clients need time to come back, and their rooms with them. */
+/** LiveKit recovered: clients need time to reconnect, so earlier observations of missing rooms no longer count. */
 export function afterOutage(last: ReconcileState, now: Timestamp): ReconcileState {
-  return { ...last, absent: new Map(), distrustUntil: now + DISTRUST_MS };
+  return { ...last, absent: new Map(), distrustUntil: now + RECOVERY_SETTLE_MS };
 }
 
 /**
- * One comparison of LiveKit's rooms with the live calls. Both come in parts, first the rooms and then the calls, and of
- * what agrees only the call's id is kept: a hundred thousand of both would be too much to hold at once.
+ * Compares LiveKit's rooms with the live calls. Rooms come first, then calls, both in pages: 100,000 of both would need
+ * too much memory at once. Of matching calls only the id is kept.
  */
 export function createRoomDiff(
   last: ReconcileState,
@@ -83,24 +83,24 @@ export function createRoomDiff(
   }: {
     askedAt: Timestamp;
     callStartTimeoutMs: number;
-    /** So many calls' participants are compared at most. */
+    /** Maximum number of calls whose participants are compared. */
     limit: number;
   },
 ) {
   const seen = new Set<string>();
   const unknown: RoomRef[] = [];
-  // Calls that are not active come first: nothing else shows that somebody has joined them.
-  const waiting = turn(last.lastWaitingAsked, limit);
-  const active = turn(last.lastAsked, limit);
+  // Calls that are not active come first: no other observation shows that a participant joined.
+  const waiting = roundRobin(last.lastWaitingAsked, limit);
+  const active = roundRobin(last.lastAsked, limit);
   const absent = new Map<string, { sid: string | null; since: Timestamp }>();
   const gone: LiveCall[] = [];
   const neverStarted: LiveCall[] = [];
   let listed = 0;
 
-  /** @param inThem the live calls in these rooms */
-  function takeRooms(rooms: readonly RoomRef[], inThem: readonly LiveCall[]): void {
+  /** @param callsInRooms the live calls in these rooms */
+  function addRooms(rooms: readonly RoomRef[], callsInRooms: readonly LiveCall[]): void {
     listed += rooms.length;
-    const callIn = new Map(inThem.map((call) => [call.roomName, call]));
+    const callIn = new Map(callsInRooms.map((call) => [call.roomName, call]));
     for (const room of rooms) {
       const call = callIn.get(room.name);
       if (call === undefined || call.roomId !== room.sid) unknown.push(room);
@@ -110,32 +110,32 @@ export function createRoomDiff(
     }
   }
 
-  /** When the list is whole, and not before. */
-  function takeCalls(calls: readonly LiveCall[], now: Timestamp): void {
-    const distrustUntil = distrustedUntil(now);
+  /** Call this only after all rooms were added. */
+  function addCalls(calls: readonly LiveCall[], now: Timestamp): void {
+    const distrustUntil = computeSettlingUntil(now);
     for (const call of calls) {
       if (seen.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
         if (now >= due) neverStarted.push(call);
       } else if (call.updatedAt >= askedAt && call.updatedAt <= now) {
-        // Its room may have been made after LiveKit wrote its list: the next one says.
+        // The room may be newer than LiveKit's list: the next list decides.
       } else {
         const before = last.absent.get(call.id);
         const since = before?.sid === call.roomId ? Math.min(before.since, now) : now;
-        if (now - since >= ABSENT_FOR_MS && now >= distrustUntil) gone.push(call);
+        if (now - since >= MISSING_CONFIRM_MS && now >= distrustUntil) gone.push(call);
         else absent.set(call.id, { sid: call.roomId, since });
       }
     }
   }
 
-  function distrustedUntil(now: Timestamp): Timestamp {
-    const isBackJustNow = last.listed === null || (listed === 0 && last.listed > 0);
-    return isBackJustNow ? now + DISTRUST_MS : last.distrustUntil;
+  function computeSettlingUntil(now: Timestamp): Timestamp {
+    const justRecovered = last.listed === null || (listed === 0 && last.listed > 0);
+    return justRecovered ? now + RECOVERY_SETTLE_MS : last.distrustUntil;
   }
 
-  function conclude(now: Timestamp): RoomDiff {
-    // Half of the limit at least is for active calls, so that their turn comes however many others there are.
+  function finish(now: Timestamp): RoomDiff {
+    // Active calls get at least half of the limit, so that their turn comes regardless of the number of others.
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
     const fromWaiting = waiting.take(limit - fromActive.length);
     const toAsk = [...fromWaiting, ...fromActive];
@@ -144,7 +144,7 @@ export function createRoomDiff(
     const next = {
       absent,
       listed,
-      distrustUntil: distrustedUntil(now),
+      distrustUntil: computeSettlingUntil(now),
       lastAsked,
       lastWaitingAsked,
       lastEnded: last.lastEnded,
@@ -153,11 +153,11 @@ export function createRoomDiff(
     return { next, gone, neverStarted, unknown, toAsk };
   }
 
-  return { takeRooms, takeCalls, conclude };
+  return { addRooms, addCalls, finish };
 }
 
-/** Returns the calls whose turn is next, by id: those after the last one, then those from the beginning. */
-function turn(after: string, limit: number) {
+/** Selects calls in turn: the lowest ids after `after`, then the lowest of all. */
+function roundRobin(after: string, limit: number) {
   let ahead: LiveCall[] = [];
   let rest: LiveCall[] = [];
   const lowest = (calls: LiveCall[]) => calls.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
@@ -165,7 +165,7 @@ function turn(after: string, limit: number) {
     offer(call: LiveCall) {
       if (call.id > after) ahead.push(call);
       else rest.push(call);
-      // Twice the limit at most is held.
+      // Holds at most twice the limit in memory.
       if (ahead.length > 2 * limit) ahead = lowest(ahead);
       if (rest.length > 2 * limit) rest = lowest(rest);
     },

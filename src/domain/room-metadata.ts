@@ -2,8 +2,8 @@ const MAX_METADATA_LENGTH = 64 * 1024;
 const AGENT_ID = /^[^\p{Cc}]{1,256}$/u;
 
 /**
- * The agent that a room's metadata names under a key. Whoever made the room wrote the metadata, so no more than a
- * name is taken from it, and what is no name is none.
+ * Returns the agent id under a key of a room's JSON metadata, or null if there is no valid id. The metadata is
+ * untrusted: the creator of the room wrote it.
  */
 export function parseAgentId(metadata: string, key: string): string | null {
   if (metadata === '' || metadata.length > MAX_METADATA_LENGTH) return null;

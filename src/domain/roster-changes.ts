@@ -2,15 +2,15 @@ import type { Participant } from './room-event.ts';
 import {
   type Departure,
   LIST_LAG_MS,
-  MAX_AUDIO,
+  MAX_AUDIO_PUBLISHERS,
   MAX_MEMBERS,
   type Member,
-  MISSING_FOR_MS,
+  MISSING_CONFIRM_MS,
   MOVED,
   membersBefore,
   NODE_LOST,
   newRoster,
-  RANKS,
+  ROLE_RANKS,
   type Roster,
   suspects,
 } from './roster.ts';
@@ -24,10 +24,10 @@ import {
 } from './roster-members.ts';
 import type { Timestamp } from './time.ts';
 
-/* What webhooks and LiveKit's lists change of a roster. */
+/* Changes of a roster by webhooks and by LiveKit's participant lists. */
 
-/** A clock that was set back must not make a grace last until the old time comes again: it counts from now. */
-export function withoutFuture(roster: Roster, now: Timestamp): Roster {
+/** Moves future times to now: after a clock was set back, a grace period must not last until the old time returns. */
+export function clampToNow(roster: Roster, now: Timestamp): Roster {
   const isAhead = (at: Timestamp | null) => at !== null && at > now;
   const members = roster.members.map((member) => {
     const { noticedAt, missingSince, departure } = member;
@@ -45,23 +45,23 @@ export function withoutFuture(roster: Roster, now: Timestamp): Roster {
     ...roster,
     members,
     lastLeaveNoticedAt: lastLeaveNoticedAt === null ? null : Math.min(lastLeaveNoticedAt, now),
-    lastAgentLeft: noticedBy(roster.lastAgentLeft, now),
-    lastPersonLeft: noticedBy(roster.lastPersonLeft, now),
+    lastAgentLeft: clampDeparture(roster.lastAgentLeft, now),
+    lastPersonLeft: clampDeparture(roster.lastPersonLeft, now),
     moved: moved && { ...moved, noticedAt: Math.min(moved.noticedAt, now) },
   };
 }
 
-const noticedBy = (departure: Departure | null, now: Timestamp): Departure | null =>
+const clampDeparture = (departure: Departure | null, now: Timestamp): Departure | null =>
   departure && { ...departure, noticedAt: Math.min(departure.noticedAt, now) };
 
-/** A participant joined, or a webhook shows that it is there. */
+/** Records a participant who joined, or whose presence an event shows. */
 export function join(
   roster: Roster,
   participant: Participant,
   { noticedAt }: { noticedAt: Timestamp },
 ): Roster {
   const known = roster.members.find(({ sid }) => sid === participant.sid);
-  // The join is late. Only a member that LiveKit's list lacked may be there again.
+  // A late join event. Only a member who left without a reported reason may be present again.
   if (known !== undefined && known.departure !== null && known.departure.reason !== null) return roster;
   return replaceEarlier(
     upsertMember(roster, memberOf(participant, known, noticedAt), noticedAt),
@@ -70,7 +70,7 @@ export function join(
   );
 }
 
-/** A participant left, or its connection could not be established. */
+/** Records a departure, or a connection that was never established. */
 export function leave(
   roster: Roster,
   participant: Participant,
@@ -99,33 +99,37 @@ function memberOf(participant: Participant, known: Member | undefined, noticedAt
 }
 
 export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
-  const isNew = !roster.audioFrom.includes(sid) && roster.audioFrom.length < MAX_AUDIO;
+  const isNew = !roster.audioFrom.includes(sid) && roster.audioFrom.length < MAX_AUDIO_PUBLISHERS;
   const audioFrom = isNew ? [...roster.audioFrom, sid] : roster.audioFrom;
-  // A participant that publishes is there, whatever LiveKit's list lacked.
+  // A participant who publishes is present, even if LiveKit's list lacked it.
   const members = roster.members.map((member) =>
     member.sid === sid ? { ...member, missingSince: null } : member,
   );
   return deriveFacts({ ...roster, audioFrom, members }, noticedAt);
 }
 
-/** @param askedAt when the list was requested: members noticed later than that need not be on it */
+/** LiveKit's list of a room's participants. Members who were noticed after `askedAt` may be missing from the list. */
 export interface ParticipantList {
   readonly participants: readonly Participant[];
   readonly askedAt: Timestamp;
   /** The roster's version when the list was requested. */
   readonly version: string;
-  /** False right after LiveKit was away, while its clients return: then nobody is missing. */
+  /** False right after an outage of LiveKit, while its clients reconnect: nobody counts as missing. */
   readonly isTrusted: boolean;
 }
 
-/** The room started; again, if it has members already. */
-export function start(roster: Roster, reportedAt: Timestamp | undefined, noticedAt: Timestamp): Roster {
+/** Records room_started. A start while the room has members means that the room moved to another node. */
+export function recordRoomStart(
+  roster: Roster,
+  reportedAt: Timestamp | undefined,
+  noticedAt: Timestamp,
+): Roster {
   if (reportedAt === undefined) return roster;
   const moved = { at: reportedAt, noticedAt };
   return membersBefore(roster, reportedAt).length === 0 ? roster : { ...roster, moved };
 }
 
-/** The suspects were asked for, and these do not answer: their node died with them. */
+/** Records the departure of probed suspects (by sid) that did not respond: they were lost with their node. */
 export function loseSuspects(roster: Roster, lost: readonly string[], noticedAt: Timestamp): Roster {
   const at = roster.moved?.at ?? noticedAt;
   const departure = { at, noticedAt, reason: NODE_LOST, isReported: false, isAborted: false };
@@ -137,14 +141,14 @@ export function loseSuspects(roster: Roster, lost: readonly string[], noticedAt:
     });
 }
 
-/** Applies LiveKit's list of the room's participants: whoever is on it is there. */
-export function observe(
+/** Applies LiveKit's participant list: every listed participant is present. */
+export function applyParticipantList(
   roster: Roster,
   { participants, askedAt, isTrusted }: ParticipantList,
   now: Timestamp,
 ): Roster {
   let next = roster;
-  for (const participant of mostRelevant(roster, participants)) {
+  for (const participant of limitParticipants(roster, participants)) {
     const known = next.members.find(({ sid }) => sid === participant.sid);
     const departure = known?.departure ?? null;
     if (departure !== null && departure.reason !== null) {
@@ -166,17 +170,20 @@ export function observe(
   return next;
 }
 
-/** Of a list longer than a roster: the members, and of the others those that a roster keeps. */
-function mostRelevant({ members }: Roster, participants: readonly Participant[]): readonly Participant[] {
+/** Limits a long list to the known members and the new participants with the highest ranks. */
+function limitParticipants(
+  { members }: Roster,
+  participants: readonly Participant[],
+): readonly Participant[] {
   if (participants.length <= MAX_MEMBERS) return participants;
   const known = new Set(members.map(({ sid }) => sid));
   const old = participants.filter(({ sid }) => known.has(sid));
   const others = participants.filter(({ sid }) => !known.has(sid));
-  const rank = ({ role }: Participant) => RANKS.indexOf(role);
+  const rank = ({ role }: Participant) => ROLE_RANKS.indexOf(role);
   return [...old, ...others.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS)];
 }
 
-/** A new call in a session that an earlier call ended in: it begins with the participants who are there. */
+/** Returns the first roster of a call that starts in the session of an ended call: the present participants. */
 export function rosterOfNewCall(roster: Roster): Roster {
   const here = roster.members.filter(({ departure }) => departure === null);
   const empty = { ...newRoster(roster, roster.createdAt), audioFrom: roster.audioFrom };
@@ -187,9 +194,9 @@ export function rosterOfNewCall(roster: Roster): Roster {
 }
 
 function markMissing(roster: Roster, member: Member, askedAt: Timestamp): Roster {
-  // A clock that was set back begins the wait anew.
+  // A clock that was set back restarts the wait.
   const since = Math.min(member.missingSince ?? askedAt, askedAt);
-  if (askedAt - since >= MISSING_FOR_MS) {
+  if (askedAt - since >= MISSING_CONFIRM_MS) {
     return recordDeparture(roster, member, {
       sid: member.sid,
       at: since,

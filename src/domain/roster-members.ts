@@ -6,20 +6,20 @@ import {
   MAX_MEMBERS,
   type Member,
   type PhoneState,
-  RANKS,
   REPLACED,
+  ROLE_RANKS,
   type Roster,
 } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
-/* The members of a roster, and the facts that follow from them. */
+/* The members of a roster, and the facts derived from them. */
 
 export function upsertMember(roster: Roster, member: Member, noticedAt: Timestamp): Roster {
   const known = roster.members.find(({ sid }) => sid === member.sid);
   const next =
     known === undefined ? { ...roster, members: [...roster.members, member] } : replaceMember(roster, member);
   const settled = deriveFacts(next, noticedAt);
-  // A participant on hold may not publish any more: it has left the conversation, though not the room.
+  // A participant on hold may not publish: the role changes, which counts as a departure from the conversation.
   const hasStepped = known !== undefined && known.departure === null && known.role !== member.role;
   if (!hasStepped || member.departure !== null || !isCompany(known)) return settled;
   return {
@@ -29,7 +29,7 @@ export function upsertMember(roster: Roster, member: Member, noticedAt: Timestam
   };
 }
 
-/** There is one participant of an identity at most: the earlier one is gone, reported or not. */
+/** Records the departure of earlier members with the same identity: LiveKit allows one participant per identity. */
 export function replaceEarlier(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
   const member = roster.members.find((one) => one.sid === sid);
   if (member === undefined) return roster;
@@ -52,7 +52,7 @@ export function recordDeparture(roster: Roster, gone: Member, departure: Departu
   const member = settled.members.find(({ sid }) => sid === gone.sid) ?? gone;
   const { role, phone } = member;
   if (role === 'recorder' || role === 'other') return settled;
-  // LiveKit reports an aborted connection instead of a join: nobody but a ringing phone was ever there.
+  // LiveKit reports an aborted connection instead of a join: only a phone counts, because it may have rung.
   if (departure.isAborted && role !== 'phone') return { ...settled, departures: settled.departures + 1 };
   const isTalker = role === 'person' || (phone !== null && phone.answeredAt !== null);
   return {
@@ -74,7 +74,7 @@ export function recordDeparture(roster: Roster, gone: Member, departure: Departu
   };
 }
 
-/** A report replaces the inference about the same participant, though it is of an earlier moment. */
+/** A reported departure replaces the inferred one of the same participant, even if it is earlier. */
 function laterOf<T extends Departure>(last: T | null, departure: T): T {
   return last !== null && last.sid !== departure.sid && last.at > departure.at ? last : departure;
 }
@@ -83,17 +83,17 @@ export function replaceMember(roster: Roster, member: Member): Roster {
   return { ...roster, members: roster.members.map((one) => (one.sid === member.sid ? member : one)) };
 }
 
-/** Brings everything that follows from the members up to date. */
+/** Recomputes all facts that are derived from the members. */
 export function deriveFacts(roster: Roster, noticedAt: Timestamp): Roster {
   const audioFrom = roster.audioFrom.filter((sid) => {
     const publisher = roster.members.find((member) => member.sid === sid);
     if (publisher === undefined) return true;
     return publisher.departure === null && (publisher.role === 'agent' || publisher.role === 'person');
   });
-  // Audio of a participant who is not known yet may be a phone's own.
+  // Audio of an unknown participant may be the phone's own.
   const hasAudio = audioFrom.some((sid) => roster.members.some((member) => member.sid === sid));
-  const members = roster.members.map((member) => withAnswer(member, hasAudio, noticedAt));
-  // A phone that comes back after its node died is the same one, under another sid.
+  const members = roster.members.map((member) => recordAnswer(member, hasAudio, noticedAt));
+  // A phone that reconnects after its node died has another sid, and the same SIP call id.
   const phonesIn = (list: readonly Member[]) =>
     new Set(list.flatMap(({ sid, phone }) => (phone?.answeredAt != null ? [phone.callId ?? sid] : [])));
   const before = phonesIn(roster.members);
@@ -101,17 +101,20 @@ export function deriveFacts(roster: Roster, noticedAt: Timestamp): Roster {
   return {
     ...roster,
     audioFrom,
-    members: crop(members),
-    firstPhone: members.reduce(firstOf, roster.firstPhone),
-    talkedSince: earliest(roster.isCropped ? roster.talkedSince : null, talkSince(members, isCompany)),
-    peopleSince: earliest(roster.isCropped ? roster.peopleSince : null, talkSince(members, isPerson)),
+    members: limitMembers(members),
+    firstPhone: members.reduce(earlierPhone, roster.firstPhone),
+    talkedSince: earliest(
+      roster.isCropped ? roster.talkedSince : null,
+      conversationStart(members, isCompany),
+    ),
+    peopleSince: earliest(roster.isCropped ? roster.peopleSince : null, conversationStart(members, isPerson)),
     isCropped: roster.isCropped || members.length > MAX_MEMBERS,
     hadCompany: roster.hadCompany || members.some(isCompany),
     answeredPhones: roster.answeredPhones + answered.length,
   };
 }
 
-/** An agent or a person who was there. LiveKit reports an aborted connection instead of a join. */
+/** True for an agent or a person who was in the room. An aborted connection was never in the room. */
 function isCompany({ role, departure }: Member): boolean {
   return (role === 'agent' || role === 'person') && !(departure?.isAborted ?? false);
 }
@@ -125,7 +128,7 @@ export function phoneState(before: PhoneState | null, { phone }: Participant): P
   };
 }
 
-function withAnswer(member: Member, hasAudio: boolean, noticedAt: Timestamp): Member {
+function recordAnswer(member: Member, hasAudio: boolean, noticedAt: Timestamp): Member {
   const { phone } = member;
   if (phone === null || phone.answeredAt !== null || !isAnswered(phone, hasAudio)) return member;
   return { ...member, phone: { ...phone, answeredAt: noticedAt } };
@@ -133,16 +136,19 @@ function withAnswer(member: Member, hasAudio: boolean, noticedAt: Timestamp): Me
 
 function isAnswered(phone: PhoneState, hasAudio: boolean): boolean {
   if (phone.via === 'connector') return true;
-  // automation: answered, and DTMF is being sent.
+  // `automation`: the phone was answered, and LiveKit is sending DTMF.
   if (phone.callStatus === 'active' || phone.callStatus === 'automation') return true;
-  // Outbound, livekit-sip writes the tag when the phone is answered. Inbound the tag is there from the start; there the
-  // audio of another participant answers.
+  // Outbound: livekit-sip sets the tag when the phone is answered. Inbound: the tag exists from the start, and the first
+  // audio of another participant answers the phone.
   return directionOf(phone) === 'outbound'
     ? phone.callTag !== null
     : phone.callStatus === 'ringing' && hasAudio;
 }
 
-function firstOf(first: FirstPhone | null, { sid, phone, joinedAt, noticedAt }: Member): FirstPhone | null {
+function earlierPhone(
+  first: FirstPhone | null,
+  { sid, phone, joinedAt, noticedAt }: Member,
+): FirstPhone | null {
   if (phone === null) return first;
   const since = joinedAt ?? noticedAt;
   if (first !== null && first.sid !== sid && first.joinedAt <= since) return first;
@@ -154,27 +160,30 @@ function firstOf(first: FirstPhone | null, { sid, phone, joinedAt, noticedAt }: 
   };
 }
 
-/** The first moment at which a person and another participant who counts were there together. */
-function talkSince(members: readonly Member[], counts: (member: Member) => boolean): Timestamp | null {
+/** Returns the first moment when a person and another counted participant were in the room together. */
+function conversationStart(
+  members: readonly Member[],
+  counts: (member: Member) => boolean,
+): Timestamp | null {
   const stays = members
     .filter(counts)
     .map(({ identity, role, joinedAt, noticedAt, departure }) => ({
       identity,
       role,
       from: joinedAt ?? noticedAt,
-      until: departure === null ? Number.POSITIVE_INFINITY : latest(departure.at),
+      until: departure === null ? Number.POSITIVE_INFINITY : endOfSecond(departure.at),
     }))
     .toSorted((a, b) => a.from - b.from);
   const isTalk = (moment: Timestamp) => {
     const there = stays.filter(({ from, until }) => from <= moment && moment < until);
-    // A connection that its own participant has replaced is not another one.
+    // Two connections of one identity are one participant.
     return there.some(isPerson) && new Set(there.map(({ identity }) => identity)).size >= 2;
   };
   return stays.map(({ from }) => from).find(isTalk) ?? null;
 }
 
-/** LiveKit reports a leaving in whole seconds, cut off. */
-const latest = (at: Timestamp) => (at % 1_000 === 0 ? at + 999 : at);
+/** LiveKit reports departures in whole seconds, rounded down. */
+const endOfSecond = (at: Timestamp) => (at % 1_000 === 0 ? at + 999 : at);
 
 const isPerson = ({ role }: { readonly role: Role }) => role === 'person';
 
@@ -184,17 +193,17 @@ function earliest(one: Timestamp | null, other: Timestamp | null): Timestamp | n
 }
 
 /**
- * Keeps the participants that decide: members who left go first, then those who count for nothing, then the people who
- * came first. LiveKit is asked before a call ends by inference, and a member who was dropped is there again then.
+ * Drops members over the limit: first those who left, then the roles that do not count, then the earliest people.
+ * hangup requests LiveKit's list before a call ends by inference, and that list restores dropped members.
  */
-function crop(members: readonly Member[]): readonly Member[] {
+function limitMembers(members: readonly Member[]): readonly Member[] {
   const excess = members.length - MAX_MEMBERS;
   if (excess <= 0) return members;
   const rank = ({ departure, role }: Member) => {
     if (departure !== null) return -1;
-    return RANKS.indexOf(role);
+    return ROLE_RANKS.indexOf(role);
   };
-  // The sort is stable: of equal worth, the first to come is the first to go.
+  // The sort is stable: among equal ranks, the earliest member is dropped first.
   const dropped = new Set(members.toSorted((a, b) => rank(a) - rank(b)).slice(0, excess));
   return members.filter((member) => !dropped.has(member));
 }

@@ -3,8 +3,8 @@ import type { PhoneAttributes, Role, RoomRef } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 
 /**
- * The participants of one session of a room, as far as a rule or a reader needs them. Times are those of LiveKit's
- * events, except `noticedAt`, which is our own clock's: a grace counts from the moment that a fact reached hangup.
+ * The participants of one room session, with the facts that the rules need. Times are those of LiveKit's events, except
+ * `noticedAt`, which is hangup's clock: a grace period starts when the fact reaches hangup.
  */
 export interface Roster {
   readonly sid: string;
@@ -12,39 +12,39 @@ export interface Roster {
   readonly createdAt: Timestamp;
   /** room_finished arrived, or the room's absence was confirmed. Later events of this session are stale. */
   readonly isFinished: boolean;
-  /** The call ended in error by the room's absence: the room is never deleted for that. */
+  /** The call ended because its room was missing, in error. hangup never deletes the room for that end. */
   readonly isEndedInError: boolean;
-  /** At most {@link MAX_MEMBERS}; see {@link crop}. */
+  /** At most {@link MAX_MEMBERS}; see `limitMembers`. */
   readonly members: readonly Member[];
-  /** Sids of participants who published audio, except phones and participants who left. */
+  /** Sids of present participants who published audio, except phones. */
   readonly audioFrom: readonly string[];
   /** The session's first phone gives the call its direction and number. */
   readonly firstPhone: FirstPhone | null;
-  /** Since when two people, or a person and an agent, were there for the first time. */
+  /** Start of the first conversation of two people, or of a person and an agent. */
   readonly talkedSince: Timestamp | null;
-  /** Since when two people were there for the first time. */
+  /** Start of the first conversation of two people. */
   readonly peopleSince: Timestamp | null;
-  /** True once a member was dropped. Derived facts are then kept instead of recomputed. */
+  /** True once a member was dropped. Derived facts are then kept, not recomputed. */
   readonly isCropped: boolean;
-  /** An agent or a person was there. */
+  /** An agent or a person was in the room. */
   readonly hadCompany: boolean;
-  /** Phones that were answered in this session. */
+  /** Number of phones that were answered in this session. */
   readonly answeredPhones: number;
-  /** When the newest departure of an agent, a person or a phone was noticed. */
+  /** `noticedAt` of the newest departure of an agent, a person or a phone. */
   readonly lastLeaveNoticedAt: Timestamp | null;
-  /** Departures noticed in this session. A list that was requested before one may lack who joined since. */
+  /** Number of departures in this session. A list that was requested before a departure may be stale. */
   readonly departures: number;
-  /** The answered phone or person that left last. */
+  /** Departure of the last answered phone or person. */
   readonly lastTalkerLeft: Departure | null;
   readonly lastPersonLeft: Departure | null;
   readonly lastAgentLeft: Departure | null;
   readonly lastPhoneLeft: PhoneDeparture | null;
   /**
-   * When the room started again on another node, with members who had joined before: LiveKit goes on listing the
-   * participants of a dead node. Null once each of them was asked for.
+   * Set when the room restarted on another node while it had members: LiveKit keeps listing the participants of a dead
+   * node. Null after each of these members was probed.
    */
   readonly moved: { readonly at: Timestamp; readonly noticedAt: Timestamp } | null;
-  /** The room's node does not answer: since when, and the last request that shows it. Null: it answers, or nobody tried. */
+  /** First and last request that the room's node did not answer. Null: the node responds, or was not probed. */
   readonly unresponsive: { readonly since: Timestamp; readonly lastAt: Timestamp } | null;
 }
 
@@ -55,26 +55,26 @@ export interface Member {
   readonly joinedAt: Timestamp | null;
   readonly noticedAt: Timestamp;
   readonly phone: PhoneState | null;
-  /** A member who left stays on the roster, so that a late join does not bring it back. */
+  /** Members who left stay on the roster, so that a late join event does not add them again. */
   readonly departure: Departure | null;
-  /** Since when LiveKit's list of participants lacks a member whose leaving was not reported. */
+  /** Time of the first participant list without this member, if no departure was reported. */
   readonly missingSince: Timestamp | null;
 }
 
 export interface PhoneState extends PhoneAttributes {
   readonly hasRung: boolean;
-  /** Null until the answer is noticed. */
+  /** Null until hangup detects the answer. */
   readonly answeredAt: Timestamp | null;
 }
 
 export interface Departure {
-  /** The participant's. */
+  /** Sid of the participant. */
   readonly sid: string;
   readonly at: Timestamp;
   readonly noticedAt: Timestamp;
-  /** LiveKit's word; null when its list lacks the participant and no webhook reported why. */
+  /** LiveKit's disconnect reason. Null: the participant is missing from LiveKit's list, and no webhook gave a reason. */
   readonly reason: string | null;
-  /** By a webhook, rather than inferred. */
+  /** True: reported by a webhook. False: inferred. */
   readonly isReported: boolean;
   readonly isAborted: boolean;
 }
@@ -89,27 +89,27 @@ export interface FirstPhone {
   readonly sid: string;
   readonly joinedAt: Timestamp;
   readonly phoneNumber: string | null;
-  /** Null for a connector, whose direction is not reported. */
+  /** Null for a connector: LiveKit does not report its direction. */
   readonly direction: Direction | null;
 }
 
-/** A room may have thousands of participants; a call's row has this many at most. */
+/** A room may have thousands of participants; the call's row stores at most this many. */
 export const MAX_MEMBERS = 100;
-/** A phone's audio may arrive before its join. */
-export const MAX_AUDIO = 4;
-/** A participant is gone who is missing in two lists so far apart. */
-export const MISSING_FOR_MS = 10_000;
-/** LiveKit's list may still show a participant right after its leaving was reported. */
+/** The audio event of a phone may arrive before its join event. */
+export const MAX_AUDIO_PUBLISHERS = 4;
+/** A participant who is missing from two lists this far apart has left. */
+export const MISSING_CONFIRM_MS = 10_000;
+/** LiveKit's list may still contain a participant this long after the departure was reported. */
 export const LIST_LAG_MS = 5_000;
 
-/** By how much a participant decides, least first. */
-export const RANKS: readonly Role[] = ['recorder', 'other', 'person', 'agent', 'phone'];
+/** Roles by their weight in decisions, lowest first. */
+export const ROLE_RANKS: readonly Role[] = ['recorder', 'other', 'person', 'agent', 'phone'];
 
-/** The participant was replaced by a newer connection of its own identity. */
+/** A newer connection of the same identity replaced the participant. */
 export const REPLACED = 'DUPLICATE_IDENTITY';
-/** The participant's node died, though LiveKit lists it. */
+/** The participant's node died. LiveKit still lists the participant. */
 export const NODE_LOST = 'NODE_LOST';
-/** The participant moved to another node: it is still there, under the same sid. */
+/** The participant moved to another node and is still in the room, under the same sid. */
 export const MOVED = 'MIGRATION';
 
 export function newRoster(room: Pick<RoomRef, 'sid' | 'createdAt'>, at: Timestamp): Roster {
@@ -137,7 +137,7 @@ export function newRoster(room: Pick<RoomRef, 'sid' | 'createdAt'>, at: Timestam
   };
 }
 
-/** Equal for two rosters of a call only when nobody's departure was noticed in between. */
+/** Two rosters of a call have the same version only if no departure was recorded between them. */
 export function versionOf(roster: Roster | null): string {
   return roster === null ? '' : `${roster.sid}:${roster.departures}`;
 }
@@ -146,14 +146,14 @@ export function present(roster: Roster, role: Role): readonly Member[] {
   return roster.members.filter((member) => member.role === role && member.departure === null);
 }
 
-/** Phones (one that dials or rings too) and people. Two of them are a conversation. */
+/** Returns the phones (also dialing and ringing ones) and the people. Two parties are a conversation. */
 export function parties(roster: Roster): readonly Member[] {
   return roster.members.filter(
     ({ role, departure }) => departure === null && (role === 'phone' || role === 'person'),
   );
 }
 
-/** People were active before the first phone joined: the phones are guests of their conversation. */
+/** True if a conversation began before the first phone joined: the phones are guests in it. */
 export function phonesAreGuests({ talkedSince, firstPhone }: Roster): boolean {
   return talkedSince !== null && firstPhone !== null && talkedSince < firstPhone.joinedAt;
 }
@@ -162,7 +162,7 @@ export function directionOf({ ruleId }: PhoneAttributes): Direction {
   return ruleId === null ? 'outbound' : 'inbound';
 }
 
-/** Present members who joined the room on an earlier node: LiveKit may list them though they are gone. */
+/** Returns present members who joined on an earlier node. LiveKit may list them although they are gone. */
 export function suspects(roster: Roster): readonly Member[] {
   return roster.moved === null ? [] : membersBefore(roster, roster.moved.at);
 }
@@ -174,10 +174,10 @@ export function membersBefore(roster: Roster, moment: Timestamp): readonly Membe
   );
 }
 
-/** When a member has been missing for long enough to look again; null when none is missing. */
+/** Returns when the first missing member is due for another list. Null: no member is missing. */
 export function missingDueAt(roster: Roster): Timestamp | null {
   const since = roster.members.flatMap(({ departure, missingSince }) =>
     departure === null && missingSince !== null ? [missingSince] : [],
   );
-  return since.length === 0 ? null : Math.min(...since) + MISSING_FOR_MS;
+  return since.length === 0 ? null : Math.min(...since) + MISSING_CONFIRM_MS;
 }

@@ -1,2 +1,2 @@
-/** A moment: whole milliseconds since 1970-01-01T00:00:00Z. ISO 8601 exists at the edges only. */
+/** Whole milliseconds since 1970-01-01T00:00:00Z. Only the edges use ISO 8601. */
 export type Timestamp = number;

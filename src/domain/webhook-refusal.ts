@@ -1,16 +1,16 @@
 import type { Timestamp } from './time.ts';
 
 /**
- * Causes for which a webhook is answered 401.
- * bad_signature: no configured key and secret signed the token.
- * clock_skew: a signed token that is not valid yet, or not any more.
- * body_changed: a signed token over another body.
+ * Reasons for a 401 response to a webhook.
+ * bad_signature: the token was not signed with a configured key and secret.
+ * clock_skew: the signed token is not valid yet, or has expired.
+ * body_changed: the signed token belongs to another body.
  * missing_token: no token in the Authorization header.
  */
 export const REFUSAL_REASONS = ['bad_signature', 'clock_skew', 'body_changed', 'missing_token'] as const;
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
-/** A refused webhook, for the log and the metrics. The sender gets the same answer for every reason. */
+/** A refused webhook, for the log and the metrics. The sender receives the same response for every reason. */
 export type WebhookRefusal =
   | { readonly reason: 'missing_token' | 'body_changed' }
   | {
@@ -35,10 +35,10 @@ export const REFUSAL_ADVICE: Readonly<Record<RefusalReason, string>> = {
     'configure the proxy in front of hangup to pass the Authorization header unchanged; without a proxy, the sender is not LiveKit',
 };
 
-/** The difference between LiveKit's clock and ours that a webhook may have. */
+/** Accepted difference between LiveKit's clock and hangup's clock. */
 export const WEBHOOK_CLOCK_TOLERANCE_S = 10;
 
-/** Claims of a token whose signature is verified. Times are seconds. */
+/** Claims of a token with a verified signature. Times are in seconds. */
 export interface WebhookClaims {
   readonly nbf?: number | undefined;
   readonly exp: number;
@@ -46,7 +46,7 @@ export interface WebhookClaims {
 }
 
 /** @param bodySha256 of the raw body, in base64. @returns null for a webhook that is accepted */
-export function judgeClaims(
+export function checkClaims(
   { nbf, exp, sha256 }: WebhookClaims,
   { now, bodySha256 }: { now: Timestamp; bodySha256: string },
 ): WebhookRefusal | null {
@@ -55,28 +55,28 @@ export function judgeClaims(
     return { reason: 'clock_skew', skewSeconds: nbf - nowS };
   }
   if (exp <= nowS - WEBHOOK_CLOCK_TOLERANCE_S) {
-    // LiveKit signs at `nbf`, minutes before `exp`: the difference of the clocks is that of the signing.
+    // LiveKit sets `nbf` to the time of signing, so the skew is measured from `nbf`.
     return { reason: 'clock_skew', skewSeconds: Math.min(nbf ?? exp, exp) - nowS };
   }
   return sha256 === bodySha256 ? null : { reason: 'body_changed' };
 }
 
-/** Refusals of one reason since its last line in the log. */
+/** Refusals for one reason since its last log line. */
 export interface RefusalTally {
   readonly loggedAt: Timestamp;
   readonly unlogged: number;
 }
 
-const LOG_PAUSE_MS = 60_000;
+const LOG_INTERVAL_MS = 60_000;
 
-/** Whether to log a refusal, and for how many: at most one line a minute, because anybody can send webhooks. */
+/** Decides whether to log a refusal, with the number of refusals. At most one line a minute: anybody can send webhooks. */
 export function tallyRefusal(
   tally: RefusalTally | undefined,
   now: Timestamp,
 ): { readonly tally: RefusalTally; readonly logged: number } {
   const unlogged = (tally?.unlogged ?? 0) + 1;
   // A clock that was set back must not silence the log.
-  const isDue = tally === undefined || Math.abs(now - tally.loggedAt) >= LOG_PAUSE_MS;
+  const isDue = tally === undefined || Math.abs(now - tally.loggedAt) >= LOG_INTERVAL_MS;
   return isDue
     ? { tally: { loggedAt: now, unlogged: 0 }, logged: unlogged }
     : { tally: { loggedAt: tally.loggedAt, unlogged }, logged: 0 };

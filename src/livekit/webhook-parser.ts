@@ -3,7 +3,7 @@ import { type ParticipantInfo, TokenVerifier, TrackType, WebhookEvent } from 'li
 import { z } from 'zod';
 import type { RoomEventPayload } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
-import { judgeClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
+import { checkClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
 import type { ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { isNamed, isOurRoom, toParticipant, toRoom } from './mapping.ts';
@@ -32,7 +32,7 @@ export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): Web
     const claims = await verifiedClaims(verifiers, token);
     if (claims === null) return { kind: 'refused', refusal: badSignature(payload, keys) };
     const bodySha256 = createHash('sha256').update(body).digest('base64');
-    const refusal = judgeClaims(claims, { now: clock.now(), bodySha256 });
+    const refusal = checkClaims(claims, { now: clock.now(), bodySha256 });
     if (refusal !== null) return { kind: 'refused', refusal };
     try {
       const json = parseJson(body);

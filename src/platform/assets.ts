@@ -78,6 +78,6 @@ function docs(): ReadonlyMap<string, string> {
   const files = folders.flatMap((folder) =>
     readdirSync(folder).map((name) => [name, join(folder, name)] as const),
   );
-  const forOperators = files.filter(([name]) => name === 'Caddyfile' || /^[^.]+\.[^.]+$/.test(name));
+  const forOperators = files.filter(([name]) => name === 'Caddyfile' || /^[^.]+\.(?!svg$)[^.]+$/.test(name));
   return new Map(forOperators.map(([name, file]) => [name.replace(/\.md$/, ''), file]));
 }

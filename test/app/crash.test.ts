@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Emulator } from '../../src/livekit/emulator/emulator.ts';
+import type { Emulator } from '../../src/emulator/emulator.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { until } from '../harness/hangup.ts';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';

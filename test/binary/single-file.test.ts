@@ -246,7 +246,7 @@ describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
     const { url, run } = await start();
     expect(await run(['calls', 'list'])).toMatch(/^hangup: no whole answer came from https:.*certificate/);
     expect(await run(['doctor'])).toContain(
-      `${url} does not answer: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
+      `${url} does not respond: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
     );
   });
 
@@ -254,7 +254,7 @@ describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
     const { url, cwd, run } = await start();
     const env = { [name]: 'cert.pem' };
     expect(await run(['calls', 'list'], env)).toBe('no calls\n');
-    expect(await run(['doctor'], env)).toContain(`${url} answers`);
+    expect(await run(['doctor'], env)).toContain(`${url} responds`);
     const serving = { ...LIVEKIT, LIVEKIT_URL: url, ...env };
     const at = await serve(BINARY, [], { cwd, env: serving });
     const listed = { method: 'ListRooms', code: 'answered' };

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
-import type { Finding } from '../../src/doctor/diagnosis.ts';
+import type { Finding } from '../../src/doctor/finding.ts';
 import { REFUSAL_REASONS } from '../../src/domain/webhook-refusal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from '../harness/calls.ts';
@@ -13,32 +13,36 @@ import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { AGENT, post, roomTold } from '../harness/webhooks.ts';
 
-async function aLiveKit() {
+async function startTestLiveKit() {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const env = { LIVEKIT_URL: livekit.url, LIVEKIT_API_KEY: API_KEY, LIVEKIT_API_SECRET: API_SECRET };
   return { livekit, env };
 }
 
-/** A working directory with a database of this version, closed. */
-function aDatabase() {
+/** Creates a working directory with a closed database of this version. */
+function createDatabase() {
   const cwd = temporaryFolder();
   const file = join(cwd, 'data/hangup.db');
   openSqliteStore(file).close();
   return { cwd, file };
 }
 
-async function seeDoctor(cwd: string, env: Record<string, string> = {}) {
+async function runDoctor(cwd: string, env: Record<string, string> = {}) {
   const { code, stdout, stderr } = await runHangup(['doctor', '--json'], { cwd, env });
-  const said: { ok: boolean; findings: Finding[] } = JSON.parse(stdout);
-  expect(said.ok).toBe(code === 0);
+  const report: { ok: boolean; findings: Finding[] } = JSON.parse(stdout);
+  expect(report.ok).toBe(code === 0);
   expect(stdout + stderr).not.toContain(API_SECRET);
-  const of = (check: string) => said.findings.filter((finding) => finding.check === check);
-  return { code, stderr, of, levels: said.findings.map(({ check, level }) => `${check}: ${level}`) };
+  return {
+    code,
+    stderr,
+    findingsOf: (check: string) => report.findings.filter((finding) => finding.check === check),
+    levels: report.findings.map(({ check, level }) => `${check}: ${level}`),
+  };
 }
 
-test('all is well beside a running hangup, which is not disturbed', async () => {
-  const { livekit, env } = await aLiveKit();
+test('doctor reports ok next to a running server and changes nothing', async () => {
+  const { livekit, env } = await startTestLiveKit();
   const cwd = temporaryFolder();
   const hangup = await serveHangup({ env, cwd });
   const { key } = JSON.parse(
@@ -47,11 +51,11 @@ test('all is well beside a running hangup, which is not disturbed', async () => 
   const headers = { 'x-api-key': key, 'content-type': 'application/json' };
   await fetch(`${hangup.url}/api/v1/calls`, { method: 'POST', headers, body: '{"id":"c1"}' });
   await livekit.join('c1', 'caller');
-  await livekit.join('somebody-elses', 'caller');
+  await livekit.join('unregistered', 'caller');
   await post(hangup.url, roomTold('c1').joined(AGENT));
-  const seen = await seeDoctor(cwd, env);
-  expect({ code: seen.code, stderr: seen.stderr }).toEqual({ code: 0, stderr: '' });
-  expect(seen.levels).toEqual([
+  const report = await runDoctor(cwd, env);
+  expect({ code: report.code, stderr: report.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(report.levels).toEqual([
     'settings: ok',
     'database: ok',
     'integrity: ok',
@@ -66,99 +70,103 @@ test('all is well beside a running hangup, which is not disturbed', async () => 
     'deletions: ok',
     'webhooks: ok',
   ]);
-  expect(seen.of('rooms')[0]?.message).toBe(
-    'LiveKit has 2 rooms: 1 of live calls, 0 of ended calls, 1 not on record',
+  expect(report.findingsOf('rooms')[0]?.message).toBe(
+    'LiveKit has 2 rooms: 1 of live calls, 0 of ended calls, 1 without a call',
   );
-  expect(seen.of('webhooks')[0]?.message).toMatch(/^the last one came \d+ s ago$/);
-  expect(new Set(livekit.emulator.roomNames())).toEqual(new Set(['c1', 'somebody-elses']));
+  expect(report.findingsOf('webhooks')[0]?.message).toMatch(/^last webhook received \d+ seconds? ago$/);
+  expect(new Set(livekit.emulator.roomNames())).toEqual(new Set(['c1', 'unregistered']));
   const cancelled = await fetch(`${hangup.url}/api/v1/calls/c1`, { method: 'DELETE', headers });
   expect(cancelled.status).toBe(200);
 });
 
-test('without --json: a line for each check, what to do below it, and 1', async () => {
+test('doctor without --json prints a line for each check, the advice below it, and exits with 1 on a failure', async () => {
   const { code, stdout, stderr } = await runHangup(['doctor'], { cwd: temporaryFolder() });
   expect(code).toBe(1);
   expect(stderr).toBe('hangup: 1 of 3 checks failed\n');
   const [settings = '', database = '', advice = ''] = stdout.split('\n');
-  expect(settings).toMatch(
-    /^ok {7}settings {5}from the environment: nothing; no file \.env in this directory/,
-  );
-  expect(database).toMatch(/^failure {2}database {5}there is none at \/.*\/data\/hangup\.db$/);
+  expect(settings).toMatch(/^ok {7}settings {5}from the environment: none; no \.env file in this directory/);
+  expect(database).toMatch(/^failure {2}database {5}database not found: \/.*\/data\/hangup\.db$/);
   expect(advice).toMatch(/^ {22}-> .*hangup migrate/);
 });
 
-test('a missing database is not made', async () => {
+test('doctor does not create a missing database', async () => {
   const cwd = temporaryFolder();
-  const { code, of } = await seeDoctor(cwd);
+  const { code, findingsOf } = await runDoctor(cwd);
   expect(code).toBe(1);
-  expect(of('database')).toEqual([expect.objectContaining({ level: 'failure' })]);
+  expect(findingsOf('database')).toEqual([expect.objectContaining({ level: 'failure' })]);
   expect(existsSync(join(cwd, 'data'))).toBe(false);
 });
 
-test('what is set comes from .env and the environment, by name and never by value', async () => {
-  const { cwd } = aDatabase();
+test('the settings finding lists names by source, without values, and warns of a world-readable .env', async () => {
+  const { cwd } = createDatabase();
   writeFileSync(join(cwd, '.env'), `PORT=8123\nHOST=127.0.0.1\n`);
   chmodSync(join(cwd, '.env'), 0o644);
-  const { code, of } = await seeDoctor(cwd, { HOST: '127.0.0.2', LOG_LEVEL: 'warn' });
+  const { code, findingsOf } = await runDoctor(cwd, { HOST: '127.0.0.2', LOG_LEVEL: 'warn' });
   expect(code).toBe(0);
-  expect(of('settings')).toEqual([
+  expect(findingsOf('settings')).toEqual([
     {
       check: 'settings',
       level: 'ok',
       message: expect.stringMatching(
-        /^from the environment: HOST, LOG_LEVEL; from \/.*\/\.env: PORT; defaults for the rest$/,
+        /^from the environment: HOST, LOG_LEVEL; from \/.*\/\.env: PORT; defaults for all others$/,
       ),
     },
     expect.objectContaining({ level: 'warning', advice: expect.stringMatching(/^chmod 600 .*\.env$/) }),
   ]);
 });
 
-test('wrong settings are told all at once, and nothing else can be looked at', async () => {
-  const { cwd } = aDatabase();
-  const { code, levels, of } = await seeDoctor(cwd, { PORT: 'eighty', LIVEKIT_API_KEY: 'x' });
+test('invalid settings are reported together and no other check runs', async () => {
+  const { cwd } = createDatabase();
+  const { code, levels, findingsOf } = await runDoctor(cwd, { PORT: 'eighty', LIVEKIT_API_KEY: 'x' });
   expect(code).toBe(1);
   expect(levels).toEqual(['settings: failure', 'settings: failure']);
-  expect(of('settings').map(({ message }) => message)).toEqual([
+  expect(findingsOf('settings').map(({ message }) => message)).toEqual([
     'PORT: expected a whole number from 0 to 65535',
     'LIVEKIT_URL: expected with LIVEKIT_API_KEY: the server that the key is for',
   ]);
 });
 
 test.each([
-  ['the secret', { LIVEKIT_API_SECRET: 'wrong-wrong-wrong-wrong-wrong-wrong' }, /not take what is signed/],
-  ['the key', { LIVEKIT_API_KEY: 'another' }, /does not know the key/],
-])('%s is wrong', async (_, wrong, message) => {
-  const { cwd } = aDatabase();
-  const { env } = await aLiveKit();
-  const { code, of } = await seeDoctor(cwd, { ...env, ...wrong });
+  [
+    'the secret',
+    { LIVEKIT_API_SECRET: 'wrong-wrong-wrong-wrong-wrong-wrong' },
+    /rejected the token signature/,
+  ],
+  ['the key', { LIVEKIT_API_KEY: 'another' }, /does not have this API key/],
+])('%s is wrong: doctor reports a failure of the credentials', async (_, wrong, message) => {
+  const { cwd } = createDatabase();
+  const { env } = await startTestLiveKit();
+  const { code, findingsOf } = await runDoctor(cwd, { ...env, ...wrong });
   expect(code).toBe(1);
-  expect(of('livekit')).toMatchObject([{ level: 'ok' }]);
-  expect(of('credentials')).toMatchObject([{ level: 'failure', message: expect.stringMatching(message) }]);
-  expect(of('rooms')).toEqual([]);
+  expect(findingsOf('livekit')).toMatchObject([{ level: 'ok' }]);
+  expect(findingsOf('credentials')).toMatchObject([
+    { level: 'failure', message: expect.stringMatching(message) },
+  ]);
+  expect(findingsOf('rooms')).toEqual([]);
 });
 
-test('nothing listens at LIVEKIT_URL', async () => {
-  const { cwd } = aDatabase();
-  const { livekit, env } = await aLiveKit();
+test('doctor reports a failure when nothing listens at LIVEKIT_URL', async () => {
+  const { cwd } = createDatabase();
+  const { livekit, env } = await startTestLiveKit();
   await livekit.emulator.pause();
-  const { code, of } = await seeDoctor(cwd, env);
+  const { code, findingsOf } = await runDoctor(cwd, env);
   expect(code).toBe(1);
-  expect(of('livekit')).toMatchObject([
+  expect(findingsOf('livekit')).toMatchObject([
     {
       level: 'failure',
-      message: expect.stringMatching(/does not answer: the connection failed: connect ECONNREFUSED/),
+      message: expect.stringMatching(/does not respond: .*connect ECONNREFUSED/),
     },
   ]);
-  expect(of('credentials')).toEqual([]);
+  expect(findingsOf('credentials')).toEqual([]);
 });
 
-test('a LiveKit that hangs is not waited for', async () => {
-  const { cwd } = aDatabase();
-  const { livekit, env } = await aLiveKit();
+test('doctor reports a failure when LiveKit sends no response within 5 s', async () => {
+  const { cwd } = createDatabase();
+  const { livekit, env } = await startTestLiveKit();
   livekit.emulator.setFault('*', { kind: 'hang' });
-  const { of } = await seeDoctor(cwd, env);
-  expect(of('livekit')).toMatchObject([
-    { level: 'failure', message: expect.stringMatching(/no answer within 5000 ms$/) },
+  const { findingsOf } = await runDoctor(cwd, env);
+  expect(findingsOf('livekit')).toMatchObject([
+    { level: 'failure', message: expect.stringMatching(/no response within 5000 ms$/) },
   ]);
 });
 
@@ -167,32 +175,41 @@ test.each([
   [200, '<html>welcome</html>'],
   [200, '{"rooms":"none"}'],
   [302, ''],
-])('what answers at LIVEKIT_URL is no LiveKit: %i %s', async (status, body) => {
-  const { cwd } = aDatabase();
-  const server = createServer((_, response) => response.writeHead(status, { location: '/' }).end(body));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  const { env } = await aLiveKit();
-  const { code, of } = await seeDoctor(cwd, { ...env, LIVEKIT_URL: `http://127.0.0.1:${port}` });
-  expect(code).toBe(1);
-  expect(of('livekit')).toMatchObject([
-    { level: 'failure', message: expect.stringMatching(/is no LiveKit server/), advice: 'check LIVEKIT_URL' },
+])(
+  'doctor reports that LIVEKIT_URL is not a LiveKit server when it responds with %i %s',
+  async (status, body) => {
+    const { cwd } = createDatabase();
+    const server = createServer((_, response) => response.writeHead(status, { location: '/' }).end(body));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const { env } = await startTestLiveKit();
+    const { code, findingsOf } = await runDoctor(cwd, { ...env, LIVEKIT_URL: `http://127.0.0.1:${port}` });
+    expect(code).toBe(1);
+    expect(findingsOf('livekit')).toMatchObject([
+      {
+        level: 'failure',
+        message: expect.stringMatching(/is not a LiveKit server/),
+        advice: 'check LIVEKIT_URL',
+      },
+    ]);
+  },
+);
+
+test('doctor warns that hangup uses the emulator when LIVEKIT_URL is not set', async () => {
+  const { cwd } = createDatabase();
+  const { code, findingsOf } = await runDoctor(cwd);
+  expect(code).toBe(0);
+  expect(findingsOf('livekit')).toMatchObject([
+    { level: 'warning', message: expect.stringMatching(/emulator/) },
   ]);
 });
 
-test('no LiveKit is set', async () => {
-  const { cwd } = aDatabase();
-  const { code, of } = await seeDoctor(cwd);
-  expect(code).toBe(0);
-  expect(of('livekit')).toMatchObject([{ level: 'warning', message: expect.stringMatching(/emulator/) }]);
-});
-
-test('rooms of ended calls are alive, a deletion is late, one was given up', async () => {
-  const { cwd, file } = aDatabase();
-  const { livekit, env } = await aLiveKit();
+test('doctor warns of rooms of ended calls, an overdue deletion and a discarded deletion', async () => {
+  const { cwd, file } = createDatabase();
+  const { livekit, env } = await startTestLiveKit();
   for (const name of ['ended', 'live']) await livekit.join(name, 'caller');
   const store = openSqliteStore(file, { clock: { now: () => Date.now() - 600_000 } });
   const { organizationId, id: apiKeyId } = await store.createApiKey({
@@ -217,16 +234,19 @@ test('rooms of ended calls are alive, a deletion is late, one was given up', asy
     leaseMs: 0,
     idempotency: null,
   });
-  const late = await seeDoctor(cwd, env);
+  const late = await runDoctor(cwd, env);
   expect(late.code).toBe(0);
-  expect(late.of('rooms')).toMatchObject([
-    { level: 'warning', message: 'LiveKit has 2 rooms: 1 of live calls, 1 of ended calls, 0 not on record' },
+  expect(late.findingsOf('rooms')).toMatchObject([
+    { level: 'warning', message: 'LiveKit has 2 rooms: 1 of live calls, 1 of ended calls, 0 without a call' },
   ]);
-  expect(late.of('deletions')).toMatchObject([
-    { level: 'warning', message: 'a call ended 10 min ago, and its room is still not gone' },
+  expect(late.findingsOf('deletions')).toMatchObject([
+    { level: 'warning', message: 'a call ended 10 minutes ago, and its room is not deleted yet' },
   ]);
-  expect(late.of('webhooks')).toMatchObject([
-    { level: 'warning', message: 'none came within the last two days, and 1 call lives' },
+  expect(late.findingsOf('webhooks')).toMatchObject([
+    {
+      level: 'warning',
+      message: 'no LiveKit webhook on record; 1 live call; statuses are updated by polling only',
+    },
   ]);
   const { stdout } = await runHangup(['doctor'], { cwd, env });
   expect([...stdout.matchAll(/^ {27}(\w+): \w/gm)].map(([, reason]) => reason)).toEqual(REFUSAL_REASONS);
@@ -239,97 +259,95 @@ test('rooms of ended calls are alive, a deletion is late, one was given up', asy
     keptBecause: null,
   });
   store.close();
-  expect((await seeDoctor(cwd, env)).of('deletions')).toMatchObject([
-    { level: 'warning', message: '1 room could not be deleted for so long that hangup gave up' },
+  expect((await runDoctor(cwd, env)).findingsOf('deletions')).toMatchObject([
+    { level: 'warning', message: '1 room deletion discarded after too many failed attempts' },
   ]);
 });
 
-test('a damaged database', async () => {
-  const { cwd, file } = aDatabase();
-  // In the middle of a page behind the schema's.
+test('doctor reports a failure of the integrity of a damaged database', async () => {
+  const { cwd, file } = createDatabase();
+  // In the middle of a page after the pages of the schema.
   const descriptor = openSync(file, 'r+');
   writeSync(descriptor, Buffer.alloc(64, 0xff), 0, 64, statSync(file).size - 4_096);
-  const { code, of } = await seeDoctor(cwd);
+  const { code, findingsOf } = await runDoctor(cwd);
   expect(code).toBe(1);
-  expect(of('integrity')).toMatchObject([
+  expect(findingsOf('integrity')).toMatchObject([
     { level: 'failure', message: expect.stringMatching(/^the database is damaged: /) },
   ]);
-  expect(of('webhooks')).toEqual([]);
+  expect(findingsOf('webhooks')).toEqual([]);
 });
 
 test.each([
+  ['not a database', (file: string) => writeFileSync(file, 'hello, world '.repeat(1_000)), /^cannot read/],
+  ['empty', (file: string) => writeFileSync(file, ''), /is not a hangup database/],
   [
-    'no database at all',
-    (file: string) => writeFileSync(file, 'hello, world '.repeat(1_000)),
-    /cannot be read/,
-  ],
-  ['an empty file', (file: string) => writeFileSync(file, ''), /is no database of hangup/],
-  [
-    "another program's",
+    "another program's database",
     (file: string) => {
       writeFileSync(file, '');
       const client = new SqliteDatabase(file);
       client.exec('CREATE TABLE songs (id INTEGER)');
       client.close();
     },
-    /is no database of hangup/,
+    /is not a hangup database/,
   ],
   [
-    'that of a newer hangup',
+    "a newer version's database",
     (file: string) => {
       const client = new SqliteDatabase(file);
-      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('future', 1)");
       client.close();
     },
-    /made by a newer/,
+    /schema of a newer/,
   ],
-])('a file that is %s', async (_, spoil, message) => {
-  const { cwd, file } = aDatabase();
-  spoil(file);
+])('doctor reports a failure and changes nothing when the file is %s', async (_, replace, message) => {
+  const { cwd, file } = createDatabase();
+  replace(file);
   const before = readFileSync(file);
-  const { code, of } = await seeDoctor(cwd);
+  const { code, findingsOf } = await runDoctor(cwd);
   expect(code).toBe(1);
-  expect(of('database')).toMatchObject([{ level: 'failure', message: expect.stringMatching(message) }]);
+  expect(findingsOf('database')).toMatchObject([
+    { level: 'failure', message: expect.stringMatching(message) },
+  ]);
   expect(readFileSync(file).equals(before)).toBe(true);
 });
 
-test('an older schema is no failure, and is not brought up to date', async () => {
-  const { cwd, file } = aDatabase();
+test('doctor warns of an older schema and does not migrate it', async () => {
+  const { cwd, file } = createDatabase();
   const client = new SqliteDatabase(file);
   client.exec('DELETE FROM __drizzle_migrations WHERE id = (SELECT max(id) FROM __drizzle_migrations)');
   const count = () => client.prepare('SELECT count(*) AS n FROM __drizzle_migrations').get();
   const before = count();
-  const { code, of } = await seeDoctor(cwd);
+  const { code, findingsOf } = await runDoctor(cwd);
   expect(code).toBe(0);
-  expect(of('database')).toMatchObject([
+  expect(findingsOf('database')).toMatchObject([
     { level: 'warning', advice: expect.stringMatching(/hangup migrate/) },
   ]);
   expect(count()).toEqual(before);
   client.close();
 });
 
-test('a database that every user may read', async () => {
-  const { cwd, file } = aDatabase();
+test('doctor reports a failure when the database is world-readable', async () => {
+  const { cwd, file } = createDatabase();
   chmodSync(file, 0o644);
-  const { code, of } = await seeDoctor(cwd);
+  const { code, findingsOf } = await runDoctor(cwd);
   expect(code).toBe(1);
-  expect(of('access')).toMatchObject([
+  expect(findingsOf('access')).toMatchObject([
     { level: 'failure', advice: expect.stringMatching(/^chmod 600 .*hangup\.db/) },
   ]);
 });
 
-test('while another process writes: the doctor waits for nothing, and changes no byte', async () => {
-  const { cwd, file } = aDatabase();
+test('doctor does not wait for a writing process and changes no byte of the files', async () => {
+  const { cwd, file } = createDatabase();
   const client = new SqliteDatabase(file);
   client.pragma('user_version = 0');
   client.exec('BEGIN IMMEDIATE');
   const files = [file, `${file}-wal`];
-  const before = files.map((one) => readFileSync(one));
+  const before = files.map((path) => readFileSync(path));
   expect(before.map(({ length }) => length > 0)).toEqual([true, true]);
-  const { code, of } = await seeDoctor(cwd);
+  const { code, findingsOf } = await runDoctor(cwd);
   expect(code).toBe(0);
-  expect(of('integrity')).toMatchObject([{ level: 'ok' }]);
-  expect(files.map((one, i) => before[i]?.equals(readFileSync(one)))).toEqual([true, true]);
+  expect(findingsOf('integrity')).toMatchObject([{ level: 'ok' }]);
+  expect(files.map((path, i) => before[i]?.equals(readFileSync(path)))).toEqual([true, true]);
   client.exec('ROLLBACK');
   client.close();
 });

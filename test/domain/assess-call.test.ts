@@ -4,7 +4,7 @@ import { type Call, isLive } from '../../src/domain/call.ts';
 import { applyTransition } from '../../src/domain/call-transition.ts';
 import { applyObservation } from '../../src/domain/observation.ts';
 import { type Roster, versionOf } from '../../src/domain/roster.ts';
-import { observe } from '../../src/domain/roster-changes.ts';
+import { applyParticipantList } from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
   ANSWERED,
@@ -69,7 +69,7 @@ describe('rule 3: direction and number are those of the first phone', () => {
     });
     const first = { ...inbound(), joinedAt: at(0) };
     const list = { participants: [first], askedAt: at(6), version: versionOf(call.roster), isTrusted: false };
-    expect(observe(call.roster, list, at(6)).firstPhone).toMatchObject({
+    expect(applyParticipantList(call.roster, list, at(6)).firstPhone).toMatchObject({
       sid: first.sid,
       direction: 'inbound',
     });
@@ -169,9 +169,11 @@ describe('rule 4: active', () => {
   test("a member whom LiveKit's list lacks does not make a call active", () => {
     const { roster } = callAfter([[0, joined(AGENT)]]);
     const lacks = { participants: [], askedAt: at(5), version: versionOf(roster), isTrusted: true };
-    const missing = observe(roster, lacks, at(5));
+    const missing = applyParticipantList(roster, lacks, at(5));
     const back = { ...lacks, participants: [{ ...PERSON, joinedAt: at(6) }], askedAt: at(6) };
-    expect(statusFrom(observe(missing, { ...back, isTrusted: false }, at(6)))).toBe('connecting');
+    expect(statusFrom(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe(
+      'connecting',
+    );
   });
 });
 
@@ -552,7 +554,7 @@ describe('rule 9: a participant whom two lists 10 s apart lack', () => {
     const call = callAfter(script);
     const roster = seconds.reduce((before, askedAt) => {
       const list = { participants: [AGENT], askedAt: at(askedAt), version: versionOf(before), isTrusted };
-      return observe(before, list, at(askedAt));
+      return applyParticipantList(before, list, at(askedAt));
     }, call.roster);
     return assess(call, roster, { policy: POLICY, now: at(seconds.at(-1) ?? 0) });
   };
@@ -577,9 +579,13 @@ describe('rule 9: a participant whom two lists 10 s apart lack', () => {
   test('a webhook of its own between begins the wait anew', () => {
     const { roster, ...call } = callAfter(script);
     const list = { participants: [AGENT], version: versionOf(roster), isTrusted: true };
-    const first = observe(roster, { ...list, askedAt: at(20) }, at(20));
-    const seen = observe(first, { ...list, participants: [AGENT, CALLER], askedAt: at(25) }, at(25));
-    const second = observe(seen, { ...list, askedAt: at(35) }, at(35));
+    const first = applyParticipantList(roster, { ...list, askedAt: at(20) }, at(20));
+    const seen = applyParticipantList(
+      first,
+      { ...list, participants: [AGENT, CALLER], askedAt: at(25) },
+      at(25),
+    );
+    const second = applyParticipantList(seen, { ...list, askedAt: at(35) }, at(35));
     expect(assess({ ...call, roster }, second, { policy: POLICY, now: at(35) })).toEqual(goesOn(45));
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { onRequestFinished, resultOf, UNKNOWN } from '../../src/domain/circuit-breaker.ts';
+import { onRequestFinished, resultOf, UNKNOWN_STATE } from '../../src/domain/circuit-breaker.ts';
 import type { LiveKitError } from '../../src/domain/livekit-error.ts';
 
 const TIMED_OUT: LiveKitError = { kind: 'timed_out', detail: 'x' };
@@ -9,7 +9,7 @@ const RATE_LIMITED: LiveKitError = { kind: 'rate_limited', retryAfterMs: null, d
 const REFUSED: LiveKitError = { kind: 'refused', by: 'credentials', code: 'x', detail: 'x' };
 
 test('five unanswered requests in a row open the breaker, since the first of them; one answer closes it', () => {
-  let state = UNKNOWN;
+  let state = UNKNOWN_STATE;
   expect(state.isUp).toBeNull();
   for (const now of [10, 20, 30, 40]) state = onRequestFinished(state, 'unanswered', now);
   expect(state).toMatchObject({ openSince: null, isUp: null });
@@ -23,7 +23,7 @@ test('five unanswered requests in a row open the breaker, since the first of the
 });
 
 test('an inconclusive request changes nothing', () => {
-  const state = onRequestFinished(UNKNOWN, 'unanswered', 10);
+  const state = onRequestFinished(UNKNOWN_STATE, 'unanswered', 10);
   expect(onRequestFinished(state, 'inconclusive', 20)).toBe(state);
 });
 

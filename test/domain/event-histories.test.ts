@@ -3,8 +3,14 @@ import { describe, expect, test } from 'vitest';
 import { assess, statusFrom } from '../../src/domain/assess-call.ts';
 import { type Call, durationSeconds, isLive, LIVE_STATUSES } from '../../src/domain/call.ts';
 import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
-import { MAX_AUDIO, MAX_MEMBERS, newRoster, type Roster, versionOf } from '../../src/domain/roster.ts';
-import { join, observe, publishAudio } from '../../src/domain/roster-changes.ts';
+import {
+  MAX_AUDIO_PUBLISHERS,
+  MAX_MEMBERS,
+  newRoster,
+  type Roster,
+  versionOf,
+} from '../../src/domain/roster.ts';
+import { applyParticipantList, join, publishAudio } from '../../src/domain/roster-changes.ts';
 import {
   AFTERWARDS,
   type Arrival,
@@ -247,7 +253,7 @@ describe('webhooks as LiveKit sends them', () => {
         comparator: () => false,
       })
       // A roster remembers so many publishers at most.
-      .filter((all) => all.filter(([, , hasAudio]) => hasAudio).length <= MAX_AUDIO)
+      .filter((all) => all.filter(([, , hasAudio]) => hasAudio).length <= MAX_AUDIO_PUBLISHERS)
       .map((all) =>
         all.flatMap(([kind, isAnswered, hasAudio], i) => {
           const stay = { ...NOBODY, kind, sid: `PA_${i}`, identity: `${kind}-${i}`, from: i * 1_000 };
@@ -608,7 +614,7 @@ describe('memory', () => {
         });
         const { roster } = callAfter([...script, [moves.length, joined(AGENT)]]);
         expect(roster.members.length).toBeLessThanOrEqual(MAX_MEMBERS);
-        expect(roster.audioFrom.length).toBeLessThanOrEqual(MAX_AUDIO);
+        expect(roster.audioFrom.length).toBeLessThanOrEqual(MAX_AUDIO_PUBLISHERS);
         expect(size(roster)).toBeLessThan(60_000);
         expect(roster.members).toContainEqual(expect.objectContaining({ sid: AGENT.sid, departure: null }));
       }),
@@ -655,7 +661,7 @@ describe('memory', () => {
     expect(assessed).toEqual({ kind: 'goes_on', reviewAt: null });
     // LiveKit's own list of all of them is bounded too.
     const list = { participants: people, askedAt: now, version: versionOf(call.roster), isTrusted: true };
-    expect(observe(call.roster, list, now).members).toHaveLength(MAX_MEMBERS);
+    expect(applyParticipantList(call.roster, list, now).members).toHaveLength(MAX_MEMBERS);
   });
 
   test('sessions do not add up', () => {

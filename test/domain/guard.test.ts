@@ -5,7 +5,7 @@ import {
   guardAgainstEvent,
   guardAgainstList,
   hasNewcomers,
-  isDeletedUnasked,
+  isDeletedWithoutCheck,
 } from '../../src/domain/guard.ts';
 import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
 import {
@@ -273,7 +273,7 @@ describe('the deletion of a room', () => {
     ['an end by itself in an adopted room', 'ended by itself', true, 1, false],
   ])('after %s', (_, end, isAdopted, attempt, isUnasked) => {
     const call = endedCall(end, isAdopted);
-    expect(isDeletedUnasked(call, { isAdoptable: isAdopted, attempt })).toBe(isUnasked);
+    expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, attempt })).toBe(isUnasked);
   });
 
   test.each<[string, readonly Participant[], readonly [boolean, boolean, boolean, boolean]]>([

@@ -26,16 +26,16 @@ function compareRooms(
   circumstances: ReturnType<typeof at>,
 ) {
   const { now, ...limits } = circumstances;
-  const { takeRooms, takeCalls, conclude } = createRoomDiff(last, { askedAt: now, ...limits });
+  const { addRooms, addCalls, finish } = createRoomDiff(last, { askedAt: now, ...limits });
   // In parts, as they come.
   for (const one of rooms) {
-    takeRooms(
+    addRooms(
       [one],
       live.filter(({ roomName }) => roomName === one.name),
     );
   }
-  for (const one of live) takeCalls([one], now);
-  return conclude(now);
+  for (const one of live) addCalls([one], now);
+  return finish(now);
 }
 const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
 
@@ -158,14 +158,14 @@ describe('the calls whose participants are compared', () => {
 
 test('a room that is made after LiveKit wrote its list is not missed in it', () => {
   const after = (askedAt: number, updatedAt: number, now: number) => {
-    const { takeRooms, takeCalls, conclude } = createRoomDiff(INITIAL_RECONCILE_STATE, {
+    const { addRooms, addCalls, finish } = createRoomDiff(INITIAL_RECONCILE_STATE, {
       callStartTimeoutMs: 86_400_000,
       limit: 50,
       askedAt,
     });
-    takeRooms([room('x')], []);
-    takeCalls([call({ id: 'a', updatedAt })], now);
-    return [...conclude(now).next.absent.keys()];
+    addRooms([room('x')], []);
+    addCalls([call({ id: 'a', updatedAt })], now);
+    return [...finish(now).next.absent.keys()];
   };
   expect(after(100_000, 99_999, 101_000)).toEqual(['a']);
   expect(after(100_000, 100_000, 101_000)).toEqual([]);

@@ -1,6 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { MAX_AUDIO, parties, phonesAreGuests, present, versionOf } from '../../src/domain/roster.ts';
-import { leave, observe, publishAudio, rosterOfNewCall } from '../../src/domain/roster-changes.ts';
+import {
+  MAX_AUDIO_PUBLISHERS,
+  parties,
+  phonesAreGuests,
+  present,
+  versionOf,
+} from '../../src/domain/roster.ts';
+import {
+  applyParticipantList,
+  leave,
+  publishAudio,
+  rosterOfNewCall,
+} from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
   ANSWERED,
@@ -115,12 +126,12 @@ describe('a list of LiveKit', () => {
   ];
   const listed = (
     script: Script,
-    participants: Parameters<typeof observe>[1]['participants'],
+    participants: Parameters<typeof applyParticipantList>[1]['participants'],
     seconds: number,
   ) => {
     const roster = rosterAfter(script);
     const list = { participants, askedAt: at(seconds), version: versionOf(roster), isTrusted: true };
-    return observe(roster, list, at(seconds));
+    return applyParticipantList(roster, list, at(seconds));
   };
 
   test('right after a leaving was reported may still show the participant', () => {
@@ -131,7 +142,7 @@ describe('a list of LiveKit', () => {
   test('brings back a participant whom it lacked before', () => {
     const roster = rosterAfter(TALK.slice(0, 2));
     const lacks = (before: typeof roster, seconds: number) =>
-      observe(
+      applyParticipantList(
         before,
         { participants: [AGENT], askedAt: at(seconds), version: versionOf(before), isTrusted: true },
         at(seconds),
@@ -148,7 +159,7 @@ describe('a list of LiveKit', () => {
       version: versionOf(gone),
       isTrusted: true,
     };
-    expect(sids(present(observe(gone, seen, at(31)), 'person'))).toEqual(['PA_person']);
+    expect(sids(present(applyParticipantList(gone, seen, at(31)), 'person'))).toEqual(['PA_person']);
   });
 
   test('is of one version of the roster: each noticed departure makes another', () => {
@@ -164,7 +175,7 @@ test('a report replaces what was inferred about the same participant', () => {
     [1, joined(AGENT)],
   ]);
   const lacks = (before: typeof roster, seconds: number) =>
-    observe(
+    applyParticipantList(
       before,
       { participants: [AGENT], askedAt: at(seconds), version: versionOf(before), isTrusted: true },
       at(seconds),
@@ -242,5 +253,5 @@ test('so many publishers of audio are remembered at most, before their joins', (
     (before, sid) => publishAudio(before, sid, at(1)),
     rosterAfter([[0, joined(AGENT)]]),
   );
-  expect(roster.audioFrom).toHaveLength(MAX_AUDIO);
+  expect(roster.audioFrom).toHaveLength(MAX_AUDIO_PUBLISHERS);
 });

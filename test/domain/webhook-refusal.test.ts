@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { judgeClaims, type RefusalTally, tallyRefusal } from '../../src/domain/webhook-refusal.ts';
+import { checkClaims, type RefusalTally, tallyRefusal } from '../../src/domain/webhook-refusal.ts';
 
 const NOW_S = 1_000_000;
 const skew = (skewSeconds: number) => ({ reason: 'clock_skew', skewSeconds });
@@ -23,14 +23,14 @@ describe('judgeClaims', () => {
     };
     // Within a second its fraction does not count.
     for (const now of [NOW_S * 1000, NOW_S * 1000 + 999]) {
-      expect(judgeClaims(claims, { now, bodySha256: 'of the body' })).toEqual(refusal);
+      expect(checkClaims(claims, { now, bodySha256: 'of the body' })).toEqual(refusal);
     }
   });
 
   test.each(['of another body', '', undefined, null, 5, ['of the body']])('a sha256 %j', (sha256) => {
     const context = { now: NOW_S * 1000, bodySha256: 'of the body' };
-    expect(judgeClaims({ exp: NOW_S + 300, sha256 }, context)).toEqual({ reason: 'body_changed' });
-    expect(judgeClaims({ exp: NOW_S - 300, sha256 }, context)).toEqual(skew(-300));
+    expect(checkClaims({ exp: NOW_S + 300, sha256 }, context)).toEqual({ reason: 'body_changed' });
+    expect(checkClaims({ exp: NOW_S - 300, sha256 }, context)).toEqual(skew(-300));
   });
 });
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { systemClock, systemRandom } from '../../src/app/app.ts';
-import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../../src/emulator/emulator.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from './calls.ts';

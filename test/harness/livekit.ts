@@ -15,7 +15,7 @@ import {
   type EmulatorOptions,
   type GrantedPermission,
   startEmulator,
-} from '../../src/livekit/emulator/emulator.ts';
+} from '../../src/emulator/emulator.ts';
 
 export const API_KEY = 'devkey';
 export const API_SECRET = 'secretsecretsecretsecretsecretsecret';

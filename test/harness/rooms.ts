@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
-import type { EmulatedParticipant, Emulator } from '../../src/livekit/emulator/emulator.ts';
+import type { EmulatedParticipant, Emulator } from '../../src/emulator/emulator.ts';
 import type { Settings } from '../../src/platform/config.ts';
 import { type Hangup, startHangup, until } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
@@ -275,10 +275,10 @@ class Player {
         return;
       }
       case 'unlist':
-        emulator.unlist(this.#roomName);
+        emulator.unlistRoom(this.#roomName);
         return;
       case 'list':
-        emulator.list(this.#roomName);
+        emulator.relistRoom(this.#roomName);
         return;
       case 'wait':
         await sleep(step[1] * 1_000);
@@ -325,7 +325,7 @@ class Player {
   }
 
   #withoutWebhooks(act: () => void): void {
-    const find = this.#stage.emulator.loseWebhooks(({ room }) => room?.name === this.#roomName);
+    const find = this.#stage.emulator.dropWebhooks(({ room }) => room?.name === this.#roomName);
     act();
     find();
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Emulator } from '../../src/livekit/emulator/emulator.ts';
+import type { Emulator } from '../../src/emulator/emulator.ts';
 import { type Hangup, startHangup, until } from '../harness/hangup.ts';
 import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
 import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
@@ -72,7 +72,7 @@ const isHuman = { identity: 'human' } as const;
 /** A call whose phone an agent has answered, in a room of the emulator. */
 async function answeredCall() {
   const one = await aCall();
-  const phone = emulator.receive({
+  const phone = emulator.receiveCall({
     rule: 'direct',
     roomName: one.id,
     callerNumber: '+15557770001',
@@ -356,7 +356,7 @@ describe('a connection breaks', () => {
 describe('a leaving ends nothing by itself', () => {
   test('a phone, an agent and a person who are replaced (DUPLICATE_IDENTITY)', async () => {
     const { id, status } = await answeredCall();
-    emulator.receive({
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -372,7 +372,7 @@ describe('a leaving ends nothing by itself', () => {
 
   test('a phone, an agent and a person who move to another node (MIGRATION)', async () => {
     const phoneCall = await answeredCall();
-    emulator.dial(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
+    emulator.dialOut(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
     phoneCall.agent.migrate();
     const web = await webCall();
     web.human.migrate();
@@ -411,7 +411,7 @@ describe('a phone is left alone', () => {
 
   test('two phones that an agent leaves talk on', async () => {
     const { id, agent, status } = await answeredCall();
-    emulator.dial(id, { phoneNumber: '+15551234567' }).answer();
+    emulator.dialOut(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
     await anotherGraceIsOver();
     expect(await status()).toBe('active');
@@ -419,7 +419,7 @@ describe('a phone is left alone', () => {
 
   test('an inbound phone that nobody has joined waits', async () => {
     const { id, status } = await aCall();
-    emulator.receive({
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -484,7 +484,7 @@ describe('room_finished', () => {
 
 describe('the room of an ended call shows life', () => {
   const inSilence = async <T>(act: () => T): Promise<T> => {
-    const end = emulator.loseWebhooks(() => true);
+    const end = emulator.dropWebhooks(() => true);
     const result = act();
     end();
     return result;
@@ -506,7 +506,7 @@ describe('the room of an ended call shows life', () => {
       const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
       expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
         actor: 'livekit',
-        reason: expect.stringMatching(new RegExp(`^the room of an ended call shows life: ${name} EV_`)),
+        reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
       });
     },
   );

@@ -6,8 +6,8 @@ import { API_KEY, API_SECRET, startLiveKit } from '../harness/livekit.ts';
 
 const clock = { now: () => Date.now() };
 
-/** Something that answers as a LiveKit without rooms, and tells this time. */
-async function anAnswerAt(date: string | null): Promise<number | null> {
+/** Returns the clock skew that the probe measures on a LiveKit whose response has this Date header. */
+async function measureSkew(date: string | null): Promise<number | null> {
   const server = createServer((_, response) => {
     response.sendDate = false;
     response.writeHead(200, date === null ? {} : { date }).end('{"rooms":[]}');
@@ -21,36 +21,36 @@ async function anAnswerAt(date: string | null): Promise<number | null> {
   const facts = await probeLiveKit(address, { timeoutMs: 5_000 }, clock);
   if (facts.kind !== 'answered') throw new Error(facts.detail);
   expect(facts.verdict).toEqual({ kind: 'accepted', roomNames: [] });
-  return facts.clockAheadMs;
+  return facts.clockSkewMs;
 }
 
-test('LiveKit tells its rooms and its time, and the probe makes no room', async () => {
+test("the probe returns LiveKit's rooms and the clock skew, and creates no room", async () => {
   const livekit = await startLiveKit();
   onTestFinished(() => livekit.stop());
-  const seen = await probeLiveKit(livekit, { timeoutMs: 5_000 }, clock);
-  expect(seen).toEqual({
+  const facts = await probeLiveKit(livekit, { timeoutMs: 5_000 }, clock);
+  expect(facts).toEqual({
     kind: 'answered',
     verdict: { kind: 'accepted', roomNames: [] },
-    clockAheadMs: expect.any(Number),
+    clockSkewMs: expect.any(Number),
   });
-  expect(Math.abs((seen.kind === 'answered' && seen.clockAheadMs) || 0)).toBeLessThan(3_000);
+  expect(Math.abs((facts.kind === 'answered' && facts.clockSkewMs) || 0)).toBeLessThan(3_000);
   expect(await livekit.roomNames()).toEqual([]);
 });
 
 test.each([
   ['key', { apiKey: 'another' }],
   ['token', { apiSecret: 'wrong-wrong-wrong-wrong-wrong-wrong' }],
-] as const)('LiveKit says what it refuses: the %s', async (by, wrong) => {
+] as const)('the probe returns the reason %s when LiveKit refuses the credentials', async (reason, wrong) => {
   const livekit = await startLiveKit();
   onTestFinished(() => livekit.stop());
-  const seen = await probeLiveKit({ ...livekit, ...wrong }, { timeoutMs: 5_000 }, clock);
-  expect(seen).toMatchObject({ kind: 'answered', verdict: { kind: 'refused', by } });
+  const facts = await probeLiveKit({ ...livekit, ...wrong }, { timeoutMs: 5_000 }, clock);
+  expect(facts).toMatchObject({ kind: 'answered', verdict: { kind: 'refused', reason } });
 });
 
-test('a clock that is ahead, behind, or not told', async () => {
-  const at = (ms: number) => new Date(Date.now() + ms).toUTCString();
-  expect(await anAnswerAt(at(60_000))).toBeGreaterThan(55_000);
-  expect(await anAnswerAt(at(-60_000))).toBeLessThan(-55_000);
-  expect(await anAnswerAt(null)).toBeNull();
-  expect(await anAnswerAt('noon')).toBeNull();
+test('the clock skew is positive ahead, negative behind, and null without a valid Date header', async () => {
+  const dateAfter = (ms: number) => new Date(Date.now() + ms).toUTCString();
+  expect(await measureSkew(dateAfter(60_000))).toBeGreaterThan(55_000);
+  expect(await measureSkew(dateAfter(-60_000))).toBeLessThan(-55_000);
+  expect(await measureSkew(null)).toBeNull();
+  expect(await measureSkew('noon')).toBeNull();
 });

@@ -1,17 +1,17 @@
 import { Buffer } from 'node:buffer';
 import type { WebhookEvent } from 'livekit-server-sdk';
 import type { LiveKitError } from '../../src/domain/livekit-error.ts';
-import { type Fault, FaultSwitches } from '../../src/livekit/emulator/faults.ts';
-import { fromProtobuf, toProtobuf } from '../../src/livekit/emulator/protobuf.ts';
+import { type Fault, FaultInjector } from '../../src/emulator/fault-injector.ts';
+import { fromProtobuf, toProtobuf } from '../../src/emulator/protobuf.ts';
 import {
-  answerRoomService,
-  noResponse,
+  handleRoomServiceRequest,
+  nodeUnavailable,
   ROOM_SERVICE_METHODS,
   type RoomServiceMethod,
-} from '../../src/livekit/emulator/room-service.ts';
-import { RoomState } from '../../src/livekit/emulator/room-state.ts';
-import { type Answer, livekitError, twirpError } from '../../src/livekit/emulator/twirp.ts';
-import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/livekit/emulator/webhook-sender.ts';
+} from '../../src/emulator/room-service.ts';
+import { RoomState } from '../../src/emulator/room-state.ts';
+import { type HttpResponse, livekitError, twirpError } from '../../src/emulator/twirp.ts';
+import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/emulator/webhook-sender.ts';
 import {
   noAnswerWithin,
   readAnswer,
@@ -42,7 +42,7 @@ export class SimulatedLiveKit {
   isAway = false;
   /** Rooms whose node is dead. */
   readonly ghosts = new Set<string>();
-  readonly #faults = new FaultSwitches();
+  readonly #faults = new FaultInjector();
   readonly #timeline: Timeline;
   readonly #chance: Chance;
   readonly #chronicle: Chronicle;
@@ -65,7 +65,7 @@ export class SimulatedLiveKit {
       },
       {
         now: () => timeline.now,
-        after: (delayMs, run) => timeline.after(delayMs, run),
+        setTimer: (delayMs, run) => timeline.after(delayMs, run),
         randomBytes: (count) => ids.bytes(count),
       },
     );
@@ -77,7 +77,7 @@ export class SimulatedLiveKit {
 
   /** A node dies: its rooms stay listed, and nobody is in them. */
   killNode(): void {
-    for (const name of this.rooms.names()) this.ghosts.add(name);
+    for (const name of this.rooms.roomNames()) this.ghosts.add(name);
     this.attendance.clear();
     this.rooms.killNode();
   }
@@ -117,9 +117,12 @@ export class SimulatedLiveKit {
   #handle(method: RoomServiceMethod, { body, grant }: TwirpRequest<unknown>, answer: Answering): void {
     const apply = () =>
       body instanceof Uint8Array
-        ? toProtobuf(method, answerRoomService(method, fromProtobuf(method, body), grant, this.rooms))
-        : answerRoomService(method, body, grant, this.rooms);
-    const send = (said: Answer, headers = {}) => answer(said, this.#latencyMs(), headers);
+        ? toProtobuf(
+            method,
+            handleRoomServiceRequest(method, fromProtobuf(method, body) ?? null, grant, this.rooms),
+          )
+        : handleRoomServiceRequest(method, JSON.parse(JSON.stringify(body)), grant, this.rooms);
+    const send = (said: HttpResponse, headers = {}) => answer(said, this.#latencyMs(), headers);
     const done = () => {
       const said = apply();
       if (said.status === 503) answer(said, NO_RESPONSE_AFTER_MS);
@@ -129,7 +132,7 @@ export class SimulatedLiveKit {
       answer(BROKEN, 1);
       return;
     }
-    const fault = this.#faults.of(method);
+    const fault = this.#faults.get(method);
     if (fault !== null) this.#chronicle.count(`${method} met ${fault.kind}`);
     switch (fault?.kind) {
       case undefined:
@@ -139,7 +142,7 @@ export class SimulatedLiveKit {
         send(livekitError('internal', 'internal error'));
         return;
       case 'status503':
-        send(noResponse());
+        send(nodeUnavailable());
         return;
       case 'status429':
         send(twirpError('resource_exhausted', 'too many requests'), {
@@ -153,7 +156,7 @@ export class SimulatedLiveKit {
         return;
       case 'applyThen503':
         apply();
-        send(noResponse());
+        send(nodeUnavailable());
         return;
       case 'applyThenReset':
         apply();
@@ -172,14 +175,18 @@ export class SimulatedLiveKit {
   }
 }
 
-type Answering = (said: Answer | typeof BROKEN, afterMs: number, headers?: Record<string, string>) => void;
+type Answering = (
+  said: HttpResponse | typeof BROKEN,
+  afterMs: number,
+  headers?: Record<string, string>,
+) => void;
 
-const responseOf = ({ status, contentType }: Answer, headers: Record<string, string>) => ({
+const responseOf = ({ status, contentType }: HttpResponse, headers: Record<string, string>) => ({
   status,
   headers: { 'content-type': contentType, ...headers },
 });
 
-async function* bytesOf({ body }: Answer) {
+async function* bytesOf({ body }: HttpResponse) {
   yield Buffer.from(body);
 }
 

@@ -1,11 +1,11 @@
-import type { EmulatedParticipant, JoiningParticipant } from '../../src/livekit/emulator/emulator.ts';
+import type { EmulatedParticipant, ParticipantOptions } from '../../src/emulator/emulator.ts';
 import type { World } from './world.ts';
 
 /** Somebody with a LiveKit client and a token, who comes back when the connection breaks, or even when told to go. */
 export class Person {
   readonly #world: World;
   readonly #roomName: string;
-  readonly #joining: JoiningParticipant;
+  readonly #joining: ParticipantOptions;
   /** How probably they join again when their room was deleted, and when LiveKit let them down. */
   readonly #returns: { readonly whenDeleted: number; readonly whenCutOff: number };
   #participant: EmulatedParticipant | null = null;
@@ -15,7 +15,7 @@ export class Person {
   constructor(
     world: World,
     roomName: string,
-    joining: JoiningParticipant,
+    joining: ParticipantOptions,
     returns: { readonly whenDeleted: number; readonly whenCutOff: number },
   ) {
     this.#world = world;

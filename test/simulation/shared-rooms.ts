@@ -1,4 +1,4 @@
-import { receive } from '../../src/livekit/emulator/phone.ts';
+import { receiveCall } from '../../src/emulator/phone-call.ts';
 import { operatorCancels } from './clients.ts';
 import { Person } from './person.ts';
 import type { World } from './world.ts';
@@ -14,7 +14,7 @@ const CALLERS = ['+15557770001', '+15557770002', '+15557770003', '+15557770004']
 export async function callerOfSharedRoom(world: World): Promise<void> {
   const { chance, timeline, chronicle, livekit } = world;
   const roomName = chance.of(SHARED_ROOMS);
-  const phone = receive(livekit.rooms, {
+  const phone = receiveCall(livekit.rooms, {
     rule: 'direct',
     roomName,
     callerNumber: chance.of(CALLERS),

@@ -276,7 +276,7 @@ function assertNobodyTalked(world: SimulatedWorld, { callId, isCancelled, reason
 
 /** A cancelled call has no room, and no phone is alone in the room of any other call that has ended. */
 function assertEndedCallsHaveNoRoom({ livekit, records }: World): void {
-  for (const roomName of livekit.rooms.names()) {
+  for (const roomName of livekit.rooms.roomNames()) {
     const last = records.callsIn(roomName).at(-1);
     if (last === undefined || isLive(last.status)) continue;
     const parties = livekit.attendance.inRoom(roomName);
@@ -300,7 +300,7 @@ function assertNodesOfLiveCallsAnswer({ livekit, records }: World): void {
 }
 
 function assertLiveCallsHaveRooms({ livekit, records }: World): void {
-  const rooms = new Set(livekit.rooms.names());
+  const rooms = new Set(livekit.rooms.roomNames());
   for (const { id, status, roomName } of records.all()) {
     if (isLive(status) && !rooms.has(roomName)) {
       throw new Violation(`call ${id} is ${status}, and has no room`, roomName);
@@ -316,7 +316,7 @@ function assertEndlessCallsGoOn({ endless, livekit, records }: World): void {
     if (status === undefined || !isLive(status)) {
       throw new Violation(`call ${id} is ${status}, and nobody ended it`, roomName);
     }
-    const present = livekit.rooms.participants(roomName).map(({ identity }) => identity);
+    const present = livekit.rooms.listParticipants(roomName).map(({ identity }) => identity);
     if (present.length !== 2)
       throw new Violation(`call ${id} has only ${present.join()} in its room`, roomName);
   }
@@ -324,7 +324,7 @@ function assertEndlessCallsGoOn({ endless, livekit, records }: World): void {
 
 /** A room of the prefix was adopted, and a phone in it has a live call. */
 function assertRoomsAreCalls({ livekit, records }: World): void {
-  for (const roomName of livekit.rooms.names()) {
+  for (const roomName of livekit.rooms.roomNames()) {
     const last = records.callsIn(roomName).at(-1);
     const hasPhone = livekit.attendance.inRoom(roomName).some(({ isPhone }) => isPhone);
     if (roomName.startsWith(PREFIX) && (last === undefined || (hasPhone && !isLive(last.status)))) {

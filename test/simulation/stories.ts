@@ -1,4 +1,4 @@
-import { dial, receive } from '../../src/livekit/emulator/phone.ts';
+import { dialOut, receiveCall } from '../../src/emulator/phone-call.ts';
 import { operatorCancels, readCall, register } from './clients.ts';
 import { Person } from './person.ts';
 import { callerOfSharedRoom, PREFIX } from './shared-rooms.ts';
@@ -147,7 +147,7 @@ async function conversation(world: World, roomName: string, callId: string | nul
     case 'roomDeleted':
       // An agent's own code does so.
       chronicle.tell(roomName, 'somebody deletes the room');
-      livekit.rooms.delete(roomName);
+      livekit.rooms.deleteRoom(roomName);
       break;
     case 'stays':
       await timeline.sleep(chance.between(0, 240_000));
@@ -189,7 +189,7 @@ async function outbound(world: World, id: string): Promise<void> {
     await timeline.sleep(chance.between(0, 1_000));
     agent.publishAudio();
   }
-  const phone = dial(livekit.rooms, id, {
+  const phone = dialOut(livekit.rooms, id, {
     phoneNumber: '+15550100001',
     isTrunkListening: chance.happens(0.9),
   });
@@ -229,7 +229,7 @@ async function outbound(world: World, id: string): Promise<void> {
 
 async function inbound(world: World): Promise<void> {
   const { chance, timeline, chronicle, livekit } = world;
-  const phone = receive(livekit.rooms, {
+  const phone = receiveCall(livekit.rooms, {
     prefix: PREFIX,
     callerNumber: `+1555${chance.between(1_000_000, 9_999_999)}`,
     calledNumber: '+15550100002',

@@ -1,4 +1,4 @@
-import { type DialledPhone, dial } from '../../src/livekit/emulator/phone.ts';
+import { dialOut, type OutboundCall } from '../../src/emulator/phone-call.ts';
 import { operatorCancels, register } from './clients.ts';
 import { Person } from './person.ts';
 import type { World } from './world.ts';
@@ -14,13 +14,13 @@ const BROKEN = ['CONNECTION_TIMEOUT', 'SIGNAL_CLOSE', 'SERVER_SHUTDOWN'];
 const anAgent = (world: World, roomName: string) =>
   new Person(world, roomName, { identity: 'agent', kind: 'AGENT' }, AGENT_RETURNS);
 
-function aPhone(world: World, roomName: string, identity: string): DialledPhone {
+function aPhone(world: World, roomName: string, identity: string): OutboundCall {
   world.chronicle.tell(roomName, `${identity}: dialled`);
-  return dial(world.livekit.rooms, roomName, { identity, phoneNumber: '+15550100001' });
+  return dialOut(world.livekit.rooms, roomName, { identity, phoneNumber: '+15550100001' });
 }
 
 /** Rings, and is answered. */
-async function answers(world: World, roomName: string, phone: DialledPhone): Promise<void> {
+async function answers(world: World, roomName: string, phone: OutboundCall): Promise<void> {
   const { chance, timeline, chronicle } = world;
   await timeline.sleep(chance.between(50, 2_000));
   phone.ring();
@@ -33,7 +33,7 @@ async function answers(world: World, roomName: string, phone: DialledPhone): Pro
 async function twoPhonesTalk(
   world: World,
   roomName: string,
-  phones: readonly [DialledPhone, DialledPhone],
+  phones: readonly [OutboundCall, OutboundCall],
 ): Promise<void> {
   const { chance, timeline, chronicle } = world;
   await timeline.sleep(chance.between(0, LONG_TALK_MS));

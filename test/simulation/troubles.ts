@@ -1,4 +1,4 @@
-import type { Fault } from '../../src/livekit/emulator/faults.ts';
+import type { Fault } from '../../src/emulator/fault-injector.ts';
 import { NO_MISCHIEF } from './livekit.ts';
 import { anyHangup, type World } from './world.ts';
 
@@ -138,15 +138,15 @@ async function trouble(world: World): Promise<void> {
       );
       return;
     case 'listHasHoles': {
-      const left = livekit.rooms.names().filter(() => chance.happens(0.5));
+      const left = livekit.rooms.roomNames().filter(() => chance.happens(0.5));
       await during(
         `the list of rooms leaves out ${left.length} living rooms`,
         chance.between(5_000, 120_000),
         () => {
-          for (const name of left) livekit.rooms.unlist(name);
+          for (const name of left) livekit.rooms.unlistRoom(name);
         },
         () => {
-          for (const name of left) livekit.rooms.relist(name);
+          for (const name of left) livekit.rooms.relistRoom(name);
         },
       );
       return;

@@ -11,7 +11,7 @@ export function addBackup(hangup: Command): void {
     .argument('<file>', 'the file to make; it must not be there')
     .action(async (target: string) => {
       const file = databaseFile();
-      refuseUnless(file, ['current', 'older', 'newer']);
+      refuseUnless(file, ['current', 'behind', 'ahead']);
       await backUp(file, target);
       print(`${target} is a whole copy of ${file}`);
     });

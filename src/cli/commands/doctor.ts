@@ -1,29 +1,38 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../app/app.ts';
-import type { Finding } from '../../doctor/diagnosis.ts';
-import { diagnose } from '../../doctor/doctor.ts';
+import { type Inspectors, runChecks } from '../../doctor/doctor.ts';
+import type { Finding } from '../../doctor/finding.ts';
+import { probeLiveKit } from '../../livekit/probe.ts';
+import { trustSystemCertificates } from '../../platform/system-ca.ts';
+import { inspectDatabase } from '../../store/sqlite/inspect-database.ts';
 import { print, Refused } from '../output.ts';
 
+const INSPECTORS: Inspectors = {
+  inspectDatabase,
+  probeLiveKit: (server, options) => {
+    trustSystemCertificates(server.url);
+    return probeLiveKit(server, options, systemClock);
+  },
+};
+
 /** `hangup doctor`. */
-export function addDoctor(hangup: Command): void {
-  hangup
+export function registerDoctorCommand(program: Command): void {
+  program
     .command('doctor')
-    .description(
-      'look at settings, database, LiveKit and webhooks, also beside a running hangup; changes nothing',
-    )
+    .description('Check settings, database, LiveKit and webhooks, without changing anything')
     .option('--json', 'print one JSON object')
-    .action(seeDoctor);
+    .action(runDoctor);
 }
 
-async function seeDoctor({ json }: { json?: true }): Promise<void> {
-  const findings = await diagnose(systemClock);
+async function runDoctor({ json }: { json?: true }): Promise<void> {
+  const findings = await runChecks(INSPECTORS, systemClock);
   const failures = findings.filter(({ level }) => level === 'failure').length;
   if (json) print(JSON.stringify({ ok: failures === 0, findings }));
-  else for (const finding of findings) print(lineOf(finding));
+  else for (const finding of findings) print(formatFinding(finding));
   if (failures > 0) throw new Refused(`${failures} of ${findings.length} checks failed`);
 }
 
-function lineOf({ level, check, message, advice }: Finding): string {
+function formatFinding({ level, check, message, advice }: Finding): string {
   const line = `${level.padEnd(8)} ${check.padEnd(12)} ${message}`;
   if (advice === undefined) return line;
   return `${line}\n${' '.repeat(22)}-> ${advice.replaceAll('\n', `\n${' '.repeat(25)}`)}`;

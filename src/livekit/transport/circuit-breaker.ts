@@ -1,4 +1,4 @@
-import { onRequestFinished, resultOf, UNKNOWN } from '../../domain/circuit-breaker.ts';
+import { onRequestFinished, resultOf, UNKNOWN_STATE } from '../../domain/circuit-breaker.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Clock, Logger } from '../../ports/system.ts';
 import type { RoomServiceTransport } from './twirp.ts';
@@ -20,7 +20,7 @@ export function circuitBreaker(
   transport: RoomServiceTransport,
   { clock, log, onRecovered }: { clock: Clock; log: Logger; onRecovered: (downMs: number) => void },
 ): CircuitBreaker {
-  let state = UNKNOWN;
+  let state = UNKNOWN_STATE;
   return {
     async transport(request) {
       const outcome = await transport(request);

@@ -1,5 +1,5 @@
 import type { Call } from '../../domain/call.ts';
-import { checkDeletion, hasNewcomers, isDeletedUnasked } from '../../domain/guard.ts';
+import { checkDeletion, hasNewcomers, isDeletedWithoutCheck } from '../../domain/guard.ts';
 import { adviceForLiveKitError, isNodeUnresponsive, type LiveKitError } from '../../domain/livekit-error.ts';
 import {
   type DeleteRoomOutcome,
@@ -114,7 +114,7 @@ async function checkRoom(
 ): Promise<Check> {
   const { store } = dependencies;
   const subject = await store.findDeletionSubject(deletion.callId);
-  if (subject === null || isDeletedUnasked(subject.call, { ...subject, attempt: deletion.attempt }))
+  if (subject === null || isDeletedWithoutCheck(subject.call, { ...subject, attempt: deletion.attempt }))
     return DELETE;
   const check = await askLiveKit(dependencies, subject, asking);
   if (check.kind !== 'delete' || (await holdsLease(store, deletion))) return check;

@@ -32,7 +32,7 @@ export async function reconcileRooms(
   const limit = limitOf(dependencies, last.askedAt === null ? null : askedAt - last.askedAt);
   const comparison = createRoomDiff(last, { askedAt, callStartTimeoutMs, limit });
   const answer = await rooms.listRooms(
-    async (some) => comparison.takeRooms(some, await store.listLiveCallsByRoom(some.map(({ name }) => name))),
+    async (some) => comparison.addRooms(some, await store.listLiveCallsByRoom(some.map(({ name }) => name))),
     { timeoutMs: backgroundTimeoutMs, priority: 'comparison' },
   );
   if (answer.kind !== 'listed') {
@@ -43,8 +43,8 @@ export async function reconcileRooms(
     return { comparison: onListFailed(last), changed: 0 };
   }
   const now = clock.now();
-  for await (const page of liveCalls(store)) comparison.takeCalls(page, now);
-  const { next, gone, neverStarted, unknown, toAsk } = comparison.conclude(now);
+  for await (const page of liveCalls(store)) comparison.addCalls(page, now);
+  const { next, gone, neverStarted, unknown, toAsk } = comparison.finish(now);
   let changed = 0;
   /** A few at a time, so that one slow answer does not hold up the others. */
   const each = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {

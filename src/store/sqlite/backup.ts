@@ -166,9 +166,9 @@ function problemOf(file: string): string | null {
       const found = client.pragma('integrity_check', { simple: true });
       if (found !== 'ok') return `is damaged: ${String(found)}`;
       switch (schemaAge(client)) {
-        case 'none':
+        case 'uninitialized':
           return 'was not made by hangup';
-        case 'newer':
+        case 'ahead':
           return 'was made by a newer hangup';
         default:
           // So that it is one file, whatever it was.

@@ -3,9 +3,9 @@ import { dirname, join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import type { SchemaAge } from '../../doctor/diagnosis.ts';
 import { StoreBusyError } from '../../domain/errors.ts';
 import { MIGRATIONS_FOLDER, NO_PROC, sqliteAddon } from '../../platform/assets.ts';
+import type { SchemaVersion } from '../../ports/diagnostics.ts';
 
 export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
 
@@ -226,27 +226,27 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
 }
 
 /** The schema against this version's: a newer hangup may have changed it under a running one. Only reads. */
-export function schemaAge(client: SqliteDatabase.Database): SchemaAge {
+export function schemaAge(client: SqliteDatabase.Database): SchemaVersion {
   const known = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash }) => hash);
   const isOurs = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
-  if (isOurs === undefined) return 'none';
+  if (isOurs === undefined) return 'uninitialized';
   const applied = client
     .prepare<[], { hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id')
     .all();
-  if (applied.some(({ hash }, index) => hash !== known[index])) return 'newer';
-  return applied.length < known.length ? 'older' : 'current';
+  if (applied.some(({ hash }, index) => hash !== known[index])) return 'ahead';
+  return applied.length < known.length ? 'behind' : 'current';
 }
 
 /**
  * How the file's schema is against this version's, and the migrations that it lacks when it is older. Changes nothing.
  * @throws DatabaseError when it cannot be read
  */
-export function schemaOf(file: string): { age: SchemaAge; pending: readonly string[] } {
+export function schemaOf(file: string): { age: SchemaVersion; pending: readonly string[] } {
   try {
     const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
       const age = schemaAge(client);
-      if (age !== 'older') return { age, pending: [] };
+      if (age !== 'behind') return { age, pending: [] };
       const applied = client.prepare<[], number>('SELECT count(*) FROM __drizzle_migrations').pluck().get();
       return { age, pending: migrationNames().slice(applied) };
     } finally {

@@ -31,7 +31,7 @@ export function liveKitServersOf(file: string): string[] {
   try {
     const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      if (schemaAge(client) === 'newer') return [];
+      if (schemaAge(client) === 'ahead') return [];
       const columns = client.prepare("SELECT name FROM pragma_table_info('livekit_servers')").pluck().all();
       const order = columns.includes('last_served_at') ? 'ORDER BY last_served_at DESC' : '';
       const servers =

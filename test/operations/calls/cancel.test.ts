@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Fault } from '../../../src/livekit/emulator/emulator.ts';
-import { startEmulator } from '../../../src/livekit/emulator/emulator.ts';
+import type { Fault } from '../../../src/emulator/emulator.ts';
+import { startEmulator } from '../../../src/emulator/emulator.ts';
 import type { Settings } from '../../../src/platform/config.ts';
 import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
 import type { LiveKitUnderTest } from '../../harness/livekit.ts';

@@ -177,13 +177,13 @@ describe('a deletion', () => {
       retry: { firstDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
     });
     await adopt(hangup, 'desk');
-    emulator.receive({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
+    emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
     await until('it rings', async () => (await callsIn(hangup, 'desk'))[0]?.status === 'ringing');
     const [first] = await callsIn(hangup, 'desk');
     emulator.setFault('DeleteRoom', { kind: 'applyThen503' });
     await hangup.send('DELETE', `/api/v1/calls/${first?.id}`);
     expect(emulator.roomNames()).toEqual([]);
-    const second = emulator.receive({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
+    const second = emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
     emulator.setFault('DeleteRoom', null);
     await until('it is a call', async () => (await callsIn(hangup, 'desk')).length === 2);
     await until('it rings', async () => (await callsIn(hangup, 'desk'))[1]?.status === 'ringing');
@@ -195,7 +195,7 @@ describe('a deletion', () => {
   test('of a call that ended by itself leaves two parties alone who came meanwhile, and that is on record', async () => {
     const { hangup, emulator } = await start();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
-    const phone = emulator.dial('c1', { phoneNumber: '+15557770001' });
+    const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     phone.ring();
     await until('it rings', async () => (await callOf(hangup, 'c1')).status === 'ringing');
     emulator.setFault('DeleteRoom', { kind: 'status500' });

@@ -80,7 +80,7 @@ test('a room that nobody registered becomes a call by its prefix, and one withou
     now: 1,
   });
   emulator.join('private', { identity: 'somebody' });
-  emulator.receive({ prefix: 'call-', callerNumber: '+15557770001', calledNumber: '+15550002' });
+  emulator.receiveCall({ prefix: 'call-', callerNumber: '+15557770001', calledNumber: '+15550002' });
   const calls = async () => {
     const { body } = await hangup.send('GET', '/api/v1/calls');
     return (body as { data: { calls: { phoneNumber: string; direction: string; status: string }[] } }).data
@@ -122,7 +122,7 @@ describe('phones', () => {
   test('that one rings, and when it is answered, is asked', async () => {
     const { hangup, emulator } = await start();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
-    const phone = emulator.dial('c1', { phoneNumber: '+15557770001' });
+    const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     await until('it connects', async () => (await statusOf(hangup, 'c1')) === 'connecting');
     phone.ring();
     await until('it rings', async () => (await statusOf(hangup, 'c1')) === 'ringing');
@@ -138,7 +138,7 @@ describe('phones', () => {
     const { hangup, emulator } = await start();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const supervisor = emulator.join('c1', { identity: 'supervisor' });
-    const phone = emulator.dial('c1', { phoneNumber: '+15557770001' });
+    const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     phone.ring();
     await until('it rings', async () => (await statusOf(hangup, 'c1')) === 'ringing');
     phone.leave('CLIENT_INITIATED');

@@ -1,0 +1,48 @@
+import { WEBHOOK_CLOCK_TOLERANCE_S } from '../../domain/webhook-refusal.ts';
+import type { Finding } from '../finding.ts';
+
+/** The Date header has a resolution of one second. */
+const SKEW_TOLERANCE_MS = 3_000;
+/** hangup refuses a webhook of a LiveKit further ahead: its token is not valid yet. */
+const MAX_SKEW_AHEAD_MS = WEBHOOK_CLOCK_TOLERANCE_S * 1000;
+/** LiveKit refuses a token that was signed further ahead of its own clock (measured on 1.13.5). */
+export const MAX_SKEW_BEHIND_MS = 60_000;
+/** The token of a webhook is valid for 5 minutes: from a LiveKit this far behind, it arrives expired. */
+const EXPIRED_SKEW_BEHIND_MS = 300_000 + WEBHOOK_CLOCK_TOLERANCE_S * 1000;
+
+/** @param clockSkewMs how far LiveKit's clock is ahead; negative when behind, null when unknown */
+export function assessClockSkew(clockSkewMs: number | null): Finding {
+  const check = 'clock';
+  if (clockSkewMs === null) {
+    return {
+      check,
+      level: 'unknown',
+      message: "LiveKit's response has no Date header, so the clock skew is unknown",
+    };
+  }
+  const source = "by the Date header of LiveKit's response, which a proxy can replace";
+  if (Math.abs(clockSkewMs) <= SKEW_TOLERANCE_MS) {
+    return { check, level: 'ok', message: `clock skew is under ${SKEW_TOLERANCE_MS / 1000} s (${source})` };
+  }
+  const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
+  const message = `LiveKit's clock is ${seconds} s ${clockSkewMs > 0 ? 'ahead' : 'behind'} (${source})`;
+  const consequences = consequencesOf(clockSkewMs);
+  const advice = 'synchronize both clocks by NTP';
+  return consequences.length === 0
+    ? { check, level: 'warning', message, advice }
+    : { check, level: 'failure', message: `${message}: ${consequences.join('; ')}`, advice };
+}
+
+function consequencesOf(clockSkewMs: number): string[] {
+  if (clockSkewMs > MAX_SKEW_AHEAD_MS) {
+    return ['hangup refuses its webhooks (clock_skew), because they are not valid yet'];
+  }
+  return [
+    ...(clockSkewMs < -MAX_SKEW_BEHIND_MS
+      ? ["LiveKit refuses hangup's tokens, because they are not valid yet"]
+      : []),
+    ...(clockSkewMs <= -EXPIRED_SKEW_BEHIND_MS
+      ? ['hangup refuses its webhooks (clock_skew), because they have expired']
+      : []),
+  ];
+}

@@ -1,0 +1,56 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { inspectDatabase } from '../../src/store/sqlite/inspect-database.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { aCall } from '../harness/calls.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
+
+test('inspectDatabase counts rooms by the status of their newest call', async () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  const store = openSqliteStore(file);
+  const { organizationId, id: apiKeyId } = await store.createApiKey({
+    id: 'key_1',
+    organizationName: 'acme',
+    organizationIdIfNew: 'org_1',
+    name: 'test',
+    hash: '0'.repeat(64),
+    scopes: [],
+    expiresAt: null,
+    now: 1,
+  });
+  const call = aCall({ id: 'c1', organizationId, roomName: 'live' });
+  await store.changeCall({ kind: 'register', call, apiKeyId });
+  store.close();
+  expect(inspectDatabase(file, { roomNames: ['live', 'unregistered'] })).toMatchObject({
+    kind: 'open',
+    schema: 'current',
+    journalMode: 'wal',
+    corruption: [],
+    calls: {
+      counts: { liveCalls: { initiated: 1 } },
+      lastWebhookAt: null,
+      rooms: { live: 1, ended: 0, unknown: 1 },
+    },
+  });
+});
+
+test('inspectDatabase returns unusable for a file that is not a database', () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  writeFileSync(file, 'hello, world '.repeat(1_000));
+  expect(inspectDatabase(file, { roomNames: [] })).toEqual({
+    kind: 'unusable',
+    detail: 'file is not a database',
+    advice: null,
+  });
+});
+
+test('inspectDatabase returns an uninitialized schema for an empty file', () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  writeFileSync(file, '');
+  expect(inspectDatabase(file, { roomNames: [] })).toMatchObject({
+    kind: 'open',
+    schema: 'uninitialized',
+    calls: null,
+  });
+});
