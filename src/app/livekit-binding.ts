@@ -2,7 +2,7 @@ import { formatServers, previousServer } from '../domain/livekit-servers.ts';
 import { type Settings, SettingsError } from '../platform/config.ts';
 import type { LiveKitServerStore } from '../ports/store.ts';
 import type { Clock, Logger } from '../ports/system.ts';
-import { liveKitServersOf } from '../store/open-store.ts';
+import { readLiveKitServers } from '../store/open-store.ts';
 
 /** Much sooner than a room is believed to be absent. */
 const LOOKS_EVERY_MS = 1_000;
@@ -23,7 +23,7 @@ type Claimed = Pick<Settings, 'livekit' | 'databaseFile'>;
  */
 export function assertBindable(settings: Claimed): void {
   if (settings.livekit !== null) return;
-  const servers = liveKitServersOf(settings.databaseFile);
+  const servers = readLiveKitServers(settings.databaseFile);
   if (servers.length > 0) throw refusal(settings, servers);
 }
 

@@ -3,8 +3,7 @@ import { parseSettings, type Settings } from '../platform/config.ts';
 import { environmentWarnings, readEnvironment } from '../platform/environment.ts';
 import type { SchemaVersion } from '../ports/diagnostics.ts';
 import type { Store } from '../ports/store.ts';
-import { openStore } from '../store/open-store.ts';
-import { assertThere, DatabaseError, schemaOf } from '../store/sqlite/database.ts';
+import { assertDatabaseExists, DatabaseError, inspectSchema, openStore } from '../store/open-store.ts';
 
 /** What was asked for cannot be; nothing was changed. The message says what to do. */
 export class Refused extends Error {
@@ -70,8 +69,8 @@ export async function withMadeStore(use: (store: Store, file: string) => Promise
 
 /** @throws DatabaseError when there is none of this hangup's or an older one's; Refused when its schema is older, and that is none of these ages */
 export function refuseUnless(file: string, ages: readonly SchemaVersion[]): void {
-  assertThere(file);
-  const { age, pending } = schemaOf(file);
+  assertDatabaseExists(file);
+  const { age, pending } = inspectSchema(file);
   if (ages.includes(age)) return;
   switch (age) {
     case 'behind':

@@ -103,7 +103,7 @@ test('a key that a full disk does not take: a sentence, 3, and no key', async ()
     code: 3,
     stdout: '',
     stderr:
-      'hangup: The database cannot be used: database or disk is full. Free space on its disk, then start again.\n',
+      'hangup: The database cannot be used: database or disk is full. Free space on the disk, then start again.\n',
   });
 }, 60_000);
 
@@ -201,7 +201,7 @@ test('the database file is removed under it: it says so within a minute unasked,
   const hangup = await serve();
   expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
   for (const part of globSync(`${file}*`)) rmSync(part);
-  const said = 'was removed or replaced under a running hangup';
+  const said = 'was removed or replaced while hangup was running';
   await until('it says so', () => hangup.output().includes(said), 70_000);
   await until('it is not ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 503);
   expect(existsSync(file)).toBe(false);

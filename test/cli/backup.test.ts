@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
-import { backUp } from '../../src/store/sqlite/backup.ts';
+import { backupDatabase } from '../../src/store/sqlite/backup.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from '../harness/calls.ts';
 import { until } from '../harness/hangup.ts';
@@ -51,13 +51,13 @@ test('a backup while it serves is whole; nothing is written over, and what fails
   const before = statSync(join(cwd, 'copy.db')).mtimeMs;
   expect(await run('backup copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: expect.stringContaining('there already'),
+    stderr: expect.stringContaining('already exists'),
   });
   expect(statSync(join(cwd, 'copy.db')).mtimeMs).toBe(before);
   expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 3 });
   expect(await run('restore copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n',
+    stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n',
   });
   expect(readdirSync(cwd).filter((name) => name.includes('restor'))).toEqual([]);
 });
@@ -110,7 +110,7 @@ test('two backups to two names, and two restores, at once', async () => {
     expect({ code, stderr }).toEqual(
       code === 0
         ? { code, stderr: '' }
-        : { code: 3, stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n' },
+        : { code: 3, stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n' },
     );
   }
   expect((await run('keys list', cwd)).stdout).toContain(id);
@@ -122,15 +122,15 @@ test('of two backups to one name one is made, and the other refused', async () =
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
   // Another one ends while this one copies.
-  const copying = backUp(join(cwd, 'hangup.db'), target);
+  const copying = backupDatabase(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
-  await expect(copying).rejects.toThrow(`${target} is there already. Name another file.`);
+  await expect(copying).rejects.toThrow(`${target} already exists. Name another file.`);
   expect(readFileSync(target, 'utf8')).toBe('of another backup');
   rmSync(target);
   const ended = await Promise.all(Array.from({ length: 3 }, () => run('backup copy.db', cwd)));
   expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 3, 3]);
   for (const { code, stderr } of ended) {
-    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db is there already. Name another file.\n');
+    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db already exists. Name another file.\n');
   }
   expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
 });
@@ -144,7 +144,7 @@ test('while a server runs on a file that was deleted, nothing is restored in its
   expect(await run('restore copy.db', cwd)).toEqual({
     code: 3,
     stdout: '',
-    stderr: `hangup: Process ${hangup.child.pid} runs on hangup.db, although that file was deleted or replaced. Stop it, then restore.\n`,
+    stderr: `hangup: Process ${hangup.child.pid} uses hangup.db, although that file was deleted or replaced. Stop the process, then restore.\n`,
   });
   expect(readdirSync(cwd)).toEqual(['copy.db']);
   await hangup.kill('SIGTERM');
@@ -168,13 +168,13 @@ test('a folder that is not there is named, and not made', async () => {
   await makeKey(cwd);
   expect(await run('backup no/copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+    stderr: expect.stringMatching(/^hangup: Directory not found: no\. Create it/),
   });
   await run('backup copy.db', cwd);
   const elsewhere = await runHangup(['restore', 'copy.db'], { cwd, env: { DATABASE_URL: 'file:no/x.db' } });
   expect(elsewhere).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+    stderr: expect.stringMatching(/^hangup: Directory not found: no\. Create it/),
   });
   expect(existsSync(join(cwd, 'no'))).toBe(false);
   expect(await run('restore .', cwd)).toMatchObject({ code: 3 });

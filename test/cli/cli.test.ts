@@ -43,7 +43,7 @@ test('what keys create prints is the key alone: what is said of it is for people
 });
 
 test.each([
-  ['a folder', 'file:.', /that is no file/],
+  ['a folder', 'file:.', /it is not a file/],
   ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
   ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
 ])('a database that is %s is a sentence, and 3', async (_, url, said) => {
@@ -132,7 +132,7 @@ test.each([
     code: 3,
     stdout: '',
     stderr: expect.stringMatching(
-      /Cannot read the database \S+hangup\.db: there is none\. Set DATABASE_URL to the one that/,
+      /Database not found: \S+hangup\.db\. Set DATABASE_URL to the server's database/,
     ),
   });
   expect(readdirSync(cwd)).toEqual([]);

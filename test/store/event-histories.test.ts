@@ -32,7 +32,7 @@ import {
 import { inbound, POLICY } from '../harness/rosters.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/* The properties of histories of events that only a real store can break: once, on record, with its deletion. */
+/* Properties of histories of events that only a real store can break: applied once, stored, with the deletion. */
 
 const CONNECTIONS = 2;
 const aHistory = aRoom(NO_TROUBLE);
@@ -112,7 +112,7 @@ async function recordOf(store: Store, callId: string): Promise<CallRecord> {
   return record;
 }
 
-/** All of it, page by page. */
+/** Returns the complete audit log of a call, page by page. */
 async function auditOf(store: Store, callId: string): Promise<AuditEntry[]> {
   const entries: AuditEntry[] = [];
   for (;;) {
@@ -141,7 +141,7 @@ function claim(store: TestStore, now: number) {
   return store.claimDeletions({ leaseMs: 15_000, maxDelayMs: 1_000_000_000, limit: 1_000 });
 }
 
-/** LiveKit's list of the call's room. */
+/** Returns LiveKit's list of the participants in the call's room. */
 type Lister = (call: Call, askedAt: number) => Pick<ParticipantList, 'participants'>;
 
 /** The participants of the model's room. */
@@ -160,7 +160,7 @@ function listReviews(store: TestStore, now: number) {
   return store.listReviews({ maxDelayMs: 1_000_000_000, limit: 100 });
 }
 
-/** As a reconciler would that is never late, in every process at once. @returns the calls that it ended */
+/** Runs each due review at its time, in every process at once. @returns the ended calls */
 async function reviewUntil(stores: readonly TestStore[], moment: number, list: Lister): Promise<string[]> {
   const ended: string[] = [];
   let now: number | null = 0;
@@ -194,7 +194,7 @@ interface Played {
   readonly endedByReconciler: readonly string[];
 }
 
-/** Sends every event to every connection, reviews when due, cancels at one moment; the room is absent at last. */
+/** Applies every event on every connection, reviews when due, cancels once; at last the room is absent. */
 async function play(
   stores: readonly TestStore[],
   call: Call,
@@ -233,8 +233,8 @@ const rank = ({ status }: Pick<Call, 'status'>) =>
   isLive(status) ? LIVE_STATUSES.indexOf(status) : LIVE_STATUSES.length;
 const settled = ({ roster: _, ...call }: Call) => call;
 
-/** What must be true of every call that has ended, whatever was sent. */
-async function expectSoundRecord(store: Store, { id }: Call, { records, endedByReconciler }: Played) {
+/** Asserts the invariants of an ended call, whatever events were applied. */
+async function expectValidRecord(store: Store, { id }: Call, { records, endedByReconciler }: Played) {
   records.forEach(({ call, deletion }, i) => {
     const before = records[i - 1]?.call ?? call;
     expect(rank(call)).toBeGreaterThanOrEqual(rank(before));
@@ -273,7 +273,7 @@ async function expectSoundRecord(store: Store, { id }: Call, { records, endedByR
   expect(last.deletion === null).toBe(isRoomGone && !isReopened);
 }
 
-/** Completes every deletion that is open. @returns whose they were */
+/** Completes every open deletion. @returns the ids of their calls */
 async function deleteRooms(store: TestStore, now: number): Promise<string[]> {
   const claimed = await claim(store, now);
   for (const { callId, attempt } of claimed) {
@@ -326,7 +326,7 @@ const outcomeOf = ({
   direction,
 }: Call) => ({ status, failureReason, startedAt, answeredAt, endedAt, roster, phoneNumber, direction });
 
-test('events sent twice on two connections at once, and again later, are applied once: the same call', async () => {
+test('events delivered twice on two connections, at once and later, are applied once', async () => {
   const { store, stores, newCall } = await aStore();
   await fc.assert(
     fc.asyncProperty(aHistory, delays(100_000), async (history, againAfterMs) => {
@@ -338,7 +338,7 @@ test('events sent twice on two connections at once, and again later, are applied
       }));
       const both = [...arrivals, ...repeats].toSorted((a, b) => a.arrivesAt - b.arrivesAt);
       const played = await play(stores, call, both);
-      await expectSoundRecord(store, call, played);
+      await expectValidRecord(store, call, played);
       for (const { event } of arrivals) expect(played.applied.get(event.id)).toBe(1);
       const expected = outcomeOf(applyAll(arrivals, { parts: call }).call);
       expect(outcomeOf((await recordOf(store, call.id)).call)).toEqual(expected);
@@ -347,7 +347,7 @@ test('events sent twice on two connections at once, and again later, are applied
   );
 });
 
-test("reviews by the model's own list on two connections: a sound record", async () => {
+test("reviews by the model's own lists on two connections leave a valid record", async () => {
   const { store, stores, newCall } = await aStore();
   await fc.assert(
     fc.asyncProperty(aHistory, async (history) => {
@@ -355,20 +355,20 @@ test("reviews by the model's own list on two connections: a sound record", async
       const room = playRoom(history);
       const arrivals = arrivalsOf(room, { ...FIRST_SESSION, name: call.roomName });
       const played = await play(stores, call, arrivals, { list: modelList(room) });
-      await expectSoundRecord(store, call, played);
+      await expectValidRecord(store, call, played);
     }),
     { numRuns: 40 },
   );
 });
 
-test('events in any order, and cancelled or not: a sound record, and the same as in memory', async () => {
+test('events in any order, with or without a cancel, leave a valid record, equal to the one in memory', async () => {
   const { store, stores, newCall } = await aStore();
   await fc.assert(
     fc.asyncProperty(scrambled, fc.integer({ min: -5, max: 15 }), async (mixed, cancelAt) => {
       const call = await newCall();
       const arrivals = arrivalsIn(mixed, call.roomName);
       const played = await play(stores, call, arrivals, { cancelAt });
-      await expectSoundRecord(store, call, played);
+      await expectValidRecord(store, call, played);
       const last = await recordOf(store, call.id);
       const isCancelled = last.call.cancelledBy !== null;
       if (!isCancelled) {
@@ -380,7 +380,7 @@ test('events in any order, and cancelled or not: a sound record, and the same as
   );
 });
 
-/** A history up to a moment at which a review is set ahead. */
+/** A history up to a time at which a review is scheduled. */
 const waiting = aHistory
   .chain((history) => {
     const arrivals = arrivalsOf(playRoom(history));
@@ -392,7 +392,7 @@ const waiting = aHistory
     return isLive(call.status) && (call.reviewAt ?? 0) > (arrivals.at(-1)?.arrivesAt ?? 0);
   });
 
-test('a review of a call that is cancelled meanwhile changes nothing any more, and is not due', async () => {
+test('a call that was cancelled before its review is neither reviewed nor changed', async () => {
   const { store, stores, newCall } = await aStore();
   await fc.assert(
     fc.asyncProperty(waiting, async ([history, length]) => {
@@ -414,7 +414,7 @@ test('a review of a call that is cancelled meanwhile changes nothing any more, a
   );
 });
 
-test('a review ends with the session of the room that it was for', async () => {
+test('a review is dropped when the session of its room ends', async () => {
   const { store, stores, newCall } = await aStore();
   await fc.assert(
     fc.asyncProperty(
@@ -429,7 +429,7 @@ test('a review ends with the session of the room that it was for', async () => {
         const next = arrivalsOf(playRoom(later), { sid: LATER_SESSION.sid, createdAt, name });
         const arrivals = [...earlier, ...next];
         const played = await play(stores, call, arrivals);
-        await expectSoundRecord(store, call, played);
+        await expectValidRecord(store, call, played);
         const { endedBy, call: expected } = applyAll(arrivals, { parts: call });
         expect(outcomeOf((await recordOf(store, call.id)).call)).toEqual(outcomeOf(expected));
         expect(played.endedByReconciler).toHaveLength(endedBy === 'review' || endedBy === 'absence' ? 1 : 0);
@@ -439,7 +439,7 @@ test('a review ends with the session of the room that it was for', async () => {
   );
 });
 
-test('the room of an ended call is claimed for deletion, and again when the guard decides so, and only then', async () => {
+test('the room of an ended call is claimed for deletion once, and again only when the guard requires it', async () => {
   const { store, stores, newCall } = await aStore();
   const isPutOut = new Set<boolean>();
   await fc.assert(
@@ -448,7 +448,7 @@ test('the room of an ended call is claimed for deletion, and again when the guar
       const { roomName: name } = call;
       const arrivals = arrivalsOf(playRoom(history), { ...FIRST_SESSION, name });
       const played = await play(stores, call, arrivals, { cancelAt: isCancelled ? 1 : -1 });
-      await expectSoundRecord(store, call, played);
+      await expectValidRecord(store, call, played);
       let now = AFTERWARDS + 10_000;
       const { deletion } = await recordOf(store, call.id);
       const isOpen = deletion !== null && deletion.state !== 'completed';
@@ -479,7 +479,7 @@ test('the room of an ended call is claimed for deletion, and again when the guar
   expect(isPutOut).toEqual(new Set([true, false]));
 });
 
-test('a later call under the same name ends by its own room, whatever arrives late of the earlier one', async () => {
+test('late events of an earlier call in the room do not change the end of the next call', async () => {
   const { store, newCall } = await aStore();
   await fc.assert(
     fc.asyncProperty(
@@ -526,7 +526,7 @@ test('a later call under the same name ends by its own room, whatever arrives la
   );
 });
 
-test('two processes that see a new caller in the room of an ended call at once begin one call', async () => {
+test('two processes that observe a new caller in the room of an ended call at once begin one call', async () => {
   const { store, stores, newCall } = await aStore();
   await store.addAdoptionPrefix({
     prefix: 'desk',
@@ -563,7 +563,7 @@ test('two processes that see a new caller in the room of an ended call at once b
   expect(await claim(store, 1_000_000)).toEqual([]);
 });
 
-/** Applies what it is sent, on a connection and a thread of its own. Plain JavaScript: Node reads it. */
+/** Applies commands on a connection and a thread of its own. Plain JavaScript, because Node runs it. */
 const SENDER = `
   const { parentPort, workerData } = require('node:worker_threads');
   import(workerData.module).then(({ openSqliteStore }) => {
@@ -582,7 +582,7 @@ const SENDER = `
   });
 `;
 
-test('threads that send the same history at the same moment: exactly one of them applies each event', async () => {
+test('of threads that apply the same events at once, exactly one applies each event', async () => {
   const { file, store, newCall } = await aStore();
   const workerData = {
     file,
@@ -613,7 +613,7 @@ test('threads that send the same history at the same moment: exactly one of them
       expect(applied).toEqual(new Map(arrivals.map(({ event }) => [event.id, 1])));
       const before = [await recordOf(store, call.id)];
       const { records, ...played } = await play([store], call, arrivals);
-      await expectSoundRecord(store, call, { ...played, records: [...before, ...records] });
+      await expectValidRecord(store, call, { ...played, records: [...before, ...records] });
     }),
     { numRuns: 30 },
   );

@@ -6,7 +6,7 @@ import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { aCall } from '../harness/calls.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/** Every statement that the store prepares while something is done. */
+/** Returns every statement that the store prepares during the work. */
 async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
   const prepare = vi.spyOn(SqliteDatabase.prototype, 'prepare');
   try {
@@ -35,7 +35,7 @@ function plansOf(statements: readonly string[], file: string): { sql: string; st
   }
 }
 
-test('no query of a request, a webhook or a pass reads a whole table, and no page is sorted', async () => {
+test('no query of a request, a webhook or a loop scans a table or sorts a page', async () => {
   const file = join(temporaryFolder(), 'hangup.db');
   const store = openSqliteStore(file);
   const base = {
@@ -130,7 +130,7 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
   expect(plans.length).toBeGreaterThan(25);
   const offences = plans.filter(({ steps }) =>
     steps.some((step, i) => {
-      // An operator's few prefixes are read whole, and the names that were asked for. `top` and `capped` are the first rows of an index, a page at most.
+      // Adoption prefixes are few, and json_each has the requested names. `top` and `capped` have at most a page of rows.
       const isSmall = steps.some((one) => one.includes('adoption_prefixes')) || steps[i - 1] === 'SCAN top';
       if (step.includes('TEMP B-TREE')) return !isSmall;
       return /^SCAN (?!adoption_prefixes|json_each|top|capped|\()/.test(step) && !/USING .*INDEX/.test(step);
@@ -139,7 +139,7 @@ test('no query of a request, a webhook or a pass reads a whole table, and no pag
   expect(offences).toEqual([]);
 });
 
-test('what asks for what is not over reads nothing that is, beside 200,000 ended calls', async () => {
+test('queries for live calls and open deletions read no ended call among 200,000', async () => {
   const file = join(temporaryFolder(), 'hangup.db');
   openSqliteStore(file).close();
   const client = new SqliteDatabase(file);
@@ -160,7 +160,7 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
     openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
     oldestOpenDeletionAt: null,
   };
-  // SQLite plans by guesses at first, and by what it counted after an ANALYZE.
+  // SQLite plans by guesses at first, and by its statistics after an ANALYZE.
   for (const statistics of ['', 'ANALYZE']) {
     client.exec(statistics);
     const store = openSqliteStore(file);
@@ -170,7 +170,7 @@ test('what asks for what is not over reads nothing that is, beside 200,000 ended
       'SCAN calls USING INDEX calls_live_room_name',
       'SCAN room_deletions USING INDEX room_deletions_incomplete_room_name',
     ]);
-    // Prepared once for each connection, with others.
+    // Each of these statements is prepared once for each connection.
     const steps = await plans(async () => {
       await store.listLiveCalls({ after: '', limit: 9 });
       await store.listLiveCallsByRoom(['live1']);

@@ -11,10 +11,10 @@ import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const MIGRATIONS = resolve(import.meta.dirname, '../../drizzle');
-/** For each schema there was, a dump of a database with something in every table. */
+/** For each earlier schema, the dump of a database with rows in every table. */
 const FIXTURES = resolve(import.meta.dirname, 'fixtures');
 
-/** The roster has what these tables, and the column `room_life`, had. */
+/** The roster replaced these tables and the column `room_life`. */
 const REPLACED_TABLES = ['__drizzle_migrations', 'graces'];
 
 const schemas = sqlNamesIn(FIXTURES);
@@ -26,7 +26,7 @@ function sqlNamesIn(folder: string): string[] {
     .toSorted();
 }
 
-/** A database as a hangup of that schema left it. */
+/** Returns a database of that schema. */
 function aDatabase(fixture: string) {
   const cwd = temporaryFolder();
   const file = join(cwd, 'hangup.db');
@@ -38,7 +38,7 @@ function aDatabase(fixture: string) {
 
 function change(file: string, sql: string): void {
   const client = new SqliteDatabase(file);
-  // A dump's tables are in no order.
+  // The tables of a dump are not ordered by their references.
   client.pragma('foreign_keys = OFF');
   client.exec(sql);
   client.close();
@@ -59,11 +59,11 @@ function contentsOf(file: string) {
   return { schema, rows, violations };
 }
 
-test('of every schema there is a database', () => {
+test('every schema has a database fixture', () => {
   expect(schemas).toEqual(sqlNamesIn(MIGRATIONS));
 });
 
-test.each(schemas)('%s is brought up to date, and nothing in it is lost', async (fixture) => {
+test.each(schemas)('%s migrates to the newest schema without losing a row', async (fixture) => {
   const { file, run } = aDatabase(fixture);
   const before = contentsOf(file);
   expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
@@ -162,7 +162,7 @@ describe('0007_roster keeps the participants of calls', () => {
     onTestFinished(() => store.close());
     const found = await store.findCall('call');
     if (found === null) throw new Error('the call is gone');
-    /** What LiveKit's list leads to. */
+    /** Applies LiveKit's list of participants. */
     const list = async (participants: readonly Participant[], now: number) => {
       const version = versionOf((await store.findCall('call'))?.call.roster ?? null);
       clock.set(now);
@@ -215,7 +215,7 @@ describe('0007_roster keeps the participants of calls', () => {
   };
   const agentLeft = { kind: 'agent_left', role: 'agent', reason: 'SIGNAL_CLOSE' };
 
-  test('a phone that an agent left is reviewed at once, and hung up when its grace is over', async () => {
+  test('a phone without an agent is reviewed at once, and its call ends after the grace period', async () => {
     const { call, due, list, store } = await upgraded({
       status: 'active',
       participants: [PHONE, { ...AGENT, ...HAS_LEFT }],
@@ -272,7 +272,7 @@ describe('0007_roster keeps the participants of calls', () => {
     });
   });
 
-  test('an unanswered phone is polled on, and its call does not end', async () => {
+  test('an unanswered phone stays polled, and its call does not end', async () => {
     const { call, store, list } = await upgraded({
       status: 'ringing',
       participants: [PHONE, AGENT],
@@ -286,7 +286,7 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
   });
 
-  test('an inbound phone that was answered is answered, and waits for nobody', async () => {
+  test('an answered inbound phone stays answered, without a review', async () => {
     const { call, store } = await upgraded({
       status: 'active',
       participants: [PHONE, AGENT],
@@ -301,7 +301,7 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
   });
 
-  test('a person who left is a person who left, and the talk counts', async () => {
+  test('the departure of a person is kept, and the conversation counts', async () => {
     const { call, list } = await upgraded({
       status: 'active',
       participants: [AGENT, isHere('human', HAS_LEFT)],
@@ -330,7 +330,7 @@ describe('0007_roster keeps the participants of calls', () => {
     },
   );
 
-  test('a call that ended lately keeps its participants for the guard, an older one does not', async () => {
+  test('a recently ended call keeps its participants for the guard, and an older call does not', async () => {
     const ended = { status: 'completed', participants: [PHONE, AGENT], phone: outbound };
     const lately = await upgraded({ ...ended, endedAt: NOW - HOUR_MS });
     expect(lately.call).toMatchObject({ reviewAt: null, endedAt: NOW - HOUR_MS });
@@ -340,7 +340,7 @@ describe('0007_roster keeps the participants of calls', () => {
   });
 });
 
-test.each(older)('a migration that fails leaves %s as it was', async (fixture) => {
+test.each(older)('a failed migration does not change %s', async (fixture) => {
   const { file, run } = aDatabase(fixture);
   // All migrations between are done when the last one that makes something finds that it is there.
   const { what, is, isNot } = lastThingMade(schemas.slice(schemas.indexOf(fixture) + 1));
@@ -385,7 +385,7 @@ test.each(schemas)(
   },
 );
 
-test('a server says that it brings its database up to date, and with what', async () => {
+test('a server logs the migrations that it applies', async () => {
   const [previous = ''] = older;
   const { cwd, file } = aDatabase(previous);
   // Nobody's but the demonstration's, so that it is served without a LiveKit.
@@ -394,7 +394,7 @@ test('a server says that it brings its database up to date, and with what', asyn
   expect(hangup.output()).toContain(`"migrations":["${newest.replace('.sql', '')}"]`);
 });
 
-test('a command that only reads does not bring it up to date: an older server may work on it', async () => {
+test('a command that only reads does not migrate: an older server may use the database', async () => {
   const [previous = ''] = older;
   const { file, run } = aDatabase(previous);
   const before = contentsOf(file);
@@ -409,7 +409,7 @@ test('a command that only reads does not bring it up to date: an older server ma
   expect(contentsOf(file)).toEqual(before);
 });
 
-test('a newer database is refused in one sentence, and not changed', async () => {
+test('a newer database is refused in one sentence and not changed', async () => {
   const { file, run } = aDatabase(newest);
   change(file, "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
   const before = contentsOf(file);

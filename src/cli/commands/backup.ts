@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../app/app.ts';
-import { backUp, restore } from '../../store/sqlite/backup.ts';
+import { backupDatabase, restoreDatabase } from '../../store/open-store.ts';
 import { print, readSettings, refuseUnless } from '../output.ts';
 
 /** `hangup backup` and `hangup restore`. */
@@ -12,7 +12,7 @@ export function addBackup(hangup: Command): void {
     .action(async (target: string) => {
       const file = databaseFile();
       refuseUnless(file, ['current', 'behind', 'ahead']);
-      await backUp(file, target);
+      await backupDatabase(file, target);
       print(`${target} is a whole copy of ${file}`);
     });
   hangup
@@ -22,9 +22,9 @@ export function addBackup(hangup: Command): void {
     .action((backup: string) => {
       const file = databaseFile();
       const time = new Date(systemClock.now()).toISOString().replaceAll(/[:.]/g, '-');
-      const keptAs = `${file}.before-restore-${time}`;
-      const wasThere = restore(backup, { file, keptAs });
-      print(`${file} is ${backup} now${wasThere ? `; what was there before is ${keptAs}` : ''}`);
+      const previousPath = `${file}.before-restore-${time}`;
+      const wasThere = restoreDatabase(backup, { file, previousPath });
+      print(`${file} is ${backup} now${wasThere ? `; what was there before is ${previousPath}` : ''}`);
     });
 }
 

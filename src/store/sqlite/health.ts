@@ -1,5 +1,5 @@
 import { and, gt, sql } from 'drizzle-orm';
-import { type Database, schemaAge } from './database.ts';
+import { type Database, readSchemaVersion } from './database.ts';
 import { calls, IS_LIVE, livekitEvents } from './schema.ts';
 
 /** Commits a write: a rolled back one never reaches a full disk. Nothing uses the number in the file's header. */
@@ -7,7 +7,7 @@ export function checkWritable({ $client: client }: Database): { isSchemaCurrent:
   return client
     .transaction(() => {
       client.pragma(`user_version = ${Number(client.pragma('user_version', { simple: true }))}`);
-      return { isSchemaCurrent: schemaAge(client) === 'current' };
+      return { isSchemaCurrent: readSchemaVersion(client) === 'current' };
     })
     .immediate();
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { desc, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
-import { type Database, openSqlite, schemaAge } from './database.ts';
+import { type Database, openSqlite, readSchemaVersion } from './database.ts';
 import { livekitServers } from './schema.ts';
 
 /** URLs of the LiveKit servers that this database was used with, the latest first. */
@@ -26,12 +26,12 @@ const BUSY_TIMEOUT_MS = 2_000;
  * was recorded: then `unrecorded` stands for the server of calls that are not the demonstration's, as in migration 0006.
  * @returns an empty list for an unreadable file: the code that opens the file reports the reason
  */
-export function liveKitServersOf(file: string): string[] {
+export function readLiveKitServers(file: string): string[] {
   if (!existsSync(file)) return [];
   try {
     const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      if (schemaAge(client) === 'ahead') return [];
+      if (readSchemaVersion(client) === 'ahead') return [];
       const columns = client.prepare("SELECT name FROM pragma_table_info('livekit_servers')").pluck().all();
       const order = columns.includes('last_served_at') ? 'ORDER BY last_served_at DESC' : '';
       const servers =

@@ -12,9 +12,9 @@ import {
   closeDatabase,
   type Database,
   DatabaseError,
-  type OnMigrating,
+  type OnMigrate,
   openDatabase,
-  watchPlace,
+  watchInode,
 } from './database.ts';
 import {
   claimDeletions,
@@ -103,11 +103,11 @@ export function call<Port extends object>(port: Port, method: keyof Port, args: 
 
 /** Makes checkWritable reject when the database file was removed or replaced. */
 export function withFileWatched<S extends Pick<Store, 'checkWritable'>>(store: S, file: string): S {
-  const isInPlace = watchPlace(file);
+  const isSameFile = watchInode(file);
   return {
     ...store,
     checkWritable: async () => {
-      if (!isInPlace()) throw new DatabaseError(`${file} was removed or replaced under a running hangup`);
+      if (!isSameFile()) throw new DatabaseError(`${file} was removed or replaced while hangup was running`);
       return store.checkWritable();
     },
   };
@@ -125,7 +125,7 @@ export interface LocalStore extends OpenStore {
  */
 export function openSqliteStore(
   file: string,
-  { clock = systemClock, onMigrating = () => {} }: { clock?: Clock; onMigrating?: OnMigrating } = {},
+  { clock = systemClock, onMigrating = () => {} }: { clock?: Clock; onMigrating?: OnMigrate } = {},
 ): LocalStore {
   const db = openDatabase(file, onMigrating);
   const methods = { ...readsOn(db, clock), ...writesOn(db, clock) };

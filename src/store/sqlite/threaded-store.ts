@@ -3,14 +3,7 @@ import { StoreBusyError } from '../../domain/errors.ts';
 import { storeThread } from '../../platform/assets.ts';
 import type { OpenStore } from '../../ports/store.ts';
 import type { Clock } from '../../ports/system.ts';
-import {
-  closeDatabase,
-  DatabaseError,
-  isBusy,
-  type OnMigrating,
-  openDatabase,
-  readOnly,
-} from './database.ts';
+import { closeDatabase, DatabaseError, isBusy, type OnMigrate, openDatabase, readOnly } from './database.ts';
 import {
   call,
   type ReadMethod,
@@ -58,7 +51,7 @@ export async function openThreadedStore(
     clock,
     onMigrating,
     onLate,
-  }: { clock: Clock; onMigrating: OnMigrating; onLate: (method: string, tookMs: number) => void },
+  }: { clock: Clock; onMigrating: OnMigrate; onLate: (method: string, tookMs: number) => void },
 ): Promise<ThreadedStore> {
   const db = openDatabase(file, onMigrating);
   const reads = readsOn(db, clock);
