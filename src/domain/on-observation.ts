@@ -30,13 +30,13 @@ type Decision = CallDecision<AppliedChange | null>;
 
 /** For the audit log. */
 const REASONS: Readonly<Record<Observation['kind'], string>> = {
-  room: 'seen in the list of rooms',
-  participants: 'seen in the list of participants',
-  room_of_ended: 'seen in the list of participants',
-  room_absent: 'its room is gone, and no webhook reported the end',
-  never_started: 'no room was ever seen',
-  node: 'the node of its room does not answer',
-  suspects: 'a participant of a dead node did not come back',
+  room: 'LiveKit listed the room',
+  participants: 'LiveKit listed the participants',
+  room_of_ended: 'LiveKit listed the participants',
+  room_absent: 'the room is gone, and no webhook reported the end',
+  never_started: 'the room was never observed',
+  node: 'the node of the room does not respond',
+  suspects: 'a participant of a dead node did not return',
 };
 
 export function selectForObservation({ observation }: ObservationCommand): CallSelection {
@@ -108,7 +108,7 @@ function onRoomListedAfterEnd(
   if (!isRoomListedAfterEnd({ call, deletion }, askedAt, { policy, now })) return noChange(null);
   const isDeleted = call.status === 'cancelled' && call.adoptedPrefix === null && adoption === null;
   const decision = isDeleted
-    ? ({ kind: 'delete_room', why: 'the room of an ended call is still there' } as const)
+    ? ({ kind: 'delete_room', why: 'the room of an ended call is still listed' } as const)
     : NO_CHANGE;
   const transition = { decision, roster: call.roster, reviewAt: call.reviewAt, at: now };
   const context = { cause, now, deletion, isRoomGone: false, leaseMs: null };

@@ -83,7 +83,7 @@ describe('a list of participants', () => {
       actor: 'reconciler',
       actorId: null,
       toStatus: 'completed',
-      reason: 'seen in the list of participants',
+      reason: 'LiveKit listed the participants',
     });
   });
 
@@ -140,7 +140,7 @@ describe('a listed room', () => {
     expect(memory.deletionOf('c1')).toMatchObject({ state: 'available' });
     expect(memory.auditOf('c1').at(-1)).toMatchObject({
       action: 'call.room_deletion_reopened',
-      reason: 'the room of an ended call is still there',
+      reason: 'the room of an ended call is still listed',
     });
     expect(listRoom(3_001)).toBeNull(); // The deletion is due.
   });

@@ -597,7 +597,7 @@ export function conformance(name: string, openStore: Factory): void {
         expect((await auditOf('c2')).slice(2)).toMatchObject([
           { action: 'call.room_rescued', actor: 'reconciler' },
           { action: 'call.room_deletion_discarded', actor: 'reconciler', reason: 'gone for a day' },
-          { action: 'call.room_deletion_reopened', actor: 'operator', reason: 'it was discarded' },
+          { action: 'call.room_deletion_reopened', actor: 'operator', reason: 'the deletion was discarded' },
         ]);
       });
 

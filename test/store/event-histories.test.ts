@@ -269,7 +269,7 @@ async function expectValidRecord(store: Store, { id }: Call, { records, endedByR
   expect(endedByReconciler).toEqual(end?.actor === 'reconciler' ? [id] : []);
   const isReopened = audit.some(({ action }) => action === 'call.room_deletion_reopened');
   const isRoomGone =
-    end?.reason === 'room_finished' || (end?.reason?.startsWith('its room is gone') ?? false);
+    end?.reason === 'room_finished' || (end?.reason?.startsWith('the room is gone') ?? false);
   expect(last.deletion === null).toBe(isRoomGone && !isReopened);
 }
 

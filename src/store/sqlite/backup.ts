@@ -108,7 +108,9 @@ function assertReadable(backup: string): void {
 /** The directory is not created here: it must belong to the user that hangup runs as. */
 function assertDirectory(file: string): void {
   if (existsSync(dirname(file))) return;
-  throw new DatabaseError(`Directory not found: ${dirname(file)}. Create it for the user that hangup runs as.`);
+  throw new DatabaseError(
+    `Directory not found: ${dirname(file)}. Create it for the user that hangup runs as.`,
+  );
 }
 
 /** A lock shows that a process has the file open, but not that it has a deleted or replaced file open. */

@@ -151,7 +151,7 @@ export function retryDeletion(
         action: 'call.room_deletion_reopened',
         actor: 'operator',
         subjectId: callId,
-        reason: `it was ${found.state}`,
+        reason: `the deletion was ${found.state}`,
       });
       return found.state;
     },

@@ -46,9 +46,9 @@ test('a call whose room is there gets its life; who is in it moves it; when the 
   await until('it is completed', async () => (await statusOf(hangup, 'web')) === 'completed');
   expect(await reasonsOf(hangup, 'web')).toEqual([
     'api_key initiated: null',
-    'reconciler connecting: seen in the list of rooms',
-    'reconciler active: seen in the list of participants',
-    'reconciler completed: its room is gone, and no webhook reported the end',
+    'reconciler connecting: LiveKit listed the room',
+    'reconciler active: LiveKit listed the participants',
+    'reconciler completed: the room is gone, and no webhook reported the end',
   ]);
   expect(await statusOf(hangup, 'another')).toBe('active');
 }, 40_000);
@@ -67,7 +67,7 @@ test('the room of an ended call that is there again is deleted again', async () 
       (await recordOf(hangup, 'c1')).deletion?.state === 'completed' && emulator.roomNames().length === 0,
   );
   expect(await reasonsOf(hangup, 'c1')).toContain(
-    'reconciler call.room_deletion_reopened: the room of an ended call is still there',
+    'reconciler call.room_deletion_reopened: the room of an ended call is still listed',
   );
 });
 
@@ -144,7 +144,7 @@ describe('phones', () => {
     phone.leave('CLIENT_INITIATED');
     await until('it ended', async () => (await statusOf(hangup, 'c1')) === 'no_answer');
     expect((await reasonsOf(hangup, 'c1')).at(-1)).toBe(
-      'reconciler no_answer: seen in the list of participants',
+      'reconciler no_answer: LiveKit listed the participants',
     );
     expect(await supervisor.disconnected).toBe('ROOM_DELETED');
   }, 40_000);
