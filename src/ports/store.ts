@@ -8,7 +8,7 @@ import type { Timestamp } from '../domain/time.ts';
 
 /**
  * The database. Each method is one atomic change that survives a power cut, or no change. A rejected promise means that
- * the database failed and nothing changed. The store's own clock dates calls, deletions, reviews and leases, so that
+ * the database failed and nothing changed. The store's own clock dates changes of calls, reviews and leases, so that
  * processes with skewed clocks can share one database.
  */
 export interface Store
