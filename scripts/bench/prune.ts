@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { pruneBatch } from '../../src/operations/retention/prune.ts';
-import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import type { Store } from '../../src/ports/store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 
 const MAX_HOLD_MS = 50;
 const DAY_MS = 86_400_000;
@@ -50,7 +51,7 @@ async function pruneAll(): Promise<number> {
   // CPU time of the longest batch, without the load of other processes.
   let cpuMs = 0;
   const measured = new Proxy(store, {
-    get(target, name: keyof SqliteStore) {
+    get(target, name: keyof Store) {
       const method = target[name] as (input: unknown) => Promise<unknown>;
       return (input: unknown) => {
         const startedAt = performance.now();

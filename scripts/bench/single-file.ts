@@ -168,7 +168,7 @@ try {
       status: 'active',
       createdAt: 1,
     });
-    await store.createCall({ call, apiKeyId: null });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
     if (i % 20_000 === 0) printLine(`  ${i}`);
   }
   store.close();

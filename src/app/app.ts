@@ -14,10 +14,10 @@ import { storeThread } from '../platform/assets.ts';
 import { systemClock, systemRandom } from '../platform/clock.ts';
 import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
+import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 import { createReconciler, systemTicks, type Ticks } from '../reconciler/reconciler.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
-import { openThreadedStore } from '../store/sqlite/threaded-store.ts';
+import { openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 
 /** After this time stop() closes open connections and aborts requests to LiveKit. */
@@ -28,7 +28,7 @@ const READINESS_CHECK_INTERVAL_MS = 60_000;
 export interface App {
   /** The listening address: http://HOST:PORT. */
   readonly url: string;
-  readonly store: SqliteStore;
+  readonly store: Store;
   /** Resolves with the reason when another process takes the database over with a real LiveKit. The caller must stop. */
   readonly conflict: Promise<SettingsError>;
   /** Completes open requests and deletion attempts, then closes the database. */
@@ -61,7 +61,8 @@ export async function startApp({
 }): Promise<App> {
   trustSystemCertificates(livekit.url);
   assertBindable(settings);
-  const store = await openThreadedStore(settings.databaseFile, {
+  const store = await openServerStore(settings.databaseFile, {
+    clock,
     thread,
     onMigrating: (migrations) =>
       log.info({ migrations }, 'migrating the database; a large one takes minutes'),

@@ -1,8 +1,8 @@
 import { formatServers, previousServer } from '../domain/livekit-servers.ts';
 import { type Settings, SettingsError } from '../platform/config.ts';
+import type { LiveKitServerStore } from '../ports/store.ts';
 import type { Clock, Logger } from '../ports/system.ts';
-import { liveKitServersOf } from '../store/sqlite/livekit-servers.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import { readLiveKitServers } from '../store/open-store.ts';
 
 /** Much shorter than the time after which a missing room ends its call. */
 const CHECK_INTERVAL_MS = 1_000;
@@ -23,13 +23,13 @@ type BindingSettings = Pick<Settings, 'livekit' | 'databaseFile'>;
  */
 export function assertBindable(settings: BindingSettings): void {
   if (settings.livekit !== null) return;
-  const servers = liveKitServersOf(settings.databaseFile);
+  const servers = readLiveKitServers(settings.databaseFile);
   if (servers.length > 0) throw bindingError(settings, servers);
 }
 
 /** Records the LiveKit and watches for another one. Call this only when the server listens. @throws the store's errors */
 export async function bindLiveKit(
-  store: SqliteStore,
+  store: LiveKitServerStore,
   settings: BindingSettings,
   { clock, log }: { clock: Clock; log: Logger },
 ): Promise<LiveKitBinding> {
@@ -43,7 +43,7 @@ export async function bindLiveKit(
         'this database was used with a different LIVEKIT_URL; live calls without a room on this LiveKit will end',
       );
     }
-    await store.rememberLiveKitServer({ url: livekit.url, now: clock.now() });
+    await store.recordLiveKitServer({ url: livekit.url, now: clock.now() });
   }
   let conflictingUrl: string | null = null;
   const checkBinding = async () => {

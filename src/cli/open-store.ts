@@ -1,6 +1,6 @@
 import type { SchemaVersion } from '../ports/diagnostics.ts';
-import { assertThere, DatabaseError, schemaOf } from '../store/sqlite/database.ts';
-import { openSqliteStore, type SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import type { Store } from '../ports/store.ts';
+import { assertDatabaseExists, DatabaseError, inspectSchema, openStore } from '../store/open-store.ts';
 import { CliError, printProgress } from './output.ts';
 import { readSettings } from './settings.ts';
 
@@ -8,24 +8,22 @@ import { readSettings } from './settings.ts';
  * Opens the store for a command, then closes it. Does not create or migrate the database: it may be in a wrong directory,
  * or an older hangup may serve it.
  */
-export async function withExistingStore(use: (store: SqliteStore) => Promise<void>): Promise<void> {
+export async function withExistingStore(use: (store: Store) => Promise<void>): Promise<void> {
   const { databaseFile: file } = readSettings();
   assertSchema(file, ['current', 'ahead']);
   await withMigratedStore(use);
 }
 
 /** Opens the store for a command, then closes it. Creates or migrates the database first if necessary. */
-export async function withMigratedStore(
-  use: (store: SqliteStore, file: string) => Promise<void>,
-): Promise<void> {
+export async function withMigratedStore(use: (store: Store, file: string) => Promise<void>): Promise<void> {
   const { databaseFile } = readSettings();
-  const store = openSqliteStore(databaseFile, (migrations) =>
-    printProgress(`migrating ${databaseFile}: ${migrations.join(', ')}`),
-  );
+  const store = openStore(databaseFile, {
+    onMigrating: (migrations) => printProgress(`migrating ${databaseFile}: ${migrations.join(', ')}`),
+  });
   try {
     await use(store, databaseFile);
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -34,8 +32,8 @@ export async function withMigratedStore(
  * @throws DatabaseError for a missing, foreign or newer database; CliError for an older one
  */
 export function assertSchema(file: string, allowed: readonly SchemaVersion[]): void {
-  assertThere(file);
-  const { age, pending } = schemaOf(file);
+  assertDatabaseExists(file);
+  const { age, pending } = inspectSchema(file);
   if (allowed.includes(age)) return;
   switch (age) {
     case 'behind':

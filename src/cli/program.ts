@@ -4,7 +4,7 @@ import { openApiDocument } from '../http/openapi.ts';
 import { readLicenses, readVersion } from '../platform/assets.ts';
 import { describeSettings, SettingsError } from '../platform/config.ts';
 import { readEnvironment } from '../platform/environment.ts';
-import { DatabaseError, databaseErrorOf } from '../store/sqlite/database.ts';
+import { DatabaseError, toDatabaseError } from '../store/open-store.ts';
 import { registerAdoptionCommand } from './commands/adoption.ts';
 import { registerBackupCommands } from './commands/backup.ts';
 import { registerCallsCommand } from './commands/calls.ts';
@@ -51,7 +51,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-    const error = databaseErrorOf(thrown) ?? thrown;
+    const error = toDatabaseError(thrown) ?? thrown;
     process.stderr.write(`hangup: ${formatError(error)}\n`);
     if (error instanceof SettingsError) return 2;
     if (error instanceof DatabaseError) return 3;

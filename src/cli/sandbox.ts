@@ -6,7 +6,7 @@ import { createApiKey } from '../operations/api-keys/create.ts';
 import { commandName } from '../platform/assets.ts';
 import { systemClock, systemRandom } from '../platform/clock.ts';
 import type { LiveKitAddress } from '../platform/config.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import type { Store } from '../ports/store.ts';
 
 const ORGANIZATION = 'demo';
 const DEMO_CALL_COUNT = 3;
@@ -41,7 +41,7 @@ function reachableHost(host: string): string {
 }
 
 /** Returns the key only when it creates it, because the database stores only the key's hash. */
-async function ensureDemoKey(store: SqliteStore): Promise<{ organizationId: string; key: string | null }> {
+async function ensureDemoKey(store: Store): Promise<{ organizationId: string; key: string | null }> {
   const existing = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
   if (existing !== undefined) return { organizationId: existing.organizationId, key: null };
   const { apiKey, key } = await createApiKey(
@@ -58,7 +58,7 @@ async function ensureDemoKey(store: SqliteStore): Promise<{ organizationId: stri
 
 /** Reopens the rooms of live calls, because the emulator loses its rooms when it stops. */
 async function ensureDemoCalls(
-  store: SqliteStore,
+  store: Store,
   emulator: Emulator,
   organizationId: string,
 ): Promise<readonly string[]> {
@@ -79,7 +79,7 @@ async function ensureDemoCalls(
   return ids;
 }
 
-async function insertDemoCall(store: SqliteStore, organizationId: string, index: number): Promise<string> {
+async function insertDemoCall(store: Store, organizationId: string, index: number): Promise<string> {
   const id = systemRandom.id('call');
   const now = systemClock.now();
   const phoneNumber = `+1555010000${index + 1}`;
@@ -98,8 +98,8 @@ async function insertDemoCall(store: SqliteStore, organizationId: string, index:
     answeredAt: now,
     createdAt: now,
   });
-  const result = await store.createCall({ call, apiKeyId: null });
-  if (result !== 'created') throw new Error(`cannot create a demo call: ${result}`);
+  const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  if (result.kind !== 'registered') throw new Error(`cannot create a demo call: ${result.kind}`);
   return id;
 }
 

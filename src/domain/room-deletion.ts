@@ -39,7 +39,7 @@ export function isLikelyGhostRoom(
 /** How a lease ends. */
 export type AttemptResult =
   | { readonly state: 'completed' }
-  | { readonly state: 'retryable'; readonly scheduledAt: Timestamp; readonly lastError: string }
+  | { readonly state: 'retryable'; readonly retryAfterMs: number; readonly lastError: string }
   | { readonly state: 'discarded'; readonly lastError: string };
 
 const MAX_ERROR_LENGTH = 500;
@@ -56,10 +56,10 @@ export function resolveAttempt(
   const since = deletion.createdAt;
   const next = nextAttemptAt(policy, { now, since, attempt: deletion.attempt, random });
   if (next === null) return { state: 'discarded', lastError };
-  const notBefore = outcome.kind === 'rate_limited' ? now + (outcome.retryAfterMs ?? 0) : 0;
+  const requestedMs = outcome.kind === 'rate_limited' ? (outcome.retryAfterMs ?? 0) : 0;
   return {
     state: 'retryable',
-    scheduledAt: Math.min(Math.max(next, notBefore), now + policy.maxDelayMs),
+    retryAfterMs: Math.min(Math.max(next - now, requestedMs), policy.maxDelayMs),
     lastError,
   };
 }

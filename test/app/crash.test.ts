@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Emulator } from '../../src/emulator/emulator.ts';
-import type { SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import type { Store } from '../../src/ports/store.ts';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 
 async function expectConsistent(
-  { store, emulator }: { store: SqliteStore; emulator: Emulator },
+  { store, emulator }: { store: Store; emulator: Emulator },
   { ids, answered }: { ids: readonly string[]; answered: readonly string[] },
 ) {
   const rooms = new Set(emulator.roomNames());

@@ -99,7 +99,7 @@ test('keys create on a full disk prints one line, exits with 3 and prints no key
     code: 3,
     stdout: '',
     stderr:
-      'hangup: The database cannot be used: database or disk is full. Free space on its disk, then start again.\n',
+      'hangup: The database cannot be used: database or disk is full. Free space on the disk, then start again.\n',
   });
 }, 60_000);
 

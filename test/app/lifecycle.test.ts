@@ -228,7 +228,7 @@ const unusable: readonly [what: string, prepare: (file: string) => void, message
   [
     'is not a database',
     (file) => writeFileSync(file, 'no database, but long enough to be looked at'.repeat(99)),
-    /^hangup: Cannot use the database .*: file is not a database\. If DATABASE_URL is right, move it away, and put a backup in its place with `hangup restore FILE`\.\n$/,
+    /^hangup: Cannot use the database .*: file is not a database\. If DATABASE_URL is right, move the file away and restore a backup with `hangup restore FILE`\.\n$/,
   ],
   [
     'is damaged',
@@ -238,7 +238,7 @@ const unusable: readonly [what: string, prepare: (file: string) => void, message
       // Overwrite everything except the 100 bytes of the header.
       writeFileSync(file, bytes.fill(0x5a, 100));
     },
-    /^hangup: Cannot use the database .*malformed.*\. If DATABASE_URL is right, move it away, and put a backup in its place/,
+    /^hangup: Cannot use the database .*malformed.*\. If DATABASE_URL is right, move the file away and restore a backup/,
   ],
   [
     'is locked by another program',
@@ -250,12 +250,12 @@ const unusable: readonly [what: string, prepare: (file: string) => void, message
       });
       other.exec('BEGIN IMMEDIATE');
     },
-    /^hangup: Cannot use the database .*: database is locked\. Another program holds it locked: end that one, then start again\.\n$/,
+    /^hangup: Cannot use the database .*: database is locked\. Another program holds the lock: end that program, then start again\.\n$/,
   ],
   [
     'is a directory',
     (file) => mkdirSync(file),
-    /^hangup: Cannot open the database .*\. Check that DATABASE_URL names a file in a folder that this user may write\.\n$/,
+    /^hangup: Cannot open the database .*\. Check that DATABASE_URL names a file in a directory that this user can write\.\n$/,
   ],
 ];
 

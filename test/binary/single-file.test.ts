@@ -136,7 +136,7 @@ test.each([
   expect({ status, stderr }).toEqual({
     status: 3,
     stderr: expect.stringMatching(
-      /^hangup: .*readonly database\. Be the user that hangup runs as, or root, .*\n$/,
+      /^hangup: .*readonly database\. Run as the user of the service, or as root, .*\n$/,
     ),
   });
 });

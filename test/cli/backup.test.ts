@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
-import { backUp } from '../../src/store/sqlite/backup.ts';
+import { backupDatabase } from '../../src/store/sqlite/backup.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from '../harness/calls.ts';
 import { startEmulated } from '../harness/livekit.ts';
@@ -50,13 +50,13 @@ test('a backup under load is complete, replaces no file, and a failed one leaves
   const before = statSync(join(cwd, 'copy.db')).mtimeMs;
   expect(await run('backup copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: expect.stringContaining('there already'),
+    stderr: expect.stringContaining('already exists'),
   });
   expect(statSync(join(cwd, 'copy.db')).mtimeMs).toBe(before);
   expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 3 });
   expect(await run('restore copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n',
+    stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n',
   });
   expect(readdirSync(cwd).filter((name) => name.includes('restor'))).toEqual([]);
 });
@@ -112,7 +112,7 @@ test('two concurrent backups succeed, and two concurrent restores leave a valid 
     expect({ code, stderr }).toEqual(
       code === 0
         ? { code, stderr: '' }
-        : { code: 3, stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n' },
+        : { code: 3, stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n' },
     );
   }
   expect((await run('keys list', cwd)).stdout).toContain(id);
@@ -123,16 +123,16 @@ test('of concurrent backups to one name exactly one succeeds', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
-  // Another backup completes while this one copies.
-  const copying = backUp(join(cwd, 'hangup.db'), target);
+  // Another one ends while this one copies.
+  const copying = backupDatabase(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
-  await expect(copying).rejects.toThrow(`${target} is there already. Name another file.`);
+  await expect(copying).rejects.toThrow(`${target} already exists. Name another file.`);
   expect(readFileSync(target, 'utf8')).toBe('of another backup');
   rmSync(target);
   const ended = await Promise.all(Array.from({ length: 3 }, () => run('backup copy.db', cwd)));
   expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 3, 3]);
   for (const { code, stderr } of ended) {
-    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db is there already. Name another file.\n');
+    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db already exists. Name another file.\n');
   }
   expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
 });
@@ -146,7 +146,7 @@ test('restore refuses while a server still uses the deleted database file', asyn
   expect(await run('restore copy.db', cwd)).toEqual({
     code: 3,
     stdout: '',
-    stderr: `hangup: Process ${hangup.child.pid} runs on hangup.db, although that file was deleted or replaced. Stop it, then restore.\n`,
+    stderr: `hangup: Process ${hangup.child.pid} uses hangup.db, although that file was deleted or replaced. Stop the process, then restore.\n`,
   });
   expect(readdirSync(cwd)).toEqual(['copy.db']);
   await hangup.kill('SIGTERM');
@@ -170,13 +170,13 @@ test('backup and restore name a missing directory and do not create it', async (
   await makeKey(cwd);
   expect(await run('backup no/copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+    stderr: expect.stringMatching(/^hangup: Directory not found: no\. Create it/),
   });
   await run('backup copy.db', cwd);
   const elsewhere = await runHangup(['restore', 'copy.db'], { cwd, env: { DATABASE_URL: 'file:no/x.db' } });
   expect(elsewhere).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+    stderr: expect.stringMatching(/^hangup: Directory not found: no\. Create it/),
   });
   expect(existsSync(join(cwd, 'no'))).toBe(false);
   expect(await run('restore .', cwd)).toMatchObject({ code: 3 });
@@ -220,7 +220,7 @@ test('reconciliation corrects the calls of a restored older backup', async () =>
   for (const id of ['goes', 'stays', 'is-cancelled']) {
     emulator.join(id, { identity: 'caller' });
     const call = buildCall({ id, organizationId, status: 'active', createdAt: Date.now() });
-    await store.createCall({ call, apiKeyId: null });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
   }
   store.close();
   const serve = () =>

@@ -43,8 +43,8 @@ test('keys create prints only the key to standard output, and advice to standard
 });
 
 test.each([
-  ['a directory', 'file:.', /that is no file/],
-  ['in an impossible directory', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
+  ['a folder', 'file:.', /it is not a file/],
+  ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
   ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
 ])('commands print one line and exit with 3 when the database is %s', async (_, url, message) => {
   for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
@@ -132,7 +132,7 @@ test.each([
     code: 3,
     stdout: '',
     stderr: expect.stringMatching(
-      /Cannot read the database \S+hangup\.db: there is none\. Set DATABASE_URL to the one that/,
+      /Database not found: \S+hangup\.db\. Set DATABASE_URL to the server's database/,
     ),
   });
   expect(readdirSync(cwd)).toEqual([]);

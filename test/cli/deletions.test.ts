@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from '../harness/calls.ts';
+import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -11,7 +12,8 @@ const run = (args: string, cwd: string) =>
 /** Returns the directory of a database with a discarded, a running and a completed deletion. */
 async function prepare(): Promise<string> {
   const cwd = temporaryFolder();
-  const store = openSqliteStore(join(cwd, 'hangup.db'));
+  const clock = manualClock(2_000);
+  const store = openSqliteStore(join(cwd, 'hangup.db'), { clock });
   const key = await store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
@@ -24,18 +26,19 @@ async function prepare(): Promise<string> {
   });
   for (const id of ['lost', 'waiting', 'gone']) {
     const { organizationId } = key;
-    await store.createCall({ call: buildCall({ id, organizationId }), apiKeyId: key.id });
-    await store.cancelCall({
+    await store.changeCall({ kind: 'register', call: buildCall({ id, organizationId }), apiKeyId: key.id });
+    await store.changeCall({
+      kind: 'cancel',
       callId: id,
       organizationId,
       apiKeyId: key.id,
       reason: null,
-      now: 2_000,
-      leaseUntil: 9_000,
+      leaseMs: 7_000,
       idempotency: null,
     });
   }
-  const attempt = { attempt: 1, wasRescued: false, keptBecause: null, now: 3_000 };
+  const attempt = { attempt: 1, wasRescued: false, keptBecause: null };
+  clock.set(3_000);
   const lost = { state: 'discarded', lastError: 'timed_out: no answer within 10000 ms' } as const;
   await store.settleDeletion({ ...attempt, callId: 'lost', settlement: lost });
   await store.settleDeletion({ ...attempt, callId: 'gone', settlement: { state: 'completed' } });

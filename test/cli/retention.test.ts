@@ -3,14 +3,17 @@ import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from '../harness/calls.ts';
+import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const DAY_MS = 86_400_000;
 
-async function prepare(): Promise<{ cwd: string; store: LocalStore; organizationId: string }> {
+async function prepare(
+  clock = manualClock(),
+): Promise<{ cwd: string; store: LocalStore; organizationId: string }> {
   const cwd = temporaryFolder();
-  const store = openSqliteStore(join(cwd, 'hangup.db'));
+  const store = openSqliteStore(join(cwd, 'hangup.db'), { clock });
   const { organizationId } = await store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
@@ -26,10 +29,11 @@ async function prepare(): Promise<{ cwd: string; store: LocalStore; organization
 
 /** Calls that ended 1 to 60 days ago, a live call, and an ended call whose room may still exist. */
 async function prepareCalls() {
-  const { cwd, store, organizationId } = await prepare();
   const now = Date.now();
+  const { cwd, store, organizationId } = await prepare(manualClock(now - 60 * DAY_MS));
   const put = (id: string, parts: object) =>
-    store.createCall({
+    store.changeCall({
+      kind: 'register',
       call: buildCall({ id, organizationId, createdAt: now - 90 * DAY_MS, ...parts }),
       apiKeyId: null,
     });
@@ -38,17 +42,16 @@ async function prepareCalls() {
   }
   await put('live', { status: 'active' });
   await put('not-gone', { status: 'active' });
-  const at = now - 60 * DAY_MS;
   const cancel = {
+    kind: 'cancel',
     organizationId,
     apiKeyId: 'key_1',
     reason: null,
-    now: at,
-    leaseUntil: at,
+    leaseMs: 0,
     idempotency: null,
-  };
-  await store.cancelCall({ callId: 'not-gone', ...cancel });
-  await store.cancelCall({ callId: 'live', ...cancel, organizationId: 'org_other' });
+  } as const;
+  await store.changeCall({ callId: 'not-gone', ...cancel });
+  await store.changeCall({ callId: 'live', ...cancel, organizationId: 'org_other' });
   const settlement = { state: 'discarded', lastError: 'x' } as const;
   await store.settleDeletion({
     callId: 'not-gone',
@@ -56,7 +59,6 @@ async function prepareCalls() {
     settlement,
     wasRescued: false,
     keptBecause: null,
-    now: at,
   });
   store.close();
   const ids = () => {
@@ -105,7 +107,7 @@ test('the store prunes calls and audit entries in batches', async () => {
   const { store, organizationId } = await prepare();
   for (let i = 0; i < 450; i += 1) {
     const call = buildCall({ id: `c${i}`, organizationId, status: 'failed', createdAt: i, endedAt: i + 1 });
-    await store.createCall({ call, apiKeyId: null });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
   }
   expect(await store.pruneCalls({ before: 1_000, limit: 200 })).toBe(200);
   expect(await store.findCall('c0')).toBeNull();

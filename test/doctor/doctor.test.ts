@@ -211,7 +211,7 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
   const { cwd, file } = createDatabase();
   const { livekit, env } = await startTestLiveKit();
   for (const name of ['ended', 'live']) await livekit.join(name, 'caller');
-  const store = openSqliteStore(file);
+  const store = openSqliteStore(file, { clock: { now: () => Date.now() - 600_000 } });
   const { organizationId, id: apiKeyId } = await store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
@@ -223,16 +223,15 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
     now: 1,
   });
   for (const id of ['ended', 'live']) {
-    await store.createCall({ call: buildCall({ id, organizationId }), apiKeyId });
+    await store.changeCall({ kind: 'register', call: buildCall({ id, organizationId }), apiKeyId });
   }
-  const now = Date.now() - 600_000;
-  await store.cancelCall({
+  await store.changeCall({
+    kind: 'cancel',
     callId: 'ended',
     organizationId,
     apiKeyId,
     reason: null,
-    now,
-    leaseUntil: now,
+    leaseMs: 0,
     idempotency: null,
   });
   const late = await runDoctor(cwd, env);
@@ -258,7 +257,6 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
     settlement,
     wasRescued: false,
     keptBecause: null,
-    now,
   });
   store.close();
   expect((await runDoctor(cwd, env)).findingsOf('deletions')).toMatchObject([

@@ -15,7 +15,7 @@ test('a failed attempt makes a deletion retryable with the cause', () => {
     resolveAttempt(first, { kind: 'unavailable', code: null, detail: 'connect ECONNREFUSED' }, now),
   ).toEqual({
     state: 'retryable',
-    scheduledAt: 6_000,
+    retryAfterMs: 1_000,
     lastError: 'unavailable: connect ECONNREFUSED',
   });
   expect(resolveAttempt(first, { kind: 'timed_out', detail: 'no answer' }, now).state).toBe('retryable');

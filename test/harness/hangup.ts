@@ -10,9 +10,10 @@ import type { Call } from '../../src/domain/call.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
+import type { Store } from '../../src/ports/store.ts';
 import type { Clock, Logger } from '../../src/ports/system.ts';
 import { systemTicks, type Ticks } from '../../src/reconciler/reconciler.ts';
-import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
@@ -36,7 +37,7 @@ export interface Answer {
 export interface Hangup {
   readonly url: string;
   readonly livekit: LiveKitUnderTest;
-  readonly store: SqliteStore;
+  readonly store: Store;
   readonly databaseFile: string;
   readonly organizationId: string;
   /** A key of the organization, with all scopes. */
@@ -139,8 +140,8 @@ export async function startHangup({
       compared ??= firstReconciliation(url);
       await compared;
       const call = buildCall({ organizationId: apiKey.organizationId, ...parts });
-      const result = await store.createCall({ call, apiKeyId: null });
-      if (result !== 'created') throw new Error(`${parts.id} was not put: ${result}`);
+      const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: null });
+      if (result.kind !== 'registered') throw new Error(`${parts.id} was not put: ${result.kind}`);
     },
     send: async (method, path, { key: presented = key, body, headers } = {}) => {
       const response = await fetch(`${url}${path}`, {

@@ -28,7 +28,7 @@ export async function prepareCalls(
   const ids = Array.from({ length: count }, (_, i) => `c${i}`);
   for (const id of ids) {
     const call = buildCall({ id, organizationId: apiKey.organizationId, status: 'active' });
-    await store.createCall({ call, apiKeyId: null });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
     emulator.join(id, { identity: 'caller' });
   }
   const env = {

@@ -70,9 +70,8 @@ describe('/metrics of calls and room deletions', () => {
     expect(grew('hangup_room_deletion_duration_seconds_sum')).toBeLessThan(5);
     expect(grew('hangup_livekit_requests_total', { method: 'DeleteRoom', code: 'answered' })).toBe(1);
     expect(grew('hangup_livekit_request_duration_seconds_count', { method: 'DeleteRoom' })).toBe(1);
-    expect(
-      after.value('hangup_store_operation_duration_seconds_count', { method: 'cancelCall' }),
-    ).toBeGreaterThan(0);
+    const cancels = { method: 'changeCall:cancel' };
+    expect(after.value('hangup_store_operation_duration_seconds_count', cancels)).toBeGreaterThan(0);
     expect(after.value('hangup_livekit_up')).toBe(1);
     expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
   });

@@ -1,7 +1,7 @@
 import type { WebhookEvent } from 'livekit-server-sdk';
-import type { Decision } from '../../src/domain/call-transition.ts';
+import { isLive } from '../../src/domain/call.ts';
+import type { CommandKind } from '../../src/domain/call-command.ts';
 import { RequestError } from '../../src/domain/errors.ts';
-import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
@@ -10,7 +10,7 @@ import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
 import { parseSettings } from '../../src/platform/config.ts';
-import type { Store } from '../../src/ports/store.ts';
+import type { ChangedCall, Store } from '../../src/ports/store.ts';
 import type { Logger, Random } from '../../src/ports/system.ts';
 import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler/reconciler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
@@ -95,9 +95,9 @@ export class SimulatedHangup {
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
     const { virtualClock, random, ask, databaseFile } = this.#surroundings;
-    const store = openSqliteStore(databaseFile);
     const isAlive = () => process.isAlive;
     const clock = { now: () => virtualClock.now + this.clockOffsetMs };
+    const store = openSqliteStore(databaseFile, { clock });
     const log = this.#log();
     const breaker = circuitBreaker(
       async (request) => {
@@ -277,22 +277,15 @@ export class SimulatedHangup {
   }
 }
 
-/** The end in a result of the store. */
-function endIn(result: unknown): CommittedEnd | null {
-  if (typeof result !== 'object' || result === null) return null;
-  const { kind, callId, decision, deletion }: Partial<Ending> = result;
-  if (kind === 'cancelled' && deletion != null) {
-    return { callId: deletion.callId, isCancelled: true, reason: null };
-  }
-  if (callId === undefined || decision?.kind !== 'end') return null;
-  return { callId, isCancelled: false, reason: decision.failureReason };
-}
-
-interface Ending {
-  readonly kind: string;
-  readonly callId: string;
-  readonly decision: Decision;
-  readonly deletion: RoomDeletion | null;
+/** The end of a call in a change that the store returned. */
+function endIn(changed: unknown): CommittedEnd | null {
+  if (typeof changed !== 'object' || changed === null) return null;
+  const { result, events }: Partial<ChangedCall<CommandKind>> = changed;
+  const ended = events?.find(({ toStatus }) => toStatus !== null && !isLive(toStatus));
+  if (ended === undefined) return null;
+  const decision = result && 'decision' in result ? result.decision : null;
+  const reason = decision?.kind === 'end' ? decision.failureReason : null;
+  return { callId: ended.subjectId, isCancelled: ended.actor === 'api_key', reason };
 }
 
 class SimulatedError extends Error {

@@ -19,7 +19,8 @@ test('inspectDatabase counts rooms by the status of their newest call', async ()
     expiresAt: null,
     now: 1,
   });
-  await store.createCall({ call: buildCall({ id: 'c1', organizationId, roomName: 'live' }), apiKeyId });
+  const call = buildCall({ id: 'c1', organizationId, roomName: 'live' });
+  await store.changeCall({ kind: 'register', call, apiKeyId });
   store.close();
   expect(inspectDatabase(file, { roomNames: ['live', 'unregistered'] })).toMatchObject({
     kind: 'open',

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../platform/clock.ts';
-import { backUp, restore } from '../../store/sqlite/backup.ts';
+import { backupDatabase, restoreDatabase } from '../../store/open-store.ts';
 import { assertSchema } from '../open-store.ts';
 import { print } from '../output.ts';
 import { readSettings } from '../settings.ts';
@@ -14,7 +14,7 @@ export function registerBackupCommands(program: Command): void {
     .action(async (target: string) => {
       const file = databaseFile();
       assertSchema(file, ['current', 'behind', 'ahead']);
-      await backUp(file, target);
+      await backupDatabase(file, target);
       print(`copied ${file} to ${target}`);
     });
   program
@@ -24,9 +24,9 @@ export function registerBackupCommands(program: Command): void {
     .action((backup: string) => {
       const file = databaseFile();
       const time = new Date(systemClock.now()).toISOString().replaceAll(/[:.]/g, '-');
-      const keptAs = `${file}.before-restore-${time}`;
-      const hadDatabase = restore(backup, { file, keptAs });
-      print(`restored ${file} from ${backup}${hadDatabase ? `; the old database is ${keptAs}` : ''}`);
+      const previousPath = `${file}.before-restore-${time}`;
+      const hadDatabase = restoreDatabase(backup, { file, previousPath });
+      print(`restored ${file} from ${backup}${hadDatabase ? `; the old database is ${previousPath}` : ''}`);
     });
 }
 

@@ -1,6 +1,5 @@
 import { type Command, Option } from 'commander';
 import { type DeletionState, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
-import { systemClock } from '../../platform/clock.ts';
 import { withExistingStore } from '../open-store.ts';
 import { CliError, print, printTable, toIsoOrNull } from '../output.ts';
 
@@ -59,7 +58,7 @@ function list({ state, json }: { state: DeletionState[]; json?: true }): Promise
 
 function retry(callId: string): Promise<void> {
   return withExistingStore(async (store) => {
-    switch (await store.retryDeletion({ callId, now: systemClock.now() })) {
+    switch (await store.retryDeletion({ callId })) {
       case null:
         throw new CliError(
           `room deletion not found: ${callId}; \`hangup deletions list\` lists all open deletions`,

@@ -55,9 +55,8 @@ export async function deleteRoom(
       settlement,
       wasRescued,
       keptBecause: null,
-      now,
     });
-    if (!settled) {
+    if (settled === null) {
       log.warn(
         { ...about, outcome: outcome.kind },
         'this attempt lost its lease; its outcome changes nothing',
@@ -70,12 +69,12 @@ export async function deleteRoom(
         log.info({ ...about, outcome: outcome.kind }, 'room deleted');
         return;
       case 'retryable': {
-        const nextAttemptAt = new Date(settlement.scheduledAt).toISOString();
+        const nextAttemptAt = new Date(settled.scheduledAt).toISOString();
         log.warn(
           { ...about, cause: settlement.lastError, nextAttemptAt, ...adviceOf(outcome) },
           'room not deleted; it will be tried again',
         );
-        nudge(settlement.scheduledAt);
+        nudge(settled.scheduledAt);
         return;
       }
       case 'discarded':
@@ -168,13 +167,12 @@ async function holdsLease(store: Dependencies['store'], { callId, attempt }: Roo
 }
 
 async function keep(
-  { store, clock, log }: Dependencies,
+  { store, log }: Dependencies,
   { callId, roomName, attempt }: RoomDeletion,
   keptBecause: string,
 ): Promise<void> {
   const settlement = { state: 'completed' } as const;
-  const now = clock.now();
-  await store.settleDeletion({ callId, attempt, settlement, wasRescued: false, keptBecause, now });
+  await store.settleDeletion({ callId, attempt, settlement, wasRescued: false, keptBecause });
   log.info({ callId, roomName, attempt, cause: keptBecause }, 'room left alone');
 }
 

@@ -11,13 +11,11 @@ export async function startDueDeletions(
   dependencies: Dependencies,
   { limit }: { limit: number },
 ): Promise<{ attempts: Promise<void>[]; nextAt: Timestamp | null }> {
-  const { store, clock, retry, cancelTimeoutMs, backgroundTimeoutMs } = dependencies;
-  const now = clock.now();
+  const { store, retry, cancelTimeoutMs, backgroundTimeoutMs } = dependencies;
   const longestLeaseMs = Math.max(cancelTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
   const claimed = await store.claimDeletions({
-    now,
-    leaseUntil: now + backgroundTimeoutMs + LEASE_MARGIN_MS,
-    farthest: now + Math.max(retry.maxDelayMs, longestLeaseMs),
+    leaseMs: backgroundTimeoutMs + LEASE_MARGIN_MS,
+    maxDelayMs: Math.max(retry.maxDelayMs, longestLeaseMs),
     limit,
   });
   const asking = { timeoutMs: backgroundTimeoutMs, priority: 'retry' } as const;

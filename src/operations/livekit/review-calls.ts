@@ -36,8 +36,7 @@ export async function reviewCalls(
   const { agentLeftGraceMs, reconnectGraceMs } = events.policy;
   const limit = REVIEWED_AT_ONCE + underWay.size + deferred.size;
   const { due, nextAt } = await store.listReviews({
-    now,
-    farthest: now + Math.max(10 * agentLeftGraceMs, reconnectGraceMs, SHORTEST_LIMIT_MS),
+    maxDelayMs: Math.max(10 * agentLeftGraceMs, reconnectGraceMs, SHORTEST_LIMIT_MS),
     limit,
   });
   const begin = async (call: (typeof due)[number]) => {
@@ -70,9 +69,9 @@ async function review(
   }
   const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.reconnectGraceMs;
   if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
-  const leaseUntil = clock.now() + 2 * timeoutMs + LEASE_MARGIN_MS;
+  const leaseMs = 2 * timeoutMs + LEASE_MARGIN_MS;
   const asking = { timeoutMs, priority } as const;
-  const observed = await observeParticipants(dependencies, call, { ...asking, isTrusted, leaseUntil });
+  const observed = await observeParticipants(dependencies, call, { ...asking, isTrusted, leaseMs });
   if (observed === null) return false;
   if (observed.deletion === null) return true;
   // LiveKit's list is of this moment: the room is deleted without asking again.

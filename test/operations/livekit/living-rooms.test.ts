@@ -59,13 +59,7 @@ test('a call that ended in error leaves its room alone, and an error and an even
   const { roomId: sid } = await callOf(hangup, 'c1');
   const policy = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
   const observation = { kind: 'room_absent', callId: 'c1', sid } as const;
-  await hangup.store.applyObservation({
-    observation,
-    policy,
-    now: Date.now(),
-    adoption: null,
-    leaseUntil: null,
-  });
+  await hangup.store.changeCall({ kind: 'observation', observation, policy, adopted: null, leaseMs: null });
   expect((await callOf(hangup, 'c1')).status).toBe('completed');
   const errors = () => hangup.log.filter(({ message }) => message.startsWith('call ended in error'));
   await expect.poll(() => errors()).not.toEqual([]);

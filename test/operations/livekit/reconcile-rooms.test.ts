@@ -60,9 +60,9 @@ test("a call follows LiveKit's lists of rooms and participants from connecting t
   await expect.poll(() => statusOf(hangup, 'web')).toBe('completed');
   expect(await reasonsOf(hangup, 'web')).toEqual([
     'api_key initiated: null',
-    'reconciler connecting: seen in the list of rooms',
-    'reconciler active: seen in the list of participants',
-    'reconciler completed: its room is gone, and no webhook reported the end',
+    'reconciler connecting: LiveKit listed the room',
+    'reconciler active: LiveKit listed the participants',
+    'reconciler completed: the room is gone, and no webhook reported the end',
   ]);
   expect(await statusOf(hangup, 'another')).toBe('active');
 });
@@ -82,7 +82,7 @@ test('the room of an ended call is deleted again when a participant recreates it
     )
     .toBe(true);
   expect(await reasonsOf(hangup, 'c1')).toContain(
-    'reconciler call.room_deletion_reopened: the room of an ended call is still there',
+    'reconciler call.room_deletion_reopened: the room of an ended call is still listed',
   );
 });
 
@@ -162,7 +162,7 @@ describe('phones', () => {
     clock.advance(MISSING_FOR_MS);
     await expect.poll(() => statusOf(hangup, 'c1')).toBe('no_answer');
     expect((await reasonsOf(hangup, 'c1')).at(-1)).toBe(
-      'reconciler no_answer: seen in the list of participants',
+      'reconciler no_answer: LiveKit listed the participants',
     );
     expect(await supervisor.disconnected).toBe('ROOM_DELETED');
   });

@@ -10,7 +10,7 @@ function aStore() {
   return { file, store: openSqliteStore(file) };
 }
 
-test('each probe commits: it reaches the disk', async () => {
+test('checkWritable commits a write to the disk', async () => {
   const { file, store } = aStore();
   const sizes: number[] = [];
   for (let i = 0; i < 3; i += 1) {
@@ -23,7 +23,7 @@ test('each probe commits: it reaches the disk', async () => {
   expect(third - second).toBe(second - first);
 });
 
-test('it rejects while the database takes no write', async () => {
+test('checkWritable rejects while the database accepts no write', async () => {
   const { file, store } = aStore();
   const another = new SqliteDatabase(file);
   another.exec('BEGIN IMMEDIATE');
@@ -34,7 +34,7 @@ test('it rejects while the database takes no write', async () => {
   store.close();
 });
 
-test('it sees a schema that another version has changed', async () => {
+test('checkWritable reports a schema that another version changed', async () => {
   const { file, store } = aStore();
   const newer = new SqliteDatabase(file);
   newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
