@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: how soon dist/hangup answers, against a bare HTTP server of the same Node, and what it holds in memory,
- * idle and with 100,000 live calls on record, with a LiveKit that is away and with one that lists all their rooms.
- * Prints; judges nothing. Needs `npm run build`.
+ * `npm run bench`: measures dist/hangup's time to its first response, compared with a bare HTTP server of the same Node, and
+ * its memory: idle, and with 100,000 live calls, with and without a LiveKit that lists all their rooms. Has no limits.
+ * Requires `npm run build`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,9 +28,9 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** From spawn to the first answer. */
+/** Measures the time from spawn to the first response. */
 async function start(command: string, args: readonly string[], env: Record<string, string>, port: number) {
-  const beganAt = performance.now();
+  const startedAt = performance.now();
   const child = spawn(command, args, { env, stdio: 'ignore' });
   for (;;) {
     const isUp = await fetch(`http://127.0.0.1:${port}/healthz`).then(
@@ -38,13 +38,13 @@ async function start(command: string, args: readonly string[], env: Record<strin
       () => false,
     );
     if (isUp) break;
-    if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`${command} exited with ${child.exitCode}`);
     await sleep(1);
   }
-  return { child, tookMs: performance.now() - beganAt };
+  return { child, tookMs: performance.now() - startedAt };
 }
 
-/** A LiveKit that lists the rooms of all the calls, as many bytes for each as the real one takes. */
+/** Starts a LiveKit that lists the rooms of all calls. Each room takes as many bytes as on a real server. */
 async function startLiveKit() {
   const enabledCodecs = ['audio/opus', 'video/vp8', 'video/h264'].map((mime) => ({ mime }));
   const rooms = Array.from({ length: LIVE_CALLS }, (_, i) => ({
@@ -52,22 +52,22 @@ async function startLiveKit() {
     ...{ creationTime: 1_795_000_000n, creationTimeMs: 1_795_000_000_123n, numParticipants: 2 },
   }));
   const list = new ListRoomsResponse({ rooms }).toBinary();
-  const answers = { count: 0 };
+  const responses = { count: 0 };
   const server = createHttpServer((request, response) => {
     request.resume();
-    answers.count += 1;
+    responses.count += 1;
     response.writeHead(200, { 'content-type': 'application/protobuf' }).end(list);
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  return { url: `http://127.0.0.1:${port}`, bytes: list.length, answers, close: () => server.close() };
+  return { url: `http://127.0.0.1:${port}`, bytes: list.length, responses, close: () => server.close() };
 }
 
 const nameOf = (i: number) => `call_${String(i).padStart(6, '0')}`;
 const sidOf = (i: number) => `RM_${String(i).padStart(12, '0')}`;
 
-/** Without a LiveKit's address: one that is not there. What is measured is hangup, without its emulator. */
+/** Without `livekitUrl`, LiveKit is unreachable: the emulator would count as memory of hangup. */
 async function startHangup(folder: string, livekitUrl?: string) {
   const port = await freePort();
   const livekit = {
@@ -90,7 +90,7 @@ async function startBare() {
   return start(process.execPath, ['-e', code], {}, port);
 }
 
-/** Megabytes. `own` is what no other process shares: the rest is the executable's own pages. */
+/** In megabytes. `own` excludes pages that processes share, such as those of the executable. */
 function memoryOf(pid: number | undefined) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) / 1024;
@@ -99,17 +99,17 @@ function memoryOf(pid: number | undefined) {
 
 const median = (numbers: readonly number[]) =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
-const say = (line: string) => process.stdout.write(`${line}\n`);
+const printLine = (line: string) => process.stdout.write(`${line}\n`);
 
 const folder = mkdtempSync(join(tmpdir(), 'hangup-bench-'));
-// What operators run is a copy. Of the file as the build wrote it Linux maps up to 50 MB more.
+// Operators run a copy. Linux maps up to 50 MB more of the file that the build wrote.
 const BINARY = join(folder, 'hangup');
 copyFileSync(BUILT, BINARY);
 try {
-  (await startHangup(folder)).child.kill('SIGKILL'); // Makes the database.
+  (await startHangup(folder)).child.kill('SIGKILL'); // Creates the database.
   const times = { hangup: [] as number[], bare: [] as number[] };
   for (let round = 0; round < ROUNDS; round += 1) {
-    // By turns, so that what else the machine does befalls both.
+    // Alternate, so that other load on the machine affects both.
     for (const [name, begin] of [
       ['bare', startBare],
       ['hangup', () => startHangup(folder)],
@@ -121,8 +121,8 @@ try {
     }
   }
   const [bare, hangup] = [median(times.bare), median(times.hangup)];
-  say(
-    `first answer, median of ${ROUNDS}: node -e ${bare.toFixed(0)} ms, hangup ${hangup.toFixed(0)} ms: ${(hangup / bare).toFixed(2)} times`,
+  printLine(
+    `first response, median of ${ROUNDS}: node -e ${bare.toFixed(0)} ms, hangup ${hangup.toFixed(0)} ms, ratio ${(hangup / bare).toFixed(2)}`,
   );
 
   const memory = async (livekitUrl?: string) => {
@@ -130,9 +130,9 @@ try {
     const endAt = performance.now() + SETTLED_AFTER_MS;
     let [slowestMs, mostMb] = [0, 0];
     while (performance.now() < endAt) {
-      const askedAt = performance.now();
+      const requestedAt = performance.now();
       await fetch(`http://127.0.0.1:${port}/healthz`);
-      slowestMs = Math.max(slowestMs, performance.now() - askedAt);
+      slowestMs = Math.max(slowestMs, performance.now() - requestedAt);
       mostMb = Math.max(mostMb, memoryOf(child.pid).all);
       await sleep(50);
     }
@@ -142,11 +142,11 @@ try {
     return found;
   };
   const idle = await memory();
-  say(
-    `idle after ${SETTLED_AFTER_MS / 1000} s: ${idle.all.toFixed(0)} MB, ${idle.own.toFixed(0)} of them its own`,
+  printLine(
+    `idle after ${SETTLED_AFTER_MS / 1000} s: ${idle.all.toFixed(0)} MB, ${idle.own.toFixed(0)} MB of them not shared`,
   );
 
-  say(`putting ${LIVE_CALLS} live calls on record`);
+  printLine(`creating ${LIVE_CALLS} live calls`);
   const store = openSqliteStore(join(folder, 'hangup.db'));
   const { organizationId } = await store.createApiKey({
     id: 'key_bench',
@@ -168,24 +168,24 @@ try {
       status: 'active',
       createdAt: 1,
     });
-    await store.createCall({ call, apiKeyId: null });
-    if (i % 20_000 === 0) say(`  ${i}`);
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
+    if (i % 20_000 === 0) printLine(`  ${i}`);
   }
   store.close();
   const livekit = await startLiveKit();
-  for (const [what, url] of [
-    ['LiveKit away', undefined],
+  for (const [condition, url] of [
+    ['LiveKit unreachable', undefined],
     [`LiveKit lists their rooms in ${(livekit.bytes / 1e6).toFixed(1)} MB`, livekit.url],
   ] as const) {
     const full = await memory(url);
     const more = (of: 'all' | 'most') => `${(full[of] - idle[of]).toFixed(0)} more`;
-    say(
-      `with them, ${what}: ${full.all.toFixed(0)} MB, ${more('all')}; at most ${full.most.toFixed(0)}, ${more('most')}; ` +
-        `longest answer of /healthz ${full.slowestMs.toFixed(0)} ms, idle ${idle.slowestMs.toFixed(0)}`,
+    printLine(
+      `${LIVE_CALLS} live calls, ${condition}: ${full.all.toFixed(0)} MB, ${more('all')}; peak ${full.most.toFixed(0)} MB, ${more('most')}; ` +
+        `slowest response of /healthz ${full.slowestMs.toFixed(0)} ms, idle ${idle.slowestMs.toFixed(0)} ms`,
     );
   }
   livekit.close();
-  say(`the rooms were listed ${livekit.answers.count} times`);
+  printLine(`LiveKit listed the rooms ${livekit.responses.count} times`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

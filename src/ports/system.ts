@@ -4,16 +4,16 @@ export interface Clock {
   now(): Timestamp;
 }
 
-/** The randomness that operations need. */
+/** Source of randomness. */
 export interface Random {
-  /** Returns a number in [0, 1). */
+  /** In [0, 1). */
   fraction(): number;
   bytes(count: number): Uint8Array;
-  /** Returns a new id `<prefix>_<32 hex digits>`. Newer ids sort after older ones. */
+  /** Returns a new id `<prefix>_<32 hex digits>`. Later ids sort after earlier ones. */
   id(prefix: 'call' | 'key' | 'org' | 'req'): string;
 }
 
-/** A structured logger: fields first, then a constant message. */
+/** Structured log: fields first, then a constant message. */
 export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

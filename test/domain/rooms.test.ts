@@ -130,7 +130,7 @@ const play = (history: History) => {
 };
 
 describe('a random room', () => {
-  test('without trouble: never ended while two parties are in it, ended within a comparison once it is over', () => {
+  test('never ends its call while two parties are present, and ends the call within one reconciliation after that, without faults', () => {
     fc.assert(
       fc.property(aRoom(NO_TROUBLE), (history) => {
         const { room, played } = play(history);
@@ -144,7 +144,7 @@ describe('a random room', () => {
     );
   });
 
-  test('with webhooks lost and repeated: a conversation is as long as it was, but for what was not reported', () => {
+  test('gives its call the right duration, except for unreported time, when webhooks are lost and repeated', () => {
     fc.assert(
       fc.property(aRoom(LOSSES), (history) => {
         const { room, played } = play(history);
@@ -155,7 +155,7 @@ describe('a random room', () => {
     );
   });
 
-  test('with webhooks lost, late and repeated: never ended while two parties are in it, ended in the end', () => {
+  test('never ends its call while two parties are present, and ends the call at last, when webhooks are lost, late and repeated', () => {
     fc.assert(
       fc.property(aRoom(SOME_TROUBLE), (history) => {
         const { room, played } = play(history);

@@ -8,7 +8,7 @@ import { prepareCalls } from '../harness/live-calls.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/** Starts a proxy that forwards requests for any host to `target`; null: it refuses them. */
+/** A proxy in whose network `livekit.test` is the server at `target`. */
 async function startProxy(target: string | null) {
   const seen: string[] = [];
   const server = createServer((incoming, outgoing) => {
@@ -61,7 +61,7 @@ test('a cancel reaches LiveKit through the proxy of the environment', async () =
   );
 });
 
-test('a request over https uses a tunnel, and its error names the proxy that refuses', async () => {
+test('requests to an https LiveKit use a tunnel, and the error names a proxy that refuses', async () => {
   const { url, seen } = await startProxy(null);
   const server = { url: 'https://livekit.test', apiKey: 'k', apiSecret: 's'.repeat(32) };
   const rooms = createRoomService(httpTransport({ ...server, proxy: { url, except: '' } }));
@@ -70,7 +70,7 @@ test('a request over https uses a tunnel, and its error names the proxy that ref
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: expect.stringContaining(url) });
 });
 
-test('requests to loopback addresses and to hosts in NO_PROXY bypass the proxy', async () => {
+test('requests skip the proxy when LiveKit is on this machine or in NO_PROXY', async () => {
   const { emulator, key, env } = await prepareCalls(1);
   const proxy = await startProxy(null);
   const { url } = await serveHangup({

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
-import { post } from '../harness/webhooks.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
+import { postWebhook } from '../harness/webhooks.ts';
 import { loadFixture } from './webhook-recordings.ts';
 
 /*
@@ -132,11 +132,11 @@ test.each<[string, string, object, string[]]>([
   const bodies = shifted(webhooks.map(({ body }) => body));
   const roomName = webhooks[0]?.event.room.name ?? '';
   const isRegistered = !roomName.startsWith('call-');
-  if (isRegistered) await hangup.putCall({ id: name, roomName, createdAt: Date.now() - 60_000 });
+  if (isRegistered) await hangup.insertCall({ id: name, roomName, createdAt: Date.now() - 60_000 });
   for (const body of bodies) {
-    expect(await post(hangup.url, body), body).toMatchObject({ status: 200 });
+    expect(await postWebhook(hangup.url, body), body).toMatchObject({ status: 200 });
     // A duplicate, as LiveKit sends if the response gets lost.
-    expect(await post(hangup.url, body)).toMatchObject({ status: 200 });
+    expect(await postWebhook(hangup.url, body)).toMatchObject({ status: 200 });
   }
   const { body: list } = await hangup.send('GET', '/api/v1/calls?limit=100');
   const Calls = z.object({ data: z.object({ calls: z.array(z.looseObject({ id: z.string() })) }) });
@@ -149,9 +149,11 @@ test.each<[string, string, object, string[]]>([
   const entries = await hangup.store.listCallEvents({ callId: id ?? '', after: 0, limit: 100 });
   const changes = entries.filter(({ action }) => action === 'call.status_changed');
   expect(changes.map(({ toStatus }) => toStatus)).toEqual(statuses);
-  await until('the room deletion is completed', async () => {
-    const { deletion = null } = (await hangup.store.findCall(id ?? '')) ?? {};
-    // Null if room_finished arrived before the response to hangup's request for the participants.
-    return deletion === null || deletion.state === 'completed';
-  });
+  await expect
+    .poll(async () => {
+      const { deletion = null } = (await hangup.store.findCall(id ?? '')) ?? {};
+      // Null: room_finished came before hangup had asked LiveKit for the participants.
+      return deletion === null || deletion.state === 'completed';
+    })
+    .toBe(true);
 });

@@ -22,8 +22,8 @@ const list = (count: number, metadata = '') =>
     })),
   });
 
-/** Yields the bytes in chunks of this length. */
-async function* inChunks(bytes: Uint8Array, length: number) {
+/** Cut into chunks of so many bytes. */
+async function* cut(bytes: Uint8Array, length: number) {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
 }
 
@@ -32,8 +32,8 @@ async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
   return parts.flatMap((part) => ListRoomsResponse.fromBinary(part).rooms);
 }
 
-/** Creates a client of this server. */
-async function clientOf(server: Server): Promise<RoomService> {
+/** The rooms of a LiveKit that is this server. */
+async function roomsOf(server: Server): Promise<RoomService> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = z.object({ port: z.number() }).parse(server.address());
   return createRoomService(
@@ -41,34 +41,31 @@ async function clientOf(server: Server): Promise<RoomService> {
   );
 }
 
-/** Longer than the timeout of a test: a wait for the deadline fails the test. */
-const OPTIONS = { timeoutMs: 60_000, priority: 'reconcile' } as const;
+/** What is behind the deadline of the test fails it. */
+const ASKING = { timeoutMs: 60_000, priority: 'reconcile' } as const;
 
-/** Creates a client of a server that sends this response. */
-async function clientOfResponse(respond: (response: ServerResponse) => void): Promise<RoomService> {
+/** The rooms of a server that answers so. */
+async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<RoomService> {
   const server = createServer((request, response) => {
-    request.resume().on('end', () => respond(response));
+    request.resume().on('end', () => answer(response));
   });
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
   });
-  return clientOf(server);
+  return roomsOf(server);
 }
 
-/** Lists the rooms of a server that sends this response. */
-async function listRooms(respond: (response: ServerResponse) => void) {
-  const client = await clientOfResponse(respond);
-  const listed: RoomRef[] = [];
-  const outcome = await client.listRooms(async (page) => void listed.push(...page), OPTIONS);
-  return { outcome, listed };
+/** All that a server which answers so lists. */
+async function listedBy(answer: (response: ServerResponse) => void) {
+  const rooms = await roomsAnswered(answer);
+  const taken: RoomRef[] = [];
+  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), ASKING);
+  return { outcome, taken };
 }
 
-/**
- * Creates a client of a TCP server.
- * @param respond receives the numbers of connection and request, from 1; returns the bytes to send, or null to close
- */
-async function clientOfTcpServer(respond: (connection: number, request: number) => string | null) {
+/** The rooms of a server of which each connection gets a number, from 1, and each request so many bytes, or its end. */
+async function roomsOnWire(answer: (connection: number, request: number) => string | null) {
   let connections = 0;
   const open = new Set<Socket>();
   const server = createTcpServer((socket) => {
@@ -79,29 +76,29 @@ async function clientOfTcpServer(respond: (connection: number, request: number) 
     socket.on('error', () => {});
     socket.on('data', () => {
       request += 1;
-      const bytes = respond(connection, request);
-      if (bytes === null) socket.destroy();
-      else socket.write(bytes);
+      const said = answer(connection, request);
+      if (said === null) socket.destroy();
+      else socket.write(said);
     });
   });
   onTestFinished(() => {
     for (const socket of open) socket.destroy();
     server.close();
   });
-  return { rooms: await clientOf(server), connections: () => connections };
+  return { rooms: await roomsOf(server), connections: () => connections };
 }
 
 const PROTOBUF = { 'content-type': 'application/protobuf' };
 
-test('a list in chunks of any length has all its rooms', async () => {
-  const complete = list(3, 'né');
-  const bytes = complete.toBinary();
+test('a list of rooms is decoded completely wherever its chunks are cut', async () => {
+  const whole = list(3, 'né');
+  const bytes = whole.toBinary();
   for (let length = 1; length <= bytes.length; length += 1) {
-    expect(await roomsIn(inChunks(bytes, length))).toEqual(complete.rooms);
+    expect(await roomsIn(cut(bytes, length))).toEqual(whole.rooms);
   }
 });
 
-test('unknown fields of any type are skipped', async () => {
+test('unknown fields of any type in a list of rooms are skipped', async () => {
   const { rooms } = list(1);
   const room = list(1).toBinary();
   const varint = [0x10, 0xff, 0x01];
@@ -109,29 +106,25 @@ test('unknown fields of any type are skipped', async () => {
   const fixed32 = [0x25, 1, 2, 3, 4];
   const bytes = Buffer.from([...varint, ...room, ...fixed64, ...fixed32]);
   for (let length = 1; length <= bytes.length; length += 1) {
-    expect(await roomsIn(inChunks(bytes, length))).toEqual(rooms);
+    expect(await roomsIn(cut(bytes, length))).toEqual(rooms);
   }
 });
 
 test.each([
   ['ends within a field', list(2).toBinary().subarray(0, -1), /ends within a field/],
-  [
-    'is not protobuf',
-    Buffer.from('<html>a page of a proxy</html>'),
-    /illegal tag|wire type|ends within a field/,
-  ],
+  ['is none', Buffer.from('<html>what the proxy says</html>'), /illegal tag|wire type|ends within a field/],
   ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field over 4 MiB/],
-])('a list that %s is rejected', async (_, bytes, message) => {
-  await expect(roomsIn(inChunks(bytes, 65_536))).rejects.toThrow(message);
+])('a list of rooms is refused when it %s', async (_, bytes, message) => {
+  await expect(roomsIn(cut(bytes, 65_536))).rejects.toThrow(message);
 });
 
-test('a list of 10,000 rooms is complete', async () => {
-  const { outcome, listed } = await listRooms((response) =>
+test('a list of ten thousand rooms is decoded', async () => {
+  const { outcome, taken } = await listedBy((response) =>
     response.writeHead(200, PROTOBUF).end(list(10_000, 'a note').toBinary()),
   );
   expect(outcome).toEqual({ kind: 'listed' });
-  expect(listed).toHaveLength(10_000);
-  expect(listed.at(-1)).toEqual({
+  expect(taken).toHaveLength(10_000);
+  expect(taken.at(-1)).toEqual({
     name: 'call-9999',
     sid: 'RM_9999',
     createdAt: 1_795_000_000_123,
@@ -139,25 +132,25 @@ test('a list of 10,000 rooms is complete', async () => {
   });
 });
 
-test('the connection of an incompletely read response is closed at once', async () => {
+test('the connection closes at once when a response is not read to its end', async () => {
   let isClosed: Promise<unknown> | undefined;
-  const { outcome } = await listRooms((response) => {
+  const { outcome } = await listedBy((response) => {
     isClosed = once(response, 'close');
     response.writeHead(200, { 'content-type': 'text/html' }).write('<html>');
   });
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the response is not protobuf' });
-  // The test times out before the deadline of the request.
+  // And not only at the deadline, which is behind that of the test.
   await isClosed;
 });
 
-test('an empty protobuf body is a list without rooms', async () => {
-  const { outcome } = await listRooms((response) => response.writeHead(200, PROTOBUF).end());
+test('an empty body is an empty list when it is a LiveKit response', async () => {
+  const { outcome } = await listedBy((response) => response.writeHead(200, PROTOBUF).end());
   expect(outcome).toEqual({ kind: 'listed' });
 });
 
 const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
   [
-    'an empty body without a type',
+    'nothing',
     (to) => to.writeHead(200).end(),
     { kind: 'unavailable', detail: 'the response is not protobuf' },
   ],
@@ -167,12 +160,12 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the response is not protobuf' },
   ],
   [
-    'half of a room',
+    'half a room',
     (to) => to.writeHead(200, PROTOBUF).end(list(2).toBinary().subarray(0, -3)),
     { kind: 'unavailable', detail: 'the response ends within a field' },
   ],
   [
-    'half of the announced length',
+    'half of what it announced',
     (to) => {
       const bytes = list(1).toBinary();
       to.writeHead(200, { ...PROTOBUF, 'content-length': bytes.length * 2 }).write(bytes, () => to.destroy());
@@ -180,7 +173,7 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the connection failed: aborted' },
   ],
   [
-    'a Twirp error',
+    'an error in JSON, as Twirp does',
     (to) =>
       to
         .writeHead(401, { 'content-type': 'application/json' })
@@ -197,12 +190,12 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
   ],
 ];
 
-test.each(NOT_LISTED)('listRooms fails when the response is %s', async (_, respond, expected) => {
-  expect((await listRooms(respond)).outcome).toMatchObject(expected);
+test.each(NOT_LISTED)('%s is not accepted as a list of rooms', async (_, answer, expected) => {
+  expect((await listedBy(answer)).outcome).toMatchObject(expected);
 });
 
-test('describeRoom gives its second request the remaining time', async () => {
-  const options = { timeoutMs: 500, priority: 'read' } as const;
+test('describeRoom gives its second request the rest of the deadline', async () => {
+  const asking = { timeoutMs: 500, priority: 'read' } as const;
   const sent: [method: string, timeoutMs: number][] = [];
   let now = 0;
   const takes = (durationMs: number) =>
@@ -214,12 +207,12 @@ test('describeRoom gives its second request the remaining time', async () => {
       },
       () => now,
     );
-  expect(await takes(413).describeRoom('r', options)).toMatchObject({ status: { roomExists: false } });
+  expect(await takes(413).describeRoom('r', asking)).toMatchObject({ status: { roomExists: false } });
   expect(sent.splice(0)).toEqual([
     ['ListParticipants', 500],
     ['ListRooms', 87],
   ]);
-  expect(await takes(500).describeRoom('r', options)).toEqual({
+  expect(await takes(500).describeRoom('r', asking)).toEqual({
     kind: 'timed_out',
     detail: 'no response within 500 ms',
   });
@@ -227,27 +220,27 @@ test('describeRoom gives its second request the remaining time', async () => {
 });
 
 const JSON_TYPE = { 'content-type': 'application/json' };
-const UPGRADE = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
 const DELETED =
   'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\n{}';
 
-test('a request fails at once when the response is a protocol upgrade', async () => {
-  const { rooms } = await clientOfTcpServer(() => UPGRADE);
+test('a protocol upgrade counts as a failed request at once', async () => {
+  const { rooms } = await roomsOnWire(() => SWITCH);
   const expected = { kind: 'unavailable', detail: 'the response is a protocol upgrade (HTTP 101)' };
-  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
-  expect(await rooms.listRooms(async () => {}, OPTIONS)).toMatchObject(expected);
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+  expect(await rooms.listRooms(async () => {}, ASKING)).toMatchObject(expected);
 });
 
-test('a request is sent again when the server has closed an idle connection', async () => {
-  const { rooms, connections } = await clientOfTcpServer((_, request) => (request === 1 ? DELETED : null));
-  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
-  expect(await rooms.deleteRoom('c2', OPTIONS)).toEqual({ kind: 'deleted' });
+test('a request is repeated when a kept-alive connection closes under it', async () => {
+  const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
+  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c2', ASKING)).toEqual({ kind: 'deleted' });
   expect(connections()).toBe(2);
 });
 
-test('a request fails and is not sent again when the server closes a new connection', async () => {
-  const { rooms, connections } = await clientOfTcpServer(() => null);
-  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject({
+test('a request fails and is not repeated when a new connection closes under it', async () => {
+  const { rooms, connections } = await roomsOnWire(() => null);
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject({
     kind: 'unavailable',
     detail: 'the connection failed: socket hang up',
   });
@@ -261,57 +254,57 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the response is an error with HTTP 200: internal' },
   ],
   [
-    'a JSON object of another content type',
+    'an object that is no JSON by its type',
     (to) => to.writeHead(200, { 'content-type': 'text/html' }).end('{}'),
     { kind: 'unavailable', detail: 'the response is not JSON' },
   ],
   [
-    'a body without an end',
+    'what never ends',
     (to) => {
-      const writeMore = () => {
+      const goOn = () => {
         while (!to.destroyed && to.write('x'.repeat(65_536)));
       };
-      to.writeHead(200, JSON_TYPE).on('drain', writeMore);
-      writeMore();
+      to.writeHead(200, JSON_TYPE).on('drain', goOn);
+      goOn();
     },
     { kind: 'unavailable', detail: 'the response is over 4 MiB' },
   ],
   [
-    'a not_found of another content type',
+    'a not_found that is no JSON by its type',
     (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
     { kind: 'refused', by: 'address' },
   ],
 ];
 
-test.each(NOT_DELETED)('deleteRoom fails when the response is %s', async (_, respond, expected) => {
-  const rooms = await clientOfResponse(respond);
-  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
+test.each(NOT_DELETED)('%s is not accepted as a deletion', async (_, answer, expected) => {
+  const rooms = await roomsAnswered(answer);
+  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
 });
 
-test('deleteRoom accepts a content type with a charset', async () => {
-  const rooms = await clientOfResponse((to) =>
+test('a deletion is accepted with any charset', async () => {
+  const rooms = await roomsAnswered((to) =>
     to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
   );
-  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
 });
 
-test('a listed participant of an unknown kind has the role other', async () => {
+test('a listed participant of an unknown kind is ignored', async () => {
   const participants = [
     { sid: 'PA_1', identity: 'future', kind: 99 as ParticipantInfo_Kind },
     { sid: 'PA_2', identity: 'present' },
   ];
   const body = new ListParticipantsResponse({ participants }).toBinary();
-  const rooms = await clientOfResponse((response) => response.writeHead(200, PROTOBUF).end(body));
-  expect(await rooms.listParticipants('r', OPTIONS)).toMatchObject({
+  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
+  expect(await rooms.listParticipants('r', ASKING)).toMatchObject({
     kind: 'listed',
     participants: [{ role: 'other' }, { role: 'person' }],
   });
-  expect(await rooms.describeRoom('r', OPTIONS)).toMatchObject({
+  expect(await rooms.describeRoom('r', ASKING)).toMatchObject({
     status: { participants: [{ kind: '99' }, { kind: 'STANDARD' }] },
   });
 });
 
-test('a list of 3,000 participants over 4 MiB is complete', async () => {
+test('a list of 3,000 participants, over 4 MiB, is decoded', async () => {
   const participants = Array.from({ length: 3_000 }, (_, i) => ({
     sid: `PA_${i}`,
     identity: `viewer-${i}`,
@@ -319,7 +312,7 @@ test('a list of 3,000 participants over 4 MiB is complete', async () => {
   }));
   const body = new ListParticipantsResponse({ participants }).toBinary();
   expect(body.length).toBeGreaterThan(4 * 1024 * 1024);
-  const rooms = await clientOfResponse((response) => response.writeHead(200, PROTOBUF).end(body));
-  const listed = await rooms.listParticipants('r', OPTIONS);
+  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
+  const listed = await rooms.listParticipants('r', ASKING);
   expect(listed.kind === 'listed' && listed.participants.length).toBe(3_000);
 });

@@ -4,16 +4,16 @@ import { WebhookReceiver } from 'livekit-server-sdk';
 import { expect, test } from 'vitest';
 import { createWebhookParser } from '../../src/livekit/webhook-parser.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
-import { roomTold } from '../harness/webhooks.ts';
+import { roomWebhooks } from '../harness/webhooks.ts';
 
 const SECOND = { apiKey: 'second', apiSecret: 'a-second-secret-of-32-characters-' };
-const BODY = roomTold('fuzzed').started();
+const BODY = roomWebhooks('fuzzed').started();
 const SHA256 = createHash('sha256').update(BODY).digest('base64');
 const RUNS = { numRuns: 2_000 };
 
-/** Fixed for the run: all times of the tokens are far from the limits. */
+/** As long as the run: a second more or less decides nothing, because all times are far from the limits. */
 const now = Date.now();
-const parse = createWebhookParser([{ apiKey: API_KEY, apiSecret: API_SECRET }, SECOND], { now: () => now });
+const read = createWebhookParser([{ apiKey: API_KEY, apiSecret: API_SECRET }, SECOND], { now: () => now });
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value) ?? '').toString('base64url');
 function tokenOf(header: unknown, claims: unknown, secret: string): string {
@@ -36,7 +36,7 @@ const HEADER = rarely(
   fc.constantFrom<object>({ alg: 'none' }, { alg: 'HS512' }, { alg: 'HS256', crit: ['x'], x: 1 }, {}),
 );
 
-test("the parser accepts the tokens that the SDK's receiver accepts, and refuses the rest with a reason", async () => {
+test("the parser accepts exactly the webhooks that the SDK's receiver accepts, and refuses the others with a reason", async () => {
   const receivers = [
     new WebhookReceiver(API_KEY, API_SECRET),
     new WebhookReceiver(SECOND.apiKey, SECOND.apiSecret),
@@ -49,8 +49,8 @@ test("the parser accepts the tokens that the SDK's receiver accepts, and refuses
       fc.constantFrom(API_SECRET, SECOND.apiSecret, 'wrong'),
       async (...parts) => {
         const token = tokenOf(...parts);
-        const received = await Promise.allSettled(receivers.map((receiver) => receiver.receive(BODY, token)));
-        const result = await parse(Buffer.from(BODY), token);
+        const received = await Promise.allSettled(receivers.map((one) => one.receive(BODY, token)));
+        const result = await read(Buffer.from(BODY), token);
         seen.add(result.kind === 'refused' ? result.refusal.reason : result.kind);
         expect(result.kind).toBe(received.some(({ status }) => status === 'fulfilled') ? 'event' : 'refused');
       },
@@ -60,17 +60,17 @@ test("the parser accepts the tokens that the SDK's receiver accepts, and refuses
   expect([...seen].sort()).toEqual(['bad_signature', 'body_changed', 'clock_skew', 'event']);
 });
 
-test('a token with a wrong secret is refused with bad_signature, whatever its claims', async () => {
+test('the reason is bad_signature for any claims when the secret is wrong', async () => {
   await fc.assert(
     fc.asyncProperty(HEADER, CLAIMS, fc.string({ minLength: 1 }), async (header, claims, secret) => {
-      const result = await parse(Buffer.from(BODY), tokenOf(header, claims, secret));
+      const result = await read(Buffer.from(BODY), tokenOf(header, claims, secret));
       expect(result).toMatchObject({ kind: 'refused', refusal: { reason: 'bad_signature' } });
     }),
     RUNS,
   );
 });
 
-test('a header without a token of LiveKit is refused', async () => {
+test('the parser refuses arbitrary text in the authorization header', async () => {
   const part = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.base64String().map((text) => text.replaceAll(/[=+/]/g, '_')),
@@ -82,7 +82,7 @@ test('a header without a token of LiveKit is refused', async () => {
   );
   await fc.assert(
     fc.asyncProperty(text, fc.uint8Array(), async (authorization, body) => {
-      const result = await parse(body, authorization);
+      const result = await read(body, authorization);
       expect(['bad_signature', 'missing_token']).toContain(
         result.kind === 'refused' && result.refusal.reason,
       );
@@ -91,22 +91,22 @@ test('a header without a token of LiveKit is refused', async () => {
   );
 });
 
-test.each(['HOLOGRAM', 99])('a participant of the unknown kind %s has the role other', async (kind) => {
-  const body = roomTold('r').joined({ sid: 'PA_1', identity: 'future' });
+test.each(['HOLOGRAM', 99])('a participant of the unknown kind %s is ignored', async (kind) => {
+  const body = roomWebhooks('r').joined({ sid: 'PA_1', identity: 'future' });
   const future = JSON.parse(body);
   future.participant.kind = kind;
   const text = JSON.stringify(future);
-  expect(await parseSigned(text)).toMatchObject({
+  expect(await readSigned(text)).toMatchObject({
     kind: 'event',
     event: { payload: { kind: 'participant_joined', participant: { role: 'other' } } },
   });
-  expect(await parseSigned(body)).toMatchObject({ event: { payload: { participant: { role: 'person' } } } });
+  expect(await readSigned(body)).toMatchObject({ event: { payload: { participant: { role: 'person' } } } });
 });
 
-test('a disconnect reason that is newer than this version keeps its name', async () => {
-  const left = JSON.parse(roomTold('r').left({ sid: 'PA_1', identity: 'one' }, 'CLIENT_INITIATED'));
+test('an unknown disconnect reason is kept as LiveKit sent it', async () => {
+  const left = JSON.parse(roomWebhooks('r').left({ sid: 'PA_1', identity: 'one' }, 'CLIENT_INITIATED'));
   left.participant.disconnectReason = 'BEAMED_UP';
-  expect(await parseSigned(JSON.stringify(left))).toMatchObject({
+  expect(await readSigned(JSON.stringify(left))).toMatchObject({
     event: { payload: { kind: 'participant_left', reason: 'BEAMED_UP' } },
   });
 });
@@ -123,19 +123,16 @@ test.each([
   ['other', {}, { canSubscribe: true }],
   ['other', { kind: 'INGRESS' }, { canPublish: true }],
   ['other', { kind: 'BRIDGE' }, { canPublish: true }],
-])(
-  'a participant has the role %s when LiveKit sends %j with the permission %j',
-  async (role, parts, permission) => {
-    const joined = JSON.parse(roomTold('r').joined({ sid: 'PA_1', identity: 'one' }));
-    Object.assign(joined.participant, parts, { permission });
-    expect(await parseSigned(JSON.stringify(joined))).toMatchObject({
-      event: { payload: { participant: { role } } },
-    });
-  },
-);
+])('a participant is %s by %j with the permission %j', async (role, parts, permission) => {
+  const joined = JSON.parse(roomWebhooks('r').joined({ sid: 'PA_1', identity: 'one' }));
+  Object.assign(joined.participant, parts, { permission });
+  expect(await readSigned(JSON.stringify(joined))).toMatchObject({
+    event: { payload: { participant: { role } } },
+  });
+});
 
-async function parseSigned(body: string) {
+async function readSigned(body: string) {
   const times = { nbf: Math.floor(now / 1000), exp: Math.floor(now / 1000) + 300 };
   const claims = { iss: API_KEY, sha256: createHash('sha256').update(body).digest('base64'), ...times };
-  return parse(Buffer.from(body), tokenOf({ alg: 'HS256', typ: 'JWT' }, claims, API_SECRET));
+  return read(Buffer.from(body), tokenOf({ alg: 'HS256', typ: 'JWT' }, claims, API_SECRET));
 }

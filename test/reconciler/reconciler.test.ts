@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { systemRandom } from '../../src/app/app.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
+import { systemRandom } from '../../src/platform/clock.ts';
 import { parseSettings } from '../../src/platform/config.ts';
 import { createReconciler } from '../../src/reconciler/reconciler.ts';
 import type { Scheduler } from '../../src/reconciler/scheduler.ts';
@@ -41,10 +41,10 @@ function manualScheduler() {
 }
 
 function start() {
-  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'));
-  onTestFinished(() => store.close());
-  const settings = parseSettings({}, 'administer');
   const clock = { now: () => NOW };
+  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock });
+  onTestFinished(() => store.close());
+  const settings = parseSettings({}, 'cli');
   const requests: string[] = [];
   let openSince: number | null = null;
   const livekit: RoomServiceTransport = async ({ method }) => {
@@ -56,14 +56,13 @@ function start() {
   const { names, fire, scheduler } = manualScheduler();
   const reconciler = createReconciler(
     {
-      ...settings,
+      ...settings.operations,
       store,
       rooms: createRoomService(livekit),
       clock,
       random: systemRandom,
       metrics: prometheusMetrics({ clock, version: 'test' }),
       log: { info: () => {}, warn: () => {}, error: () => {} },
-      events: { policy: settings, agentIdKey: settings.agentIdKey },
     },
     { concurrency: 2, reconcileSchedule: '*/15 * * * * *', openSince: () => openSince, scheduler },
   );

@@ -1,6 +1,6 @@
 import { DisconnectReason, ParticipantInfo_Kind } from '@livekit/protocol';
 import type { ParticipantInfo, WebhookEvent } from 'livekit-server-sdk';
-import type { Timeline } from './timeline.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
 export interface Party {
   readonly sid: string;
@@ -18,13 +18,13 @@ export interface Party {
 export class Attendance {
   /** Names of rooms that LiveKit closed by itself, with dependent participants in them. */
   readonly closedRooms = new Set<string>();
-  readonly #timeline: Timeline;
+  readonly #virtualClock: VirtualClock;
   /** By the room's sid, then by the participant's. */
   readonly #sessions = new Map<string, Map<string, Party>>();
   readonly #sidOf = new Map<string, string>();
 
-  constructor(timeline: Timeline) {
-    this.#timeline = timeline;
+  constructor(virtualClock: VirtualClock) {
+    this.#virtualClock = virtualClock;
   }
 
   note({ event, room, participant }: WebhookEvent): void {
@@ -47,7 +47,7 @@ export class Attendance {
         if (!isPhone && !isPerson(participant)) return;
         const { sid, identity } = participant;
         const isInbound = participant.attributes['sip.ruleID'] !== undefined;
-        parties.set(sid, { sid, identity, isPhone, isInbound, since: this.#timeline.now });
+        parties.set(sid, { sid, identity, isPhone, isInbound, since: this.#virtualClock.now });
         return;
       }
       case 'participant_left':
@@ -66,7 +66,7 @@ export class Attendance {
 
   /** In the session of this sid, for at least so long. */
   inSession(sid: string, forMs = 0): readonly Party[] {
-    const latest = this.#timeline.now - forMs;
+    const latest = this.#virtualClock.now - forMs;
     return [...(this.#sessions.get(sid)?.values() ?? [])].filter(({ since }) => since <= latest);
   }
 

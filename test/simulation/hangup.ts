@@ -1,7 +1,7 @@
 import type { WebhookEvent } from 'livekit-server-sdk';
-import type { Decision } from '../../src/domain/call-transition.ts';
+import { isLive } from '../../src/domain/call.ts';
+import type { CommandKind } from '../../src/domain/call-command.ts';
 import { RequestError } from '../../src/domain/errors.ts';
-import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
@@ -10,21 +10,18 @@ import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
 import { parseSettings } from '../../src/platform/config.ts';
-import type { Store } from '../../src/ports/store.ts';
+import type { ChangedCall, Store } from '../../src/ports/store.ts';
 import type { Logger, Random } from '../../src/ports/system.ts';
 import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
 import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import type { Chance } from './chance.ts';
-import { type Chronicle, Violation } from './chronicle.ts';
-import type { Timeline } from './timeline.ts';
+import { type EventLog, InvariantViolation } from './event-log.ts';
+import type { Prng } from './prng.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
 /** The defaults; but a call whose room was never seen is waited for less long than a day. */
-export const NEVER_STARTED_AFTER_MS = 600_000;
-export const SETTINGS = parseSettings(
-  { NEVER_STARTED_AFTER_MS: String(NEVER_STARTED_AFTER_MS) },
-  'administer',
-);
+export const CALL_START_TIMEOUT_MS = 600_000;
+export const SETTINGS = parseSettings({ CALL_START_TIMEOUT_MS: String(CALL_START_TIMEOUT_MS) }, 'cli');
 
 /** The period of the default reconcile schedule. */
 const RECONCILE_INTERVAL_MS = 15_000;
@@ -58,13 +55,13 @@ export interface CommittedEnd {
 }
 
 export interface Surroundings {
-  readonly timeline: Timeline;
-  readonly chance: Chance;
-  readonly chronicle: Chronicle;
+  readonly virtualClock: VirtualClock;
+  readonly prng: Prng;
+  readonly eventLog: EventLog;
   readonly random: Random;
   readonly databaseFile: string;
   readonly ask: RoomServiceTransport;
-  readonly compares: boolean;
+  readonly reconciles: boolean;
   readonly fail: (failure: Error) => void;
   /** Called when the end of a call is committed. */
   readonly onEnd: (end: CommittedEnd) => void;
@@ -92,10 +89,10 @@ export class SimulatedHangup {
 
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
-    const { timeline, random, ask, databaseFile } = this.#surroundings;
-    const store = openSqliteStore(databaseFile);
+    const { virtualClock, random, ask, databaseFile } = this.#surroundings;
     const isAlive = () => process.isAlive;
-    const clock = { now: () => timeline.now + this.clockOffsetMs };
+    const clock = { now: () => virtualClock.now + this.clockOffsetMs };
+    const store = openSqliteStore(databaseFile, { clock });
     const log = this.#log();
     const breaker = circuitBreaker(
       async (request) => {
@@ -111,30 +108,15 @@ export class SimulatedHangup {
     );
     const base = {
       store: this.#mortal(store, () => process),
-      rooms: createRoomService(breaker.transport, () => timeline.now),
+      rooms: createRoomService(breaker.transport, () => virtualClock.now),
       metrics: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
       random,
       log,
-      retry: SETTINGS.retry,
-      cancelTimeoutMs: SETTINGS.cancelTimeoutMs,
-      backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
-      readTimeoutMs: SETTINGS.readTimeoutMs,
-      callStartTimeoutMs: SETTINGS.callStartTimeoutMs,
-      requestsPerMinute: SETTINGS.requestsPerMinute,
-      retention: SETTINGS.retention,
-      events: {
-        policy: {
-          agentLeftGraceMs: SETTINGS.agentLeftGraceMs,
-          reconnectGraceMs: SETTINGS.reconnectGraceMs,
-          recreatedRoomWindowMs: SETTINGS.recreatedRoomWindowMs,
-        },
-        agentIdKey: SETTINGS.agentIdKey,
-      },
+      ...SETTINGS.operations,
     };
     const reconciler = createReconciler(base, {
-      concurrency: SETTINGS.retryConcurrency,
-      reconcileSchedule: SETTINGS.reconcileSchedule,
+      ...SETTINGS.reconciler,
       openSince: breaker.openSince,
       scheduler: this.#scheduler(isAlive),
     });
@@ -183,11 +165,11 @@ export class SimulatedHangup {
     if (webhook.kind === 'ignored') return this.isUp;
     if (webhook.kind !== 'event') throw new Error(`a webhook of the emulator was ${webhook.kind}`);
     const reply = await this.request((dependencies) => applyWebhookEvent(dependencies, webhook.event));
-    const { chronicle } = this.#surroundings;
+    const { eventLog } = this.#surroundings;
     const said = reply.kind === 'done' ? reply.value.kind : reply.kind;
     const { payload, room, id } = webhook.event;
     const reason = 'reason' in payload ? ` (${payload.reason})` : '';
-    chronicle.tell(room.name, `webhook ${payload.kind}${reason} ${id}: ${said}${decided(reply)}`);
+    eventLog.tell(room.name, `webhook ${payload.kind}${reason} ${id}: ${said}${decided(reply)}`);
     return reply.kind === 'done';
   }
 
@@ -197,7 +179,7 @@ export class SimulatedHangup {
     if (process === null) return Promise.resolve({ kind: 'unknown' });
     const { promise, resolve } = Promise.withResolvers<Reply<T>>();
     const giveUp = () => resolve({ kind: 'unknown' });
-    const callOff = this.#surroundings.timeline.after(CLIENT_TIMEOUT_MS, giveUp);
+    const callOff = this.#surroundings.virtualClock.after(CLIENT_TIMEOUT_MS, giveUp);
     process.waiting.add(giveUp);
     const ended = (reply: Reply<T>) => {
       callOff();
@@ -210,7 +192,7 @@ export class SimulatedHangup {
         if (error instanceof RequestError) ended({ kind: 'refused', error });
         else {
           if (!isSimulated(error))
-            this.#surroundings.fail(new Violation(`a request failed: ${String(error)}`));
+            this.#surroundings.fail(new InvariantViolation(`a request failed: ${String(error)}`));
           ended({ kind: 'unknown' });
         }
       },
@@ -227,14 +209,14 @@ export class SimulatedHangup {
         return (...args: unknown[]): unknown => {
           const process = processOf();
           if (!process.isAlive) return never();
-          if (this.#surroundings.chance.happens(this.storeFails))
+          if (this.#surroundings.prng.happens(this.storeFails))
             return Promise.reject(new SimulatedError('disk I/O error'));
           const result: unknown = Reflect.apply(method, target, args);
           void this.#noteEnd(result);
           if (process.storeCallsLeft !== null) {
             process.storeCallsLeft -= 1;
             if (process.storeCallsLeft <= 0) {
-              this.#surroundings.chronicle.announce(`hangup dies behind ${String(name)}`);
+              this.#surroundings.eventLog.announce(`hangup dies behind ${String(name)}`);
               this.crash();
             }
           }
@@ -251,14 +233,14 @@ export class SimulatedHangup {
   }
 
   #scheduler(isAlive: () => boolean): Scheduler {
-    const { timeline, compares } = this.#surroundings;
+    const { virtualClock, reconciles } = this.#surroundings;
     const whenAlive = (run: () => void) => () => {
       if (isAlive()) run();
     };
     const every = (intervalMs: number, run: () => void) => {
       let cancel = () => {};
       const plan = () => {
-        cancel = timeline.after(
+        cancel = virtualClock.after(
           intervalMs,
           whenAlive(() => {
             plan();
@@ -271,46 +253,40 @@ export class SimulatedHangup {
     };
     return {
       cron: (expression, run) => {
-        if (expression !== SETTINGS.reconcileSchedule) throw new Error(`unexpected schedule ${expression}`);
-        return compares ? every(RECONCILE_INTERVAL_MS, run) : () => {};
+        if (expression !== SETTINGS.reconciler.reconcileSchedule)
+          throw new Error(`unexpected schedule ${expression}`);
+        return reconciles ? every(RECONCILE_INTERVAL_MS, run) : () => {};
       },
       every,
-      after: (delayMs, run) => timeline.after(delayMs, whenAlive(run)),
+      after: (delayMs, run) => virtualClock.after(delayMs, whenAlive(run)),
     };
   }
 
   #log(): Logger {
-    const { chronicle, fail } = this.#surroundings;
+    const { eventLog, fail } = this.#surroundings;
     const at = (level: string) => (fields: object, message: string) => {
-      chronicle.count(`hangup says: ${message}`);
+      eventLog.count(`log: ${message}`);
       const about: { roomName?: unknown; err?: unknown; cause?: unknown } = fields;
       if (typeof about.roomName === 'string') {
         const cause = about.cause === undefined ? '' : ` (${String(about.cause)})`;
-        chronicle.tell(about.roomName, `hangup ${level}: ${message}${cause}`);
+        eventLog.tell(about.roomName, `hangup ${level}: ${message}${cause}`);
       }
       if (about.err !== undefined && !isSimulated(about.err))
-        fail(new Violation(`${message}: ${String(about.err)}`));
+        fail(new InvariantViolation(`${message}: ${String(about.err)}`));
     };
     return { info: at('info'), warn: at('warn'), error: at('error') };
   }
 }
 
-/** The end in a result of the store. */
-function endIn(result: unknown): CommittedEnd | null {
-  if (typeof result !== 'object' || result === null) return null;
-  const { kind, callId, decision, deletion }: Partial<Ending> = result;
-  if (kind === 'cancelled' && deletion != null) {
-    return { callId: deletion.callId, isCancelled: true, reason: null };
-  }
-  if (callId === undefined || decision?.kind !== 'end') return null;
-  return { callId, isCancelled: false, reason: decision.failureReason };
-}
-
-interface Ending {
-  readonly kind: string;
-  readonly callId: string;
-  readonly decision: Decision;
-  readonly deletion: RoomDeletion | null;
+/** The end of a call in a change that the store returned. */
+function endIn(changed: unknown): CommittedEnd | null {
+  if (typeof changed !== 'object' || changed === null) return null;
+  const { result, events }: Partial<ChangedCall<CommandKind>> = changed;
+  const ended = events?.find(({ toStatus }) => toStatus !== null && !isLive(toStatus));
+  if (ended === undefined) return null;
+  const decision = result && 'decision' in result ? result.decision : null;
+  const reason = decision?.kind === 'end' ? decision.failureReason : null;
+  return { callId: ended.subjectId, isCancelled: ended.actor === 'api_key', reason };
 }
 
 class SimulatedError extends Error {

@@ -19,9 +19,9 @@ import {
   timedOut,
 } from '../../src/livekit/transport/twirp.ts';
 import { Attendance } from './attendance.ts';
-import type { Chance } from './chance.ts';
-import type { Chronicle } from './chronicle.ts';
-import type { Timeline } from './timeline.ts';
+import type { EventLog } from './event-log.ts';
+import type { Prng } from './prng.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
 const TIMEOUTS = { emptyTimeoutMs: 300_000, departureTimeoutMs: 20_000 };
 /** The real LiveKit takes so long to say that a room's node is dead. */
@@ -43,17 +43,17 @@ export class SimulatedLiveKit {
   /** Rooms whose node is dead. */
   readonly ghosts = new Set<string>();
   readonly #faults = new FaultInjector();
-  readonly #timeline: Timeline;
-  readonly #chance: Chance;
-  readonly #chronicle: Chronicle;
+  readonly #virtualClock: VirtualClock;
+  readonly #prng: Prng;
+  readonly #eventLog: EventLog;
 
-  constructor(timeline: Timeline, chance: Chance, chronicle: Chronicle, receiver: Receiver) {
-    this.#timeline = timeline;
-    this.#chance = chance;
-    this.#chronicle = chronicle;
-    this.webhooks = new SimulatedWebhooks(timeline, chance.fork(), chronicle, receiver);
-    this.attendance = new Attendance(timeline);
-    const ids = chance.fork();
+  constructor(virtualClock: VirtualClock, prng: Prng, eventLog: EventLog, receiver: Receiver) {
+    this.#virtualClock = virtualClock;
+    this.#prng = prng;
+    this.#eventLog = eventLog;
+    this.webhooks = new SimulatedWebhooks(virtualClock, prng.fork(), eventLog, receiver);
+    this.attendance = new Attendance(virtualClock);
+    const ids = prng.fork();
     this.rooms = new RoomState(
       TIMEOUTS,
       (event) => {
@@ -64,8 +64,8 @@ export class SimulatedLiveKit {
         this.webhooks.send(event);
       },
       {
-        now: () => timeline.now,
-        setTimer: (delayMs, run) => timeline.after(delayMs, run),
+        now: () => virtualClock.now,
+        setTimer: (delayMs, run) => virtualClock.after(delayMs, run),
         randomBytes: (count) => ids.bytes(count),
       },
     );
@@ -95,9 +95,9 @@ export class SimulatedLiveKit {
     const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
     const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();
-    const giveUp = this.#timeline.after(request.timeoutMs, () => resolve(timedOut(request.timeoutMs)));
+    const giveUp = this.#virtualClock.after(request.timeoutMs, () => resolve(timedOut(request.timeoutMs)));
     const answer: Answering = (said, afterMs, headers = {}) => {
-      this.#timeline.after(afterMs, () => {
+      this.#virtualClock.after(afterMs, () => {
         giveUp();
         // What was on the way when LiveKit went away does not arrive.
         resolve(
@@ -110,7 +110,7 @@ export class SimulatedLiveKit {
         );
       });
     };
-    this.#timeline.after(this.#latencyMs(), () => this.#handle(method, request, answer));
+    this.#virtualClock.after(this.#latencyMs(), () => this.#handle(method, request, answer));
     return promise;
   }
 
@@ -133,7 +133,7 @@ export class SimulatedLiveKit {
       return;
     }
     const fault = this.#faults.get(method);
-    if (fault !== null) this.#chronicle.count(`${method} met ${fault.kind}`);
+    if (fault !== null) this.#eventLog.count(`${method} met ${fault.kind}`);
     switch (fault?.kind) {
       case undefined:
         done();
@@ -163,7 +163,7 @@ export class SimulatedLiveKit {
         answer(BROKEN, 1);
         return;
       case 'slow':
-        this.#timeline.after(fault.delayMs, () => {
+        this.#virtualClock.after(fault.delayMs, () => {
           if (!this.isAway) done();
         });
         return;
@@ -171,7 +171,7 @@ export class SimulatedLiveKit {
   }
 
   #latencyMs(): number {
-    return this.#chance.happens(0.02) ? this.#chance.between(10, 400) : this.#chance.between(1, 8);
+    return this.#prng.happens(0.02) ? this.#prng.between(10, 400) : this.#prng.between(1, 8);
   }
 }
 
@@ -193,13 +193,13 @@ async function* bytesOf({ body }: HttpResponse) {
 /** Takes an event; resolves to whether it answered so that LiveKit takes it for delivered. */
 export type Receiver = (event: WebhookEvent) => Promise<boolean>;
 
-export interface Mischief {
+export interface WebhookFaults {
   readonly lost: number;
   readonly doubled: number;
   readonly late: number;
 }
 
-export const NO_MISCHIEF: Mischief = { lost: 0, doubled: 0, late: 0 };
+export const NO_WEBHOOK_FAULTS: WebhookFaults = { lost: 0, doubled: 0, late: 0 };
 
 // LiveKit's protocol, webhook/resource_url_notifier.go.
 const MAX_WAITING = 200;
@@ -210,35 +210,35 @@ const LATE_MS = 90_000;
 /** First in, first out for each room's name, five attempts, in memory only; and what goes wrong with that. */
 class SimulatedWebhooks {
   /** How probable each is. */
-  mischief = NO_MISCHIEF;
+  faults = NO_WEBHOOK_FAULTS;
   readonly #queues = new Map<string, { event: WebhookEvent; queuedAt: number }[]>();
-  readonly #timeline: Timeline;
-  readonly #chance: Chance;
-  readonly #chronicle: Chronicle;
+  readonly #virtualClock: VirtualClock;
+  readonly #prng: Prng;
+  readonly #eventLog: EventLog;
   readonly #receiver: Receiver;
   #life = 0;
 
-  constructor(timeline: Timeline, chance: Chance, chronicle: Chronicle, receiver: Receiver) {
-    this.#timeline = timeline;
-    this.#chance = chance;
-    this.#chronicle = chronicle;
+  constructor(virtualClock: VirtualClock, prng: Prng, eventLog: EventLog, receiver: Receiver) {
+    this.#virtualClock = virtualClock;
+    this.#prng = prng;
+    this.#eventLog = eventLog;
     this.#receiver = receiver;
   }
 
   send(event: WebhookEvent): void {
-    const { lost, doubled, late } = this.mischief;
-    this.#chronicle.count(`webhook ${event.event}`);
-    if (this.#chance.happens(lost)) {
+    const { lost, doubled, late } = this.faults;
+    this.#eventLog.count(`webhook ${event.event}`);
+    if (this.#prng.happens(lost)) {
       this.#note(event, 'lost');
       return;
     }
-    if (this.#chance.happens(doubled)) this.#later(event, 'told twice');
-    if (this.#chance.happens(late)) {
-      this.#later(event, 'told late');
+    if (this.#prng.happens(doubled)) this.#later(event, 'delivered twice');
+    if (this.#prng.happens(late)) {
+      this.#later(event, 'delivered late');
       return;
     }
     const roomName = event.room?.name ?? '';
-    const waiting = { event, queuedAt: this.#timeline.now };
+    const waiting = { event, queuedAt: this.#virtualClock.now };
     const queue = this.#queues.get(roomName);
     if (queue === undefined) {
       const begun = [waiting];
@@ -257,7 +257,7 @@ class SimulatedWebhooks {
 
   #later(event: WebhookEvent, how: string): void {
     const life = this.#life;
-    this.#timeline.after(this.#chance.between(10, LATE_MS), () => {
+    this.#virtualClock.after(this.#prng.between(10, LATE_MS), () => {
       if (life !== this.#life) return;
       this.#note(event, how);
       void this.#deliver(event, life);
@@ -267,7 +267,7 @@ class SimulatedWebhooks {
   async #drain(roomName: string, queue: { event: WebhookEvent; queuedAt: number }[]): Promise<void> {
     const life = this.#life;
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      if (this.#timeline.now - next.queuedAt <= MAX_AGE_MS) await this.#deliver(next.event, life);
+      if (this.#virtualClock.now - next.queuedAt <= MAX_AGE_MS) await this.#deliver(next.event, life);
       else this.#note(next.event, 'given up: it waited too long');
       if (life !== this.#life) return;
     }
@@ -275,8 +275,8 @@ class SimulatedWebhooks {
   }
 
   async #deliver(event: WebhookEvent, life: number): Promise<void> {
-    for (const delayMs of [this.#chance.between(1, 10), ...WEBHOOK_RETRY_DELAYS_MS]) {
-      await this.#timeline.sleep(delayMs);
+    for (const delayMs of [this.#prng.between(1, 10), ...WEBHOOK_RETRY_DELAYS_MS]) {
+      await this.#virtualClock.sleep(delayMs);
       if (life !== this.#life) return;
       if (await this.#receiver(event)) return;
     }
@@ -284,7 +284,7 @@ class SimulatedWebhooks {
   }
 
   #note({ event, id, room }: WebhookEvent, what: string): void {
-    this.#chronicle.count(`webhooks ${what}`);
-    this.#chronicle.tell(room?.name ?? '', `webhook ${event} ${id} ${what}`);
+    this.#eventLog.count(`webhooks ${what}`);
+    this.#eventLog.tell(room?.name ?? '', `webhook ${event} ${id} ${what}`);
   }
 }

@@ -1,6 +1,6 @@
 import { receiveCall } from '../../src/emulator/phone-call.ts';
 import { operatorCancels } from './clients.ts';
-import { Person } from './person.ts';
+import { SimulatedParticipant } from './simulated-participant.ts';
 import type { World } from './world.ts';
 
 /** Room names that begin so are adopted; LiveKit puts an underscore after it. */
@@ -12,39 +12,39 @@ const CALLERS = ['+15557770001', '+15557770002', '+15557770003', '+15557770004']
 
 /** One of the day's callers of a room name that a direct dispatch rule gives to all of them. */
 export async function callerOfSharedRoom(world: World): Promise<void> {
-  const { chance, timeline, chronicle, livekit } = world;
-  const roomName = chance.of(SHARED_ROOMS);
+  const { prng, virtualClock, eventLog, livekit } = world;
+  const roomName = prng.of(SHARED_ROOMS);
   const phone = receiveCall(livekit.rooms, {
     rule: 'direct',
     roomName,
-    callerNumber: chance.of(CALLERS),
+    callerNumber: prng.of(CALLERS),
     calledNumber: '+15550100002',
   });
-  chronicle.tell(roomName, `${phone.identity} (${phone.sid}): calls in`);
-  const cancels = chance.happens(0.2)
-    ? operatorCancels(world, null, chance.between(500, 30_000), roomName)
+  eventLog.tell(roomName, `${phone.identity} (${phone.sid}): calls in`);
+  const cancels = prng.happens(0.2)
+    ? operatorCancels(world, null, prng.between(500, 30_000), roomName)
     : null;
-  const agent = new Person(
+  const agent = new SimulatedParticipant(
     world,
     roomName,
     { identity: `agent of ${phone.sid}`, kind: 'AGENT' },
     { whenDeleted: 0.15, whenCutOff: 0.7 },
   );
-  await timeline.sleep(chance.between(100, 3_000));
-  if (chance.happens(0.9)) {
+  await virtualClock.sleep(prng.between(100, 3_000));
+  if (prng.happens(0.9)) {
     agent.join();
-    await timeline.sleep(chance.between(0, 1_000));
+    await virtualClock.sleep(prng.between(0, 1_000));
     agent.publishAudio();
   }
-  await timeline.sleep(chance.around(15_000));
-  if (chance.happens(0.25)) {
+  await virtualClock.sleep(prng.around(15_000));
+  if (prng.happens(0.25)) {
     agent.leave();
     // hangup's grace is 30 s; then it hangs up the phone.
-    await timeline.sleep(chance.between(0, 120_000));
+    await virtualClock.sleep(prng.between(0, 120_000));
   }
-  chronicle.tell(roomName, `${phone.identity} (${phone.sid}): hangs up`);
+  eventLog.tell(roomName, `${phone.identity} (${phone.sid}): hangs up`);
   phone.hangUp();
-  await timeline.sleep(chance.between(0, 5_000));
+  await virtualClock.sleep(prng.between(0, 5_000));
   agent.leave();
   await cancels;
 }

@@ -6,19 +6,16 @@ import { LEASE_MARGIN_MS } from './delete-room.ts';
 export async function claimDueDeletions(
   {
     store,
-    clock,
     retry,
     cancelTimeoutMs,
     backgroundTimeoutMs,
-  }: Pick<Dependencies, 'store' | 'clock' | 'retry' | 'cancelTimeoutMs' | 'backgroundTimeoutMs'>,
+  }: Pick<Dependencies, 'store' | 'retry' | 'cancelTimeoutMs' | 'backgroundTimeoutMs'>,
   { limit }: { limit: number },
 ): Promise<readonly RoomDeletion[]> {
-  const now = clock.now();
   const maxLeaseMs = Math.max(cancelTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
   return store.claimDeletions({
-    now,
-    leaseUntil: now + backgroundTimeoutMs + LEASE_MARGIN_MS,
-    farthest: now + Math.max(retry.maxDelayMs, maxLeaseMs),
+    leaseMs: backgroundTimeoutMs + LEASE_MARGIN_MS,
+    maxDelayMs: Math.max(retry.maxDelayMs, maxLeaseMs),
     limit,
   });
 }

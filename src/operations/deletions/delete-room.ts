@@ -92,15 +92,14 @@ async function settle(
     now,
     random: random.fraction(),
   });
-  const isSettled = await store.settleDeletion({
+  const settled = await store.settleDeletion({
     callId,
     attempt: deletion.attempt,
     settlement: result,
     wasRescued,
     keptBecause: null,
-    now,
   });
-  if (!isSettled) {
+  if (settled === null) {
     log.warn({ ...fields, outcome: outcome.kind }, 'lease lost; attempt result ignored');
     return;
   }
@@ -114,19 +113,14 @@ async function settle(
     log.error(errorFields, 'room deletion discarded; try again with `hangup deletions retry`');
     return;
   }
-  const nextAttemptAt = now + result.retryAfterMs;
   log.warn(
-    { ...errorFields, nextAttemptAt: new Date(nextAttemptAt).toISOString() },
+    { ...errorFields, nextAttemptAt: new Date(settled.scheduledAt).toISOString() },
     'room deletion failed; retry scheduled',
   );
-  nudge(nextAttemptAt);
+  nudge(settled.scheduledAt);
 }
 
-async function keepRoom(
-  { store, clock, log }: Dependencies,
-  deletion: RoomDeletion,
-  reason: string,
-): Promise<void> {
+async function keepRoom({ store, log }: Dependencies, deletion: RoomDeletion, reason: string): Promise<void> {
   const { callId, attempt } = deletion;
   await store.settleDeletion({
     callId,
@@ -134,7 +128,6 @@ async function keepRoom(
     settlement: { state: 'completed' },
     wasRescued: false,
     keptBecause: reason,
-    now: clock.now(),
   });
   log.info({ ...logFields(deletion), cause: reason }, 'room kept');
 }

@@ -1,14 +1,14 @@
+import type { AppliedChange } from '../../domain/call-change.ts';
 import { isNodeUnresponsive } from '../../domain/livekit-error.ts';
-import type { Timestamp } from '../../domain/time.ts';
 import type { RequestOptions } from '../../ports/livekit.ts';
-import type { CallInRoom, EventResult, Review } from '../../ports/store.ts';
+import type { CallInRoom, Review } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { recordObservation } from './record-observation.ts';
 
 /** LiveKit takes 3 s to return an error for a room whose node does not respond. */
 const PROBE_TIMEOUT_MS = 6_000;
 
-type Observed = Extract<EventResult, { kind: 'applied' }> | null;
+type Observed = AppliedChange | null;
 
 /**
  * Requests the participants of a live call's room, and applies them.
@@ -18,11 +18,7 @@ type Observed = Extract<EventResult, { kind: 'applied' }> | null;
 export async function observeParticipants(
   dependencies: Dependencies,
   { callId, roomName, version }: CallInRoom,
-  {
-    isTrusted,
-    leaseUntil = null,
-    ...options
-  }: RequestOptions & { isTrusted: boolean; leaseUntil?: Timestamp | null },
+  { isTrusted, leaseMs = null, ...options }: RequestOptions & { isTrusted: boolean; leaseMs?: number | null },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
   const askedAt = clock.now();
@@ -30,7 +26,7 @@ export async function observeParticipants(
   if (listed.kind !== 'listed') return null;
   const { participants } = listed;
   const list = { participants, askedAt, version, isTrusted };
-  return recordObservation(dependencies, { kind: 'participants', callId, ...list }, leaseUntil);
+  return recordObservation(dependencies, { kind: 'participants', callId, ...list }, leaseMs);
 }
 
 /**

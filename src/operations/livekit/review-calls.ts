@@ -36,8 +36,7 @@ export async function reviewCalls(
   const { agentLeftGraceMs, reconnectGraceMs } = events.policy;
   const limit = REVIEW_BATCH_SIZE + inFlight.size + deferredUntil.size;
   const { due, nextAt } = await store.listReviews({
-    now,
-    farthest: now + Math.max(10 * agentLeftGraceMs, reconnectGraceMs, MIN_REVIEW_HORIZON_MS),
+    maxDelayMs: Math.max(10 * agentLeftGraceMs, reconnectGraceMs, MIN_REVIEW_HORIZON_MS),
     limit,
   });
   const start = async (call: Review) => {
@@ -71,9 +70,9 @@ async function review(
   }
   const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.reconnectGraceMs;
   if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
-  const leaseUntil = clock.now() + 2 * timeoutMs + LEASE_MARGIN_MS;
+  const leaseMs = 2 * timeoutMs + LEASE_MARGIN_MS;
   const options = { timeoutMs, priority } as const;
-  const observed = await observeParticipants(dependencies, call, { ...options, isTrusted, leaseUntil });
+  const observed = await observeParticipants(dependencies, call, { ...options, isTrusted, leaseMs });
   if (observed === null) return false;
   if (observed.deletion === null) return true;
   // LiveKit has just listed the participants, so the deletion needs no second check.

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Retention } from '../../ports/store.ts';
-import { ANSWER_REMEMBERED_MS } from '../calls/cancel.ts';
+import { IDEMPOTENCY_TTL_MS } from '../calls/cancel.ts';
 import type { Dependencies } from '../dependencies.ts';
 
 /** Small enough to block the database for milliseconds only: each call is in ten indexes. */
@@ -48,7 +48,7 @@ export async function pruneBatch({
     // Lets requests run between two batches.
     await setImmediate();
   };
-  await prune(store.pruneIdempotencyKeys, now - ANSWER_REMEMBERED_MS);
+  await prune(store.pruneIdempotencyKeys, now - IDEMPOTENCY_TTL_MS);
   await prune(store.pruneEvents, eventsBefore);
   await prune(store.pruneCalls, callsBefore);
   await prune(store.pruneAudit, auditBefore);

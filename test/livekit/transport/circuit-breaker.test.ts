@@ -6,7 +6,7 @@ import { readResponse, type TwirpOutcome, type TwirpRequest } from '../../../src
 const OPTIONS = { timeoutMs: 1_000, priority: 'deletion' } as const;
 const UNREACHABLE = { kind: 'unavailable', code: null, detail: 'the connection failed' } as const;
 
-/** Creates a breaker around a LiveKit that returns these bodies in turn; null: unreachable. */
+/** A breaker around a LiveKit that gives one answer after the other. */
 function start(...bodies: readonly (string | null)[]) {
   const left = [...bodies];
   const logged: string[] = [];
@@ -55,7 +55,7 @@ test('the outage is logged once, and the recovery is reported with the length of
   expect(breaker.isUp()).toBe(true);
 });
 
-test('both requests of describeRoom count', async () => {
+test('both requests of describeRoom count for the circuit breaker', async () => {
   const { breaker, rooms } = start('', null, '', null, null, null, null, null);
   // The list of participants is empty, so the list of rooms is requested too.
   for (let i = 0; i < 2; i += 1) await rooms.describeRoom('r', OPTIONS);
@@ -64,7 +64,7 @@ test('both requests of describeRoom count', async () => {
   expect(breaker.isUp()).toBe(false);
 });
 
-test('a response that is not from LiveKit counts as unanswered', async () => {
+test('a response of another server counts as no response', async () => {
   const wrong = '<html>';
   const { breaker, rooms } = start(wrong, wrong, wrong, wrong, wrong);
   for (let i = 0; i < 5; i += 1) {

@@ -20,93 +20,93 @@ async function start(requestsPerMinute: number) {
   return { emulator: livekit.emulator, rooms, waiting, sent };
 }
 
-const options = (priority: RequestOptions['priority'], timeoutMs = 20_000): RequestOptions => ({
+const asking = (priority: RequestOptions['priority'], timeoutMs = 20_000): RequestOptions => ({
   timeoutMs,
   priority,
 });
 
-test('waiting requests are sent by priority, not in the order of their arrival', async () => {
+test('waiting requests are sent by priority, whatever their waiting time', async () => {
   const { emulator, rooms, waiting } = await start(60);
   for (const name of ['first', 'second', 'third']) emulator.join(name, { identity: 'caller' });
   const order: string[] = [];
-  const record = (name: string, request: Promise<unknown>) => request.then(() => order.push(name));
+  const ask = (what: string, requested: Promise<unknown>) => requested.then(() => order.push(what));
   await Promise.all([
-    // The limit allows one request per second.
-    record(
-      'not queued',
-      rooms.listRooms(async () => {}, options('reconcile')),
+    // One may go at once; the rest waits for the next second.
+    ask(
+      'the one that did not wait',
+      rooms.listRooms(async () => {}, asking('reconcile')),
     ),
-    record(
-      'reconcile',
-      rooms.listRooms(async () => {}, options('reconcile')),
+    ask(
+      'comparison',
+      rooms.listRooms(async () => {}, asking('reconcile')),
     ),
-    record('phones', rooms.listParticipants('third', options('phones'))),
-    record('deletion', rooms.deleteRoom('second', options('deletion'))),
-    record('cancel', rooms.deleteRoom('first', options('cancel'))),
+    ask('phones', rooms.listParticipants('third', asking('phones'))),
+    ask('retry', rooms.deleteRoom('second', asking('deletion'))),
+    ask('cancel', rooms.deleteRoom('first', asking('cancel'))),
   ]);
-  expect(order).toEqual(['not queued', 'cancel', 'deletion', 'phones', 'reconcile']);
+  expect(order).toEqual(['the one that did not wait', 'cancel', 'retry', 'phones', 'comparison']);
   expect(Math.max(...waiting)).toBe(4);
   expect(waiting.at(-1)).toBe(0);
 });
 
-test('requests are sent no faster than the rate limit', async () => {
+test('no more requests are sent than the rate limit allows', async () => {
   const { rooms } = await start(600);
   const times: number[] = [];
   await Promise.all(
     Array.from({ length: 25 }, async () => {
-      await rooms.listRooms(async () => {}, options('reconcile'));
+      await rooms.listRooms(async () => {}, asking('reconcile'));
       times.push(performance.now());
     }),
   );
   const first = times[0] ?? 0;
-  // At ten a second, the last five are in the third second.
+  // Ten a second: the last five are in the third second.
   expect(times.filter((time) => time - first < 900).length).toBeLessThanOrEqual(10);
   expect((times.at(-1) ?? 0) - first).toBeGreaterThan(1_800);
 });
 
-test('a request times out at its deadline while it waits, and is not sent later', async () => {
+test('a request waits until its deadline and is not sent afterwards', async () => {
   const { emulator, rooms } = await start(1);
   emulator.join('r', { identity: 'caller' });
-  await rooms.listRooms(async () => {}, options('reconcile'));
-  expect(await rooms.deleteRoom('r', options('cancel', 100))).toEqual({
+  await rooms.listRooms(async () => {}, asking('reconcile'));
+  expect(await rooms.deleteRoom('r', asking('cancel', 100))).toEqual({
     kind: 'timed_out',
     detail: 'timed out waiting for the rate limit of LiveKit',
   });
   expect(emulator.roomNames()).toEqual(['r']);
 });
 
-test('each request of describeRoom counts in the rate limit', async () => {
+test('each request of describeRoom takes its own slot of the rate limit', async () => {
   const { emulator, rooms, sent } = await start(1);
   emulator.join('r', { identity: 'caller' });
-  // The list of participants is empty, so the list of rooms is requested too.
-  expect(await rooms.describeRoom('absent', options('read', 500))).toMatchObject({
+  // The participants of a room that is not there are none, so the list of rooms is requested too.
+  expect(await rooms.describeRoom('absent', asking('read', 500))).toMatchObject({
     kind: 'timed_out',
     detail: 'timed out waiting for the rate limit of LiveKit',
   });
   expect(sent).toEqual(['ListParticipants']);
 });
 
-describe('after a 429', () => {
-  test('all requests wait as long as the Retry-After requires', async () => {
+describe('after a 429 of LiveKit', () => {
+  test('every request waits for Retry-After', async () => {
     const { emulator, rooms } = await start(0);
     emulator.join('r', { identity: 'caller' });
     emulator.setFault('ListRooms', { kind: 'status429', retryAfterS: 1 });
     const beganAt = performance.now();
-    expect(await rooms.listRooms(async () => {}, options('reconcile'))).toMatchObject({
+    expect(await rooms.listRooms(async () => {}, asking('reconcile'))).toMatchObject({
       kind: 'rate_limited',
       retryAfterMs: 1_000,
     });
-    expect(await rooms.deleteRoom('r', options('cancel', 100))).toMatchObject({ kind: 'timed_out' });
-    expect(await rooms.deleteRoom('r', options('cancel'))).toEqual({ kind: 'deleted' });
+    expect(await rooms.deleteRoom('r', asking('cancel', 100))).toMatchObject({ kind: 'timed_out' });
+    expect(await rooms.deleteRoom('r', asking('cancel'))).toEqual({ kind: 'deleted' });
     expect(performance.now() - beganAt).toBeGreaterThanOrEqual(990);
   });
 });
 
-test('a deletion that waited is not sent when a newer call uses the room name', async () => {
+test('a waiting deletion is not sent when a newer call is in the room', async () => {
   const { emulator, rooms } = await start(60);
   for (const name of ['wanted', 'unwanted']) emulator.join(name, { identity: 'caller' });
-  await rooms.listRooms(async () => {}, options('reconcile'));
-  const deletion = (isWanted: boolean) => ({ ...options('deletion'), isStillWanted: async () => isWanted });
+  await rooms.listRooms(async () => {}, asking('reconcile'));
+  const deletion = (isWanted: boolean) => ({ ...asking('deletion'), isStillWanted: async () => isWanted });
   const outcomes = await Promise.all([
     rooms.deleteRoom('unwanted', deletion(false)),
     rooms.deleteRoom('wanted', deletion(true)),

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { systemClock, systemRandom } from '../../../src/app/app.ts';
 import { SCOPES } from '../../../src/domain/api-key.ts';
 import { createRoomService } from '../../../src/livekit/room-service.ts';
 import { rateLimit } from '../../../src/livekit/transport/rate-limit.ts';
@@ -10,29 +9,30 @@ import { createApiKey } from '../../../src/operations/api-keys/create.ts';
 import { claimDueDeletions } from '../../../src/operations/deletions/claim-due-deletions.ts';
 import { deleteRoom } from '../../../src/operations/deletions/delete-room.ts';
 import type { Dependencies } from '../../../src/operations/dependencies.ts';
+import { systemClock, systemRandom } from '../../../src/platform/clock.ts';
 import { parseSettings } from '../../../src/platform/config.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../../harness/calls.ts';
+import { buildCall } from '../../harness/calls.ts';
 import { temporaryFolder } from '../../harness/temporary.ts';
 
 /** A cancelled call whose first attempt lost its lease, and a LiveKit that accepts one request per second. */
 async function start() {
-  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'));
+  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock: systemClock });
   onTestFinished(() => store.close());
   const { apiKey } = await createApiKey(
     { store, clock: systemClock, random: systemRandom },
     { organizationName: 'acme', name: 'test', scopes: SCOPES, expiresAt: null },
   );
   const { organizationId } = apiKey;
-  await store.createCall({ call: aCall({ id: 'c1', organizationId, status: 'active' }), apiKeyId: null });
-  const now = systemClock.now();
-  await store.cancelCall({
+  const call = buildCall({ id: 'c1', organizationId, status: 'active' });
+  await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  await store.changeCall({
+    kind: 'cancel',
     callId: 'c1',
     organizationId,
     apiKeyId: apiKey.id,
     reason: null,
-    now,
-    leaseUntil: now,
+    leaseMs: 0,
     idempotency: null,
   });
   const sent: string[] = [];
@@ -50,16 +50,15 @@ async function start() {
   const rooms = createRoomService(transport);
   // Uses up the first second.
   await rooms.findRoom('any', { timeoutMs: 1_000, priority: 'phones' });
-  const settings = parseSettings({}, 'administer');
+  const settings = parseSettings({}, 'cli');
   const dependencies: Dependencies = {
-    ...settings,
+    ...settings.operations,
     store,
     rooms,
     clock: systemClock,
     random: systemRandom,
     metrics: prometheusMetrics({ clock: systemClock, version: 'test' }),
     log: { info: () => {}, warn: () => {}, error: () => {} },
-    events: { policy: settings, agentIdKey: settings.agentIdKey },
     nudge: () => {},
   };
   return { dependencies, sent };
