@@ -24,7 +24,7 @@ beforeAll(async () => {
   await hangup.send('DELETE', '/api/v1/calls/c1');
   await vi.waitFor(async () => {
     scraped = await readMetrics(hangup.url);
-    expect(scraped.labelValues('hangup_pass_duration_seconds_bucket', 'pass')).toContain('rooms');
+    expect(scraped.labelValues('hangup_reconcile_duration_seconds_bucket', 'loop')).toContain('rooms');
   }, WAIT);
 });
 afterAll(() => hangup.stop());

@@ -263,7 +263,7 @@ export async function nextReconciliation(url: string): Promise<void> {
 async function countReconciliations(url: string): Promise<number> {
   const { samples } = await readMetrics(url);
   const passes = samples.find(
-    ({ name, labels }) => name === 'hangup_pass_duration_seconds_count' && labels.pass === 'rooms',
+    ({ name, labels }) => name === 'hangup_reconcile_duration_seconds_count' && labels.loop === 'rooms',
   );
   return passes?.value ?? 0;
 }
