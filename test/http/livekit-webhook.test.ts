@@ -603,12 +603,12 @@ test('the log warns once with advice when there are live calls and never was a w
       error: () => {},
       warn: (_: object, message: string) => lines.push(message),
     };
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
     await quiet.insertCall({ id: 'quiet' });
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: true });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: true });
     expect(lines).toEqual([expect.stringMatching(/no LiveKit webhook was ever received/)]);
     await postWebhook(quiet.url, roomWebhooks('quiet').started());
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
   } finally {
     await quiet.stop();
   }
