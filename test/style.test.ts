@@ -13,6 +13,9 @@ const FILES = globSync(
   { cwd: ROOT, exclude: ['docs/contributing/style.md', 'test/style.test.ts', 'CODE_OF_CONDUCT.md'] },
 );
 
+/** The one sentence about people: they know. */
+const SLOGAN = 'know that it is over';
+
 const RULES: readonly { readonly name: string; readonly pattern: RegExp }[] = [
   {
     name: 'software does not talk, think or feel',
@@ -26,7 +29,9 @@ function violations(pattern: RegExp): string[] {
   return FILES.flatMap((file) =>
     readFileSync(join(ROOT, file), 'utf8')
       .split('\n')
-      .flatMap((line, index) => (pattern.test(line) ? [`${file}:${index + 1}: ${line.trim()}`] : [])),
+      .flatMap((line, index) =>
+        pattern.test(line.replace(SLOGAN, '')) ? [`${file}:${index + 1}: ${line.trim()}`] : [],
+      ),
   );
 }
 

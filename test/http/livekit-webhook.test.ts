@@ -47,7 +47,7 @@ describe('POST /webhooks/livekit returns 200', () => {
     expect(await postWebhook(hangup.url, body)).toEqual(answerTo('duplicate'));
     const end = room.finished();
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => postWebhook(hangup.url, end)));
-    expect(outcomes.filter(({ body: told }) => JSON.stringify(told).includes('applied'))).toHaveLength(1);
+    expect(outcomes.filter(({ body }) => JSON.stringify(body).includes('applied'))).toHaveLength(1);
     const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
     expect(entries.map(({ toStatus }) => toStatus)).toEqual(['initiated', 'connecting', 'failed']);
   });

@@ -152,7 +152,7 @@ test('after the only node is killed during cancels, a new node lets hangup delet
   const beganAt = performance.now();
   expect(new Set(await livekit.roomNames())).toEqual(new Set(['c1', 'c2', 'c3', 'goes-on', 'nobodys']));
 
-  // What rescuing stands on: LiveKit says so in 3 s, and goes on listing the room.
+  // The rescue relies on this: LiveKit reports the dead node after 3 s, and keeps listing the room.
   const client = new RoomServiceClient(livekit.url, API_KEY, API_SECRET, {
     requestTimeout: 10,
     failover: false,

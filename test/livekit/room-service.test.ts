@@ -42,7 +42,7 @@ async function roomsOf(server: Server): Promise<RoomService> {
 }
 
 /** What is behind the deadline of the test fails it. */
-const ASKING = { timeoutMs: 60_000, priority: 'reconcile' } as const;
+const OPTIONS = { timeoutMs: 60_000, priority: 'reconcile' } as const;
 
 /** The rooms of a server that answers so. */
 async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<RoomService> {
@@ -60,7 +60,7 @@ async function roomsAnswered(answer: (response: ServerResponse) => void): Promis
 async function listedBy(answer: (response: ServerResponse) => void) {
   const rooms = await roomsAnswered(answer);
   const taken: RoomRef[] = [];
-  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), ASKING);
+  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), OPTIONS);
   return { outcome, taken };
 }
 
@@ -76,9 +76,9 @@ async function roomsOnWire(answer: (connection: number, request: number) => stri
     socket.on('error', () => {});
     socket.on('data', () => {
       request += 1;
-      const said = answer(connection, request);
-      if (said === null) socket.destroy();
-      else socket.write(said);
+      const response = answer(connection, request);
+      if (response === null) socket.destroy();
+      else socket.write(response);
     });
   });
   onTestFinished(() => {
@@ -112,7 +112,11 @@ test('unknown fields of any type in a list of rooms are skipped', async () => {
 
 test.each([
   ['ends within a field', list(2).toBinary().subarray(0, -1), /ends within a field/],
-  ['is none', Buffer.from('<html>what the proxy says</html>'), /illegal tag|wire type|ends within a field/],
+  [
+    'is none',
+    Buffer.from('<html>an error page of the proxy</html>'),
+    /illegal tag|wire type|ends within a field/,
+  ],
   ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field over 4 MiB/],
 ])('a list of rooms is refused when it %s', async (_, bytes, message) => {
   await expect(roomsIn(cut(bytes, 65_536))).rejects.toThrow(message);
@@ -195,7 +199,7 @@ test.each(NOT_LISTED)('%s is not accepted as a list of rooms', async (_, answer,
 });
 
 test('describeRoom gives its second request the rest of the deadline', async () => {
-  const asking = { timeoutMs: 500, priority: 'read' } as const;
+  const options = { timeoutMs: 500, priority: 'read' } as const;
   const sent: [method: string, timeoutMs: number][] = [];
   let now = 0;
   const takes = (durationMs: number) =>
@@ -207,12 +211,12 @@ test('describeRoom gives its second request the rest of the deadline', async () 
       },
       () => now,
     );
-  expect(await takes(413).describeRoom('r', asking)).toMatchObject({ status: { roomExists: false } });
+  expect(await takes(413).describeRoom('r', options)).toMatchObject({ status: { roomExists: false } });
   expect(sent.splice(0)).toEqual([
     ['ListParticipants', 500],
     ['ListRooms', 87],
   ]);
-  expect(await takes(500).describeRoom('r', asking)).toEqual({
+  expect(await takes(500).describeRoom('r', options)).toEqual({
     kind: 'timed_out',
     detail: 'no response within 500 ms',
   });
@@ -227,20 +231,20 @@ const DELETED =
 test('a protocol upgrade counts as a failed request at once', async () => {
   const { rooms } = await roomsOnWire(() => SWITCH);
   const expected = { kind: 'unavailable', detail: 'the response is a protocol upgrade (HTTP 101)' };
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
-  expect(await rooms.listRooms(async () => {}, ASKING)).toMatchObject(expected);
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
+  expect(await rooms.listRooms(async () => {}, OPTIONS)).toMatchObject(expected);
 });
 
 test('a request is repeated when a kept-alive connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
-  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
-  expect(await rooms.deleteRoom('c2', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c2', OPTIONS)).toEqual({ kind: 'deleted' });
   expect(connections()).toBe(2);
 });
 
 test('a request fails and is not repeated when a new connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire(() => null);
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject({
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject({
     kind: 'unavailable',
     detail: 'the connection failed: socket hang up',
   });
@@ -254,7 +258,7 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the response is an error with HTTP 200: internal' },
   ],
   [
-    'an object that is no JSON by its type',
+    'an object whose content type is not JSON',
     (to) => to.writeHead(200, { 'content-type': 'text/html' }).end('{}'),
     { kind: 'unavailable', detail: 'the response is not JSON' },
   ],
@@ -270,7 +274,7 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the response is over 4 MiB' },
   ],
   [
-    'a not_found that is no JSON by its type',
+    'a not_found whose content type is not JSON',
     (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
     { kind: 'refused', by: 'address' },
   ],
@@ -278,14 +282,14 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
 
 test.each(NOT_DELETED)('%s is not accepted as a deletion', async (_, answer, expected) => {
   const rooms = await roomsAnswered(answer);
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
 });
 
 test('a deletion is accepted with any charset', async () => {
   const rooms = await roomsAnswered((to) =>
     to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
   );
-  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
 });
 
 test('a listed participant of an unknown kind is ignored', async () => {
@@ -295,11 +299,11 @@ test('a listed participant of an unknown kind is ignored', async () => {
   ];
   const body = new ListParticipantsResponse({ participants }).toBinary();
   const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
-  expect(await rooms.listParticipants('r', ASKING)).toMatchObject({
+  expect(await rooms.listParticipants('r', OPTIONS)).toMatchObject({
     kind: 'listed',
     participants: [{ role: 'other' }, { role: 'person' }],
   });
-  expect(await rooms.describeRoom('r', ASKING)).toMatchObject({
+  expect(await rooms.describeRoom('r', OPTIONS)).toMatchObject({
     status: { participants: [{ kind: '99' }, { kind: 'STANDARD' }] },
   });
 });
@@ -313,6 +317,6 @@ test('a list of 3,000 participants, over 4 MiB, is decoded', async () => {
   const body = new ListParticipantsResponse({ participants }).toBinary();
   expect(body.length).toBeGreaterThan(4 * 1024 * 1024);
   const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
-  const listed = await rooms.listParticipants('r', ASKING);
+  const listed = await rooms.listParticipants('r', OPTIONS);
   expect(listed.kind === 'listed' && listed.participants.length).toBe(3_000);
 });

@@ -60,7 +60,7 @@ export interface Environment {
   readonly eventLog: EventLog;
   readonly random: Random;
   readonly databaseFile: string;
-  readonly ask: RoomServiceTransport;
+  readonly transport: RoomServiceTransport;
   readonly reconciles: boolean;
   readonly fail: (failure: Error) => void;
   /** Called when the end of a call is committed. */
@@ -89,14 +89,14 @@ export class SimulatedHangup {
 
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
-    const { virtualClock, random, ask, databaseFile } = this.#surroundings;
+    const { virtualClock, random, transport, databaseFile } = this.#surroundings;
     const isAlive = () => process.isAlive;
     const clock = { now: () => virtualClock.now + this.clockOffsetMs };
     const store = openSqliteStore(databaseFile, { clock });
     const log = this.#log();
     const breaker = circuitBreaker(
       async (request) => {
-        const outcome = isAlive() ? await ask(request) : await never();
+        const outcome = isAlive() ? await transport(request) : await never();
         return isAlive() ? outcome : never();
       },
       {

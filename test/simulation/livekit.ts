@@ -91,7 +91,7 @@ export class SimulatedLiveKit {
   }
 
   /** Never rejects, like the real transport. */
-  ask<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
+  send<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
     const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
     const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();

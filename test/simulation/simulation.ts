@@ -186,14 +186,14 @@ async function createWorld(
     receivesWebhooks ? prng.of(hangups).receive(event) : true,
   );
   const database = new DatabaseInspector(databaseFile);
-  const ask = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
+  const transport = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
     const { method, body } = request;
     const named = Reflect.get(body, 'room') ?? Reflect.get(body, 'name');
     const changes = method === 'DeleteRoom' || method === 'CreateRoom';
     if (changes && typeof named === 'string') assertMayEnd(world, method, named);
     if ((method === 'DeleteRoom' && !deletesRooms) || (method === 'ListParticipants' && !listsParticipants))
       return { kind: 'answered', value: await request.read(emptyAnswer(request.body)) };
-    const outcome = await livekit.ask(request);
+    const outcome = await livekit.send(request);
     eventLog.count(`${method}: ${outcome.kind}`);
     if (changes && typeof named === 'string') eventLog.record(named, `${method}: ${outcome.kind}`);
     return outcome;
@@ -207,7 +207,7 @@ async function createWorld(
         eventLog,
         random,
         databaseFile,
-        ask,
+        transport,
         reconciles,
         fail: (violation) => world.fail(violation),
         onEnd: (end) => assertNobodyTalked(world, end),

@@ -55,7 +55,7 @@ test('a call that ended in error leaves its room alone, and an error and an even
   const caller = emulator.join('c1', { identity: 'caller' });
   emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
   await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
-  // As if LiveKit, asked for the room and its participants, had left out both.
+  // As if LiveKit's responses omitted the room and its participants.
   const { roomId: sid } = await callOf(hangup, 'c1');
   const policy = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
   const observation = { kind: 'room_absent', callId: 'c1', sid } as const;

@@ -126,9 +126,9 @@ describe('an incomplete list of rooms', () => {
     const { hangup, emulator } = await start();
     await hangup.insertCall({ id: 'c1', status: 'active', roomId: 'RM_gone' });
     emulator.setFault('ListRooms', { kind: 'status500' });
-    const said = () =>
+    const messages = () =>
       hangup.log.filter(({ message }) => message.startsWith('failed to list the rooms of LiveKit'));
-    await expect.poll(() => said().length).toBeGreaterThanOrEqual(3);
+    await expect.poll(() => messages().length).toBeGreaterThanOrEqual(3);
     expect(await statusOf(hangup, 'c1')).toBe('active');
   });
 });
@@ -179,16 +179,16 @@ describe('LiveKit is unreachable', () => {
     await emulator.pause();
     for (const id of ids)
       expect(await hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
-    const said = (text: string) => hangup.log.filter(({ message }) => message.startsWith(text));
-    await expect.poll(() => said('LiveKit is unreachable')).toHaveLength(1);
+    const messages = (text: string) => hangup.log.filter(({ message }) => message.startsWith(text));
+    await expect.poll(() => messages('LiveKit is unreachable')).toHaveLength(1);
     await emulator.resume();
     await expect.poll(() => emulator.roomNames()).toEqual([]);
-    await expect.poll(() => said('LiveKit recovered')).toHaveLength(1);
-    expect(said('LiveKit recovered')[0]?.fields).toMatchObject({
+    await expect.poll(() => messages('LiveKit recovered')).toHaveLength(1);
+    expect(messages('LiveKit recovered')[0]?.fields).toMatchObject({
       downMs: expect.any(Number),
       openDeletions: expect.any(Number),
     });
-    expect(said('LiveKit is unreachable')).toHaveLength(1);
+    expect(messages('LiveKit is unreachable')).toHaveLength(1);
   });
 });
 
