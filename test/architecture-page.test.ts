@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { blocksOf, readPages } from '../scripts/docs/blocks.ts';
-import { CALL_STATUSES, canTransition } from '../src/domain/call.ts';
+import { CALL_STATUSES, canTransition } from '../src/domain/call-status.ts';
 import { resolveAttempt } from '../src/domain/leased-task.ts';
 import { DELETION_STATES, type DeleteRoomOutcome, toAttemptOutcome } from '../src/domain/room-deletion.ts';
 

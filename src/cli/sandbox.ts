@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { App } from '../app/app.ts';
-import { type Call, LIVE_STATUSES, newCall } from '../domain/call.ts';
+import { type Call, newCall } from '../domain/call.ts';
+import { LIVE_STATUSES } from '../domain/call-status.ts';
 import { type Emulator, startEmulator } from '../emulator/emulator.ts';
 import { createApiKey } from '../operations/api-keys/create.ts';
 import { commandName } from '../platform/assets.ts';

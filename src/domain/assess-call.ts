@@ -1,4 +1,5 @@
-import type { Call, EndedStatus, LiveStatus } from './call.ts';
+import type { Call } from './call.ts';
+import type { EndedStatus, LiveStatus } from './call-status.ts';
 import {
   type Departure,
   directionOf,

@@ -1,4 +1,4 @@
-import type { CallStatus } from './call.ts';
+import type { CallStatus } from './call-status.ts';
 import type { Timestamp } from './time.ts';
 
 export const ACTIONS = [

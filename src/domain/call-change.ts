@@ -1,5 +1,6 @@
 import type { AuditEvent, Cause } from './audit.ts';
-import { type Call, type EndedStatus, isLive } from './call.ts';
+import type { Call } from './call.ts';
+import { type EndedStatus, isLive } from './call-status.ts';
 import { applyTransition, type Decision, type Transition } from './call-transition.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import { leaseDeletion, scheduleDeletion } from './schedule-deletion.ts';

@@ -1,5 +1,6 @@
 import { assess, type CallEnd, type CallPolicy, endOfSession, statusFrom } from './assess-call.ts';
-import { type Call, canTransition, clampTime, isLive, type LiveStatus } from './call.ts';
+import { type Call, clampTime } from './call.ts';
+import { canTransition, isLive, type LiveStatus } from './call-status.ts';
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';

@@ -1,5 +1,5 @@
 import type { Scope } from './api-key.ts';
-import type { CallStatus } from './call.ts';
+import type { CallStatus } from './call-status.ts';
 
 export type RequestErrorKind =
   | 'unauthorized'

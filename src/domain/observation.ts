@@ -1,5 +1,6 @@
 import { type CallPolicy, endOfNode, endOfSession } from './assess-call.ts';
-import { type Call, isLive } from './call.ts';
+import type { Call } from './call.ts';
+import { isLive } from './call-status.ts';
 import {
   applyRoomEvent,
   endIfAllowed,

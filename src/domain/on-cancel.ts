@@ -1,4 +1,4 @@
-import { clampTime, type EndedStatus, isLive } from './call.ts';
+import { clampTime } from './call.ts';
 import {
   type CallDecision,
   type CallSelection,
@@ -7,6 +7,7 @@ import {
   type IdempotentResponse,
   noChange,
 } from './call-change.ts';
+import { type EndedStatus, isLive } from './call-status.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import { leaseDeletion } from './schedule-deletion.ts';
 

@@ -1,7 +1,7 @@
 import { type AdoptedCall, adoptRoom } from './adopt-room.ts';
 import type { CallPolicy } from './assess-call.ts';
 import type { Cause } from './audit.ts';
-import { type Call, isLive } from './call.ts';
+import type { Call } from './call.ts';
 import {
   type AppliedChange,
   type CallDecision,
@@ -10,6 +10,7 @@ import {
   changeByTransition,
   noChange,
 } from './call-change.ts';
+import { isLive } from './call-status.ts';
 import { NO_CHANGE } from './call-transition.ts';
 import { matchCall } from './match-call.ts';
 import { applyObservation, isRoomListedAfterEnd, type Observation } from './observation.ts';

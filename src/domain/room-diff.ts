@@ -1,4 +1,4 @@
-import type { LiveStatus } from './call.ts';
+import type { LiveStatus } from './call-status.ts';
 import type { RoomRef } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 

@@ -1,4 +1,4 @@
-import type { Direction } from './call.ts';
+import type { Direction } from './call-status.ts';
 import type { PhoneAttributes, Role, RoomRef } from './room-event.ts';
 import type { Timestamp } from './time.ts';
 

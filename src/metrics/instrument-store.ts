@@ -1,4 +1,4 @@
-import { isLive } from '../domain/call.ts';
+import { isLive } from '../domain/call-status.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
 import { instrument } from './instrument.ts';

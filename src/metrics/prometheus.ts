@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { ENDED_STATUSES } from '../domain/call.ts';
+import { ENDED_STATUSES } from '../domain/call-status.ts';
 import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
 import { LOOPS, type Metrics } from '../ports/metrics.ts';
 import type { LiveCounts } from '../ports/store.ts';

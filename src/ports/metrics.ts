@@ -1,4 +1,4 @@
-import type { EndedStatus } from '../domain/call.ts';
+import type { EndedStatus } from '../domain/call-status.ts';
 import type { AttemptResult } from '../domain/leased-task.ts';
 import type { RefusalReason } from '../domain/webhook-refusal.ts';
 

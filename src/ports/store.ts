@@ -1,7 +1,8 @@
 import type { ApiKey, Scope } from '../domain/api-key.ts';
 import type { AuditEvent } from '../domain/audit.ts';
-import type { Call, CallStatus, Direction, LiveStatus } from '../domain/call.ts';
+import type { Call } from '../domain/call.ts';
 import type { CallCommand, CommandKind, CommandResults } from '../domain/call-command.ts';
+import type { CallStatus, Direction, LiveStatus } from '../domain/call-status.ts';
 import type { AttemptResult } from '../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
-import { type Call, isLive } from '../../src/domain/call.ts';
+import type { Call } from '../../src/domain/call.ts';
+import { isLive } from '../../src/domain/call-status.ts';
 import { applyTransition } from '../../src/domain/call-transition.ts';
 import { applyObservation } from '../../src/domain/observation.ts';
 import { type Roster, versionOf } from '../../src/domain/roster.ts';

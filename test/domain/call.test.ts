@@ -1,14 +1,12 @@
 import { expect, test } from 'vitest';
+import { clampTime, durationSeconds, hasUnansweredPhone } from '../../src/domain/call.ts';
 import {
   CALL_STATUSES,
   canTransition,
-  clampTime,
-  durationSeconds,
   ENDED_STATUSES,
-  hasUnansweredPhone,
   isLive,
   LIVE_STATUSES,
-} from '../../src/domain/call.ts';
+} from '../../src/domain/call-status.ts';
 import { ANSWERED, callAfter, inbound, joined, outbound, PERSON } from '../harness/rosters.ts';
 
 test('no status follows an end status', () => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { assess, statusFrom } from '../../src/domain/assess-call.ts';
-import { type Call, durationSeconds, isLive, LIVE_STATUSES } from '../../src/domain/call.ts';
+import { type Call, durationSeconds } from '../../src/domain/call.ts';
+import { isLive, LIVE_STATUSES } from '../../src/domain/call-status.ts';
 import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
 import {
   MAX_AUDIO_PUBLISHERS,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CALL_STATUSES, isLive } from '../../src/domain/call.ts';
+import { CALL_STATUSES, isLive } from '../../src/domain/call-status.ts';
 import { type CallMemory, createCallMemory } from '../harness/call-memory.ts';
 
 let memory: CallMemory;

@@ -1,5 +1,5 @@
 import type { AuditEvent } from '../../src/domain/audit.ts';
-import { type Call, isLive, newCall } from '../../src/domain/call.ts';
+import { type Call, newCall } from '../../src/domain/call.ts';
 import type { CallSelection, CallSnapshot, IdempotentResponse } from '../../src/domain/call-change.ts';
 import {
   type CallCommand,
@@ -7,6 +7,7 @@ import {
   type CommandResults,
   handlerOf,
 } from '../../src/domain/call-command.ts';
+import { isLive } from '../../src/domain/call-status.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import type { CancelCommand } from '../../src/domain/on-cancel.ts';
 import type { RoomDeletion } from '../../src/domain/room-deletion.ts';

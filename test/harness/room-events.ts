@@ -1,4 +1,5 @@
-import { type Call, isLive, newCall } from '../../src/domain/call.ts';
+import { type Call, newCall } from '../../src/domain/call.ts';
+import { isLive } from '../../src/domain/call-status.ts';
 import {
   applyRoomEvent,
   applyTransition,

@@ -1,5 +1,6 @@
 import type { CallPolicy } from '../../src/domain/assess-call.ts';
-import { type Call, isLive, newCall } from '../../src/domain/call.ts';
+import { type Call, newCall } from '../../src/domain/call.ts';
+import { isLive } from '../../src/domain/call-status.ts';
 import { applyRoomEvent, applyTransition, type Transition } from '../../src/domain/call-transition.ts';
 import { applyObservation, type Observation } from '../../src/domain/observation.ts';
 import { present, versionOf } from '../../src/domain/roster.ts';

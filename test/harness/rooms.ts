@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { vi } from 'vitest';
 import { z } from 'zod';
-import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
+import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call-status.ts';
 import type { EmulatedParticipant, Emulator } from '../../src/emulator/emulator.ts';
 import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';

@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CALL_STATUSES, isLive } from '../../src/domain/call.ts';
+import { CALL_STATUSES, isLive } from '../../src/domain/call-status.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 let hangup: Hangup;

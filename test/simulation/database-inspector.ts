@@ -1,5 +1,5 @@
 import SqliteDatabase from 'better-sqlite3';
-import { type CallStatus, ENDED_STATUSES, isLive } from '../../src/domain/call.ts';
+import { type CallStatus, ENDED_STATUSES, isLive } from '../../src/domain/call-status.ts';
 import { InvariantViolation } from './event-log.ts';
 
 export interface CallRow {

@@ -1,6 +1,6 @@
 import type { WebhookEvent } from 'livekit-server-sdk';
-import { isLive } from '../../src/domain/call.ts';
 import type { CommandKind } from '../../src/domain/call-command.ts';
+import { isLive } from '../../src/domain/call-status.ts';
 import { RequestError } from '../../src/domain/errors.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';

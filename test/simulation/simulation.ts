@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SCOPES } from '../../src/domain/api-key.ts';
-import { isLive } from '../../src/domain/call.ts';
+import { isLive } from '../../src/domain/call-status.ts';
 import type { TwirpOutcome, TwirpRequest } from '../../src/livekit/transport/twirp.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import type { Random } from '../../src/ports/system.ts';

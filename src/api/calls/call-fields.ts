@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CALL_STATUSES, DIRECTIONS } from '../../domain/call.ts';
+import { CALL_STATUSES, DIRECTIONS } from '../../domain/call-status.ts';
 import type { Timestamp } from '../../domain/time.ts';
 
 /* The fields that several procedures share. */

@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import { durationSeconds } from '../../domain/call.ts';
 import {
   CALL_STATUSES,
   type Direction as CallDirection,
   DIRECTIONS,
-  durationSeconds,
   isLive,
-} from '../../domain/call.ts';
+} from '../../domain/call-status.ts';
 import { missingScope, unauthorized } from '../../domain/errors.ts';
 import { listCalls } from '../../operations/calls/list.ts';
 import { CALL_SORT_KEYS, type CallListItem as ListedCall } from '../../ports/store.ts';

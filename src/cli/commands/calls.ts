@@ -1,7 +1,7 @@
 import { setGlobalProxyFromEnv } from 'node:http';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
-import { CALL_STATUSES } from '../../domain/call.ts';
+import { CALL_STATUSES } from '../../domain/call-status.ts';
 import { SettingsError } from '../../platform/config.ts';
 import { trustSystemCertificates } from '../../platform/system-ca.ts';
 import { CliError, print, printTable } from '../output.ts';

@@ -1,4 +1,4 @@
-import { isLive } from '../../domain/call.ts';
+import { isLive } from '../../domain/call-status.ts';
 import type { LiveRoomStatus } from '../../ports/livekit.ts';
 import type { CallRecord } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';

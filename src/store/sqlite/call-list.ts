@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, gte, inArray, lte, type SQL, sql } from 'drizzle-orm';
 import { unionAll } from 'drizzle-orm/sqlite-core';
-import type { CallStatus } from '../../domain/call.ts';
+import type { CallStatus } from '../../domain/call-status.ts';
 import { type CallListItem, type CallPage, type CallQuery, MAX_COUNT } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { calls } from './schema.ts';

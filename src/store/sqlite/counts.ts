@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { LIVE_STATUSES } from '../../domain/call.ts';
+import { LIVE_STATUSES } from '../../domain/call-status.ts';
 import { OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { LiveCounts } from '../../ports/store.ts';
 import type { Database } from './database.ts';

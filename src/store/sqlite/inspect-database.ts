@@ -1,5 +1,5 @@
 import { drizzle } from 'drizzle-orm/better-sqlite3';
-import { isLive } from '../../domain/call.ts';
+import { isLive } from '../../domain/call-status.ts';
 import { NO_PROC } from '../../platform/assets.ts';
 import type { CallFacts, DatabaseFacts } from '../../ports/diagnostics.ts';
 import { countLive } from './counts.ts';

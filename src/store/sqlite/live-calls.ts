@@ -1,5 +1,6 @@
 import { and, asc, gt, lte, or, sql } from 'drizzle-orm';
-import { type Call, isLive } from '../../domain/call.ts';
+import type { Call } from '../../domain/call.ts';
+import { isLive } from '../../domain/call-status.ts';
 import type { LiveCall } from '../../domain/room-diff.ts';
 import { suspects } from '../../domain/roster.ts';
 import type { Timestamp } from '../../domain/time.ts';

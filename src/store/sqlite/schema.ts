@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
 import { ACTIONS, ACTORS } from '../../domain/audit.ts';
-import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES, LIVE_STATUSES } from '../../domain/call.ts';
+import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES, LIVE_STATUSES } from '../../domain/call-status.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { Roster } from '../../domain/roster.ts';
 
