@@ -9,7 +9,7 @@ import {
   NODE_LOST,
   parties,
   phonesAreGuests,
-  present,
+  presentMembers,
   REPLACED,
   type Roster,
 } from './roster.ts';
@@ -55,14 +55,14 @@ interface AssessmentContext {
 /** Returns the live status that the roster implies. A missing member does not make the call active. */
 export function statusFrom(members: Roster): LiveStatus {
   const roster = { ...members, members: members.members.filter(({ missingSince }) => missingSince === null) };
-  const phones = present(roster, 'phone');
+  const phones = presentMembers(roster, 'phone');
   if (phones.some(({ phone }) => phone?.answeredAt != null)) return 'active';
-  const people = present(roster, 'person').length;
+  const people = presentMembers(roster, 'person').length;
   if (people >= 2) return 'active';
   if (phones.length === 0) {
     // Before a phone of a phone call is answered, one person and agents do not make the call active.
     if (roster.firstPhone !== null && !phonesAreGuests(roster)) return 'connecting';
-    return people === 1 && present(roster, 'agent').length > 0 ? 'active' : 'connecting';
+    return people === 1 && presentMembers(roster, 'agent').length > 0 ? 'active' : 'connecting';
   }
   return phones.some(({ phone }) => phone?.callStatus === 'ringing') ? 'ringing' : 'connecting';
 }
@@ -83,8 +83,8 @@ export function assess(call: Call, roster: Roster, circumstances: AssessmentCont
 
 function assessMembers(call: Call, roster: Roster, circumstances: AssessmentContext): Assessment {
   if (parties(roster).length >= 2) return GOES_ON;
-  const hasAgent = present(roster, 'agent').length > 0;
-  const [phone] = present(roster, 'phone');
+  const hasAgent = presentMembers(roster, 'agent').length > 0;
+  const [phone] = presentMembers(roster, 'phone');
   if (phone !== undefined) return hasAgent ? GOES_ON : assessLonePhone(call, roster, phone, circumstances);
   const isPhoneCall = roster.firstPhone !== null && !goesOnWithoutPhones(roster);
   if (isPhoneCall) return assessAfterLastPhone(call, roster, circumstances);
@@ -137,7 +137,7 @@ function assessLonePhone(
 /** True if a conversation began before the first phone joined, and a person stayed when the last phone left. */
 function goesOnWithoutPhones(roster: Roster): boolean {
   if (!phonesAreGuests(roster)) return false;
-  if (present(roster, 'person').length > 0) return true;
+  if (presentMembers(roster, 'person').length > 0) return true;
   const { lastPersonLeft, lastPhoneLeft } = roster;
   return lastPersonLeft !== null && (lastPhoneLeft === null || lastPersonLeft.at > lastPhoneLeft.at);
 }
@@ -151,7 +151,7 @@ function assessAfterLastPhone(call: Call, roster: Roster, { policy, now }: Asses
   const people = peopleWhoMayReturn(roster, away);
   const isWaited =
     lostPhones.length > 0 ||
-    present(roster, 'person').length + people.length >= 2 ||
+    presentMembers(roster, 'person').length + people.length >= 2 ||
     (phonesAreGuests(roster) && people.length > 0);
   if (isWaited) {
     const dueAt = [...lostPhones, ...people].flatMap(({ departure }) =>
@@ -166,7 +166,7 @@ function assessAfterLastPhone(call: Call, roster: Roster, { policy, now }: Asses
 
 /** Returns the people who left, one for each identity that has not returned. */
 function peopleWhoMayReturn(roster: Roster, away: readonly Member[]): readonly Member[] {
-  const isHere = new Set(present(roster, 'person').map(({ identity }) => identity));
+  const isHere = new Set(presentMembers(roster, 'person').map(({ identity }) => identity));
   const people = away.filter(
     ({ role, identity, departure }) => role === 'person' && !departure?.isAborted && !isHere.has(identity),
   );
@@ -183,11 +183,11 @@ function mayPhoneReconnect({ phone, departure }: Member): boolean {
 /** Assesses a call without phones. */
 function assessWithoutPhones(call: Call, roster: Roster, { policy, now }: AssessmentContext): Assessment {
   const graceMs = policy.reconnectGraceMs;
-  const [person] = present(roster, 'person');
+  const [person] = presentMembers(roster, 'person');
   if (person !== undefined) {
     const agent = roster.lastAgentLeft;
     if (agent?.reason == null || !CONNECTION_LOST_REASONS.has(agent.reason)) return GOES_ON;
-    if (present(roster, 'agent').length > 0) return GOES_ON;
+    if (presentMembers(roster, 'agent').length > 0) return GOES_ON;
     const dueAt = Math.max(agent.noticedAt, person.noticedAt) + graceMs;
     if (now < dueAt) return { kind: 'goes_on', reviewAt: dueAt };
     const status = hasTalked(call, roster) ? 'completed' : 'failed';
@@ -197,7 +197,7 @@ function assessWithoutPhones(call: Call, roster: Roster, { policy, now }: Assess
   }
   // LiveKit closes an empty room by itself, unless a participant that does not count keeps it open.
   const left = roster.lastPersonLeft;
-  if (left === null || present(roster, 'other').length === 0) return GOES_ON;
+  if (left === null || presentMembers(roster, 'other').length === 0) return GOES_ON;
   const dueAt = left.noticedAt + graceMs;
   if (now < dueAt) return { kind: 'goes_on', reviewAt: dueAt };
   if (hasTalked(call, roster)) return { kind: 'over', end: endOfTalk(roster.lastTalkerLeft ?? left) };

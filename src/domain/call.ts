@@ -1,5 +1,5 @@
 import { type CallStatus, type Direction, isLive } from './call-status.ts';
-import { present, type Roster } from './roster.ts';
+import { presentMembers, type Roster } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
 /** A call on record. LiveKit's present state of its room is not part of it. */
@@ -88,7 +88,7 @@ export function clampTime(
 /** Whether the call is live with a phone in its room that is not answered: no webhook reports the answer. */
 export function hasUnansweredPhone({ status, roster }: Pick<Call, 'status' | 'roster'>): boolean {
   if (!isLive(status) || roster === null) return false;
-  return present(roster, 'phone').some(({ phone }) => phone?.answeredAt == null);
+  return presentMembers(roster, 'phone').some(({ phone }) => phone?.answeredAt == null);
 }
 
 /** Returns whole seconds from the answer to the end; null for a live call and for a call without an observed answer. */

@@ -1,6 +1,6 @@
 import type { Call } from './call.ts';
 import type { Participant, RoomEvent } from './room-event.ts';
-import { newRoster, parties, present, type Roster } from './roster.ts';
+import { newRoster, parties, presentMembers, type Roster } from './roster.ts';
 import {
   applyParticipantList,
   join,
@@ -165,7 +165,7 @@ function decideAfterEnd(
 
 function isConversation(roster: Roster): boolean {
   if (parties(roster).length >= 2) return true;
-  return present(roster, 'person').length > 0 && present(roster, 'agent').length > 0;
+  return presentMembers(roster, 'person').length > 0 && presentMembers(roster, 'agent').length > 0;
 }
 
 /** True if the participant was in the call, by the SIP call id of a phone or by identity. */

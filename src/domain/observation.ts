@@ -23,7 +23,7 @@ import type { Timestamp } from './time.ts';
  * suspects: the sids of the members of a moved room that did not respond to a probe.
  */
 export type Observation =
-  | { readonly kind: 'room'; readonly room: RoomRef; readonly askedAt: Timestamp }
+  | { readonly kind: 'room'; readonly room: RoomRef; readonly requestedAt: Timestamp }
   | ({ readonly kind: 'participants'; readonly callId: string } & ParticipantList)
   | ({
       readonly kind: 'room_of_ended';
@@ -39,7 +39,7 @@ export type Observation =
       readonly isResponding: boolean;
       /** False right after LiveKit was unreachable. */
       readonly isTrusted: boolean;
-      readonly askedAt: Timestamp;
+      readonly requestedAt: Timestamp;
     };
 
 export interface ObservationContext {
@@ -107,16 +107,16 @@ export function applyObservation(
         : dropUnchanged(call, conclude(call, loseSuspects(roster, observation.lost, now), policy, now));
     case 'node': {
       if (roster === null) return unchanged;
-      const { isResponding, isTrusted, askedAt } = observation;
+      const { isResponding, isTrusted, requestedAt } = observation;
       if (isResponding)
         return dropUnchanged(call, conclude(call, { ...roster, unresponsive: null }, policy, now));
       // The grace period counts from the first of a series of requests without a gap: no request was sent during a gap.
       const graceMs = Math.max(policy.reconnectGraceMs, SHORTEST_SILENCE_MS);
       const last = isTrusted ? roster.unresponsive : null;
-      const isSeries = last !== null && last.since <= askedAt && askedAt - last.lastAt <= 2 * graceMs;
-      const since = isSeries ? last.since : askedAt;
-      if (askedAt - since < graceMs) {
-        const unresponsive = { since, lastAt: askedAt };
+      const isSeries = last !== null && last.since <= requestedAt && requestedAt - last.lastAt <= 2 * graceMs;
+      const since = isSeries ? last.since : requestedAt;
+      if (requestedAt - since < graceMs) {
+        const unresponsive = { since, lastAt: requestedAt };
         return dropUnchanged(call, conclude(call, { ...roster, unresponsive }, policy, now));
       }
       return { ...unchanged, decision: endIfAllowed(call, endOfNode(call, roster, since)), reviewAt: null };
@@ -127,13 +127,17 @@ export function applyObservation(
 /** Whether a listed room of an ended call must be inspected or deleted again. */
 export function isRoomListedAfterEnd(
   { call, deletion }: { call: Call; deletion: RoomDeletion | null },
-  askedAt: Timestamp,
+  requestedAt: Timestamp,
   { policy, now }: { policy: CallPolicy; now: Timestamp },
 ): boolean {
-  if (call.endedAt === null || now - call.endedAt > policy.recreatedRoomWindowMs || call.endedAt >= askedAt)
+  if (
+    call.endedAt === null ||
+    now - call.endedAt > policy.recreatedRoomWindowMs ||
+    call.endedAt >= requestedAt
+  )
     return false;
   // A listed room is expected while its deletion is open or discarded.
-  return deletion === null || (deletion.state === 'completed' && (deletion.finalizedAt ?? 0) < askedAt);
+  return deletion === null || (deletion.state === 'completed' && (deletion.finalizedAt ?? 0) < requestedAt);
 }
 
 /** The first event of a late registration can be the end of its room. */

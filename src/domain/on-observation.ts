@@ -102,11 +102,11 @@ function adoptListedRoom(
 /** The room of a cancelled registered call is deleted again; in all other rooms the participants decide. */
 function onRoomListedAfterEnd(
   call: Call,
-  { askedAt }: Extract<Observation, { kind: 'room' }>,
+  { requestedAt }: Extract<Observation, { kind: 'room' }>,
   { deletion, adoption, now }: CallSnapshot,
   { policy, cause }: { policy: CallPolicy; cause: Cause },
 ): Decision {
-  if (!isRoomListedAfterEnd({ call, deletion }, askedAt, { policy, now })) return noChange(null);
+  if (!isRoomListedAfterEnd({ call, deletion }, requestedAt, { policy, now })) return noChange(null);
   const isDeleted = call.status === 'cancelled' && call.adoptedPrefix === null && adoption === null;
   const decision = isDeleted
     ? ({ kind: 'delete_room', why: 'the room of an ended call is still listed' } as const)

@@ -19,29 +19,29 @@ export interface LiveCall {
 /** State that one run of the reconciliation passes to the next. */
 export interface ReconcileState {
   /** Live calls whose room is missing from LiveKit's list, by call id: the room's sid and the first such list. */
-  readonly absent: ReadonlyMap<string, { readonly sid: string | null; readonly since: Timestamp }>;
-  /** Number of listed rooms; null: the list failed or was incomplete. */
-  readonly listed: number | null;
+  readonly missing: ReadonlyMap<string, { readonly sid: string | null; readonly since: Timestamp }>;
+  /** Number of rooms in the list; null: the list failed or was incomplete. */
+  readonly listedRooms: number | null;
   /** Until this time, a missing room does not end a call. */
-  readonly distrustUntil: Timestamp;
+  readonly settlingUntil: Timestamp;
   /** Id of the last active call whose participants were requested: the next run continues after it. */
-  readonly lastAsked: string;
+  readonly lastActiveCall: string;
   /** The same for calls that are not active. */
-  readonly lastWaitingAsked: string;
+  readonly lastWaitingCall: string;
   /** Name of the last room of an ended call whose participants were requested. */
-  readonly lastEnded: string;
+  readonly lastEndedRoom: string;
   /** Time of the request for the list; null: no request yet. */
-  readonly askedAt: Timestamp | null;
+  readonly requestedAt: Timestamp | null;
 }
 
 export const INITIAL_RECONCILE_STATE: ReconcileState = {
-  absent: new Map(),
-  listed: 0,
-  distrustUntil: 0,
-  lastAsked: '',
-  lastWaitingAsked: '',
-  lastEnded: '',
-  askedAt: null,
+  missing: new Map(),
+  listedRooms: 0,
+  settlingUntil: 0,
+  lastActiveCall: '',
+  lastWaitingCall: '',
+  lastEndedRoom: '',
+  requestedAt: null,
 };
 
 /** A room that is missing from two lists this far apart is gone. */
@@ -55,19 +55,19 @@ export interface RoomDiff {
   readonly gone: readonly LiveCall[];
   readonly neverStarted: readonly LiveCall[];
   /** Listed rooms that do not match a live call's recorded session. */
-  readonly unknown: readonly RoomRef[];
+  readonly unmatchedRooms: readonly RoomRef[];
   /** Live calls with a listed room whose participants are compared in this run. */
-  readonly toAsk: readonly LiveCall[];
+  readonly callsToObserve: readonly LiveCall[];
 }
 
 /** The list failed or was incomplete: earlier observations of missing rooms no longer count. */
 export function onListFailed(last: ReconcileState): ReconcileState {
-  return { ...last, absent: new Map(), listed: null };
+  return { ...last, missing: new Map(), listedRooms: null };
 }
 
 /** LiveKit recovered: clients need time to reconnect, so earlier observations of missing rooms no longer count. */
 export function afterOutage(last: ReconcileState, now: Timestamp): ReconcileState {
-  return { ...last, absent: new Map(), distrustUntil: now + RECOVERY_SETTLE_MS };
+  return { ...last, missing: new Map(), settlingUntil: now + RECOVERY_SETTLE_MS };
 }
 
 /**
@@ -77,33 +77,33 @@ export function afterOutage(last: ReconcileState, now: Timestamp): ReconcileStat
 export function createRoomDiff(
   last: ReconcileState,
   {
-    askedAt,
+    requestedAt,
     callStartTimeoutMs,
     limit,
   }: {
-    askedAt: Timestamp;
+    requestedAt: Timestamp;
     callStartTimeoutMs: number;
     /** Maximum number of calls whose participants are compared. */
     limit: number;
   },
 ) {
   const seen = new Set<string>();
-  const unknown: RoomRef[] = [];
+  const unmatchedRooms: RoomRef[] = [];
   // Calls that are not active come first: no other observation shows that a participant joined.
-  const waiting = roundRobin(last.lastWaitingAsked, limit);
-  const active = roundRobin(last.lastAsked, limit);
-  const absent = new Map<string, { sid: string | null; since: Timestamp }>();
+  const waiting = roundRobin(last.lastWaitingCall, limit);
+  const active = roundRobin(last.lastActiveCall, limit);
+  const missing = new Map<string, { sid: string | null; since: Timestamp }>();
   const gone: LiveCall[] = [];
   const neverStarted: LiveCall[] = [];
-  let listed = 0;
+  let listedRooms = 0;
 
   /** @param callsInRooms the live calls in these rooms */
   function addRooms(rooms: readonly RoomRef[], callsInRooms: readonly LiveCall[]): void {
-    listed += rooms.length;
+    listedRooms += rooms.length;
     const callIn = new Map(callsInRooms.map((call) => [call.roomName, call]));
     for (const room of rooms) {
       const call = callIn.get(room.name);
-      if (call === undefined || call.roomId !== room.sid) unknown.push(room);
+      if (call === undefined || call.roomId !== room.sid) unmatchedRooms.push(room);
       if (call === undefined) continue;
       seen.add(call.id);
       (call.status === 'active' ? active : waiting).offer(call);
@@ -112,45 +112,45 @@ export function createRoomDiff(
 
   /** Call this only after all rooms were added. */
   function addCalls(calls: readonly LiveCall[], now: Timestamp): void {
-    const distrustUntil = computeSettlingUntil(now);
+    const settlingUntil = computeSettlingUntil(now);
     for (const call of calls) {
       if (seen.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
         if (now >= due) neverStarted.push(call);
-      } else if (call.updatedAt >= askedAt && call.updatedAt <= now) {
+      } else if (call.updatedAt >= requestedAt && call.updatedAt <= now) {
         // The room may be newer than LiveKit's list: the next list decides.
       } else {
-        const before = last.absent.get(call.id);
+        const before = last.missing.get(call.id);
         const since = before?.sid === call.roomId ? Math.min(before.since, now) : now;
-        if (now - since >= MISSING_CONFIRM_MS && now >= distrustUntil) gone.push(call);
-        else absent.set(call.id, { sid: call.roomId, since });
+        if (now - since >= MISSING_CONFIRM_MS && now >= settlingUntil) gone.push(call);
+        else missing.set(call.id, { sid: call.roomId, since });
       }
     }
   }
 
   function computeSettlingUntil(now: Timestamp): Timestamp {
-    const justRecovered = last.listed === null || (listed === 0 && last.listed > 0);
-    return justRecovered ? now + RECOVERY_SETTLE_MS : last.distrustUntil;
+    const justRecovered = last.listedRooms === null || (listedRooms === 0 && last.listedRooms > 0);
+    return justRecovered ? now + RECOVERY_SETTLE_MS : last.settlingUntil;
   }
 
   function finish(now: Timestamp): RoomDiff {
     // Active calls get at least half of the limit, so that their turn comes regardless of the number of others.
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
     const fromWaiting = waiting.take(limit - fromActive.length);
-    const toAsk = [...fromWaiting, ...fromActive];
-    const lastAsked = fromActive.at(-1)?.id ?? last.lastAsked;
-    const lastWaitingAsked = fromWaiting.at(-1)?.id ?? last.lastWaitingAsked;
+    const callsToObserve = [...fromWaiting, ...fromActive];
+    const lastActiveCall = fromActive.at(-1)?.id ?? last.lastActiveCall;
+    const lastWaitingCall = fromWaiting.at(-1)?.id ?? last.lastWaitingCall;
     const next = {
-      absent,
-      listed,
-      distrustUntil: computeSettlingUntil(now),
-      lastAsked,
-      lastWaitingAsked,
-      lastEnded: last.lastEnded,
-      askedAt,
+      missing,
+      listedRooms,
+      settlingUntil: computeSettlingUntil(now),
+      lastActiveCall,
+      lastWaitingCall,
+      lastEndedRoom: last.lastEndedRoom,
+      requestedAt,
     };
-    return { next, gone, neverStarted, unknown, toAsk };
+    return { next, gone, neverStarted, unmatchedRooms, callsToObserve };
   }
 
   return { addRooms, addCalls, finish };

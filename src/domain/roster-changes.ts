@@ -108,10 +108,10 @@ export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp):
   return deriveFacts({ ...roster, audioFrom, members }, noticedAt);
 }
 
-/** LiveKit's list of a room's participants. Members who were noticed after `askedAt` may be missing from the list. */
+/** LiveKit's list of a room's participants. Members who were noticed after `requestedAt` may be missing from the list. */
 export interface ParticipantList {
   readonly participants: readonly Participant[];
-  readonly askedAt: Timestamp;
+  readonly requestedAt: Timestamp;
   /** The roster's version when the list was requested. */
   readonly version: string;
   /** False right after an outage of LiveKit, while its clients reconnect: nobody counts as missing. */
@@ -144,7 +144,7 @@ export function loseSuspects(roster: Roster, lost: readonly string[], noticedAt:
 /** Applies LiveKit's participant list: every listed participant is present. */
 export function applyParticipantList(
   roster: Roster,
-  { participants, askedAt, isTrusted }: ParticipantList,
+  { participants, requestedAt, isTrusted }: ParticipantList,
   now: Timestamp,
 ): Roster {
   let next = roster;
@@ -152,7 +152,7 @@ export function applyParticipantList(
     const known = next.members.find(({ sid }) => sid === participant.sid);
     const departure = known?.departure ?? null;
     if (departure !== null && departure.reason !== null) {
-      const isStale = departure.reason === NODE_LOST || askedAt - departure.noticedAt < LIST_LAG_MS;
+      const isStale = departure.reason === NODE_LOST || requestedAt - departure.noticedAt < LIST_LAG_MS;
       if (isStale) continue;
       const members = next.members.map((member) =>
         member === known ? { ...member, departure: null } : member,
@@ -164,8 +164,8 @@ export function applyParticipantList(
   if (!isTrusted) return next;
   const listed = new Set(participants.map(({ sid }) => sid));
   for (const member of next.members) {
-    if (member.departure !== null || listed.has(member.sid) || member.noticedAt >= askedAt) continue;
-    next = markMissing(next, member, askedAt);
+    if (member.departure !== null || listed.has(member.sid) || member.noticedAt >= requestedAt) continue;
+    next = markMissing(next, member, requestedAt);
   }
   return next;
 }
@@ -193,10 +193,10 @@ export function rosterOfNewCall(roster: Roster): Roster {
   };
 }
 
-function markMissing(roster: Roster, member: Member, askedAt: Timestamp): Roster {
+function markMissing(roster: Roster, member: Member, requestedAt: Timestamp): Roster {
   // A clock that was set back restarts the wait.
-  const since = Math.min(member.missingSince ?? askedAt, askedAt);
-  if (askedAt - since >= MISSING_CONFIRM_MS) {
+  const since = Math.min(member.missingSince ?? requestedAt, requestedAt);
+  if (requestedAt - since >= MISSING_CONFIRM_MS) {
     return recordDeparture(roster, member, {
       sid: member.sid,
       at: since,

@@ -142,7 +142,7 @@ export function versionOf(roster: Roster | null): string {
   return roster === null ? '' : `${roster.sid}:${roster.departures}`;
 }
 
-export function present(roster: Roster, role: Role): readonly Member[] {
+export function presentMembers(roster: Roster, role: Role): readonly Member[] {
   return roster.members.filter((member) => member.role === role && member.departure === null);
 }
 

@@ -92,21 +92,23 @@ export function createReconciler(
   );
 
   let reconcileState = INITIAL_RECONCILE_STATE;
+  let recoveredAt: Timestamp = 0;
   const roomLoop = createLoop(
     'rooms',
     async () => {
       if (isUnreachable()) return;
-      const signal = AbortSignal.any([stopping.signal, outage.signal]);
-      const result = await metrics.timeLoop('rooms', () =>
-        reconcileRooms(dependencies, reconcileState, signal),
+      const { signal } = outage;
+      const { state } = await metrics.timeLoop('rooms', () =>
+        reconcileRooms(dependencies, reconcileState, AbortSignal.any([stopping.signal, signal])),
       );
-      reconcileState = result.state;
+      // A run that spans an outage must not shorten the time in which clients reconnect.
+      reconcileState = signal.aborted ? afterOutage(state, recoveredAt) : state;
     },
     loopOptions,
   );
 
   /** After an outage, clients need time to reconnect: until then no participant counts as missing. */
-  const isTrusted = () => reconcileState.listed !== null && clock.now() >= reconcileState.distrustUntil;
+  const isTrusted = () => reconcileState.listedRooms !== null && clock.now() >= reconcileState.settlingUntil;
 
   let lastPolledCall = '';
   const phoneLoop = createLoop(
@@ -216,8 +218,9 @@ export function createReconciler(
     },
     onLiveKitRecovered(downMs) {
       outage = new AbortController();
+      recoveredAt = clock.now();
       void logRecovery(downMs);
-      reconcileState = afterOutage(reconcileState, clock.now());
+      reconcileState = afterOutage(reconcileState, recoveredAt);
       triggerAll();
     },
     async stop() {

@@ -69,7 +69,12 @@ describe('rule 3: direction and number come from the first phone', () => {
       adoptedPrefix: 'room',
     });
     const first = { ...inbound(), joinedAt: at(0) };
-    const list = { participants: [first], askedAt: at(6), version: versionOf(call.roster), isTrusted: false };
+    const list = {
+      participants: [first],
+      requestedAt: at(6),
+      version: versionOf(call.roster),
+      isTrusted: false,
+    };
     expect(applyParticipantList(call.roster, list, at(6)).firstPhone).toMatchObject({
       sid: first.sid,
       direction: 'inbound',
@@ -169,9 +174,9 @@ describe('rule 4: the status active', () => {
 
   test("a member missing from LiveKit's list does not make a call active", () => {
     const { roster } = callAfter([[0, joined(AGENT)]]);
-    const lacks = { participants: [], askedAt: at(5), version: versionOf(roster), isTrusted: true };
+    const lacks = { participants: [], requestedAt: at(5), version: versionOf(roster), isTrusted: true };
     const missing = applyParticipantList(roster, lacks, at(5));
-    const back = { ...lacks, participants: [{ ...PERSON, joinedAt: at(6) }], askedAt: at(6) };
+    const back = { ...lacks, participants: [{ ...PERSON, joinedAt: at(6) }], requestedAt: at(6) };
     expect(statusFrom(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe(
       'connecting',
     );
@@ -553,9 +558,14 @@ describe('rule 9: a participant missing from two lists 10 s apart', () => {
   ];
   const lacking = (seconds: readonly number[], isTrusted = true) => {
     const call = callAfter(script);
-    const roster = seconds.reduce((before, askedAt) => {
-      const list = { participants: [AGENT], askedAt: at(askedAt), version: versionOf(before), isTrusted };
-      return applyParticipantList(before, list, at(askedAt));
+    const roster = seconds.reduce((before, requestedAt) => {
+      const list = {
+        participants: [AGENT],
+        requestedAt: at(requestedAt),
+        version: versionOf(before),
+        isTrusted,
+      };
+      return applyParticipantList(before, list, at(requestedAt));
     }, call.roster);
     return assess(call, roster, { policy: POLICY, now: at(seconds.at(-1) ?? 0) });
   };
@@ -580,13 +590,13 @@ describe('rule 9: a participant missing from two lists 10 s apart', () => {
   test('is present when a webhook of the participant arrives in between', () => {
     const { roster, ...call } = callAfter(script);
     const list = { participants: [AGENT], version: versionOf(roster), isTrusted: true };
-    const first = applyParticipantList(roster, { ...list, askedAt: at(20) }, at(20));
+    const first = applyParticipantList(roster, { ...list, requestedAt: at(20) }, at(20));
     const seen = applyParticipantList(
       first,
-      { ...list, participants: [AGENT, CALLER], askedAt: at(25) },
+      { ...list, participants: [AGENT, CALLER], requestedAt: at(25) },
       at(25),
     );
-    const second = applyParticipantList(seen, { ...list, askedAt: at(35) }, at(35));
+    const second = applyParticipantList(seen, { ...list, requestedAt: at(35) }, at(35));
     expect(assess({ ...call, roster }, second, { policy: POLICY, now: at(35) })).toEqual(goesOn(45));
   });
 });
@@ -657,7 +667,7 @@ describe('an unresponsive node', () => {
     ]);
     for (const [seconds, isResponding, isTrusted = true] of requests) {
       const now = at(seconds);
-      const observation = { kind: 'node', callId: 'c', isResponding, isTrusted, askedAt: now } as const;
+      const observation = { kind: 'node', callId: 'c', isResponding, isTrusted, requestedAt: now } as const;
       const applied = applyObservation(call, observation, { policy: POLICY, now, isAdoptable: false });
       call = applyTransition(call, applied, now);
     }

@@ -661,7 +661,7 @@ describe('the size of a call', () => {
     const assessed = assess(call, call.roster, { policy: POLICY, now });
     expect(assessed).toEqual({ kind: 'goes_on', reviewAt: null });
     // LiveKit's own list of all of them is bounded too.
-    const list = { participants: people, askedAt: now, version: versionOf(call.roster), isTrusted: true };
+    const list = { participants: people, requestedAt: now, version: versionOf(call.roster), isTrusted: true };
     expect(applyParticipantList(call.roster, list, now).members).toHaveLength(MAX_MEMBERS);
   });
 

@@ -102,8 +102,8 @@ function onList(
   participants: readonly Participant[],
   session: Session,
 ): string {
-  const askedAt = at(END_S + 10);
-  const list = { participants, askedAt, version: '', isTrusted: false };
+  const requestedAt = at(END_S + 10);
+  const list = { participants, requestedAt, version: '', isTrusted: false };
   const call = endedCall(end, isAdopted);
   return guardAgainstList(call, SESSIONS[session], list, circumstances(isAdopted)).decision.kind;
 }
@@ -220,7 +220,7 @@ test('a call that ended by absence is reported when its session still has its pa
   const call = { ...ended, roster: ended.roster && { ...ended.roster, isFinished: true } };
   const list = {
     participants: [AGENT, PERSON, PHONE],
-    askedAt: at(END_S + 10),
+    requestedAt: at(END_S + 10),
     version: '',
     isTrusted: false,
   };

@@ -25,17 +25,18 @@ beforeEach(() => {
   memory = createCallMemory();
 });
 
-const listed = (participants: readonly Participant[], askedAt: number, version = '') => ({
+const listed = (participants: readonly Participant[], requestedAt: number, version = '') => ({
   participants,
-  askedAt,
+  requestedAt,
   version,
   isTrusted: true,
 });
-const listRoom = (askedAt = 4_000, now = 5_000) => memory.observe({ kind: 'room', room: ROOM, askedAt }, now);
+const listRoom = (requestedAt = 4_000, now = 5_000) =>
+  memory.observe({ kind: 'room', room: ROOM, requestedAt }, now);
 /** @param version of the roster that the reader of the list had seen */
 const listParticipants = (
   participants: readonly Participant[],
-  askedAt = 5_000,
+  requestedAt = 5_000,
   {
     callId = 'c1',
     version = versionOf(memory.call(callId)?.roster ?? null),
@@ -43,12 +44,15 @@ const listParticipants = (
   } = {},
 ) =>
   memory.observe(
-    { kind: 'participants', callId, ...listed(participants, askedAt, version) },
-    askedAt,
+    { kind: 'participants', callId, ...listed(participants, requestedAt, version) },
+    requestedAt,
     leaseMs,
   );
-const listEndedRoom = (participants: readonly Participant[], askedAt: number, callId = 'c1') =>
-  memory.observe({ kind: 'room_of_ended', callId, room: ROOM, ...listed(participants, askedAt) }, askedAt);
+const listEndedRoom = (participants: readonly Participant[], requestedAt: number, callId = 'c1') =>
+  memory.observe(
+    { kind: 'room_of_ended', callId, room: ROOM, ...listed(participants, requestedAt) },
+    requestedAt,
+  );
 
 /** Registers a call with a phone that joined and left again, as webhooks reported. */
 function registerLeftCall(): void {
@@ -101,7 +105,7 @@ describe('a list of participants', () => {
     const dialled = outbound();
     for (const id of ['c1', 'c2', 'c3']) {
       memory.register({ id, roomName: id });
-      memory.observe({ kind: 'room', room: { ...ROOM, name: id }, askedAt: 4_000 });
+      memory.observe({ kind: 'room', room: { ...ROOM, name: id }, requestedAt: 4_000 });
       listParticipants([dialled], 5_000, { callId: id });
     }
     const unanswered = () =>
@@ -112,7 +116,7 @@ describe('a list of participants', () => {
     expect(unanswered()).toEqual(['c1', 'c2', 'c3']);
     expect(listParticipants([outbound(ANSWERED)], 6_000)).toMatchObject({ decision: { kind: 'advance' } });
     expect(memory.call('c1')).toMatchObject({ status: 'active', answeredAt: 6_000 });
-    const miss = (askedAt: number) => listParticipants([], askedAt, { callId: 'c2' })?.decision.kind;
+    const miss = (requestedAt: number) => listParticipants([], requestedAt, { callId: 'c2' })?.decision.kind;
     expect([miss(6_000), miss(15_999), miss(16_000)]).toEqual(['nothing', 'nothing', 'end']);
     expect(memory.call('c2')?.status).toBe('failed');
     expect(memory.deletionOf('c2')).toMatchObject({ state: 'available' });
@@ -255,11 +259,12 @@ test('an absent room ends only the call of its session, and no call that never h
 });
 
 test('a node that is silent for the grace ends its call, and a node that responds again does not', () => {
-  const probe = (callId: string, isResponding: boolean, askedAt: number) =>
-    memory.observe({ kind: 'node', callId, isResponding, isTrusted: true, askedAt }, askedAt)?.decision.kind;
+  const probe = (callId: string, isResponding: boolean, requestedAt: number) =>
+    memory.observe({ kind: 'node', callId, isResponding, isTrusted: true, requestedAt }, requestedAt)
+      ?.decision.kind;
   for (const id of ['c1', 'c2']) {
     memory.register({ id, roomName: id });
-    memory.observe({ kind: 'room', room: { ...ROOM, name: id }, askedAt: 4_000 });
+    memory.observe({ kind: 'room', room: { ...ROOM, name: id }, requestedAt: 4_000 });
     listParticipants([AGENT, PERSON], 5_000, { callId: id });
     expect(probe(id, false, 6_000)).toBe('nothing');
   }

@@ -14,10 +14,10 @@ beforeEach(() => {
 });
 
 /** Applies LiveKit's list of the participants. */
-const list = (participants: readonly Participant[], askedAt: number, callId = 'c1') => {
+const list = (participants: readonly Participant[], requestedAt: number, callId = 'c1') => {
   const version = versionOf(memory.call(callId)?.roster ?? null);
-  const listed = { participants, askedAt, version, isTrusted: true };
-  return memory.observe({ kind: 'participants', callId, ...listed }, askedAt);
+  const listed = { participants, requestedAt, version, isTrusted: true };
+  return memory.observe({ kind: 'participants', callId, ...listed }, requestedAt);
 };
 
 test('an event is applied once, with its time and its cause in the audit log', () => {

@@ -26,7 +26,7 @@ function compareRooms(
   circumstances: ReturnType<typeof at>,
 ) {
   const { now, ...limits } = circumstances;
-  const { addRooms, addCalls, finish } = createRoomDiff(last, { askedAt: now, ...limits });
+  const { addRooms, addCalls, finish } = createRoomDiff(last, { requestedAt: now, ...limits });
   // In parts, as they come.
   for (const one of rooms) {
     addRooms(
@@ -111,8 +111,8 @@ test('a call fails a day after its planned start when its room never appeared', 
 test('a room is unknown when no live call has its name and its sid on record', () => {
   const live = [call({ id: 'a' }), call({ id: 'b', roomId: null, status: 'initiated' }), call({ id: 'c' })];
   const rooms = [room('a'), room('b'), room('c', 'RM_later'), room('nobody')];
-  const { unknown } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(1));
-  expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
+  const { unmatchedRooms } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(1));
+  expect(unmatchedRooms.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
 });
 
 describe('the calls whose participants are requested', () => {
@@ -123,17 +123,21 @@ describe('the calls whose participants are requested', () => {
   test('are all live calls with a listed room, and calls that are not active come first', () => {
     const live = [...some(2, 'talks', 'active'), ...some(2, 'waits', 'connecting'), call({ id: 'absent' })];
     const rooms = roomsOf(live.slice(0, 4));
-    const { toAsk } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(1));
-    expect(ids(toAsk)).toEqual(['waits0', 'waits1', 'talks0', 'talks1']);
+    const { callsToObserve } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(1));
+    expect(ids(callsToObserve)).toEqual(['waits0', 'waits1', 'talks0', 'talks1']);
   });
 
   test('are at most as many as the limit, and half of them are active', () => {
     const live = [...some(30, 'busy', 'active'), ...some(30, 'new', 'ringing')];
-    const { toAsk } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: roomsOf(live) }, at(1, 10));
-    expect(toAsk).toHaveLength(10);
-    expect(toAsk.filter(({ status }) => status === 'active')).toHaveLength(5);
+    const { callsToObserve } = compareRooms(
+      INITIAL_RECONCILE_STATE,
+      { live, rooms: roomsOf(live) },
+      at(1, 10),
+    );
+    expect(callsToObserve).toHaveLength(10);
+    expect(callsToObserve.filter(({ status }) => status === 'active')).toHaveLength(5);
     const few = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: roomsOf(live.slice(0, 32)) }, at(1, 10));
-    expect(few.toAsk.filter(({ status }) => status === 'active')).toHaveLength(8);
+    expect(few.callsToObserve.filter(({ status }) => status === 'active')).toHaveLength(8);
   });
 
   test.each<[string, LiveCall['status'], LiveCall[]]>([
@@ -148,8 +152,8 @@ describe('the calls whose participants are requested', () => {
     const requested: string[] = [];
     let last = INITIAL_RECONCILE_STATE;
     for (let now = 1; now <= 23 && requested.length < 23; now += 1) {
-      const { toAsk, next } = compareRooms(last, { live, rooms }, at(now, 8));
-      requested.push(...ids(toAsk.filter((one) => one.status === status)));
+      const { callsToObserve, next } = compareRooms(last, { live, rooms }, at(now, 8));
+      requested.push(...ids(callsToObserve.filter((one) => one.status === status)));
       last = next;
     }
     expect(requested.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
@@ -157,15 +161,15 @@ describe('the calls whose participants are requested', () => {
 });
 
 test('a room that was created after the list was requested does not count as absent', () => {
-  const after = (askedAt: number, updatedAt: number, now: number) => {
+  const after = (requestedAt: number, updatedAt: number, now: number) => {
     const { addRooms, addCalls, finish } = createRoomDiff(INITIAL_RECONCILE_STATE, {
       callStartTimeoutMs: 86_400_000,
       limit: 50,
-      askedAt,
+      requestedAt,
     });
     addRooms([room('x')], []);
     addCalls([call({ id: 'a', updatedAt })], now);
-    return [...finish(now).next.absent.keys()];
+    return [...finish(now).next.missing.keys()];
   };
   expect(after(100_000, 99_999, 101_000)).toEqual(['a']);
   expect(after(100_000, 100_000, 101_000)).toEqual([]);

@@ -3,7 +3,7 @@ import {
   MAX_AUDIO_PUBLISHERS,
   parties,
   phonesAreGuests,
-  present,
+  presentMembers,
   versionOf,
 } from '../../src/domain/roster.ts';
 import {
@@ -47,7 +47,7 @@ test('parties are phones, also ringing ones, and people', () => {
     [7, left(OTHER_PERSON)],
   ]);
   expect(sids(parties(roster))).toEqual(['PA_person', 'PA_phone', 'PA_whatsapp']);
-  expect(sids(present(roster, 'agent'))).toEqual(['PA_agent']);
+  expect(sids(presentMembers(roster, 'agent'))).toEqual(['PA_agent']);
 });
 
 describe('a phone is answered', () => {
@@ -130,13 +130,13 @@ describe('a list of LiveKit', () => {
     seconds: number,
   ) => {
     const roster = rosterAfter(script);
-    const list = { participants, askedAt: at(seconds), version: versionOf(roster), isTrusted: true };
+    const list = { participants, requestedAt: at(seconds), version: versionOf(roster), isTrusted: true };
     return applyParticipantList(roster, list, at(seconds));
   };
 
   test('may still show a participant right after a reported leave', () => {
-    expect(sids(present(listed(TALK, [AGENT, PERSON], 14.9), 'person'))).toEqual([]);
-    expect(sids(present(listed(TALK, [AGENT, PERSON], 15), 'person'))).toEqual(['PA_person']);
+    expect(sids(presentMembers(listed(TALK, [AGENT, PERSON], 14.9), 'person'))).toEqual([]);
+    expect(sids(presentMembers(listed(TALK, [AGENT, PERSON], 15), 'person'))).toEqual(['PA_person']);
   });
 
   test('restores a participant that an earlier list lacked', () => {
@@ -144,7 +144,7 @@ describe('a list of LiveKit', () => {
     const lacks = (before: typeof roster, seconds: number) =>
       applyParticipantList(
         before,
-        { participants: [AGENT], askedAt: at(seconds), version: versionOf(before), isTrusted: true },
+        { participants: [AGENT], requestedAt: at(seconds), version: versionOf(before), isTrusted: true },
         at(seconds),
       );
     const gone = lacks(lacks(roster, 20), 30);
@@ -155,11 +155,11 @@ describe('a list of LiveKit', () => {
     });
     const seen = {
       participants: [AGENT, PERSON],
-      askedAt: at(31),
+      requestedAt: at(31),
       version: versionOf(gone),
       isTrusted: true,
     };
-    expect(sids(present(applyParticipantList(gone, seen, at(31)), 'person'))).toEqual(['PA_person']);
+    expect(sids(presentMembers(applyParticipantList(gone, seen, at(31)), 'person'))).toEqual(['PA_person']);
   });
 
   test('belongs to one version of the roster, and each noticed departure makes a new version', () => {
@@ -177,7 +177,7 @@ test('a webhook replaces the inferred departure of the same participant', () => 
   const lacks = (before: typeof roster, seconds: number) =>
     applyParticipantList(
       before,
-      { participants: [AGENT], askedAt: at(seconds), version: versionOf(before), isTrusted: true },
+      { participants: [AGENT], requestedAt: at(seconds), version: versionOf(before), isTrusted: true },
       at(seconds),
     );
   const inferred = lacks(lacks(roster, 20), 30);

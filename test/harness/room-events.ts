@@ -59,12 +59,12 @@ export function arrivalsOf(
 }
 
 /** LiveKit's list as the webhooks so far have it. */
-export function agreeingList({ roster }: Pick<Call, 'roster'>, askedAt: number): ParticipantList {
+export function agreeingList({ roster }: Pick<Call, 'roster'>, requestedAt: number): ParticipantList {
   const participants = (roster?.members ?? []).flatMap(
     ({ departure, sid, identity, role, joinedAt, phone }): Participant[] =>
       departure === null ? [{ sid, identity, role, joinedAt, phone }] : [],
   );
-  return { participants, askedAt, version: versionOf(roster), isTrusted: true };
+  return { participants, requestedAt, version: versionOf(roster), isTrusted: true };
 }
 
 export interface Outcome {

@@ -3,7 +3,7 @@ import { type Call, newCall } from '../../src/domain/call.ts';
 import { isLive } from '../../src/domain/call-status.ts';
 import { applyRoomEvent, applyTransition, type Transition } from '../../src/domain/call-transition.ts';
 import { applyObservation, type Observation } from '../../src/domain/observation.ts';
-import { present, versionOf } from '../../src/domain/roster.ts';
+import { presentMembers, versionOf } from '../../src/domain/roster.ts';
 import { DEPARTURE_TIMEOUT_MS, participantOf, type Room } from './room-model.ts';
 
 /* Plays a room to hangup's decisions, without a store: webhooks as they arrive, and LiveKit's lists on request. */
@@ -64,14 +64,14 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
     if (isLive(call.status)) change(applyObservation(call, observation, circumstances(now)), now);
   };
   const answers: { readonly at: number; apply(): void }[] = [];
-  const listParticipants = (askedAt: number, then = () => {}) => {
+  const listParticipants = (requestedAt: number, then = () => {}) => {
     const participants = room
-      .list(askedAt)
+      .list(requestedAt)
       .map(({ stay, callStatus, isAnswered }) => participantOf(stay, callStatus, isAnswered))
       .map((one) => ({ ...one, joinedAt: one.joinedAt + EPOCH }));
     const version = versionOf(call.roster);
-    const list = { participants, askedAt: askedAt + EPOCH, version, isTrusted: true };
-    const at = askedAt + LATENCY_MS;
+    const list = { participants, requestedAt: requestedAt + EPOCH, version, isTrusted: true };
+    const at = requestedAt + LATENCY_MS;
     const apply = () => {
       observe({ kind: 'participants', callId: call.id, ...list }, at);
       then();
@@ -107,7 +107,7 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
     const isListed = now < room.finishedAt;
     const eventRoom = { name: 'r', sid: 'RM_1', createdAt: EPOCH, metadata: '' };
     if (isListed) {
-      observe({ kind: 'room', room: eventRoom, askedAt: now + EPOCH }, now);
+      observe({ kind: 'room', room: eventRoom, requestedAt: now + EPOCH }, now);
       listParticipants(now);
       return;
     }
@@ -147,7 +147,7 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
     } else if (item.kind === 'compare') compare(item.at);
     else if (
       call.roster !== null &&
-      present(call.roster, 'phone').some(({ phone }) => phone?.answeredAt == null)
+      presentMembers(call.roster, 'phone').some(({ phone }) => phone?.answeredAt == null)
     ) {
       listParticipants(item.at);
     }

@@ -123,9 +123,9 @@ export class Stage {
 
   /** @returns when the cancel was requested */
   async cancel(id: string): Promise<number> {
-    const askedAt = Date.now();
+    const requestedAt = Date.now();
     expect(await this.hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
-    return askedAt;
+    return requestedAt;
   }
 
   /** Waits until the call has ended and its room is deleted. */

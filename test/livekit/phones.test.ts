@@ -80,24 +80,24 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     const agent = await stage.agent('cancelled-talking');
     await stage.call('cancelled-talking', phone.address);
     await phone.saw('received', 'ACK');
-    const askedAt = await stage.cancel('cancelled-talking');
+    const requestedAt = await stage.cancel('cancelled-talking');
     const bye = await phone.saw('received', 'BYE');
-    expect(measure('DELETE to BYE', bye.at - askedAt)).toBeLessThan(1_000);
+    expect(measure('DELETE to BYE', bye.at - requestedAt)).toBeLessThan(1_000);
     expect(await agent.disconnected).toBe('ROOM_DELETED');
     await phone.played();
     const call = await stage.end('cancelled-talking');
     expect(call).toMatchObject({ status: 'cancelled', failureReason: null });
     expect(call.trail.find(({ to }) => to === 'cancelled')).toMatchObject({ actor: 'api_key' });
-    expect(Math.abs((call.endedAt ?? 0) - askedAt)).toBeLessThan(1_000);
+    expect(Math.abs((call.endedAt ?? 0) - requestedAt)).toBeLessThan(1_000);
   });
 
   test('a cancel stops a ringing phone', async () => {
     const phone = await stage.network.startPhone(ringForEver());
     await stage.call('cancelled-ringing', phone.address);
     await expect.poll(() => stage.network.callStatus('cancelled-ringing')).toBe('ringing');
-    const askedAt = await stage.cancel('cancelled-ringing');
+    const requestedAt = await stage.cancel('cancelled-ringing');
     const cancel = await phone.saw('received', 'CANCEL');
-    expect(measure('DELETE to CANCEL', cancel.at - askedAt)).toBeLessThan(1_000);
+    expect(measure('DELETE to CANCEL', cancel.at - requestedAt)).toBeLessThan(1_000);
     await phone.played();
     const call = await stage.end('cancelled-ringing');
     expect(call).toMatchObject({ status: 'cancelled', duration: null });
@@ -159,9 +159,9 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     await stage.agent(roomName);
     const answer = await phone.saw('received', 'SIP/2.0 200');
     await expect.poll(async () => (await stage.find(id)).status).toBe('active');
-    const askedAt = await stage.cancel(id);
+    const requestedAt = await stage.cancel(id);
     const bye = await phone.saw('received', 'BYE');
-    expect(measure('DELETE to BYE, inbound', bye.at - askedAt)).toBeLessThan(1_000);
+    expect(measure('DELETE to BYE, inbound', bye.at - requestedAt)).toBeLessThan(1_000);
     await phone.played();
     const call = await stage.end(id);
     expect(call).toMatchObject({ status: 'cancelled', direction: 'inbound', phoneNumber: caller });

@@ -8,6 +8,7 @@ import { parseSettings } from '../../src/platform/config.ts';
 import { createReconciler } from '../../src/reconciler/reconciler.ts';
 import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { buildCall } from '../harness/calls.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const NOW = 1_000_000;
@@ -40,15 +41,17 @@ function manualScheduler() {
   };
 }
 
-function start() {
-  const clock = { now: () => NOW };
+function start({ answer }: { answer?: RoomServiceTransport } = {}) {
+  let now = NOW;
+  const clock = { now: () => now };
   const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock });
   onTestFinished(() => store.close());
   const settings = parseSettings({}, 'cli');
   const requests: string[] = [];
   let openSince: number | null = null;
-  const livekit: RoomServiceTransport = async ({ method }) => {
-    requests.push(method);
+  const livekit: RoomServiceTransport = async (request) => {
+    requests.push(request.method);
+    if (answer !== undefined) return answer(request);
     return openSince === null
       ? { kind: 'not_found' }
       : { kind: 'unavailable', code: null, detail: 'the connection failed' };
@@ -68,6 +71,10 @@ function start() {
   );
   return {
     reconciler,
+    store,
+    advance: (ms: number) => {
+      now += ms;
+    },
     names,
     fire,
     requests,
@@ -136,3 +143,57 @@ test('while LiveKit is unreachable each interval sends one probe; after the reco
   await reconciler.stop();
   expect(requests).toEqual(['ListRooms', 'ListRooms', 'ListRooms']);
 });
+
+test('a list that spans an outage does not shorten the time in which clients reconnect', async () => {
+  const gate = Promise.withResolvers<void>();
+  const { reconciler, store, advance, fire, requests, setOpenSince } = start({
+    answer: async ({ method, body, read }) => {
+      if (method === 'ListRooms') await gate.promise;
+      return { kind: 'answered', value: await read(emptyMessage(body)) };
+    },
+  });
+  const { organizationId } = await store.createApiKey({
+    id: 'key_1',
+    organizationName: 'acme',
+    organizationIdIfNew: 'org_1',
+    name: 'test',
+    hash: 'a'.repeat(64),
+    scopes: [],
+    expiresAt: null,
+    now: NOW,
+  });
+  const call = buildCall({
+    id: 'c1',
+    organizationId,
+    status: 'active',
+    roomId: 'RM_1',
+    createdAt: 1,
+    updatedAt: 1,
+  });
+  await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  reconciler.start();
+  fire('after 100');
+  await expect.poll(() => requests).toContain('ListRooms');
+  setOpenSince(NOW);
+  reconciler.onLiveKitUnreachable();
+  setOpenSince(null);
+  reconciler.onLiveKitRecovered(1_000);
+  gate.resolve();
+  const countLists = () => requests.filter((method) => method === 'ListRooms').length;
+  const listAgain = async () => {
+    const before = countLists();
+    fire('cron */15 * * * * *');
+    await expect.poll(countLists).toBeGreaterThan(before);
+  };
+  for (const seconds of [0, 11, 11]) {
+    advance(seconds * 1_000);
+    await listAgain();
+  }
+  await reconciler.stop();
+  expect((await store.findCall('c1'))?.call.status).toBe('active');
+});
+
+/** An empty message in the encoding of the request. */
+async function* emptyMessage(request: object) {
+  if (!(request instanceof Uint8Array)) yield Buffer.from('{}');
+}

@@ -114,12 +114,12 @@ export function conformance(name: string, openStore: Factory): void {
     const list = async (
       callId: string,
       participants: readonly Participant[],
-      askedAt = 5_000,
+      requestedAt = 5_000,
       leaseMs: number | null = null,
     ) => {
       const version = versionOf((await store.findCall(callId))?.call.roster ?? null);
-      const listed = { participants, askedAt, version, isTrusted: true };
-      return observe({ kind: 'participants', callId, ...listed }, askedAt, leaseMs);
+      const listed = { participants, requestedAt, version, isTrusted: true };
+      return observe({ kind: 'participants', callId, ...listed }, requestedAt, leaseMs);
     };
     const reviews = (now: number, limit = 10) => {
       clock.set(now);
@@ -385,19 +385,19 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'c1', roomName: 'room', createdAt: 3_000 });
         await cancel('c1', { now: 4_000 });
         await settle('c1', 1, 4_100);
-        const listed = { participants: [PHONE], askedAt: 6_000, version: '', isTrusted: true };
+        const listed = { participants: [PHONE], requestedAt: 6_000, version: '', isTrusted: true };
         const observation = { kind: 'room_of_ended', callId: 'c1', room: ROOM, ...listed } as const;
         expect(await observe(observation, 6_000)).toMatchObject({ decision: { kind: 'delete_room' } });
         await claim(6_000);
         await settle('c1', 2, 6_100);
         await create({ id: 'c2', roomName: 'room', createdAt: 6_500 });
-        expect(await observe({ ...observation, askedAt: 7_000 }, 7_000)).toBeNull();
+        expect(await observe({ ...observation, requestedAt: 7_000 }, 7_000)).toBeNull();
         expect(await observe({ kind: 'room_absent', callId: 'none', sid: null })).toBeNull();
       });
 
       test('an observation that changes nothing leaves the record as it is', async () => {
         await create({ id: 'c1', roomName: 'room' });
-        await observe({ kind: 'room', room: ROOM, askedAt: 4_000 });
+        await observe({ kind: 'room', room: ROOM, requestedAt: 4_000 });
         await list('c1', [AGENT, PERSON]);
         const before = [await store.findCall('c1'), await auditOf('c1')];
         expect(await callNow()).toMatchObject({ status: 'active' });
@@ -421,7 +421,7 @@ export function conformance(name: string, openStore: Factory): void {
       test('calls with an unanswered phone are listed by id, until the phone is answered or the call ends', async () => {
         for (const id of ['c1', 'c2', 'c3']) {
           await create({ id, roomName: id });
-          await observe({ kind: 'room', room: { ...ROOM, name: id }, askedAt: 4_000 });
+          await observe({ kind: 'room', room: { ...ROOM, name: id }, requestedAt: 4_000 });
           await list(id, [outbound()]);
         }
         const unanswered = async (after: string, limit: number) =>
@@ -475,7 +475,7 @@ export function conformance(name: string, openStore: Factory): void {
           nextAt: null,
         });
         const silent = { kind: 'node', callId: 'c1', isResponding: false, isTrusted: true } as const;
-        await observe({ ...silent, askedAt: 6_500 }, 6_500);
+        await observe({ ...silent, requestedAt: 6_500 }, 6_500);
         expect((await reviews(1_000_000)).due).toMatchObject([{ isUnresponsive: true }]);
         await cancel('c1', { now: 7_000 });
         expect(await reviews(1_000_000)).toEqual({ due: [], nextAt: null });

@@ -143,13 +143,13 @@ function claim(store: TestStore, now: number) {
 }
 
 /** Returns LiveKit's list of the participants in the call's room. */
-type Lister = (call: Call, askedAt: number) => Pick<ParticipantList, 'participants'>;
+type Lister = (call: Call, requestedAt: number) => Pick<ParticipantList, 'participants'>;
 
 /** The participants of the model's room. */
 const modelList =
   (room: Room, { sid, createdAt } = FIRST_SESSION): Lister =>
-  (_, askedAt) => ({
-    participants: room.list(askedAt - createdAt).map(({ stay, callStatus, isAnswered }) => {
+  (_, requestedAt) => ({
+    participants: room.list(requestedAt - createdAt).map(({ stay, callStatus, isAnswered }) => {
       const one = participantOf(stay, callStatus, isAnswered);
       return { ...one, sid: `${sid} ${one.sid}`, joinedAt: one.joinedAt + createdAt };
     }),
@@ -173,7 +173,7 @@ async function reviewUntil(stores: readonly TestStore[], moment: number, list: L
         const { due: reviews, nextAt } = await listReviews(store, due);
         for (const { callId, version } of reviews) {
           const { call } = await recordOf(store, callId);
-          const listed = { ...list(call, due), askedAt: due, version, isTrusted: true };
+          const listed = { ...list(call, due), requestedAt: due, version, isTrusted: true };
           const result = await observe(store, { kind: 'participants', callId, ...listed }, due);
           if (result?.decision.kind === 'end') ended.push(callId);
         }
@@ -548,7 +548,7 @@ test('two processes that observe a new caller in the room of an ended call at on
           callId: ended.id,
           room,
           participants,
-          askedAt: 21_000,
+          requestedAt: 21_000,
           version: '',
           isTrusted: false,
         },

@@ -101,7 +101,7 @@ test('no query of a request, a webhook or a loop scans a table or sorts a page',
     const adopted = { id: 'x', agentId: null };
     await store.changeCall({ kind: 'room_event', event, policy, adopted });
     const observed = { kind: 'observation', policy, adopted, leaseMs: null } as const;
-    const room = { kind: 'room', room: event.room, askedAt: 1 } as const;
+    const room = { kind: 'room', room: event.room, requestedAt: 1 } as const;
     await store.changeCall({ ...observed, observation: room });
     await store.changeCall({ ...observed, observation: { kind: 'never_started', callId: 'c' } });
     await store.listReviews({ maxDelayMs: 1, limit: 10 });

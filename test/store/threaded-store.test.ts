@@ -83,7 +83,7 @@ test('an observation that changes nothing does not wait for a lock', async () =>
   const room = { name: 'nobody', sid: 'RM_1', createdAt: 1, metadata: '' };
   const { result, events } = await store.changeCall({
     kind: 'observation',
-    observation: { kind: 'room', room, askedAt: 2 },
+    observation: { kind: 'room', room, requestedAt: 2 },
     policy: POLICY,
     adopted: { id: 'adopted', agentId: null },
     leaseMs: null,

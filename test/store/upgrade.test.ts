@@ -172,7 +172,7 @@ describe('0007_roster keeps the participants of calls', () => {
           kind: 'participants',
           callId: 'call',
           participants,
-          askedAt: now,
+          requestedAt: now,
           version,
           isTrusted: true,
         },

@@ -52,7 +52,7 @@ async function checkParticipants(
     isNodeDead = isNodeUnresponsive(probed);
     if (!isNodeDead && probed.kind !== 'responding' && probed.kind !== 'absent') return probed;
   }
-  const askedAt = clock.now();
+  const requestedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, options);
   if (listed.kind !== 'listed') return listed;
   const { participants } = listed;
@@ -65,7 +65,7 @@ async function checkParticipants(
   if (found.kind === 'absent') return participants.length === 0 ? DELETE : UNLISTED;
   if (found.kind !== 'listed') return found;
   const { room } = found;
-  const list = { participants, askedAt, version: '', isTrusted: false };
+  const list = { participants, requestedAt, version: '', isTrusted: false };
   const applied = await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
   if (applied?.decision.kind === 'delete_room') return DELETE;
   // Null: a newer call uses this room name.

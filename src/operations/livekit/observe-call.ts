@@ -21,11 +21,11 @@ export async function observeParticipants(
   { isTrusted, leaseMs = null, ...options }: RequestOptions & { isTrusted: boolean; leaseMs?: number | null },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
-  const askedAt = clock.now();
+  const requestedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, options);
   if (listed.kind !== 'listed') return null;
   const { participants } = listed;
-  const list = { participants, askedAt, version, isTrusted };
+  const list = { participants, requestedAt, version, isTrusted };
   return recordObservation(dependencies, { kind: 'participants', callId, ...list }, leaseMs);
 }
 
@@ -40,7 +40,7 @@ export async function observeNode(
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
   const options = { timeoutMs: PROBE_TIMEOUT_MS, priority };
-  const askedAt = clock.now();
+  const requestedAt = clock.now();
   const probed = await rooms.probeNode(roomName, options);
   const isUnresponsive = isNodeUnresponsive(probed);
   if (!isUnresponsive && probed.kind !== 'responding') return null;
@@ -50,7 +50,7 @@ export async function observeNode(
     callId,
     isResponding: !isUnresponsive,
     isTrusted,
-    askedAt,
+    requestedAt,
   });
 }
 

@@ -30,9 +30,12 @@ export async function reconcileRooms(
 ): Promise<{ state: ReconcileState; changed: number }> {
   const { store, rooms, clock, log, callStartTimeoutMs } = dependencies;
   const options = requestOptions(dependencies);
-  const askedAt = clock.now();
-  const limit = comparisonLimit(dependencies, previous.askedAt === null ? null : askedAt - previous.askedAt);
-  const diff = createRoomDiff(previous, { askedAt, callStartTimeoutMs, limit });
+  const requestedAt = clock.now();
+  const limit = comparisonLimit(
+    dependencies,
+    previous.requestedAt === null ? null : requestedAt - previous.requestedAt,
+  );
+  const diff = createRoomDiff(previous, { requestedAt, callStartTimeoutMs, limit });
   const listed = await rooms.listRooms(
     async (page) => diff.addRooms(page, await store.listLiveCallsByRoom(page.map(({ name }) => name))),
     options,
@@ -46,7 +49,7 @@ export async function reconcileRooms(
   }
   const now = clock.now();
   for await (const page of liveCalls(store)) diff.addCalls(page, now);
-  const { next, gone, neverStarted, unknown, toAsk } = diff.finish(now);
+  const { next, gone, neverStarted, unmatchedRooms, callsToObserve } = diff.finish(now);
   let changed = 0;
   /** Applies a few at once, so that one slow response does not delay the others. */
   const each = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
@@ -59,28 +62,28 @@ export async function reconcileRooms(
     }
   };
   const endedCalls: EndedCall[] = [];
-  await each(unknown, async (room) => {
-    const result = await recordObservation(dependencies, { kind: 'room', room, askedAt });
+  await each(unmatchedRooms, async (room) => {
+    const result = await recordObservation(dependencies, { kind: 'room', room, requestedAt });
     if (result?.isListedAfterEnd) endedCalls.push({ callId: result.callId, room });
     return isChange(result);
   });
   await each(gone, (call) => confirmMissingRoom(dependencies, call));
   const inUse = new Set<string>();
-  const newlyMissing = [...next.absent.keys()].filter((id) => !previous.absent.has(id)).slice(0, limit);
+  const newlyMissing = [...next.missing.keys()].filter((id) => !previous.missing.has(id)).slice(0, limit);
   await each(newlyMissing, async (id) => {
     if (await isRoomInUse(dependencies, id)) inUse.add(id);
     return false;
   });
-  await each(neverStarted, (call) => confirmNeverStarted(dependencies, call, askedAt));
-  const isTrusted = now >= next.distrustUntil;
-  await each(toAsk, ({ id, roomName, version }) =>
+  await each(neverStarted, (call) => confirmNeverStarted(dependencies, call, requestedAt));
+  const isTrusted = now >= next.settlingUntil;
+  await each(callsToObserve, ({ id, roomName, version }) =>
     compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
   );
-  const batch = nextEndedCalls(endedCalls, { after: previous.lastEnded, limit });
+  const batch = nextEndedCalls(endedCalls, { after: previous.lastEndedRoom, limit });
   await each(batch, (call) => observeEndedCall(dependencies, call));
-  const absent = new Map([...next.absent].filter(([id]) => !inUse.has(id)));
-  const lastEnded = batch.at(-1)?.room.name ?? previous.lastEnded;
-  return { state: { ...next, absent, lastEnded }, changed };
+  const missing = new Map([...next.missing].filter(([id]) => !inUse.has(id)));
+  const lastEndedRoom = batch.at(-1)?.room.name ?? previous.lastEndedRoom;
+  return { state: { ...next, missing, lastEndedRoom }, changed };
 }
 
 /** An ended call whose room is listed. */
@@ -136,14 +139,14 @@ async function confirmMissingRoom(
   const options = requestOptions(dependencies);
   const found = await rooms.findRoom(roomName, options);
   if (found.kind !== 'absent') return false;
-  const askedAt = clock.now();
+  const requestedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, options);
   if (listed.kind !== 'listed') return false;
   const { participants } = listed;
   if (participants.length === 0) {
     return isChange(await recordObservation(dependencies, { kind: 'room_absent', callId, sid }));
   }
-  const list = { participants, askedAt, version, isTrusted: true };
+  const list = { participants, requestedAt, version, isTrusted: true };
   return isChange(await recordObservation(dependencies, { kind: 'participants', callId, ...list }));
 }
 
@@ -151,13 +154,13 @@ async function confirmMissingRoom(
 async function confirmNeverStarted(
   dependencies: Dependencies,
   { id: callId, roomName }: LiveCall,
-  askedAt: Timestamp,
+  requestedAt: Timestamp,
 ): Promise<boolean> {
   const { rooms } = dependencies;
   const options = requestOptions(dependencies);
   const found = await rooms.findRoom(roomName, options);
   if (found.kind === 'listed') {
-    return isChange(await recordObservation(dependencies, { kind: 'room', room: found.room, askedAt }));
+    return isChange(await recordObservation(dependencies, { kind: 'room', room: found.room, requestedAt }));
   }
   if (found.kind !== 'absent') return false;
   const listed = await rooms.listParticipants(roomName, options);
@@ -181,10 +184,10 @@ async function compareParticipants(
 /** Applies the participants of a listed room whose call ended. */
 async function observeEndedCall(dependencies: Dependencies, { callId, room }: EndedCall): Promise<boolean> {
   const { rooms, clock } = dependencies;
-  const askedAt = clock.now();
+  const requestedAt = clock.now();
   const listed = await rooms.listParticipants(room.name, requestOptions(dependencies));
   if (listed.kind !== 'listed') return false;
-  const list = { participants: listed.participants, askedAt, version: '', isTrusted: false };
+  const list = { participants: listed.participants, requestedAt, version: '', isTrusted: false };
   return isChange(await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
 }
 
