@@ -49,7 +49,7 @@ async function run({ name, program, args }: Check, { isShown }: { isShown: boole
   };
 }
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
+const printLine = (line: string) => process.stdout.write(`${line}\n`);
 const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`.padStart(8);
 
 const startedAt = performance.now();
@@ -62,10 +62,10 @@ const results = [
   ])),
 ];
 for (const { name, hasPassed, output } of results) {
-  if (!hasPassed && output !== '') say(`${name}:\n${output}`);
+  if (!hasPassed && output !== '') printLine(`${name}:\n${output}`);
 }
 for (const { name, hasPassed, tookMs } of results) {
-  say(`${name.padEnd(8)}${hasPassed ? 'passed' : 'FAILED'}${seconds(tookMs)}`);
+  printLine(`${name.padEnd(8)}${hasPassed ? 'passed' : 'FAILED'}${seconds(tookMs)}`);
 }
-say(`${'total'.padEnd(14)}${seconds(performance.now() - startedAt)}`);
+printLine(`${'total'.padEnd(14)}${seconds(performance.now() - startedAt)}`);
 process.exitCode = results.every(({ hasPassed }) => hasPassed) ? 0 : 1;

@@ -36,7 +36,6 @@ const TABLE: Record<string, readonly string[]> = {
     'drizzle-orm/sqlite-core',
   ],
   livekit: [
-    'platform',
     'ports',
     'domain',
     'node:buffer',
@@ -61,7 +60,7 @@ const TABLE: Record<string, readonly string[]> = {
     'livekit-server-sdk',
     'zod',
   ],
-  reconciler: ['operations', 'platform', 'ports', 'domain', 'node-cron'],
+  reconciler: ['operations', 'ports', 'domain', 'node-cron'],
   metrics: ['ports', 'domain', 'prom-client'],
   api: ['operations', 'ports', 'domain', 'zod', '@trpc/server', '@trpc/server/http'],
   http: [

@@ -13,10 +13,12 @@ import { checkReadiness } from '../operations/health/check-readiness.ts';
 import { storeThread } from '../platform/assets.ts';
 import { systemClock, systemRandom } from '../platform/clock.ts';
 import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
+import { useUtcTimeZone } from '../platform/environment.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
 import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
-import { createReconciler, systemTicks, type Ticks } from '../reconciler/reconciler.ts';
+import { createReconciler } from '../reconciler/reconciler.ts';
+import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
 import { openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 
@@ -47,7 +49,7 @@ export async function startApp({
   version,
   clock = systemClock,
   random = systemRandom,
-  ticks = systemTicks(clock),
+  scheduler = createScheduler(clock),
   thread = storeThread(),
 }: {
   settings: Settings;
@@ -56,9 +58,11 @@ export async function startApp({
   version: string;
   clock?: Clock;
   random?: Random;
-  ticks?: Ticks;
+  scheduler?: Scheduler;
   thread?: ReturnType<typeof storeThread>;
 }): Promise<App> {
+  // The scheduler requires UTC.
+  useUtcTimeZone();
   trustSystemCertificates(livekit.url);
   assertBindable(settings);
   const store = await openServerStore(settings.databaseFile, {
@@ -82,7 +86,8 @@ export async function startApp({
   const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, requestAbort.signal), metrics), {
     clock,
     log,
-    onRecovered: (downMs) => reconciler.livekitIsBack(downMs),
+    onOpened: () => reconciler.onLiveKitUnreachable(),
+    onRecovered: (downMs) => reconciler.onLiveKitRecovered(downMs),
   });
   const transport = rateLimit(breaker.transport, {
     requestsPerMinute: settings.operations.requestsPerMinute,
@@ -101,8 +106,8 @@ export async function startApp({
   const draining = new AbortController();
   const reconciler = createReconciler(dependencies, {
     ...settings.reconciler,
-    awaySince: breaker.openSince,
-    ticks,
+    openSince: breaker.openSince,
+    scheduler,
   });
   const { server, whenIdle } = createHttpServer({
     dependencies: { ...dependencies, nudge: (at) => reconciler.nudge(at) },
@@ -152,7 +157,7 @@ export async function startApp({
     throw error;
   }
   // After listening, so that a start on a taken port sends nothing to LiveKit.
-  reconciler.begin();
+  reconciler.start();
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
   return { url: `http://${host}:${port}`, store, conflict: binding.conflict, stop };

@@ -63,7 +63,7 @@ export function createWebhookHandler({
       return { ...refuse(publicError(unauthorized()), 'unauthorized'), ...webhook.refusal };
     }
     if (webhook.kind === 'malformed') {
-      return refuse({ code: 400, message: `Malformed webhook: ${webhook.why}` }, 'malformed');
+      return refuse({ code: 400, message: `Malformed webhook: ${webhook.reason}` }, 'malformed');
     }
     const event = webhook.name.slice(0, 64);
     if (!firstWebhookLogged) {

@@ -1,6 +1,7 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
-import { type HttpProxy, PROXY_EXPECTED, proxyTo } from './proxy.ts';
+import type { HttpProxy } from '../ports/livekit.ts';
+import { PROXY_EXPECTED, proxyTo } from './proxy.ts';
 import { RENAMED_SETTINGS, withCurrentNames } from './renamed-settings.ts';
 import {
   addressRanges,
@@ -224,7 +225,11 @@ export interface Settings {
     readonly cancelTimeoutMs: number;
     readonly backgroundTimeoutMs: number;
     readonly readTimeoutMs: number;
-    readonly retry: { readonly firstDelayMs: number; readonly maxDelayMs: number; readonly maxAgeMs: number };
+    readonly retry: {
+      readonly initialDelayMs: number;
+      readonly maxDelayMs: number;
+      readonly maxAgeMs: number;
+    };
     readonly callStartTimeoutMs: number;
     /** 0: no limit. */
     readonly requestsPerMinute: number;
@@ -290,7 +295,7 @@ export function parseSettings(given: Environment, mode: 'server' | 'cli'): Setti
       backgroundTimeoutMs: values.LIVEKIT_BACKGROUND_TIMEOUT_MS,
       readTimeoutMs: values.LIVEKIT_READ_TIMEOUT_MS,
       retry: {
-        firstDelayMs: values.RETRY_INITIAL_DELAY_MS,
+        initialDelayMs: values.RETRY_INITIAL_DELAY_MS,
         maxDelayMs: values.RETRY_MAX_DELAY_MS,
         maxAgeMs: values.RETRY_MAX_AGE_MS,
       },

@@ -1,10 +1,4 @@
-/** The HTTP proxy between hangup and a server. */
-export interface HttpProxy {
-  /** http or https. */
-  readonly url: string;
-  /** Hosts with a direct connection, in NO_PROXY's syntax. */
-  readonly except: string;
-}
+import type { HttpProxy } from '../ports/livekit.ts';
 
 export const PROXY_EXPECTED =
   'HTTPS_PROXY, HTTP_PROXY: expected a URL such as http://proxy.example.com:3128 (http or https)';

@@ -1,5 +1,5 @@
 import type { EndedStatus } from '../domain/call.ts';
-import type { AttemptResult } from '../domain/room-deletion.ts';
+import type { AttemptResult } from '../domain/leased-task.ts';
 import type { RefusalReason } from '../domain/webhook-refusal.ts';
 
 export const LOOPS = ['deletions', 'reviews', 'rooms', 'phones'] as const;

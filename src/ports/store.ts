@@ -2,7 +2,8 @@ import type { ApiKey, Scope } from '../domain/api-key.ts';
 import type { AuditEvent } from '../domain/audit.ts';
 import type { Call, CallStatus, Direction, LiveStatus } from '../domain/call.ts';
 import type { CallCommand, CommandKind, CommandResults } from '../domain/call-command.ts';
-import type { AttemptResult, DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
+import type { AttemptResult } from '../domain/leased-task.ts';
+import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
 
@@ -72,7 +73,7 @@ export interface DeletionQueue {
     limit: number;
   }): Promise<readonly RoomDeletion[]>;
   /** Returns the call of a deletion, and whether an adoption prefix matches the name of its room. */
-  findDeletionSubject(callId: string): Promise<{ readonly call: Call; readonly isAdoptable: boolean } | null>;
+  findDeletionSubject(callId: string): Promise<DeletionSubject | null>;
   /** Ends a lease. Returns null, and changes no deletion, when another attempt holds the lease. */
   settleDeletion(input: {
     callId: string;
@@ -90,6 +91,13 @@ export interface DeletionQueue {
   retryDeletion(input: { callId: string }): Promise<DeletionState | null>;
   /** When the next open deletion may be claimed; null when none is open. */
   nextDeletionAt(): Promise<Timestamp | null>;
+}
+
+/** The call of a deletion. */
+export interface DeletionSubject {
+  readonly call: Call;
+  /** Whether an adoption prefix matches the name of the room. */
+  readonly isAdoptable: boolean;
 }
 
 export interface ApiKeyStore {

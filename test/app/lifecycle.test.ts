@@ -125,7 +125,7 @@ test('SIGTERM releases the leases of attempts without a response from LiveKit', 
   for (const deletion of await states()) {
     expect(deletion).toMatchObject({
       state: 'retryable',
-      lastError: 'unavailable: hangup was stopped meanwhile',
+      lastError: 'unavailable: hangup is shutting down',
     });
   }
   // The next process does not have to wait for a lease of one minute.

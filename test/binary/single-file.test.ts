@@ -247,7 +247,7 @@ describe('a server with a certificate of a private CA', () => {
     const { url, run } = await start();
     expect(await run(['calls', 'list'])).toMatch(/^hangup: incomplete response from https:.*certificate/);
     expect(await run(['doctor'])).toContain(
-      `${url} does not respond: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
+      `${url} does not respond: its certificate is not signed by a trusted CA (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
     );
   });
 

@@ -39,7 +39,7 @@ async function prepare(): Promise<string> {
   }
   const attempt = { attempt: 1, wasRescued: false, keptBecause: null };
   clock.set(3_000);
-  const lost = { state: 'discarded', lastError: 'timed_out: no answer within 10000 ms' } as const;
+  const lost = { state: 'discarded', lastError: 'timed_out: no response within 10000 ms' } as const;
   await store.settleDeletion({ ...attempt, callId: 'lost', settlement: lost });
   await store.settleDeletion({ ...attempt, callId: 'gone', settlement: { state: 'completed' } });
   store.close();
@@ -60,7 +60,7 @@ test('deletions list prints incomplete deletions by state, as a table or as JSON
       roomName: 'lost',
       state: 'discarded',
       attempt: 1,
-      lastError: 'timed_out: no answer within 10000 ms',
+      lastError: 'timed_out: no response within 10000 ms',
       createdAt: '1970-01-01T00:00:02.000Z',
       attemptedAt: '1970-01-01T00:00:02.000Z',
       finalizedAt: '1970-01-01T00:00:03.000Z',

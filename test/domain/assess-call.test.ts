@@ -634,7 +634,7 @@ describe('an unresponsive node', () => {
       false,
     ],
     [
-      'nobody asked for two graces',
+      'two grace periods without a participant',
       [
         [50, false],
         [110, false],

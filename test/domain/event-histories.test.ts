@@ -252,7 +252,7 @@ describe('webhooks in the order of LiveKit', () => {
         maxLength: 6,
         comparator: () => false,
       })
-      // A roster remembers so many publishers at most.
+      // A roster stores at most this many publishers.
       .filter((all) => all.filter(([, , hasAudio]) => hasAudio).length <= MAX_AUDIO_PUBLISHERS)
       .map((all) =>
         all.flatMap(([kind, isAnswered, hasAudio], i) => {

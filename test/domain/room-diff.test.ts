@@ -145,14 +145,14 @@ describe('the calls whose participants are requested', () => {
     const turn = some(23, name, status);
     const live = [...turn, ...beside];
     const rooms = roomsOf(live);
-    const asked: string[] = [];
+    const requested: string[] = [];
     let last = INITIAL_RECONCILE_STATE;
-    for (let now = 1; now <= 23 && asked.length < 23; now += 1) {
+    for (let now = 1; now <= 23 && requested.length < 23; now += 1) {
       const { toAsk, next } = compareRooms(last, { live, rooms }, at(now, 8));
-      asked.push(...ids(toAsk.filter((one) => one.status === status)));
+      requested.push(...ids(toAsk.filter((one) => one.status === status)));
       last = next;
     }
-    expect(asked.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
+    expect(requested.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
   });
 });
 

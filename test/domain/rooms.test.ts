@@ -75,11 +75,11 @@ function overSince(room: Room, played: Played, at: number): number | null {
 function expectNoLivingConversationEnded(room: Room, played: Played): void {
   if (!Number.isFinite(played.endedAtMs)) return;
   if (played.endedAtMs >= room.finishedAt) return;
-  // When LiveKit was asked: nothing shows who joins while its answer is on the way.
+  // When the list was requested: participants may join while the response is in flight.
   expect(partiesAt(room, played.endedAtMs - LATENCY_MS)).toBeLessThan(2);
 }
 
-/** Without trouble hangup knows all: no call ends before rule 6 says so. */
+/** Without faults hangup has all facts: no call ends before rule 6 requires it. */
 function expectNotEndedEarly(room: Room, { endedAtMs }: Played): void {
   if (!Number.isFinite(endedAtMs) || endedAtMs >= room.finishedAt) return;
   // A grace may run out while LiveKit's answer is on the way.

@@ -11,7 +11,7 @@ const LONGEST_BACKOFF_MS = 5_000;
 const AS_SHIPPED: TestSettings = {
   cancelTimeoutMs: 2_500,
   backgroundTimeoutMs: 10_000,
-  retry: { firstDelayMs: 1_000, maxDelayMs: LONGEST_BACKOFF_MS, maxAgeMs: 86_400_000 },
+  retry: { initialDelayMs: 1_000, maxDelayMs: LONGEST_BACKOFF_MS, maxAgeMs: 86_400_000 },
   reconcileSchedule: '*/5 * * * * *',
 };
 

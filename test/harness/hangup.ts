@@ -12,7 +12,7 @@ import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
 import type { Store } from '../../src/ports/store.ts';
 import type { Clock, Logger } from '../../src/ports/system.ts';
-import { systemTicks, type Ticks } from '../../src/reconciler/reconciler.ts';
+import { createScheduler, type Scheduler } from '../../src/reconciler/scheduler.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
@@ -79,7 +79,7 @@ const QUICK: TestSettings = {
   cancelTimeoutMs: 1_000,
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
-  retry: { firstDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
+  retry: { initialDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
   // Inserted calls have no rooms, and a reconciliation would end them. One runs at the start, the next in January.
   reconcileSchedule: '0 0 0 1 1 *',
 };
@@ -88,13 +88,13 @@ export async function startHangup({
   livekit: given,
   settings = {},
   clock = systemClock,
-  ticks = systemTicks(clock),
+  scheduler = createScheduler(clock),
   inProcess = false,
 }: {
   livekit?: LiveKitUnderTest;
   settings?: TestSettings;
   clock?: Clock;
-  ticks?: Ticks;
+  scheduler?: Scheduler;
   /** Runs hangup from source in this process, also when HANGUP_BINARY names the single file. */
   inProcess?: boolean;
 } = {}): Promise<Hangup> {
@@ -113,7 +113,7 @@ export async function startHangup({
           log: logInto(log),
           version: 'test',
           clock,
-          ticks,
+          scheduler,
           thread: STORE_THREAD,
         });
   const makeKey = async (
@@ -195,7 +195,7 @@ function toEnvironment({ retry, ...settings }: TestSettings): Record<string, str
   const keys = settings.webhookKeys?.map(({ apiKey, apiSecret }) => `${apiKey}:${apiSecret}`);
   if (keys !== undefined) environment.LIVEKIT_WEBHOOK_KEYS = keys.join(',');
   if (retry !== undefined) {
-    environment.RETRY_INITIAL_DELAY_MS = String(retry.firstDelayMs);
+    environment.RETRY_INITIAL_DELAY_MS = String(retry.initialDelayMs);
     environment.RETRY_MAX_DELAY_MS = String(retry.maxDelayMs);
     environment.RETRY_MAX_AGE_MS = String(retry.maxAgeMs);
   }

@@ -27,7 +27,7 @@ export async function startRedis(): Promise<Redis> {
   return {
     address: `127.0.0.1:${port}`,
     // Where LiveKit keeps it (pkg/routing/redisrouter.go).
-    nodeOf: (roomName) => ask(port, ['HGET', 'room_node_map', roomName]),
+    nodeOf: (roomName) => sendCommand(port, ['HGET', 'room_node_map', roomName]),
     async stop() {
       await kill(redis);
       await rm(folder, { recursive: true, force: true });
@@ -36,7 +36,7 @@ export async function startRedis(): Promise<Redis> {
 }
 
 /** One command; the answer is a string. */
-async function ask(port: number, words: readonly string[]): Promise<string> {
+async function sendCommand(port: number, words: readonly string[]): Promise<string> {
   const socket = createConnection({ port, host: '127.0.0.1' });
   const command = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('');
   socket.write(`*${words.length}\r\n${command}`);

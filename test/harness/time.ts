@@ -1,5 +1,5 @@
 import type { Clock } from '../../src/ports/system.ts';
-import { systemTicks, type Ticks } from '../../src/reconciler/reconciler.ts';
+import { createScheduler, type Scheduler } from '../../src/reconciler/scheduler.ts';
 
 /** For vi.waitFor, where there is no test whose expect.poll could wait. */
 export const WAIT = { timeout: 20_000, interval: 10 };
@@ -17,15 +17,13 @@ export function movableClock(): Clock & { advance(ms: number): void } {
   };
 }
 
-/** Schedules that run every few seconds run 20 times a second; the others run by the machine's clock. */
-export function quickTicks(clock: Clock): Ticks {
-  const ticks = systemTicks(clock);
+/** Schedules that run every few seconds run 20 times a second; the others run at their own times. */
+export function quickScheduler(clock: Clock): Scheduler {
+  const scheduler = createScheduler(clock);
   return {
-    every(cron, run) {
-      if (!cron.startsWith('*')) return ticks.every(cron, run);
-      const timer = setInterval(run, QUICK_TICK_MS);
-      return { destroy: () => clearInterval(timer) };
-    },
-    after: ticks.after,
+    cron: (expression, run) =>
+      expression.startsWith('*') ? scheduler.every(QUICK_TICK_MS, run) : scheduler.cron(expression, run),
+    every: (intervalMs, run) => scheduler.every(intervalMs <= 5_000 ? QUICK_TICK_MS : intervalMs, run),
+    after: scheduler.after,
   };
 }

@@ -125,7 +125,7 @@ test('registrations, tRPC and webhooks return 503 while another process locks th
     ],
   });
   const webhook = roomWebhooks('c0').started();
-  const [created, cancelled, told] = await Promise.all([
+  const [created, cancelled, delivered] = await Promise.all([
     hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } }),
     trpc.calls.cancel.mutate({ callId: 'c0' }).catch((error: unknown) => error),
     postWebhook(hangup.url, webhook),
@@ -138,7 +138,7 @@ test('registrations, tRPC and webhooks return 503 while another process locks th
     data: { code: 'SERVICE_UNAVAILABLE', httpStatus: 503 },
   });
   expect(seen[0]?.get('retry-after')).toBe('1');
-  expect(told).toEqual({ status: 503, body: { error: { message: 'Try again', code: 503 } } });
+  expect(delivered).toEqual({ status: 503, body: { error: { message: 'Try again', code: 503 } } });
   release();
   expect(await postWebhook(hangup.url, webhook)).toMatchObject({
     status: 200,

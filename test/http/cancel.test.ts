@@ -50,14 +50,14 @@ describe('DELETE /calls/{callId} returns 200', () => {
 
   test('and stores the reason', async () => {
     const id = await insertLiveCall();
-    expect(await cancel(`${id}?reason=${encodeURIComponent('caller asked: “stop” 😀')}`)).toMatchObject({
+    expect(await cancel(`${id}?reason=${encodeURIComponent('caller request: “stop” 😀')}`)).toMatchObject({
       status: 200,
     });
     const { body } = await hangup.send('GET', `/api/v1/calls/${id}`);
     expect(body).toMatchObject({
       data: {
         status: 'cancelled',
-        cancelReason: 'caller asked: “stop” 😀',
+        cancelReason: 'caller request: “stop” 😀',
         cancelledBy: expect.stringMatching(/^key_/),
       },
     });

@@ -185,10 +185,10 @@ describe('a + that is not percent-encoded', () => {
   });
 
   test('is a space in a reason', async () => {
-    await create({ id: 'asked' });
-    await hangup.send('DELETE', '/api/v1/calls/asked?reason=caller+asked');
-    expect(await hangup.send('GET', '/api/v1/calls/asked')).toMatchObject({
-      body: { data: { cancelReason: 'caller asked' } },
+    await create({ id: 'requested' });
+    await hangup.send('DELETE', '/api/v1/calls/requested?reason=caller+request');
+    expect(await hangup.send('GET', '/api/v1/calls/requested')).toMatchObject({
+      body: { data: { cancelReason: 'caller request' } },
     });
   });
 });

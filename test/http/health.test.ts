@@ -12,7 +12,7 @@ async function startTestHangup(options: Parameters<typeof startHangup>[0] = {}):
   return hangup;
 }
 
-const ask = (hangup: Hangup, path: string, method = 'GET') => hangup.send(method, path, { key: null });
+const request = (hangup: Hangup, path: string, method = 'GET') => hangup.send(method, path, { key: null });
 const notReady = (what: string) => ({
   status: 503,
   body: { error: { message: `Not ready: ${what}`, code: 503 } },
@@ -20,8 +20,11 @@ const notReady = (what: string) => ({
 
 test('/healthz returns 200 without a key', async () => {
   const hangup = await startTestHangup();
-  expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200, body: { data: { status: 'alive' } } });
-  expect(await ask(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
+  expect(await request(hangup, '/healthz')).toMatchObject({
+    status: 200,
+    body: { data: { status: 'alive' } },
+  });
+  expect(await request(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
 });
 
 test.each(['/healthz', '/readyz', '/metrics'])(
@@ -29,11 +32,11 @@ test.each(['/healthz', '/readyz', '/metrics'])(
   async (path) => {
     const hangup = await startTestHangup();
     for (const method of ['POST', 'DELETE', 'PUT']) {
-      const answer = await ask(hangup, path, method);
+      const answer = await request(hangup, path, method);
       expect(answer.status).toBe(405);
       expect(answer.headers.get('allow')).toBe('GET, HEAD');
     }
-    expect((await ask(hangup, `${path}/`)).status).toBe(404);
+    expect((await request(hangup, `${path}/`)).status).toBe(404);
   },
 );
 
@@ -43,26 +46,26 @@ test('/readyz returns 200 and the state of LiveKit when hangup is ready', async 
     status: 200,
     body: { data: { status: 'ready', checks: { store: 'ok', migrations: 'ok' }, livekit } },
   });
-  expect((await ask(hangup, '/readyz')).body).toMatchObject({
+  expect((await request(hangup, '/readyz')).body).toMatchObject({
     data: { livekit: expect.stringMatching(/^(no answer yet|answers)$/) },
   });
   await hangup.insertCall({ id: 'c1' });
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
+  expect(await request(hangup, '/readyz')).toMatchObject(ready('answers'));
 });
 
 test('/readyz, hangup_livekit_up and the log report LiveKit down after five unanswered requests', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   // So late that no retry sends a request of its own.
-  const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
+  const retry = { initialDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
   const hangup = await startTestHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
   for (const id of ids) await hangup.insertCall({ id });
   const shown = async () => ({
-    readyz: ((await ask(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
+    readyz: ((await request(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
     metric: (await readMetrics(hangup.url)).value('hangup_livekit_up'),
-    isLogged: hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
+    isLogged: hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')),
   });
   const up = { readyz: 'answers', metric: 1, isLogged: false };
   await livekit.emulator.pause();
@@ -72,7 +75,7 @@ test('/readyz, hangup_livekit_up and the log report LiveKit down after five unan
   }
   expect(await shown()).toEqual({ readyz: 'does not answer', metric: 0, isLogged: true });
   await livekit.emulator.resume();
-  await expect.poll(() => hangup.log.some(({ message }) => message === 'LiveKit is back')).toBe(true);
+  await expect.poll(() => hangup.log.some(({ message }) => message === 'LiveKit recovered')).toBe(true);
   expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
@@ -83,8 +86,10 @@ test('/readyz returns 200 when LiveKit is unreachable, and the metrics show the 
   await hangup.insertCall({ id: 'c1' });
   await livekit.emulator.pause();
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await expect.poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is away'))).toBe(true);
-  expect(await ask(hangup, '/readyz')).toMatchObject({
+  await expect
+    .poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')))
+    .toBe(true);
+  expect(await request(hangup, '/readyz')).toMatchObject({
     status: 200,
     body: { data: { livekit: 'does not answer' } },
   });
@@ -116,14 +121,14 @@ describe('/readyz returns 503', () => {
       another.close();
     });
     another.exec('BEGIN IMMEDIATE');
-    expect(await ask(hangup, '/readyz')).toMatchObject(notReady('store'));
-    expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200 });
+    expect(await request(hangup, '/readyz')).toMatchObject(notReady('store'));
+    expect(await request(hangup, '/healthz')).toMatchObject({ status: 200 });
     expect(hangup.log).toContainEqual(
-      expect.objectContaining({ level: 'error', message: 'not ready: the database takes no write' }),
+      expect.objectContaining({ level: 'error', message: 'not ready: cannot write to the database' }),
     );
     expect((await readMetrics(hangup.url)).value('hangup_store_failures_total')).toBeGreaterThan(0);
     another.exec('ROLLBACK');
-    await expect.poll(async () => (await ask(hangup, '/readyz')).status).toBe(200);
+    await expect.poll(async () => (await request(hangup, '/readyz')).status).toBe(200);
   });
 
   test('when another version has changed the schema', async () => {
@@ -131,7 +136,7 @@ describe('/readyz returns 503', () => {
     const newer = new SqliteDatabase(hangup.databaseFile);
     newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
     newer.close();
-    expect(await ask(hangup, '/readyz')).toMatchObject(notReady('migrations'));
+    expect(await request(hangup, '/readyz')).toMatchObject(notReady('migrations'));
   });
 
   test('while the server is shutting down', async () => {
@@ -155,7 +160,7 @@ describe('/readyz returns 503', () => {
 
 test('100 concurrent /readyz requests share database writes', async () => {
   const hangup = await startTestHangup();
-  const answers = await Promise.all(Array.from({ length: 100 }, () => ask(hangup, '/readyz')));
+  const answers = await Promise.all(Array.from({ length: 100 }, () => request(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
   const metrics = await readMetrics(hangup.url);
   // They take less than the second for which an answer holds, or on a busy machine a few of them.
@@ -166,9 +171,9 @@ test('100 concurrent /readyz requests share database writes', async () => {
 
 test('successful health checks are not logged, and failed ones are', async () => {
   const hangup = await startTestHangup();
-  for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
+  for (const path of ['/healthz', '/readyz']) await request(hangup, path);
   await readMetrics(hangup.url);
-  await ask(hangup, '/readyz', 'POST');
+  await request(hangup, '/readyz', 'POST');
   await expect.poll(() => hangup.log.some(({ fields }) => fields.status === 405)).toBe(true);
   expect(
     hangup.log.filter(({ message }) => message === 'request').map(({ fields }) => fields.status),

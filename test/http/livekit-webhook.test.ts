@@ -47,7 +47,7 @@ describe('POST /webhooks/livekit returns 200', () => {
     expect(await postWebhook(hangup.url, body)).toEqual(answerTo('duplicate'));
     const end = room.finished();
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => postWebhook(hangup.url, end)));
-    expect(outcomes.filter(({ body: told }) => JSON.stringify(told).includes('applied'))).toHaveLength(1);
+    expect(outcomes.filter(({ body }) => JSON.stringify(body).includes('applied'))).toHaveLength(1);
     const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
     expect(entries.map(({ toStatus }) => toStatus)).toEqual(['initiated', 'connecting', 'failed']);
   });
@@ -603,12 +603,12 @@ test('the log warns once with advice when there are live calls and never was a w
       error: () => {},
       warn: (_: object, message: string) => lines.push(message),
     };
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
     await quiet.insertCall({ id: 'quiet' });
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: true });
-    expect(lines).toEqual([expect.stringMatching(/no webhook of LiveKit has ever come/)]);
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: true });
+    expect(lines).toEqual([expect.stringMatching(/no LiveKit webhook was ever received/)]);
     await postWebhook(quiet.url, roomWebhooks('quiet').started());
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
   } finally {
     await quiet.stop();
   }

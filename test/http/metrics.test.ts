@@ -88,9 +88,9 @@ describe('/metrics of calls and room deletions', () => {
   });
 
   test('count an end by a webhook', async () => {
-    await hangup.insertCall({ id: 'm-told', createdAt: Date.now() - 60_000 });
+    await hangup.insertCall({ id: 'm-webhooks', createdAt: Date.now() - 60_000 });
     const before = await scrape();
-    await postWebhook(hangup.url, roomWebhooks('m-told').finished());
+    await postWebhook(hangup.url, roomWebhooks('m-webhooks').finished());
     const labels = { status: 'failed' };
     const after = await scrape();
     expect(after.value('hangup_calls_ended_total', labels)).toBe(

@@ -54,7 +54,7 @@ const newRoomName = () => `room-${randomUUID()}`;
 /** The rooms as hangup's client reads them. */
 async function listedRooms(server: LiveKitUnderTest): Promise<RoomRef[]> {
   const rooms: RoomRef[] = [];
-  const options = { timeoutMs: 5_000, priority: 'comparison' } as const;
+  const options = { timeoutMs: 5_000, priority: 'reconcile' } as const;
   const outcome = await createRoomService(httpTransport(server)).listRooms(
     async (page) => void rooms.push(...page),
     options,

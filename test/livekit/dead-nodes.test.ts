@@ -105,7 +105,7 @@ test('after one of two nodes is killed, rooms of its ended calls are deleted, it
   await untilDeleted(hangup, living, ended);
   measure(`a node killed, until ${ended.length} ghosts are rescued and deleted`, beganAt);
   for (const talk of ended) await expectRescued(inbox, talk);
-  expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is away'))).toEqual([]);
+  expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is unreachable'))).toEqual([]);
 
   // The clients of this one come back by themselves, and bring their room to the living node.
   const { call } = await recordOf(hangup, moves.id);
@@ -152,7 +152,7 @@ test('after the only node is killed during cancels, a new node lets hangup delet
   const beganAt = performance.now();
   expect(new Set(await livekit.roomNames())).toEqual(new Set(['c1', 'c2', 'c3', 'goes-on', 'nobodys']));
 
-  // What rescuing stands on: LiveKit says so in 3 s, and goes on listing the room.
+  // The rescue relies on this: LiveKit reports the dead node after 3 s, and keeps listing the room.
   const client = new RoomServiceClient(livekit.url, API_KEY, API_SECRET, {
     requestTimeout: 10,
     failover: false,

@@ -13,7 +13,7 @@ import {
 } from '../harness/conversations.ts';
 import { freePorts, openWebhookInbox, type ReceivedWebhook, startReal } from '../harness/livekit.ts';
 
-/* What hangup does when a real LiveKit is away, or is not heard. */
+/* hangup during outages of a real LiveKit, and without its webhooks. */
 
 const { measure, measured } = startMeasuring();
 
@@ -28,7 +28,7 @@ const ABSENCE_BELIEVED_WITHIN_MS = 60_000;
 
 async function start({ webhooks }: { webhooks: boolean }) {
   const [port = 0, deaf = 0] = await freePorts(2);
-  // Without: where nobody listens, so that LiveKit sends and nobody hears.
+  // Without webhooks, LiveKit sends them to a port without a listener.
   const inbox = await openWebhookInbox();
   onTestFinished(() => inbox.close());
   const livekit = await startReal(process.env.LIVEKIT_SERVER ?? '', {
@@ -63,7 +63,7 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
       await caller.disconnected;
       const { attempt = 0 } = (await recordOf(hangup, 'c1')).deletion ?? {};
       const beganAt = performance.now();
-      // The room may go while it is still connecting: then it never gets in at all, and says so after 15 s.
+      // If the room is deleted while the client connects, the connection fails after 15 s.
       const fate = livekit.join('c1', 'caller').then(
         ({ disconnected }) => disconnected,
         () => 'never got in',
@@ -113,7 +113,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
     expect(performance.now() - stoppedAt).toBeLessThan(5_000);
     for (const { id } of talks) expect(await statusOf(hangup, id)).toBe('cancelled');
     await expect
-      .poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is away')))
+      .poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')))
       .toBe(true);
     expect(talks.every((talk) => talk.isGoingOn())).toBe(true);
 
@@ -185,7 +185,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
   }, 180_000);
 });
 
-/** How long each room lived that began since then, by LiveKit's own word: Infinity when its end was not told. */
+/** Lifetimes of the rooms that started since then, by LiveKit's webhooks; Infinity without a reported end. */
 function livesOf(webhooks: readonly ReceivedWebhook[], sinceMs: number): number[] {
   const began = webhooks.filter(
     ({ event, receivedAtMs }) => event.event === 'room_started' && receivedAtMs > sinceMs,

@@ -18,7 +18,7 @@ import { Stage, statuses } from '../harness/stage.ts';
 
 const AGENT_LEFT_GRACE_MS = 3_000;
 const SETTINGS = { agentLeftGraceMs: AGENT_LEFT_GRACE_MS };
-/** LiveKit tells the time of an event in whole seconds. */
+/** LiveKit reports the time of an event in whole seconds. */
 const TOLD_WITHIN_MS = 2_000;
 
 const measured: string[] = [];

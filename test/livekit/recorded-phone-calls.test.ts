@@ -152,7 +152,7 @@ test.each<[string, string, object, string[]]>([
   await expect
     .poll(async () => {
       const { deletion = null } = (await hangup.store.findCall(id ?? '')) ?? {};
-      // Null: room_finished came before hangup had asked LiveKit for the participants.
+      // Null: room_finished arrived before hangup requested the participants.
       return deletion === null || deletion.state === 'completed';
     })
     .toBe(true);

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { RoomRef } from '../../src/domain/room-event.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
-import { inWholeFields } from '../../src/livekit/transport/field-stream.ts';
+import { splitAtFieldBoundaries } from '../../src/livekit/transport/field-stream.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import type { RoomService } from '../../src/ports/livekit.ts';
 
@@ -28,7 +28,7 @@ async function* cut(bytes: Uint8Array, length: number) {
 }
 
 async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
-  const parts = await Array.fromAsync(inWholeFields(chunks));
+  const parts = await Array.fromAsync(splitAtFieldBoundaries(chunks));
   return parts.flatMap((part) => ListRoomsResponse.fromBinary(part).rooms);
 }
 
@@ -42,7 +42,7 @@ async function roomsOf(server: Server): Promise<RoomService> {
 }
 
 /** What is behind the deadline of the test fails it. */
-const ASKING = { timeoutMs: 60_000, priority: 'comparison' } as const;
+const OPTIONS = { timeoutMs: 60_000, priority: 'reconcile' } as const;
 
 /** The rooms of a server that answers so. */
 async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<RoomService> {
@@ -60,7 +60,7 @@ async function roomsAnswered(answer: (response: ServerResponse) => void): Promis
 async function listedBy(answer: (response: ServerResponse) => void) {
   const rooms = await roomsAnswered(answer);
   const taken: RoomRef[] = [];
-  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), ASKING);
+  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), OPTIONS);
   return { outcome, taken };
 }
 
@@ -76,9 +76,9 @@ async function roomsOnWire(answer: (connection: number, request: number) => stri
     socket.on('error', () => {});
     socket.on('data', () => {
       request += 1;
-      const said = answer(connection, request);
-      if (said === null) socket.destroy();
-      else socket.write(said);
+      const response = answer(connection, request);
+      if (response === null) socket.destroy();
+      else socket.write(response);
     });
   });
   onTestFinished(() => {
@@ -112,8 +112,12 @@ test('unknown fields of any type in a list of rooms are skipped', async () => {
 
 test.each([
   ['ends within a field', list(2).toBinary().subarray(0, -1), /ends within a field/],
-  ['is none', Buffer.from('<html>what the proxy says</html>'), /illegal tag|wire type|ends within a field/],
-  ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field of over 4 MiB/],
+  [
+    'is none',
+    Buffer.from('<html>an error page of the proxy</html>'),
+    /illegal tag|wire type|ends within a field/,
+  ],
+  ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field over 4 MiB/],
 ])('a list of rooms is refused when it %s', async (_, bytes, message) => {
   await expect(roomsIn(cut(bytes, 65_536))).rejects.toThrow(message);
 });
@@ -138,7 +142,7 @@ test('the connection closes at once when a response is not read to its end', asy
     isClosed = once(response, 'close');
     response.writeHead(200, { 'content-type': 'text/html' }).write('<html>');
   });
-  expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the answer is no protobuf' });
+  expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the response is not protobuf' });
   // And not only at the deadline, which is behind that of the test.
   await isClosed;
 });
@@ -149,16 +153,20 @@ test('an empty body is an empty list when it is a LiveKit response', async () =>
 });
 
 const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
-  ['nothing', (to) => to.writeHead(200).end(), { kind: 'unavailable', detail: 'the answer is no protobuf' }],
+  [
+    'nothing',
+    (to) => to.writeHead(200).end(),
+    { kind: 'unavailable', detail: 'the response is not protobuf' },
+  ],
   [
     'JSON',
     (to) => to.writeHead(200, { 'content-type': 'application/json' }).end('{"rooms":[]}'),
-    { kind: 'unavailable', detail: 'the answer is no protobuf' },
+    { kind: 'unavailable', detail: 'the response is not protobuf' },
   ],
   [
     'half a room',
     (to) => to.writeHead(200, PROTOBUF).end(list(2).toBinary().subarray(0, -3)),
-    { kind: 'unavailable', detail: 'the answer ends within a field' },
+    { kind: 'unavailable', detail: 'the response ends within a field' },
   ],
   [
     'half of what it announced',
@@ -191,7 +199,7 @@ test.each(NOT_LISTED)('%s is not accepted as a list of rooms', async (_, answer,
 });
 
 test('describeRoom gives its second request the rest of the deadline', async () => {
-  const asking = { timeoutMs: 500, priority: 'read' } as const;
+  const options = { timeoutMs: 500, priority: 'read' } as const;
   const sent: [method: string, timeoutMs: number][] = [];
   let now = 0;
   const takes = (durationMs: number) =>
@@ -203,14 +211,14 @@ test('describeRoom gives its second request the rest of the deadline', async () 
       },
       () => now,
     );
-  expect(await takes(413).describeRoom('r', asking)).toMatchObject({ status: { roomExists: false } });
+  expect(await takes(413).describeRoom('r', options)).toMatchObject({ status: { roomExists: false } });
   expect(sent.splice(0)).toEqual([
     ['ListParticipants', 500],
     ['ListRooms', 87],
   ]);
-  expect(await takes(500).describeRoom('r', asking)).toEqual({
+  expect(await takes(500).describeRoom('r', options)).toEqual({
     kind: 'timed_out',
-    detail: 'no answer within 500 ms',
+    detail: 'no response within 500 ms',
   });
   expect(sent).toEqual([['ListParticipants', 500]]);
 });
@@ -222,21 +230,21 @@ const DELETED =
 
 test('a protocol upgrade counts as a failed request at once', async () => {
   const { rooms } = await roomsOnWire(() => SWITCH);
-  const expected = { kind: 'unavailable', detail: 'the answer is a change of protocol (HTTP 101)' };
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
-  expect(await rooms.listRooms(async () => {}, ASKING)).toMatchObject(expected);
+  const expected = { kind: 'unavailable', detail: 'the response is a protocol upgrade (HTTP 101)' };
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
+  expect(await rooms.listRooms(async () => {}, OPTIONS)).toMatchObject(expected);
 });
 
 test('a request is repeated when a kept-alive connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
-  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
-  expect(await rooms.deleteRoom('c2', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c2', OPTIONS)).toEqual({ kind: 'deleted' });
   expect(connections()).toBe(2);
 });
 
 test('a request fails and is not repeated when a new connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire(() => null);
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject({
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject({
     kind: 'unavailable',
     detail: 'the connection failed: socket hang up',
   });
@@ -247,12 +255,12 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
   [
     'an error in a 200',
     (to) => to.writeHead(200, JSON_TYPE).end('{"code":"internal","msg":"oh"}'),
-    { kind: 'unavailable', detail: 'the answer is an error with HTTP 200: internal' },
+    { kind: 'unavailable', detail: 'the response is an error with HTTP 200: internal' },
   ],
   [
-    'an object that is no JSON by its type',
+    'an object whose content type is not JSON',
     (to) => to.writeHead(200, { 'content-type': 'text/html' }).end('{}'),
-    { kind: 'unavailable', detail: 'the answer is no JSON' },
+    { kind: 'unavailable', detail: 'the response is not JSON' },
   ],
   [
     'what never ends',
@@ -263,10 +271,10 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
       to.writeHead(200, JSON_TYPE).on('drain', goOn);
       goOn();
     },
-    { kind: 'unavailable', detail: 'the answer is over 4 MiB' },
+    { kind: 'unavailable', detail: 'the response is over 4 MiB' },
   ],
   [
-    'a not_found that is no JSON by its type',
+    'a not_found whose content type is not JSON',
     (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
     { kind: 'refused', by: 'address' },
   ],
@@ -274,14 +282,14 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
 
 test.each(NOT_DELETED)('%s is not accepted as a deletion', async (_, answer, expected) => {
   const rooms = await roomsAnswered(answer);
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
 });
 
 test('a deletion is accepted with any charset', async () => {
   const rooms = await roomsAnswered((to) =>
     to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
   );
-  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
 });
 
 test('a listed participant of an unknown kind is ignored', async () => {
@@ -291,11 +299,11 @@ test('a listed participant of an unknown kind is ignored', async () => {
   ];
   const body = new ListParticipantsResponse({ participants }).toBinary();
   const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
-  expect(await rooms.listParticipants('r', ASKING)).toMatchObject({
+  expect(await rooms.listParticipants('r', OPTIONS)).toMatchObject({
     kind: 'listed',
     participants: [{ role: 'other' }, { role: 'person' }],
   });
-  expect(await rooms.describeRoom('r', ASKING)).toMatchObject({
+  expect(await rooms.describeRoom('r', OPTIONS)).toMatchObject({
     status: { participants: [{ kind: '99' }, { kind: 'STANDARD' }] },
   });
 });
@@ -309,6 +317,6 @@ test('a list of 3,000 participants, over 4 MiB, is decoded', async () => {
   const body = new ListParticipantsResponse({ participants }).toBinary();
   expect(body.length).toBeGreaterThan(4 * 1024 * 1024);
   const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
-  const listed = await rooms.listParticipants('r', ASKING);
+  const listed = await rooms.listParticipants('r', OPTIONS);
   expect(listed.kind === 'listed' && listed.participants.length).toBe(3_000);
 });

@@ -37,7 +37,7 @@ test('an instrumented port returns the same results and reports each call', asyn
 });
 
 test.each([
-  { kind: 'answered', answer: 'evil' },
+  { kind: 'answered', value: 'evil' },
   { kind: 'not_found' },
   { kind: 'refused', by: 'credentials', code: 'x'.repeat(99), detail: 'evil' },
   { kind: 'unavailable', code: null, detail: 'evil' },
@@ -45,7 +45,7 @@ test.each([
 ] as const)('request metrics have the method and the outcome as labels: %j', async (outcome) => {
   const { metrics, scrape } = startMetrics();
   const transport = withRequestMetrics(async () => outcome as TwirpOutcome<never>, metrics);
-  const request = { method: 'DeleteRoom', body: {}, grant: {}, timeoutMs: 1, priority: 'retry' } as const;
+  const request = { method: 'DeleteRoom', body: {}, grant: {}, timeoutMs: 1, priority: 'deletion' } as const;
   expect(await transport({ ...request, read: async () => '' })).toBe(outcome);
   const scraped = await scrape();
   const labels = { method: 'DeleteRoom', code: outcome.kind };

@@ -27,7 +27,7 @@ test('the defaults are the emulator, a file under data/, and 127.0.0.1:8080', ()
     operations: {
       cancelTimeoutMs: 2_500,
       backgroundTimeoutMs: 10_000,
-      retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
+      retry: { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
     },
   });
 });

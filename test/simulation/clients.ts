@@ -5,11 +5,11 @@ import { getCall } from '../../src/operations/calls/get.ts';
 import { InvariantViolation } from './event-log.ts';
 import { anyHangup, type World } from './world.ts';
 
-/* Clients of hangup's API, past the HTTP. */
+/* Clients of hangup's API, without HTTP. */
 
 const ATTEMPTS = 12;
 
-/** As a client does: again while it is not known whether it was done. @returns whether the call is registered */
+/** Registers a call, and retries while the outcome is unknown. @returns whether the call is registered */
 export async function register(
   world: World,
   call: { id: string; roomName: string; scheduledAt?: number | null },
@@ -27,8 +27,8 @@ export async function register(
         },
       }),
     );
-    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
-    eventLog.tell(call.roomName, `POST ${call.id}: ${said}`);
+    const outcome = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    eventLog.record(call.roomName, `POST ${call.id}: ${outcome}`);
     if (reply.kind === 'done') return true;
     if (reply.kind === 'refused') {
       const isRegistered = reply.error.message === 'Call id is already taken';
@@ -52,7 +52,7 @@ const UNKNOWN = {
   metadata: {},
 };
 
-/** An operator cancels, perhaps twice at once, and again while it is not known whether it was done. */
+/** Cancels a call, sometimes twice at once, and retries while the outcome is unknown. */
 export async function operatorCancels(
   world: World,
   id: string | null,
@@ -61,7 +61,7 @@ export async function operatorCancels(
 ): Promise<void> {
   const { prng, virtualClock, database } = world;
   await virtualClock.sleep(inMs);
-  // Whose call hangup made of a room: the operator looks it up.
+  // The operator looks up the id of an adopted call.
   const callId = id ?? database.callsIn(roomName).at(-1)?.id;
   if (callId === undefined) return;
   const idempotencyKey = prng.happens(0.3) ? `key-${callId}` : null;
@@ -79,9 +79,9 @@ async function cancelUntilKnown(
       cancelCall(dependencies, { callId, apiKey, reason: 'simulated', idempotencyKey }),
     );
     const call = database.find(callId);
-    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
-    if (call !== null) eventLog.tell(call.roomName, `DELETE ${callId}: ${said}`);
-    eventLog.count(`cancel: ${said}`);
+    const outcome = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    if (call !== null) eventLog.record(call.roomName, `DELETE ${callId}: ${outcome}`);
+    eventLog.count(`cancel: ${outcome}`);
     if (call?.status === 'cancelled' && reply.kind === 'done' && !database.hasDeletion(callId)) {
       throw new InvariantViolation(
         `call ${callId} is cancelled, and there is no deletion of its room`,
@@ -90,7 +90,7 @@ async function cancelUntilKnown(
     }
     if (reply.kind === 'done' && call?.status !== 'cancelled') {
       throw new InvariantViolation(
-        `the cancel of ${callId} was answered 200, and the call is ${call?.status}`,
+        `the cancel of ${callId} got 200, but the call is ${call?.status}`,
         call?.roomName,
       );
     }

@@ -5,7 +5,7 @@ import { InvariantViolation } from './event-log.ts';
 export interface CallRow {
   readonly id: string;
   readonly roomName: string;
-  /** Of the session that the call was last in. */
+  /** Sid of the call's last room session. */
   readonly roomId: string | null;
   readonly status: CallStatus;
   readonly endedAt: number | null;
@@ -27,7 +27,7 @@ const AUDIT =
   'SELECT at, action, actor, actor_id AS actorId, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason FROM audit_log';
 const ORDER: readonly (CallStatus | null)[] = [null, 'initiated', 'connecting', 'ringing', 'active'];
 
-/** What is on record, read past hangup: by another connection, in other words. */
+/** Reads the database through a connection of its own, without hangup's code. */
 export class DatabaseInspector {
   readonly #db: SqliteDatabase.Database;
   readonly #inRoom: SqliteDatabase.Statement<[string], CallRow>;
@@ -36,13 +36,13 @@ export class DatabaseInspector {
 
   constructor(file: string) {
     this.#db = new SqliteDatabase(file, { readonly: true });
-    // By rowid, which is the order in which they were made: clocks jump.
+    // By rowid, the order of creation: clocks jump.
     this.#inRoom = this.#db.prepare(`${CALL} WHERE room_name = ? ORDER BY rowid`);
     this.#byId = this.#db.prepare(`${CALL} WHERE id = ?`);
     this.#deletion = this.#db.prepare('SELECT 1 FROM room_deletions WHERE call_id = ?');
   }
 
-  /** In the order in which they were made. */
+  /** Returns the calls in the order of their creation. */
   callsIn(roomName: string): CallRow[] {
     return this.#inRoom.all(roomName);
   }
@@ -90,7 +90,7 @@ export class DatabaseInspector {
       );
   }
 
-  /** Invariant 4: forward only, one end, and the record is where the audit log ends. */
+  /** Invariant 4: statuses move forward, each call ends at most once, and the record agrees with the audit log. */
   assertStatusesMovedForward(): void {
     const calls = new Map(this.all().map((call) => [call.id, call]));
     const last = new Map<string, CallStatus | null>();
@@ -135,7 +135,7 @@ export class DatabaseInspector {
     );
   }
 
-  /** Of two runs with one seed the same. */
+  /** Returns the complete audit log. Two runs with the same seed return the same text. */
   auditLog(): string {
     return JSON.stringify(this.#db.prepare(`${AUDIT} ORDER BY id`).all());
   }

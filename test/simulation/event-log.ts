@@ -1,9 +1,9 @@
 import type { VirtualClock } from './virtual-clock.ts';
 
-/** Something that must never be so is so. */
+/** An invariant does not hold. */
 export class InvariantViolation extends Error {
   override readonly name = 'Violation';
-  /** Whose history tells how it came to that. */
+  /** The room whose history explains the violation. */
   readonly roomName: string | null;
 
   constructor(message: string, roomName: string | null = null) {
@@ -17,9 +17,9 @@ interface Line {
   readonly text: string;
 }
 
-/** What happened, in which room, and how often. */
+/** The events of a simulation by room, and a count for each kind. */
 export class EventLog {
-  /** How often each thing happened: what never did was not tried. */
+  /** Number of events of each kind. A kind without a count was never tested. */
   readonly counts = new Map<string, number>();
   readonly #virtualClock: VirtualClock;
   readonly #startedAt: number;
@@ -31,24 +31,24 @@ export class EventLog {
     this.#startedAt = virtualClock.now;
   }
 
-  /** Of one room. */
-  tell(roomName: string, text: string): void {
+  /** Records an event of one room. */
+  record(roomName: string, text: string): void {
     const line = { at: this.#virtualClock.now, text };
     const lines = this.#byRoom.get(roomName);
     if (lines === undefined) this.#byRoom.set(roomName, [line]);
     else lines.push(line);
   }
 
-  /** Of all rooms. */
-  announce(text: string): void {
+  /** Records an event that concerns all rooms. */
+  recordForAllRooms(text: string): void {
     this.#everywhere.push({ at: this.#virtualClock.now, text: `--- ${text}` });
   }
 
-  count(what: string): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
+  count(kind: string): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
 
-  /** Of a room, and of all rooms while there was something to tell of this one. */
+  /** Returns the events of a room, and those of all rooms from a minute before its first event. */
   historyOf(roomName: string): string[] {
     const own = this.#byRoom.get(roomName) ?? [];
     const from = (own[0]?.at ?? 0) - 60_000;

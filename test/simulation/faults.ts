@@ -11,14 +11,14 @@ const FAULT_KINDS = {
   stop: 3,
   webhooks: 5,
   storeFails: 4,
-  livekitAway: 4,
+  livekitUnreachable: 4,
   clockJumps: 3,
   nodeDies: 2,
   listHasHoles: 4,
   livekitRestarts: 2,
 };
 
-/** What goes wrong, one thing after the other and several at once, until it is enough; then all of it is repaired. */
+/** Injects faults, also several at once, until `isEnough`. Then repairs all of them. */
 export async function injectFaults(world: World, isEnough: () => boolean): Promise<void> {
   const { prng, virtualClock, livekit, hangups } = world;
   livekit.webhooks.faults = EVERYDAY;
@@ -29,7 +29,7 @@ export async function injectFaults(world: World, isEnough: () => boolean): Promi
   }
   await Promise.all(under);
   livekit.webhooks.faults = NO_WEBHOOK_FAULTS;
-  for (const hangup of hangups) if (!hangup.isUp) throw new Error('a hangup was left down');
+  for (const hangup of hangups) if (!hangup.isUp) throw new Error('a hangup process was not restarted');
 }
 
 async function injectFault(world: World): Promise<void> {
@@ -38,11 +38,11 @@ async function injectFault(world: World): Promise<void> {
   const hangup = anyHangup(world);
   eventLog.count(`fault: ${kind}`);
   const during = async (what: string, forMs: number, begin: () => void, end: () => void) => {
-    eventLog.announce(`${what}, for ${forMs} ms`);
+    eventLog.recordForAllRooms(`${what}, for ${forMs} ms`);
     begin();
     await virtualClock.sleep(forMs);
     end();
-    eventLog.announce(`no longer: ${what}`);
+    eventLog.recordForAllRooms(`over: ${what}`);
   };
   switch (kind) {
     case 'fault': {
@@ -62,22 +62,22 @@ async function injectFault(world: World): Promise<void> {
         hangup.crashBehindACommit(prng.between(1, 20));
         while (hangup.isUp) await virtualClock.sleep(100);
       } else {
-        eventLog.announce('hangup dies');
+        eventLog.recordForAllRooms('hangup dies');
         hangup.crash();
       }
       await virtualClock.sleep(
         prng.happens(0.15) ? prng.between(30_000, 240_000) : prng.between(100, 15_000),
       );
-      eventLog.announce('hangup starts');
+      eventLog.recordForAllRooms('hangup starts');
       if (!hangup.isUp) hangup.start();
       return;
     }
     case 'stop': {
       if (!hangup.isUp) return;
-      eventLog.announce('hangup stops');
+      eventLog.recordForAllRooms('hangup stops');
       await hangup.stop();
       await virtualClock.sleep(prng.between(100, 10_000));
-      eventLog.announce('hangup starts');
+      eventLog.recordForAllRooms('hangup starts');
       if (!hangup.isUp) hangup.start();
       return;
     }
@@ -101,7 +101,7 @@ async function injectFault(world: World): Promise<void> {
     }
     case 'storeFails':
       await during(
-        'the disk fails hangup now and then',
+        'some database operations fail',
         prng.between(1_000, 20_000),
         () => {
           hangup.storeFails = 0.3;
@@ -111,15 +111,15 @@ async function injectFault(world: World): Promise<void> {
         },
       );
       return;
-    case 'livekitAway':
+    case 'livekitUnreachable':
       await during(
-        "LiveKit's API is away",
+        "LiveKit's API is unreachable",
         prng.between(1_000, 90_000),
         () => {
-          livekit.isAway = true;
+          livekit.isUnreachable = true;
         },
         () => {
-          livekit.isAway = false;
+          livekit.isUnreachable = false;
         },
       );
       return;
@@ -128,7 +128,7 @@ async function injectFault(world: World): Promise<void> {
         "hangup's clock is wrong",
         prng.between(1_000, 120_000),
         () => {
-          // Processes on one machine have one clock.
+          // Processes on one machine share one clock.
           const offsetMs = prng.of([-500, -5_000, -60_000, -3_600_000, 5_000]);
           for (const one of hangups) one.clockOffsetMs = offsetMs;
         },
@@ -140,7 +140,7 @@ async function injectFault(world: World): Promise<void> {
     case 'listHasHoles': {
       const left = livekit.rooms.roomNames().filter(() => prng.happens(0.5));
       await during(
-        `the list of rooms leaves out ${left.length} living rooms`,
+        `LiveKit's list omits ${left.length} rooms`,
         prng.between(5_000, 120_000),
         () => {
           for (const name of left) livekit.rooms.unlistRoom(name);
@@ -152,7 +152,7 @@ async function injectFault(world: World): Promise<void> {
       return;
     }
     case 'nodeDies':
-      eventLog.announce('the node of all rooms dies');
+      eventLog.recordForAllRooms('the node of all rooms dies');
       livekit.killNode();
       for (const person of [...world.people]) person.cutOff();
       return;
@@ -160,13 +160,13 @@ async function injectFault(world: World): Promise<void> {
       livekit.restart();
       for (const person of [...world.people]) person.cutOff();
       await during(
-        'LiveKit restarts, and has forgotten all rooms',
+        'LiveKit restarts without its rooms',
         prng.between(500, 5_000),
         () => {
-          livekit.isAway = true;
+          livekit.isUnreachable = true;
         },
         () => {
-          livekit.isAway = false;
+          livekit.isUnreachable = false;
         },
       );
   }

@@ -13,10 +13,10 @@ import { RoomState } from '../../src/emulator/room-state.ts';
 import { type HttpResponse, livekitError, twirpError } from '../../src/emulator/twirp.ts';
 import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/emulator/webhook-sender.ts';
 import {
-  noAnswerWithin,
-  readAnswer,
+  readResponse,
   type TwirpOutcome,
   type TwirpRequest,
+  timedOut,
 } from '../../src/livekit/transport/twirp.ts';
 import { Attendance } from './attendance.ts';
 import type { EventLog } from './event-log.ts';
@@ -24,7 +24,7 @@ import type { Prng } from './prng.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 const TIMEOUTS = { emptyTimeoutMs: 300_000, departureTimeoutMs: 20_000 };
-/** The real LiveKit takes so long to say that a room's node is dead. */
+/** A real LiveKit needs this long to report a dead node. */
 const NO_RESPONSE_AFTER_MS = 3_000;
 const BROKEN: LiveKitError = {
   kind: 'unavailable',
@@ -32,14 +32,14 @@ const BROKEN: LiveKitError = {
   detail: 'the connection failed: read ECONNRESET',
 };
 
-/** LiveKit: the emulator's rooms, and its answers and faults without HTTP in between. */
+/** LiveKit: the emulator's rooms, responses and faults, without HTTP. */
 export class SimulatedLiveKit {
   readonly rooms: RoomState;
   readonly webhooks: SimulatedWebhooks;
-  /** The parties in its rooms, as they are. */
+  /** The actual parties in the rooms. */
   readonly attendance: Attendance;
-  /** Its API is away; its rooms go on. */
-  isAway = false;
+  /** The API is unreachable; the rooms continue. */
+  isUnreachable = false;
   /** Rooms whose node is dead. */
   readonly ghosts = new Set<string>();
   readonly #faults = new FaultInjector();
@@ -75,38 +75,36 @@ export class SimulatedLiveKit {
     this.#faults.set(method, fault);
   }
 
-  /** A node dies: its rooms stay listed, and nobody is in them. */
+  /** Kills the node of all rooms: the rooms stay listed, without participants. */
   killNode(): void {
     for (const name of this.rooms.roomNames()) this.ghosts.add(name);
     this.attendance.clear();
     this.rooms.killNode();
   }
 
-  /** All of it begins anew: no room is left, and nothing is told of their end. */
+  /** Restarts LiveKit: all rooms are gone, without an event. */
   restart(): void {
     this.ghosts.clear();
     this.attendance.clear();
-    this.webhooks.forget();
+    this.webhooks.clear();
     this.rooms.stop();
   }
 
-  /** Never rejects, as the real one. */
-  ask<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
+  /** Never rejects, like the real transport. */
+  send<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
     const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
     const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();
-    const giveUp = this.#virtualClock.after(request.timeoutMs, () =>
-      resolve(noAnswerWithin(request.timeoutMs)),
-    );
-    const answer: Answering = (said, afterMs, headers = {}) => {
+    const giveUp = this.#virtualClock.after(request.timeoutMs, () => resolve(timedOut(request.timeoutMs)));
+    const answer: Answering = (response, afterMs, headers = {}) => {
       this.#virtualClock.after(afterMs, () => {
         giveUp();
-        // What was on the way when LiveKit went away does not arrive.
+        // A response in flight is lost when LiveKit becomes unreachable.
         resolve(
-          this.isAway || 'kind' in said
+          this.isUnreachable || 'kind' in response
             ? BROKEN
-            : readAnswer(responseOf(said, headers), bytesOf(said), request).catch(
-                // As the transport does: an answer that cannot be read, or whose parts hangup could not take.
+            : readResponse(responseOf(response, headers), bytesOf(response), request).catch(
+                // Like the transport: an unreadable response, or an error of hangup while it reads the parts.
                 (error: unknown) => ({ ...BROKEN, detail: String(error) }),
               ),
         );
@@ -124,13 +122,13 @@ export class SimulatedLiveKit {
             handleRoomServiceRequest(method, fromProtobuf(method, body) ?? null, grant, this.rooms),
           )
         : handleRoomServiceRequest(method, JSON.parse(JSON.stringify(body)), grant, this.rooms);
-    const send = (said: HttpResponse, headers = {}) => answer(said, this.#latencyMs(), headers);
+    const send = (response: HttpResponse, headers = {}) => answer(response, this.#latencyMs(), headers);
     const done = () => {
-      const said = apply();
-      if (said.status === 503) answer(said, NO_RESPONSE_AFTER_MS);
-      else send(said);
+      const response = apply();
+      if (response.status === 503) answer(response, NO_RESPONSE_AFTER_MS);
+      else send(response);
     };
-    if (this.isAway) {
+    if (this.isUnreachable) {
       answer(BROKEN, 1);
       return;
     }
@@ -166,7 +164,7 @@ export class SimulatedLiveKit {
         return;
       case 'slow':
         this.#virtualClock.after(fault.delayMs, () => {
-          if (!this.isAway) done();
+          if (!this.isUnreachable) done();
         });
         return;
     }
@@ -178,7 +176,7 @@ export class SimulatedLiveKit {
 }
 
 type Answering = (
-  said: HttpResponse | typeof BROKEN,
+  response: HttpResponse | typeof BROKEN,
   afterMs: number,
   headers?: Record<string, string>,
 ) => void;
@@ -192,7 +190,7 @@ async function* bytesOf({ body }: HttpResponse) {
   yield Buffer.from(body);
 }
 
-/** Takes an event; resolves to whether it answered so that LiveKit takes it for delivered. */
+/** Receives an event. Resolves to true if the response means "delivered" to LiveKit. */
 export type Receiver = (event: WebhookEvent) => Promise<boolean>;
 
 export interface WebhookFaults {
@@ -206,19 +204,19 @@ export const NO_WEBHOOK_FAULTS: WebhookFaults = { lost: 0, doubled: 0, late: 0 }
 // LiveKit's protocol, webhook/resource_url_notifier.go.
 const MAX_WAITING = 200;
 const MAX_AGE_MS = 30_000;
-/** A double or an event from another node may come so late. */
+/** Maximum delay of a duplicate, or of an event from another node. */
 const LATE_MS = 90_000;
 
-/** First in, first out for each room's name, five attempts, in memory only; and what goes wrong with that. */
+/** LiveKit's webhook queue: in order for each room name, five attempts, in memory only; with injected faults. */
 class SimulatedWebhooks {
-  /** How probable each is. */
+  /** Probability of each fault. */
   faults = NO_WEBHOOK_FAULTS;
   readonly #queues = new Map<string, { event: WebhookEvent; queuedAt: number }[]>();
   readonly #virtualClock: VirtualClock;
   readonly #prng: Prng;
   readonly #eventLog: EventLog;
   readonly #receiver: Receiver;
-  #life = 0;
+  #generation = 0;
 
   constructor(virtualClock: VirtualClock, prng: Prng, eventLog: EventLog, receiver: Receiver) {
     this.#virtualClock = virtualClock;
@@ -251,42 +249,42 @@ class SimulatedWebhooks {
     }
   }
 
-  /** LiveKit keeps them in memory. */
-  forget(): void {
+  /** Drops all queued webhooks: LiveKit keeps them in memory. */
+  clear(): void {
     this.#queues.clear();
-    this.#life += 1;
+    this.#generation += 1;
   }
 
   #later(event: WebhookEvent, how: string): void {
-    const life = this.#life;
+    const generation = this.#generation;
     this.#virtualClock.after(this.#prng.between(10, LATE_MS), () => {
-      if (life !== this.#life) return;
+      if (generation !== this.#generation) return;
       this.#note(event, how);
-      void this.#deliver(event, life);
+      void this.#deliver(event, generation);
     });
   }
 
   async #drain(roomName: string, queue: { event: WebhookEvent; queuedAt: number }[]): Promise<void> {
-    const life = this.#life;
+    const generation = this.#generation;
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      if (this.#virtualClock.now - next.queuedAt <= MAX_AGE_MS) await this.#deliver(next.event, life);
-      else this.#note(next.event, 'given up: it waited too long');
-      if (life !== this.#life) return;
+      if (this.#virtualClock.now - next.queuedAt <= MAX_AGE_MS) await this.#deliver(next.event, generation);
+      else this.#note(next.event, 'dropped: too old');
+      if (generation !== this.#generation) return;
     }
     this.#queues.delete(roomName);
   }
 
-  async #deliver(event: WebhookEvent, life: number): Promise<void> {
+  async #deliver(event: WebhookEvent, generation: number): Promise<void> {
     for (const delayMs of [this.#prng.between(1, 10), ...WEBHOOK_RETRY_DELAYS_MS]) {
       await this.#virtualClock.sleep(delayMs);
-      if (life !== this.#life) return;
+      if (generation !== this.#generation) return;
       if (await this.#receiver(event)) return;
     }
-    this.#note(event, 'given up: nobody took it');
+    this.#note(event, 'dropped: no receiver accepted it');
   }
 
   #note({ event, id, room }: WebhookEvent, what: string): void {
     this.#eventLog.count(`webhooks ${what}`);
-    this.#eventLog.tell(room?.name ?? '', `webhook ${event} ${id} ${what}`);
+    this.#eventLog.record(room?.name ?? '', `webhook ${event} ${id} ${what}`);
   }
 }

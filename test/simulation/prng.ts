@@ -1,4 +1,4 @@
-/** Chance out of one seed: mulberry32, which is even enough for this and nothing else. */
+/** Seeded pseudo-random numbers (mulberry32). Good enough for a simulation only. */
 export class Prng {
   #state: number;
 
@@ -14,7 +14,7 @@ export class Prng {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** Another one, so that what is asked of this does not change what that says. */
+  /** Returns an independent generator: its use does not change the numbers of this one. */
   fork(): Prng {
     return new Prng(Math.floor(this.fraction() * 2 ** 32));
   }
@@ -23,23 +23,23 @@ export class Prng {
     return this.fraction() < probability;
   }
 
-  /** Whole, both ends included. */
+  /** Returns an integer; both ends are included. */
   between(min: number, max: number): number {
     return min + Math.floor(this.fraction() * (max - min + 1));
   }
 
-  /** Mostly little, now and then a lot; never over ten times the mean. */
+  /** Returns an integer of the exponential distribution, at most ten times the mean. */
   around(mean: number): number {
     return Math.round(Math.min(10, -Math.log(1 - this.fraction())) * mean);
   }
 
   of<T>(choices: readonly T[]): T {
     const chosen = choices[Math.floor(this.fraction() * choices.length)];
-    if (chosen === undefined) throw new Error('there is nothing to choose from');
+    if (chosen === undefined) throw new Error('the list of choices is empty');
     return chosen;
   }
 
-  /** By weight. */
+  /** Returns a name with a probability by its weight. */
   among<Name extends string>(weights: Readonly<Record<Name, number>>): Name {
     const names = Object.keys(weights) as Name[];
     let rest = this.fraction() * names.reduce((sum, name) => sum + weights[name], 0);

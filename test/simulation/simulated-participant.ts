@@ -1,12 +1,12 @@
 import type { EmulatedParticipant, ParticipantOptions } from '../../src/emulator/emulator.ts';
 import type { World } from './world.ts';
 
-/** Somebody with a LiveKit client and a token, who comes back when the connection breaks, or even when told to go. */
+/** A participant with a client and a token, who may rejoin after a lost connection or a deleted room. */
 export class SimulatedParticipant {
   readonly #world: World;
   readonly #roomName: string;
   readonly #joining: ParticipantOptions;
-  /** How probably they join again when their room was deleted, and when LiveKit let them down. */
+  /** Probability of a rejoin after the room was deleted, and after the connection was lost. */
   readonly #returns: { readonly whenDeleted: number; readonly whenCutOff: number };
   #participant: EmulatedParticipant | null = null;
   #isTalking = false;
@@ -27,7 +27,7 @@ export class SimulatedParticipant {
   join(): void {
     const { livekit, eventLog, people } = this.#world;
     if (this.#hasGone) return;
-    eventLog.tell(this.#roomName, `${this.#joining.identity} joins`);
+    eventLog.record(this.#roomName, `${this.#joining.identity} joins`);
     const participant = livekit.rooms.join(this.#roomName, this.#joining);
     this.#participant = participant;
     people.add(this);
@@ -40,25 +40,25 @@ export class SimulatedParticipant {
     this.#participant?.publishAudio();
   }
 
-  /** For good. */
+  /** Leaves and never rejoins. */
   leave(reason = 'CLIENT_INITIATED'): void {
     const { eventLog, people } = this.#world;
     this.#hasGone = true;
     people.delete(this);
     if (this.#participant === null) return;
-    eventLog.tell(this.#roomName, `${this.#joining.identity} leaves (${reason})`);
+    eventLog.record(this.#roomName, `${this.#joining.identity} leaves (${reason})`);
     const participant = this.#participant;
     this.#participant = null;
     participant.leave(reason);
   }
 
-  /** The connection breaks; LiveKit notices. */
+  /** Loses the connection; LiveKit detects the loss. */
   lose(reason: string): void {
-    this.#world.eventLog.tell(this.#roomName, `${this.#joining.identity} is lost (${reason})`);
+    this.#world.eventLog.record(this.#roomName, `${this.#joining.identity} is lost (${reason})`);
     this.#participant?.leave(reason);
   }
 
-  /** A node of LiveKit died, or all of it: nothing is told to anybody. */
+  /** A LiveKit node or all of LiveKit died: no event is sent. */
   cutOff(): void {
     this.#participant = null;
     this.#comeBack(this.#returns.whenCutOff);
@@ -67,7 +67,7 @@ export class SimulatedParticipant {
   #disconnected(participant: EmulatedParticipant, reason: string): void {
     if (this.#participant !== participant) return;
     this.#participant = null;
-    this.#world.eventLog.tell(this.#roomName, `${this.#joining.identity} is disconnected (${reason})`);
+    this.#world.eventLog.record(this.#roomName, `${this.#joining.identity} is disconnected (${reason})`);
     this.#comeBack(reason === 'ROOM_DELETED' ? this.#returns.whenDeleted : this.#returns.whenCutOff);
   }
 

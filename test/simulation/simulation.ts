@@ -22,40 +22,40 @@ import type { World } from './world.ts';
 export interface Simulation {
   readonly seed: number;
   readonly calls: number;
-  /** False: no webhook ever comes. */
+  /** False: hangup receives no webhooks. */
   readonly receivesWebhooks?: boolean;
-  /** False: LiveKit's rooms are never compared with the calls. */
+  /** False: hangup never reconciles LiveKit's rooms with the calls. */
   readonly reconciles?: boolean;
-  /** False: hangup takes every room for deleted without asking. */
+  /** False: every DeleteRoom succeeds without an effect. */
   readonly deletesRooms?: boolean;
-  /** False: hangup sees nobody in any room when it asks. */
+  /** False: every participant list is empty. */
   readonly listsParticipants?: boolean;
 }
 
 export interface Outcome {
-  /** What must never be so, with the history of the call; null: all is well. */
+  /** The violated invariant with the history of the room; null: all invariants hold. */
   readonly violation: string | null;
   readonly simulatedMs: number;
   readonly events: number;
   readonly counts: ReadonlyMap<string, number>;
-  /** The same for the same seed. */
+  /** Two runs with the same seed return the same text. */
   readonly auditLog: string;
 }
 
 const BEGIN = Date.UTC(2026, 0, 1);
-/** All calls begin within about this, when they are few: so that there is time for faults. */
+/** Minimum period in which the calls start, so that there is time for faults. */
 const SHORTEST_MS = 600_000;
 const SMALLEST_GAP_MS = 200;
 /**
- * How long after the last fault no room of an ended call may be there: a deletion's longest backoff (60 s), one
- * comparison (15 s), three attempts at a room whose node is dead (3 s each and their backoff), and a room that closes
- * by itself and was taken over by nobody.
+ * Time after the last fault until every room of an ended call must be gone: the longest backoff of a deletion (60 s), one
+ * reconciliation (15 s), three attempts at the room of a dead node (3 s each, with backoff), and the time until LiveKit
+ * closes an empty room.
  */
 const ROOMS_GONE_AFTER_MS = 180_000;
-/** ... no live call may be without a room: the last call is registered for 5 minutes later, and never placed. */
+/** Time after the last fault until every live call must have a room. The last call is scheduled 5 minutes ahead. */
 const ALL_SETTLED_AFTER_MS = CALL_START_TIMEOUT_MS + 360_000;
 const STOPPED_AFTER_MS = 60_000;
-/** LiveKit's answer about the participants may be so old when hangup acts on it. */
+/** Maximum age of LiveKit's participant list when hangup acts on it. */
 const OLDEST_LIST_MS = 1_000;
 
 /** An empty message, in the encoding of the request. */
@@ -63,9 +63,9 @@ async function* emptyAnswer(body: object) {
   if (!(body instanceof Uint8Array)) yield Buffer.from('{}');
 }
 
-/** Runs a world with so many calls in it, and looks at what is left of them. */
+/** Runs one simulation and checks the invariants. */
 export async function simulate(simulation: Simulation): Promise<Outcome> {
-  // In memory, where the machine offers that: each commit is one fsync.
+  // In memory if possible: each commit is one fsync.
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'hangup-simulation-'));
   try {
     const world = await createWorld(simulation, join(folder, 'hangup.db'));
@@ -121,7 +121,7 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   };
   await until(() => world.isRepaired);
   const repairedAt = virtualClock.now;
-  eventLog.announce('all faults are over');
+  eventLog.recordForAllRooms('all faults are over');
   await until(() => virtualClock.now >= repairedAt + ROOMS_GONE_AFTER_MS);
   assertEndedCallsHaveNoRoom(world);
   await until(() => virtualClock.now >= repairedAt + ALL_SETTLED_AFTER_MS);
@@ -143,12 +143,12 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   };
   void wait();
   await until(() => isStopped || virtualClock.now >= stopBy);
-  if (!isStopped) throw new InvariantViolation('hangup does not stop');
+  if (!isStopped) throw new InvariantViolation('hangup did not stop');
   for (const { status } of database.all()) eventLog.count(`call: ${status}`);
 }
 
 interface SimulatedWorld extends World {
-  /** By the simulation's clock; hangup's may be wrong. By the call's id. */
+  /** Ends by the simulation's clock, which is always right. By call id. */
   readonly endedAt: Map<string, number>;
   failure: Error | null;
   isRepaired: boolean;
@@ -186,16 +186,16 @@ async function createWorld(
     receivesWebhooks ? prng.of(hangups).receive(event) : true,
   );
   const database = new DatabaseInspector(databaseFile);
-  const ask = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
+  const transport = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
     const { method, body } = request;
     const named = Reflect.get(body, 'room') ?? Reflect.get(body, 'name');
     const changes = method === 'DeleteRoom' || method === 'CreateRoom';
     if (changes && typeof named === 'string') assertMayEnd(world, method, named);
     if ((method === 'DeleteRoom' && !deletesRooms) || (method === 'ListParticipants' && !listsParticipants))
-      return { kind: 'answered', answer: await request.read(emptyAnswer(request.body)) };
-    const outcome = await livekit.ask(request);
+      return { kind: 'answered', value: await request.read(emptyAnswer(request.body)) };
+    const outcome = await livekit.send(request);
     eventLog.count(`${method}: ${outcome.kind}`);
-    if (changes && typeof named === 'string') eventLog.tell(named, `${method}: ${outcome.kind}`);
+    if (changes && typeof named === 'string') eventLog.record(named, `${method}: ${outcome.kind}`);
     return outcome;
   };
   const hangups = Array.from(
@@ -207,7 +207,7 @@ async function createWorld(
         eventLog,
         random,
         databaseFile,
-        ask,
+        transport,
         reconciles,
         fail: (violation) => world.fail(violation),
         onEnd: (end) => assertNobodyTalked(world, end),
@@ -234,7 +234,7 @@ async function createWorld(
   return world;
 }
 
-/** Ids made later sort later, as hangup's own do. */
+/** Later ids sort later, like hangup's own. */
 function aRandom(prng: Prng): Random {
   let made = 0;
   return {
@@ -247,7 +247,7 @@ function aRandom(prng: Prng): Random {
   };
 }
 
-/** Invariant 7, whenever hangup asks LiveKit for a change: only of the room of a call that has ended. */
+/** Invariant 7, checked at each change that hangup requests: the room must belong to an ended call. */
 function assertMayEnd(world: SimulatedWorld, method: string, roomName: string): void {
   const calls = world.database.callsIn(roomName);
   const live = calls.find(({ status }) => isLive(status));
@@ -270,7 +270,7 @@ function assertMayEnd(world: SimulatedWorld, method: string, roomName: string): 
 const named = (parties: readonly Party[]) =>
   parties.map(({ identity, sid }) => `${identity} (${sid})`).join(' and ');
 
-/** Whenever hangup ends a call that nobody cancelled: two parties are not in its session. */
+/** Checked when hangup ends a call that nobody cancelled: its session must not have two parties. */
 function assertNobodyTalked(world: SimulatedWorld, { callId, isCancelled, reason }: CommittedEnd): void {
   world.endedAt.set(callId, world.virtualClock.now);
   const call = world.database.find(callId);
@@ -285,14 +285,14 @@ function assertNobodyTalked(world: SimulatedWorld, { callId, isCancelled, reason
   );
 }
 
-/** A cancelled call has no room, and no phone is alone in the room of any other call that has ended. */
+/** A cancelled call has no room, and no other ended call has a lone phone in its room. */
 function assertEndedCallsHaveNoRoom({ livekit, database }: World): void {
   for (const roomName of livekit.rooms.roomNames()) {
     const last = database.callsIn(roomName).at(-1);
     if (last === undefined || isLive(last.status)) continue;
     const parties = livekit.attendance.inRoom(roomName);
     const isPhoneAlone = parties.length === 1 && parties.some(({ isPhone }) => isPhone);
-    // A cancelled call's own agent may come late and alone; it keeps no room open.
+    // The agent of a cancelled call may join late and alone. LiveKit closes that room by itself.
     const isOver = parties.length === 0 && roomName.startsWith(PREFIX);
     if (isPhoneAlone || (last.status === 'cancelled' && !isOver)) {
       throw new InvariantViolation(
@@ -303,7 +303,7 @@ function assertEndedCallsHaveNoRoom({ livekit, database }: World): void {
   }
 }
 
-/** A room whose node died is listed for ever; its call is not live for ever. */
+/** The room of a dead node stays listed, but its call must end. */
 function assertNodesOfLiveCallsAnswer({ livekit, database }: World): void {
   for (const roomName of livekit.ghosts) {
     const live = database.callsIn(roomName).find(({ status }) => isLive(status));
@@ -327,7 +327,7 @@ function assertLiveCallsHaveRooms({ livekit, database }: World): void {
 
 function assertEndlessCallsGoOn({ endless, livekit, database }: World): void {
   for (const [id, { roomName }] of endless) {
-    // LiveKit closes an old room at once when an agent is the first to come back after its node died.
+    // LiveKit closes an old room at once if an agent is the first to return after the node died.
     if (livekit.attendance.closedRooms.has(roomName)) continue;
     const status = database.find(id)?.status;
     if (status === undefined || !isLive(status)) {
@@ -339,7 +339,7 @@ function assertEndlessCallsGoOn({ endless, livekit, database }: World): void {
   }
 }
 
-/** A room of the prefix was adopted, and a phone in it has a live call. */
+/** Every room with the prefix was adopted, and every phone in such a room has a live call. */
 function assertRoomsAreCalls({ livekit, database }: World): void {
   for (const roomName of livekit.rooms.roomNames()) {
     const last = database.callsIn(roomName).at(-1);
@@ -376,7 +376,7 @@ function describe(
     `seed ${seed}, ${calls} calls: ${message}`,
     ...(roomName === null
       ? []
-      : [`what happened to the room ${roomName}:`, ...history, 'the audit log:', ...audit]),
-    `again: npm run simulate -- --seed ${seed} --calls ${calls}`,
+      : [`history of the room ${roomName}:`, ...history, 'the audit log:', ...audit]),
+    `repeat: npm run simulate -- --seed ${seed} --calls ${calls}`,
   ].join('\n');
 }

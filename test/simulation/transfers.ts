@@ -3,9 +3,9 @@ import { operatorCancels, register } from './clients.ts';
 import { SimulatedParticipant } from './simulated-participant.ts';
 import type { World } from './world.ts';
 
-/* Stories with more than two parties: whoever leaves, those who stay talk on. */
+/* Scenarios with more than two parties. When one leaves, the others continue to talk. */
 
-/** Longer than every grace. */
+/** Longer than every grace period. */
 const LONG_TALK_MS = 120_000;
 const NEVER_BACK = { whenDeleted: 0, whenCutOff: 0 };
 const AGENT_RETURNS = { whenDeleted: 0.1, whenCutOff: 0.5 };
@@ -15,21 +15,21 @@ const anAgent = (world: World, roomName: string) =>
   new SimulatedParticipant(world, roomName, { identity: 'agent', kind: 'AGENT' }, AGENT_RETURNS);
 
 function aPhone(world: World, roomName: string, identity: string): OutboundCall {
-  world.eventLog.tell(roomName, `${identity}: dialled`);
+  world.eventLog.record(roomName, `${identity}: dialled`);
   return dialOut(world.livekit.rooms, roomName, { identity, phoneNumber: '+15550100001' });
 }
 
-/** Rings, and is answered. */
+/** Lets the phone ring, then answers it. */
 async function answers(world: World, roomName: string, phone: OutboundCall): Promise<void> {
   const { prng, virtualClock, eventLog } = world;
   await virtualClock.sleep(prng.between(50, 2_000));
   phone.ring();
   await virtualClock.sleep(prng.around(3_000));
-  eventLog.tell(roomName, `${phone.identity}: answers`);
+  eventLog.record(roomName, `${phone.identity}: answers`);
   phone.answer();
 }
 
-/** Two phones talk; one hangs up, and the other is left to hangup, or hangs up too. */
+/** Two phones talk. One hangs up; the other hangs up too, or hangup ends its call. */
 async function twoPhonesTalk(
   world: World,
   roomName: string,
@@ -38,11 +38,11 @@ async function twoPhonesTalk(
   const { prng, virtualClock, eventLog } = world;
   await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
   const [first, second] = prng.happens(0.5) ? phones : [phones[1], phones[0]];
-  eventLog.tell(roomName, `${first.identity}: hangs up`);
+  eventLog.record(roomName, `${first.identity}: hangs up`);
   first.hangUp();
   if (prng.happens(0.5)) return;
   await virtualClock.sleep(prng.between(0, 60_000));
-  eventLog.tell(roomName, `${second.identity}: hangs up too`);
+  eventLog.record(roomName, `${second.identity}: hangs up too`);
   second.hangUp();
 }
 
@@ -57,7 +57,7 @@ async function beginsWithAgent(world: World, id: string) {
   return { agent, cancels };
 }
 
-/** The agent dials a colleague and leaves; the caller and the colleague talk on. */
+/** The agent dials a colleague and leaves. The caller and the colleague continue to talk. */
 export async function warmTransfer(world: World, id: string): Promise<void> {
   const { prng, virtualClock } = world;
   const begun = await beginsWithAgent(world, id);
@@ -71,7 +71,7 @@ export async function warmTransfer(world: World, id: string): Promise<void> {
     await virtualClock.sleep(prng.between(50, 2_000));
     colleague.ring();
     await virtualClock.sleep(prng.around(3_000));
-    world.eventLog.tell(id, 'colleague: busy');
+    world.eventLog.record(id, 'colleague: busy');
     colleague.busy();
     await virtualClock.sleep(prng.around(5_000));
     caller.hangUp();
@@ -92,7 +92,7 @@ export async function warmTransfer(world: World, id: string): Promise<void> {
   await cancels;
 }
 
-/** A person takes a phone call over from the agent. */
+/** A person takes over a phone call from the agent. */
 export async function takeover(world: World, id: string): Promise<void> {
   const { prng, virtualClock, eventLog } = world;
   const begun = await beginsWithAgent(world, id);
@@ -115,12 +115,12 @@ export async function takeover(world: World, id: string): Promise<void> {
   agent.leave();
   await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
   if (prng.happens(0.5)) {
-    eventLog.tell(id, 'caller: hangs up');
+    eventLog.record(id, 'caller: hangs up');
     caller.hangUp();
     await virtualClock.sleep(prng.between(0, 5_000));
     supervisor.leave();
   } else {
-    // The caller is left alone: hangup hangs up.
+    // The caller is alone, so hangup hangs up.
     supervisor.leave();
   }
   await virtualClock.sleep(prng.between(0, 60_000));
@@ -128,7 +128,7 @@ export async function takeover(world: World, id: string): Promise<void> {
   await cancels;
 }
 
-/** Several phones are dialled at once, and the first to answer has the call. */
+/** The agent dials several phones at once. The first one to answer gets the call. */
 export async function huntGroup(world: World, id: string): Promise<void> {
   const { prng, virtualClock, eventLog } = world;
   const begun = await beginsWithAgent(world, id);
@@ -141,19 +141,19 @@ export async function huntGroup(world: World, id: string): Promise<void> {
   for (const phone of phones.filter((one) => one !== taker)) {
     if (prng.happens(0.5)) continue;
     await virtualClock.sleep(prng.around(1_000));
-    eventLog.tell(id, `${phone.identity}: busy`);
+    eventLog.record(id, `${phone.identity}: busy`);
     phone.busy();
   }
   await virtualClock.sleep(prng.around(3_000));
   if (taker !== null) {
-    eventLog.tell(id, `${taker.identity}: answers`);
+    eventLog.record(id, `${taker.identity}: answers`);
     taker.answer();
   }
-  // The dialler gives the others up.
+  // The dialler hangs up the other phones.
   for (const phone of phones.filter((one) => one !== taker)) phone.leave('CLIENT_INITIATED');
   if (taker !== null) {
     await virtualClock.sleep(prng.around(20_000));
-    eventLog.tell(id, `${taker.identity}: hangs up`);
+    eventLog.record(id, `${taker.identity}: hangs up`);
     taker.hangUp();
   }
   await virtualClock.sleep(prng.between(0, 5_000));
@@ -161,7 +161,7 @@ export async function huntGroup(world: World, id: string): Promise<void> {
   await cancels;
 }
 
-/** Two people talk; a bot that takes notes loses its connection, and they talk on. */
+/** Two people talk. A note-taking bot loses its connection, and they continue to talk. */
 export async function noteTaker(world: World, id: string): Promise<void> {
   const { prng, virtualClock } = world;
   if (!(await register(world, { id, roomName: id }))) return;
@@ -184,7 +184,7 @@ export async function noteTaker(world: World, id: string): Promise<void> {
   notes.leave();
   await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
   for (const one of people) {
-    // A page that is reloaded leaves and joins again.
+    // A reloaded page leaves and rejoins.
     if (prng.happens(0.3)) one.lose('CLIENT_INITIATED');
     await virtualClock.sleep(prng.between(0, 10_000));
     one.leave();

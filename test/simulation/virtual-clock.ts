@@ -5,16 +5,16 @@ interface Planned {
   isCalledOff: boolean;
 }
 
-/** Of a long quiet time, so many are enough. */
+/** Enough turns of the event loop for a long pause. */
 const MOST_TURNS = 10;
 const aTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** All that is going to happen, and the only clock. Of two things at one moment, what was planned first comes first. */
+/** The simulation's clock and its queue of tasks. Tasks of one moment run in the order in which they were added. */
 export class VirtualClock {
   now: number;
-  /** How many things have happened. */
+  /** Number of executed tasks. */
   happened = 0;
-  /** A binary heap: the next one is in front. */
+  /** A binary heap with the next task first. */
   readonly #planned: Planned[] = [];
   #order = 0;
 
@@ -22,7 +22,7 @@ export class VirtualClock {
     this.now = now;
   }
 
-  /** @returns what calls it off */
+  /** @returns a function that cancels the timer */
   after(delayMs: number, run: () => void): () => void {
     const planned = { at: this.now + Math.max(0, delayMs), order: this.#order, run, isCalledOff: false };
     this.#order += 1;
@@ -39,14 +39,14 @@ export class VirtualClock {
   }
 
   /**
-   * Lets things happen, each with all that follows from it at once, until it is so. What waits for `setImmediate` goes
-   * on while time passes, a turn for each millisecond, first in first out: all of it the same for the same seed.
-   * @throws whatever a thing that happens throws
+   * Runs tasks until `isDone`. After each task the event loop turns, at most once for each millisecond of the pause, so
+   * that `setImmediate` makes progress in the same order for the same seed.
+   * @throws the error of a task
    */
   async run(isEnough: () => boolean): Promise<void> {
     while (!isEnough()) {
       const next = this.#pop();
-      if (next === undefined) throw new Error('nothing happens any more');
+      if (next === undefined) throw new Error('no task is left');
       if (next.isCalledOff) continue;
       for (let turns = Math.min(MOST_TURNS, next.at - this.now); turns > 0; turns -= 1) await aTurn();
       this.now = next.at;

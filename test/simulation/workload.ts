@@ -22,7 +22,7 @@ const KINDS = {
   sharedRoom: 10,
 };
 
-/** One call, as its agent, its people and its operator make it. Resolves when all of them have done what they do. */
+/** Plays one call: its agent, its people and its operator. Resolves when all of them are finished. */
 export async function runScenario(world: World, id: string): Promise<void> {
   const kind = world.prng.among(KINDS);
   world.eventLog.count(`scenario: ${kind}`);
@@ -67,7 +67,7 @@ async function talk(world: World, id: string): Promise<void> {
   if (prng.happens(0.1)) await useRoomAgain(world, `${id}-again`, id);
 }
 
-/** One name per call is LiveKit's advice; hangup allows another call once the deletion of the last is complete. */
+/** Reuses a room name. hangup allows this once the deletion of the earlier call's room is complete. */
 async function useRoomAgain(world: World, id: string, roomName: string): Promise<void> {
   await world.virtualClock.sleep(world.prng.between(0, 40_000));
   if (!(await register(world, { id, roomName }))) return;
@@ -96,7 +96,7 @@ async function neverPlaced(world: World, id: string): Promise<void> {
   if (prng.happens(0.3)) await operatorCancels(world, id, prng.between(0, 60_000));
 }
 
-/** An agent and a human meet. @param callId null: hangup does not know of it (yet) */
+/** An agent and a person talk. @param callId null: the call is not registered (yet) */
 async function conversation(world: World, roomName: string, callId: string | null): Promise<void> {
   const { prng, virtualClock, livekit, eventLog } = world;
   const agent = new SimulatedParticipant(
@@ -148,28 +148,28 @@ async function conversation(world: World, roomName: string, callId: string | nul
       await virtualClock.sleep(prng.between(0, 60_000));
       break;
     case 'roomDeleted':
-      // An agent's own code does so.
-      eventLog.tell(roomName, 'somebody deletes the room');
+      // The code of an agent may delete the room.
+      eventLog.record(roomName, 'the agent deletes the room');
       livekit.rooms.deleteRoom(roomName);
       break;
     case 'stays':
       await virtualClock.sleep(prng.between(0, 240_000));
   }
-  // Some hang on for ever: only hangup can see them off, once somebody ended the call.
-  if (prng.happens(0.05)) eventLog.tell(roomName, 'human hangs on');
+  // Some people never leave. Only hangup can disconnect them, after the call ended.
+  if (prng.happens(0.05)) eventLog.record(roomName, 'human never leaves');
   else human.leave();
   await virtualClock.sleep(prng.between(0, 5_000));
   agent.leave();
 }
 
-/** Nobody ends it, so hangup must not. */
+/** Starts a call that nobody ends. hangup must not end it either. */
 function goOnForEver(world: World, id: string): void {
   const returns = { whenDeleted: 1, whenCutOff: 1 };
   const people = [
     new SimulatedParticipant(world, id, { identity: 'agent', kind: 'AGENT' }, returns),
     new SimulatedParticipant(world, id, { identity: 'human' }, returns),
   ];
-  world.eventLog.tell(id, 'this call goes on for ever');
+  world.eventLog.record(id, 'this call never ends');
   world.endless.set(id, { roomName: id, people });
   for (const person of people) {
     person.join();
@@ -196,7 +196,7 @@ async function outbound(world: World, id: string): Promise<void> {
     phoneNumber: '+15550100001',
     isTrunkListening: prng.happens(0.9),
   });
-  const does = (what: string) => eventLog.tell(id, `phone: ${what}`);
+  const does = (what: string) => eventLog.record(id, `phone: ${what}`);
   does('dialled');
   await virtualClock.sleep(prng.between(50, 2_000));
   if (prng.happens(0.8)) {
@@ -239,7 +239,7 @@ async function inbound(world: World): Promise<void> {
     roomMetadata: JSON.stringify({ agentId: 'receptionist' }),
   });
   const { roomName } = phone;
-  eventLog.tell(roomName, 'phone: calls in');
+  eventLog.record(roomName, 'phone: calls in');
   const cancels = prng.happens(0.25) ? operatorCancels(world, null, prng.between(0, 30_000), roomName) : null;
   const agent = new SimulatedParticipant(
     world,
@@ -268,10 +268,10 @@ async function phoneTalk(
   const end = prng.among({ hangUp: 60, agentLeaves: 25, breaks: 15 });
   if (end === 'agentLeaves') {
     agent.leave();
-    // hangup's grace is 30 s; then it hangs up the phone.
+    // After its grace period of 30 s, hangup hangs up the phone.
     await virtualClock.sleep(prng.between(0, 120_000));
   }
-  eventLog.tell(roomName, `phone: ${end === 'breaks' ? 'breaks' : 'hangs up'}`);
+  eventLog.record(roomName, `phone: ${end === 'breaks' ? 'breaks' : 'hangs up'}`);
   if (end === 'breaks') phone.leave(prng.of(BROKEN));
   else phone.hangUp();
 }

@@ -7,21 +7,21 @@ import type { Prng } from './prng.ts';
 import type { SimulatedParticipant } from './simulated-participant.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
-/** All there is in one simulation. */
+/** The parts of one simulation. */
 export interface World {
   readonly virtualClock: VirtualClock;
   readonly prng: Prng;
   readonly eventLog: EventLog;
   readonly livekit: SimulatedLiveKit;
-  /** On one database. */
+  /** One or two processes on one database. */
   readonly hangups: readonly SimulatedHangup[];
   readonly database: DatabaseInspector;
   readonly apiKey: ApiKey;
-  /** All faults are over, and nobody joins a room any more. */
+  /** True once all faults are over. Participants then stop joining rooms. */
   readonly isCalm: () => boolean;
-  /** Everybody who wants to be in a room. */
+  /** Participants who are in a room or will rejoin. */
   readonly people: Set<SimulatedParticipant>;
-  /** Calls that go on for ever: whatever goes wrong, they must not be ended. */
+  /** Calls without an end. hangup must not end them, whatever fault occurs. */
   readonly endless: Map<
     string,
     { readonly roomName: string; readonly people: readonly SimulatedParticipant[] }
@@ -30,7 +30,7 @@ export interface World {
   readonly fail: (failure: Error) => void;
 }
 
-/** The one that a load balancer would choose: one that runs, if any does. */
+/** Returns a running process if there is one, as a load balancer does. */
 export function anyHangup({ hangups, prng }: World): SimulatedHangup {
   const running = hangups.filter(({ isUp }) => isUp);
   return prng.of(running.length > 0 ? running : hangups);

@@ -614,7 +614,7 @@ export function conformance(name: string, openStore: Factory): void {
       test('the reason for a kept room is in the audit log', async () => {
         await create({ id: 'c1' });
         await cancel('c1');
-        const keptBecause = 'others use the room now';
+        const keptBecause = 'other participants use the room';
         expect(await settle('c1', 2, 3_000, { keptBecause })).toBe(false);
         expect(await settle('c1', 1, 3_000, { keptBecause })).toBe(true);
         expect(await deletionOf('c1')).toMatchObject({ state: 'completed' });

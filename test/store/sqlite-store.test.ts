@@ -46,11 +46,11 @@ test('the migrations in drizzle/ match the schema', () => {
     JSON.stringify({ dialect: 'sqlite', schema: join(ROOT, 'src/store/sqlite/schema.ts'), out: './drizzle' }),
   );
   const drizzleKit = join(ROOT, 'node_modules/drizzle-kit/bin.cjs');
-  const said = execFileSync(process.execPath, [drizzleKit, 'generate', '--config=drizzle.config.json'], {
+  const output = execFileSync(process.execPath, [drizzleKit, 'generate', '--config=drizzle.config.json'], {
     cwd: folder,
     encoding: 'utf8',
   });
-  expect(said).toContain('No schema changes');
+  expect(output).toContain('No schema changes');
   expect(readdirSync(join(folder, 'drizzle'))).toEqual(readdirSync(join(ROOT, 'drizzle')));
 });
 

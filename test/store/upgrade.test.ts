@@ -69,8 +69,8 @@ test.each(schemas)('%s migrates to the newest schema without losing a row', asyn
   expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
   expect(contentsOf(file)).toEqual(before);
   const lacks = schemas.slice(schemas.indexOf(fixture) + 1).map((name) => name.replace('.sql', ''));
-  const said = lacks.length === 0 ? '' : `hangup: migrating hangup.db: ${lacks.join(', ')}\n`;
-  expect(await run('migrate')).toMatchObject({ code: 0, stderr: said });
+  const progress = lacks.length === 0 ? '' : `hangup: migrating hangup.db: ${lacks.join(', ')}\n`;
+  expect(await run('migrate')).toMatchObject({ code: 0, stderr: progress });
   expect(await run('migrate --check')).toMatchObject({ code: 0 });
 
   const after = contentsOf(file);

@@ -17,7 +17,7 @@ const CancelCallInput = z.strictObject({
   callId,
   reason: plainText(500)
     .optional()
-    .meta({ description: 'Stored with the call and in the audit log.', examples: ['caller asked'] }),
+    .meta({ description: 'Stored with the call and in the audit log.', examples: ['caller request'] }),
   idempotencyKey: plainText(255).optional().meta({
     description:
       'A retry with the same key gets the first response again, for 24 h. The same key with another request is a 422.',

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { pruneBatch, retentionOf } from '../../operations/retention/prune.ts';
+import { pruneBatch, retentionCutoffs } from '../../operations/retention/prune.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { withExistingStore } from '../open-store.ts';
 import { print, printProgress } from '../output.ts';
@@ -21,7 +21,7 @@ export function registerPruneCommand(program: Command): void {
 async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
   const { retention, events } = readSettings().operations;
   await withExistingStore(async (store) => {
-    const cutoffs = retentionOf(retention, events.policy.recreatedRoomWindowMs, systemClock.now());
+    const cutoffs = retentionCutoffs(retention, events.policy.recreatedRoomWindowMs, systemClock.now());
     const prunable = await store.countPrunable(cutoffs);
     const deleted = { ...prunable };
     if (!dryRun) {
@@ -30,8 +30,8 @@ async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<
       let printedAt = performance.now();
       for (;;) {
         const batch = await pruneBatch({ store, clock: systemClock, retention, events });
-        deletedRows += batch.forgotten;
-        if (!batch.more) break;
+        deletedRows += batch.deleted;
+        if (!batch.hasMore) break;
         if (performance.now() - printedAt < PROGRESS_INTERVAL_MS) continue;
         printedAt = performance.now();
         printProgress(`deleted ${deletedRows} of about ${total} rows`);

@@ -9,7 +9,7 @@ import type { SchemaVersion } from '../../ports/diagnostics.ts';
 
 export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
 
-/** The database cannot be used; the message says what to do. */
+/** The database cannot be used. The message contains the remedy. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
 }

@@ -1,6 +1,7 @@
 import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
 import type { Call } from '../../domain/call.ts';
-import type { AttemptResult, DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
+import type { AttemptResult } from '../../domain/leased-task.ts';
+import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Store } from '../../ports/store.ts';
 import { findAdoptionPrefix } from './adoption.ts';

@@ -42,7 +42,7 @@ describe('a cancel returns 200 and the room is deleted later', () => {
   test.each<[string, Fault, number, RegExp]>([
     ['answers 500', { kind: 'status500' }, 10_000, /^unavailable: internal: /],
     ['answers 503', { kind: 'status503' }, 10_000, /^unavailable: unavailable: .*no response from servers/],
-    ['hangs', { kind: 'hang' }, 300, /^timed_out: no answer within 300 ms/],
+    ['hangs', { kind: 'hang' }, 300, /^timed_out: no response within 300 ms/],
     ['resets the connection', { kind: 'reset' }, 10_000, /^unavailable: the connection failed: /],
     ['deletes the room and answers 503', { kind: 'applyThen503' }, 10_000, /^unavailable: /],
     ['deletes the room and resets the connection', { kind: 'applyThenReset' }, 10_000, /^unavailable: /],
@@ -64,7 +64,7 @@ describe('a cancel returns 200 and the room is deleted later', () => {
     });
     const [warning] = warningsOf(hangup, 'c1');
     expect(warning).toMatchObject({
-      message: 'room not deleted; it will be tried again',
+      message: 'room deletion failed; retry scheduled',
       fields: {
         callId: 'c1',
         roomName: 'c1',
@@ -103,7 +103,7 @@ test('attempts of a deletion are numbered in sequence', async () => {
 });
 
 test('a deletion older than RETRY_MAX_AGE_MS is discarded and logged as an error', async () => {
-  const retry = { firstDelayMs: 20, maxDelayMs: 40, maxAgeMs: 100 };
+  const retry = { initialDelayMs: 20, maxDelayMs: 40, maxAgeMs: 100 };
   const { emulator, hangup, aLiveCall, cancel } = await start({ retry });
   await aLiveCall('c1');
   emulator.setFault('DeleteRoom', { kind: 'status503' });
@@ -114,7 +114,7 @@ test('a deletion older than RETRY_MAX_AGE_MS is discarded and logged as an error
     .toContainEqual(
       expect.objectContaining({
         level: 'error',
-        message: 'room not deleted, and given up: it may be alive; try again with `hangup deletions retry`',
+        message: 'room deletion discarded; try again with `hangup deletions retry`',
         fields: expect.objectContaining({ callId: 'c1' }),
       }),
     );
@@ -158,7 +158,7 @@ describe('200 concurrent cancels while LiveKit hangs', () => {
       cancelTimeoutMs: 2_500,
       backgroundTimeoutMs: 10_000,
       readTimeoutMs: 500,
-      retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
+      retry: { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
     });
     const ids = Array.from({ length: 200 }, (_, i) => `c${i}`);
     for (const id of ids) await aLiveCall(id);

@@ -40,7 +40,7 @@ test('a rescued ghost room counts as rescued once when another client deletes th
     .poll(() => hangup.log.filter(({ fields }) => ['deleted', 'absent'].includes(String(fields.outcome))))
     .toHaveLength(2);
   expect(emulator.roomNames()).toEqual([]);
-  expect(logged('room rescued')).toHaveLength(1);
+  expect(logged('ghost room rescued')).toHaveLength(1);
   const entries = await hangup.store.listCallEvents({ callId: 'c1', after: 0, limit: 100 });
   expect(entries.filter(({ action }) => action === 'call.room_rescued')).toHaveLength(1);
 });

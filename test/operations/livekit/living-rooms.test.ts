@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Hangup, nextReconciliation, startHangup, type TestSettings } from '../../harness/hangup.ts';
 import { freePorts, startEmulated } from '../../harness/livekit.ts';
-import { movableClock, quickTicks } from '../../harness/time.ts';
+import { movableClock, quickScheduler } from '../../harness/time.ts';
 
 /* How reconciling treats rooms that live on. The tests inject faults, so they run on the emulator; most lose all webhooks. */
 
@@ -17,7 +17,7 @@ async function start(settings: TestSettings = {}, { webhookUrls = [] }: { webhoo
     livekit,
     settings: { reconcileSchedule: '* * * * * *', ...settings },
     clock,
-    ticks: quickTicks(clock),
+    scheduler: quickScheduler(clock),
   });
   onTestFinished(() => hangup.stop());
   return { hangup, clock, emulator: livekit.emulator };
@@ -55,7 +55,7 @@ test('a call that ended in error leaves its room alone, and an error and an even
   const caller = emulator.join('c1', { identity: 'caller' });
   emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
   await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
-  // As if LiveKit, asked for the room and its participants, had left out both.
+  // As if LiveKit's responses omitted the room and its participants.
   const { roomId: sid } = await callOf(hangup, 'c1');
   const policy = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
   const observation = { kind: 'room_absent', callId: 'c1', sid } as const;
@@ -188,7 +188,7 @@ describe('a deletion', () => {
 
   test('of a cancelled call is not retried when a new caller is in a room of the same name', async () => {
     const { hangup, emulator } = await start({
-      retry: { firstDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
+      retry: { initialDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
     });
     await adopt(hangup, 'desk');
     emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
@@ -221,6 +221,6 @@ describe('a deletion', () => {
     emulator.join('c1', { identity: 'two' });
     await expect.poll(async () => (await recordOf(hangup, 'c1')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual(['c1']);
-    expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: others use the room now');
+    expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: other participants use the room');
   });
 });

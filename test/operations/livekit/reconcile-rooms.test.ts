@@ -2,7 +2,7 @@ import { RoomServiceClient } from 'livekit-server-sdk';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Hangup, nextReconciliation, startHangup, type TestSettings } from '../../harness/hangup.ts';
 import { startEmulated } from '../../harness/livekit.ts';
-import { movableClock, quickTicks } from '../../harness/time.ts';
+import { movableClock, quickScheduler } from '../../harness/time.ts';
 
 /* Without webhooks, reconciling is the only source. The tests inject faults, so they run on the emulator. */
 
@@ -17,7 +17,7 @@ async function start(settings: TestSettings = {}) {
     livekit,
     settings: { reconcileSchedule: '* * * * * *', ...settings },
     clock,
-    ticks: quickTicks(clock),
+    scheduler: quickScheduler(clock),
   });
   onTestFinished(() => hangup.stop());
   return { hangup, clock, emulator: livekit.emulator };
@@ -126,9 +126,9 @@ describe('an incomplete list of rooms', () => {
     const { hangup, emulator } = await start();
     await hangup.insertCall({ id: 'c1', status: 'active', roomId: 'RM_gone' });
     emulator.setFault('ListRooms', { kind: 'status500' });
-    const said = () =>
-      hangup.log.filter(({ message }) => message.startsWith('LiveKit did not list its rooms'));
-    await expect.poll(() => said().length).toBeGreaterThanOrEqual(3);
+    const messages = () =>
+      hangup.log.filter(({ message }) => message.startsWith('failed to list the rooms of LiveKit'));
+    await expect.poll(() => messages().length).toBeGreaterThanOrEqual(3);
     expect(await statusOf(hangup, 'c1')).toBe('active');
   });
 });
@@ -179,16 +179,16 @@ describe('LiveKit is unreachable', () => {
     await emulator.pause();
     for (const id of ids)
       expect(await hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
-    const said = (text: string) => hangup.log.filter(({ message }) => message.startsWith(text));
-    await expect.poll(() => said('LiveKit is away')).toHaveLength(1);
+    const messages = (text: string) => hangup.log.filter(({ message }) => message.startsWith(text));
+    await expect.poll(() => messages('LiveKit is unreachable')).toHaveLength(1);
     await emulator.resume();
     await expect.poll(() => emulator.roomNames()).toEqual([]);
-    await expect.poll(() => said('LiveKit is back')).toHaveLength(1);
-    expect(said('LiveKit is back')[0]?.fields).toMatchObject({
-      awayMs: expect.any(Number),
-      deletionsWaiting: expect.any(Number),
+    await expect.poll(() => messages('LiveKit recovered')).toHaveLength(1);
+    expect(messages('LiveKit recovered')[0]?.fields).toMatchObject({
+      downMs: expect.any(Number),
+      openDeletions: expect.any(Number),
     });
-    expect(said('LiveKit is away')).toHaveLength(1);
+    expect(messages('LiveKit is unreachable')).toHaveLength(1);
   });
 });
 
@@ -204,8 +204,8 @@ describe('a room whose node died', () => {
     expect(await reasonsOf(hangup, 'c1')).toContain(
       'reconciler call.room_rescued: taken over from a dead node',
     );
-    expect(hangup.log.filter(({ message }) => message.startsWith('room rescued'))).toHaveLength(1);
-    expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is away'))).toHaveLength(0);
+    expect(hangup.log.filter(({ message }) => message.startsWith('ghost room rescued'))).toHaveLength(1);
+    expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is unreachable'))).toHaveLength(0);
   });
 
   test('is retried until the rescue succeeds', async () => {
