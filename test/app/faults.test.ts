@@ -147,7 +147,7 @@ test('while the disk stalls, reads work and each cancel gets 503 in time', async
   expect(await Promise.all(cancels)).toEqual(ids.map(() => ({ status: 503, retryAfter: '1' })));
   expect(await statusOf(hangup.url, '/api/v1/calls/c0', key)).toBe(200);
   await disk.end();
-  // One commit had begun, and ends as it was asked for; the clients ask again for all of them.
+  // One commit had started and completes. The clients retry all cancels.
   await expect
     .poll(async () => {
       await cancelAll(hangup.url, key, ids);
@@ -199,8 +199,8 @@ test('hangup logs the removal of its database file within a minute, and is not r
   const hangup = await serve();
   expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
   for (const part of globSync(`${file}*`)) rmSync(part);
-  const said = 'was removed or replaced under a running hangup';
-  await expect.poll(() => hangup.output(), { timeout: 70_000 }).toContain(said);
+  const message = 'was removed or replaced while hangup was running';
+  await expect.poll(() => hangup.output(), { timeout: 70_000 }).toContain(message);
   await expect.poll(() => statusOf(hangup.url, '/readyz', key)).toBe(503);
   expect(existsSync(file)).toBe(false);
 }, 90_000);

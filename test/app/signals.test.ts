@@ -91,7 +91,7 @@ test('hangup under nohup continues when its terminal is closed', async () => {
     process.kill(pid, 'SIGKILL');
   });
   const log = () => readFileSync(join(cwd, 'nohup.out'), { encoding: 'utf8', flag: 'a+' });
-  await expect.poll(log).toContain('"msg":"hangup serves"');
+  await expect.poll(log).toContain('"msg":"server started"');
   terminal.kill('SIGKILL');
   await once(terminal, 'exit');
   await expect.poll(log).toContain('"signal":"SIGHUP"');
@@ -112,7 +112,7 @@ test('SIGHUP on a terminal stops hangup like SIGTERM', async () => {
   terminal.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await expect.poll(() => shown).toContain('hangup serves');
+  await expect.poll(() => shown).toContain('server started');
   const [pid = ''] = readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').split(' ');
   process.kill(Number(pid), 'SIGHUP');
   expect(await once(terminal, 'exit')).toEqual([0, null]);

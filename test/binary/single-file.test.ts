@@ -88,7 +88,7 @@ test('the binary writes readable log lines on a terminal', async () => {
   child.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await expect.poll(() => shown).toContain('hangup serves');
+  await expect.poll(() => shown).toContain('server started');
   const ended = once(child, 'exit');
   child.stdin.write('\x03'); // Ctrl-C
   expect(await ended).toEqual([0, null]);

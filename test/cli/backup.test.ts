@@ -123,7 +123,7 @@ test('of concurrent backups to one name exactly one succeeds', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
-  // Another one ends while this one copies.
+  // Another backup completes while this one copies.
   const copying = backupDatabase(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
   await expect(copying).rejects.toThrow(`${target} already exists. Name another file.`);

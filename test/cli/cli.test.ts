@@ -43,8 +43,8 @@ test('keys create prints only the key to standard output, and advice to standard
 });
 
 test.each([
-  ['a folder', 'file:.', /it is not a file/],
-  ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
+  ['a directory', 'file:.', /it is not a file/],
+  ['in an impossible directory', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
   ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
 ])('commands print one line and exit with 3 when the database is %s', async (_, url, message) => {
   for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
@@ -471,6 +471,6 @@ test('a start that fails to listen does not bind the database to its LiveKit', a
 });
 
 async function waitForWelcome(hangup: { output(): string }): Promise<string> {
-  await expect.poll(() => hangup.output()).toContain('Stop with Ctrl-C');
+  await expect.poll(() => hangup.output()).toContain('press Ctrl-C');
   return hangup.output();
 }

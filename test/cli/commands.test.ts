@@ -196,7 +196,7 @@ describe('migrate --check', () => {
     const check = () => runHangup(['migrate', '--check'], { cwd, env });
     expect(await check()).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('Cannot read the database'),
+      stderr: expect.stringContaining('Database not found'),
     });
     await runHangup(['migrate'], { cwd, env });
     expect(await check()).toMatchObject({ code: 0, stdout: 'hangup.db is up to date\n' });

@@ -37,7 +37,7 @@ export async function prepareCalls(
     LIVEKIT_API_KEY: KEYS.apiKey,
     LIVEKIT_API_SECRET: KEYS.apiSecret,
     // Short leases: a deletion that a crash interrupted is due when its lease ends.
-    LIVEKIT_REQUEST_TIMEOUT_MS: '500',
+    LIVEKIT_CANCEL_TIMEOUT_MS: '500',
     LIVEKIT_BACKGROUND_TIMEOUT_MS: '500',
     ...settings,
   };

@@ -561,7 +561,7 @@ describe('a recreated room', () => {
     await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('is not deleted after ROOM_GUARD_MS', async () => {
+  test('is not deleted after RECREATED_ROOM_WINDOW_MS', async () => {
     const dayAgo = Date.now() - 86_400_000;
     await hangup.insertCall({
       id: 'long-ago',
