@@ -147,7 +147,7 @@ test('registrations, tRPC and webhooks return 503 while another process locks th
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } })).toMatchObject({ status: 201 });
 });
 
-test('the reconciler logs a pass that failed by a lock, and the next pass deletes the room', async () => {
+test('the reconciler logs a loop that failed by a lock, and the next run deletes the room', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const hangup = await startTestHangup(['c0'], { livekit });
@@ -156,7 +156,7 @@ test('the reconciler logs a pass that failed by a lock, and the next pass delete
   const { release } = lock(hangup);
   await expect
     .poll(() =>
-      hangup.log.some(({ level, message }) => level === 'error' && /^a pass .* failed/.test(message)),
+      hangup.log.some(({ level, message }) => level === 'error' && /^background loop failed/.test(message)),
     )
     .toBe(true);
   release();

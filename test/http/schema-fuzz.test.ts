@@ -191,7 +191,8 @@ function toQuery(inputs: object): string {
   const pairs = Object.entries(inputs).flatMap(([name, value]: [string, unknown]) =>
     (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)]),
   );
-  return new URLSearchParams(pairs).toString();
+  // A space is %20, as OpenAPI encodes it. A bare + at the start of a phone number or a time is a plus sign.
+  return new URLSearchParams(pairs).toString().replaceAll('+', '%20');
 }
 
 /** Returns the values of a query in the types of their schemas. */
