@@ -323,7 +323,7 @@ test('serve on a taken port exits with 4 and sends nothing to LiveKit', async ()
   });
   expect({ code, requests }).toEqual({ code: 4, requests: [] });
   expect(stderr).toMatch(
-    /^hangup: listen EADDRINUSE.* Another program uses the port\. Stop it, or set PORT\.\n$/,
+    /^hangup: listen EADDRINUSE.* Another program uses the port\. Stop that program, or set PORT\.\n$/,
   );
 });
 

@@ -12,7 +12,7 @@ const REQUEST_TIMEOUT_MS = 15_000;
 export function registerCallsCommand(program: Command): void {
   const calls = program
     .command('calls')
-    .description('List, read and cancel calls of the server at HANGUP_URL, with HANGUP_API_KEY');
+    .description('List, read and cancel calls on the server at HANGUP_URL, with HANGUP_API_KEY');
   calls
     .command('list')
     .description('List calls, newest first')
