@@ -38,7 +38,7 @@ test('keys create prints only the key to standard output, and advice to standard
   expect(code).toBe(0);
   expect(stdout.trimEnd()).toMatch(KEY);
   expect(stderr).toMatch(
-    /^hangup: store this key now, .* if it is lost, run `hangup keys revoke key_[0-9a-f]{32}`\n$/,
+    /^hangup: store this key now, .* if the key is lost, run `hangup keys revoke key_[0-9a-f]{32}`\n$/,
   );
 });
 
