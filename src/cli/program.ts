@@ -139,7 +139,7 @@ function createProgram(): Command {
   registerPruneCommand(program);
   registerMigrateCommand(program);
 
-  program.commandsGroup('Information:').helpCommand('help [command]', 'Show help for a command');
+  program.commandsGroup('Information:');
   registerDocsCommand(program);
   program
     .command('openapi')
@@ -154,6 +154,9 @@ function createProgram(): Command {
     .command('licenses')
     .description('Print the licenses of all parts of a single-file build')
     .action(() => print(readLicenses() ?? 'hangup runs from source. The licenses are in node_modules.'));
+  for (const command of [program, ...program.commands]) {
+    if (command.commands.length > 0) command.helpCommand('help [command]', 'Show help for a command');
+  }
   return program;
 }
 

@@ -28,7 +28,7 @@ export function registerAdoptionCommand(program: Command): void {
     .action(listPrefixes);
   adoption
     .command('remove')
-    .description('Remove a prefix; calls that it adopted stay')
+    .description('Remove a prefix; its adopted calls stay')
     .requiredOption('--prefix <prefix>', 'Prefix from `adoption list`', parseName)
     .action(removePrefix);
 }

@@ -28,7 +28,7 @@ export function registerCallsCommand(program: Command): void {
     .action(get);
   calls
     .command('cancel')
-    .description('Cancel a call')
+    .description('Cancel a call and delete its room')
     .argument('<call-id>')
     .option('--reason <reason>', 'Reason, for the audit log')
     .option('--json', "Print the server's response")
