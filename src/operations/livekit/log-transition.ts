@@ -14,7 +14,7 @@ export function logTransition(
       log.info({ ...fields, status: decision.status, cause: decision.failureReason }, 'call ended');
       break;
     case 'delete_room':
-      log.warn(fields, 'the room of an ended call still exists; deletion scheduled');
+      log.warn(fields, 'room of an ended call found; deletion scheduled');
       break;
     case 'report_survival':
       log.error(
