@@ -1,0 +1,15 @@
+/** Returns one number of /metrics; 0 when it is not there yet. */
+export async function readMetric(
+  port: number,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`GET /metrics: ${response.status}`);
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+  const line = text
+    .split('\n')
+    .find((one) => one.startsWith(`${name}{`) && wanted.every((label) => one.includes(label)));
+  return Number(line?.split(' ').at(-1) ?? 0);
+}

@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Bench } from '../context.ts';
+import type { Group, Row, Side } from '../group.ts';
+import { createDatabase, type HangupServer, startHangup } from '../hangup.ts';
+import { startLiveKitStub } from '../livekit.ts';
+import { type HttpRequest, RequestFile } from '../load.ts';
+import { callId } from '../names.ts';
+import { startProgram } from '../processes.ts';
+import { seedEndedCalls } from '../seed.ts';
+
+const PREFIX = 'ended';
+const CALLS = 10_000;
+const BARE = 'bare node:http with the same bytes';
+
+const get: Row = {
+  name: 'get',
+  title: 'GET one ended call, 64 at once',
+  unit: '/s',
+  measured: 'hangup',
+  against: 'bare',
+  baseline: BARE,
+  goal: { ratioAtLeast: 0.45 },
+};
+const list: Row = {
+  name: 'list-50',
+  title: 'list of 50 calls, 16 at once',
+  unit: '/s',
+  measured: 'hangup',
+  against: 'bare',
+  baseline: BARE,
+  goal: { ratioAtLeast: 0.2 },
+};
+
+export const reads: readonly Group[] = [
+  { rows: [get], open: (bench) => open(bench, 64, (server) => getRequests(server)) },
+  {
+    rows: [list],
+    open: (bench) =>
+      open(bench, 16, ({ headers }) => [{ method: 'GET', path: '/api/v1/calls?limit=50', headers }]),
+  },
+];
+
+/** Reads of calls all over the table. */
+export function getRequests({ headers }: Pick<HangupServer, 'headers'>): HttpRequest[] {
+  return Array.from({ length: CALLS }, (_, i) => ({
+    method: 'GET',
+    path: `/api/v1/calls/${callId(PREFIX, (i * 7_919) % CALLS)}`,
+    headers,
+  }));
+}
+
+/** Starts hangup with the ended calls that `getRequests` reads. */
+export async function startReads(bench: Bench): Promise<HangupServer> {
+  const livekit = await startLiveKitStub(bench);
+  const database = createDatabase(bench, 'reads');
+  seedEndedCalls(database, PREFIX, CALLS);
+  return startHangup(bench, { database, livekitPort: livekit.port });
+}
+
+async function open(
+  bench: Bench,
+  connections: number,
+  requestsOf: (server: HangupServer) => HttpRequest[],
+): Promise<Record<string, Side>> {
+  const server = await startReads(bench);
+  const all = requestsOf(server);
+  const requests = new RequestFile(join(bench.folder, 'reads.requests'), all, { isRepeatable: true });
+  const bare = bench.resources.use(
+    await startProgram('bare-server', {
+      core: bench.cores?.server ?? null,
+      options: await answerTo(server, all[0]?.path ?? '/'),
+      answer: z.null(),
+    }),
+  );
+  const measure = async (port: number) => {
+    const { count, seconds } = await bench.generator.run({
+      port,
+      requests,
+      connections,
+      seconds: bench.seconds,
+    });
+    return count / seconds;
+  };
+  return { hangup: () => measure(server.port), bare: () => measure(bare.port) };
+}
+
+/** The bytes of hangup's answer, without the headers that node:http adds to each answer. */
+async function answerTo({ url, headers }: HangupServer, path: string) {
+  const response = await fetch(url + path, { headers });
+  const body = await response.text();
+  if (response.status !== 200) throw new Error(`GET ${path}: ${response.status} ${body}`);
+  const added = new Set(['date', 'connection', 'keep-alive']);
+  return { body, headers: Object.fromEntries([...response.headers].filter(([name]) => !added.has(name))) };
+}
