@@ -3,3 +3,6 @@ export const callId = (prefix: string, index: number) => `${prefix}_${String(ind
 
 /** LiveKit's ids of the generated rooms. */
 export const roomSid = (index: number) => `RM_${String(index).padStart(12, '0')}`;
+
+/** LiveKit's ids of the generated events, in no order like LiveKit's own. */
+export const eventId = (index: number) => `EV_${((index * 2_654_435_761) % 2 ** 32).toString(36)}_${index}`;

@@ -4,6 +4,7 @@ import { comparison } from './rows/comparison.ts';
 import { deletions } from './rows/deletions.ts';
 import { reads } from './rows/reads.ts';
 import { trpc } from './rows/trpc.ts';
+import { webhooks } from './rows/webhooks.ts';
 
 /** The quick rows come first. */
-export const GROUPS: readonly Group[] = [...cancels, ...reads, ...trpc, deletions, comparison];
+export const GROUPS: readonly Group[] = [...cancels, ...webhooks, ...reads, ...trpc, deletions, comparison];

@@ -9,8 +9,8 @@ import { callId } from '../names.ts';
 import { startProgram } from '../processes.ts';
 import { seedEndedCalls } from '../seed.ts';
 
-const PREFIX = 'ended';
-const CALLS = 10_000;
+export const READ_PREFIX = 'ended';
+export const READ_CALLS = 10_000;
 const BARE = 'bare node:http with the same bytes';
 
 const get: Row = {
@@ -43,18 +43,18 @@ export const reads: readonly Group[] = [
 
 /** Reads of calls all over the table. */
 export function getRequests({ headers }: Pick<HangupServer, 'headers'>): HttpRequest[] {
-  return Array.from({ length: CALLS }, (_, i) => ({
+  return Array.from({ length: READ_CALLS }, (_, i) => ({
     method: 'GET',
-    path: `/api/v1/calls/${callId(PREFIX, (i * 7_919) % CALLS)}`,
+    path: `/api/v1/calls/${callId(READ_PREFIX, (i * 7_919) % READ_CALLS)}`,
     headers,
   }));
 }
 
 /** Starts hangup with the ended calls that `getRequests` reads. */
-export async function startReads(bench: Bench): Promise<HangupServer> {
+async function startReads(bench: Bench): Promise<HangupServer> {
   const livekit = await startLiveKitStub(bench);
   const database = createDatabase(bench, 'reads');
-  seedEndedCalls(database, PREFIX, CALLS);
+  seedEndedCalls(database, READ_PREFIX, READ_CALLS);
   return startHangup(bench, { database, livekitPort: livekit.port });
 }
 
