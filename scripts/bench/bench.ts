@@ -22,6 +22,7 @@ Measure the rows NAME, or all rows. A name that ends with * selects all rows wit
   --rounds N   measure each side N times (default 5)
   --seconds S  let each measurement under load last S seconds (default 2)
   --source     run hangup from source although dist/hangup is built
+  --large FILE use this database of 5 million calls, made by scripts/bench/make-calls.ts
   --list       print the names of the rows
 `;
 const TMPFS = 0x01021994;
@@ -35,6 +36,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     source: { type: 'boolean', default: false },
+    large: { type: 'string' },
     help: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
@@ -86,6 +88,7 @@ async function main(): Promise<void> {
   try {
     const hangup = findHangup(programs, { isSource: values.source });
     const cores = findCores();
+    const largeFile = values.large ?? join(programs, 'large.db');
     const machine = {
       node: process.version,
       cpu: cpus()[0]?.model ?? 'unknown',
@@ -108,7 +111,7 @@ async function main(): Promise<void> {
       const note = (text: string) => notes.push(text);
       const groupRounds = group.rounds ?? rounds;
       const runs = groupRounds + 1;
-      const bench: Bench = { folder, resources, seconds, runs, generator, cores, hangup, note };
+      const bench: Bench = { folder, resources, seconds, runs, generator, cores, hangup, largeFile, note };
       results.push(...(await measureGroup(bench, group, { rows, rounds: groupRounds })));
     }
     notes.push(`load generator: at most ${Math.round(generator.peakCpuShare * 100)} % of its core`);

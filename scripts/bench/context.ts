@@ -21,6 +21,8 @@ export interface Bench {
   /** Null: the machine has one core, or `taskset` is missing. */
   readonly cores: Cores | null;
   readonly hangup: HangupCommand;
+  /** The database of 5 million calls, which the first group that needs it makes. */
+  readonly largeFile: string;
   /** Adds a line under the table. */
   note(text: string): void;
 }

@@ -34,9 +34,12 @@ export interface Database {
   readonly organizationId: string;
 }
 
-/** Makes a database with one organization and its API key. */
 export function createDatabase({ folder, hangup }: Bench, name: string): Database {
-  const file = join(folder, `${name}.db`);
+  return createDatabaseFile(hangup, join(folder, `${name}.db`));
+}
+
+/** Makes a database with one organization and its API key; adds an API key to a database that exists. */
+export function createDatabaseFile(hangup: HangupCommand, file: string): Database {
   const output = execFileSync(
     hangup.command,
     [...hangup.args, 'keys', 'create', '--org', 'bench', '--name', 'bench'],

@@ -59,11 +59,13 @@ export interface Load {
   readonly seconds: number;
   /** Sends at this rate instead of as fast as the server answers. */
   readonly perSecond?: number;
+  /** The expected HTTP status of each answer; default 200. */
+  readonly status?: number;
 }
 
 /** A process that sends requests over keep-alive connections and measures the answers. */
 export interface Generator extends AsyncDisposable {
-  /** @throws unless every answer has status 200 */
+  /** @throws unless every answer has the expected status */
   run(load: Load): Promise<Report>;
   /** The largest share of its core that the generator used so far. */
   readonly peakCpuShare: number;
@@ -79,13 +81,13 @@ export async function startGenerator(cores: Cores | null): Promise<Generator> {
     get peakCpuShare() {
       return peakCpuShare;
     },
-    async run({ requests, ...load }) {
+    async run({ requests, status = 200, ...load }) {
       const { file, isRepeatable, next } = requests;
       const report = await program.request({ ...load, file, isRepeatable, from: next });
       requests.next += report.count;
       peakCpuShare = Math.max(peakCpuShare, report.cpuShare);
       if (report.count === 0) throw new Error(`all requests of ${file} are used: seed more`);
-      if (report.statuses['200'] !== report.count) {
+      if (report.statuses[status] !== report.count) {
         throw new Error(`wrong answers from port ${load.port}: ${JSON.stringify(report.statuses)}`);
       }
       return report;

@@ -1,7 +1,14 @@
 import type SqliteDatabase from 'better-sqlite3';
 import { type Database, withDatabase } from './hangup.ts';
 
+export const MANY_CALLS = 5_000_000;
+export const LIVE_CALLS = 10_000;
+export const LIVE_PREFIX = 'live';
+/** The goal for the time that making them takes. */
+export const SECONDS_TO_MAKE = 300;
+
 const DAY_MS = 86_400_000;
+const YEAR_MS = 365 * DAY_MS;
 
 /** An SQL expression of the id that `callId` returns for the number `i`. */
 const idOf = (prefix: string) => `'${prefix}_' || printf('%08d', i)`;
@@ -28,6 +35,23 @@ export function seedEndedCalls(database: Database, prefix: string, count: number
   const status = `'completed'`;
   const times = { createdAt, startedAt: createdAt, endedAt: `${createdAt} + 60000` };
   insertCalls(database, prefix, count, { status, ...times });
+}
+
+/** Adds calls that ended a year ago, each with its room deletion, two audit entries and two event ids. */
+export function seedOldCalls(database: Database, prefix: string, count: number): void {
+  const createdAt = `${Date.now() - YEAR_MS} + i`;
+  const times = { createdAt, startedAt: createdAt, endedAt: createdAt };
+  insertCalls(database, prefix, count, { status: `'cancelled'`, ...times });
+  withDatabase(database.file, (db) =>
+    db.exec(`
+      INSERT INTO room_deletions (call_id, room_name, state, attempt, scheduled_at, attempted_at, finalized_at, created_at)
+        SELECT id, room_name, 'completed', 1, ended_at, ended_at, ended_at, ended_at FROM calls;
+      INSERT INTO audit_log (at, organization_id, action, actor, subject_id, from_status, to_status)
+        SELECT created_at, organization_id, 'call.status_changed', 'livekit', id, 'ringing', 'active'
+        FROM calls, (VALUES (1), (2));
+      INSERT INTO livekit_events (id, received_at)
+        SELECT 'EV_' || lower(hex(randomblob(8))), created_at FROM calls, (VALUES (1), (2))`),
+  );
 }
 
 /** Adds cancelled calls whose room deletions are due. */
@@ -76,8 +100,6 @@ function insertInto(
       ${id}, ${roomId}, json_object('campaign', i % 100), ${scheduledAt}, ${startedAt}, ${startedAt}, ${endedAt},
       ${createdAt}, ${endedAt === 'NULL' ? createdAt : endedAt} FROM n`);
 }
-
-const YEAR_MS = 365 * DAY_MS;
 
 /**
  * Fills a new database with a year of calls and the live calls after them, with a room deletion for each cancelled call

@@ -1,7 +1,7 @@
 /*
- * A LiveKit server that answers each request at once. Counts the deleted rooms.
+ * A LiveKit server that answers each request at once, or never. Counts the deleted rooms.
  */
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import {
   ListParticipantsResponse,
   ListRoomsResponse,
@@ -51,8 +51,13 @@ const EMPTY = { binary: new Uint8Array(), json: Buffer.from('{}') };
 
 const deleted = new Set<string>();
 const requests: Record<string, number> = {};
+/** Responses that the stub withholds while it plays a LiveKit that hangs. */
+const held = new Set<ServerResponse>();
+let isHanging = false;
 let firstDeletionAt = 0;
 let lastDeletionAt = 0;
+
+const Change = z.object({ reset: z.boolean().optional(), isHanging: z.boolean().optional() });
 
 const server = createServer((request, response) => {
   const method = request.url?.slice(request.url.lastIndexOf('/') + 1) ?? '';
@@ -68,6 +73,10 @@ const server = createServer((request, response) => {
       lastDeletionAt = performance.now();
       if (deleted.size === 1) firstDeletionAt = lastDeletionAt;
     }
+    if (isHanging) {
+      held.add(response);
+      return;
+    }
     const { json, binary } = answers[method] ?? EMPTY;
     const content = isJson ? json : binary;
     response.writeHead(200, {
@@ -82,7 +91,13 @@ server.keepAliveTimeout = 60_000;
 answerParent(await listen(server), (message) => {
   const state = { deletedRooms: deleted.size, deletionMs: lastDeletionAt - firstDeletionAt, requests };
   const answer = structuredClone(state);
-  if (z.object({ reset: z.boolean() }).parse(message).reset) {
+  const change = Change.parse(message);
+  isHanging = change.isHanging ?? isHanging;
+  if (!isHanging) {
+    for (const response of held) response.destroy();
+    held.clear();
+  }
+  if (change.reset) {
     deleted.clear();
     for (const method of Object.keys(requests)) delete requests[method];
   }
