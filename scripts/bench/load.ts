@@ -59,6 +59,8 @@ export interface Load {
   readonly seconds: number;
   /** Sends at this rate instead of as fast as the server answers. */
   readonly perSecond?: number;
+  /** Goes on after the time until so many requests are sent. */
+  readonly atLeast?: number;
   /** The expected HTTP status of each answer; default 200. */
   readonly status?: number;
 }

@@ -143,6 +143,5 @@ export function makeCalls(
       INSERT INTO audit_log (at, organization_id, action, actor, subject_id, to_status)
         SELECT created_at, organization_id, 'call.created', 'operator', id, 'initiated' FROM calls`);
     for (const { sql } of indexes) db.exec(sql);
-    db.exec('ANALYZE');
   });
 }

@@ -20,6 +20,7 @@ const Run = z.object({
   connections: z.number(),
   seconds: z.number(),
   perSecond: z.number().optional(),
+  atLeast: z.number().default(0),
 });
 
 const files = new Map<string, Buffer[]>();
@@ -87,7 +88,7 @@ async function run(load: z.infer<typeof Run>) {
         idle.push(send);
         return;
       }
-      if (lastAt < endAt && send(lastAt)) return;
+      if ((lastAt < endAt || sent < load.atLeast) && send(lastAt)) return;
       if (answered === sent) done.resolve();
     });
     socket.once('error', done.reject);

@@ -90,7 +90,13 @@ export const list: Group = {
       const requests = new RequestFile(join(bench.folder, `${name}.requests`), pages, { isRepeatable: true });
       bench.note(`list-p99-5m: ${pages.length} different pages of ${name} calls`);
       return async () => {
-        const load = { port: server.port, requests, connections: 1, seconds: bench.seconds };
+        const load = {
+          port: server.port,
+          requests,
+          connections: 1,
+          seconds: bench.seconds,
+          atLeast: pages.length,
+        };
         const before = await storeTimes(server);
         const { p99Ms } = await bench.generator.run(load);
         const after = await storeTimes(server);
