@@ -132,7 +132,7 @@ export async function startHangup(
     LIVEKIT_URL: `http://127.0.0.1:${livekitPort}`,
     LIVEKIT_API_KEY: CREDENTIALS.apiKey,
     LIVEKIT_API_SECRET: CREDENTIALS.apiSecret,
-    COMPARE_SCHEDULE: ONCE_A_YEAR,
+    RECONCILE_SCHEDULE: ONCE_A_YEAR,
     ...settings,
   };
   const log = openSync(`${database.file}.log`, 'a');

@@ -1,4 +1,4 @@
-/** Returns one number of /metrics; 0 when it is not there yet. */
+/** Returns one number of /metrics; 0 before its first event. @throws if hangup has no such metric */
 export async function readMetric(
   port: number,
   name: string,
@@ -7,6 +7,8 @@ export async function readMetric(
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);
   const text = await response.text();
   if (response.status !== 200) throw new Error(`GET /metrics: ${response.status}`);
+  if (!text.includes(`# TYPE ${name.replace(/_(?:sum|count|bucket)$/, '')} `))
+    throw new Error(`no metric ${name}`);
   const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
   const line = text
     .split('\n')

@@ -18,7 +18,7 @@ const PROBES_PER_SECOND = 500;
  * A comparison each second. The rate limit leaves out the participants, of which hangup compares those of at most 50
  * calls in a pass, however many calls there are.
  */
-const SETTINGS = { COMPARE_SCHEDULE: '* * * * * *', LIVEKIT_REQUESTS_PER_MINUTE: '300' };
+const SETTINGS = { RECONCILE_SCHEDULE: '* * * * * *', LIVEKIT_REQUESTS_PER_MINUTE: '300' };
 
 export const comparison: Group = {
   rows: [
@@ -98,10 +98,10 @@ export const comparison: Group = {
 };
 
 async function readPasses(port: number) {
-  const labels = { pass: 'rooms' };
+  const labels = { loop: 'rooms' };
   const [sum, count] = await Promise.all([
-    readMetric(port, 'hangup_pass_duration_seconds_sum', labels),
-    readMetric(port, 'hangup_pass_duration_seconds_count', labels),
+    readMetric(port, 'hangup_reconcile_duration_seconds_sum', labels),
+    readMetric(port, 'hangup_reconcile_duration_seconds_count', labels),
   ]);
   return { sum, count };
 }

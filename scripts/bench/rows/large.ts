@@ -144,8 +144,8 @@ async function collectPages({ url, headers }: HangupServer): Promise<HttpRequest
 async function storeTimes({ port }: HangupServer): Promise<{ quick: number; all: number }> {
   const method = 'listCalls';
   const [quick, all] = await Promise.all([
-    readMetric(port, 'hangup_store_duration_seconds_bucket', { method, le: '0.001' }),
-    readMetric(port, 'hangup_store_duration_seconds_count', { method }),
+    readMetric(port, 'hangup_store_operation_duration_seconds_bucket', { method, le: '0.001' }),
+    readMetric(port, 'hangup_store_operation_duration_seconds_count', { method }),
   ]);
   return { quick, all };
 }
@@ -168,7 +168,7 @@ export const memory: Group = {
     const livekit = await startLiveKitStub(bench, { prefix: LIVE_PREFIX, rooms: LIVE_CALLS });
     const idleLiveKit = await startLiveKitStub(bench);
     // The default schedule.
-    const settings = { COMPARE_SCHEDULE: '*/15 * * * * *' };
+    const settings = { RECONCILE_SCHEDULE: '*/15 * * * * *' };
     return {
       async many() {
         const database = largeDatabase(bench);

@@ -9,7 +9,7 @@ import { seedOldCalls } from '../seed.ts';
 
 const CALLS = 10_000;
 const WRITES_PER_SECOND = 100;
-const KEEP = { KEEP_ENDED_CALLS_DAYS: '30', KEEP_AUDIT_DAYS: '30' };
+const KEEP = { CALL_RETENTION_DAYS: '30', AUDIT_RETENTION_DAYS: '30' };
 
 export const prune: Group = {
   rows: [

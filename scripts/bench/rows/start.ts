@@ -12,7 +12,7 @@ const SETTLE_MS = 20_000;
 const LIVE_CALLS = 100_000;
 const PREFIX = 'live';
 const BARE = 'node -e with a bare HTTP server';
-const DEFAULT_SCHEDULE = { COMPARE_SCHEDULE: '*/15 * * * * *' };
+const DEFAULT_SCHEDULE = { RECONCILE_SCHEDULE: '*/15 * * * * *' };
 
 async function startBare({ cores }: Bench) {
   const port = await freePort();
