@@ -19,12 +19,13 @@ const USAGE = `Usage: npm run bench -- [NAME...] [--json] [--rounds N] [--second
 Measure the rows NAME, or all rows. A name that ends with * selects all rows with that prefix.
 
   --json       print one JSON object
-  --rounds N   measure each side N times (default 5)
-  --seconds S  let each measurement under load last S seconds (default 2)
+  --rounds N   measure each side N times (default 5; some rows have another default)
+  --seconds S  let each measurement under load last S seconds (default 1.5)
   --source     run hangup from source although dist/hangup is built
   --large FILE use this database of 5 million calls, made by scripts/bench/make-calls.ts
   --list       print the names of the rows
 `;
+const ROUNDS = 5;
 const TMPFS = 0x01021994;
 
 process.on('SIGINT', () => process.exit(130));
@@ -38,8 +39,8 @@ const { values, positionals } = parseArgs({
     source: { type: 'boolean', default: false },
     large: { type: 'string' },
     help: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string', default: '1.5' },
   },
 });
 
@@ -74,7 +75,7 @@ function readNumber(name: string, text: string): number {
 
 async function main(): Promise<void> {
   const selected = selectRows(positionals);
-  const rounds = readNumber('rounds', values.rounds);
+  const rounds = values.rounds === undefined ? null : readNumber('rounds', values.rounds);
   const seconds = readNumber('seconds', values.seconds);
   if (statfsSync(tmpdir()).type === TMPFS) {
     throw new Error(
@@ -109,7 +110,7 @@ async function main(): Promise<void> {
       const folder = mkdtempSync(join(tmpdir(), 'hangup-bench-'));
       resources.defer(() => rmSync(folder, { recursive: true, force: true }));
       const note = (text: string) => notes.push(text);
-      const groupRounds = group.rounds ?? rounds;
+      const groupRounds = rounds ?? group.rounds ?? ROUNDS;
       const runs = groupRounds + 1;
       const bench: Bench = { folder, resources, seconds, runs, generator, cores, hangup, largeFile, note };
       results.push(...(await measureGroup(bench, group, { rows, rounds: groupRounds })));

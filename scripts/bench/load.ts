@@ -28,6 +28,7 @@ export interface HttpRequest {
 export class RequestFile {
   readonly file: string;
   readonly isRepeatable: boolean;
+  readonly length: number;
   /** The first request that was not sent yet. */
   next = 0;
 
@@ -35,6 +36,7 @@ export class RequestFile {
   constructor(file: string, requests: readonly HttpRequest[], { isRepeatable }: { isRepeatable: boolean }) {
     this.file = file;
     this.isRepeatable = isRepeatable;
+    this.length = requests.length;
     const parts: Buffer[] = [];
     for (const request of requests) {
       const bytes = toBytes(request);
@@ -61,6 +63,8 @@ export interface Load {
   readonly perSecond?: number;
   /** Goes on after the time until so many requests are sent. */
   readonly atLeast?: number;
+  /** Sends every request of the file once, and then ends. Otherwise a file without requests left is an error. */
+  readonly isComplete?: boolean;
   /** The expected HTTP status of each answer; default 200. */
   readonly status?: number;
 }
@@ -83,12 +87,14 @@ export async function startGenerator(cores: Cores | null): Promise<Generator> {
     get peakCpuShare() {
       return peakCpuShare;
     },
-    async run({ requests, status = 200, ...load }) {
+    async run({ requests, status = 200, isComplete = false, ...load }) {
       const { file, isRepeatable, next } = requests;
       const report = await program.request({ ...load, file, isRepeatable, from: next });
       requests.next += report.count;
       peakCpuShare = Math.max(peakCpuShare, report.cpuShare);
-      if (report.count === 0) throw new Error(`all requests of ${file} are used: seed more`);
+      if (!isRepeatable && requests.next === requests.length && !isComplete) {
+        throw new Error(`the load used all ${requests.length} requests of ${file}: seed more`);
+      }
       if (report.statuses[status] !== report.count) {
         throw new Error(`wrong answers from port ${load.port}: ${JSON.stringify(report.statuses)}`);
       }

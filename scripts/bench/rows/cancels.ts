@@ -13,7 +13,7 @@ const PREFIX = 'cancel';
 const EXPRESS =
   'Express 5, drizzle-orm, better-sqlite3, livekit-server-sdk; one transaction each, no durable retry';
 /** Enough for each cancel of all rounds: more than any side reaches. */
-const CALLS_PER_SECOND = { hangup: 15_000, express: 3_000, raw: 80_000 };
+const CALLS_PER_SECOND = { hangup: 20_000, express: 3_000, raw: 80_000 };
 
 const rows64: readonly Row[] = [
   {

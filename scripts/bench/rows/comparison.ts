@@ -41,6 +41,8 @@ export const comparison: Group = {
       goal: { valueAtMost: 20 },
     },
   ],
+  rounds: 3,
+  hasWarmUp: false,
   async open(bench) {
     const livekit = await startLiveKitStub(bench, { prefix: PREFIX, rooms: CALLS });
     const database = createDatabase(bench, 'comparison');

@@ -26,6 +26,7 @@ export const deletions: Group = {
   ],
   // Each round starts a new process on both sides.
   hasWarmUp: false,
+  rounds: 3,
   async open(bench) {
     const livekit = await startLiveKitStub(bench);
     const database = createDatabase(bench, 'deletions');

@@ -80,6 +80,7 @@ export const list: Group = {
       goal: { ratioAtMost: 2 },
     },
   ],
+  rounds: 3,
   async open(bench) {
     const livekit = await startLiveKitStub(bench, { prefix: LIVE_PREFIX, rooms: LIVE_CALLS });
     const few = createDatabase(bench, 'few');

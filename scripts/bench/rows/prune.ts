@@ -23,6 +23,9 @@ export const prune: Group = {
       goal: { valueAtMost: 50 },
     },
   ],
+  rounds: 3,
+  // Each round warms its own server up.
+  hasWarmUp: false,
   async open(bench) {
     const livekit = await startLiveKitStub(bench);
     const database = createDatabase(bench, 'prune');

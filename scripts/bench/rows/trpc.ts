@@ -9,7 +9,7 @@ import { callId } from '../names.ts';
 import { seedEndedCalls, seedInitiatedCalls } from '../seed.ts';
 
 const CALLS = 10_000;
-const CANCELS_PER_SECOND = 15_000;
+const CANCELS_PER_SECOND = 20_000;
 const CONNECTIONS = 64;
 
 const row = (name: string, title: string): Row => ({

@@ -21,7 +21,7 @@ import { getRequests, READ_CALLS, READ_PREFIX } from './reads.ts';
 
 const PREFIX = 'hook';
 const CONNECTIONS = 64;
-const PER_SECOND = { hangup: 15_000, raw: 80_000, slow: 2_000 };
+const PER_SECOND = { hangup: 20_000, raw: 80_000, slow: 2_000 };
 const PER_COMMIT = 32;
 
 /** Makes each fsync of a process 2 ms longer. With a seccomp filter, strace stops the process at no other call. */
