@@ -2,19 +2,14 @@
  * `npm run bench`: measures hangup against baselines that run in the same minutes, and prints a table of ratios.
  * A slow result is not a failure; a wrong one is. docs/performance.md explains the method and the rows.
  */
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Bench, findCores } from './context.ts';
 import type { Group, Row } from './group.ts';
-import { findHangup } from './hangup.ts';
-import { startGenerator } from './load.ts';
 import { measureGroup, type Result } from './measure.ts';
 import { GROUPS } from './registry.ts';
+import { startSession } from './session.ts';
 import { formatTable, toJson } from './table.ts';
 
-const USAGE = `Usage: npm run bench -- [NAME...] [--json] [--rounds N] [--seconds S] [--source]
+const USAGE = `Usage: npm run bench -- [NAME...] [--json] [--rounds N] [--seconds S] [--source] [--large FILE]
 
 Measure the rows NAME, or all rows. A name that ends with * selects all rows with that prefix.
 
@@ -26,32 +21,31 @@ Measure the rows NAME, or all rows. A name that ends with * selects all rows wit
   --list       print the names of the rows
 `;
 const ROUNDS = 5;
-const TMPFS = 0x01021994;
-
-process.on('SIGINT', () => process.exit(130));
-process.on('SIGTERM', () => process.exit(143));
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
-    source: { type: 'boolean', default: false },
-    large: { type: 'string' },
-    help: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    seconds: { type: 'string', default: '1.5' },
-  },
-});
 
 const write = (text: string) => process.stdout.write(text);
-/** Progress; stdout holds the result alone. */
+/** Progress and errors; stdout holds the result alone. */
 const log = (text: string) => process.stderr.write(`${text}\n`);
 
-if (values.help) write(USAGE);
-else if (values.list)
-  write(GROUPS.flatMap(({ rows }) => rows.map(({ name, title }) => `${name}\t${title}\n`)).join(''));
-else await main();
+class UsageError extends Error {}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        source: { type: 'boolean', default: false },
+        large: { type: 'string' },
+        help: { type: 'boolean', default: false },
+        rounds: { type: 'string' },
+        seconds: { type: 'string', default: '1.5' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
 
 function selectRows(names: readonly string[]): { group: Group; rows: readonly Row[] }[] {
   const matches = (name: string, pattern: string) =>
@@ -59,7 +53,7 @@ function selectRows(names: readonly string[]): { group: Group; rows: readonly Ro
   const all = GROUPS.flatMap(({ rows }) => rows);
   const unknown = names.filter((pattern) => !all.some(({ name }) => matches(name, pattern)));
   if (unknown.length > 0) {
-    throw new Error(`Unknown row: ${unknown.join(', ')}. Run npm run bench -- --list for the names.`);
+    throw new UsageError(`Unknown row: ${unknown.join(', ')}. Run npm run bench -- --list for the names.`);
   }
   return GROUPS.map((group) => ({
     group,
@@ -70,59 +64,66 @@ function selectRows(names: readonly string[]): { group: Group; rows: readonly Ro
 function readNumber(name: string, text: string): number {
   const number = Number(text);
   if (Number.isFinite(number) && number > 0) return number;
-  throw new Error(`--${name}: expected a number greater than 0, got ${text}`);
+  throw new UsageError(`--${name}: expected a number greater than 0, got ${text}`);
 }
 
 async function main(): Promise<void> {
+  const { values, positionals } = readArguments();
+  if (values.help) {
+    write(USAGE);
+    return;
+  }
+  if (values.list) {
+    write(GROUPS.flatMap(({ rows }) => rows.map(({ name, title }) => `${name}\t${title}\n`)).join(''));
+    return;
+  }
   const selected = selectRows(positionals);
   const rounds = values.rounds === undefined ? null : readNumber('rounds', values.rounds);
   const seconds = readNumber('seconds', values.seconds);
-  if (statfsSync(tmpdir()).type === TMPFS) {
-    throw new Error(
-      `${tmpdir()} is in memory, where a commit costs nothing. Set TMPDIR to a folder on a disk.`,
-    );
-  }
-  const programs = mkdtempSync(join(tmpdir(), 'hangup-bench-'));
   const beganAt = performance.now();
   const results: Result[] = [];
-  const notes: string[] = [];
-  try {
-    const hangup = findHangup(programs, { isSource: values.source });
-    const cores = findCores();
-    const largeFile = values.large ?? join(programs, 'large.db');
-    const machine = {
-      node: process.version,
-      cpu: cpus()[0]?.model ?? 'unknown',
-      cores: cpus().length,
-      pinning:
-        cores === null ? 'none' : `servers on core ${cores.server}, load and LiveKit on core ${cores.load}`,
-      hangup: hangup.description,
-    };
-    log(
-      Object.entries(machine)
-        .map(([name, value]) => `${name}: ${value}`)
-        .join('\n'),
-    );
-    await using generator = await startGenerator(cores);
-    for (const { group, rows } of selected) {
-      log(`measuring ${rows.map(({ name }) => name).join(', ')}`);
-      await using resources = new AsyncDisposableStack();
-      const folder = mkdtempSync(join(tmpdir(), 'hangup-bench-'));
-      resources.defer(() => rmSync(folder, { recursive: true, force: true }));
-      const note = (text: string) => notes.push(text);
-      const groupRounds = rounds ?? group.rounds ?? ROUNDS;
-      const runs = groupRounds + 1;
-      const bench: Bench = { folder, resources, seconds, runs, generator, cores, hangup, largeFile, note };
-      results.push(...(await measureGroup(bench, group, { rows, rounds: groupRounds })));
+  const failed: string[] = [];
+  await using session = await startSession({
+    isSource: values.source,
+    seconds,
+    largeFile: values.large ?? null,
+  });
+  for (const [name, value] of Object.entries(session.machine)) log(`${name}: ${value}`);
+  for (const { group, rows } of selected) {
+    const names = rows.map(({ name }) => name).join(', ');
+    log(`measuring ${names}`);
+    const groupRounds = rounds ?? group.rounds ?? ROUNDS;
+    try {
+      results.push(
+        ...(await session.withBench(groupRounds + 1, (bench) =>
+          measureGroup(bench, group, { rows, rounds: groupRounds }),
+        )),
+      );
+    } catch (error) {
+      // The other rows are still worth their minutes.
+      failed.push(names);
+      log(`${names} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     }
-    notes.push(`load generator: at most ${Math.round(generator.peakCpuShare * 100)} % of its core`);
-    const tookS = Math.round((performance.now() - beganAt) / 1_000);
-    if (values.json) {
-      write(`${JSON.stringify({ machine, tookS, notes, rows: toJson(results) }, null, 2)}\n`);
-    } else {
-      write(`${formatTable(results)}\n${notes.map((text) => `${text}\n`).join('')}took ${tookS} s\n`);
-    }
-  } finally {
-    rmSync(programs, { recursive: true, force: true });
   }
+  const notes = [
+    ...session.notes,
+    `load generator: at most ${Math.round(session.generator.peakCpuShare * 100)} % of its core`,
+    ...failed.map((names) => `FAILED, with a wrong result: ${names}`),
+  ];
+  const tookS = Math.round((performance.now() - beganAt) / 1_000);
+  if (values.json) {
+    const { machine } = session;
+    write(`${JSON.stringify({ machine, tookS, notes, failed, rows: toJson(results) }, null, 2)}\n`);
+  } else {
+    write(`${formatTable(results)}\n${notes.map((text) => `${text}\n`).join('')}took ${tookS} s\n`);
+  }
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  log(`${error.message}\n\n${USAGE}`);
+  process.exitCode = 2;
 }

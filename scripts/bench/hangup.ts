@@ -12,6 +12,8 @@ import { startPinned } from './processes.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 const BUILT = join(ROOT, 'dist/hangup');
 
+const COUNT_TIMEOUT_MS = 120_000;
+const COUNT_POLL_MS = 20;
 /** Passes that compare rooms have rows of their own; elsewhere one pass at the start is enough. */
 const ONCE_A_YEAR = '0 0 0 1 1 *';
 
@@ -78,10 +80,21 @@ export function withDatabase<Result>(file: string, run: (db: SqliteDatabase.Data
 
 /** @throws unless a query of one number returns the expected number */
 export function expectCount(file: string, query: string, expected: number): void {
+  const found = readCount(file, query);
+  if (found !== expected) throw new Error(`expected ${expected}, found ${found}: ${query}`);
+}
+
+/** Waits until a query returns the expected number. @throws if the number is another one after 2 minutes */
+export async function waitForCount(file: string, query: string, expected: number): Promise<void> {
+  const endAt = performance.now() + COUNT_TIMEOUT_MS;
+  while (readCount(file, query) !== expected && performance.now() < endAt) await sleep(COUNT_POLL_MS);
+  expectCount(file, query, expected);
+}
+
+function readCount(file: string, query: string): number | undefined {
   const db = new SqliteDatabase(file, { readonly: true });
   try {
-    const found = db.prepare<[], number>(query).pluck().get();
-    if (found !== expected) throw new Error(`expected ${expected}, found ${found}: ${query}`);
+    return db.prepare<[], number>(query).pluck().get();
   } finally {
     db.close();
   }

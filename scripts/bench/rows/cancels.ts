@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Bench } from '../context.ts';
 import type { Group, Row, Side } from '../group.ts';
-import { copyDatabase, createDatabase, expectCount, startHangup } from '../hangup.ts';
+import { createDatabase, expectCount, startHangup, waitForCount } from '../hangup.ts';
 import { CREDENTIALS, type LiveKitStub, startLiveKitStub } from '../livekit.ts';
 import { type Report, RequestFile } from '../load.ts';
 import { callId } from '../names.ts';
@@ -66,53 +66,75 @@ interface Options {
 async function open(
   bench: Bench,
   wanted: ReadonlySet<string>,
-  options: Options,
+  { connections, measured }: Options,
 ): Promise<Record<string, Side>> {
+  const servers = Object.entries(await openCancels(bench, wanted));
+  const sides: Record<string, Side> = Object.fromEntries(
+    servers.map(([name, cancel]) => [name, async () => measured(await cancel({ connections }))]),
+  );
+  if (wanted.has('raw')) sides['raw'] = await openRaw(bench);
+  return sides;
+}
+
+async function openRaw(bench: Bench): Promise<Side> {
+  const database = createDatabase(bench, 'raw');
+  seedInitiatedCalls(database, PREFIX, callsFor(bench, 'raw'));
+  const program = bench.resources.use(
+    await startProgram('raw-cancels', {
+      core: bench.cores?.server ?? null,
+      options: { file: database.file, prefix: PREFIX },
+      answer: z.object({ count: z.number(), seconds: z.number() }),
+    }),
+  );
+  let done = 0;
+  return async () => {
+    const { count, seconds } = await program.request({ seconds: bench.seconds });
+    done += count;
+    expectCount(database.file, "SELECT count(*) FROM calls WHERE status = 'cancelled'", done);
+    return count / seconds;
+  };
+}
+
+const callsFor = ({ seconds, runs }: Bench, side: keyof typeof CALLS_PER_SECOND) =>
+  Math.ceil(CALLS_PER_SECOND[side] * seconds * runs);
+
+/** Sends cancels to a server for the time of one measurement, and counts the written rows and deleted rooms. */
+type Cancel = (load: { connections: number; perSecond?: number }) => Promise<Report>;
+
+/** Starts the wanted servers, `hangup` and `express`, with enough calls for all runs. */
+export async function openCancels(
+  bench: Bench,
+  wanted: ReadonlySet<string>,
+): Promise<Readonly<Record<string, Cancel>>> {
   const livekit = await startLiveKitStub(bench);
-  const calls = (side: keyof typeof CALLS_PER_SECOND) =>
-    Math.ceil(CALLS_PER_SECOND[side] * bench.seconds * bench.runs);
-  const database = createDatabase(bench, 'cancels');
-  const sides: Record<string, Side> = {};
-  if (wanted.has('raw')) {
-    const copy = copyDatabase(database, 'raw');
-    seedInitiatedCalls(copy, PREFIX, calls('raw'));
-    const program = bench.resources.use(
-      await startProgram('raw-cancels', {
-        core: bench.cores?.server ?? null,
-        options: { file: copy.file, prefix: PREFIX },
-        answer: z.object({ count: z.number(), seconds: z.number() }),
-      }),
-    );
-    let done = 0;
-    sides['raw'] = async () => {
-      const { count, seconds } = await program.request({ seconds: bench.seconds });
-      done += count;
-      expectCount(copy.file, "SELECT count(*) FROM calls WHERE status = 'cancelled'", done);
-      return count / seconds;
-    };
-  }
+  const servers: Record<string, Cancel> = {};
   if (wanted.has('hangup')) {
-    seedInitiatedCalls(database, PREFIX, calls('hangup'));
+    const database = createDatabase(bench, 'cancels');
+    const calls = callsFor(bench, 'hangup');
+    seedInitiatedCalls(database, PREFIX, calls);
     const { port, headers } = await startHangup(bench, { database, livekitPort: livekit.port });
-    const requests = cancelRequests(bench, 'hangup', calls('hangup'), headers);
-    sides['hangup'] = () =>
-      measure(bench, livekit, { port, requests }, options, async () => {
+    const requests = cancelRequests(bench, 'hangup', calls, headers);
+    servers['hangup'] = (load) =>
+      measure(bench, livekit, { port, requests, ...load }, async () => {
         const { file } = database;
         expectCount(file, "SELECT count(*) FROM calls WHERE status = 'cancelled'", requests.next);
-        expectCount(file, "SELECT count(*) FROM room_deletions WHERE state = 'completed'", requests.next);
         expectCount(file, "SELECT count(*) FROM audit_log WHERE to_status = 'cancelled'", requests.next);
+        // A response does not depend on the room's deletion, which hangup retries after a timeout.
+        const completed = "SELECT count(*) FROM room_deletions WHERE state = 'completed'";
+        await waitForCount(file, completed, requests.next);
       });
   }
   if (wanted.has('express')) {
-    const { port, requests, countCancelled } = await startExpress(bench, livekit, calls('express'));
-    sides['express'] = () =>
-      measure(bench, livekit, { port, requests }, options, async () => {
+    const { port, requests, countCancelled } = await startExpress(bench, livekit, callsFor(bench, 'express'));
+    servers['express'] = (load) =>
+      measure(bench, livekit, { port, requests, ...load }, async () => {
         const cancelled = await countCancelled();
-        if (cancelled !== requests.next)
+        if (cancelled !== requests.next) {
           throw new Error(`${requests.next} answers, ${cancelled} cancelled calls`);
+        }
       });
   }
-  return sides;
+  return servers;
 }
 
 async function startExpress(bench: Bench, livekit: LiveKitStub, calls: number) {
@@ -153,19 +175,17 @@ const cancelRequests = (
     { isRepeatable: false },
   );
 
-/** Cancels under load, then counts the rows and the deleted rooms. */
 async function measure(
   bench: Bench,
   livekit: LiveKitStub,
-  { port, requests }: { port: number; requests: RequestFile },
-  { connections, measured }: Options,
+  load: { port: number; requests: RequestFile; connections: number; perSecond?: number },
   countRows: () => Promise<void>,
-): Promise<number> {
+): Promise<Report> {
   await livekit.request({ reset: true });
-  const report = await bench.generator.run({ port, requests, connections, seconds: bench.seconds });
+  const report = await bench.generator.run({ ...load, seconds: bench.seconds });
+  await countRows();
   const { deletedRooms } = await livekit.request({ reset: false });
   if (deletedRooms !== report.count)
     throw new Error(`${report.count} cancels, ${deletedRooms} deleted rooms`);
-  await countRows();
-  return measured(report);
+  return report;
 }

@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Group } from '../group.ts';
-import { copyDatabase, createDatabase, expectCount, startHangup, withDatabase } from '../hangup.ts';
+import { copyDatabase, createDatabase, startHangup, waitForCount } from '../hangup.ts';
 import { CREDENTIALS, type LiveKitStub, startLiveKitStub } from '../livekit.ts';
 import { startProgram } from '../processes.ts';
 import { seedDueDeletions } from '../seed.ts';
@@ -10,7 +9,7 @@ const PREFIX = 'due';
 const DELETIONS = 10_000;
 /** The default of RETRY_CONCURRENCY. */
 const CONCURRENCY = 16;
-const POLL_MS = 20;
+const COMPLETED = "SELECT count(*) FROM room_deletions WHERE state = 'completed'";
 
 export const deletions: Group = {
   rows: [
@@ -39,13 +38,8 @@ export const deletions: Group = {
         await livekit.request({ reset: true });
         const settings = { RETRY_CONCURRENCY: String(CONCURRENCY) };
         const { stop } = await startHangup(bench, { database: copy, livekitPort: livekit.port, settings });
-        const open =
-          "SELECT count(*) FROM room_deletions WHERE state IN ('available', 'running', 'retryable')";
-        while (withDatabase(copy.file, (db) => db.prepare<[], number>(open).pluck().get()) !== 0)
-          await sleep(POLL_MS);
+        await waitForCount(copy.file, COMPLETED, DELETIONS);
         await stop();
-        const completed = "SELECT count(*) FROM room_deletions WHERE state = 'completed' AND attempt = 1";
-        expectCount(copy.file, completed, DELETIONS);
         return rate(livekit);
       },
       async loop() {

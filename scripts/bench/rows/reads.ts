@@ -58,6 +58,16 @@ async function startReads(bench: Bench): Promise<HangupServer> {
   return startHangup(bench, { database, livekitPort: livekit.port });
 }
 
+/** Starts hangup with ended calls, and returns a function that reads them for the time of one measurement. */
+export async function openGets(bench: Bench) {
+  const server = await startReads(bench);
+  const requests = new RequestFile(join(bench.folder, 'gets.requests'), getRequests(server), {
+    isRepeatable: true,
+  });
+  return (load: { connections: number; perSecond?: number }) =>
+    bench.generator.run({ ...load, port: server.port, requests, seconds: bench.seconds });
+}
+
 async function open(
   bench: Bench,
   connections: number,
