@@ -1,6 +1,6 @@
 /**
- * `npm run build`: dist/hangup, one executable for this machine's kind of processor, with dist/hangup.licenses.txt and
- * dist/hangup.sbom.json (CycloneDX). Two builds of one commit are the same, byte for byte.
+ * `npm run build`: writes dist/hangup, one executable for this machine's processor architecture, dist/hangup.licenses.txt and
+ * dist/hangup.sbom.json (CycloneDX). Two builds of one commit are identical, byte for byte.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { rolldown } from 'rolldown';
+import { bundle } from './build/bundle.ts';
 import { licensesOf } from './build/licenses.ts';
 import { bundledPackages, writeSbom } from './build/sbom.ts';
 
@@ -22,40 +22,20 @@ const ROOT = resolve(import.meta.dirname, '..');
 const BUILD = join(ROOT, 'build');
 const DIST = join(ROOT, 'dist');
 
-/** Node.js opens its debugger on SIGUSR1 otherwise, also before the first line of hangup runs. */
-const CLOSED = ['--disable-sigusr1'];
+/** Otherwise SIGUSR1 opens Node's debugger, even before hangup's first line runs. */
+const SECURITY_FLAGS = ['--disable-sigusr1'];
 
 /**
- * In MB: V8 lets its young generation grow to more than all else takes, and gives nothing back. Smaller at first, it takes
- * what LiveKit's list is read into for something that stays.
+ * In MB. Without a maximum, V8's young generation outgrows all other memory and never shrinks. With a smaller minimum, V8
+ * moves the parsed room list into the old generation.
  */
-const FLAGS = ['--min-semi-space-size=1', '--max-semi-space-size=4'];
+const MEMORY_FLAGS = ['--min-semi-space-size=1', '--max-semi-space-size=4'];
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
+const printLine = (line: string) => process.stdout.write(`${line}\n`);
 const run = (command: string, args: readonly string[]) =>
   execFileSync(command, args, { cwd: ROOT, encoding: 'utf8' }).trim();
 
-/**
- * One script, and the files that it came from. Not an ES module: V8's cache is for scripts; and imported, node:http
- * evaluates all that it exports, and loads undici for its WebSocket, 40 ms of each start.
- */
-async function bundle(input: string, output: string): Promise<readonly string[]> {
-  const bundler = await rolldown({
-    input: join(ROOT, input),
-    cwd: ROOT,
-    platform: 'node',
-  });
-  const { output: parts } = await bundler.write({
-    file: join(BUILD, output),
-    format: 'cjs',
-    codeSplitting: false,
-    comments: false,
-  });
-  await bundler.close();
-  return parts.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
-}
-
-/** The commit, and whether the tree differs from it; `unknown` outside of git. */
+/** Returns the commit, with `-dirty` if the tree differs from it; `unknown` outside a git repository. */
 function commit(): string {
   try {
     const isDirty = run('git', ['status', '--porcelain', '--untracked-files=no']) !== '';
@@ -65,16 +45,16 @@ function commit(): string {
   }
 }
 
-const beganAt = performance.now();
+const startedAt = performance.now();
 rmSync(BUILD, { recursive: true, force: true });
 mkdirSync(BUILD, { recursive: true });
 mkdirSync(DIST, { recursive: true });
 
-say('bundling');
-// All that the thread holds the script holds too.
-const bundled = await bundle('src/main.ts', 'hangup.cjs');
-await bundle('src/store/sqlite/store-thread.ts', 'store-thread.cjs');
-// better-sqlite3's addon is compiled with the headers of node-addon-api.
+printLine('bundling');
+// hangup.cjs contains all packages of the thread's script, so its list is complete.
+const bundled = await bundle('src/main.ts', join(BUILD, 'hangup.cjs'));
+await bundle('src/store/sqlite/store-thread.ts', join(BUILD, 'store-thread.cjs'));
+// better-sqlite3's addon contains code from the headers of node-addon-api.
 const packages = [...bundledPackages(bundled), join(ROOT, 'node_modules/node-addon-api')];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 writeFileSync(join(BUILD, 'package.json'), JSON.stringify({ name, version, commit: commit() }));
@@ -82,23 +62,23 @@ const node = `node-linux-${process.arch}`;
 const licenses = licensesOf([ROOT, ...packages, join(ROOT, 'node_modules', node)], bundled);
 writeFileSync(join(BUILD, 'licenses.txt'), licenses);
 
-say('stripping node');
+printLine('stripping node');
 const executable = join(BUILD, 'node');
 copyFileSync(process.execPath, executable);
 chmodSync(executable, 0o755);
-// Before anything is put into it: afterwards it would not start.
+// Strip before embedding: a stripped single file does not start.
 try {
   run('strip', [executable]);
 } catch (error) {
   if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-  say('strip is not installed (Debian: binutils), so dist/hangup is some 30 MB larger than it need be');
+  printLine('strip is not installed (Debian: binutils): dist/hangup is about 30 MB larger');
 }
 
-say('compiling');
-// By the Node and with the flags that read it. The seed is for V8's hash tables: two builds make the same cache.
-run(executable, [...FLAGS, '--random-seed=1', 'scripts/build/cache.cjs']);
+printLine('compiling');
+// V8 accepts a cache only from the same Node with the same flags. The fixed seed makes two builds identical.
+run(executable, [...MEMORY_FLAGS, '--random-seed=1', 'scripts/build/cache.cjs']);
 
-say('embedding');
+printLine('embedding');
 const files = globSync(
   '{drizzle/*.sql,drizzle/meta/_journal.json,docs/*.*,docs/Caddyfile,docs/monitoring/{alerts.yml,dashboard.json}}',
   {
@@ -123,7 +103,7 @@ const sea = {
   useVfs: true,
   disableExperimentalSEAWarning: true,
   execArgvExtension: 'none',
-  execArgv: [...CLOSED, ...FLAGS],
+  execArgv: [...SECURITY_FLAGS, ...MEMORY_FLAGS],
   assets,
 };
 writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));
@@ -132,6 +112,6 @@ writeFileSync(join(DIST, 'hangup.licenses.txt'), licenses);
 writeSbom(ROOT, packages, join(DIST, 'hangup.sbom.json'));
 
 const megabytes = Math.round(statSync(join(DIST, 'hangup')).size / 1e6);
-say(
-  `dist/hangup: ${megabytes} MB of ${packages.length} packages, in ${Math.round(performance.now() - beganAt)} ms`,
+printLine(
+  `dist/hangup: ${megabytes} MB, ${packages.length} packages, built in ${Math.round(performance.now() - startedAt)} ms`,
 );

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { startEmulator } from '../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../src/emulator/emulator.ts';
 
 const MAIN = resolve(import.meta.dirname, '../src/main.ts');
 const CANCEL_TIMEOUT_MS = 4_000;

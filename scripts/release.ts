@@ -1,6 +1,6 @@
 /**
- * `npm run release`: builds, and makes dist/hangup-VERSION-linux-ARCH.tar.gz of the file, its unit, the operators' pages,
- * licenses and SBOM, with dist/SHA256SUMS. The same commit makes the same bytes.
+ * `npm run release`: builds, then writes dist/hangup-VERSION-linux-ARCH.tar.gz with the executable, the systemd unit, the
+ * operators' pages, licenses and SBOM, and dist/SHA256SUMS. Two releases of one commit are identical.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -15,7 +15,7 @@ const run = (command: string, args: readonly string[]) =>
   execFileSync(command, args, { cwd: ROOT, encoding: 'utf8' });
 
 if (run('git', ['status', '--porcelain']).trim() !== '') {
-  process.stderr.write('A release is made of a commit: commit or stash what is changed first.\n');
+  process.stderr.write('The working tree has changes. Commit or stash them first.\n');
   process.exit(1);
 }
 execFileSync(process.execPath, [join(ROOT, 'scripts/build.ts')], { stdio: 'inherit' });
@@ -31,16 +31,16 @@ cpSync(join(ROOT, 'docs'), join(folder, 'docs'), { recursive: true, filter });
 for (const file of ['CHANGELOG.md', 'LICENSE']) cpSync(join(ROOT, file), join(folder, file));
 
 const tarball = `${name}.tar.gz`;
-const at = run('git', ['show', '-s', '--format=%cI', 'HEAD']).trim();
-const fixed = [
+const committedAt = run('git', ['show', '-s', '--format=%cI', 'HEAD']).trim();
+const reproducible = [
   '--sort=name',
-  `--mtime=${at}`,
+  `--mtime=${committedAt}`,
   '--owner=0',
   '--group=0',
   '--numeric-owner',
   '--mode=u=rwX,go=rX',
 ];
-run('tar', [...fixed, '-C', DIST, '--use-compress-program=gzip -n', '-cf', join(DIST, tarball), name]);
+run('tar', [...reproducible, '-C', DIST, '--use-compress-program=gzip -n', '-cf', join(DIST, tarball), name]);
 rmSync(folder, { recursive: true });
 const sum = createHash('sha256')
   .update(readFileSync(join(DIST, tarball)))

@@ -1,7 +1,7 @@
 /**
- * `npm run simulate -- --seeds N [--seed FIRST] [--calls 10000]`: so many worlds of so many calls, each out of its own
- * seed, as many at a time as there are processors. `--seed S` alone runs that one. Ends with 1, the history of a call
- * and the command that shows it again when anything is so that must never be so.
+ * `npm run simulate -- --seeds N [--seed FIRST] [--calls 10000]`: runs N simulations with seeds from FIRST, in parallel on
+ * all processors. Without --seeds, runs one. When an invariant is violated, exits with 1 and prints the call's history and
+ * the command that repeats the simulation.
  */
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -19,32 +19,32 @@ const { values } = parseArgs({
 const [seeds, first, calls] = [values.seeds, values.seed, values.calls].map((text) => {
   const number = Number(text);
   if (!Number.isSafeInteger(number) || number < 1) {
-    console.error(`not a whole number above 0: ${text}`);
+    console.error(`expected a positive integer: ${text}`);
     process.exit(2);
   }
   return number;
 }) as [number, number, number];
 
-async function one(seed: number): Promise<boolean> {
+async function runOne(seed: number): Promise<boolean> {
   const startedAt = performance.now();
   const { violation, simulatedMs, events, counts } = await simulate({ seed, calls });
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  const about = `${calls} calls, ${events} events in ${Math.round(simulatedMs / 1000)} s, simulated in ${seconds} s`;
-  console.log(`seed ${seed}: ${violation === null ? 'ok' : 'FAILED'}, ${about}`);
+  const summary = `${calls} calls, ${events} events in ${Math.round(simulatedMs / 1000)} s, simulated in ${seconds} s`;
+  console.log(`seed ${seed}: ${violation === null ? 'ok' : 'FAILED'}, ${summary}`);
   if (violation !== null) console.log(violation);
-  if (values.counts) for (const [what, times] of [...counts].sort()) console.log(`${times}\t${what}`);
+  if (values.counts) for (const [event, count] of [...counts].sort()) console.log(`${count}\t${event}`);
   return violation === null;
 }
 
-/** Each in a process of its own. @returns the seeds that failed */
-async function many(): Promise<number[]> {
-  const waiting = Array.from({ length: seeds }, (_, index) => first + index);
+/** Runs each seed in a process of its own. Returns the failed seeds. */
+async function runAll(): Promise<number[]> {
+  const queue = Array.from({ length: seeds }, (_, index) => first + index);
   const failed: number[] = [];
   const work = async () => {
-    for (let seed = waiting.shift(); seed !== undefined; seed = waiting.shift()) {
-      const { isOk, output } = await inItsOwnProcess(seed);
+    for (let seed = queue.shift(); seed !== undefined; seed = queue.shift()) {
+      const { isOk, output } = await runInProcess(seed);
       if (!isOk) failed.push(seed);
-      // What failed is the result, the rest is progress.
+      // Failures are results; the rest is progress.
       (isOk ? process.stderr : process.stdout).write(output);
     }
   };
@@ -52,7 +52,7 @@ async function many(): Promise<number[]> {
   return failed;
 }
 
-function inItsOwnProcess(seed: number): Promise<{ isOk: boolean; output: string }> {
+function runInProcess(seed: number): Promise<{ isOk: boolean; output: string }> {
   const counts = values.counts ? ['--counts'] : [];
   const args = [import.meta.filename, '--seed', String(seed), '--calls', String(calls), ...counts];
   return new Promise((resolve) => {
@@ -63,12 +63,12 @@ function inItsOwnProcess(seed: number): Promise<{ isOk: boolean; output: string 
 }
 
 if (seeds === 1) {
-  if (!(await one(first))) process.exitCode = 1;
+  if (!(await runOne(first))) process.exitCode = 1;
 } else {
-  const failed = await many();
+  const failed = await runAll();
   console.log(
     failed.length === 0
-      ? `${seeds} seeds of ${calls} calls: no conversation was ended, no phone lives on after its call, no live call is without a room`
+      ? `${seeds} seeds of ${calls} calls: no conversation was ended, no phone stayed connected after its call, every live call has a room`
       : `failed: ${failed.map((seed) => `npm run simulate -- --seed ${seed} --calls ${calls}`).join('; ')}`,
   );
   if (failed.length > 0) process.exitCode = 1;

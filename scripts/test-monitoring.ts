@@ -10,7 +10,7 @@ function promtool(...args: string[]): boolean {
   const { status, error } = spawnSync('promtool', args, { cwd: folder, stdio: 'inherit' });
   if (error !== undefined) {
     process.stderr.write(
-      `test:monitoring needs promtool, which comes with Prometheus (Debian: apt-get install prometheus): ${error.message}\n`,
+      `test:monitoring requires promtool, a part of Prometheus (Debian: apt-get install prometheus): ${error.message}\n`,
     );
   }
   return status === 0;
@@ -20,7 +20,7 @@ interface Dashboard {
   readonly panels: readonly { readonly targets: readonly { readonly expr: string }[] }[];
 }
 
-/** promtool reads no dashboard, so its expressions are written down as the rules that they could be. JSON is YAML. */
+/** Checks the dashboard's expressions as recording rules, because promtool does not read dashboards. JSON is YAML. */
 function checkDashboard(): boolean {
   const { panels }: Dashboard = JSON.parse(readFileSync(join(folder, 'dashboard.json'), 'utf8'));
   const rules = panels

@@ -1,6 +1,6 @@
 /**
- * `npm run test:proxies`: docs/Caddyfile and docs/nginx.conf by Caddy's and nginx's own tests, and in front of a hangup that
- * closes idle connections while requests come. Needs both, and openssl.
+ * `npm run test:proxies`: validates docs/Caddyfile and docs/nginx.conf with Caddy and nginx, then runs both in front of a
+ * hangup that closes idle connections under load. Requires caddy, nginx and openssl.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,70 +12,70 @@ import { freePort, measureClosingMs, race, type Server, startHangup, startProxy 
 const DOCS = resolve(import.meta.dirname, '../docs');
 const folder = mkdtempSync(join(tmpdir(), 'hangup-proxies-'));
 const env = { ...process.env, HOME: folder, PATH: `${process.env.PATH}:/usr/sbin` };
-/** How long the configurations let the proxies keep a connection on which nothing comes. */
-const PROXIES_KEEP = '30s';
+/** The idle timeout of connections to hangup in both configurations. */
+const PROXY_IDLE_TIMEOUT = '30s';
 
-function check(what: string, isSo: boolean, output = ''): void {
-  process.stdout.write(`${isSo ? 'ok    ' : 'FAILED'} ${what}\n${isSo ? '' : `${output}\n`}`);
-  if (!isSo) process.exitCode = 1;
+function check(name: string, passed: boolean, output = ''): void {
+  process.stdout.write(`${passed ? 'ok    ' : 'FAILED'} ${name}\n${passed ? '' : `${output}\n`}`);
+  if (!passed) process.exitCode = 1;
 }
 
-function run(what: string, command: string, args: readonly string[]): void {
+function run(name: string, command: string, args: readonly string[]): void {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', env });
-  check(what, status === 0, `${error ?? ''}${stdout}${stderr}`);
+  check(name, status === 0, `${error ?? ''}${stdout}${stderr}`);
 }
 
-/** The configurations of docs, with the addresses of this test. @param keep replaces how long connections are kept */
-const PROXIES: Readonly<Record<string, (hangupPort: number, keep: string) => Promise<Server>>> = {
-  async Caddy(hangupPort, keep) {
+/** Start a proxy with its configuration in docs and the ports of this test. `idleTimeout` replaces the configured one. */
+const PROXIES: Readonly<Record<string, (hangupPort: number, idleTimeout: string) => Promise<Server>>> = {
+  async Caddy(hangupPort, idleTimeout) {
     const port = await freePort();
     const config = join(folder, 'Caddyfile');
     const text = readFileSync(join(DOCS, 'Caddyfile'), 'utf8')
       .replace('hangup.example.com {', `http://127.0.0.1:${port} {`)
       .replace('127.0.0.1:8080', `127.0.0.1:${hangupPort}`)
-      .replace(`keepalive ${PROXIES_KEEP}`, `keepalive ${keep}`);
+      .replace(`keepalive ${PROXY_IDLE_TIMEOUT}`, `keepalive ${idleTimeout}`);
     writeFileSync(config, `{\n\tadmin off\n}\n${text}`);
     const args = ['run', '--adapter', 'caddyfile', '--config', config];
     return startProxy('caddy', args, { url: `http://127.0.0.1:${port}`, port, env });
   },
-  async nginx(hangupPort, keep) {
+  async nginx(hangupPort, idleTimeout) {
     const port = await freePort();
     const config = join(folder, 'nginx-race.conf');
     const text = readFileSync(join(DOCS, 'nginx.conf'), 'utf8')
       .replaceAll('/etc/ssl/hangup', folder)
       .replace('listen 443 ssl', `listen 127.0.0.1:${port} ssl`)
       .replace('127.0.0.1:8080', `127.0.0.1:${hangupPort}`)
-      .replace(`keepalive_timeout ${PROXIES_KEEP}`, `keepalive_timeout ${keep}`)
+      .replace(`keepalive_timeout ${PROXY_IDLE_TIMEOUT}`, `keepalive_timeout ${idleTimeout}`)
       .replace('http {', 'http {\n    access_log off;');
-    // One worker, so that all requests share its kept connections.
+    // One worker, so that all requests share its idle connections.
     writeFileSync(config, `pid ${folder}/pid;\nerror_log stderr crit;\nworker_processes 1;\n${text}`);
     const args = ['-c', config, '-g', 'daemon off;'];
     return startProxy('nginx', args, { url: `https://127.0.0.1:${port}`, port, env });
   },
 };
 
-/** So many pauses from one to the other, in no order. */
-function pauses(count: number, fromMs: number, toMs: number): number[] {
+/** Returns `count` random pauses between two limits. */
+function randomPauses(count: number, fromMs: number, toMs: number): number[] {
   return Array.from({ length: count }, () => Math.max(0, fromMs + Math.random() * (toMs - fromMs)));
 }
 
-const areUnlost = (statuses: ReadonlyMap<number, number>) =>
+const reachedHangup = (statuses: ReadonlyMap<number, number>) =>
   [...statuses.keys()].every((status) => status === 404 || status === 400) && statuses.size === 2;
 
-const inWords = (statuses: ReadonlyMap<number, number>) =>
-  [...statuses].map(([status, times]) => `${status}: ${times} times`).join(', ');
+const formatCounts = (statuses: ReadonlyMap<number, number>) =>
+  [...statuses].map(([status, count]) => `${status}: ${count} times`).join(', ');
 
-/** One hangup, and one proxy before it. */
-async function withBoth(
+/** Starts a hangup and a proxy in front of it, and stops both afterwards. */
+async function withProxy(
   name: string,
-  { hangupEnv, keep }: { hangupEnv: Record<string, string>; keep: string },
+  { hangupEnv, idleTimeout }: { hangupEnv: Record<string, string>; idleTimeout: string },
   use: (proxy: Server, hangup: Awaited<ReturnType<typeof startHangup>>) => Promise<void>,
 ): Promise<void> {
-  const place = mkdtempSync(join(folder, 'hangup-'));
-  const hangup = await startHangup(place, hangupEnv);
+  const directory = mkdtempSync(join(folder, 'hangup-'));
+  const hangup = await startHangup(directory, hangupEnv);
   try {
-    const proxy = await PROXIES[name]?.(hangup.port, keep);
-    if (proxy === undefined) throw new Error(`there is no proxy ${name}`);
+    const proxy = await PROXIES[name]?.(hangup.port, idleTimeout);
+    if (proxy === undefined) throw new Error(`unknown proxy: ${name}`);
     try {
       await use(proxy, hangup);
     } finally {
@@ -86,47 +86,47 @@ async function withBoth(
   }
 }
 
-async function raceOf(name: string): Promise<void> {
-  // A hangup that closes first, as one did whose connections ended after Node's 5 s.
-  await withBoth(
+async function testRace(name: string): Promise<void> {
+  // hangup closes connections first, as with Node's default of 5 s.
+  await withProxy(
     name,
-    { hangupEnv: { KEEP_ALIVE_TIMEOUT_MS: '1000' }, keep: PROXIES_KEEP },
+    { hangupEnv: { KEEP_ALIVE_TIMEOUT_MS: '1000' }, idleTimeout: PROXY_IDLE_TIMEOUT },
     async (proxy, hangup) => {
       const closingMs = await measureClosingMs(hangup);
-      const pausesMs = pauses(60, closingMs - 60, closingMs + 40);
+      const pausesMs = randomPauses(60, closingMs - 60, closingMs + 40);
       const statuses = await race(proxy, hangup, { pausesMs, untilStatus: 502 });
       check(
-        `row 7, ${name}: 502 where hangup closes before the proxy, after ${Math.round(closingMs)} ms: this test sees the race`,
+        `${name}: the test detects 502 when hangup closes connections first, after ${Math.round(closingMs)} ms`,
         statuses.has(502),
-        inWords(statuses),
+        formatCounts(statuses),
       );
     },
   );
   // The defaults, 30 times as fast: 75 s and 30 s.
-  await withBoth(
+  await withProxy(
     name,
-    { hangupEnv: { KEEP_ALIVE_TIMEOUT_MS: '2500' }, keep: '1s' },
+    { hangupEnv: { KEEP_ALIVE_TIMEOUT_MS: '2500' }, idleTimeout: '1s' },
     async (proxy, hangup) => {
       const closingMs = await measureClosingMs(hangup);
-      const pausesMs = [...pauses(8, 900, 1_100), ...pauses(8, closingMs - 60, closingMs + 40)];
+      const pausesMs = [...randomPauses(8, 900, 1_100), ...randomPauses(8, closingMs - 60, closingMs + 40)];
       const statuses = await race(proxy, hangup, { pausesMs });
       check(
-        `row 7, ${name}: no 502 where the proxy closes first, as with the defaults`,
-        areUnlost(statuses),
-        inWords(statuses),
+        `${name}: no 502 when the proxy closes connections first`,
+        reachedHangup(statuses),
+        formatCounts(statuses),
       );
     },
   );
-  await withBoth(name, { hangupEnv: {}, keep: PROXIES_KEEP }, async (proxy, hangup) => {
-    const statuses = await race(proxy, hangup, { pausesMs: pauses(5, 4_900, 6_200) });
-    check(`row 7, ${name}: no 502 with the defaults themselves`, areUnlost(statuses), inWords(statuses));
+  await withProxy(name, { hangupEnv: {}, idleTimeout: PROXY_IDLE_TIMEOUT }, async (proxy, hangup) => {
+    const statuses = await race(proxy, hangup, { pausesMs: randomPauses(5, 4_900, 6_200) });
+    check(`${name}: no 502 with the defaults`, reachedHangup(statuses), formatCounts(statuses));
   });
 }
 
 try {
   run('caddy validate', 'caddy', ['validate', '--adapter', 'caddyfile', '--config', join(DOCS, 'Caddyfile')]);
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-  const made = [
+  const opensslArgs = [
     'req',
     '-x509',
     '-newkey',
@@ -139,19 +139,19 @@ try {
     '-out',
     cert,
   ];
-  run('a certificate for nginx', 'openssl', made);
+  run('create a certificate for nginx', 'openssl', opensslArgs);
   const config = join(folder, 'nginx.conf');
   const text = readFileSync(join(DOCS, 'nginx.conf'), 'utf8');
   writeFileSync(config, `pid ${folder}/pid;\n${text.replaceAll('/etc/ssl/hangup', folder)}`);
   run('nginx -t', 'nginx', ['-t', '-c', config]);
   const setting = describeSettings().find(({ name }) => name === 'KEEP_ALIVE_TIMEOUT_MS');
   check(
-    'by default hangup keeps connections longer than both proxies',
-    Number(setting?.byDefault) > Number.parseInt(PROXIES_KEEP, 10) * 1_000 &&
-      readFileSync(join(DOCS, 'Caddyfile'), 'utf8').includes(`keepalive ${PROXIES_KEEP}`) &&
-      text.includes(`keepalive_timeout ${PROXIES_KEEP};`),
+    'the default KEEP_ALIVE_TIMEOUT_MS is longer than the idle timeout of both proxies',
+    Number(setting?.default) > Number.parseInt(PROXY_IDLE_TIMEOUT, 10) * 1_000 &&
+      readFileSync(join(DOCS, 'Caddyfile'), 'utf8').includes(`keepalive ${PROXY_IDLE_TIMEOUT}`) &&
+      text.includes(`keepalive_timeout ${PROXY_IDLE_TIMEOUT};`),
   );
-  for (const name of Object.keys(PROXIES)) await raceOf(name);
+  for (const name of Object.keys(PROXIES)) await testRace(name);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

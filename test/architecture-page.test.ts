@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { blocksOf, readPages } from '../scripts/docs/blocks.ts';
 import { CALL_STATUSES, canTransition } from '../src/domain/call.ts';
-import { DELETION_STATES, type DeleteRoomOutcome, resolveAttempt } from '../src/domain/room-deletion.ts';
+import { resolveAttempt } from '../src/domain/leased-task.ts';
+import { DELETION_STATES, type DeleteRoomOutcome, toAttemptOutcome } from '../src/domain/room-deletion.ts';
 
 /* The diagrams of README.md and docs, and docs/architecture.md, against the code. test/docs.test.ts has the other pages. */
 
@@ -64,9 +65,9 @@ test('the diagram of call statuses allows exactly the changes of the domain', ()
 test('the diagram of room deletions has every state, and every result of an attempt', () => {
   const arrows = arrowsOf('States of a room deletion');
   expect(new Set(arrows.flat())).toEqual(new Set(DELETION_STATES));
-  const policy = { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
+  const policy = { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
   const resultOf = (outcome: DeleteRoomOutcome, now: number) =>
-    resolveAttempt({ attempt: 1, createdAt: 0 }, outcome, { policy, now, random: 0 }).state;
+    resolveAttempt({ attempt: 1, createdAt: 0 }, toAttemptOutcome(outcome), { policy, now, random: 0 }).state;
   const failed = { kind: 'timed_out', detail: '' } as const;
   const results = [resultOf({ kind: 'absent' }, 0), resultOf(failed, 0), resultOf(failed, policy.maxAgeMs)];
   const shown = arrows.filter(([from, to]) => from === 'running' && to !== 'running').map(([, to]) => to);

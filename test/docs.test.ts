@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { blocksOf, LEFT_OUT, readPages } from '../scripts/docs/blocks.ts';
-import { CancelledCall } from '../src/api/schemas.ts';
+import { CancelledCall } from '../src/api/calls/cancel.ts';
 import { REFUSAL_REASONS } from '../src/domain/webhook-refusal.ts';
 import { describeSettings } from '../src/platform/config.ts';
 import { compileClient } from './harness/compile.ts';
@@ -61,10 +61,10 @@ test('docs/configure.md lists exactly the settings of hangup', () => {
   const text = readFileSync(join(ROOT, 'docs/configure.md'), 'utf8');
   const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
   expect(
-    rows.map(([, name, byDefault, meaning]) => ({
+    rows.map(([, name, value, description]) => ({
       name,
-      byDefault: byDefault?.replaceAll('`', ''),
-      meaning,
+      default: value?.replaceAll('`', ''),
+      description,
     })),
   ).toEqual(describeSettings());
 });
@@ -305,7 +305,7 @@ test('the TypeScript examples compile in a client project', async () => {
 test('hangup serves every request and every URL in a page', async () => {
   const hangup = await startHangup();
   try {
-    await hangup.putCall({ id: 'x' });
+    await hangup.insertCall({ id: 'x' });
     const requests = PAGES.flatMap(({ page, text }) => [
       ...[...text.matchAll(/`(GET|POST|DELETE) (\/[\w/.{}-]*)/g)].map(([, method = '', path = '']) => ({
         page,

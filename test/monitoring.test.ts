@@ -1,31 +1,31 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Hangup, startHangup, until } from './harness/hangup.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type Hangup, startHangup } from './harness/hangup.ts';
 import { readMetrics, type ScrapedMetrics } from './harness/metrics.ts';
-import { post, roomTold } from './harness/webhooks.ts';
+import { WAIT } from './harness/time.ts';
+import { postWebhook, roomWebhooks } from './harness/webhooks.ts';
 
 const FOLDER = resolve(import.meta.dirname, '../docs/monitoring');
 const alerts = readFileSync(resolve(FOLDER, 'alerts.yml'), 'utf8');
 const dashboard = JSON.parse(readFileSync(resolve(FOLDER, 'dashboard.json'), 'utf8'));
 
-/** Prometheus's own, and labels that it puts on what it scrapes. */
-const OF_PROMETHEUS = { metrics: ['up'], labels: ['job', 'instance'] };
-/** PromQL's, as far as they are used here; a word that is missing would be taken for a metric, and not be found. */
-const WORDS = new Set('sum max min or unless absent increase rate histogram_quantile'.split(' '));
+/** Metrics and labels that Prometheus adds. */
+const PROMETHEUS = { metrics: ['up'], labels: ['job', 'instance'] };
+/** The PromQL words in use. A missing word fails the test, because it looks like an unknown metric. */
+const PROMQL_WORDS = new Set('sum max min or unless absent increase rate histogram_quantile'.split(' '));
 
 let hangup: Hangup;
 let scraped: ScrapedMetrics;
 beforeAll(async () => {
   hangup = await startHangup();
-  await hangup.putCall({ id: 'c1' });
-  await post(hangup.url, roomTold('c1').started());
+  await hangup.insertCall({ id: 'c1' });
+  await postWebhook(hangup.url, roomWebhooks('c1').started());
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await until('the first passes are over', async () => {
+  await vi.waitFor(async () => {
     scraped = await readMetrics(hangup.url);
-    const passes = 'hangup_pass_duration_seconds_bucket';
-    return scraped.has(passes) && scraped.labelValues(passes, 'pass').includes('rooms');
-  });
+    expect(scraped.labelValues('hangup_reconcile_duration_seconds_bucket', 'loop')).toContain('rooms');
+  }, WAIT);
 });
 afterAll(() => hangup.stop());
 
@@ -46,15 +46,15 @@ interface Selector {
   readonly matchers: readonly { readonly label: string; readonly value: string }[];
 }
 
-/** What an expression asks for: its metrics with their matchers, and the labels that it groups by. */
-function read(expression: string): { selectors: Selector[]; groupedBy: string[] } {
+/** Returns the metrics of an expression with their matchers, and its grouping labels. */
+function parseExpression(expression: string): { selectors: Selector[]; groupedBy: string[] } {
   const groupedBy = [...expression.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, labels = '']) =>
     labels.split(',').map((label) => label.trim()),
   );
-  const bare = expression.replaceAll(/\bby \([^)]*\)|\[[^\]]*\]/g, '');
-  const selectors = [...bare.matchAll(/\b([a-z_]\w*)(?:\{([^}]*)\})?/g)].flatMap(
+  const withoutGrouping = expression.replaceAll(/\bby \([^)]*\)|\[[^\]]*\]/g, '');
+  const selectors = [...withoutGrouping.matchAll(/\b([a-z_]\w*)(?:\{([^}]*)\})?/g)].flatMap(
     ([, metric = '', inside = '']) => {
-      if (WORDS.has(metric)) return [];
+      if (PROMQL_WORDS.has(metric)) return [];
       const matchers = [...inside.matchAll(/(\w+)=~?"([^"]*)"/g)].map(([, label = '', value = '']) => ({
         label,
         value,
@@ -65,10 +65,10 @@ function read(expression: string): { selectors: Selector[]; groupedBy: string[] 
   return { selectors, groupedBy };
 }
 
-/** What of an expression hangup does not expose. */
+/** Returns the metrics, labels and values of an expression that hangup does not expose. */
 function unknownIn(expression: string): string[] {
-  const { selectors, groupedBy } = read(expression);
-  const metrics = selectors.filter(({ metric }) => !OF_PROMETHEUS.metrics.includes(metric));
+  const { selectors, groupedBy } = parseExpression(expression);
+  const metrics = selectors.filter(({ metric }) => !PROMETHEUS.metrics.includes(metric));
   const labelsOf = (metric: string) =>
     new Set(
       scraped.samples.filter(({ name }) => name === metric).flatMap(({ labels }) => Object.keys(labels)),
@@ -77,28 +77,28 @@ function unknownIn(expression: string): string[] {
     if (!scraped.has(metric)) return [`no metric ${metric}`];
     const labels = labelsOf(metric);
     const missing = [...groupedBy, ...matchers.map(({ label }) => label)].filter(
-      (label) => !labels.has(label) && !OF_PROMETHEUS.labels.includes(label),
+      (label) => !labels.has(label) && !PROMETHEUS.labels.includes(label),
     );
     const values = matchers
-      .filter(({ label }) => !OF_PROMETHEUS.labels.includes(label) && !missing.includes(label))
-      .flatMap(({ label, value }) => value.split('|').map((one) => ({ label, one })))
-      .filter(({ label, one }) => !scraped.labelValues(metric, label).includes(one));
+      .filter(({ label }) => !PROMETHEUS.labels.includes(label) && !missing.includes(label))
+      .flatMap(({ label, value }) => value.split('|').map((part) => ({ label, part })))
+      .filter(({ label, part }) => !scraped.labelValues(metric, label).includes(part));
     return [
       ...missing.map((label) => `${metric} has no label ${label}`),
-      ...values.map(({ label, one }) => `${metric} has no ${label}="${one}"`),
+      ...values.map(({ label, part }) => `${metric} has no ${label}="${part}"`),
     ];
   });
 }
 
-test('every metric, label and value that an alert or a panel asks for is exposed', () => {
+test('hangup exposes every metric, label and value of the alerts and panels', () => {
   const expressions = [...alertExpressions, ...targets.map(({ expr }) => expr)];
   for (const expression of expressions) {
-    expect(read(expression).selectors.length, expression).toBeGreaterThan(0);
+    expect(parseExpression(expression).selectors.length, expression).toBeGreaterThan(0);
     expect(unknownIn(expression), expression).toEqual([]);
   }
 });
 
-test('what is not exposed is seen', () => {
+test('the check finds unknown metrics, labels and values', () => {
   expect(unknownIn('rate(hangup_callz[5m]) > 0')).toEqual(['no metric hangup_callz']);
   expect(unknownIn('max by (color) (hangup_calls{job=~"$job"})')).toEqual([
     'hangup_calls has no label color',
@@ -113,7 +113,7 @@ test('what is not exposed is seen', () => {
 });
 
 describe('alerts.yml', () => {
-  test('each of its six alerts has an expression, and says what to do', () => {
+  test('each of the six alerts has an expression, a summary and a description', () => {
     const names = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
     expect(names).toHaveLength(6);
     expect(alertExpressions).toHaveLength(names.length);
@@ -121,7 +121,7 @@ describe('alerts.yml', () => {
     expect(alerts.match(/ {10}description: /g)).toHaveLength(names.length);
   });
 
-  test('each has its unit tests, of when it comes and of when it does not', () => {
+  test('each alert has a unit test that fires and one that does not', () => {
     const tests = readFileSync(resolve(FOLDER, 'alerts.test.yml'), 'utf8');
     for (const [, name] of alerts.matchAll(/- alert: (\w+)/g)) {
       expect(tests).toMatch(new RegExp(`alertname: ${name}\\n +exp_alerts:\\n`));
@@ -131,7 +131,7 @@ describe('alerts.yml', () => {
 });
 
 describe('dashboard.json', () => {
-  test('panels have ids of their own, lie in the grid, and on no other', () => {
+  test('panels have unique ids and do not overlap', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
       expect(x + w).toBeLessThanOrEqual(24);
@@ -140,12 +140,12 @@ describe('dashboard.json', () => {
     expect(new Set(cells).size).toBe(cells.length);
   });
 
-  test('a legend names labels that its expression leaves', () => {
+  test('a legend contains only labels of its expression', () => {
     for (const { expr, legendFormat } of targets) {
-      const { groupedBy } = read(expr);
-      const named = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label);
+      const { groupedBy } = parseExpression(expr);
+      const labels = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, label = '']) => label);
       expect(
-        named.filter((label) => !groupedBy.includes(label) && !OF_PROMETHEUS.labels.includes(label)),
+        labels.filter((label) => !groupedBy.includes(label) && !PROMETHEUS.labels.includes(label)),
       ).toEqual([]);
     }
   });

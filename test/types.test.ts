@@ -8,7 +8,7 @@ const hangup = createTRPCClient<AppRouter>({ links: [httpBatchLink({ url: 'http:
 const { status } = await hangup.calls.get.query({ callId: 'x' });
 `;
 
-test("a client's project, which knows nothing of ours, sees literal statuses", async () => {
+test("a client's own project gets literal statuses from the types", async () => {
   expect(await compile(`${CLIENT} if (status === 'no_answer') console.log(status);`)).toBe('');
   expect(await compile(`${CLIENT} if (status === 'noanswer') console.log(status);`)).toMatch(
     /client\.ts.*error TS2367/,

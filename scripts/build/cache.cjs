@@ -1,4 +1,4 @@
-/* `node cache.cjs`: compiles build/hangup.cjs as start.cjs does, and writes what V8 made of it to build/hangup.cache. */
+/* `node cache.cjs`: compiles build/hangup.cjs as start.cjs does, and writes V8's code cache to build/hangup.cache. */
 const { readFileSync, writeFileSync } = require('node:fs');
 const { compileFunction } = require('node:vm');
 

@@ -8,22 +8,22 @@ interface Package {
   readonly folder: string;
   readonly name: string;
   readonly version: string;
-  /** What its package.json says: an SPDX expression. */
+  /** The SPDX expression in package.json. */
   readonly license: string;
-  /** Its license files and notices. */
+  /** License files and notices. */
   readonly texts: readonly string[];
 }
 
 /**
- * Every package's name, version and license texts, one behind the other.
- * @param files those that are bundled: some packages have their notices in them alone
- * @throws when a package has neither a license file nor a license whose text another one has
+ * Returns the name, version and license texts of every package.
+ * @param files the bundled files; some packages have notices only there
+ * @throws if a package has no license file and no other package has the text of its license
  */
 export function licensesOf(folders: readonly string[], files: readonly string[]): string {
   const packages = folders.map(readPackage);
-  const sections = packages.map((one) => {
-    const texts = one.texts.length > 0 ? one.texts : [substitute(one, packages), ...notices(one, files)];
-    return `${[`${one.name} ${one.version} (${one.license})`, ...texts].join('\n\n')}\n`;
+  const sections = packages.map((item) => {
+    const texts = item.texts.length > 0 ? item.texts : [substitute(item, packages), ...notices(item, files)];
+    return `${[`${item.name} ${item.version} (${item.license})`, ...texts].join('\n\n')}\n`;
   });
   return sections.join(`\n${'-'.repeat(80)}\n\n`);
 }
@@ -37,16 +37,16 @@ function readPackage(folder: string): Package {
   return { folder, name: manifest.name, version: manifest.version, license: manifest.license, texts };
 }
 
-/** Apache-2.0 is the same text for everybody; who holds the copyright stands in the sources, if anywhere. */
+/** Apache-2.0 has the same text for all packages. Only the sources can name a copyright holder. */
 function substitute({ name, license, folder }: Package, packages: readonly Package[]): string {
-  const other = packages.find((one) => one.license === 'Apache-2.0' && one.texts.length > 0);
+  const other = packages.find(({ license, texts }) => license === 'Apache-2.0' && texts.length > 0);
   if (!license.includes('Apache-2.0') || other === undefined) {
-    throw new Error(`${name} has no license file: see ${folder}, and teach scripts/build/licenses.ts.`);
+    throw new Error(`${name} has no license file: see ${folder}, and extend scripts/build/licenses.ts.`);
   }
-  return `The package has no license file. The text of Apache-2.0 stands below ${other.name}.`;
+  return `The package has no license file. The text of Apache-2.0 is in the section ${other.name}.`;
 }
 
-/** The comments on copyright in the package's bundled files, each once. */
+/** Returns the unique copyright comments in the package's bundled files. */
 function notices({ folder }: Package, files: readonly string[]): readonly string[] {
   const comments = files
     .filter((file) => file.startsWith(`${folder}/`))
@@ -54,7 +54,7 @@ function notices({ folder }: Package, files: readonly string[]): readonly string
   return [...new Set(comments.filter((comment) => /copyright/i.test(comment)).map(uncomment))].sort();
 }
 
-/** Its text alone, without what tools wrote beside it. */
+/** Returns the text without comment markers and tool directives. */
 function uncomment(comment: string): string {
   return comment
     .replaceAll(/^\s*(\/\*+|\*\/|\/\/|\*)? ?|\*\/$/gm, '')

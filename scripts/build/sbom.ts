@@ -17,35 +17,35 @@ interface Sbom {
   dependencies: { ref: string; dependsOn?: string[] }[];
 }
 
-/** The folders of the packages that bundled files came from, sorted. */
+/** Returns the sorted folders of the packages that contain the bundled files. */
 export function bundledPackages(files: readonly string[]): readonly string[] {
   const folders = files.flatMap((file) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
   return [...new Set(folders)].toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 /**
- * CycloneDX: npm's list of what is installed, less what is not in the single file, and with what npm knows nothing of:
- * Node.js and SQLite. Without what differs from one build, or machine, to the next.
- * @param folders of the packages that are inside
- * @throws when npm's list lacks one of them
+ * Writes a CycloneDX document: npm's list without the packages that are not bundled, plus Node.js and SQLite. Removes
+ * fields that differ between builds or machines.
+ * @param folders the folders of the bundled packages
+ * @throws if npm's list lacks one of them
  */
 export function writeSbom(root: string, folders: readonly string[], file: string): void {
   const sbom = readNpmSbom(root);
   const { component } = sbom.metadata;
-  // npm names it after its folder.
+  // npm uses the folder's name.
   component.name = component['bom-ref'].replace(/@[^@]*$/, '');
   delete sbom.serialNumber;
   delete sbom.metadata.timestamp;
 
-  const inside = new Set(folders.map(readReference));
-  const bundled = sbom.components.filter(({ name, version }) => inside.delete(`${name}@${version}`));
-  if (inside.size > 0) throw new Error(`npm sbom does not know of ${[...inside].join(', ')}`);
+  const missing = new Set(folders.map(readReference));
+  const bundled = sbom.components.filter(({ name, version }) => missing.delete(`${name}@${version}`));
+  if (missing.size > 0) throw new Error(`npm sbom does not list ${[...missing].join(', ')}`);
   const node = withCpe('platform', 'node', process.versions.node, 'nodejs:node.js');
   const sqlite = withCpe('library', 'sqlite', sqliteVersion(), 'sqlite:sqlite');
   sbom.components = [...bundled.map(withoutRegistry), node, sqlite];
 
   const known = new Set([component, ...sbom.components].map((part) => part['bom-ref']));
-  const alsoNeeds = (ref: string) => {
+  const addedDependencies = (ref: string) => {
     if (ref === component['bom-ref']) return [node['bom-ref']];
     return ref.startsWith('better-sqlite3@') ? [sqlite['bom-ref']] : [];
   };
@@ -53,30 +53,30 @@ export function writeSbom(root: string, folders: readonly string[], file: string
     .filter(({ ref }) => known.has(ref))
     .map(({ ref, dependsOn = [] }) => ({
       ref,
-      dependsOn: [...dependsOn.filter((part) => known.has(part)), ...alsoNeeds(ref)],
+      dependsOn: [...dependsOn.filter((part) => known.has(part)), ...addedDependencies(ref)],
     }));
   writeFileSync(file, `${JSON.stringify(sbom, null, 2)}\n`);
 }
 
-/** With all that is for development, too: npm 11's `--omit dev` leaves out zod, and more of what hangup runs on. */
+/** Includes development packages, because npm 11's `--omit dev` also omits zod and other runtime packages. */
 function readNpmSbom(root: string): Sbom {
   const args = ['sbom', '--sbom-format', 'cyclonedx', '--loglevel', 'error'];
   return JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 }));
 }
 
-/** `name@version` */
+/** Returns `name@version`. */
 function readReference(folder: string): string {
   const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   return `${name}@${version}`;
 }
 
-/** Without where it was downloaded from, which may be anybody's mirror. */
+/** Removes the download URL, which may be a mirror. */
 function withoutRegistry(part: Component): Component {
   const references = part.externalReferences ?? [];
   return { ...part, externalReferences: references.filter(({ type }) => type !== 'distribution') };
 }
 
-/** `cpe` is the name under which vulnerabilities are published. */
+/** @param cpe vendor and product in vulnerability databases */
 function withCpe(type: string, name: string, version: string, cpe: string) {
   return {
     'bom-ref': `${name}@${version}`,

@@ -1,6 +1,6 @@
 /*
- * What the single file runs: hangup.cjs, with what V8 made of it when it was built, which saves a quarter of each start.
- * Where V8 does not take that, it compiles.
+ * The entry of the single file: runs hangup.cjs with V8's code cache from the build, which saves a quarter of each start.
+ * V8 compiles the script if it rejects the cache.
  */
 const { readFileSync } = require('node:fs');
 const { createRequire } = require('node:module');

@@ -1,6 +1,6 @@
 /*
- * What a thread of the single file runs: store-thread.cjs. The files beside start.cjs are there for the main thread alone,
- * so this one puts up the addon of SQLite and the migrations for itself.
+ * The entry of a thread of the single file: runs store-thread.cjs. Only the main thread can read the embedded files, so
+ * this script mounts SQLite's addon and the migrations again.
  */
 const { createRequire } = require('node:module');
 const { dirname, join } = require('node:path');

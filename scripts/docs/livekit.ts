@@ -1,5 +1,5 @@
 /** Starts the LiveKit of the pages, with their credentials and webhooks, for scripts/test-docs.ts. */
-import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../../src/emulator/emulator.ts';
 
 await startEmulator({
   port: 7880,

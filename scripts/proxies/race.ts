@@ -7,14 +7,14 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /*
- * The race between a proxy that sends a request on a kept connection, and hangup that closes that connection because nothing
- * has come for long. Caddy does not send a DELETE a second time, nor nginx a POST, so their clients get 502.
+ * The race between a proxy that sends a request on an idle connection and hangup, which closes the connection at that
+ * moment. Caddy does not retry a DELETE and nginx does not retry a POST, so their clients get 502.
  */
 
 const ROOT = resolve(import.meta.dirname, '../..');
-/** Requests at once: each has a connection of its own between the proxy and hangup. */
-const AT_ONCE = 24;
-/** So that hangup is busy when a connection is due to close, as a server under load is. */
+/** Concurrent requests. Each has its own connection between the proxy and hangup. */
+const CONCURRENCY = 24;
+/** Keeps hangup busy when a connection is due to close, as under load. */
 const LARGE_BODY = JSON.stringify({ metadata: { list: Array.from({ length: 15_000 }, (_, i) => `${i}`) } });
 
 export interface Server {
@@ -37,7 +37,7 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-/** hangup from source on its built-in emulator, and an API key. */
+/** Starts hangup from source on its built-in emulator, with an API key. */
 export async function startHangup(
   folder: string,
   env: Readonly<Record<string, string>>,
@@ -57,7 +57,7 @@ export async function startHangup(
     env: { ...environment, PORT: String(port) },
     stdio: 'ignore',
   });
-  await untilListening(child, port);
+  await waitUntilListening(child, port);
   return { url: `http://127.0.0.1:${port}`, port, key, stop: () => stop(child) };
 }
 
@@ -67,20 +67,20 @@ export async function startProxy(
   { url, port, env }: { url: string; port: number; env: NodeJS.ProcessEnv },
 ): Promise<Server> {
   const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
+  let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-4_000);
+    stderr = (stderr + chunk.toString()).slice(-4_000);
   });
   child.once('exit', (code) => {
-    if (code !== 0) process.stdout.write(`${command} ended with ${code}:\n${said}`);
+    if (code !== 0) process.stdout.write(`${command} exited with ${code}:\n${stderr}`);
   });
-  await untilListening(child, port);
+  await waitUntilListening(child, port);
   return { url, stop: () => stop(child) };
 }
 
-async function untilListening(child: ChildProcess, port: number): Promise<void> {
+async function waitUntilListening(child: ChildProcess, port: number): Promise<void> {
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`the process exited with ${child.exitCode}`);
     const socket = connect(port, '127.0.0.1');
     const isUp = await Promise.race([
       once(socket, 'connect').then(() => true),
@@ -92,20 +92,20 @@ async function untilListening(child: ChildProcess, port: number): Promise<void> 
   }
 }
 
-/** How long after an answer hangup closes a connection on which nothing comes. */
+/** Returns the time from a response until hangup closes the idle connection. */
 export async function measureClosingMs({ port }: { port: number }): Promise<number> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
   socket.write('GET /healthz HTTP/1.1\r\nhost: hangup\r\n\r\n');
   await once(socket, 'data');
-  const answeredAt = performance.now();
+  const respondedAt = performance.now();
   await once(socket.resume(), 'close');
-  return performance.now() - answeredAt;
+  return performance.now() - respondedAt;
 }
 
 /**
- * Sends DELETEs and POSTs through a proxy, in pairs: the second one after a pause that ends about when hangup would close the
- * connection of the first. @returns how often each status was answered
+ * Sends DELETEs and POSTs through a proxy, in pairs. The pause between two requests ends about when hangup closes the
+ * connection of the first. Returns the count of each response status.
  */
 export async function race(
   proxy: Server,
@@ -115,10 +115,12 @@ export async function race(
   const statuses = new Map<number, number>();
   const count = (status: number) => statuses.set(status, (statuses.get(status) ?? 0) + 1);
   const sendAll = async () => {
-    const answers = await Promise.all(
-      Array.from({ length: AT_ONCE }, (_, i) => send(proxy.url, hangup.key, i % 2 === 0 ? 'DELETE' : 'POST')),
+    const responses = await Promise.all(
+      Array.from({ length: CONCURRENCY }, (_, i) =>
+        send(proxy.url, hangup.key, i % 2 === 0 ? 'DELETE' : 'POST'),
+      ),
     );
-    for (const status of answers) count(status);
+    for (const status of responses) count(status);
   };
   const load = startLoad(hangup);
   try {
@@ -134,7 +136,7 @@ export async function race(
   return statuses;
 }
 
-/** A DELETE of a call that does not exist is 404, a POST of an unknown key 400, unless the proxy has lost it. */
+/** Returns 404 for the DELETE of an unknown call and 400 for the POST with an unknown key, unless the proxy loses it. */
 function send(url: string, key: string, method: 'DELETE' | 'POST'): Promise<number> {
   const request = url.startsWith('https:') ? requestHttps : requestHttp;
   const path = method === 'POST' ? '/api/v1/calls' : '/api/v1/calls/none';
@@ -142,7 +144,7 @@ function send(url: string, key: string, method: 'DELETE' | 'POST'): Promise<numb
   return new Promise((done, failed) => {
     request(
       `${url}${path}`,
-      // The client's own connection is new: only that of the proxy is kept.
+      // The client uses a new connection; only the proxy reuses one.
       { method, agent: false, headers, rejectUnauthorized: false },
       (response) => {
         response.resume();
@@ -154,11 +156,11 @@ function send(url: string, key: string, method: 'DELETE' | 'POST'): Promise<numb
   });
 }
 
-/** Large bodies, directly: each holds up hangup for some milliseconds. */
+/** Sends large bodies directly. Each one blocks hangup for some milliseconds. */
 function startLoad({ url, key }: { url: string; key: string }) {
-  let isOver = false;
+  let isStopped = false;
   const agent = new HttpAgent({ keepAlive: true });
-  const one = () =>
+  const sendOne = () =>
     new Promise<void>((done) => {
       requestHttp(
         `${url}/api/v1/calls`,
@@ -170,12 +172,12 @@ function startLoad({ url, key }: { url: string; key: string }) {
     });
   const running = Promise.all(
     Array.from({ length: 2 }, async () => {
-      while (!isOver) await one();
+      while (!isStopped) await sendOne();
     }),
   );
   return {
     async stop() {
-      isOver = true;
+      isStopped = true;
       await running;
       agent.destroy();
     },

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# boot.sh FOLDER PROBE: systemd as process 1 of namespaces of its own, on a copy-on-write view of this machine, which runs PROBE;
-# its words are in FOLDER/probe.out. The service in FOLDER (hangup, hangup.service), if any, starts before it. Run by unshare, as root.
+# boot.sh FOLDER PROBE: starts systemd as process 1 of separate namespaces, on a copy-on-write view of this machine. systemd runs
+# PROBE with its output in FOLDER/probe.out, after the service in FOLDER (hangup, hangup.service), if any. Run by unshare, as root.
 set -euo pipefail
 folder=$1 probe=$2
 
@@ -24,7 +24,7 @@ mkdir "$root/run/lock" "$root/run/test"
 mount --bind "$folder" "$root/run/test"
 mount --rbind /dev "$root/dev"
 
-if [ -e "$folder/hangup" ]; then # As docs/install.md has it.
+if [ -e "$folder/hangup" ]; then # Installs the service as docs/install.md does.
 install -m 755 "$folder/hangup" "$root/usr/local/bin/hangup"
 install -m 644 "$folder/hangup.service" "$root/etc/systemd/system/hangup.service"
 mkdir -p "$root/etc/hangup"
@@ -50,7 +50,7 @@ StandardError=inherit
 END
 tr -d - < /proc/sys/kernel/random/uuid > "$root/etc/machine-id"
 
-# Not chroot: from inside of one PrivateUsers= is refused.
+# Not chroot: inside a chroot, systemd refuses PrivateUsers=.
 cd "$root"
 mkdir -p old
 pivot_root . old

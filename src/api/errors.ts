@@ -12,7 +12,7 @@ const CODES: Record<RequestErrorKind, TRPCError['code']> = {
   idempotency_key_reused: 'UNPROCESSABLE_CONTENT',
 };
 
-/** As tRPC carries it, with its HTTP status; null for a fault. */
+/** Returns the error as tRPC sends it, with its HTTP status; null for an unexpected error. */
 export function toTrpcError(error: unknown): TRPCError | null {
   if (error instanceof StoreBusyError) {
     return new TRPCError({ code: 'SERVICE_UNAVAILABLE', message: 'Service unavailable', cause: error });
@@ -27,36 +27,55 @@ export interface PublicError {
   readonly message: string;
 }
 
-/** What a client may know of an error, the same over REST and tRPC. Of a fault of ours: nothing. */
+export const NOT_FOUND: PublicError = { code: 404, message: 'Not found' };
+export const METHOD_NOT_ALLOWED: PublicError = { code: 405, message: 'Method not allowed' };
+
+/** Returns the error that a client gets, the same over REST and tRPC. An unexpected error shows no detail. */
 export function publicError(thrown: unknown): PublicError {
   const error = getTRPCErrorFromUnknown(thrown);
   const { cause } = error;
-  const known = toTrpcError(cause);
-  if (known !== null) return { code: getHTTPStatusCodeFromError(known), message: known.message };
+  const expected = toTrpcError(cause);
+  if (expected !== null) return { code: getHTTPStatusCodeFromError(expected), message: expected.message };
   const code = getHTTPStatusCodeFromError(error);
-  // tRPC's own words name the procedure and the type.
-  if (code === 405) return { code, message: 'Method not allowed' };
+  // tRPC's own message names the procedure and its type.
+  if (code === METHOD_NOT_ALLOWED.code) return METHOD_NOT_ALLOWED;
   if (code >= 500) return { code, message: 'Internal server error' };
-  return { code, message: cause instanceof z.core.$ZodError ? describeIssue(cause) : error.message };
+  return { code, message: cause instanceof z.core.$ZodError ? formatFirstIssue(cause) : error.message };
 }
 
-/** The first thing that is wrong, by the name of the parameter. */
-function describeIssue(error: z.core.$ZodError): string {
+/** Returns the first problem of an input, with the name of the parameter. */
+function formatFirstIssue(error: z.core.$ZodError): string {
   const [issue] = error.issues;
   if (issue === undefined) return 'Bad request';
   const path = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
-    return `${path === '' ? '' : `${path}: `}${unrecognized(issue.keys)}`;
+    return `${path === '' ? '' : `${path}: `}${unrecognizedKeys(issue.keys)}`;
   }
   return `${path || 'input'}: ${issue.message}`.slice(0, 500);
 }
 
-export function badRequest(message: string): TRPCError {
-  return new TRPCError({ code: 'BAD_REQUEST', message });
+export function badRequest(message: string, cause?: unknown): TRPCError {
+  return new TRPCError({ code: 'BAD_REQUEST', message, cause });
 }
 
-/** The message for names that an input does not have. */
-export function unrecognized(names: readonly string[]): string {
+/** Returns the error for an input that does not match the schema. */
+export function invalidInput(schema: z.ZodType, input: unknown): TRPCError {
+  return new TRPCError({ code: 'BAD_REQUEST', cause: schema.safeParse(input).error });
+}
+
+/** Returns the message for names that an input does not have. */
+export function unrecognizedKeys(names: readonly string[]): string {
   const shown = names.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 64)));
   return `Unrecognized key: ${shown.join(', ')}`;
+}
+
+export function bodyTooLarge(): TRPCError {
+  return new TRPCError({ code: 'PAYLOAD_TOO_LARGE', message: 'Request body too large' });
+}
+
+export function unsupportedMediaType(expected: string): TRPCError {
+  return new TRPCError({
+    code: 'UNSUPPORTED_MEDIA_TYPE',
+    message: `Unsupported media type: expected ${expected}`,
+  });
 }

@@ -1,7 +1,11 @@
-import { calls } from './calls.ts';
+import { cancel } from './calls/cancel.ts';
+import { create } from './calls/create.ts';
+import { events } from './calls/events.ts';
+import { get } from './calls/get.ts';
+import { list } from './calls/list.ts';
 import { router } from './trpc.ts';
 
-export const appRouter = router({ calls });
+export const appRouter = router({ calls: router({ cancel, get, events, list, create }) });
 
 /** For clients: `createTRPCClient<AppRouter>({ links: [httpBatchLink({ url: 'http://127.0.0.1:8080/trpc' })] })`. */
 export type AppRouter = typeof appRouter;

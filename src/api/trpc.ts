@@ -1,7 +1,7 @@
 import { initTRPC, type TRPCError } from '@trpc/server';
 import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
-import { unauthorized } from '../domain/errors.ts';
+import { type RequestError, unauthorized } from '../domain/errors.ts';
 import { authorizeCall, requireScope } from '../operations/calls/authorize.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { badRequest, publicError, toTrpcError } from './errors.ts';
@@ -9,15 +9,15 @@ import { badRequest, publicError, toTrpcError } from './errors.ts';
 /** One HTTP request. */
 export interface Context {
   readonly dependencies: Dependencies;
-  /** Looks the key up once for a request, however many calls a batch has. */
+  /** Loads the key once per request, also for a batch of many calls. */
   readonly authenticate: () => Promise<ApiKey | null>;
-  /** The inputs in the path of a REST request: present before a body is read. */
+  /** The inputs in the path of a REST request, available before the body is read. Null over tRPC. */
   readonly pathInput: Readonly<Record<string, string>> | null;
-  /** Why the input of one call of a batch is refused before its schema sees it. Complete once the input was read. */
-  readonly refusalOf: (batchIndex: number) => TRPCError | null;
+  /** Returns the error that one call's input has before its schema checks it. Complete after the input is read. */
+  readonly inputErrorOf: (batchIndex: number) => TRPCError | null;
 }
 
-/** How a procedure is seen over REST; a procedure without it is not. */
+/** The REST endpoint of a procedure. A procedure without `rest` has no endpoint. */
 export interface RestMeta {
   readonly rest?: {
     readonly method: 'GET' | 'POST' | 'DELETE';
@@ -26,21 +26,20 @@ export interface RestMeta {
     readonly summary: string;
     readonly description: string;
     readonly success: { readonly status: 200 | 201; readonly message?: string; readonly example: unknown };
-    /** Status, then each message it can carry. */
-    readonly errors: Readonly<Record<number, readonly string[]>>;
-    /** Request headers, by the name of the input that each one is. */
+    /** One example of each error, for the OpenAPI document. */
+    readonly errors: readonly (RequestError | TRPCError)[];
+    /** The input that each request header sets, by the name of the header. */
     readonly headers?: Readonly<Record<string, string>>;
-    /** The input, where tRPC's is wider. */
+    /** The input over REST, if tRPC accepts a wider input. */
     readonly input?: z.ZodObject;
   };
 }
 
-/** Calls in one batch: one for each call of a full page, and a dashboard's other queries beside them. */
-export const MAX_BATCH = 128;
-/** tRPC's message has neither the number nor the remedy. */
+/** Enough for one call per item of a full page, plus a dashboard's other queries. */
+export const MAX_BATCH_SIZE = 128;
 const BATCH_TOO_LARGE = {
-  from: 'Batch call exceeds maximum size',
-  to: `Batch has more than ${MAX_BATCH} calls: set maxItems: ${MAX_BATCH} in httpBatchLink`,
+  trpcMessage: 'Batch call exceeds maximum size',
+  message: `Batch has more than ${MAX_BATCH_SIZE} calls: set maxItems: ${MAX_BATCH_SIZE} in httpBatchLink`,
 };
 
 const t = initTRPC
@@ -50,23 +49,23 @@ const t = initTRPC
     isDev: false,
     errorFormatter: ({ shape, error }) => {
       const { code, message: original } = publicError(error);
-      const message = original === BATCH_TOO_LARGE.from ? BATCH_TOO_LARGE.to : original;
+      const message = original === BATCH_TOO_LARGE.trpcMessage ? BATCH_TOO_LARGE.message : original;
       return { ...shape, message, data: { code: shape.data.code, httpStatus: code } };
     },
   });
 
 export const router = t.router;
 
-/** Whoever holds a valid key. Runs before any input is read. */
-const authenticated = t.procedure
+/** Requires a valid API key, before any input is read. */
+const authenticatedProcedure = t.procedure
   .use(async ({ next }) => {
     const result = await next();
-    const known = result.ok ? null : toTrpcError(result.error.cause);
-    if (known !== null) throw known;
+    const expected = result.ok ? null : toTrpcError(result.error.cause);
+    if (expected !== null) throw expected;
     return result;
   })
   .use(async ({ batchIndex, next }) => {
-    // Each call of a batch begins in its own turn of the event loop, so other requests are answered between them.
+    // Each call of a batch starts in its own turn of the event loop, so that other requests can run in between.
     for (let turn = 0; turn < batchIndex; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     return next();
   })
@@ -76,40 +75,40 @@ const authenticated = t.procedure
     return next({ ctx: { ...ctx, apiKey } });
   });
 
-/** For a key with this scope. */
-export function withScope(scope: Scope) {
-  return authenticated.use(async ({ ctx, getRawInput, batchIndex, next }) => {
+/** Requires a key with this scope. */
+export function scopedProcedure(scope: Scope) {
+  return authenticatedProcedure.use(async ({ ctx, getRawInput, batchIndex, next }) => {
     requireScope(ctx.apiKey, scope);
-    assertTaken(ctx, { input: await getRawInput(), batchIndex });
+    assertReadable(ctx, { input: await getRawInput(), batchIndex });
     return next();
   });
 }
 
 /**
- * For a key that may do this to the call named by `callId`. The call is looked up before the rest of the input is
- * checked: the contract wants 404 and 403 before 400.
+ * Requires a key that has this scope and belongs to the organization of the call `callId`. Loads the call before the
+ * rest of the input is checked, because the contract puts 404 and 403 before 400.
  */
-export function onCall(scope: Scope) {
-  return authenticated.use(async ({ ctx, getRawInput, batchIndex, next }) => {
-    const named = ctx.pathInput ?? (await getRawInput());
-    if (named === null || typeof named !== 'object' || !('callId' in named)) {
+export function callProcedure(scope: Scope) {
+  return authenticatedProcedure.use(async ({ ctx, getRawInput, batchIndex, next }) => {
+    const input = ctx.pathInput ?? (await getRawInput());
+    if (input === null || typeof input !== 'object' || !('callId' in input)) {
       requireScope(ctx.apiKey, scope);
-      assertTaken(ctx, { input: named, batchIndex });
-      throw badRequest('callId: expected');
+      assertReadable(ctx, { input, batchIndex });
+      throw badRequest('callId: required');
     }
-    const record = await authorizeCall(ctx.dependencies, { callId: named.callId, apiKey: ctx.apiKey, scope });
-    assertTaken(ctx, { input: await getRawInput(), batchIndex });
+    const record = await authorizeCall(ctx.dependencies, { callId: input.callId, apiKey: ctx.apiKey, scope });
+    assertReadable(ctx, { input: await getRawInput(), batchIndex });
     return next({ ctx: { ...ctx, record } });
   });
 }
 
-/** @throws TRPCError for an input that its schema would not see as it was sent, or would explain badly */
-function assertTaken(
-  { refusalOf }: Context,
+/** @throws TRPCError if parsing changed the input, or if the input is encoded by a data transformer */
+function assertReadable(
+  { inputErrorOf }: Context,
   { input, batchIndex }: { input: unknown; batchIndex: number },
 ): void {
-  const refusal = refusalOf(batchIndex);
-  if (refusal !== null) throw refusal;
+  const error = inputErrorOf(batchIndex);
+  if (error !== null) throw error;
   if (isTransformed(input)) {
     throw badRequest(
       'input: expected plain JSON, without a data transformer such as superjson. Remove `transformer` from the link.',
@@ -117,7 +116,7 @@ function assertTaken(
   }
 }
 
-/** superjson sends `{"json","meta"}`; devalue and others send a text, and a plain client never does. */
+/** superjson sends `{"json","meta"}`. devalue and others send a string, which a client without a transformer never sends. */
 function isTransformed(input: unknown): boolean {
   if (typeof input === 'string') return true;
   if (input === null || typeof input !== 'object') return false;

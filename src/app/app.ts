@@ -1,4 +1,3 @@
-import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createHttpServer } from '../http/server.ts';
@@ -11,41 +10,37 @@ import { createWebhookParser } from '../livekit/webhook-parser.ts';
 import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
+import { storeThread } from '../platform/assets.ts';
+import { systemClock, systemRandom } from '../platform/clock.ts';
 import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
+import { useUtcTimeZone } from '../platform/environment.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
+import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
-import { openThreadedStore } from '../store/sqlite/threaded-store.ts';
+import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
+import { openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 
-/** How long stopping waits for what is in hand; then connections are closed, and LiveKit is asked no more. */
-const PATIENCE_MS = 10_000;
-/** Where nobody asks /readyz, the log says all the same that the database takes no write, or is not there any more. */
-const LOOKS_EVERY_MS = 60_000;
-
-export const systemClock: Clock = { now: () => Date.now() };
-
-export const systemRandom: Random = {
-  fraction: () => Math.random(),
-  bytes: (count) => randomBytes(count),
-  id: (prefix) => `${prefix}_${randomUUIDv7().replaceAll('-', '')}`,
-};
+/** After this time stop() closes open connections and aborts requests to LiveKit. */
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+/** Without requests for /readyz, this check still logs that the database is unusable. */
+const READINESS_CHECK_INTERVAL_MS = 60_000;
 
 export interface App {
-  /** Where it listens: http://HOST:PORT. */
+  /** The listening address: http://HOST:PORT. */
   readonly url: string;
-  readonly store: SqliteStore;
-  /** Resolves when it must not serve any more, with why. */
-  readonly lost: Promise<SettingsError>;
-  /** Answers what it has begun to answer, settles what it has begun to delete, closes the database. */
+  readonly store: Store;
+  /** Resolves with the reason when another process takes the database over with a real LiveKit. The caller must stop. */
+  readonly conflict: Promise<SettingsError>;
+  /** Completes open requests and deletion attempts, then closes the database. */
   stop(): Promise<void>;
 }
 
 /**
- * The whole service, wired and listening.
- * @param livekit where the settings name none, the built-in emulator
- * @throws DatabaseError, SettingsError when the database is not for the emulator, or the listen error of node:net
+ * Wires the complete service and returns it listening.
+ * @param livekit the LiveKit of the settings, or else the built-in emulator
+ * @throws DatabaseError, SettingsError if the database must not run on the emulator, or the listen error of node:net
  */
 export async function startApp({
   settings,
@@ -54,6 +49,8 @@ export async function startApp({
   version,
   clock = systemClock,
   random = systemRandom,
+  scheduler = createScheduler(clock),
+  thread = storeThread(),
 }: {
   settings: Settings;
   livekit: LiveKitAddress;
@@ -61,115 +58,107 @@ export async function startApp({
   version: string;
   clock?: Clock;
   random?: Random;
+  scheduler?: Scheduler;
+  thread?: ReturnType<typeof storeThread>;
 }): Promise<App> {
+  // The scheduler requires UTC.
+  useUtcTimeZone();
   trustSystemCertificates(livekit.url);
   assertBindable(settings);
-  const store = await openThreadedStore(settings.databaseFile, {
+  const store = await openServerStore(settings.databaseFile, {
+    clock,
+    thread,
     onMigrating: (migrations) =>
-      log.info({ migrations }, 'the database is brought up to date; a big one takes minutes'),
+      log.info({ migrations }, 'migrating the database; a large one takes minutes'),
     onLate: (method, durationMs) =>
-      log.warn({ method, durationMs }, 'a write that took too long, and was answered 503, is done after all'),
+      log.warn({ method, durationMs }, 'slow write committed after its request was answered 503'),
   });
   try {
-    // Read alone, it could serve, and cancel nothing.
+    // On a read-only database hangup would start but could not cancel calls.
     await store.checkWritable();
   } catch (error) {
     await store.close();
     throw error;
   }
   const metrics = prometheusMetrics({ clock, version });
-  const recorded = instrumentStore(store, metrics);
-  const closing = new AbortController();
-  const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, closing.signal), metrics), {
+  const instrumentedStore = instrumentStore(store, metrics);
+  const requestAbort = new AbortController();
+  const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, requestAbort.signal), metrics), {
     clock,
     log,
-    onRecovered: (downMs) => reconciler.livekitIsBack(downMs),
+    onOpened: () => reconciler.onLiveKitUnreachable(),
+    onRecovered: (downMs) => reconciler.onLiveKitRecovered(downMs),
   });
   const transport = rateLimit(breaker.transport, {
-    requestsPerMinute: settings.requestsPerMinute,
+    requestsPerMinute: settings.operations.requestsPerMinute,
     onQueueLength: (length) => metrics.livekitRequestsQueued(length),
-    shutdown: closing.signal,
+    shutdown: requestAbort.signal,
   });
-  const base = {
-    store: recorded,
+  const dependencies = {
+    store: instrumentedStore,
     rooms: createRoomService(transport),
     metrics,
     clock,
     random,
     log,
-    retry: settings.retry,
-    cancelTimeoutMs: settings.cancelTimeoutMs,
-    backgroundTimeoutMs: settings.backgroundTimeoutMs,
-    readTimeoutMs: settings.readTimeoutMs,
-    callStartTimeoutMs: settings.callStartTimeoutMs,
-    requestsPerMinute: settings.requestsPerMinute,
-    retention: settings.retention,
-    events: {
-      policy: {
-        agentLeftGraceMs: settings.agentLeftGraceMs,
-        reconnectGraceMs: settings.reconnectGraceMs,
-        recreatedRoomWindowMs: settings.recreatedRoomWindowMs,
-      },
-      agentIdKey: settings.agentIdKey,
-    },
+    ...settings.operations,
   };
-  let isStopping = false;
-  const reconciler = createReconciler(base, {
-    concurrency: settings.retryConcurrency,
-    reconcileSchedule: settings.reconcileSchedule,
-    awaySince: breaker.openSince,
+  const draining = new AbortController();
+  const reconciler = createReconciler(dependencies, {
+    ...settings.reconciler,
+    openSince: breaker.openSince,
+    scheduler,
   });
-  const { server, sayLast, atRest } = createHttpServer({
-    dependencies: { ...base, nudge: (at) => reconciler.nudge(at) },
-    readWebhook: createWebhookParser([livekit, ...settings.webhookKeys], clock),
-    watched: {
-      scrape: () => metrics.scrape({ takeCensus: () => recorded.countLive(), isLiveKitUp: breaker.isUp() }),
+  const { server, whenIdle } = createHttpServer({
+    dependencies: { ...dependencies, nudge: (at) => reconciler.nudge(at) },
+    parseWebhook: createWebhookParser([livekit, ...settings.webhookKeys], clock),
+    healthSources: {
+      scrape: () =>
+        metrics.scrape({ countLive: () => instrumentedStore.countLive(), isLiveKitUp: breaker.isUp() }),
       isLiveKitUp: breaker.isUp,
     },
-    isStopping: () => isStopping,
+    draining: draining.signal,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
     trustedProxies: settings.trustedProxies,
-    log,
     version,
   });
-  let claim: LiveKitBinding | undefined;
-  const looking = setInterval(() => void checkReadiness(base), LOOKS_EVERY_MS);
+  let binding: LiveKitBinding | undefined;
+  const readinessTimer = setInterval(() => void checkReadiness(dependencies), READINESS_CHECK_INTERVAL_MS);
   const closeServer = async () => {
     if (server.listening) {
       const closed = once(server, 'close');
       server.close();
-      // One that is busy now is idle later, and would keep the server open until its keep-alive ends.
-      const sweep = setInterval(() => server.closeIdleConnections(), 20);
+      // A connection that becomes idle after close() would keep the server open until its keep-alive timeout.
+      const idleSweep = setInterval(() => server.closeIdleConnections(), 20);
       await closed;
-      clearInterval(sweep);
+      clearInterval(idleSweep);
     }
-    await atRest();
+    await whenIdle();
   };
   const stop = async () => {
-    isStopping = true;
-    clearInterval(looking);
-    claim?.release();
-    sayLast();
-    const cut = setTimeout(() => {
+    draining.abort();
+    clearInterval(readinessTimer);
+    binding?.release();
+    const forceCloseTimer = setTimeout(() => {
       server.closeAllConnections();
-      closing.abort();
-    }, PATIENCE_MS);
+      requestAbort.abort();
+    }, SHUTDOWN_TIMEOUT_MS);
     await Promise.all([closeServer(), reconciler.stop()]);
-    clearTimeout(cut);
+    clearTimeout(forceCloseTimer);
     await store.close();
   };
   try {
     server.listen(settings.port, settings.host);
     await once(server, 'listening');
-    // Before the first request is read, and not for a start whose port is taken.
-    claim = await bindLiveKit(store, settings, { clock, log });
+    // After listening, so that a start on a taken port binds nothing; before the first request is read.
+    binding = await bindLiveKit(store, settings, { clock, log });
   } catch (error) {
     await stop();
     throw error;
   }
-  // Not before: one whose port is taken must not ask LiveKit for anything.
-  reconciler.begin();
+  // After listening, so that a start on a taken port sends nothing to LiveKit.
+  reconciler.start();
   const { port } = server.address() as AddressInfo;
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-  return { url: `http://${host}:${port}`, store, lost: claim.lost, stop };
+  return { url: `http://${host}:${port}`, store, conflict: binding.conflict, stop };
 }

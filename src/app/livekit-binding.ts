@@ -1,73 +1,73 @@
 import { formatServers, previousServer } from '../domain/livekit-servers.ts';
 import { type Settings, SettingsError } from '../platform/config.ts';
+import type { LiveKitServerStore } from '../ports/store.ts';
 import type { Clock, Logger } from '../ports/system.ts';
-import { liveKitServersOf } from '../store/sqlite/livekit-servers.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import { readLiveKitServers } from '../store/open-store.ts';
 
-/** Much sooner than a room is believed to be absent. */
-const LOOKS_EVERY_MS = 1_000;
+/** Much shorter than the time after which a missing room ends its call. */
+const CHECK_INTERVAL_MS = 1_000;
 
-/** What a process that serves a database says in it of its LiveKit. */
+/** The record in the database of the LiveKit that this process serves it with. */
 export interface LiveKitBinding {
-  /** Resolves when this process runs on the emulator and another begins to serve the database with a LiveKit: it must end. */
-  readonly lost: Promise<SettingsError>;
+  /** Resolves if this process runs on the emulator and another process serves the database with a real LiveKit. */
+  readonly conflict: Promise<SettingsError>;
   release(): void;
 }
 
-type Claimed = Pick<Settings, 'livekit' | 'databaseFile'>;
+type BindingSettings = Pick<Settings, 'livekit' | 'databaseFile'>;
 
 /**
- * Nobody may try hangup out on a database that people's calls are in. Call it before the database is opened, which would
- * bring an older one up to date.
+ * Refuses the emulator on a database that has served a real LiveKit, because the emulator would end its calls. Call this
+ * before opening the database, which would migrate an older one.
  * @throws SettingsError
  */
-export function assertBindable(settings: Claimed): void {
+export function assertBindable(settings: BindingSettings): void {
   if (settings.livekit !== null) return;
-  const servers = liveKitServersOf(settings.databaseFile);
-  if (servers.length > 0) throw refusal(settings, servers);
+  const servers = readLiveKitServers(settings.databaseFile);
+  if (servers.length > 0) throw bindingError(settings, servers);
 }
 
-/** To be called when it serves, and not for a start that fails. @throws whatever the store does */
+/** Records the LiveKit and watches for another one. Call this only when the server listens. @throws the store's errors */
 export async function bindLiveKit(
-  store: SqliteStore,
-  settings: Claimed,
+  store: LiveKitServerStore,
+  settings: BindingSettings,
   { clock, log }: { clock: Clock; log: Logger },
 ): Promise<LiveKitBinding> {
-  const lost = Promise.withResolvers<SettingsError>();
+  const conflict = Promise.withResolvers<SettingsError>();
   const { livekit } = settings;
   if (livekit !== null) {
-    const before = previousServer(livekit.url, await store.listLiveKitServers());
-    if (before !== null) {
+    const previousUrl = previousServer(livekit.url, await store.listLiveKitServers());
+    if (previousUrl !== null) {
       log.warn(
-        { livekit: livekit.url, before },
-        'this database was served with another LiveKit before: live calls whose rooms this one does not have will end',
+        { livekit: livekit.url, previousUrl },
+        'this database was used with a different LIVEKIT_URL; live calls without a room on this LiveKit will end',
       );
     }
-    await store.rememberLiveKitServer({ url: livekit.url, now: clock.now() });
+    await store.recordLiveKitServer({ url: livekit.url, now: clock.now() });
   }
-  let other: string | null = null;
-  const look = async () => {
+  let conflictingUrl: string | null = null;
+  const checkBinding = async () => {
     if (livekit === null) {
       const servers = await store.listLiveKitServers();
-      if (servers.length > 0) lost.resolve(refusal(settings, servers));
+      if (servers.length > 0) conflict.resolve(bindingError(settings, servers));
       return;
     }
-    const last = previousServer(livekit.url, await store.listLiveKitServers());
-    if (last !== null && last !== other) {
+    const latestUrl = previousServer(livekit.url, await store.listLiveKitServers());
+    if (latestUrl !== null && latestUrl !== conflictingUrl) {
       log.error(
-        { livekit: livekit.url, other: last },
-        "another hangup serves this database with another LiveKit: each ends the live calls of the other's; stop the wrong one",
+        { livekit: livekit.url, conflictingUrl: latestUrl },
+        "another hangup process uses this database with a different LIVEKIT_URL; each ends the other's calls: stop one of them",
       );
     }
-    other = last;
+    conflictingUrl = latestUrl;
   };
-  // A database that cannot be read is told by who watches its readiness.
-  const looking = setInterval(() => void look().catch(() => {}), LOOKS_EVERY_MS);
-  return { lost: lost.promise, release: () => clearInterval(looking) };
+  // The readiness check logs that the database cannot be read.
+  const timer = setInterval(() => void checkBinding().catch(() => {}), CHECK_INTERVAL_MS);
+  return { conflict: conflict.promise, release: () => clearInterval(timer) };
 }
 
-function refusal({ databaseFile }: Claimed, servers: readonly string[]): SettingsError {
+function bindingError({ databaseFile }: BindingSettings, servers: readonly string[]): SettingsError {
   return new SettingsError([
-    `LIVEKIT_URL: expected, for ${databaseFile} has the calls of ${formatServers(servers)}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file`,
+    `LIVEKIT_URL: required, because ${databaseFile} contains calls of ${formatServers(servers)}, which the built-in emulator would end. To try hangup, set DATABASE_URL to another file`,
   ]);
 }

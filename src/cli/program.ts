@@ -4,64 +4,77 @@ import { openApiDocument } from '../http/openapi.ts';
 import { readLicenses, readVersion } from '../platform/assets.ts';
 import { describeSettings, SettingsError } from '../platform/config.ts';
 import { readEnvironment } from '../platform/environment.ts';
-import { DatabaseError, databaseErrorOf } from '../store/sqlite/database.ts';
-import { addAdopt } from './commands/adoption.ts';
-import { addBackup } from './commands/backup.ts';
-import { addCalls } from './commands/calls.ts';
-import { addCompletion } from './commands/completion.ts';
-import { addDeletions } from './commands/deletions.ts';
-import { addDocs } from './commands/docs.ts';
+import { DatabaseError, toDatabaseError } from '../store/open-store.ts';
+import { registerAdoptionCommand } from './commands/adoption.ts';
+import { registerBackupCommands } from './commands/backup.ts';
+import { registerCallsCommand } from './commands/calls.ts';
+import { registerCompletionCommand } from './commands/completion.ts';
+import { registerDeletionsCommand } from './commands/deletions.ts';
+import { registerDocsCommand } from './commands/docs.ts';
 import { registerDoctorCommand } from './commands/doctor.ts';
-import { addKeys } from './commands/keys.ts';
-import { addMigrate } from './commands/migrate.ts';
-import { addPrune } from './commands/prune.ts';
-import { print, Refused } from './output.ts';
+import { registerKeysCommand } from './commands/keys.ts';
+import { registerMigrateCommand } from './commands/migrate.ts';
+import { registerPruneCommand } from './commands/prune.ts';
+import { CliError, print, printProgress } from './output.ts';
 import { serve } from './serve.ts';
 
-const MORE_HELP = `
+const HELP_FOOTER = `
 Examples:
-  hangup                                        serve, on the built-in emulator unless LIVEKIT_URL is set
-  hangup keys create --org acme --name ops      make a key for the API; it is shown once
-  hangup calls list --status active             with HANGUP_API_KEY, of the server at HANGUP_URL
-  hangup calls cancel CALL_ID --reason 'fire'   end a call, and delete its room
-  hangup doctor                                 what is wrong, and what to do about it
+  hangup                                        Start the server, on the built-in emulator unless LIVEKIT_URL is set
+  hangup keys create --org acme --name ops      Create an API key; it is shown once
+  hangup calls list --status active             List active calls of the server at HANGUP_URL, with HANGUP_API_KEY
+  hangup calls cancel CALL_ID --reason 'fire'   End a call and delete its room
+  hangup doctor                                 Find problems and their remedies
 
-Settings come from the environment and from .env: hangup serve --help lists them.
-The manual is inside: hangup docs
+Settings come from the environment and from .env. To list them: hangup serve --help
+To read the manual: hangup docs
 
 Exit codes:
-  0  done
-  1  failed: the message says what to do
-  2  wrong usage or wrong settings; nothing was begun
+  0  success
+  1  failure; the message contains the remedy
+  2  invalid arguments or settings; nothing was started
   3  the database cannot be used
-  4  the address cannot be listened on`;
+  4  hangup cannot listen on the address`;
 
-/** @returns the process's exit code, once the command is over; for `serve` when it was told to stop. */
-export async function runCommandLine(args: readonly string[]): Promise<number> {
-  failWithTheOutput();
-  if (args.some((word) => word.includes('\u{FFFD}'))) {
-    process.stderr.write('hangup: an argument is not UTF-8. Nothing was begun.\n');
+/** The commands that 0.2.0 renamed. The next release removes this list. */
+const RENAMED_COMMANDS: Readonly<Record<string, string>> = { adopt: 'adoption' };
+
+/** Returns the exit code when the command is complete; for `serve`, after the signal to stop. */
+export async function runCli(args: readonly string[]): Promise<number> {
+  handleOutputErrors();
+  if (args.some((arg) => arg.includes('\u{FFFD}'))) {
+    process.stderr.write('hangup: an argument is not valid UTF-8. Nothing was started.\n');
     return 2;
   }
   try {
-    // Without a word it serves; as commander's default command `serve` would be given each word that is none.
-    await onceEach(program()).parseAsync(args.length === 0 ? ['serve'] : args, { from: 'user' });
+    await rejectRepeatedOptions(createProgram()).parseAsync(withCurrentName(args), { from: 'user' });
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-    const error = databaseErrorOf(thrown) ?? thrown;
-    process.stderr.write(`hangup: ${explain(error)}\n`);
+    const error = toDatabaseError(thrown) ?? thrown;
+    process.stderr.write(`hangup: ${formatError(error)}\n`);
     if (error instanceof SettingsError) return 2;
     if (error instanceof DatabaseError) return 3;
     return isListenError(error) ? 4 : 1;
   }
 }
 
+function withCurrentName([command, ...rest]: readonly string[]): readonly string[] {
+  // As commander's default command, serve would also receive unknown commands.
+  if (command === undefined) return ['serve'];
+  const newName = Object.hasOwn(RENAMED_COMMANDS, command) ? RENAMED_COMMANDS[command] : undefined;
+  if (newName === undefined) return [command, ...rest];
+  printProgress(
+    `warning: \`hangup ${command}\` is the old name of \`hangup ${newName}\`; the next release removes the old name`,
+  );
+  return [newName, ...rest];
+}
+
 /**
- * A reader of the output that has gone (`hangup docs install | head`) is not a failure. After any other error the
- * command goes on, because it may have to undo its work, and ends with 1.
+ * A reader that closes the pipe (`hangup docs install | head`) does not make the command fail. After another output error
+ * the command continues, because it may have to undo its work, and exits with 1.
  */
-function failWithTheOutput(): void {
+function handleOutputErrors(): void {
   let isReported = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -70,7 +83,7 @@ function failWithTheOutput(): void {
         process.exitCode ||= 1;
       });
       if (stream === process.stdout && !isReported)
-        process.stderr.write(`hangup: its output cannot be written: ${error.message}\n`);
+        process.stderr.write(`hangup: cannot write to standard output: ${error.message}\n`);
       isReported = true;
     });
   }
@@ -84,15 +97,12 @@ function isListenError(error: unknown): error is Error {
   );
 }
 
-function explain(error: unknown): string {
-  if (error instanceof SettingsError || error instanceof DatabaseError || error instanceof Refused) {
+function formatError(error: unknown): string {
+  if (error instanceof SettingsError || error instanceof DatabaseError || error instanceof CliError) {
     return error.message;
   }
-  if (error instanceof Error && 'code' in error) {
-    switch (error.code) {
-      case 'EADDRINUSE':
-        return `${error.message}. Another program listens there: stop it, or set PORT.`;
-    }
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    return `${error.message}. Another program uses the port. Stop it, or set PORT.`;
   }
   if (isListenError(error)) {
     return `${error.message}. Set HOST and PORT to an address of this machine that this user may listen on.`;
@@ -100,63 +110,64 @@ function explain(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-function program(): Command {
-  const hangup = new Command('hangup')
-    .description('Cancel a LiveKit call, and know that it is over.')
-    .version(versionText(), '-V, --version', 'print the version and the commit')
-    // Passed on to the subcommands, which are made after it.
+function createProgram(): Command {
+  const program = new Command('hangup')
+    .description('Cancel LiveKit calls and retry until their rooms are gone.')
+    .version(versionText(), '-V, --version', 'Print the version and commit')
+    .helpOption('-h, --help', 'Show help')
+    // Subcommands inherit these settings only if they are created later.
     .exitOverride()
-    .showHelpAfterError('(--help lists what there is)')
-    .addHelpText('after', MORE_HELP);
+    .showHelpAfterError('(--help shows the usage)')
+    .addHelpText('after', HELP_FOOTER);
 
-  hangup.commandsGroup('The service:');
-  hangup
+  program.commandsGroup('Server:');
+  program
     .command('serve')
-    .description('serve the REST and tRPC API, and delete rooms until they are gone (the default)')
+    .description('Serve the REST and tRPC APIs, and delete rooms until they are gone (the default)')
     .addHelpText('after', () => settingsText())
     .action(() => serve({ environment: readEnvironment(), version: readVersion().version }));
-  registerDoctorCommand(hangup);
-  addKeys(hangup);
-  addAdopt(hangup);
+  registerDoctorCommand(program);
+  registerKeysCommand(program);
+  registerAdoptionCommand(program);
 
-  hangup.commandsGroup('Calls:');
-  addCalls(hangup);
-  addDeletions(hangup);
+  program.commandsGroup('Calls:');
+  registerCallsCommand(program);
+  registerDeletionsCommand(program);
 
-  hangup.commandsGroup('The database:');
-  addBackup(hangup);
-  addPrune(hangup);
-  addMigrate(hangup);
+  program.commandsGroup('Database:');
+  registerBackupCommands(program);
+  registerPruneCommand(program);
+  registerMigrateCommand(program);
 
-  hangup.commandsGroup('About it:').helpCommand(true);
-  addDocs(hangup);
-  hangup
+  program.commandsGroup('Information:').helpCommand('help [command]', 'Show help for a command');
+  registerDocsCommand(program);
+  program
     .command('openapi')
-    .description('print the OpenAPI document of the REST API')
+    .description('Print the OpenAPI document of the REST API')
     .action(() => print(JSON.stringify(openApiDocument(appRouter, readVersion().version), null, 2)));
-  addCompletion(hangup);
-  hangup
+  registerCompletionCommand(program);
+  program
     .command('version')
-    .description('print the version, and the commit that a single file was built from')
+    .description('Print the version, and the commit of a single-file build')
     .action(() => print(versionText()));
-  hangup
+  program
     .command('licenses')
-    .description('print the licenses of what this file holds')
-    .action(() => print(readLicenses() ?? 'This is hangup from source: the licenses lie in node_modules.'));
-  return hangup;
+    .description('Print the licenses of all parts of a single-file build')
+    .action(() => print(readLicenses() ?? 'hangup runs from source. The licenses are in node_modules.'));
+  return program;
 }
 
-/** Of two values for one option commander would take the last. */
-function onceEach(command: Command): Command {
+/** Without this check, commander silently uses the last value of a repeated option. */
+function rejectRepeatedOptions(command: Command): Command {
   for (const option of command.options) {
-    const takesOne = (option.required || option.optional) && !option.variadic;
+    const takesOneValue = (option.required || option.optional) && !option.variadic;
     let wasGiven = false;
     command.on(`option:${option.name()}`, () => {
-      if (takesOne && wasGiven) command.error(`error: option '${option.flags}' was given twice`);
+      if (takesOneValue && wasGiven) command.error(`error: option '${option.flags}' was given twice`);
       wasGiven = true;
     });
   }
-  command.commands.forEach(onceEach);
+  command.commands.forEach(rejectRepeatedOptions);
   return command;
 }
 
@@ -167,7 +178,7 @@ function versionText(): string {
 
 function settingsText(): string {
   const settings = describeSettings().map(
-    ({ name, byDefault, meaning }) => `  ${name}${byDefault && `=${byDefault}`}\n      ${meaning}`,
+    ({ name, default: value, description }) => `  ${name}${value && `=${value}`}\n      ${description}`,
   );
   return `\nSettings, from the environment and from .env:\n${settings.join('\n')}`;
 }

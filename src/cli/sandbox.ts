@@ -1,48 +1,49 @@
 import { randomBytes } from 'node:crypto';
-import { type App, systemClock, systemRandom } from '../app/app.ts';
+import type { App } from '../app/app.ts';
 import { type Call, LIVE_STATUSES, newCall } from '../domain/call.ts';
-import { type Emulator, startEmulator } from '../livekit/emulator/emulator.ts';
+import { type Emulator, startEmulator } from '../emulator/emulator.ts';
 import { createApiKey } from '../operations/api-keys/create.ts';
 import { commandName } from '../platform/assets.ts';
+import { systemClock, systemRandom } from '../platform/clock.ts';
 import type { LiveKitAddress } from '../platform/config.ts';
-import type { SqliteStore } from '../store/sqlite/sqlite-store.ts';
+import type { Store } from '../ports/store.ts';
 
 const ORGANIZATION = 'demo';
-const LIVE_CALLS = 3;
+const DEMO_CALL_COUNT = 3;
 
-/** hangup to try out, without a LiveKit: the emulator, and on a database without keys something to cancel. */
+/** The built-in emulator, with demo data to try hangup without a LiveKit. */
 export interface Sandbox {
   readonly livekit: LiveKitAddress;
-  /** Makes the organization, its key and its live calls, and tells on standard output what to do with them. */
+  /** Creates an organization, an API key and live calls, and prints example commands to standard output. */
   welcome(app: App): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function openSandbox({ host, port }: { host: string; port: number }): Promise<Sandbox> {
   const credentials = { apiKey: 'emulator', apiSecret: randomBytes(32).toString('base64url') };
-  // A port that is not chosen yet cannot be told: then no webhooks come.
-  const webhookUrls = port === 0 ? [] : [`http://${reachable(host)}:${port}/webhooks/livekit`];
+  // The emulator cannot send webhooks to a port that is not selected yet.
+  const webhookUrls = port === 0 ? [] : [`http://${reachableHost(host)}:${port}/webhooks/livekit`];
   const emulator = await startEmulator({ ...credentials, webhookUrls });
   return {
     livekit: { url: emulator.url, ...credentials },
     close: () => emulator.stop(),
     async welcome({ store, url }) {
-      const { organizationId, key } = await prepareKey(store);
-      const callIds = await prepareCalls(store, emulator, organizationId);
+      const { organizationId, key } = await ensureDemoKey(store);
+      const callIds = await ensureDemoCalls(store, emulator, organizationId);
       process.stdout.write(welcomeText({ url, key, callIds }));
     },
   };
 }
 
-function reachable(host: string): string {
+function reachableHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** The key is shown when it is made, never again: the database has only its hash. */
-async function prepareKey(store: SqliteStore): Promise<{ organizationId: string; key: string | null }> {
-  const known = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
-  if (known !== undefined) return { organizationId: known.organizationId, key: null };
+/** Returns the key only when it creates it, because the database stores only the key's hash. */
+async function ensureDemoKey(store: Store): Promise<{ organizationId: string; key: string | null }> {
+  const existing = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
+  if (existing !== undefined) return { organizationId: existing.organizationId, key: null };
   const { apiKey, key } = await createApiKey(
     { store, clock: systemClock, random: systemRandom },
     {
@@ -55,9 +56,9 @@ async function prepareKey(store: SqliteStore): Promise<{ organizationId: string;
   return { organizationId: apiKey.organizationId, key };
 }
 
-/** The emulator forgets its rooms when it stops, so those of live calls are opened again. */
-async function prepareCalls(
-  store: SqliteStore,
+/** Reopens the rooms of live calls, because the emulator loses its rooms when it stops. */
+async function ensureDemoCalls(
+  store: Store,
   emulator: Emulator,
   organizationId: string,
 ): Promise<readonly string[]> {
@@ -70,7 +71,7 @@ async function prepareCalls(
     offset: 0,
   });
   const ids = calls.map(({ id }) => id);
-  while (ids.length < LIVE_CALLS) ids.push(await seedCall(store, organizationId, ids.length));
+  while (ids.length < DEMO_CALL_COUNT) ids.push(await insertDemoCall(store, organizationId, ids.length));
   for (const id of ids) {
     const record = await store.findCall(id);
     if (record !== null) openRoom(emulator, record.call);
@@ -78,7 +79,7 @@ async function prepareCalls(
   return ids;
 }
 
-async function seedCall(store: SqliteStore, organizationId: string, index: number): Promise<string> {
+async function insertDemoCall(store: Store, organizationId: string, index: number): Promise<string> {
   const id = systemRandom.id('call');
   const now = systemClock.now();
   const phoneNumber = `+1555010000${index + 1}`;
@@ -97,8 +98,8 @@ async function seedCall(store: SqliteStore, organizationId: string, index: numbe
     answeredAt: now,
     createdAt: now,
   });
-  const result = await store.createCall({ call, apiKeyId: null });
-  if (result !== 'created') throw new Error(`a call could not be seeded: ${result}`);
+  const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  if (result.kind !== 'registered') throw new Error(`cannot create a demo call: ${result.kind}`);
   return id;
 }
 
@@ -123,24 +124,24 @@ function welcomeText({
   key: string | null;
   callIds: readonly string[];
 }): string {
-  const shown =
+  const keyText =
     key === null
-      ? `The organization "${ORGANIZATION}" has its API key already. Another one:
+      ? `The organization "${ORGANIZATION}" already has an API key. To create another one:
   ${commandName()} keys create --org ${ORGANIZATION} --name mine`
-      : `API key of the organization "${ORGANIZATION}" (shown once, keep it):
+      : `API key of the organization "${ORGANIZATION}" (shown only once):
   ${key}`;
   return `
-hangup serves on ${url}
-No LIVEKIT_URL is set, so it runs on the built-in LiveKit emulator: rooms and people are played, all else is real.
+hangup is running on ${url}
+LIVEKIT_URL is not set, so hangup uses its built-in LiveKit emulator. Rooms and participants are simulated.
 
-${shown}
+${keyText}
 
-${callIds.length} live calls, each with an agent and a phone in its room. Cancel one:
+There are ${callIds.length} live calls, each with an agent and a phone in its room. To cancel one:
   curl -X DELETE ${url}/api/v1/calls/${callIds[0]} -H 'x-api-key: ${key ?? 'YOUR_KEY'}'
-See them all:
+To list all calls:
   curl ${url}/api/v1/calls -H 'x-api-key: ${key ?? 'YOUR_KEY'}'
-The API in full: ${url}/openapi.json
-Stop with Ctrl-C.
+OpenAPI document: ${url}/openapi.json
+To stop hangup, press Ctrl-C.
 
 `;
 }

@@ -2,37 +2,38 @@ import { writeSync } from 'node:fs';
 import { url as debuggerUrl } from 'node:inspector';
 import { format } from 'node:util';
 import { startApp } from '../app/app.ts';
-import { parseSettings, readSystemd } from '../platform/config.ts';
+import { type Environment, parseSettings } from '../platform/config.ts';
 import { environmentWarnings } from '../platform/environment.ts';
 import { createLogger, maskPhoneNumbers } from '../platform/logger.ts';
-import { notifySystemd } from '../platform/systemd.ts';
+import { notifySystemd, readSystemdSettings } from '../platform/systemd.ts';
 import type { Logger } from '../ports/system.ts';
 import { openSandbox } from './sandbox.ts';
 
-/** Serves until SIGTERM or SIGINT; on a terminal until SIGHUP, too. */
+/** Serves until SIGTERM or SIGINT, and on a terminal until SIGHUP. */
 export async function serve({
   environment,
   version,
 }: {
-  environment: Parameters<typeof parseSettings>[0];
+  environment: Environment;
   version: string;
 }): Promise<void> {
-  const settings = parseSettings(environment, 'serve');
-  const log = createLogger(settings.logLevel, { isTerminal: process.stdout.isTTY === true });
-  logConsole(log);
-  outliveItsLog();
-  for (const warning of environmentWarnings())
-    log.warn({ cause: warning }, 'something is set without effect');
-  const stopping = signalled(log, { isTerminal: process.stdout.isTTY === true });
-  endOnFaults();
+  const settings = parseSettings(environment, 'server');
+  const isTerminal = process.stdout.isTTY === true;
+  const log = createLogger(settings.logLevel, { isTerminal });
+  redirectConsoleToLogger(log);
+  ignoreLogWriteErrors();
+  for (const warning of environmentWarnings()) log.warn({ cause: warning }, 'settings warning');
+  const stopSignal = waitForSignal(log, { isTerminal });
+  exitOnUncaughtError();
   if (debuggerUrl() !== undefined) {
     log.warn(
       {},
-      'the debugger of Node.js is open: every user of this machine may read the secrets; remove --inspect from NODE_OPTIONS',
+      'the Node.js debugger is open and exposes secrets to every user of this machine; remove --inspect from NODE_OPTIONS',
     );
   }
-  const systemd = notifySystemd(readSystemd(environment), {
-    onFault: (error) => log.warn({ err: error }, 'systemd is not told: systemd-notify cannot be run'),
+  const systemd = notifySystemd(readSystemdSettings(environment), {
+    onError: (error) =>
+      log.warn({ err: error }, 'cannot run systemd-notify; systemd receives no notifications'),
   });
 
   const sandbox = settings.livekit === null ? await openSandbox(settings) : null;
@@ -41,15 +42,15 @@ export async function serve({
   try {
     const app = await startApp({ settings, livekit, log, version });
     try {
-      // Without the user and password that a proxy may want.
+      // Only the host: the URL may contain a user and a password.
       const proxy = livekit.proxy ? { proxy: new URL(livekit.proxy.url).host } : {};
       const { databaseFile: database } = settings;
-      log.info({ url: app.url, livekit: livekit.url, ...proxy, database }, 'hangup serves');
+      log.info({ url: app.url, livekit: livekit.url, ...proxy, database }, 'server started');
       await sandbox?.welcome(app);
       systemd.ready();
-      const cause = await Promise.race([stopping, app.lost]);
+      const cause = await Promise.race([stopSignal, app.conflict]);
       if (typeof cause !== 'string') throw cause;
-      log.info({ signal: cause }, 'hangup stops');
+      log.info({ signal: cause }, 'server stopping');
     } finally {
       systemd.stopping();
       await app.stop();
@@ -59,46 +60,54 @@ export async function serve({
   }
 }
 
-/** Where the log goes may be full, or gone: what cannot be said is lost, and calls are cancelled all the same. */
-function outliveItsLog(): void {
+/** Keeps the server running when the log's pipe is closed or its disk is full. Those log lines are lost. */
+function ignoreLogWriteErrors(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.removeAllListeners('error').on('error', () => {});
 }
 
-/** What livekit-server-sdk says on the console goes into the log: standard output has nothing else. */
-function logConsole(log: Logger): void {
-  const said = (...words: unknown[]) => log.warn({ said: format(...words).slice(0, 500) }, 'a library said');
-  Object.assign(console, { debug: said, log: said, info: said, warn: said, error: said });
+/** Logs what livekit-server-sdk writes to the console, because standard output must contain only log lines. */
+function redirectConsoleToLogger(log: Logger): void {
+  const logOutput = (...args: unknown[]) =>
+    log.warn({ output: format(...args).slice(0, 500) }, 'console output from a dependency');
+  Object.assign(console, {
+    debug: logOutput,
+    log: logOutput,
+    info: logOutput,
+    warn: logOutput,
+    error: logOutput,
+  });
 }
 
-/** A bug that nobody caught: nothing can be relied on any more. What was answered is on disk. */
-function endOnFaults(): void {
-  const end = (error: unknown) => {
+/** Exits after a bug, because the process's state is unknown. Acknowledged requests are already on disk. */
+function exitOnUncaughtError(): void {
+  const exit = (error: unknown) => {
     const err = maskPhoneNumbers(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    const line = JSON.stringify({ level: 'fatal', err, msg: 'hangup ends: a fault that nobody caught' });
+    const line = JSON.stringify({ level: 'fatal', err, msg: 'uncaught error; exiting' });
     try {
-      // At once, for the process ends: the log may still hold lines back.
+      // Synchronous, because the logger may still buffer lines when the process exits.
       writeSync(2, `${line}\n`);
     } finally {
       process.exit(1);
     }
   };
-  process.on('uncaughtException', end).on('unhandledRejection', end);
+  process.on('uncaughtException', exit).on('unhandledRejection', exit);
 }
 
-/** The first signal to stop; the second one ends the process at once. */
-function signalled(log: Logger, { isTerminal }: { isTerminal: boolean }): Promise<string> {
+/** Resolves with the first signal to stop. A second one exits at once. */
+function waitForSignal(log: Logger, { isTerminal }: { isTerminal: boolean }): Promise<string> {
   return new Promise((resolve) => {
-    let isSecond = false;
-    const onSignal = (signal: string) => {
-      if (isSecond) process.exit(1);
-      isSecond = true;
+    let isStopping = false;
+    const onStop = (signal: string) => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
       resolve(signal);
     };
-    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
-    // Node.js undoes what nohup does. Without a terminal nothing is hung up, and the sender may expect a reload.
-    const stays = (signal: string) => log.info({ signal }, 'signal ignored; settings are read at the start');
-    process.on('SIGHUP', isTerminal ? onSignal : stays);
-    process.on('SIGUSR2', stays);
+    process.on('SIGTERM', onStop).on('SIGINT', onStop);
+    // Node.js resets nohup's handling of SIGHUP. Without a terminal, the sender may expect a reload.
+    const onIgnored = (signal: string) =>
+      log.info({ signal }, 'signal ignored; settings are read only at the start');
+    process.on('SIGHUP', isTerminal ? onStop : onIgnored);
+    process.on('SIGUSR2', onIgnored);
   });
 }

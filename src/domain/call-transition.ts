@@ -1,5 +1,5 @@
 import { assess, type CallEnd, type CallPolicy, endOfSession, statusFrom } from './assess-call.ts';
-import { type Call, canTransition, isLive, type LiveStatus } from './call.ts';
+import { type Call, canTransition, clampTime, isLive, type LiveStatus } from './call.ts';
 import { type AfterEnd, guardAgainstEvent } from './guard.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';
@@ -17,38 +17,38 @@ export type Decision =
   | ({ readonly kind: 'end' } & CallEnd)
   | AfterEnd;
 
-/** What an event or an observation changes of a call. */
+/** The change of a call by an event or an observation. */
 export interface Transition {
   readonly decision: Decision;
-  /** The call's roster afterwards; the same object when it is unchanged. */
+  /** The call's roster after the change; the same object when the roster is unchanged. */
   readonly roster: Roster | null;
-  /** When the roster has to be assessed again; null: at the next event. */
+  /** When the roster must be assessed again; null: at the next event. */
   readonly reviewAt: Timestamp | null;
-  /** The event's time as the call's record may bear it. */
+  /** The event's time, clamped by {@link clampTime}. */
   readonly at: Timestamp;
 }
 
 export interface DecisionContext {
   readonly policy: CallPolicy;
   readonly now: Timestamp;
-  /** Whether the room's name makes it a call of an organization. */
+  /** Whether an adoption prefix matches the room's name. */
   readonly isAdoptable: boolean;
 }
 
 export const NO_CHANGE = { kind: 'nothing' } as const;
 
-/** What a webhook means for a call. */
-export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: DecisionContext): Transition {
-  const { policy, now } = circumstances;
-  const at = clampEventTime(call, event.at, now);
+/** Returns the change of a call by a webhook. */
+export function applyRoomEvent(call: Call, event: RoomEvent, context: DecisionContext): Transition {
+  const { policy, now } = context;
+  const at = clampTime(call, event.at, now);
   const unchanged = { roster: call.roster, reviewAt: call.reviewAt, at };
   if (!isLive(call.status)) {
-    const { decision, roster } = guardAgainstEvent(call, event, circumstances);
+    const { decision, roster } = guardAgainstEvent(call, event, context);
     return { ...unchanged, decision, roster };
   }
   const before = sessionFor(call, event, at);
   if (before === null) return { ...unchanged, decision: NO_CHANGE };
-  // The node that reports an event of the room answers.
+  // A node that reports an event of the room is responsive.
   const roster = { ...rosterAfterEvent(clampToNow(before, now), event, now), unresponsive: null };
   if (event.payload.kind === 'room_finished') {
     const end = endOfSession(call, roster, at);
@@ -57,7 +57,7 @@ export function applyRoomEvent(call: Call, event: RoomEvent, circumstances: Deci
   return transitionFromRoster(call, roster, { policy, now, at, isConfirmed: false });
 }
 
-/** What follows from a live call's roster after a change. */
+/** Returns the change of a live call that follows from its roster. */
 export function transitionFromRoster(
   call: Call,
   roster: Roster,
@@ -70,7 +70,7 @@ export function transitionFromRoster(
     policy: CallPolicy;
     now: Timestamp;
     at: Timestamp;
-    /** The roster is LiveKit's own list of this moment. */
+    /** The roster is LiveKit's current list of participants. */
     isConfirmed: boolean;
   },
 ): Transition {
@@ -85,13 +85,13 @@ export function transitionFromRoster(
     : { decision: advance, roster, reviewAt: now, at };
 }
 
-/** The call as it is on record once a decision is carried out. */
+/** Returns the call after a transition. */
 export function applyTransition(
   call: Call,
   { decision, roster, reviewAt, at }: Transition,
   now: Timestamp,
 ): Call {
-  // Of an ended call nothing changes but the roster, by which returning participants are recognized.
+  // Only the roster of an ended call changes: it identifies returning participants.
   if (!isLive(call.status)) return { ...call, roster };
   const phone = roster?.firstPhone ?? null;
   const isAdopted = call.adoptedPrefix !== null;
@@ -102,7 +102,7 @@ export function applyTransition(
     roomId: roster?.sid ?? call.roomId,
     startedAt:
       call.startedAt ?? (roster === null ? null : Math.max(call.createdAt, Math.min(roster.createdAt, at))),
-    // A registration is right about its own call; of an adopted one the first phone is the source.
+    // A registration is the source for its own call. For an adopted call, the first phone is the source.
     sipParticipantId: (isAdopted ? phone?.sid : null) ?? call.sipParticipantId ?? phone?.sid ?? null,
     phoneNumber: (isAdopted ? phone?.phoneNumber : null) ?? call.phoneNumber ?? phone?.phoneNumber ?? null,
     direction: (isAdopted ? phone?.direction : null) ?? call.direction,
@@ -119,12 +119,7 @@ export function applyTransition(
       return {
         ...updated,
         status: decision.status,
-        endedAt: Math.max(
-          Math.min(decision.at, now),
-          call.createdAt,
-          updated.startedAt ?? 0,
-          updated.answeredAt ?? 0,
-        ),
+        endedAt: clampTime(updated, decision.at, now),
         failureReason: decision.failureReason,
         reviewAt: null,
       };
@@ -133,16 +128,16 @@ export function applyTransition(
   }
 }
 
-/** The session that the event is of; null when that is an earlier one. */
+/** Returns the roster of the event's session; null for an earlier session. */
 function sessionFor({ roster }: Call, { room, payload }: RoomEvent, at: Timestamp): Roster | null {
   if (roster === null) return newRoster(room, at);
   if (roster.sid === room.sid) return roster.isFinished ? null : roster;
-  // A later session can only have begun when the earlier one was over, reported or not.
+  // A later session can only start after the end of the earlier one, reported or not.
   const begins = payload.kind === 'room_started' || payload.kind === 'participant_joined';
   return begins && (room.createdAt ?? 0) > roster.createdAt ? newRoster(room, at) : null;
 }
 
-/** The roster after an event of its session. */
+/** Returns the roster after an event of its session. */
 export function rosterAfterEvent(
   before: Roster,
   { payload, room, ...event }: RoomEvent,
@@ -172,12 +167,7 @@ export function rosterAfterEvent(
   }
 }
 
-/** LiveKit's clock is not ours, and its events have whole seconds: never before what is on record, never ahead. */
-function clampEventTime(call: Call, at: Timestamp, now: Timestamp): Timestamp {
-  return Math.max(Math.min(at, now), call.createdAt, call.startedAt ?? 0, call.answeredAt ?? 0);
-}
-
-/** Forward only. */
+/** Returns no change when the call cannot have this status any more. */
 export function endIfAllowed(call: Call, end: CallEnd): Decision {
   return canTransition(call.status, end.status) ? { kind: 'end', ...end } : NO_CHANGE;
 }

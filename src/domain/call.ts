@@ -1,4 +1,4 @@
-import type { Roster } from './roster.ts';
+import { present, type Roster } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
 export const LIVE_STATUSES = ['initiated', 'connecting', 'ringing', 'active'] as const;
@@ -11,7 +11,7 @@ export type EndedStatus = (typeof ENDED_STATUSES)[number];
 export type CallStatus = LiveStatus | EndedStatus;
 export type Direction = (typeof DIRECTIONS)[number];
 
-/** A call as hangup keeps it. What LiveKit knows of it right now is not part of it. */
+/** A call on record. LiveKit's present state of its room is not part of it. */
 export interface Call {
   readonly id: string;
   readonly organizationId: string;
@@ -24,33 +24,33 @@ export interface Call {
   readonly contactPhone: string | null;
   readonly contactEmail: string | null;
   readonly roomName: string;
-  /** LiveKit's sid of the room's present session, once seen. */
+  /** LiveKit's sid of the room's latest session; null until the room is observed. */
   readonly roomId: string | null;
-  /** Null until the room is seen. */
+  /** Null until the room is observed. */
   readonly roster: Roster | null;
   /** When the roster of a live call has to be assessed again. */
   readonly reviewAt: Timestamp | null;
-  /** The prefix of the room's name that made it a call, when nobody registered it. */
+  /** The adoption prefix that made the room a call; null for a registered call. */
   readonly adoptedPrefix: string | null;
   readonly jobId: string | null;
   readonly sipParticipantId: string | null;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly failureReason: string | null;
-  /** Id of the API key that cancelled it; null when it was not cancelled by one. */
+  /** Id of the API key that cancelled the call; null unless an API key did. */
   readonly cancelledBy: string | null;
   readonly cancelReason: string | null;
   readonly scheduledAt: Timestamp | null;
   readonly startedAt: Timestamp | null;
   readonly answeredAt: Timestamp | null;
-  /** Set exactly when the call ends; never changes after that. */
+  /** Set when the call ends, and never changed afterwards. */
   readonly endedAt: Timestamp | null;
   readonly createdAt: Timestamp;
   readonly updatedAt: Timestamp;
 }
 
-/** A call of which no more is known than this. */
+/** Returns a call with defaults for all other fields. */
 export function newCall(
-  known: Partial<Call> & Pick<Call, 'id' | 'organizationId' | 'roomName' | 'createdAt'>,
+  parts: Partial<Call> & Pick<Call, 'id' | 'organizationId' | 'roomName' | 'createdAt'>,
 ): Call {
   return {
     status: 'initiated',
@@ -75,14 +75,14 @@ export function newCall(
     startedAt: null,
     answeredAt: null,
     endedAt: null,
-    updatedAt: known.createdAt,
-    ...known,
+    updatedAt: parts.createdAt,
+    ...parts,
   };
 }
 
 /**
- * What may follow a live status. Steps may be skipped (a webhook can be lost), never taken back:
- * no_answer and busy are ends of a call that nobody answered, so nothing active becomes one.
+ * The statuses that may follow a live status. Steps may be skipped, because a webhook can be lost, but never reversed.
+ * An active call never becomes no_answer or busy: these end an unanswered call.
  */
 const TRANSITIONS: Record<LiveStatus, readonly CallStatus[]> = {
   initiated: ['connecting', 'ringing', 'active', ...ENDED_STATUSES],
@@ -95,12 +95,32 @@ export function isLive(status: CallStatus): status is LiveStatus {
   return (LIVE_STATUSES as readonly CallStatus[]).includes(status);
 }
 
-/** Whether a call may go from one status straight to another. An ended call goes nowhere. */
+/** Whether a call may change from one status to another. An ended call never changes its status. */
 export function canTransition(from: CallStatus, to: CallStatus): boolean {
   return isLive(from) && TRANSITIONS[from].includes(to);
 }
 
-/** Whole seconds from answer to end; null while the call lives, and when the answer was never seen. */
+/** Keeps createdAt increasing in a room, even if the clock steps back: the newest call owns its room. */
+export function nextCreatedAt(createdAt: Timestamp, newestInRoom: Pick<Call, 'createdAt'> | null): Timestamp {
+  return newestInRoom === null ? createdAt : Math.max(createdAt, newestInRoom.createdAt + 1);
+}
+
+/** Returns a time between the last time on the call's record and now: clocks differ, and LiveKit's times are whole seconds. */
+export function clampTime(
+  { createdAt, startedAt, answeredAt }: Pick<Call, 'createdAt' | 'startedAt' | 'answeredAt'>,
+  at: Timestamp,
+  now: Timestamp,
+): Timestamp {
+  return Math.max(Math.min(at, now), createdAt, startedAt ?? 0, answeredAt ?? 0);
+}
+
+/** Whether the call is live with a phone in its room that is not answered: no webhook reports the answer. */
+export function hasUnansweredPhone({ status, roster }: Pick<Call, 'status' | 'roster'>): boolean {
+  if (!isLive(status) || roster === null) return false;
+  return present(roster, 'phone').some(({ phone }) => phone?.answeredAt == null);
+}
+
+/** Returns whole seconds from the answer to the end; null for a live call and for a call without an observed answer. */
 export function durationSeconds(call: Pick<Call, 'answeredAt' | 'endedAt'>): number | null {
   if (call.answeredAt === null || call.endedAt === null) return null;
   return Math.max(0, Math.round((call.endedAt - call.answeredAt) / 1000));

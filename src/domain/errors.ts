@@ -34,7 +34,7 @@ export class StoreBusyError extends Error {
 
 export const unauthorized = () => new RequestError('unauthorized', 'Unauthorized');
 export const callNotFound = () => new RequestError('not_found', 'Call not found');
-export const otherOrganization = () =>
+export const callOfOtherOrganization = () =>
   new RequestError('forbidden', 'Access denied - call belongs to different organization');
 export const missingScope = (scope: Scope) =>
   new RequestError('forbidden', `Access denied - API key lacks scope: ${scope}`);

@@ -9,17 +9,17 @@ import {
 } from './call-transition.ts';
 import { guardAgainstList } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
-import type { RoomRef } from './room-event.ts';
+import { type RoomRef, roomStartedEvent } from './room-event.ts';
 import { MISSING_CONFIRM_MS, versionOf } from './roster.ts';
 import { applyParticipantList, clampToNow, loseSuspects, type ParticipantList } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /**
- * A fact from a request to LiveKit, not from a webhook.
+ * A response of LiveKit to a request, in contrast to a webhook.
  * room: a listed room. participants: LiveKit's list for the room of a call. room_of_ended: the same, for an ended call.
- * room_absent: the room was not listed in two comparisons, and LiveKit, asked for it by name, has neither it nor
- * participants. never_started: no room of the call was ever seen. node: whether the room's node takes a message.
- * suspects: each member of a room that moved was asked for, and these (by sid) do not answer.
+ * room_absent: two lists of rooms lack the room, and requests by its name found neither the room nor participants.
+ * never_started: no room of the call was ever observed. node: whether the room's node accepts a message.
+ * suspects: the sids of the members of a moved room that did not respond to a probe.
  */
 export type Observation =
   | { readonly kind: 'room'; readonly room: RoomRef; readonly askedAt: Timestamp }
@@ -36,7 +36,7 @@ export type Observation =
       readonly kind: 'node';
       readonly callId: string;
       readonly isResponding: boolean;
-      /** False right after LiveKit was away. */
+      /** False right after LiveKit was unreachable. */
       readonly isTrusted: boolean;
       readonly askedAt: Timestamp;
     };
@@ -47,16 +47,16 @@ export interface ObservationContext {
   readonly isAdoptable: boolean;
 }
 
-/** One silent moment of a node is not its death, however short the grace. */
+/** A node is dead only after this silence, however short the grace period is. */
 const SHORTEST_SILENCE_MS = MISSING_CONFIRM_MS;
 
-/** What an observation means for a call. */
+/** Returns the change of a call by an observation. */
 export function applyObservation(
   call: Call,
   observation: Observation,
-  circumstances: ObservationContext,
+  context: ObservationContext,
 ): Transition {
-  const { policy, now } = circumstances;
+  const { policy, now } = context;
   const roster = call.roster && clampToNow(call.roster, now);
   const unchanged: Transition = {
     decision: NO_CHANGE,
@@ -67,15 +67,14 @@ export function applyObservation(
   if (observation.kind === 'room_of_ended') {
     if (isLive(call.status)) return unchanged;
     const { room, ...list } = observation;
-    return { ...unchanged, ...guardAgainstList(call, room, list, circumstances) };
+    return { ...unchanged, ...guardAgainstList(call, room, list, context) };
   }
   if (!isLive(call.status)) return unchanged;
   switch (observation.kind) {
     case 'room': {
       const { room } = observation;
-      const event = { id: '', at: room.createdAt ?? now, room, payload: { kind: 'room_started' } } as const;
-      const applied = applyRoomEvent(call, event, circumstances);
-      // A room stays listed when its node has died.
+      const applied = applyRoomEvent(call, roomStartedEvent(room, now), context);
+      // A room of a dead node stays listed.
       const isSame = applied.roster !== null && applied.roster.sid === roster?.sid;
       const listed = isSame ? { ...applied.roster, unresponsive: roster.unresponsive } : null;
       return dropUnchanged(call, listed === null ? applied : conclude(call, listed, policy, now));
@@ -110,7 +109,7 @@ export function applyObservation(
       const { isResponding, isTrusted, askedAt } = observation;
       if (isResponding)
         return dropUnchanged(call, conclude(call, { ...roster, unresponsive: null }, policy, now));
-      // The grace counts from the first request of an unbroken series: while hangup or LiveKit was away, nobody asked.
+      // The grace period counts from the first of a series of requests without a gap: no request was sent during a gap.
       const graceMs = Math.max(policy.reconnectGraceMs, SHORTEST_SILENCE_MS);
       const last = isTrusted ? roster.unresponsive : null;
       const isSeries = last !== null && last.since <= askedAt && askedAt - last.lastAt <= 2 * graceMs;
@@ -124,7 +123,7 @@ export function applyObservation(
   }
 }
 
-/** Whether the list of rooms shows the room of an ended call that has to be looked into, or deleted again. */
+/** Whether a listed room of an ended call must be inspected or deleted again. */
 export function isRoomListedAfterEnd(
   { call, deletion }: { call: Call; deletion: RoomDeletion | null },
   askedAt: Timestamp,
@@ -136,13 +135,13 @@ export function isRoomListedAfterEnd(
   return deletion === null || (deletion.state === 'completed' && (deletion.finalizedAt ?? 0) < askedAt);
 }
 
-/** The first event of a late registration may be its room's end. */
+/** The first event of a late registration can be the end of its room. */
 const hasStarted = ({ status, roomId }: Call) => status !== 'initiated' || roomId !== null;
 
 const conclude = (call: Call, roster: NonNullable<Call['roster']>, policy: CallPolicy, now: Timestamp) =>
   transitionFromRoster(call, roster, { policy, now, at: now, isConfirmed: false });
 
-/** An observation that repeats what is known is not a change. */
+/** Returns the roster on record when the observation repeats it, so that nothing is written. */
 function dropUnchanged(call: Call, applied: Transition): Transition {
   const isKnown = JSON.stringify(applied.roster) === JSON.stringify(call.roster);
   return isKnown ? { ...applied, roster: call.roster } : applied;

@@ -5,8 +5,6 @@ import type { Timestamp } from './time.ts';
 /** The fields of a live call that reconciliation needs. */
 export interface LiveCall {
   readonly id: string;
-  /** A whole number of its own while it lives, at least 0. */
-  readonly number: number;
   readonly status: LiveStatus;
   readonly roomName: string;
   /** Null: the room was never observed. */
@@ -26,10 +24,10 @@ export interface ReconcileState {
   readonly listed: number | null;
   /** Until this time, a missing room does not end a call. */
   readonly distrustUntil: Timestamp;
-  /** The last active call whose participants were requested: the next run continues after it. */
-  readonly lastAsked: number;
+  /** Id of the last active call whose participants were requested: the next run continues after it. */
+  readonly lastAsked: string;
   /** The same for calls that are not active. */
-  readonly lastWaitingAsked: number;
+  readonly lastWaitingAsked: string;
   /** Name of the last room of an ended call whose participants were requested. */
   readonly lastEnded: string;
   /** Time of the request for the list; null: no request yet. */
@@ -40,8 +38,8 @@ export const INITIAL_RECONCILE_STATE: ReconcileState = {
   absent: new Map(),
   listed: 0,
   distrustUntil: 0,
-  lastAsked: -1,
-  lastWaitingAsked: -1,
+  lastAsked: '',
+  lastWaitingAsked: '',
   lastEnded: '',
   askedAt: null,
 };
@@ -74,7 +72,7 @@ export function afterOutage(last: ReconcileState, now: Timestamp): ReconcileStat
 
 /**
  * Compares LiveKit's rooms with the live calls. Rooms come first, then calls, both in pages: 100,000 of both would need
- * too much memory at once. Matching calls are kept as one bit each.
+ * too much memory at once. Of matching calls only the id is kept.
  */
 export function createRoomDiff(
   last: ReconcileState,
@@ -89,7 +87,7 @@ export function createRoomDiff(
     limit: number;
   },
 ) {
-  const seen = bitSet();
+  const seen = new Set<string>();
   const unknown: RoomRef[] = [];
   // Calls that are not active come first: no other observation shows that a participant joined.
   const waiting = roundRobin(last.lastWaitingAsked, limit);
@@ -107,7 +105,7 @@ export function createRoomDiff(
       const call = callIn.get(room.name);
       if (call === undefined || call.roomId !== room.sid) unknown.push(room);
       if (call === undefined) continue;
-      seen.add(call.number);
+      seen.add(call.id);
       (call.status === 'active' ? active : waiting).offer(call);
     }
   }
@@ -116,7 +114,7 @@ export function createRoomDiff(
   function addCalls(calls: readonly LiveCall[], now: Timestamp): void {
     const distrustUntil = computeSettlingUntil(now);
     for (const call of calls) {
-      if (seen.has(call.number)) continue;
+      if (seen.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
         if (now >= due) neverStarted.push(call);
@@ -141,8 +139,8 @@ export function createRoomDiff(
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
     const fromWaiting = waiting.take(limit - fromActive.length);
     const toAsk = [...fromWaiting, ...fromActive];
-    const lastAsked = fromActive.at(-1)?.number ?? last.lastAsked;
-    const lastWaitingAsked = fromWaiting.at(-1)?.number ?? last.lastWaitingAsked;
+    const lastAsked = fromActive.at(-1)?.id ?? last.lastAsked;
+    const lastWaitingAsked = fromWaiting.at(-1)?.id ?? last.lastWaitingAsked;
     const next = {
       absent,
       listed,
@@ -158,14 +156,14 @@ export function createRoomDiff(
   return { addRooms, addCalls, finish };
 }
 
-/** Selects calls in turn: the lowest numbers after `after`, then the lowest of all. */
-function roundRobin(after: number, limit: number) {
+/** Selects calls in turn: the lowest ids after `after`, then the lowest of all. */
+function roundRobin(after: string, limit: number) {
   let ahead: LiveCall[] = [];
   let rest: LiveCall[] = [];
-  const lowest = (calls: LiveCall[]) => calls.toSorted((a, b) => a.number - b.number).slice(0, limit);
+  const lowest = (calls: LiveCall[]) => calls.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
   return {
     offer(call: LiveCall) {
-      if (call.number > after) ahead.push(call);
+      if (call.id > after) ahead.push(call);
       else rest.push(call);
       // Holds at most twice the limit in memory.
       if (ahead.length > 2 * limit) ahead = lowest(ahead);
@@ -173,16 +171,5 @@ function roundRobin(after: number, limit: number) {
     },
     size: () => Math.min(limit, ahead.length + rest.length),
     take: (count: number) => [...lowest(ahead), ...lowest(rest)].slice(0, count),
-  };
-}
-
-/** A set of integers that is small for adjacent numbers: one word holds 32. */
-function bitSet() {
-  const words = new Map<number, number>();
-  const wordOf = (number: number) => Math.floor(number / 32);
-  const bitOf = (number: number) => 1 << (number % 32);
-  return {
-    add: (number: number) => void words.set(wordOf(number), (words.get(wordOf(number)) ?? 0) | bitOf(number)),
-    has: (number: number) => ((words.get(wordOf(number)) ?? 0) & bitOf(number)) !== 0,
   };
 }

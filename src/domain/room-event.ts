@@ -1,8 +1,8 @@
 import type { Timestamp } from './time.ts';
 
-/** One webhook of LiveKit about a room, in our words. */
+/** One webhook of LiveKit about a room, in hangup's terms. */
 export interface RoomEvent {
-  /** LiveKit's id of the event; a repeated delivery has the same one. */
+  /** LiveKit's id of the event. A repeated delivery has the same id. */
   readonly id: string;
   readonly at: Timestamp;
   readonly room: RoomRef;
@@ -11,16 +11,21 @@ export interface RoomEvent {
 
 export interface RoomRef {
   readonly name: string;
-  /** Identifies one session of the room: the next room of the same name has another sid. */
+  /** Identifies one session of the room. The next room of the same name has another sid. */
   readonly sid: string;
-  /** Null in events about tracks, which leave it out. */
+  /** Null in events about tracks, which omit the time. */
   readonly createdAt: Timestamp | null;
   /** Written by clients: never trusted. */
   readonly metadata: string;
 }
 
+/** Returns the event that a listed room stands for. */
+export function roomStartedEvent(room: RoomRef, now: Timestamp): RoomEvent {
+  return { id: '', at: room.createdAt ?? now, room, payload: { kind: 'room_started' } };
+}
+
 export type RoomEventPayload =
-  /** `reportedAt` is when LiveKit sent it, in whole seconds: a room that moved to another node starts again. */
+  /** `reportedAt` is the event's own time, in whole seconds: a room that moved to another node starts again. */
   | { readonly kind: 'room_started'; readonly reportedAt?: Timestamp }
   | { readonly kind: 'room_finished' }
   | { readonly kind: 'participant_joined'; readonly participant: Participant }
@@ -42,14 +47,14 @@ export interface Participant {
 }
 
 /**
- * The part that a participant plays, by LiveKit's own rules (IsAgent, IsRecorder, IsDependent).
- * recorder, other: they count for nothing; `other` may hold a room open.
+ * The role of a participant by LiveKit's own rules (IsAgent, IsRecorder, IsDependent).
+ * Rules ignore the roles recorder and other. A participant with the role other can keep a room open.
  */
 export type Role = 'agent' | 'person' | 'phone' | 'recorder' | 'other';
 
-/** The `sip.*` attributes that a rule or a reader needs. */
+/** The `sip.*` attributes that rules and readers need. */
 export interface PhoneAttributes {
-  /** connector: WhatsApp or Twilio, which has no SIP attributes and is answered once it is there. */
+  /** connector: WhatsApp or Twilio. Such a phone has no SIP attributes, and is answered when it joins. */
   readonly via: 'sip' | 'connector';
   readonly callStatus: string | null;
   readonly callTag: string | null;
@@ -57,6 +62,6 @@ export interface PhoneAttributes {
   readonly phoneNumber: string | null;
   readonly trunkPhoneNumber: string | null;
   readonly trunkId: string | null;
-  /** Present: a dispatch rule took the call, so it is inbound. */
+  /** Set when a dispatch rule accepted the call: the call is inbound. */
   readonly ruleId: string | null;
 }

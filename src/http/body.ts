@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TRPCError } from '@trpc/server';
-import { badRequest } from '../api/errors.ts';
+import { badRequest, bodyTooLarge, unsupportedMediaType } from '../api/errors.ts';
 import { findJsonProblems, type JsonProblem } from './json.ts';
 
 export const MALFORMED_BODY = 'Malformed JSON body';
@@ -9,27 +9,27 @@ export const MALFORMED_BODY = 'Malformed JSON body';
 export const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
- * The JSON object in a request's body. Read only when this is called: a request without a valid key never
- * gets this far.
+ * Returns the JSON object in a request's body. Nothing reads the body before this call, so a request without a valid
+ * key costs no body.
  * @throws TRPCError 400, 413, 415
  */
 export async function readJsonObject(request: IncomingMessage, response: ServerResponse): Promise<object> {
   assertJson(request.headers);
-  return parseObject(await readBody(request, response));
+  return parseJsonObject(await readBody(request, response));
 }
 
 /**
- * The same; an empty object where there is no body.
+ * Returns the JSON object in a request's body, or an empty object if there is no body.
  * @throws TRPCError 400, 413, 415
  */
-export async function readOptionalObject(
+export async function readOptionalJsonObject(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<object> {
   const bytes = await readBody(request, response);
   if (bytes.length === 0) return {};
   assertJson(request.headers);
-  return parseObject(bytes);
+  return parseJsonObject(bytes);
 }
 
 /** @throws TRPCError 400 */
@@ -37,7 +37,7 @@ export function assertNoBody(request: IncomingMessage): void {
   if (hasBody(request)) throw badRequest('Request body: not expected with this method');
 }
 
-function parseObject(bytes: Buffer): object {
+function parseJsonObject(bytes: Buffer): object {
   const text = decodeJson(bytes);
   const value = parseJson(text, MALFORMED_BODY);
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
@@ -53,7 +53,7 @@ export function decodeJson(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw malformed(MALFORMED_BODY, cause);
+    throw badRequest(MALFORMED_BODY, cause);
   }
 }
 
@@ -62,7 +62,7 @@ export function parseJson(text: string, message: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw malformed(message, cause);
+    throw badRequest(message, cause);
   }
 }
 
@@ -70,55 +70,51 @@ export function describeProblem({ path, message }: JsonProblem): string {
   return path.length === 0 ? message : `${path.join('.').slice(0, 200)}: ${message}`;
 }
 
-/** @throws TRPCError 415 for a body that is not JSON in UTF-8 by its own headers */
+/** @throws TRPCError 415 unless the headers declare JSON in UTF-8 */
 export function assertJson(headers: IncomingMessage['headers']): void {
   const [type = '', ...parameters] = (headers['content-type'] ?? '').split(';');
   if (type.trim().toLowerCase() !== 'application/json') {
-    throw unsupported('Unsupported media type: expected content-type application/json');
+    throw unsupportedMediaType('content-type application/json');
   }
   const charset = parameters.map((text) => /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/i.exec(text)?.[1]);
-  // ASCII is a part of UTF-8.
+  // ASCII is a subset of UTF-8.
   if (charset.some((name) => name !== undefined && !/^(utf-?8|us-ascii)$/i.test(name))) {
-    throw unsupported('Unsupported media type: expected charset utf-8');
+    throw unsupportedMediaType('charset utf-8');
   }
-  assertPlain(headers);
+  assertUncompressed(headers);
 }
 
 /** @throws TRPCError 415 for a compressed body */
-export function assertPlain(headers: IncomingMessage['headers']): void {
+export function assertUncompressed(headers: IncomingMessage['headers']): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
-    throw unsupported('Unsupported media type: expected a body without content-encoding');
+    throw unsupportedMediaType('a body without content-encoding');
   }
 }
-
-const unsupported = (message: string) => new TRPCError({ code: 'UNSUPPORTED_MEDIA_TYPE', message });
-const tooLarge = () => new TRPCError({ code: 'PAYLOAD_TOO_LARGE', message: 'Request body too large' });
-const malformed = (message: string, cause: unknown) => new TRPCError({ code: 'BAD_REQUEST', message, cause });
 
 export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 /**
- * A request's body as it was sent; empty where there is none.
- * @throws TRPCError 413
+ * Returns a request's body, unparsed; empty if there is no body.
+ * @throws TRPCError 413; CLIENT_CLOSED_REQUEST if the client disconnected
  */
 export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
-  // At once: a client that is gone does not stop what it began.
+  // Before the check of the connection: a disconnect does not cancel a request that has no body.
   if (!hasBody(request)) return Buffer.alloc(0);
-  // No event comes after this any more.
+  // A destroyed request emits no more events.
   if (request.destroyed) throw new TRPCError({ code: 'CLIENT_CLOSED_REQUEST' });
-  if (Number(request.headers['content-length']) > MAX_BODY_BYTES) throw tooLarge();
+  if (Number(request.headers['content-length']) > MAX_BODY_BYTES) throw bodyTooLarge();
   if (request.headers.expect !== undefined) response.writeContinue();
   const chunks: Buffer[] = [];
   let size = 0;
-  // By events and not `for await`, which destroys the request, and with it the answer, when it is left early.
+  // Not `for await`: leaving that loop early destroys the request, and with it the response.
   await new Promise<void>((resolve, reject) => {
     request
       .on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > MAX_BODY_BYTES) reject(tooLarge());
+        if (size > MAX_BODY_BYTES) reject(bodyTooLarge());
         else chunks.push(chunk);
       })
       .once('end', resolve)

@@ -3,18 +3,18 @@ import { BlockList, isIP } from 'node:net';
 import { isApiKeyFormat } from '../domain/api-key.ts';
 
 /**
- * The API key of a request; null when neither header has the shape of one. A gateway in front may use one of the two
- * headers for a key of its own.
+ * Returns the API key of a request; null if neither header has the format of a key. A gateway may use one of the two
+ * headers for its own credential.
  */
-export function presentedKey({ headers }: IncomingMessage): string | null {
+export function readApiKey({ headers }: IncomingMessage): string | null {
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
   const candidates = [headers['x-api-key'], bearer];
   return candidates.find((text): text is string => typeof text === 'string' && isApiKeyFormat(text)) ?? null;
 }
 
 /**
- * Finds the address of the client of a request, for the log. `X-Forwarded-For` is read from its end, where each proxy
- * appends the address of its own client, and only as far as trusted proxies wrote it: anybody can send the rest.
+ * Returns a function that finds the address of a request's client, for the log. It reads `X-Forwarded-For` from the
+ * end, because each proxy appends its client. It stops at an untrusted address: a client can send any header.
  * @param trustedProxies addresses and CIDR ranges
  */
 export function remoteAddresses(
@@ -32,9 +32,9 @@ export function remoteAddresses(
     let address = plainAddress(socket.remoteAddress ?? '');
     const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
     while (address !== undefined && isTrusted(address)) {
-      const before = plainAddress(forwarded.pop()?.trim() ?? '');
-      if (before === undefined) break;
-      address = before;
+      const previous = plainAddress(forwarded.pop()?.trim() ?? '');
+      if (previous === undefined) break;
+      address = previous;
     }
     return address;
   };
@@ -42,7 +42,7 @@ export function remoteAddresses(
 
 const familyOf = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
-/** Without a port, and of an IPv4 address in IPv6 the former; undefined for what is not an address. */
+/** Returns the address without a port, and an IPv4-mapped address as IPv4; undefined if the text is not an address. */
 function plainAddress(text: string): string | undefined {
   const bare = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
   const address = bare.replace(/^::ffff:(?=[\d.]+$)/i, '');

@@ -1,108 +1,104 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { badRequest, publicError, unrecognized } from '../api/errors.ts';
+import { badRequest, METHOD_NOT_ALLOWED, publicError, unrecognizedKeys } from '../api/errors.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
 import { assertNoBody } from './body.ts';
 import { splitQuery } from './query.ts';
+import type { Handler, HttpRequest } from './request.ts';
 import { sendError, sendJson, sendText } from './response.ts';
 
-/** Anybody may ask, and each answer costs a commit: so no more often than this. */
-const READINESS_HOLDS_MS = 1_000;
+/** Limits the cost of /readyz, which needs no key: each check writes to the database. */
+const READINESS_CACHE_MS = 1_000;
 
-/** What is watched from outside, besides the store. */
-export interface Watched {
+/** What the health endpoints report besides the store. */
+export interface HealthSources {
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>;
-  /** Null while LiveKit has not answered a request yet. */
+  /** Null until LiveKit has responded once. */
   isLiveKitUp(): boolean | null;
 }
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
-type OpenHandler = (request: IncomingMessage, response: ServerResponse, search: string) => Promise<void>;
-
-/** A probe must not fail by what a load balancer appends to its URL. */
-const ANY_QUERY: readonly string[] = ['/healthz', '/readyz'];
-
-/** What watches hangup asks here, without a key: whether it lives, whether it can work, what it counted. */
+/** Returns the handlers of /healthz, /readyz and /metrics. They need no API key. */
 export function createHealthHandlers({
   dependencies,
-  watched,
-  isStopping,
+  sources,
+  draining,
 }: {
   dependencies: Pick<Dependencies, 'store' | 'log'>;
-  watched: Watched;
-  isStopping: () => boolean;
-}): ReadonlyMap<string, OpenHandler> {
-  const readiness = heldFor(READINESS_HOLDS_MS, () => checkReadiness(dependencies));
+  sources: HealthSources;
+  draining: AbortSignal;
+}): Readonly<Record<string, Handler>> {
+  const readiness = cacheFor(READINESS_CACHE_MS, () => checkReadiness(dependencies));
+  // A load balancer may append a query to the URL of a probe.
+  const allowQuery = true;
 
-  const handlers: Record<string, Handler> = {
-    async '/healthz'(request, response) {
-      sendJson(request, response, 200, { data: { status: 'alive' } });
-    },
+  return {
+    '/healthz': allowGet(
+      async (request, response) => {
+        sendJson(request, response, 200, { data: { status: 'alive' } });
+      },
+      { allowQuery },
+    ),
 
-    async '/readyz'(request, response) {
-      const refuse = (what: string) =>
-        sendError(request, response, { code: 503, message: `Not ready: ${what}` });
-      if (isStopping()) return refuse('stopping');
-      const { failed } = await readiness();
-      if (failed.length > 0) return refuse(failed.join(', '));
-      const isUp = watched.isLiveKitUp();
-      sendJson(request, response, 200, {
-        data: {
-          status: 'ready',
-          checks: { store: 'ok', migrations: 'ok' },
-          // Shown and not judged: without LiveKit a cancel is taken all the same.
-          livekit: isUp === null ? 'no answer yet' : isUp ? 'answers' : 'does not answer',
-        },
-      });
-    },
+    '/readyz': allowGet(
+      async (request, response) => {
+        const notReady = (reason: string) =>
+          sendError(request, response, { code: 503, message: `Not ready: ${reason}` });
+        if (draining.aborted) return notReady('stopping');
+        const { failed } = await readiness();
+        if (failed.length > 0) return notReady(failed.join(', '));
+        const isUp = sources.isLiveKitUp();
+        sendJson(request, response, 200, {
+          data: {
+            status: 'ready',
+            checks: { store: 'ok', migrations: 'ok' },
+            // Shown, but not a check: hangup stores cancels also while LiveKit is unreachable.
+            livekit: isUp === null ? 'no answer yet' : isUp ? 'answers' : 'does not answer',
+          },
+        });
+      },
+      { allowQuery },
+    ),
 
-    async '/metrics'(request, response) {
-      const { contentType, body } = await watched.scrape();
+    '/metrics': allowGet(async (request, response) => {
+      const { contentType, body } = await sources.scrape();
       sendText(request, response, 200, body, { 'content-type': contentType });
-    },
+    }),
   };
-  return new Map(
-    Object.entries(handlers).map(([path, handle]) => [
-      path,
-      onlyGet(handle, { takesAnyQuery: ANY_QUERY.includes(path) }),
-    ]),
-  );
 }
 
-/** For a path that takes no input. */
-export function onlyGet(handle: Handler, { takesAnyQuery = false } = {}): OpenHandler {
-  return async (request, response, search) => {
+/** Limits a handler to GET and HEAD without a body and, unless `allowQuery` is set, without a query. */
+export function allowGet(handle: Handler, { allowQuery = false } = {}): Handler {
+  return async (request, response, target) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      sendError(request, response, { code: 405, message: 'Method not allowed' }, { allow: 'GET, HEAD' });
+      sendError(request, response, METHOD_NOT_ALLOWED, { allow: 'GET, HEAD' });
       return;
     }
     try {
-      if (!takesAnyQuery) assertNoInput(request, search);
+      if (!allowQuery) assertNoInput(request, target.search);
     } catch (error) {
       sendError(request, response, publicError(error));
       return;
     }
-    await handle(request, response);
+    await handle(request, response, target);
   };
 }
 
 /** @throws TRPCError 400 */
-function assertNoInput(request: IncomingMessage, search: string): void {
+function assertNoInput(request: HttpRequest, search: string): void {
   const names = splitQuery(search).map(({ name }) => name);
-  if (names.length > 0) throw badRequest(unrecognized(names));
+  if (names.length > 0) throw badRequest(unrecognizedKeys(names));
   assertNoBody(request);
 }
 
-/** Who asks while the answer is being found, or shortly after, gets the same one. */
-function heldFor<T>(holdsMs: number, find: () => Promise<T>): () => Promise<T> {
-  let held: { answer: Promise<T>; until: number } | null = null;
+/** Returns a function that shares one pending result, and returns this result until `durationMs` after it settled. */
+function cacheFor<T>(durationMs: number, load: () => Promise<T>): () => Promise<T> {
+  let cached: { result: Promise<T>; until: number } | null = null;
   return () => {
-    if (held !== null && performance.now() < held.until) return held.answer;
-    const found = { answer: find(), until: Number.POSITIVE_INFINITY };
-    held = found;
-    void found.answer.finally(() => {
-      found.until = performance.now() + holdsMs;
+    if (cached !== null && performance.now() < cached.until) return cached.result;
+    const entry = { result: load(), until: Number.POSITIVE_INFINITY };
+    cached = entry;
+    void entry.result.finally(() => {
+      entry.until = performance.now() + durationMs;
     });
-    return found.answer;
+    return entry.result;
   };
 }

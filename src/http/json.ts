@@ -1,22 +1,23 @@
-/** Why a JSON text does not survive JSON.parse unchanged, and where: names and indexes from its root. */
+/** A part of a JSON text that JSON.parse changes. */
 export interface JsonProblem {
+  /** Names and indexes from the root. */
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
 interface Container {
-  /** Names seen so far; null for an array. */
+  /** Names so far; null for an array. */
   readonly names: Set<string> | null;
   at: string | number;
   isNameNext: boolean;
 }
 
-/** Strings, numbers and punctuation. The literals and `:` hold nothing that can be lost. */
+/** Strings, numbers and punctuation. JSON.parse loses nothing in the literals and `:`. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[[\]{},]/g;
 
 /**
- * What JSON.parse would change without an error, in the order of the text: numbers that a double does not hold,
- * the earlier of two equal names, and halves of surrogate pairs.
+ * Yields the parts that JSON.parse changes without an error, in the order of the text: numbers that a double cannot
+ * represent, duplicate names, and halves of surrogate pairs.
  * @param text must be valid JSON
  */
 export function* findJsonProblems(text: string): Generator<JsonProblem> {
@@ -42,46 +43,49 @@ export function* findJsonProblems(text: string): Generator<JsonProblem> {
       case '"': {
         const string: string = token.includes('\\') ? JSON.parse(token) : token.slice(1, -1);
         if (top?.isNameNext && top.names !== null) {
-          const message = problemOfName(string, top.names);
+          const message = nameProblem(string, top.names);
           if (message !== null) yield { path: path(stack.length - 1), message };
           top.names.add(string);
           top.at = string;
           top.isNameNext = false;
-        } else if (!string.isWellFormed()) yield { path: path(), message: HALF_A_PAIR };
+        } else if (!string.isWellFormed()) yield { path: path(), message: HALF_SURROGATE_PAIR };
         break;
       }
       default:
-        if (!isKept(token)) {
-          yield { path: path(), message: 'is not kept exactly by a double; send this number as a string' };
+        if (!isExact(token)) {
+          yield {
+            path: path(),
+            message: 'cannot be represented exactly as a double; send the number as a string',
+          };
         }
     }
   }
 }
 
-const HALF_A_PAIR = 'must not contain half of a surrogate pair';
+const HALF_SURROGATE_PAIR = 'must not contain half of a surrogate pair';
 
-function problemOfName(name: string, earlier: ReadonlySet<string>): string | null {
-  if (!name.isWellFormed()) return `a name ${HALF_A_PAIR}`;
+function nameProblem(name: string, earlier: ReadonlySet<string>): string | null {
+  if (!name.isWellFormed()) return `a name ${HALF_SURROGATE_PAIR}`;
   return earlier.has(name) ? `Duplicate key: ${JSON.stringify(name.slice(0, 64))}` : null;
 }
 
-/** Longer than the largest double in full. A longer number would only cost time. */
+/** Longer than the largest double written in full. Comparing a longer number would only cost time. */
 const MAX_NUMBER_LENGTH = 400;
 
-/** Whether a number comes back with the value that its digits have. */
-function isKept(source: string): boolean {
+/** Returns whether a double represents the number exactly. */
+function isExact(source: string): boolean {
   if (source.length > MAX_NUMBER_LENGTH) return false;
   const value = Number(source);
   // JSON.stringify writes -0 as 0.
   if (!Number.isFinite(value) || Object.is(value, -0)) return false;
-  return decimal(source) === decimal(String(value));
+  return normalizeDecimal(source) === normalizeDecimal(String(value));
 }
 
-/** One spelling for all decimals of one value: `1.50e3` and `1500` are `15e2`. */
-function decimal(source: string): string {
-  const [, sign = '', whole = '', fraction = '', exponent = '0'] =
+/** Returns one spelling for all decimals of one value: `15e2` for `1.50e3` and `1500`. */
+function normalizeDecimal(source: string): string {
+  const [, sign = '', integer = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(source) ?? [];
-  const digits = (whole + fraction).replace(/^0+/, '');
+  const digits = (integer + fraction).replace(/^0+/, '');
   const significant = digits.replace(/0+$/, '');
   if (significant === '') return '0';
   const shift = digits.length - significant.length - fraction.length;

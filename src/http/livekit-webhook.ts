@@ -1,5 +1,6 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { publicError } from '../api/errors.ts';
+import type { ServerResponse } from 'node:http';
+import { METHOD_NOT_ALLOWED, type PublicError, publicError } from '../api/errors.ts';
+import { unauthorized } from '../domain/errors.ts';
 import {
   REFUSAL_ADVICE,
   type RefusalReason,
@@ -10,7 +11,8 @@ import {
 import type { Dependencies } from '../operations/dependencies.ts';
 import { applyWebhookEvent } from '../operations/livekit/apply-webhook-event.ts';
 import type { WebhookParser } from '../ports/livekit.ts';
-import { assertPlain, readBody } from './body.ts';
+import { assertUncompressed, readBody } from './body.ts';
+import type { ErrorListener, HttpRequest } from './request.ts';
 import { sendError, sendJson } from './response.ts';
 
 interface Outcome {
@@ -18,65 +20,63 @@ interface Outcome {
   readonly outcome: string;
 }
 
-/** For the log: what came, and what became of it; of a webhook that was answered 401, why. */
-export type WebhookNote = Outcome | (Outcome & WebhookRefusal);
+/** The event and the outcome; for a webhook that gets 401, the reason too. */
+export type WebhookLogFields = Outcome | (Outcome & WebhookRefusal);
 
 /**
- * LiveKit's door. LiveKit takes a 4xx for delivered and repeats a 5xx: so 200 only after the commit, 4xx only for
- * what will never be an event, and 503 for all that is our fault. Nothing but the store is waited for, because
- * LiveKit has no time-out and keeps a room's other events waiting.
+ * Creates the handler of LiveKit's webhooks. LiveKit treats a 4xx as delivered and retries a 5xx. Therefore 200 comes
+ * after the commit, 4xx only for a request that can never be an event, and 503 for an error of hangup. The handler
+ * waits only for the store: LiveKit has no time-out, and a room's other events queue until the response.
  */
 export function createWebhookHandler({
   dependencies,
-  read,
-  isStopping,
-  onFault,
+  parse,
+  draining,
+  onError,
 }: {
   dependencies: Dependencies;
-  read: WebhookParser;
-  isStopping: () => boolean;
-  onFault: (error: unknown, request: IncomingMessage) => void;
-}): (request: IncomingMessage, response: ServerResponse) => Promise<WebhookNote> {
-  let hasSeenOne = false;
-  const logRefusal = refusalLog(dependencies);
+  parse: WebhookParser;
+  draining: AbortSignal;
+  onError: ErrorListener;
+}): (request: HttpRequest, response: ServerResponse) => Promise<WebhookLogFields> {
+  let firstWebhookLogged = false;
+  const logRefusal = createRefusalLog(dependencies);
 
   return async (request, response) => {
-    const refuse = (code: number, message: string, outcome: string, headers = {}): Outcome => {
-      sendError(request, response, { code, message }, headers);
+    const refuse = (error: PublicError, outcome: string, headers = {}): Outcome => {
+      sendError(request, response, error, headers);
       return { event: null, outcome };
     };
-    if (request.method !== 'POST') return refuse(405, 'Method not allowed', 'refused', { allow: 'POST' });
-    if (isStopping()) return refuse(503, 'Shutting down', 'stopping', { connection: 'close' });
+    if (request.method !== 'POST') return refuse(METHOD_NOT_ALLOWED, 'refused', { allow: 'POST' });
+    if (draining.aborted) return refuse({ code: 503, message: 'Shutting down' }, 'stopping');
     let body: Buffer;
     try {
-      assertPlain(request.headers);
+      assertUncompressed(request.headers);
       body = await readBody(request, response);
     } catch (error) {
-      const { code, message } = publicError(error);
-      return refuse(code, message, 'refused');
+      return refuse(publicError(error), 'refused');
     }
-    const webhook = await read(body, request.headers.authorization);
+    const webhook = await parse(body, request.headers.authorization);
     if (webhook.kind === 'refused') {
       logRefusal(webhook.refusal);
-      // The same answer for each reason: none helps to forge a webhook.
-      return { ...refuse(401, 'Unauthorized', 'unauthorized'), ...webhook.refusal };
+      // The same response for each reason: the reason would help to forge a webhook.
+      return { ...refuse(publicError(unauthorized()), 'unauthorized'), ...webhook.refusal };
     }
-    if (webhook.kind === 'malformed') return refuse(400, `Malformed webhook: ${webhook.why}`, 'malformed');
-    if (!hasSeenOne) {
-      hasSeenOne = true;
-      dependencies.log.info(
-        { event: webhook.name.slice(0, 64) },
-        "LiveKit's webhooks arrive: this is the first one",
-      );
+    if (webhook.kind === 'malformed') {
+      return refuse({ code: 400, message: `Malformed webhook: ${webhook.reason}` }, 'malformed');
     }
     const event = webhook.name.slice(0, 64);
+    if (!firstWebhookLogged) {
+      firstWebhookLogged = true;
+      dependencies.log.info({ event }, 'first LiveKit webhook received');
+    }
     let outcome = 'ignored';
     if (webhook.kind === 'event') {
       try {
         outcome = (await applyWebhookEvent(dependencies, webhook.event)).kind;
       } catch (error) {
-        onFault(error, request);
-        return { ...refuse(503, 'Try again', 'failed'), event };
+        onError(error, request);
+        return { ...refuse({ code: 503, message: 'Try again' }, 'failed'), event };
       }
     }
     sendJson(request, response, 200, { data: { outcome } });
@@ -84,8 +84,11 @@ export function createWebhookHandler({
   };
 }
 
-/** A line that an operator acts on. The line of each request has its reason too. */
-function refusalLog({ clock, log }: Pick<Dependencies, 'clock' | 'log'>): (refusal: WebhookRefusal) => void {
+/** Returns a function that logs refusals with advice for the operator, at a limited rate. */
+function createRefusalLog({
+  clock,
+  log,
+}: Pick<Dependencies, 'clock' | 'log'>): (refusal: WebhookRefusal) => void {
   const tallies = new Map<RefusalReason, RefusalTally>();
   return (refusal) => {
     const { tally, logged } = tallyRefusal(tallies.get(refusal.reason), clock.now());

@@ -4,15 +4,15 @@ import type { ZodOpenApiOverrideContext } from 'zod-openapi';
 type Schema = z.core.JSONSchema.BaseSchema;
 
 /**
- * Rewrites one JSON schema of the document, in place, into the subset that client generators read. Each rule has
- * its generator in scripts/test-clients.ts. zod itself checks requests, so no check is lost.
+ * Rewrites one JSON schema of the document, in place, into the subset that client generators support. The generators
+ * are in scripts/test-clients.ts. zod still checks requests, so no check is lost.
  */
 export function simplifySchema({ jsonSchema, io }: ZodOpenApiOverrideContext): void {
   removeImpliedChecks(jsonSchema);
   mergeUnion(jsonSchema);
   if (io === 'input') {
     describeDefault(jsonSchema);
-    // zod gives a default that stands beside a $ref only to the object that contains both.
+    // zod passes a default next to a $ref only with the object that contains both.
     for (const property of Object.values(jsonSchema.properties ?? {})) {
       if (typeof property === 'object') describeDefault(property);
     }
@@ -22,13 +22,13 @@ export function simplifySchema({ jsonSchema, io }: ZodOpenApiOverrideContext): v
 }
 
 function removeImpliedChecks(schema: Schema): void {
-  // openapi-generator's Python client applies the pattern to the parsed date, and refuses each answer.
+  // openapi-generator's Python client applies the pattern to the parsed date, and rejects each response.
   if (schema.format === 'date-time' || schema.format === 'date') delete schema.pattern;
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
-  // JSON has no other keys than strings.
+  // JSON keys are always strings.
   delete schema.propertyNames;
-  // openapi-generator's Go client has pointers to values for {}.
+  // openapi-generator's Go client uses pointers to values for {}.
   if (isEmpty(schema.additionalProperties)) schema.additionalProperties = true;
 }
 
@@ -36,7 +36,7 @@ function isEmpty(schema: Schema['additionalProperties']): boolean {
   return typeof schema === 'object' && Object.keys(schema).length === 0;
 }
 
-/** A simple type or null becomes one schema: generators make a class of each `anyOf`. */
+/** Merges a simple type and null into one schema, because generators make a class of each `anyOf`. */
 function mergeUnion(schema: Schema): void {
   const { anyOf, ...rest } = schema;
   if (anyOf === undefined) return;
@@ -52,10 +52,10 @@ function isSimple(schema: Schema | undefined): schema is Schema & { type: string
   return typeof schema?.type === 'string' && schema.type !== 'object' && schema.enum === undefined;
 }
 
-/** A `default` in a request makes openapi-typescript require the field, so the description has it in words. */
+/** Moves the default to the description: `default` in a request makes openapi-typescript require the field. */
 function describeDefault(schema: Schema): void {
   if (schema.default === undefined) return;
-  const words = `Default: ${schema.default}.`;
-  schema.description = schema.description === undefined ? words : `${schema.description} ${words}`;
+  const sentence = `Default: ${schema.default}.`;
+  schema.description = schema.description === undefined ? sentence : `${schema.description} ${sentence}`;
   delete schema.default;
 }

@@ -6,24 +6,31 @@ import {
   type ZodOpenApiPathsObject,
   type ZodOpenApiResponsesObject,
 } from 'zod-openapi';
+import { METHOD_NOT_ALLOWED, type PublicError, publicError } from '../api/errors.ts';
+import { StoreBusyError } from '../domain/errors.ts';
 import { simplifySchema } from './openapi-schema.ts';
+import { HEADERS_TOO_LARGE } from './protocol-errors.ts';
 import { errorBody } from './response.ts';
 import { collectRoutes, type Route } from './routes.ts';
 
 const ErrorBody = z
   .object({ error: z.object({ message: z.string(), code: z.int() }) })
-  // Not `Error`: TypeScript and Java have a class of that name.
-  .meta({ id: 'ErrorResponse', description: 'The shape of every error; `code` is the HTTP status.' });
+  // Not `Error`, which is a class in TypeScript and Java.
+  .meta({ id: 'ErrorResponse', description: 'Every error has this shape. `code` is the HTTP status.' });
 
-/** What every endpoint can answer, whatever it does. */
-const ERRORS_OF_ALL: Readonly<Record<number, readonly string[]>> = {
-  405: ['Method not allowed'],
-  431: ['Request header fields too large'],
-  500: ['Internal server error'],
-  503: ['Service unavailable'],
-};
+/** Errors that every endpoint can return. */
+const COMMON_ERRORS: readonly PublicError[] = [
+  METHOD_NOT_ALLOWED,
+  HEADERS_TOO_LARGE,
+  publicError(new Error()),
+  publicError(new StoreBusyError()),
+];
 
-/** The OpenAPI 3.1 document of the REST API, out of the same schemas that check its requests. */
+const REQUEST_ID = z
+  .string()
+  .meta({ description: 'Request id, also in the server log. Include it in bug reports.' });
+
+/** Returns the OpenAPI 3.1 document of the REST API, made from the schemas that check requests and responses. */
 export function openApiDocument(router: AnyTRPCRouter, version: string) {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of collectRoutes(router)) {
@@ -38,7 +45,7 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
       description: 'Cancel a LiveKit call, and know that it is over.',
     },
     servers: [{ url: '/api/v1' }],
-    tags: [{ name: 'Calls', description: 'Calls that your platform places, and their cancellation.' }],
+    tags: [{ name: 'Calls', description: 'Register, list and cancel the calls of your organization.' }],
     security: [{ ApiKey: [] }, { Bearer: [] }],
     paths: paths as ZodOpenApiPathsObject,
     components: {
@@ -53,9 +60,9 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
 
 function operation({ rest, input, output, pathParameters }: Route) {
   const headers = Object.entries(rest.headers ?? {});
-  const elsewhere = [...pathParameters, ...headers.map(([, name]) => name)];
-  const others = Object.fromEntries(
-    Object.entries(input.shape).filter(([name]) => !elsewhere.includes(name)),
+  const nonQueryNames = [...pathParameters, ...headers.map(([, name]) => name)];
+  const queryShape = Object.fromEntries(
+    Object.entries(input.shape).filter(([name]) => !nonQueryNames.includes(name)),
   );
   const isBody = rest.method === 'POST';
   return {
@@ -66,7 +73,7 @@ function operation({ rest, input, output, pathParameters }: Route) {
     requestParams: {
       path: z.object(Object.fromEntries(pathParameters.map((name) => [name, schemaOf(input, name)]))),
       header: z.object(Object.fromEntries(headers.map(([header, name]) => [header, schemaOf(input, name)]))),
-      ...(!isBody && { query: z.object(others) }),
+      ...(!isBody && { query: z.object(queryShape) }),
     },
     ...(isBody && { requestBody: { required: true, content: { 'application/json': { schema: input } } } }),
     responses: responses(rest, output),
@@ -94,26 +101,24 @@ function responses({ success, errors }: Route['rest'], output: z.ZodType): ZodOp
       },
     },
     ...Object.fromEntries(
-      Object.entries({ ...errors, ...ERRORS_OF_ALL }).map(([code, messages]) => [
-        code,
-        {
-          description: messages[0] ?? '',
-          headers: z.object({ 'x-request-id': REQUEST_ID }),
-          content: {
-            'application/json': {
-              schema: ErrorBody,
-              examples: Object.fromEntries(
-                messages.map((text, index) => [
-                  `example${index + 1}`,
-                  { value: errorBody({ code: Number(code), message: text }) },
-                ]),
-              ),
-            },
-          },
-        },
-      ]),
+      [...Map.groupBy([...errors.map(publicError), ...COMMON_ERRORS], ({ code }) => code)].map(
+        ([code, examples]) => [`${code}`, errorResponse(examples)],
+      ),
     ),
   };
 }
 
-const REQUEST_ID = z.string().meta({ description: 'Name it when you report a problem: it is in the log.' });
+function errorResponse(examples: readonly PublicError[]) {
+  return {
+    description: examples[0]?.message ?? '',
+    headers: z.object({ 'x-request-id': REQUEST_ID }),
+    content: {
+      'application/json': {
+        schema: ErrorBody,
+        examples: Object.fromEntries(
+          examples.map((error, index) => [`example${index + 1}`, { value: errorBody(error) }]),
+        ),
+      },
+    },
+  };
+}

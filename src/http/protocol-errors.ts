@@ -1,35 +1,37 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { PublicError } from '../api/errors.ts';
+import { METHOD_NOT_ALLOWED, type PublicError } from '../api/errors.ts';
 import { errorBody, sendError } from './response.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
+export const HEADERS_TOO_LARGE: PublicError = { code: 431, message: 'Request header fields too large' };
+
 /**
- * Answers in the contract's shape where Node would answer by itself, or not at all: requests that are not HTTP, slow
- * or too large ones, CONNECT, and an Expect that is not `100-continue`.
+ * Sends the contract's error body where Node would send its own response or none: to requests that are not HTTP, too
+ * slow or too large, to CONNECT, and to an Expect header other than `100-continue`.
  * @param onRequest also gets the requests that wait for `100 Continue`
  */
-export function answerProtocolErrors(server: Server, onRequest: Handler): void {
+export function respondToProtocolErrors(server: Server, onRequest: Handler): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    // Without a request an answer would be taken for that of the next one: browsers and balancers connect ahead.
-    const isSilent =
+    // Browsers and load balancers connect ahead, and would take this response for that of their next request.
+    const hasSentNothing =
       error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket instanceof Socket && socket.bytesRead === 0;
-    if (!socket.writable || error.code === 'ECONNRESET' || isSilent) socket.destroy();
-    else endSocket(socket, clientError(error.code));
+    if (!socket.writable || error.code === 'ECONNRESET' || hasSentNothing) socket.destroy();
+    else endSocket(socket, toPublicError(error.code));
   });
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
-    // Node has taken its own listener off this socket.
+    // Node has removed its own error listener from this socket.
     socket.on('error', () => socket.destroy());
-    endSocket(socket, { code: 405, message: 'Method not allowed' }, 'allow: GET, HEAD, POST, DELETE\r\n');
+    endSocket(socket, METHOD_NOT_ALLOWED, 'allow: GET, HEAD, POST, DELETE\r\n');
   });
-  // A body is requested only once its request is let in.
+  // Both events bypass 'request'. `readBody` sends `100 Continue` after the checks that need no body.
   server.on('checkContinue', onRequest);
   server.on('checkExpectation', onRequest);
 }
 
-/** Why a request is refused before its path is read; null for a request that may go on. */
+/** Returns the error of a request that violates HTTP; null for a valid request. */
 export function protocolError(request: IncomingMessage): PublicError | null {
   const hosts = request.headersDistinct['host'] ?? [];
   if (hosts.length > 1 || (hosts.length === 0 && request.httpVersion === '1.1')) {
@@ -57,10 +59,10 @@ function endSocket(socket: Duplex, { code, message }: PublicError, headers = '')
   );
 }
 
-function clientError(code: string | undefined): PublicError {
+function toPublicError(code: string | undefined): PublicError {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return { code: 431, message: 'Request header fields too large' };
+      return HEADERS_TOO_LARGE;
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { code: 408, message: 'Request timeout' };
     default:

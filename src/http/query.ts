@@ -1,55 +1,60 @@
 import { z } from 'zod';
-import { badRequest, unrecognized } from '../api/errors.ts';
-import { plusSigns } from '../api/text.ts';
+import { badRequest, unrecognizedKeys } from '../api/errors.ts';
+import { plusSigns } from '../api/validators.ts';
 
-/** Decodes the values of one parameter for its schema; what does not fit stays text, for zod to refuse. */
-type Reader = (raw: readonly string[]) => unknown;
+/** Decodes the values of one parameter. Text of another type than the schema's stays text, and zod rejects it. */
+type QueryParser = (raw: readonly string[]) => unknown;
 
-/** By the name that a query string uses: `status` and, because a list is accepted, `status[]`. */
-export type QueryReaders = ReadonlyMap<string, { readonly input: string; readonly read: Reader }>;
+/** By the name in the query string: `status` and, for a list, also `status[]`. */
+export type QueryParsers = ReadonlyMap<string, { readonly input: string; readonly parse: QueryParser }>;
 
-/** Readers for these inputs of a procedure. */
-export function queryReaders(input: z.ZodObject, names: readonly string[]): QueryReaders {
+/** Returns the parsers of these inputs of a procedure. */
+export function createQueryParsers(input: z.ZodObject, names: readonly string[]): QueryParsers {
   return new Map(
     names.flatMap((name) => {
       const schema = unwrap(input.shape[name]);
-      const reader = { input: name, read: readerFor(schema) };
+      const parser = { input: name, parse: parserFor(schema) };
       const isList = schema instanceof z.ZodArray;
-      return [[name, reader] as const, ...(isList ? [[`${name}[]`, reader] as const] : [])];
+      return [[name, parser] as const, ...(isList ? [[`${name}[]`, parser] as const] : [])];
     }),
   );
 }
 
 /**
- * The inputs in a query string.
- * @throws TRPCError 400 that names a parameter without a reader, or one that is not percent-encoded UTF-8
+ * Returns the inputs in a query string.
+ * @throws TRPCError 400 that names an unknown parameter, or a parameter that is not percent-encoded UTF-8
  */
-export function readQuery(readers: QueryReaders, search: string): Record<string, unknown> {
+export function parseQuery(parsers: QueryParsers, search: string): Record<string, unknown> {
   const pairs = splitQuery(search);
-  const unknown = pairs.map(({ name }) => name).filter((name) => !readers.has(name));
-  if (unknown.length > 0) throw badRequest(unrecognized([...new Set(unknown)]));
-  const inputs = new Map<string, { readonly read: Reader; readonly raw: string[] }>();
+  const unknown = pairs.map(({ name }) => name).filter((name) => !parsers.has(name));
+  if (unknown.length > 0) throw badRequest(unrecognizedKeys([...new Set(unknown)]));
+  const inputs = new Map<string, { readonly parse: QueryParser; readonly raw: string[] }>();
   for (const { name, raw } of pairs) {
-    const reader = readers.get(name);
-    if (reader === undefined) continue;
-    const { input, read } = reader;
-    const given = inputs.get(input) ?? { read, raw: [] };
-    given.raw.push(raw);
-    inputs.set(input, given);
+    const parser = parsers.get(name);
+    if (parser === undefined) continue;
+    const { input, parse } = parser;
+    const values = inputs.get(input) ?? { parse, raw: [] };
+    values.raw.push(raw);
+    inputs.set(input, values);
   }
-  return Object.fromEntries([...inputs].map(([input, { read, raw }]) => [input, decoded(input, read, raw)]));
+  return Object.fromEntries(
+    [...inputs].map(([input, { parse, raw }]) => [input, parseValues(input, parse, raw)]),
+  );
 }
 
-function decoded(input: string, read: Reader, raw: readonly string[]): unknown {
+function parseValues(input: string, parse: QueryParser, raw: readonly string[]): unknown {
   try {
-    return read(raw);
+    return parse(raw);
   } catch (error) {
     if (error instanceof URIError) throw badRequest(`${input}: expected percent-encoded UTF-8`);
     throw error;
   }
 }
 
-/** @throws TRPCError 400 for a name that is not percent-encoded UTF-8 */
+/**
+ * Splits a query string into decoded names and raw values.
+ * @throws TRPCError 400 for a name that is not percent-encoded UTF-8
+ */
 export function splitQuery(search: string): { readonly name: string; readonly raw: string }[] {
   return search
     .split('&')
@@ -60,28 +65,31 @@ export function splitQuery(search: string): { readonly name: string; readonly ra
       try {
         return { name: decodeText(name), raw };
       } catch {
-        throw badRequest(`${unrecognized([name])} is not percent-encoded UTF-8`);
+        throw badRequest(`${unrecognizedKeys([name])} is not percent-encoded UTF-8`);
       }
     });
 }
 
-/** @throws URIError */
+/**
+ * Decodes a name or a value of a query string.
+ * @throws URIError
+ */
 export function decodeText(raw: string): string {
   return decodeURIComponent(raw.replaceAll('+', ' '));
 }
 
-function readerFor(schema: z.core.$ZodType | undefined): Reader {
+function parserFor(schema: z.core.$ZodType | undefined): QueryParser {
   const plus = schema === undefined ? undefined : plusSigns.get(schema)?.where;
   const decode = (raw: string) =>
     decodeText(plus === undefined ? raw : raw.replaceAll(plus === 'first' ? /^\+/g : '+', '%2B'));
   if (schema instanceof z.ZodArray) return (raw) => raw.map(decode);
-  // A parameter that is given twice stays a list, which no single input accepts.
-  const readOne = (raw: readonly string[]) =>
+  // A repeated parameter stays a list, which the schema of a single value rejects.
+  const single = (raw: readonly string[]) =>
     raw.length === 1 && raw[0] !== undefined ? decode(raw[0]) : raw.map(decode);
-  if (!(schema instanceof z.ZodNumber)) return readOne;
-  // Number() also reads "", "0x10" and "1e3".
+  if (!(schema instanceof z.ZodNumber)) return single;
+  // Number() also accepts "", "0x10" and "1e3".
   return (raw) => {
-    const value = readOne(raw);
+    const value = single(raw);
     return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
   };
 }

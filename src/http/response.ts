@@ -2,12 +2,12 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { PublicError } from '../api/errors.ts';
 import { hasBody } from './body.ts';
 
-/** What of an unread body is still thrown away after its answer, so that the client gets to read that. */
-const DISCARD_AT_MOST_BYTES = 16 * 1024 * 1024;
-const DISCARD_AT_MOST_MS = 2_000;
+/** Limits of the unread body that is discarded after the response, so that the client can read the response. */
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
+const DISCARD_TIMEOUT_MS = 2_000;
 
-/** In seconds: what a 503 waits for, a lock or a restart, takes about as long. */
-const RETRY_SOON = { 'retry-after': '1' };
+/** In seconds. A 503 means a database lock or a restart: both take about this long. */
+const RETRY_AFTER = { 'retry-after': '1' };
 
 export function sendJson(
   request: IncomingMessage,
@@ -20,7 +20,10 @@ export function sendJson(
   sendText(request, response, status, body, { 'content-type': 'application/json', ...headers });
 }
 
-/** @param headers with their `content-type` */
+/**
+ * Sends a response, without its body for HEAD.
+ * @param headers must include `content-type`
+ */
 export function sendText(
   request: IncomingMessage,
   response: ServerResponse,
@@ -31,14 +34,14 @@ export function sendText(
   response.writeHead(status, {
     'content-length': Buffer.byteLength(body),
     ...(status === 401 && { 'www-authenticate': 'Bearer' }),
-    ...(status === 503 && RETRY_SOON),
+    ...(status === 503 && RETRY_AFTER),
     ...headers,
     ...(isBodyUnread(request) && { connection: 'close' }),
   });
-  finish(request, response, request.method === 'HEAD' ? '' : body);
+  endResponse(request, response, request.method === 'HEAD' ? '' : body);
 }
 
-/** `{"error":{"message","code"}}`, the shape of every error that is not tRPC's. */
+/** Sends `{"error":{"message","code"}}`, the shape of every error outside /trpc. */
 export function sendError(
   request: IncomingMessage,
   response: ServerResponse,
@@ -57,10 +60,10 @@ function isBodyUnread(request: IncomingMessage): boolean {
 }
 
 /**
- * Closing while the client still sends resets the connection, and the client never sees the answer. So the answer
- * goes out whole, the rest of the body is thrown away for a while, and then the connection is closed.
+ * Sends the body and ends the response. If the client still sends, closing at once would reset the connection before
+ * the client reads the response. In this case the rest of the request is discarded first, up to a limit.
  */
-function finish(request: IncomingMessage, response: ServerResponse, body: string): void {
+function endResponse(request: IncomingMessage, response: ServerResponse, body: string): void {
   if (!isBodyUnread(request)) {
     response.end(body);
     return;
@@ -70,12 +73,12 @@ function finish(request: IncomingMessage, response: ServerResponse, body: string
     clearTimeout(timer);
     response.end();
   };
-  const timer = setTimeout(end, DISCARD_AT_MOST_MS);
+  const timer = setTimeout(end, DISCARD_TIMEOUT_MS);
   let discarded = 0;
   request
     .on('data', (chunk: Buffer) => {
       discarded += chunk.length;
-      if (discarded > DISCARD_AT_MOST_BYTES) end();
+      if (discarded > MAX_DISCARDED_BYTES) end();
     })
     .once('end', end)
     .once('close', end)

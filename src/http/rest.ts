@@ -1,66 +1,54 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AnyTRPCRouter, callTRPCProcedure, TRPCError } from '@trpc/server';
-import { badRequest, publicError, unrecognized } from '../api/errors.ts';
+import { badRequest, METHOD_NOT_ALLOWED, NOT_FOUND, publicError, unrecognizedKeys } from '../api/errors.ts';
 import type { Context } from '../api/trpc.ts';
-import { assertNoBody, readJsonObject, readOptionalObject } from './body.ts';
-import { type QueryReaders, queryReaders, readQuery } from './query.ts';
+import { assertNoBody, readJsonObject, readOptionalJsonObject } from './body.ts';
+import { createQueryParsers, parseQuery, type QueryParsers } from './query.ts';
+import type { ErrorListener, HttpRequest, Target } from './request.ts';
 import { sendError, sendJson } from './response.ts';
 import { collectRoutes, type Route } from './routes.ts';
 
 interface Endpoint extends Route {
-  /** Names of the inputs that are neither in the path nor in headers. */
+  /** Names of the inputs in the query or in the body. */
   readonly names: readonly string[];
-  readonly readers: QueryReaders;
+  readonly parsers: QueryParsers;
 }
 
-interface Template {
+interface RouteTemplate {
   readonly pattern: RegExp;
   readonly endpoints: Map<string, Endpoint>;
 }
 
-/** REST over the tRPC router: each procedure with `meta.rest` is an endpoint under `basePath`. */
+/** Creates the handler of REST requests. Each procedure with `meta.rest` is an endpoint. */
 export function createRestHandler({
   router,
-  basePath,
-  onFault,
+  onError,
 }: {
   router: AnyTRPCRouter;
-  basePath: string;
-  /** Told of what the client is not told. */
-  onFault: (error: unknown, request: IncomingMessage) => void;
-}): (
-  request: IncomingMessage,
-  response: ServerResponse,
-  url: { pathname: string; search: string },
-  context: Context,
-) => Promise<void> {
-  const templates = new Map<string, Template>();
+  onError: ErrorListener;
+}): (request: HttpRequest, response: ServerResponse, target: Target, context: Context) => Promise<void> {
+  const templates = new Map<string, RouteTemplate>();
   for (const route of collectRoutes(router)) {
-    const path = basePath + route.rest.path;
+    const path = route.rest.path.slice(1);
     const template = templates.get(path) ?? { pattern: toPattern(path), endpoints: new Map() };
     template.endpoints.set(route.rest.method, toEndpoint(route));
     templates.set(path, template);
   }
 
-  return async (request, response, { pathname, search }, context) => {
+  return async (request, response, { path, search }, context) => {
     try {
-      const found = find(templates.values(), pathname);
-      if (found === null) {
-        sendError(request, response, { code: 404, message: 'Not found' });
+      const route = matchRoute(templates.values(), path);
+      if (route === null) {
+        sendError(request, response, NOT_FOUND);
         return;
       }
-      const { endpoints, parameters } = found;
+      const { endpoints, parameters } = route;
       const endpoint = endpoints.get(request.method === 'HEAD' ? 'GET' : (request.method ?? ''));
       if (endpoint === undefined) {
-        const allow = [...endpoints.keys()].flatMap((method) =>
+        const methods = [...endpoints.keys()].flatMap((method) =>
           method === 'GET' ? ['GET', 'HEAD'] : method,
         );
-        sendError(
-          request,
-          response,
-          { code: 405, message: 'Method not allowed' },
-          { allow: allow.join(', ') },
-        );
+        sendError(request, response, METHOD_NOT_ALLOWED, { allow: methods.join(', ') });
         return;
       }
       const data: unknown = await callTRPCProcedure({
@@ -68,42 +56,43 @@ export function createRestHandler({
         path: endpoint.procedure,
         type: endpoint.type,
         ctx: { ...context, pathInput: parameters },
-        // tRPC asks for it when the procedure needs it, so after 401, 404 and 403: those never read a body.
-        getRawInput: once(async () =>
-          check(endpoint, {
+        // tRPC calls this when the procedure needs its input, after the checks for 401, 404 and 403.
+        getRawInput: memoize(async () =>
+          checkInput(endpoint, {
             ...(await readInput(endpoint, { request, response, search })),
             ...readHeaders(endpoint, request),
             ...parameters,
           }),
         ),
-        // A client that hangs up does not stop what it began.
+        // No signal: a client that disconnects does not stop its cancel.
         signal: undefined,
         batchIndex: 0,
       });
       const { status, message } = endpoint.rest.success;
       sendJson(request, response, status, message === undefined ? { data } : { data, message });
     } catch (error) {
-      const answer = publicError(error);
-      if (answer.code >= 500) onFault(error, request);
-      sendError(request, response, answer);
+      const shown = publicError(error);
+      if (shown.code >= 500) onError(error, request);
+      sendError(request, response, shown);
     }
   };
 }
 
+/** Not URLPattern, which resolves `..`: the path `calls/a/../b` would reach the call b. */
 function toPattern(path: string): RegExp {
   return new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`);
 }
 
-function find(templates: Iterable<Template>, pathname: string) {
+function matchRoute(templates: Iterable<RouteTemplate>, path: string) {
   for (const { pattern, endpoints } of templates) {
-    const match = pattern.exec(pathname);
-    if (match !== null) return { endpoints, parameters: decode(match.groups ?? {}) };
+    const match = pattern.exec(path);
+    if (match !== null) return { endpoints, parameters: decodeParameters(match.groups ?? {}) };
   }
   return null;
 }
 
-/** What is no percent-encoding stays as it is: an id that nothing has. */
-function decode(groups: Record<string, string>): Record<string, string> {
+/** Decodes path parameters. Invalid percent-encoding stays unchanged: no call has such an id. */
+function decodeParameters(groups: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(groups).map(([name, value]) => {
       try {
@@ -115,38 +104,44 @@ function decode(groups: Record<string, string>): Record<string, string> {
   );
 }
 
-/** The procedure checks its input itself, except where its own is wider than REST's. */
-function check({ rest }: Endpoint, raw: object): object {
+/**
+ * The procedure checks its own input. This checks the input over REST if that is narrower.
+ * @throws TRPCError 400
+ */
+function checkInput({ rest }: Endpoint, raw: object): object {
   const error = rest.input?.safeParse(raw).error;
   if (error !== undefined) throw new TRPCError({ code: 'BAD_REQUEST', cause: error });
   return raw;
 }
 
 function toEndpoint(route: Route): Endpoint {
-  const elsewhere = [...route.pathParameters, ...Object.values(route.rest.headers ?? {})];
-  const names = Object.keys(route.input.shape).filter((name) => !elsewhere.includes(name));
-  return { ...route, names, readers: queryReaders(route.input, route.rest.method === 'POST' ? [] : names) };
+  const others = [...route.pathParameters, ...Object.values(route.rest.headers ?? {})];
+  const names = Object.keys(route.input.shape).filter((name) => !others.includes(name));
+  const parsers = createQueryParsers(route.input, route.rest.method === 'POST' ? [] : names);
+  return { ...route, names, parsers };
 }
 
 /**
- * The inputs in query and body. GET has a query, POST a body, and DELETE one of them for each input.
- * @throws TRPCError 400 that names what the endpoint does not take
+ * Returns the inputs in query and body. GET reads the query, POST the body, and DELETE both.
+ * @throws TRPCError 400 that names an unknown input, or an input in both
  */
 async function readInput(
-  { rest, names, readers }: Endpoint,
+  { rest, names, parsers }: Endpoint,
   { request, response, search }: { request: IncomingMessage; response: ServerResponse; search: string },
 ): Promise<object> {
-  const query = readQuery(readers, search);
+  const query = parseQuery(parsers, search);
   if (rest.method === 'GET') {
     assertNoBody(request);
     return query;
   }
-  const read = rest.method === 'POST' ? readJsonObject : readOptionalObject;
+  const read = rest.method === 'POST' ? readJsonObject : readOptionalJsonObject;
   const body = await read(request, response);
   const unknown = Object.keys(body).filter((name) => !names.includes(name));
-  if (unknown.length > 0) throw badRequest(unrecognized(unknown));
-  const twice = Object.keys(body).find((name) => name in query);
-  if (twice !== undefined) throw badRequest(`${twice}: expected in the query or in the body, not in both`);
+  if (unknown.length > 0) throw badRequest(unrecognizedKeys(unknown));
+  const duplicate = Object.keys(body).find((name) => name in query);
+  if (duplicate !== undefined) {
+    throw badRequest(`${duplicate}: expected in the query or in the body, not in both`);
+  }
   return { ...query, ...body };
 }
 
@@ -158,7 +153,7 @@ function readHeaders({ rest }: Endpoint, { headers }: IncomingMessage): object {
   );
 }
 
-function once<T>(read: () => Promise<T>): () => Promise<T> {
+function memoize<T>(read: () => Promise<T>): () => Promise<T> {
   let result: Promise<T> | undefined;
   return () => {
     result ??= read();

@@ -3,8 +3,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type AnyTRPCRouter, TRPCError } from '@trpc/server';
 import { resolveResponse } from '@trpc/server/http';
-import { badRequest, publicError, unrecognized } from '../api/errors.ts';
-import { type Context, MAX_BATCH } from '../api/trpc.ts';
+import { badRequest, publicError, unrecognizedKeys } from '../api/errors.ts';
+import { type Context, MAX_BATCH_SIZE } from '../api/trpc.ts';
 import {
   assertJson,
   assertNoBody,
@@ -16,69 +16,65 @@ import {
 } from './body.ts';
 import { findJsonProblems } from './json.ts';
 import { decodeText, splitQuery } from './query.ts';
+import type { ErrorListener, HttpRequest, Target } from './request.ts';
 import { sendText } from './response.ts';
 
 /**
- * tRPC's protocol over HTTP. Its own adapter replaces bytes that are not UTF-8, drops query parameters, decodes
- * paths and answers HEAD without the headers of GET: here each of them is read, or refused, as over REST.
+ * Creates the handler of tRPC requests. tRPC's own adapter replaces bytes that are not UTF-8, drops unknown query
+ * parameters, decodes paths, and omits GET's headers for HEAD. This handler treats all of them as REST does.
  */
 export function createTrpcHandler({
   router,
-  onFault,
+  onError,
 }: {
   router: AnyTRPCRouter;
-  onFault: (error: unknown, request: IncomingMessage) => void;
-}): (
-  request: IncomingMessage,
-  response: ServerResponse,
-  target: { path: string; search: string },
-  context: Context,
-) => Promise<void> {
+  onError: ErrorListener;
+}): (request: HttpRequest, response: ServerResponse, target: Target, context: Context) => Promise<void> {
   return async (request, response, { path: encodedPath, search }, context) => {
-    // Batches join paths by commas, which some proxies encode. Nothing else of a path is decoded.
+    // Batches join paths with commas, which some proxies encode. Other encoded characters stay encoded.
     const path = encodedPath.replaceAll(/%2C/gi, ',');
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
     const inputs = new Inputs(path.split(',').length);
     const url = new URL('http://hangup/trpc');
-    const query = inputs.readQuery(search, { isRead: method === 'GET' });
+    const query = inputs.readQuery(search, { hasInput: method === 'GET' });
     for (const [name, value] of query) url.searchParams.set(name, value);
-    if (method === 'GET') inputs.refuseAll(() => assertNoBody(request));
-    const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    if (method === 'GET') inputs.checkAll(() => assertNoBody(request));
+    const closed = new AbortController();
+    response.once('close', () => closed.abort());
     const body = () => inputs.readBody(request, response);
-    const answer = await resolveResponse({
+    const resolved = await resolveResponse({
       req: new Request(url, {
-        // Any other is a 405, and Request refuses some.
+        // Every other method is a 405. PUT stands for them, because Request throws for some.
         method: method === 'GET' || method === 'POST' ? method : 'PUT',
-        // The real one is judged with the body, which no request without a valid key reaches.
-        headers: { ...acceptOf(request), 'content-type': 'application/json' },
-        signal: gone.signal,
-        ...(method === 'POST' && { body: lazily(body), duplex: 'half' }),
+        // The real content-type is checked with the body, after the check for 401.
+        headers: { ...acceptHeaders(request), 'content-type': 'application/json' },
+        signal: closed.signal,
+        ...(method === 'POST' && { body: lazyStream(body), duplex: 'half' }),
       }),
       path: encodeURIComponent(path),
       router,
       error: null,
       createContext: () =>
-        Promise.resolve({ ...context, refusalOf: (batchIndex: number) => inputs.refusalOf(batchIndex) }),
-      maxBatchSize: MAX_BATCH,
+        Promise.resolve({ ...context, inputErrorOf: (batchIndex: number) => inputs.errorOf(batchIndex) }),
+      maxBatchSize: MAX_BATCH_SIZE,
       onError: ({ error }) => {
-        if (publicError(error).code >= 500) onFault(error, request);
+        if (publicError(error).code >= 500) onError(error, request);
       },
     });
-    await send(request, response, answer);
+    await send(request, response, resolved);
   };
 }
 
-/** What chooses the form of the answer. */
-function acceptOf({ headers }: IncomingMessage): Record<string, string> {
-  const chosen = ['accept', 'trpc-accept'].map((name) => [name, headers[name]] as const);
+/** Returns the headers that choose the format of the response. */
+function acceptHeaders({ headers }: IncomingMessage): Record<string, string> {
+  const accepted = ['accept', 'trpc-accept'].map((name) => [name, headers[name]] as const);
   return Object.fromEntries(
-    chosen.flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
+    accepted.flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   );
 }
 
-/** Read when tRPC asks for it, and not before. */
-function lazily(read: () => Promise<Uint8Array>): ReadableStream<Uint8Array> {
+/** Returns a stream that reads the body only when tRPC needs it. */
+function lazyStream(read: () => Promise<Uint8Array>): ReadableStream<Uint8Array> {
   return new ReadableStream(
     {
       async pull(controller) {
@@ -92,55 +88,55 @@ function lazily(read: () => Promise<Uint8Array>): ReadableStream<Uint8Array> {
 }
 
 /**
- * The inputs of one request. One that is refused is kept from tRPC, which would give the reason to the other calls of
- * its batch too, and before 404 and 403: the procedures ask for it in their order of checks.
+ * The inputs of one request. tRPC would send the error of one input for the complete batch, and before 404 and 403.
+ * Therefore this class stores the errors, and each procedure throws its own in the contract's order.
  */
 class Inputs {
-  private readonly calls: number;
+  private readonly callCount: number;
   private isBatch = false;
-  private refusedAll: TRPCError | null = null;
-  private readonly refused = new Map<number, TRPCError>();
+  private batchError: TRPCError | null = null;
+  private readonly callErrors = new Map<number, TRPCError>();
 
-  constructor(calls: number) {
-    this.calls = calls;
+  constructor(callCount: number) {
+    this.callCount = callCount;
   }
 
-  refusalOf(batchIndex: number): TRPCError | null {
-    return this.refusedAll ?? this.refused.get(batchIndex) ?? null;
+  errorOf(batchIndex: number): TRPCError | null {
+    return this.batchError ?? this.callErrors.get(batchIndex) ?? null;
   }
 
-  /** @returns false when it was refused */
-  refuseAll(check: () => void): boolean {
+  /** Stores a TRPCError of this check for all calls. @returns false if the check threw */
+  checkAll(check: () => void): boolean {
     try {
       check();
       return true;
     } catch (error) {
       if (!(error instanceof TRPCError)) throw error;
-      this.refusedAll ??= error;
+      this.batchError ??= error;
       return false;
     }
   }
 
-  /** The part of a query string that tRPC may see: also of one that is refused, the call that an input names. */
-  readQuery(search: string, { isRead }: { isRead: boolean }): ReadonlyMap<string, string> {
+  /** Returns the valid part of a query string: also with an error, a procedure needs `callId` for 404 and 403. */
+  readQuery(search: string, { hasInput }: { hasInput: boolean }): ReadonlyMap<string, string> {
     const query = new Map<string, string>();
-    const given = new Map<string, string>();
+    const values = new Map<string, string>();
     const problemOf = (name: string, raw: string) => {
-      if (name !== 'batch' && !(isRead && name === 'input')) return unrecognized([name]);
-      if (given.has(name)) return `${name}: expected once`;
+      if (name !== 'batch' && !(hasInput && name === 'input')) return unrecognizedKeys([name]);
+      if (values.has(name)) return `${name}: expected once`;
       return name === 'batch' && raw !== '1' ? 'batch: expected 1' : null;
     };
-    this.refuseAll(() => {
+    this.checkAll(() => {
       for (const { name, raw } of splitQuery(search)) {
         const problem = problemOf(name, raw);
-        if (problem === null) given.set(name, raw);
-        else this.refusedAll ??= badRequest(problem);
+        if (problem === null) values.set(name, raw);
+        else this.batchError ??= badRequest(problem);
       }
     });
-    this.isBatch = given.has('batch');
+    this.isBatch = values.has('batch');
     if (this.isBatch) query.set('batch', '1');
-    const raw = given.get('input');
-    this.refuseAll(() => {
+    const raw = values.get('input');
+    this.checkAll(() => {
       if (raw === undefined) return;
       const text = decodeInput(raw);
       this.check(text, 'input: malformed JSON');
@@ -149,16 +145,16 @@ class Inputs {
     return query;
   }
 
-  /** The same of a body. */
+  /** Returns the body for tRPC; an empty body if the body has an error. */
   async readBody(request: IncomingMessage, response: ServerResponse): Promise<Uint8Array> {
     const bytes = await readBody(request, response);
     if (bytes.length === 0) return bytes;
-    this.refuseAll(() => assertJson(request.headers));
-    const isRead = this.refuseAll(() => this.check(decodeJson(bytes), MALFORMED_BODY));
-    return isRead ? bytes : new Uint8Array();
+    this.checkAll(() => assertJson(request.headers));
+    const isValid = this.checkAll(() => this.check(decodeJson(bytes), MALFORMED_BODY));
+    return isValid ? bytes : new Uint8Array();
   }
 
-  /** @throws TRPCError for a text that has no input of a call */
+  /** Stores the errors of single calls. @throws TRPCError for an error of the complete text */
   private check(text: string, malformed: string): void {
     const value = parseJson(text, malformed);
     if (this.isBatch) this.assertIndexes(value);
@@ -166,18 +162,18 @@ class Inputs {
       const [index, ...inside] = this.isBatch ? path : [0, ...path];
       const error = badRequest(describeProblem({ path: inside, message }));
       if (index === undefined) throw error;
-      if (!this.refused.has(Number(index))) this.refused.set(Number(index), error);
+      if (!this.callErrors.has(Number(index))) this.callErrors.set(Number(index), error);
     }
   }
 
-  /** A batch is an object whose names are the indexes of its calls. */
+  /** The names in the object of a batch are the indexes of its calls. @throws TRPCError */
   private assertIndexes(value: unknown): void {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) {
       throw badRequest('input: expected an object with the inputs of the batch by their index');
     }
-    const indexes = Array.from({ length: this.calls }, (_, index) => String(index));
+    const indexes = Array.from({ length: this.callCount }, (_, index) => String(index));
     const unknown = Object.keys(value).filter((name) => !indexes.includes(name));
-    if (unknown.length > 0) throw badRequest(unrecognized(unknown));
+    if (unknown.length > 0) throw badRequest(unrecognizedKeys(unknown));
   }
 }
 
@@ -189,18 +185,18 @@ function decodeInput(raw: string): string {
   }
 }
 
-async function send(request: IncomingMessage, response: ServerResponse, answer: Response): Promise<void> {
-  const headers = Object.fromEntries(answer.headers);
+async function send(request: IncomingMessage, response: ServerResponse, resolved: Response): Promise<void> {
+  const headers = Object.fromEntries(resolved.headers);
   const allow = headers['allow'];
   if (allow?.includes('GET')) headers['allow'] = `${allow}, HEAD`;
-  const isStream = answer.headers.has('transfer-encoding');
-  // Its refusal of a whole batch has no type of its own.
+  const isStream = resolved.headers.has('transfer-encoding');
+  // tRPC sends its error for a complete batch as text/plain, but the body is JSON.
   if (headers['content-type']?.startsWith('text/plain')) headers['content-type'] = 'application/json';
   if (isStream && request.method === 'HEAD') delete headers['transfer-encoding'];
-  if (isStream && answer.body !== null && request.method !== 'HEAD') {
-    response.writeHead(answer.status, headers);
-    await pipeline(Readable.fromWeb(answer.body), response).catch((error: unknown) => {
+  if (isStream && resolved.body !== null && request.method !== 'HEAD') {
+    response.writeHead(resolved.status, headers);
+    await pipeline(Readable.fromWeb(resolved.body), response).catch((error: unknown) => {
       if (!response.destroyed) throw error;
     });
-  } else sendText(request, response, answer.status, await answer.text(), headers);
+  } else sendText(request, response, resolved.status, await resolved.text(), headers);
 }

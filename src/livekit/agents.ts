@@ -1,25 +1,25 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import type { HttpProxy } from '../platform/proxy.ts';
+import type { HttpProxy } from '../ports/livekit.ts';
 
-/** The connections to one LiveKit. */
+/** The connections to one LiveKit server. */
 export interface Agents {
-  /** Keeps connections for the next request. */
-  readonly kept: HttpAgent;
-  /** A connection of its own, for one request. */
+  /** Reuses connections. */
+  readonly keepAlive: HttpAgent;
+  /** Creates an agent that opens one new connection. */
   fresh(): HttpAgent;
 }
 
-/** As long as Node's own agents keep a connection that is not used. */
-const KEPT_MS = 5_000;
+/** The default of Node's own agents. */
+const KEEP_ALIVE_TIMEOUT_MS = 5_000;
 
-/** @param proxy what leads there; null for the direct way */
+/** @param proxy null: direct connections */
 export function agentsFor(url: string, proxy: HttpProxy | null): Agents {
   const Agent = url.startsWith('https:') ? HttpsAgent : HttpAgent;
   const proxyEnv = proxy && { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except };
-  const way = proxyEnv === null ? {} : { proxyEnv };
+  const options = proxyEnv === null ? {} : { proxyEnv };
   return {
-    kept: new Agent({ ...way, keepAlive: true, scheduling: 'lifo', timeout: KEPT_MS }),
-    fresh: () => new Agent(way),
+    keepAlive: new Agent({ ...options, keepAlive: true, scheduling: 'lifo', timeout: KEEP_ALIVE_TIMEOUT_MS }),
+    fresh: () => new Agent(options),
   };
 }

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
-import type { HttpProxy } from '../platform/proxy.ts';
 import type { LiveKitFacts, LiveKitVerdict } from '../ports/diagnostics.ts';
+import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { agentsFor } from './agents.ts';
-import { describeFault, post, TOKEN_TTL } from './transport/twirp.ts';
+import { formatNetworkError, post, TOKEN_TTL } from './transport/twirp.ts';
 
 const RoomList = z.object({ rooms: z.array(z.object({ name: z.string() })) });
 
@@ -14,12 +14,7 @@ const RoomList = z.object({ rooms: z.array(z.object({ name: z.string() })) });
  * Requests LiveKit's rooms once. Never rejects: a failure is a result. The client of the SDK would hide the Date header.
  */
 export async function probeLiveKit(
-  server: {
-    readonly url: string;
-    readonly apiKey: string;
-    readonly apiSecret: string;
-    readonly proxy?: HttpProxy | null;
-  },
+  server: LiveKitServer,
   { timeoutMs }: { timeoutMs: number },
   clock: Clock,
 ): Promise<LiveKitFacts> {
@@ -45,7 +40,7 @@ export async function probeLiveKit(
     };
   } catch (error) {
     if (deadline.aborted) return { kind: 'unreachable', detail: `no response within ${timeoutMs} ms` };
-    return { kind: 'unreachable', detail: describeFault(error) };
+    return { kind: 'unreachable', detail: formatNetworkError(error) };
   } finally {
     response?.destroy();
   }

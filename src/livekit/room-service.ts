@@ -4,145 +4,145 @@ import { type ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } fr
 import type { LiveKitError } from '../domain/livekit-error.ts';
 import type { RoomRef } from '../domain/room-event.ts';
 import type { LiveParticipant, RequestOptions, RoomService } from '../ports/livekit.ts';
-import { isNamed, isOurRoom, toParticipant, toRoom } from './mapping.ts';
+import { isValidParticipant, isValidRoom, toParticipant, toRoom } from './mapping.ts';
 import { kindOf } from './participant-kind.ts';
-import { inWholeFields } from './transport/field-stream.ts';
-import { noAnswerWithin, type RoomServiceTransport, readJson } from './transport/twirp.ts';
+import { splitAtFieldBoundaries } from './transport/field-stream.ts';
+import { type RoomServiceTransport, readJson, timedOut } from './transport/twirp.ts';
 
 /**
- * LiveKit's rooms over its Twirp API.
- * @param transport carries each request; a method may need several
- * @param monotonicMs a clock that is never set back
+ * Creates the RoomService client over LiveKit's Twirp API.
+ * @param transport sends each request; a method may need several requests
+ * @param monotonicMs a clock that never goes back
  */
 export function createRoomService(
   transport: RoomServiceTransport,
   monotonicMs: () => number = () => performance.now(),
 ): RoomService {
-  const ask = (method: string, body: object, grant: VideoGrant, asking: RequestOptions) =>
-    askFor(method, body, grant, asking, (json) => json);
-  const askFor = <Answer>(
+  const request = (method: string, body: object, grant: VideoGrant, options: RequestOptions) =>
+    requestParsed(method, body, grant, options, (json) => json);
+  const requestParsed = <Value>(
     method: string,
     body: object,
     grant: VideoGrant,
-    asking: RequestOptions,
-    parse: (json: object) => Answer,
+    options: RequestOptions,
+    parse: (json: object) => Value,
   ) =>
     transport({
-      ...asking,
+      ...options,
       method,
       body,
       grant,
-      read: async (answer) => parseResponse(await readJson(answer), parse),
+      read: async (responseBody) => parseResponse(await readJson(responseBody), parse),
     });
 
-  /** As protobuf and in parts: of a room with thousands of participants JSON would be megabytes of text at once. */
-  async function participantsOf(
+  /** Uses protobuf and reads in parts: JSON with thousands of participants would be one text of megabytes. */
+  async function fetchParticipants(
     roomName: string,
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<{ kind: 'listed'; participants: ParticipantInfo[] } | LiveKitError> {
     const participants: ParticipantInfo[] = [];
-    const answer = await transport({
-      ...asking,
+    const outcome = await transport({
+      ...options,
       method: 'ListParticipants',
       body: new ListParticipantsRequest({ room: roomName }).toBinary(),
       grant: { roomAdmin: true, room: roomName },
       read: async (body) => {
-        for await (const part of inWholeFields(body)) {
+        for await (const part of splitAtFieldBoundaries(body)) {
           participants.push(...ListParticipantsResponse.fromBinary(part).participants);
           // Lets other requests run in between.
           await setImmediate();
         }
       },
     });
-    if (answer.kind === 'not_found') return { kind: 'listed', participants: [] };
-    return answer.kind === 'answered' ? { kind: 'listed', participants } : answer;
+    if (outcome.kind === 'not_found') return { kind: 'listed', participants: [] };
+    return outcome.kind === 'answered' ? { kind: 'listed', participants } : outcome;
   }
 
   async function findRoom(
     roomName: string,
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<{ kind: 'listed'; room: RoomRef } | { kind: 'absent' } | LiveKitError> {
     const grant = { roomList: true };
-    const answer = await askFor('ListRooms', { names: [roomName] }, grant, asking, toFoundRoom);
-    if (answer.kind === 'not_found') return { kind: 'absent' };
-    return answer.kind === 'answered' ? answer.answer : answer;
+    const outcome = await requestParsed('ListRooms', { names: [roomName] }, grant, options, toFoundRoom);
+    if (outcome.kind === 'not_found') return { kind: 'absent' };
+    return outcome.kind === 'answered' ? outcome.value : outcome;
   }
 
   return {
     findRoom,
 
-    async probeNode(roomName, asking) {
+    async probeNode(roomName, options) {
       const grant = { roomAdmin: true, room: roomName };
-      const answer = await ask('SendData', { room: roomName, ...TO_NOBODY }, grant, asking);
-      if (answer.kind === 'answered') return { kind: 'responding' };
-      return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
+      const outcome = await request('SendData', { room: roomName, ...EMPTY_MESSAGE }, grant, options);
+      if (outcome.kind === 'answered') return { kind: 'responding' };
+      return outcome.kind === 'not_found' ? { kind: 'absent' } : outcome;
     },
 
-    async probeParticipant({ roomName, identity }, asking) {
+    async probeParticipant({ roomName, identity }, options) {
       const grant = { roomAdmin: true, room: roomName };
-      const answer = await ask('UpdateSubscriptions', { room: roomName, identity }, grant, asking);
-      if (answer.kind === 'answered') return { kind: 'responding' };
-      return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
+      const outcome = await request('UpdateSubscriptions', { room: roomName, identity }, grant, options);
+      if (outcome.kind === 'answered') return { kind: 'responding' };
+      return outcome.kind === 'not_found' ? { kind: 'absent' } : outcome;
     },
 
-    async deleteRoom(roomName, asking) {
-      // LiveKit takes an empty name for a room of its own.
+    async deleteRoom(roomName, options) {
+      // LiveKit accepts the empty name as a room.
       if (roomName === '') throw new Error('a room name must not be empty');
-      const answer = await ask('DeleteRoom', { room: roomName }, { roomCreate: true }, asking);
-      if (answer.kind === 'answered') return { kind: 'deleted' };
-      return answer.kind === 'not_found' ? { kind: 'absent' } : answer;
+      const outcome = await request('DeleteRoom', { room: roomName }, { roomCreate: true }, options);
+      if (outcome.kind === 'answered') return { kind: 'deleted' };
+      return outcome.kind === 'not_found' ? { kind: 'absent' } : outcome;
     },
 
-    async createRoom({ roomName, emptyTimeoutS }, asking) {
+    async createRoom({ roomName, emptyTimeoutS }, options) {
       const body = { name: roomName, emptyTimeout: emptyTimeoutS };
-      const answer = await ask('CreateRoom', body, { roomCreate: true }, asking);
-      if (answer.kind === 'answered') return { kind: 'created' };
-      return answer.kind === 'not_found' ? notThere('CreateRoom') : answer;
+      const outcome = await request('CreateRoom', body, { roomCreate: true }, options);
+      if (outcome.kind === 'answered') return { kind: 'created' };
+      return outcome.kind === 'not_found' ? unexpectedNotFound('CreateRoom') : outcome;
     },
 
-    async listRooms(take, asking) {
-      const answer = await transport({
-        ...asking,
+    async listRooms(onPage, options) {
+      const outcome = await transport({
+        ...options,
         method: 'ListRooms',
-        body: EVERY_ROOM,
+        body: LIST_ALL_ROOMS,
         grant: { roomList: true },
         read: async (body) => {
-          for await (const part of inWholeFields(body)) {
-            await take(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isOurRoom));
-            // Other requests come between.
+          for await (const part of splitAtFieldBoundaries(body)) {
+            await onPage(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isValidRoom));
+            // Lets other requests run in between.
             await setImmediate();
           }
         },
       });
-      if (answer.kind === 'not_found') return notThere('ListRooms');
-      return answer.kind === 'answered' ? { kind: 'listed' } : answer;
+      if (outcome.kind === 'not_found') return unexpectedNotFound('ListRooms');
+      return outcome.kind === 'answered' ? { kind: 'listed' } : outcome;
     },
 
-    async listParticipants(roomName, asking) {
-      const answer = await participantsOf(roomName, asking);
-      if (answer.kind !== 'listed') return answer;
+    async listParticipants(roomName, options) {
+      const outcome = await fetchParticipants(roomName, options);
+      if (outcome.kind !== 'listed') return outcome;
       return {
-        ...answer,
-        participants: answer.participants.filter(isNamed).map((info) => toParticipant(info)),
+        ...outcome,
+        participants: outcome.participants.filter(isValidParticipant).map((info) => toParticipant(info)),
       };
     },
 
-    async describeRoom(roomName, asking) {
+    async describeRoom(roomName, options) {
       const startedAt = monotonicMs();
-      const answer = await participantsOf(roomName, asking);
-      if (answer.kind !== 'listed') return answer;
-      const participants = answer.participants.map(toLiveParticipant);
-      const about = { numParticipants: participants.length, participants };
-      if (participants.length > 0) return { kind: 'described', status: { roomExists: true, ...about } };
-      // A room with nobody in it and no room look the same here, so the list of rooms decides. Its own count of
-      // participants lags by seconds and leaves agents out.
-      const leftMs = Math.ceil(asking.timeoutMs - (monotonicMs() - startedAt));
-      if (leftMs < 1) return noAnswerWithin(asking.timeoutMs);
-      const found = await findRoom(roomName, { ...asking, timeoutMs: leftMs });
+      const outcome = await fetchParticipants(roomName, options);
+      if (outcome.kind !== 'listed') return outcome;
+      const participants = outcome.participants.map(toLiveParticipant);
+      const fields = { numParticipants: participants.length, participants };
+      if (participants.length > 0) return { kind: 'described', status: { roomExists: true, ...fields } };
+      // An empty room and an absent room have the same list, so the list of rooms decides. The participant count
+      // there is seconds late and leaves out agents.
+      const leftMs = Math.ceil(options.timeoutMs - (monotonicMs() - startedAt));
+      if (leftMs < 1) return timedOut(options.timeoutMs);
+      const found = await findRoom(roomName, { ...options, timeoutMs: leftMs });
       switch (found.kind) {
         case 'listed':
         case 'absent':
-          return { kind: 'described', status: { roomExists: found.kind === 'listed', ...about } };
+          return { kind: 'described', status: { roomExists: found.kind === 'listed', ...fields } };
         default:
           return found;
       }
@@ -150,42 +150,42 @@ export function createRoomService(
   };
 }
 
-/** @throws Error for an answer of a LiveKit that this version does not know, or of another program */
-function parseResponse<Answer>(json: object, parse: (json: object) => Answer): Answer {
+/** @throws Error for a response that this version cannot parse */
+function parseResponse<Value>(json: object, parse: (json: object) => Value): Value {
   try {
     return parse(json);
   } catch (error) {
-    const why = error instanceof Error ? error.message.slice(0, 200) : 'no list';
-    throw new Error(`the answer was not understood: ${why}`);
+    const reason = error instanceof Error ? error.message.slice(0, 200) : String(error);
+    throw new Error(`invalid response: ${reason}`);
   }
 }
 
 function toFoundRoom(json: object): { kind: 'listed'; room: RoomRef } | { kind: 'absent' } {
-  const [room] = listIn(json, 'rooms').map((one) => toRoom(Room.fromJson(one as never, LENIENT)));
+  const [room] = arrayField(json, 'rooms').map((room) => toRoom(Room.fromJson(room as never, PARSE_OPTIONS)));
   return room === undefined ? { kind: 'absent' } : { kind: 'listed', room };
 }
 
 /** SendDataRequest without data, to an identity that no participant has. */
-const TO_NOBODY = { data: '', destinationIdentities: ['hangup-probe'], topic: 'hangup-probe' };
+const EMPTY_MESSAGE = { data: '', destinationIdentities: ['hangup-probe'], topic: 'hangup-probe' };
 
-/** ListRoomsRequest without names. Protobuf: of many rooms its list takes less than half the bytes, and can be read in parts. */
-const EVERY_ROOM = new Uint8Array();
+/** ListRoomsRequest without names, in protobuf: half the bytes of JSON, and readable in parts. */
+const LIST_ALL_ROOMS = new Uint8Array();
 
-const LENIENT = { ignoreUnknownFields: true };
+const PARSE_OPTIONS = { ignoreUnknownFields: true };
 
-/** proto3 JSON leaves an empty list out. */
-function listIn(json: object, key: string): readonly unknown[] {
+/** proto3 JSON leaves out an empty list. */
+function arrayField(json: object, key: string): readonly unknown[] {
   const list = (json as Readonly<Record<string, unknown>>)[key] ?? [];
-  if (!Array.isArray(list)) throw new Error(`${key} is no list`);
+  if (!Array.isArray(list)) throw new Error(`${key} is not a list`);
   return list;
 }
 
-function notThere(method: string): LiveKitError {
+function unexpectedNotFound(method: string): LiveKitError {
   return {
     kind: 'refused',
     by: 'request',
     code: 'not_found',
-    detail: `${method} was answered with not_found`,
+    detail: `${method} returned not_found`,
   };
 }
 

@@ -6,7 +6,7 @@ import type { Timestamp } from '../domain/time.ts';
 import { checkClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
 import type { ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
-import { isNamed, isOurRoom, toParticipant, toRoom } from './mapping.ts';
+import { isValidParticipant, isValidRoom, toParticipant, toRoom } from './mapping.ts';
 
 interface KeyPair {
   readonly apiKey: string;
@@ -14,12 +14,12 @@ interface KeyPair {
 }
 
 const MAX_EVENT_ID_LENGTH = 128;
-const MAX_WORD_LENGTH = 64;
+const MAX_NAME_LENGTH = 64;
 const JWT = /^[\w-]+\.([\w-]+)\.[\w-]*$/;
-/** An API key id that the log may show as it is. */
+/** An API key id that is safe to log. */
 const PLAIN_API_KEY = /^[\x21-\x7e]{1,64}$/;
 
-/** Reads webhooks that are signed with any of these keys. */
+/** Creates a parser of webhooks that are signed with any of these keys. */
 export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): WebhookParser {
   const verifiers = keys.map(({ apiKey, apiSecret }) => new TokenVerifier(apiKey, apiSecret));
 
@@ -28,7 +28,7 @@ export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): Web
     if (token === undefined || payload === undefined) {
       return { kind: 'refused', refusal: { reason: 'missing_token' } };
     }
-    // Without a verified signature, every claim is an attacker's: no other reason may follow from one.
+    // Without a valid signature the claims are untrusted, so the signature is checked first.
     const claims = await verifiedClaims(verifiers, token);
     if (claims === null) return { kind: 'refused', refusal: badSignature(payload, keys) };
     const bodySha256 = createHash('sha256').update(body).digest('base64');
@@ -36,14 +36,17 @@ export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): Web
     if (refusal !== null) return { kind: 'refused', refusal };
     try {
       const json = parseJson(body);
-      return toReadWebhook(WebhookEvent.fromJson(json as never, LENIENT), wordsOf(json));
+      return toParsedWebhook(WebhookEvent.fromJson(json as never, PARSE_OPTIONS), rawNamesOf(json));
     } catch (error) {
-      return { kind: 'malformed', why: error instanceof SyntaxError ? 'no JSON' : 'no webhook event' };
+      return {
+        kind: 'malformed',
+        reason: error instanceof SyntaxError ? 'the body is not JSON' : 'the body is not a webhook event',
+      };
     }
   };
 }
 
-/** Claims of a token that one of the keys signed, whatever its times; null for any other token. */
+/** Returns the claims of a token that one of the keys signed, expired or not; null for any other token. */
 async function verifiedClaims(
   verifiers: readonly TokenVerifier[],
   token: string,
@@ -51,27 +54,27 @@ async function verifiedClaims(
   for (const verifier of verifiers) {
     try {
       const { nbf, exp, sha256 } = await verifier.verify(token, Number.POSITIVE_INFINITY);
-      // The verifier requires `exp`; its type does not say so.
+      // The verifier requires `exp`, but its type allows undefined.
       if (exp !== undefined) return { nbf, exp, sha256 };
     } catch {
-      // Another key's, or not a token that LiveKit makes.
+      // Signed with another key, or not a token of LiveKit.
     }
   }
   return null;
 }
 
 function badSignature(payload: string, keys: readonly KeyPair[]): WebhookRefusal {
-  const named = issuerOf(payload);
-  // A sender that has key and secret mixed up names the secret.
-  const isLoggable = PLAIN_API_KEY.test(named) && !keys.some(({ apiSecret }) => named.includes(apiSecret));
+  const issuer = issuerOf(payload);
+  // A sender that confuses key and secret puts the secret here.
+  const isLoggable = PLAIN_API_KEY.test(issuer) && !keys.some(({ apiSecret }) => issuer.includes(apiSecret));
   return {
     reason: 'bad_signature',
-    livekitApiKey: isLoggable ? named : null,
-    isLivekitApiKeyConfigured: keys.some(({ apiKey }) => apiKey === named),
+    livekitApiKey: isLoggable ? issuer : null,
+    isLivekitApiKeyConfigured: keys.some(({ apiKey }) => apiKey === issuer),
   };
 }
 
-/** The claim `iss` of a token that is not verified; empty when there is none. */
+/** Returns the claim `iss` of an unverified token; empty if it has none. */
 function issuerOf(payload: string): string {
   try {
     const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString());
@@ -82,58 +85,59 @@ function issuerOf(payload: string): string {
   }
 }
 
-/** @throws SyntaxError for no JSON, another error for no UTF-8 */
+/** @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */
 function parseJson(body: Uint8Array): unknown {
   return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
 }
 
-const LENIENT = { ignoreUnknownFields: true };
+const PARSE_OPTIONS = { ignoreUnknownFields: true };
 
-interface Words {
+interface RawNames {
   readonly kind?: string | undefined;
   readonly disconnectReason?: string | undefined;
 }
 
-const Words = z.object({
+const RawNames = z.object({
   participant: z.object({
-    kind: z.string().max(MAX_WORD_LENGTH).optional(),
-    disconnectReason: z.string().max(MAX_WORD_LENGTH).optional(),
+    kind: z.string().max(MAX_NAME_LENGTH).optional(),
+    disconnectReason: z.string().max(MAX_NAME_LENGTH).optional(),
   }),
 });
 
-/** LiveKit's own words for a participant: its parser takes one that is newer than this version for the zero value. */
-function wordsOf(json: unknown): Words {
-  const parsed = Words.safeParse(json);
+/** Returns LiveKit's names as sent: the SDK parses a name that is newer than this version as the zero value. */
+function rawNamesOf(json: unknown): RawNames {
+  const parsed = RawNames.safeParse(json);
   return parsed.success ? parsed.data.participant : {};
 }
 
-/** What a webhook says, once it is known to be LiveKit's. */
-export function toReadWebhook(webhook: WebhookEvent, words: Words = {}): ParsedWebhook {
+/** Maps a verified webhook. */
+export function toParsedWebhook(webhook: WebhookEvent, rawNames: RawNames = {}): ParsedWebhook {
   const name = webhook.event;
-  const payload = signOf(webhook, words);
+  const payload = toPayload(webhook, rawNames);
   if (payload === null) return { kind: 'ignored', name };
   const { id, room } = webhook;
-  if (id === '' || id.length > MAX_EVENT_ID_LENGTH) return { kind: 'malformed', why: 'no event id' };
-  if (room === undefined) return { kind: 'malformed', why: 'an event without its room' };
-  const told = toRoom(room);
-  if (!isOurRoom(told)) return { kind: 'ignored', name };
-  if (payload === 'incomplete') return { kind: 'malformed', why: 'an event without its participant' };
+  if (id === '' || id.length > MAX_EVENT_ID_LENGTH)
+    return { kind: 'malformed', reason: 'the event has no id' };
+  if (room === undefined) return { kind: 'malformed', reason: 'the event has no room' };
+  const roomRef = toRoom(room);
+  if (!isValidRoom(roomRef)) return { kind: 'ignored', name };
+  if (payload === 'incomplete') return { kind: 'malformed', reason: 'the event has no participant' };
   return {
     kind: 'event',
     name,
     event: {
       id,
-      at: timeOf(payload, told.createdAt) ?? Number(webhook.createdAt) * 1000,
-      room: told,
+      at: eventTime(payload, roomRef.createdAt) ?? Number(webhook.createdAt) * 1000,
+      room: roomRef,
       payload,
     },
   };
 }
 
-/** Null for what moves no call. */
-function signOf(
+/** Returns null for an event that changes no call. */
+function toPayload(
   { event, createdAt, participant, track }: WebhookEvent,
-  { kind, disconnectReason }: Words,
+  { kind, disconnectReason }: RawNames,
 ): RoomEventPayload | 'incomplete' | null {
   switch (event) {
     case 'room_started':
@@ -141,20 +145,21 @@ function signOf(
     case 'room_finished':
       return { kind: event };
     case 'participant_joined':
-      return participant === undefined || !isNamed(participant)
+      return participant === undefined || !isValidParticipant(participant)
         ? 'incomplete'
         : { kind: event, participant: toParticipant(participant, kind) };
     case 'participant_left':
     case 'participant_connection_aborted':
-      return participant === undefined || !isNamed(participant)
+      return participant === undefined || !isValidParticipant(participant)
         ? 'incomplete'
         : {
             kind: event,
             participant: toParticipant(participant, kind),
-            reason: disconnectReason ?? reasonOf(participant),
+            reason: disconnectReason ?? disconnectReasonOf(participant),
           };
     case 'track_published':
-      if (participant === undefined || track === undefined || !isNamed(participant)) return 'incomplete';
+      if (participant === undefined || track === undefined || !isValidParticipant(participant))
+        return 'incomplete';
       return track.type === TrackType.AUDIO
         ? { kind: 'audio_published', participantSid: participant.sid }
         : null;
@@ -163,14 +168,14 @@ function signOf(
   }
 }
 
-/** Finer than the event's own time, which has whole seconds. */
-function timeOf(payload: RoomEventPayload, createdAt: Timestamp | null): Timestamp | null {
+/** Returns a time in milliseconds, if the event has one: its own time is in seconds. */
+function eventTime(payload: RoomEventPayload, createdAt: Timestamp | null): Timestamp | null {
   if (payload.kind === 'room_started') return createdAt;
   return payload.kind === 'participant_joined' ? payload.participant.joinedAt : null;
 }
 
-/** LiveKit's word; proto3 leaves the first one, UNKNOWN_REASON, out. */
-function reasonOf(info: ParticipantInfo): string {
+/** Returns LiveKit's name of the reason. proto3 leaves out the first, UNKNOWN_REASON. */
+function disconnectReasonOf(info: ParticipantInfo): string {
   const json = info.toJson();
   const reason =
     json !== null && typeof json === 'object' && 'disconnectReason' in json && json['disconnectReason'];

@@ -1,27 +1,25 @@
-import type { EndedStatus } from '../domain/call.ts';
+import { isLive } from '../domain/call.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
 import { instrument } from './instrument.ts';
 
-type Ends = {
-  readonly [M in keyof Store]?: (result: Awaited<ReturnType<Store[M]>>) => readonly EndedStatus[];
-};
-
-/** The methods that end calls, and the ends in a result. */
-const ENDS: Ends = {
-  cancelCall: (result) => (result.kind === 'cancelled' ? ['cancelled'] : []),
-  applyEvent: (result) =>
-    result.kind === 'applied' && result.decision.kind === 'end' ? [result.decision.status] : [],
-  applyObservation: (result) => (result?.decision.kind === 'end' ? [result.decision.status] : []),
-};
-
-/** Times each method, and counts failures and the ends of calls. */
+/** Times each method of the store, and counts failures and ended calls. */
 export function instrumentStore(store: Store, metrics: Metrics): Store {
-  return instrument(store, (ended) => {
-    const { method, durationMs } = ended;
-    metrics.storeOperation({ method, failed: 'error' in ended, durationMs });
-    if ('error' in ended) return;
-    const endsOf = ENDS[method] as ((result: unknown) => readonly EndedStatus[]) | undefined;
-    for (const status of endsOf?.(ended.result) ?? []) metrics.callEnded(status);
-  });
+  const record = (method: string, ended: { readonly durationMs: number; readonly error?: unknown }) =>
+    metrics.storeOperation({ method, failed: 'error' in ended, durationMs: ended.durationMs });
+  return {
+    ...instrument(store, (ended) => record(ended.method, ended)),
+    async changeCall(command) {
+      const { run } = instrument({ run: () => store.changeCall(command) }, (ended) =>
+        record(`changeCall:${command.kind}`, ended),
+      );
+      const changed = await run();
+      for (const { action, toStatus } of changed.events) {
+        if (action === 'call.status_changed' && toStatus !== null && !isLive(toStatus)) {
+          metrics.callEnded(toStatus);
+        }
+      }
+      return changed;
+    },
+  };
 }

@@ -1,23 +1,23 @@
-/** What became of one call of a port's method. */
-export type Ended<T> =
+/** A finished call of a port's method, with its result or its error. */
+export type FinishedCall<T> =
   | { readonly method: keyof T & string; readonly durationMs: number; readonly result: Result<T> }
   | { readonly method: keyof T & string; readonly durationMs: number; readonly error: unknown };
 
 type Result<T> = { [M in keyof T]: T[M] extends (...args: never[]) => infer R ? Awaited<R> : never }[keyof T];
 type Port<T> = { readonly [M in keyof T]: (...args: never[]) => Promise<unknown> };
 
-/** The same port, and `onEnd` is told of each call of each of its methods, also of those that it will get. */
-export function instrument<T extends Port<T>>(port: T, onEnd: (ended: Ended<T>) => void): T {
+/** Returns a copy of the port that passes each finished call to `onFinished`. Covers every method of the port. */
+export function instrument<T extends Port<T>>(port: T, onFinished: (call: FinishedCall<T>) => void): T {
   const wrap =
     (method: keyof T & string) =>
     async (...args: never[]) => {
       const startedAt = performance.now();
       try {
         const result = (await port[method](...args)) as Result<T>;
-        onEnd({ method, durationMs: performance.now() - startedAt, result });
+        onFinished({ method, durationMs: performance.now() - startedAt, result });
         return result;
       } catch (error) {
-        onEnd({ method, durationMs: performance.now() - startedAt, error });
+        onFinished({ method, durationMs: performance.now() - startedAt, error });
         throw error;
       }
     };

@@ -5,7 +5,7 @@ import { LOOPS, type Metrics } from '../ports/metrics.ts';
 import type { LiveCounts } from '../ports/store.ts';
 import type { Clock } from '../ports/system.ts';
 
-/** LiveKit's words. Any other is `other`: whoever holds a key may send what he likes, and each label value stays. */
+/** LiveKit's events. Others get the label `other`, because a sender could otherwise create any number of series. */
 const WEBHOOK_EVENTS: readonly string[] = [
   'room_started',
   'room_finished',
@@ -23,10 +23,10 @@ const WEBHOOK_EVENTS: readonly string[] = [
 const WEBHOOK_OUTCOMES: readonly string[] = ['applied', 'duplicate', 'unknown_room', 'ignored'];
 const WEBHOOK_REFUSALS: readonly string[] = ['malformed', 'refused', 'stopping', 'failed'];
 
-const QUICK_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10];
-const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-/** Up to a day, after which a deletion is given up. */
-const GONE_SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 14_400, 86_400];
+const FAST_BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10];
+const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Up to 24 h, the default of RETRY_MAX_AGE_MS. */
+const DELETION_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 14_400, 86_400];
 
 export interface Scrape {
   readonly contentType: string;
@@ -34,11 +34,11 @@ export interface Scrape {
 }
 
 export interface PrometheusMetrics extends Metrics {
-  /** What is counted so far, what the store holds now and whether LiveKit answers, in Prometheus's text format. */
-  scrape(sources: { takeCensus: () => Promise<LiveCounts>; isLiveKitUp: boolean | null }): Promise<Scrape>;
+  /** Returns all metrics in Prometheus's text format, with current counts from the store and the state of LiveKit. */
+  scrape(sources: { countLive: () => Promise<LiveCounts>; isLiveKitUp: boolean | null }): Promise<Scrape>;
 }
 
-/** The metrics, kept by prom-client in a registry of their own. Times in seconds, as Prometheus has them. */
+/** Returns the metrics with a registry of their own. Durations are in seconds, Prometheus's base unit. */
 export function prometheusMetrics({ clock, version }: { clock: Clock; version: string }): PrometheusMetrics {
   const registry = new Registry();
   const registers = [registry];
@@ -47,7 +47,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   new Gauge({
     registers,
     name: 'hangup_build_info',
-    help: 'Which hangup this is; always 1',
+    help: 'Version of hangup; the value is always 1',
     labelNames: ['version'],
   })
     .labels(version)
@@ -55,102 +55,102 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   const calls = new Gauge({
     registers,
     name: 'hangup_calls',
-    help: 'Live calls on record now, by status',
+    help: 'Live calls, by status',
     labelNames: ['status'],
   });
   const callsEnded = new Counter({
     registers,
     name: 'hangup_calls_ended_total',
-    help: 'Calls that this process ended, by the status they ended with',
+    help: 'Calls that this process ended, by final status',
     labelNames: ['status'],
   });
   const deletions = new Gauge({
     registers,
     name: 'hangup_room_deletions',
-    help: 'Room deletions on record now that are not complete, by state; discarded ones were given up',
+    help: 'Room deletions that are not complete, by state',
     labelNames: ['state'],
   });
   const oldestDeletion = new Gauge({
     registers,
     name: 'hangup_room_deletion_oldest_age_seconds',
-    help: 'Age of the oldest room deletion that is still tried; 0 when there is none',
+    help: 'Age of the oldest open room deletion; 0 if there is none',
   });
   const deletionAttempts = new Counter({
     registers,
     name: 'hangup_room_deletion_attempts_total',
-    help: 'Attempts at rooms, by the state that they left the deletion in',
+    help: 'Attempts to delete a room, by the resulting state of the deletion',
     labelNames: ['state'],
   });
   const deletionSeconds = new Histogram({
     registers,
     name: 'hangup_room_deletion_duration_seconds',
-    help: "From a cancel, or another end of a call, until the call's room is gone",
-    buckets: GONE_SECONDS,
+    help: 'Time from the end of a call until its room is gone',
+    buckets: DELETION_BUCKETS,
   });
   const ghosts = new Counter({
     registers,
     name: 'hangup_ghost_rooms_rescued_total',
-    help: 'Rooms of dead LiveKit nodes that were taken over and deleted',
+    help: 'Rooms of dead LiveKit nodes that were moved to a living node and deleted',
   });
   const livekitRequests = new Counter({
     registers,
     name: 'hangup_livekit_requests_total',
-    help: "Requests to LiveKit, by LiveKit's name of the method and by outcome",
+    help: 'Requests to LiveKit, by RoomService method and outcome',
     labelNames: ['method', 'code'],
   });
   const livekitSeconds = new Histogram({
     registers,
     name: 'hangup_livekit_request_duration_seconds',
-    help: 'Time of a request to LiveKit, answered or not',
+    help: 'Duration of requests to LiveKit, including those without a response',
     labelNames: ['method'],
-    buckets: REQUEST_SECONDS,
+    buckets: REQUEST_BUCKETS,
   });
   const livekitUp = new Gauge({
     registers,
     name: 'hangup_livekit_up',
-    help: 'Whether LiveKit answers: 1 or 0 (five requests in a row without an answer); absent before the first answer',
+    help: '1 if LiveKit responds, 0 after five requests in a row without a response; absent before the first response',
   });
-  const livekitQueue = new Gauge({
+  const requestsQueued = new Gauge({
     registers,
-    name: 'hangup_livekit_queue_length',
-    help: 'Requests that wait for their turn at LiveKit',
+    name: 'hangup_livekit_requests_queued',
+    help: 'Requests to LiveKit that wait for the rate limit',
   });
   const webhooks = new Counter({
     registers,
     name: 'hangup_webhooks_total',
-    help: "LiveKit's webhooks, by event (none: not read) and outcome; unauthorized ones by reason",
+    help: "LiveKit's webhooks, by event (none: not parsed) and outcome; unauthorized ones by reason",
     labelNames: ['event', 'outcome', 'reason'],
   });
-  const passSeconds = new Histogram({
+  const loopSeconds = new Histogram({
     registers,
-    name: 'hangup_pass_duration_seconds',
-    help: 'Time of a pass of the reconciler',
-    labelNames: ['pass'],
-    buckets: QUICK_SECONDS,
+    name: 'hangup_reconcile_duration_seconds',
+    help: 'Duration of one run of a reconciler loop',
+    labelNames: ['loop'],
+    buckets: FAST_BUCKETS,
   });
-  const passFailures = new Counter({
+  const loopErrors = new Counter({
     registers,
-    name: 'hangup_pass_failures_total',
-    help: 'Passes of the reconciler that failed; the next one comes all the same',
-    labelNames: ['pass'],
+    name: 'hangup_reconcile_errors_total',
+    help: 'Runs of a reconciler loop that failed; the loop continues',
+    labelNames: ['loop'],
   });
   const storeSeconds = new Histogram({
     registers,
-    name: 'hangup_store_duration_seconds',
-    help: 'Time of a transaction of the store, commit included',
+    name: 'hangup_store_operation_duration_seconds',
+    help: 'Duration of store operations, commit included',
     labelNames: ['method'],
-    buckets: QUICK_SECONDS,
+    buckets: FAST_BUCKETS,
   });
-  const storeFailures = new Counter({
+  const storeErrors = new Counter({
     registers,
     name: 'hangup_store_failures_total',
-    help: 'Transactions of the store that failed and changed nothing',
+    help: 'Store operations that failed and changed nothing',
   });
 
-  // A counter that begins with its first event shows no increase: what alerts ask for is there from the start.
+  // A counter that starts at its first event shows no increase, so the alerts' series exist from the start.
   for (const status of ENDED_STATUSES) callsEnded.inc({ status }, 0);
   for (const state of ['completed', 'retryable', 'discarded']) deletionAttempts.inc({ state }, 0);
-  for (const pass of LOOPS) passFailures.inc({ pass }, 0);
+  for (const loop of LOOPS) loopErrors.inc({ loop }, 0);
   for (const code of ['answered', 'not_found', 'unavailable', 'timed_out', 'refused']) {
     livekitRequests.inc({ method: 'DeleteRoom', code }, 0);
   }
@@ -161,11 +161,11 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   for (const outcome of WEBHOOK_REFUSALS) webhooks.inc({ event: 'none', outcome }, 0);
   for (const reason of REFUSAL_REASONS) webhooks.inc({ event: 'none', outcome: 'unauthorized', reason }, 0);
 
-  function show({ liveCalls, openDeletions, oldestOpenDeletionAt }: LiveCounts): void {
+  function setGauges({ liveCalls, openDeletions, oldestOpenDeletionAt }: LiveCounts): void {
     for (const [status, count] of Object.entries(liveCalls)) calls.set({ status }, count);
     for (const [state, count] of Object.entries(openDeletions)) deletions.set({ state }, count);
     const age = oldestOpenDeletionAt === null ? 0 : clock.now() - oldestOpenDeletionAt;
-    // A clock set back.
+    // Negative if the clock was set back.
     oldestDeletion.set(Math.max(0, age) / 1000);
   }
 
@@ -180,17 +180,17 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       livekitRequests.inc({ method, code });
       livekitSeconds.observe({ method }, durationMs / 1000);
     },
-    livekitRequestsQueued: (length) => livekitQueue.set(length),
+    livekitRequestsQueued: (length) => requestsQueued.set(length),
     webhook({ event, outcome, reason }) {
-      const known = event === null ? 'none' : WEBHOOK_EVENTS.includes(event) ? event : 'other';
-      webhooks.inc({ event: known, outcome, ...(reason !== undefined && { reason }) });
+      const label = event === null ? 'none' : WEBHOOK_EVENTS.includes(event) ? event : 'other';
+      webhooks.inc({ event: label, outcome, ...(reason !== undefined && { reason }) });
     },
-    async timeLoop(pass, run) {
-      const end = passSeconds.startTimer({ pass });
+    async timeLoop(loop, run) {
+      const end = loopSeconds.startTimer({ loop });
       try {
         return await run();
       } catch (error) {
-        passFailures.inc({ pass });
+        loopErrors.inc({ loop });
         throw error;
       } finally {
         end();
@@ -198,16 +198,16 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     },
     storeOperation({ method, failed, durationMs }) {
       storeSeconds.observe({ method }, durationMs / 1000);
-      if (failed) storeFailures.inc();
+      if (failed) storeErrors.inc();
     },
 
-    async scrape({ takeCensus, isLiveKitUp }) {
+    async scrape({ countLive, isLiveKitUp }) {
       if (isLiveKitUp === null) livekitUp.remove();
       else livekitUp.set(isLiveKitUp ? 1 : 0);
       try {
-        show(await takeCensus());
+        setGauges(await countLive());
       } catch {
-        // The store's failure is counted where it happened. No numbers are better than old ones.
+        // The instrumented store counts the error. Missing values are better than stale ones.
         for (const gauge of [calls, deletions]) gauge.reset();
         oldestDeletion.remove();
       }

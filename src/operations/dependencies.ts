@@ -6,22 +6,22 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 
-/** How long what is over is kept; null: for ever. */
+/** How long records are kept; null: forever. */
 interface RetentionSettings {
   readonly endedCallsMs: number | null;
   readonly auditMs: number | null;
-  /** LiveKit repeats an event for half a minute, and its signature holds for 5 minutes. */
+  /** LiveKit repeats a webhook for half a minute, and its signature is valid for 5 minutes. */
   readonly eventIdsMs: number;
 }
 
-/** What the operations on events are told by the settings. */
+/** Settings of the operations that change calls. */
 interface CallEventSettings {
   readonly policy: CallPolicy;
-  /** Key of the room's metadata under which an adopted call's agent is named. */
+  /** Key in the room's metadata whose value is the agent id of an adopted call. */
   readonly agentIdKey: string;
 }
 
-/** What the operations work on. Each takes the part that it needs. */
+/** The dependencies of the operations. Each operation takes the part that it needs. */
 export interface Dependencies {
   readonly store: Store;
   readonly rooms: RoomService;
@@ -32,16 +32,16 @@ export interface Dependencies {
   readonly retry: RetryPolicy;
   /** Deadline of a LiveKit request that a client waits for. */
   readonly cancelTimeoutMs: number;
-  /** Deadline of a LiveKit request that nobody waits for. */
+  /** Deadline of a LiveKit request of the reconciler. */
   readonly backgroundTimeoutMs: number;
-  /** Deadline of asking LiveKit who is in a room. */
+  /** Deadline of a LiveKit request for the participants that a client reads. */
   readonly readTimeoutMs: number;
-  /** How long after it should have begun a call fails whose room was never seen. */
+  /** A call fails this long after its scheduled start if its room was never observed. */
   readonly callStartTimeoutMs: number;
-  /** LiveKit's rate limit; 0: none. */
+  /** The rate limit of requests to LiveKit; 0: no limit. */
   readonly requestsPerMinute: number;
   readonly retention: RetentionSettings;
   readonly events: CallEventSettings;
-  /** Tells the reconciler that it has something to do at this time. */
+  /** Makes the reconciler run at this time. */
   readonly nudge: (at: Timestamp) => void;
 }

@@ -5,16 +5,17 @@ import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from 'node:worker_threads';
 
 /*
- * What is no code: migrations, the addon of SQLite, the version. From source they lie in the project; in the single
- * file they are inside, where fs reads them as if they lay beside the one script (scripts/build.ts puts them there).
+ * The files that are not code: migrations, SQLite's addon, the version. From source they are in the project. The single
+ * file contains them (scripts/build.ts), and fs reads them as if they were beside its script.
  */
-const ROOT = fileURLToPath(new URL(isSea() ? '.' : '../..', import.meta.url));
+const IS_BUNDLE = import.meta.url.endsWith('.cjs');
+const ROOT = fileURLToPath(new URL(IS_BUNDLE ? '.' : '../..', import.meta.url));
 
 export const MIGRATIONS_FOLDER = join(ROOT, 'drizzle');
 
 /**
- * better-sqlite3's addon, loaded; undefined from source, where better-sqlite3 finds its own.
- * @throws Error with the code NO_PROC where /proc is not mounted: Node.js loads what is in the single file by it
+ * Loads and returns better-sqlite3's addon; undefined from source, where better-sqlite3 finds the addon by itself.
+ * @throws Error with the code NO_PROC if /proc is not mounted: Node.js loads embedded addons through it
  */
 export function sqliteAddon(): object | undefined {
   if (!isSea()) return undefined;
@@ -23,29 +24,32 @@ export function sqliteAddon(): object | undefined {
     process.dlopen(addon, join(ROOT, 'better_sqlite3.node'));
   } catch (error) {
     if (existsSync('/proc/self/fd')) throw error;
-    throw Object.assign(new Error('/proc is not mounted, and SQLite is loaded by it'), { code: NO_PROC });
+    throw Object.assign(new Error('/proc is not mounted, and loading SQLite requires it'), { code: NO_PROC });
   }
   return addon.exports;
 }
 
 export const NO_PROC = 'NO_PROC';
 
-/** How the thread of the store is started. */
+/** Returns the arguments of the Worker that runs the store. */
 export function storeThread(): { readonly entry: string; readonly options: WorkerOptions } {
-  if (!isSea()) return { entry: join(ROOT, 'src/store/sqlite/store-thread.ts'), options: { execArgv: [] } };
+  if (!isSea()) {
+    const file = IS_BUNDLE ? 'store-thread.cjs' : 'src/store/sqlite/store-thread.ts';
+    return { entry: join(ROOT, file), options: { execArgv: [] } };
+  }
   return {
-    // A thread has none of the files that lie beside the script: scripts/build/thread.cjs puts up its own.
+    // A thread cannot read the embedded files. scripts/build/thread.cjs mounts them again.
     entry: readFileSync(join(ROOT, 'thread.cjs'), 'utf8'),
     options: { eval: true, execArgv: ['--experimental-vfs', '--disable-warning=ExperimentalWarning'] },
   };
 }
 
-/** What to type for it: from source npm knows where it is. */
+/** Returns the command that starts hangup in a shell. */
 export function commandName(): string {
   return isSea() ? 'hangup' : 'npx hangup';
 }
 
-/** `commit` is null from source. */
+/** Returns the version from package.json. `commit` is null from source. */
 export function readVersion(): { readonly version: string; readonly commit: string | null } {
   const manifest: unknown = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   if (typeof manifest !== 'object' || manifest === null || !('version' in manifest)) {
@@ -57,23 +61,23 @@ export function readVersion(): { readonly version: string; readonly commit: stri
   };
 }
 
-/** The licenses of all that the single file holds; null from source, where they lie in node_modules. */
+/** Returns the licenses of all parts of the single file; null from source, where they are in node_modules. */
 export function readLicenses(): string | null {
   return isSea() ? readFileSync(join(ROOT, 'licenses.txt'), 'utf8') : null;
 }
 
-/** The operator's pages and examples, by name: `install`, `hangup.service`. */
+/** Returns the names of the operator's pages and examples, such as `install` and `hangup.service`. */
 export function listDocs(): readonly string[] {
-  return [...docs().keys()].toSorted();
+  return [...indexDocs().keys()].toSorted();
 }
 
-/** Null when there is none of that name. */
+/** Returns the text of a page or example; null if the name is unknown. */
 export function readDoc(name: string): string | null {
-  const file = docs().get(name);
+  const file = indexDocs().get(name);
   return file === undefined ? null : readFileSync(file, 'utf8');
 }
 
-function docs(): ReadonlyMap<string, string> {
+function indexDocs(): ReadonlyMap<string, string> {
   const folders = [join(ROOT, 'docs'), join(ROOT, 'docs/monitoring')];
   const files = folders.flatMap((folder) =>
     readdirSync(folder).map((name) => [name, join(folder, name)] as const),

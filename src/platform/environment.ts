@@ -2,89 +2,103 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describeSettings, type Environment, SettingsError } from './config.ts';
 import { type EnvFile, parseEnvFile } from './env-file.ts';
+import { RENAMED_SETTINGS, renameWarning } from './renamed-settings.ts';
 import { nearestSetting } from './setting-names.ts';
 
-const SETTINGS = describeSettings().map(({ name }) => name);
-/** HOST and PORT are near to names of other programs. */
+/** Names that have an effect, old names included. */
+const SETTINGS = [...describeSettings().map(({ name }) => name), ...RENAMED_SETTINGS.keys()];
+/** HOST and PORT resemble variables of other programs. */
 const LONG_NAMES = SETTINGS.filter((name) => name.length >= 8);
 const isSetting = (name: string) => SETTINGS.includes(name);
 
-/** Without effect in `.env`: they are read before it, by Node.js itself or by OpenSSL. */
-const TOO_LATE = ['NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS', 'SSL_CERT_DIR', 'SSL_CERT_FILE', 'TZ'];
-/** What hangup reads besides its settings. */
-const OTHERS = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'];
-const OURS = /^(LIVEKIT|HANGUP)_/i;
+/** Without effect in `.env`, because Node.js or OpenSSL reads them before hangup reads the file. */
+const READ_BEFORE_ENV_FILE = ['NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS', 'SSL_CERT_DIR', 'SSL_CERT_FILE', 'TZ'];
+/** Variables that hangup reads in addition to its settings. */
+const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'];
+const SETTING_PREFIX = /^(LIVEKIT|HANGUP)_/i;
 
-/** The process's environment, over what a `.env` file in the working directory has. @throws SettingsError */
+/** Returns the process's environment, merged over the `.env` file of the working directory. @throws SettingsError */
 export function readEnvironment(): Environment {
   const { values, problems } = readEnvFile() ?? { values: {}, problems: [] };
   if (problems.length > 0) throw new SettingsError(problems);
   return { ...values, ...process.env };
 }
 
-/** From here on this process has no local time of its own. */
+/** Sets the local time zone of this process to UTC. */
 export function useUtcTimeZone(): void {
   process.env.TZ = 'UTC';
 }
 
-/** Which settings that are set come from where; `file` is the full path of `.env`, null when there is none. */
+/** Returns the names of the settings by source. `file` is the path of `.env`; null if there is none. */
 export function settingSources(): {
   file: string | null;
   fromFile: readonly string[];
   fromEnvironment: readonly string[];
 } {
-  const read = readEnvFile();
+  const file = readEnvFile();
   return {
-    file: read === null ? null : resolve('.env'),
-    fromFile: SETTINGS.filter((name) => read?.values[name] && process.env[name] === undefined),
+    file: file === null ? null : resolve('.env'),
+    fromFile: SETTINGS.filter((name) => file?.values[name] && process.env[name] === undefined),
     fromEnvironment: SETTINGS.filter((name) => process.env[name]),
   };
 }
 
-/** What was given and has no effect: names that are nearly a setting's, lines of `.env`. Never a value. @throws SettingsError */
+/**
+ * Returns warnings about old names of settings, and about names and lines of `.env` without effect. A warning contains no
+ * value. @throws SettingsError
+ */
 export function environmentWarnings(): readonly string[] {
   const file = readEnvFile();
   return [
     ...(file?.warnings ?? []),
-    ...(file === null ? [] : warnOfNames(file)),
+    ...(file === null ? [] : fileWarnings(file)),
     ...Object.keys(process.env).flatMap((name) => {
-      if (isSetting(name)) return [];
-      const nearest = nearestSetting(name, LONG_NAMES);
-      return OURS.test(name) || nearest !== null ? [unknown(name, nearest)] : [];
+      if (isSetting(name)) return process.env[name] ? (renameWarning(name) ?? []) : [];
+      const nearest = nearestCurrentSetting(name, LONG_NAMES);
+      return SETTING_PREFIX.test(name) || nearest !== null ? [unknownName(name, nearest)] : [];
     }),
-    ...warnOfAllProxy({ ...file?.values, ...process.env }),
+    ...allProxyWarnings({ ...file?.values, ...process.env }),
   ];
 }
 
-function warnOfNames({ lines }: EnvFile): string[] {
-  const foreign: string[] = [];
+function fileWarnings({ lines, values }: EnvFile): string[] {
+  const unrelated: string[] = [];
   const warnings = [...lines].flatMap(([name, line]) => {
-    const at = `.env line ${line}`;
-    if (isSetting(name) || OTHERS.includes(name.toUpperCase())) return [];
-    if (TOO_LATE.includes(name)) {
-      return [`${at}: ${name} has no effect in .env: set it in the environment of hangup`];
+    const place = `.env line ${line}`;
+    if (isSetting(name)) {
+      const warning = values[name] ? renameWarning(name) : null;
+      return warning === null ? [] : [`${place}: ${warning}`];
     }
-    const nearest = nearestSetting(name, SETTINGS);
-    if (OURS.test(name) || nearest !== null) return [`${at}: ${unknown(name, nearest)}`];
-    foreign.push(`${name} (line ${line})`);
+    if (PROXY_VARIABLES.includes(name.toUpperCase())) return [];
+    if (READ_BEFORE_ENV_FILE.includes(name)) {
+      return [`${place}: ${name} has no effect in .env; set it in the environment of hangup`];
+    }
+    const nearest = nearestCurrentSetting(name, SETTINGS);
+    if (SETTING_PREFIX.test(name) || nearest !== null) return [`${place}: ${unknownName(name, nearest)}`];
+    unrelated.push(`${name} (line ${line})`);
     return [];
   });
-  if (foreign.length === 0) return warnings;
-  return [...warnings, `.env: these names are not settings of hangup: ${foreign.join(', ')}`];
+  if (unrelated.length === 0) return warnings;
+  return [...warnings, `.env: these names are not hangup settings: ${unrelated.join(', ')}`];
 }
 
-function unknown(name: string, nearest: string | null): string {
-  const hint = nearest === null ? '' : `; is ${nearest} meant?`;
-  return `${name} is not a setting of hangup, and has no effect${hint}`;
+function nearestCurrentSetting(name: string, settings: readonly string[]): string | null {
+  const nearest = nearestSetting(name, settings);
+  return nearest === null ? null : (RENAMED_SETTINGS.get(nearest) ?? nearest);
 }
 
-function warnOfAllProxy(environment: Environment): string[] {
+function unknownName(name: string, nearest: string | null): string {
+  const hint = nearest === null ? '' : `; did you mean ${nearest}?`;
+  return `${name} is not a hangup setting and has no effect${hint}`;
+}
+
+function allProxyWarnings(environment: Environment): string[] {
   return ['ALL_PROXY', 'all_proxy']
     .filter((name) => environment[name])
-    .map((name) => `${name} has no effect: set HTTPS_PROXY, or HTTP_PROXY for an http LiveKit`);
+    .map((name) => `${name} has no effect; set HTTPS_PROXY, or HTTP_PROXY if LIVEKIT_URL is ws or http`);
 }
 
-/** Null when there is none. @throws SettingsError */
+/** Returns null if there is no `.env`. @throws SettingsError */
 function readEnvFile(): EnvFile | null {
   let bytes: Buffer;
   try {
@@ -94,6 +108,6 @@ function readEnvFile(): EnvFile | null {
     throw new SettingsError([`.env: cannot be read: ${error instanceof Error ? error.message : error}`]);
   }
   const file = parseEnvFile(bytes, isSetting);
-  if (file === null) throw new SettingsError(['.env: expected a text in UTF-8; save it as one']);
+  if (file === null) throw new SettingsError(['.env: expected UTF-8 text; save the file as UTF-8']);
   return file;
 }

@@ -3,8 +3,8 @@ import pretty from 'pino-pretty';
 import type { Logger } from '../ports/system.ts';
 
 /**
- * JSON lines on standard output, readable lines on a terminal. Phone numbers are masked wherever they stand:
- * LiveKit puts the caller's into the room's name. Secrets are never handed to it.
+ * Returns a logger that writes JSON lines to standard output, or readable lines to a terminal. It masks phone numbers,
+ * because LiveKit puts the caller's number into room names. Callers must not pass secrets.
  */
 export function createLogger(level: string, { isTerminal }: { isTerminal: boolean }): Logger {
   return pino(
@@ -23,14 +23,14 @@ export function createLogger(level: string, { isTerminal }: { isTerminal: boolea
         },
       },
     },
-    // No transports: their worker threads do not live in the single binary.
+    // pino's transports start worker threads, which cannot load in the single file.
     isTerminal ? pretty({ sync: true, ignore: 'pid,hostname' }) : process.stdout,
   );
 }
 
 /**
- * Keeps the last two digits of anything that can be a phone number: 7 to 15 digits that are no part of an id. Behind %2B,
- * too, which is the + of one in a URL.
+ * Masks all but the last two digits of each possible phone number: 7 to 15 digits that are not part of an id. A number
+ * may follow %2B, the encoded + of a URL. Returns other values than strings unchanged.
  */
 export function maskPhoneNumbers(text: unknown): unknown {
   return typeof text === 'string'

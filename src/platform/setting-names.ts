@@ -1,20 +1,19 @@
-/** A mistake of so many letters is one. */
-const FARTHEST = 2;
-/** In short names two letters are too much of them. */
-const LONG = 8;
+/** Largest number of mistyped letters. */
+const MAX_DISTANCE = 2;
+/** In a shorter name, only one letter may differ. */
+const LONG_NAME_LENGTH = 8;
 
-/** The setting whose name is nearest to one that is not a setting; null when none is near. */
+/** Returns the setting that resembles a name most, ignoring case; null if no setting is close. */
 export function nearestSetting(name: string, settings: readonly string[]): string | null {
   const upper = name.toUpperCase();
   const near = settings
-    .map((setting) => ({ setting, distance: distance(upper, setting) }))
-    .filter(({ setting, distance: far }) => far <= (setting.length < LONG ? 1 : FARTHEST))
+    .map((setting) => ({ setting, distance: levenshtein(upper, setting) }))
+    .filter(({ setting, distance }) => distance <= (setting.length < LONG_NAME_LENGTH ? 1 : MAX_DISTANCE))
     .toSorted((a, b) => a.distance - b.distance);
   return near[0]?.setting ?? null;
 }
 
-/** Levenshtein's. */
-function distance(a: string, b: string): number {
+function levenshtein(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];

@@ -1,38 +1,46 @@
 import { spawn } from 'node:child_process';
+import type { Environment } from './config.ts';
 
-/** systemd's side of Type=notify, as it tells a service by its environment. */
-export interface Systemd {
+/** What systemd sets in the environment of a Type=notify service. */
+export interface SystemdSettings {
   readonly notifySocket: string;
-  /** Null: it does not watch. */
+  /** Null: the watchdog is off. */
   readonly watchdogMs: number | null;
 }
 
+/** Returns null unless systemd started this process as a Type=notify service. */
+export function readSystemdSettings({ NOTIFY_SOCKET, WATCHDOG_USEC }: Environment): SystemdSettings | null {
+  if (!NOTIFY_SOCKET) return null;
+  const watchdogMs = Number(WATCHDOG_USEC) / 1_000;
+  return { notifySocket: NOTIFY_SOCKET, watchdogMs: watchdogMs > 0 ? watchdogMs : null };
+}
+
 /**
- * Tells systemd that hangup is ready, lives, stops. By systemd-notify, for Node.js has no datagram sockets of the kind
- * that systemd listens on; where that is missing systemd hears nothing, and hangup serves all the same.
+ * Returns functions that notify systemd when hangup is ready or stops; the first one starts the watchdog's messages.
+ * They run systemd-notify, because Node.js has no Unix datagram sockets. If the program is missing, hangup serves anyway.
  */
 export function notifySystemd(
-  systemd: Systemd | null,
-  { onFault }: { onFault: (error: Error) => void },
+  systemd: SystemdSettings | null,
+  { onError }: { onError: (error: Error) => void },
 ): { ready(): void; stopping(): void } {
   if (systemd === null) return { ready() {}, stopping() {} };
   const { notifySocket, watchdogMs } = systemd;
   let watchdog: NodeJS.Timeout | undefined;
 
-  function say(...words: string[]): void {
+  function notify(...args: string[]): void {
     const env = { NOTIFY_SOCKET: notifySocket, PATH: '/usr/bin:/bin' };
-    spawn('systemd-notify', words, { env, stdio: 'ignore' }).once('error', onFault);
+    spawn('systemd-notify', args, { env, stdio: 'ignore' }).once('error', onError);
   }
 
   return {
     ready() {
-      say('--ready');
-      // That the timer comes shows that the event loop turns.
-      if (watchdogMs !== null) watchdog = setInterval(() => say('WATCHDOG=1'), watchdogMs / 3).unref();
+      notify('--ready');
+      // A blocked event loop does not run this timer.
+      if (watchdogMs !== null) watchdog = setInterval(() => notify('WATCHDOG=1'), watchdogMs / 3).unref();
     },
     stopping() {
       clearInterval(watchdog);
-      say('STOPPING=1');
+      notify('STOPPING=1');
     },
   };
 }

@@ -4,78 +4,94 @@ import type { Participant, RoomEvent, RoomRef } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { WebhookRefusal } from '../domain/webhook-refusal.ts';
 
-/** LiveKit's rooms. No method throws for anything that LiveKit or the network does. */
+/** LiveKit's RoomService. No method throws when LiveKit or the network fails: a failure is a result. */
 export interface RoomService {
-  deleteRoom(roomName: string, asking: RequestOptions): Promise<DeleteRoomOutcome>;
-  /** A room that is there stays as it is; one whose node is dead is taken over by a living one. */
+  deleteRoom(roomName: string, options: RequestOptions): Promise<DeleteRoomOutcome>;
+  /** Leaves an existing room unchanged. A live node takes over the room of a dead node. */
   createRoom(
     room: { readonly roomName: string; readonly emptyTimeoutS: number },
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<{ readonly kind: 'created' } | LiveKitError>;
   /**
-   * All rooms; a listed one need not be alive.
-   * @param take is given them in parts, and all of them only when the outcome is `listed`
+   * Lists all rooms. The node of a listed room may be dead.
+   * @param onPage receives the rooms in pages; the pages are complete only if the result is `listed`
    */
   listRooms(
-    take: (rooms: readonly RoomRef[]) => Promise<void>,
-    asking: RequestOptions,
+    onPage: (rooms: readonly RoomRef[]) => Promise<void>,
+    options: RequestOptions,
   ): Promise<{ readonly kind: 'listed' } | LiveKitError>;
   findRoom(
     roomName: string,
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<
     { readonly kind: 'listed'; readonly room: RoomRef } | { readonly kind: 'absent' } | LiveKitError
   >;
-  /** Whether a listed participant answers: LiveKit goes on listing those of a dead node. Changes nothing for it. */
+  /** Probes a participant without changing it: LiveKit keeps listing the participants of a dead node. */
   probeParticipant(
     participant: { readonly roomName: string; readonly identity: string },
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<{ readonly kind: 'responding' } | { readonly kind: 'absent' } | LiveKitError>;
   /**
-   * Whether the room's node answers. Sends a message to nobody: a dead node's room stays listed, with its participants,
-   * and only a request to the node itself shows the difference.
+   * Probes the room's node with a message that no participant receives. The room of a dead node stays listed with its
+   * participants; only a request to the node shows the difference.
    */
   probeNode(
     roomName: string,
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<{ readonly kind: 'responding' } | { readonly kind: 'absent' } | LiveKitError>;
-  /** Empty for a room that is not there. */
+  /** Lists the participants; an absent room has none. */
   listParticipants(
     roomName: string,
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<{ readonly kind: 'listed'; readonly participants: readonly Participant[] } | LiveKitError>;
-  /** For people to read. */
+  /** Describes the room for display. */
   describeRoom(
     roomName: string,
-    asking: RequestOptions,
+    options: RequestOptions,
   ): Promise<{ readonly kind: 'described'; readonly status: LiveRoomStatus } | LiveKitError>;
 }
 
-/** What comes first when LiveKit's rate limit makes requests wait: the first of these. */
-export const PRIORITIES = ['cancel', 'read', 'review', 'retry', 'phones', 'comparison'] as const;
+/** The origins of a request, the most urgent first: the order of the requests that wait for the rate limit. */
+export const PRIORITIES = ['cancel', 'read', 'review', 'deletion', 'phones', 'reconcile'] as const;
 
 export interface RequestOptions {
-  /** The answer comes within, waiting for the rate limit included. */
+  /** The deadline of the response, including the wait for the rate limit. */
   readonly timeoutMs: number;
   readonly priority: (typeof PRIORITIES)[number];
-  /** Read right before a DeleteRoom that has waited is sent. False: a newer call is in a room of this name. */
+  /** Called before a DeleteRoom that has waited is sent. False: a newer call uses this room name. */
   readonly isStillWanted?: () => Promise<boolean>;
 }
 
 /**
- * One webhook, read.
- * refused: its token does not prove that LiveKit sent this body now.
- * malformed: signed, and no event all the same.
- * ignored: an event that moves no call.
+ * A parsed webhook.
+ * refused: the token does not prove that LiveKit sent this body recently.
+ * malformed: the signature is valid, but the body is not an event.
+ * ignored: the event changes no call.
  */
 export type ParsedWebhook =
   | { readonly kind: 'refused'; readonly refusal: WebhookRefusal }
-  | { readonly kind: 'malformed'; readonly why: string }
+  | { readonly kind: 'malformed'; readonly reason: string }
   | { readonly kind: 'ignored'; readonly name: string }
   | { readonly kind: 'event'; readonly name: string; readonly event: RoomEvent };
 
-/** Verifies the raw body by its Authorization header, then reads it. Never rejects for anything in them. */
+/** Verifies the raw body by its Authorization header, then parses it. Never rejects, whatever they contain. */
 export type WebhookParser = (body: Uint8Array, authorization: string | undefined) => Promise<ParsedWebhook>;
+
+/** An HTTP proxy for requests to LiveKit. */
+export interface HttpProxy {
+  /** http or https. */
+  readonly url: string;
+  /** Hosts that are requested without the proxy, in the syntax of NO_PROXY. */
+  readonly except: string;
+}
+
+/** The address of a LiveKit server, and a key for it. */
+export interface LiveKitServer {
+  readonly url: string;
+  readonly apiKey: string;
+  readonly apiSecret: string;
+  readonly proxy?: HttpProxy | null;
+}
 
 export interface LiveRoomStatus {
   readonly roomExists: boolean;
@@ -86,9 +102,9 @@ export interface LiveRoomStatus {
 export interface LiveParticipant {
   readonly identity: string;
   readonly name: string;
-  /** LiveKit's word: STANDARD, AGENT, SIP, INGRESS, EGRESS, ... */
+  /** LiveKit's name: STANDARD, AGENT, SIP, INGRESS, EGRESS, ... */
   readonly kind: string;
-  /** LiveKit's word: JOINING, JOINED, ACTIVE, DISCONNECTED. */
+  /** LiveKit's name: JOINING, JOINED, ACTIVE, DISCONNECTED. */
   readonly state: string;
   readonly joinedAt: Timestamp | null;
 }

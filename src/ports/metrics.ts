@@ -1,28 +1,28 @@
 import type { EndedStatus } from '../domain/call.ts';
-import type { AttemptResult } from '../domain/room-deletion.ts';
+import type { AttemptResult } from '../domain/leased-task.ts';
 import type { RefusalReason } from '../domain/webhook-refusal.ts';
 
 export const LOOPS = ['deletions', 'reviews', 'rooms', 'phones'] as const;
-/** What the reconciler does again and again. */
+/** A loop of the reconciler. */
 export type Loop = (typeof LOOPS)[number];
 
-/** What is counted and timed as it happens. No method throws; each label has few values, whatever is sent to us. */
+/** Counters and timers. No method throws. Each label has a small set of values, whatever a sender puts into requests. */
 export interface Metrics {
-  /** A call ended, by whatever way. */
+  /** Counts an ended call. */
   callEnded(status: EndedStatus): void;
-  /** An attempt at a room ended. @param ageMs since the deletion was written down: for a cancel, since the cancel */
+  /** Records an attempt to delete a room. @param ageMs age of the deletion; for a cancel, the time since the cancel */
   deletionSettled(state: AttemptResult['state'], ageMs: number): void;
-  /** A room whose node died was taken over and deleted. */
+  /** Counts a rescued and deleted ghost room. */
   ghostRescued(): void;
 
-  /** @param request its method is LiveKit's name; its code is of a closed set, never LiveKit's own words */
+  /** @param request the RoomService method, and a code from a closed set; never a text from LiveKit */
   livekitRequest(request: { method: string; code: string; durationMs: number }): void;
-  /** Requests that wait for their turn at LiveKit. */
+  /** Sets the number of requests that wait for the rate limit. */
   livekitRequestsQueued(length: number): void;
 
-  /** @param webhook its event is LiveKit's name of it, null when it was not read; its reason that of a 401 */
+  /** @param webhook LiveKit's event name, null if the body was not parsed; the reason of a 401 */
   webhook(webhook: { event: string | null; outcome: string; reason?: RefusalReason }): void;
-  /** Runs a pass and times it, well or not. */
-  timeLoop<T>(pass: Loop, run: () => Promise<T>): Promise<T>;
+  /** Runs the function, records its duration and counts its error. Throws the same error. */
+  timeLoop<T>(loop: Loop, run: () => Promise<T>): Promise<T>;
   storeOperation(call: { method: string; failed: boolean; durationMs: number }): void;
 }

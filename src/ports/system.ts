@@ -4,16 +4,16 @@ export interface Clock {
   now(): Timestamp;
 }
 
-/** Randomness, as the operations need it. */
+/** Source of randomness. */
 export interface Random {
   /** In [0, 1). */
   fraction(): number;
   bytes(count: number): Uint8Array;
-  /** A new id `<prefix>_<32 hex digits>`; ids made later sort later. */
+  /** Returns a new id `<prefix>_<32 hex digits>`. Later ids sort after earlier ones. */
   id(prefix: 'call' | 'key' | 'org' | 'req'): string;
 }
 
-/** Structured logging: fields first, then a constant sentence. */
+/** Structured log: fields first, then a constant message. */
 export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

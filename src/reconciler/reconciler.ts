@@ -1,260 +1,230 @@
-import { schedule } from 'node-cron';
 import { afterOutage, INITIAL_RECONCILE_STATE } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
-import { startDueDeletions } from '../operations/deletions/run-due-deletions.ts';
+import { claimDueDeletions } from '../operations/deletions/claim-due-deletions.ts';
+import { deleteRoom } from '../operations/deletions/delete-room.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { pollPhones } from '../operations/livekit/poll-phones.ts';
 import { reconcileRooms } from '../operations/livekit/reconcile-rooms.ts';
 import { reviewCalls } from '../operations/livekit/review-calls.ts';
 import { warnIfNoWebhooks } from '../operations/livekit/warn-if-no-webhooks.ts';
 import { pruneBatch } from '../operations/retention/prune.ts';
-import { useUtcTimeZone } from '../platform/environment.ts';
-import type { Clock } from '../ports/system.ts';
+import { createLeaseWorker } from './lease-worker.ts';
+import { createLoop } from './loop.ts';
+import type { Scheduler } from './scheduler.ts';
 
-const EVERY_SECOND = '* * * * * *';
-const EVERY_5_SECONDS = '*/5 * * * * *';
-const EVERY_MINUTE = '11 * * * * *';
-const EVERY_HOUR = '7 0 * * * *';
-// A tick that a busy moment swallowed is no news: the next one does its work.
-const QUIET = { suppressMissedWarning: true };
-/** Requests that waited for the start are answered first: the passes load as much again. */
-const BEGINS_AFTER_MS = 100;
+const PHONE_POLL_INTERVAL_MS = 1_000;
+const REVIEW_INTERVAL_MS = 5_000;
+const DELETION_INTERVAL_MS = 5_000;
+const WEBHOOK_CHECK_INTERVAL_MS = 60_000;
+const PRUNE_INTERVAL_MS = 3_600_000;
+/** Without an early first run, a process that is restarted every hour would never prune. */
+const FIRST_PRUNE_DELAY_MS = 60_000;
+/** Requests that waited for the start are handled first, because the first runs put as much load on the database. */
+const STARTUP_DELAY_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
-/** Any name will do: what is asked is whether LiveKit answers. */
-const PROBED_ROOM = 'hangup-probe';
+/** The room need not exist: the probe tests whether LiveKit responds. */
+const PROBE_ROOM_NAME = 'hangup-probe';
 
-/** What sets passes off: node-cron and the process's timers, unless a simulation plays them. */
-export interface Ticks {
-  /** Runs at every moment of a cron expression with seconds. */
-  every(cron: string, run: () => void): { destroy(): unknown };
-  /** @returns what calls it off */
-  after(delayMs: number, run: () => void): () => void;
-}
-
-/** node-cron reckons by the wall clock: after one is set back it would wait until the old time comes again. */
-export function systemTicks(clock: Clock): Ticks {
-  // And by local time: in autumn nothing would come in the hour that a local clock goes through twice. node-cron's option
-  // `timezone` does not help: it drops the milliseconds of a moment by local time, which makes it an hour earlier there.
-  useUtcTimeZone();
-  const tasks = new Set<() => void>();
-  let seenAt = clock.now();
-  const look = () => {
-    const now = clock.now();
-    if (now < seenAt) for (const renew of tasks) renew();
-    seenAt = now;
-  };
-  let watch: NodeJS.Timeout | undefined;
-  return {
-    every(cron, run) {
-      watch ??= setInterval(look, 1_000).unref();
-      let task = schedule(cron, run, QUIET);
-      const renew = () => {
-        void task.destroy();
-        task = schedule(cron, run, QUIET);
-      };
-      tasks.add(renew);
-      return {
-        destroy() {
-          tasks.delete(renew);
-          if (tasks.size === 0) clearInterval(watch);
-          return task.destroy();
-        },
-      };
-    },
-    after(delayMs, run) {
-      const timer = setTimeout(run, delayMs);
-      return () => clearTimeout(timer);
-    },
-  };
-}
-
+/** Runs the background work of hangup. */
 export interface Reconciler {
-  /** What a crash left is due now, or when its lease ends; then all goes by its schedule. */
-  begin(): void;
-  /** There is something to do at this time: a pass begins then, not at the next tick. */
+  /** Starts all loops: soon, to finish the work of a crashed process, and then on schedule. */
+  start(): void;
+  /** Makes reviews and deletions run at this time instead of at their next interval. */
   nudge(at: Timestamp): void;
-  /** LiveKit answers again: all that waited for it begins now. */
-  livekitIsBack(awayMs: number): void;
-  /** No pass begins any more; resolves when the passes and attempts under way have ended. */
+  /** Interrupts the reconciliation of rooms: LiveKit stopped responding. */
+  onLiveKitUnreachable(): void;
+  /** Starts the work that waited for LiveKit. */
+  onLiveKitRecovered(downMs: number): void;
+  /** Starts no further run. Resolves when no run, attempt or review is in flight. */
   stop(): Promise<void>;
 }
 
 /**
- * When passes run: over reviews and deletions every 5 s and when nudged, over deletions whenever an attempt ends too;
- * over phones every second; over rooms by schedule. Never two of a kind at once, never more than `concurrency` attempts; whatever a pass
- * throws is logged, and the next tick comes all the same. While LiveKit is away it is asked one thing at a time.
+ * Creates the reconciler. While LiveKit is unreachable, the deletion loop sends one probe per interval, and the other
+ * loops send no request.
+ * @param concurrency the largest number of deletions in flight
+ * @param reconcileSchedule cron expression with seconds for the reconciliation of rooms
+ * @param openSince since when LiveKit is unreachable; null if it is not
  */
 export function createReconciler(
-  given: Omit<Dependencies, 'nudge'>,
+  base: Omit<Dependencies, 'nudge'>,
   {
     concurrency,
     reconcileSchedule,
-    awaySince,
-    ticks = systemTicks(given.clock),
+    openSince,
+    scheduler,
   }: {
     concurrency: number;
     reconcileSchedule: string;
-    awaySince: () => Timestamp | null;
-    ticks?: Ticks;
+    openSince: () => Timestamp | null;
+    scheduler: Scheduler;
   },
 ): Reconciler {
-  const { clock, log, metrics, rooms, store } = given;
-  const dependencies = { ...given, nudge };
-  const attempts = new Set<Promise<void>>();
-  const reviewing = new Set<Promise<void>>();
-  let isStopped = false;
-  let hasWarned = false;
-  let callOffBeginning = () => {};
-  let callOffNudge = () => {};
-  let timerAt: Timestamp | null = null;
+  const { clock, log, metrics, rooms, store } = base;
+  const dependencies = { ...base, nudge };
+  const stopping = new AbortController();
+  let outage = new AbortController();
+  const isUnreachable = () => openSince() !== null;
+  const loopOptions = { log, signal: stopping.signal };
 
-  const deletions = pass('over the room deletions', async () => {
-    if (awaySince() !== null && !(await answers())) return;
-    const limit = concurrency - attempts.size;
-    // Full: the end of an attempt runs the next pass.
-    if (limit <= 0) return;
-    const begun = await metrics.timeLoop('deletions', () => startDueDeletions(dependencies, { limit }));
-    for (const attempt of begun.attempts) {
-      const ended = attempt.finally(() => {
-        attempts.delete(ended);
-        // One that failed says itself when it is due; while LiveKit is away the next tick probes.
-        if (awaySince() === null) deletions.run();
-      });
-      attempts.add(ended);
-    }
-    if (begun.nextAt !== null && attempts.size < concurrency && awaySince() === null) nudge(begun.nextAt);
+  const deletionWorker = createLeaseWorker({
+    queue: {
+      claim: (limit) => claimDueDeletions(dependencies, { limit }),
+      nextDueAt: () => store.nextDeletionAt(),
+    },
+    attempt: (deletion) =>
+      deleteRoom(dependencies, deletion, { timeoutMs: base.backgroundTimeoutMs, priority: 'deletion' }),
+    concurrency,
+    // During an outage the next interval probes LiveKit.
+    onCapacity: () => {
+      if (!isUnreachable()) deletionLoop.trigger();
+    },
+    log,
   });
+  const deletionLoop = createLoop(
+    'deletions',
+    async () => {
+      if (isUnreachable() && !(await probeLiveKit())) return;
+      const nextDueAt = await metrics.timeLoop('deletions', () => deletionWorker.claim());
+      if (nextDueAt !== null && !isUnreachable()) nudge(nextDueAt);
+    },
+    loopOptions,
+  );
 
-  let comparison = INITIAL_RECONCILE_STATE;
-  const comparing = pass("over LiveKit's rooms", async () => {
-    if (awaySince() !== null) return;
-    const pass = await metrics.timeLoop('rooms', () =>
-      reconcileRooms(dependencies, comparison, () => isStopped || awaySince() !== null),
-    );
-    comparison = pass.comparison;
-  });
+  let reconcileState = INITIAL_RECONCILE_STATE;
+  const roomLoop = createLoop(
+    'rooms',
+    async () => {
+      if (isUnreachable()) return;
+      const signal = AbortSignal.any([stopping.signal, outage.signal]);
+      const result = await metrics.timeLoop('rooms', () =>
+        reconcileRooms(dependencies, reconcileState, signal),
+      );
+      reconcileState = result.state;
+    },
+    loopOptions,
+  );
 
-  /** Right after LiveKit was away its clients need time to come back: nobody counts as missing then. */
-  const isTrusted = () => comparison.listed !== null && clock.now() >= comparison.distrustUntil;
+  /** After an outage, clients need time to reconnect: until then no participant counts as missing. */
+  const isTrusted = () => reconcileState.listed !== null && clock.now() >= reconcileState.distrustUntil;
 
-  let lastPhones = '';
-  const phones = pass('over the phones', async () => {
-    if (awaySince() !== null) return;
-    lastPhones = await metrics.timeLoop('phones', () =>
-      pollPhones(dependencies, { after: lastPhones, isTrusted: isTrusted() }),
-    );
-  });
+  let lastPolledCall = '';
+  const phoneLoop = createLoop(
+    'phones',
+    async () => {
+      if (isUnreachable()) return;
+      lastPolledCall = await metrics.timeLoop('phones', () =>
+        pollPhones(dependencies, { after: lastPolledCall, isTrusted: isTrusted() }),
+      );
+    },
+    loopOptions,
+  );
 
-  const reviewState = { underWay: new Set<string>(), deferred: new Map<string, Timestamp>() };
-  const reviews = pass('over the reviews', async () => {
-    if (awaySince() !== null) return;
-    const options = { isTrusted: isTrusted(), ...reviewState };
-    const begun = await metrics.timeLoop('reviews', () => reviewCalls(dependencies, options));
-    for (const review of begun.reviews) {
-      const ended = review.finally(() => {
-        reviewing.delete(ended);
-        if (begun.hasMore) reviews.run();
-      });
-      reviewing.add(ended);
-    }
-    if (begun.nextAt !== null) nudge(begun.nextAt);
-  });
-
-  const forgetting = pass('over what is old', async () => {
-    while (!isStopped && (await pruneBatch(dependencies)).more);
-  });
-
-  const watching = pass('over the webhooks', async () => {
-    if (!hasWarned) hasWarned = (await warnIfNoWebhooks(dependencies)).said;
-  });
-
-  /** Never twice at once; when it is wanted while it runs, once more behind it. */
-  function pass(what: string, work: () => Promise<void>) {
-    let running: Promise<void> | null = null;
-    let isWantedAgain = false;
-    async function attempt(): Promise<void> {
-      try {
-        await work();
-      } catch (error) {
-        log.error({ err: error }, `a pass ${what} failed; the next one comes`);
+  const reviewState = { inFlight: new Set<string>(), deferredUntil: new Map<string, Timestamp>() };
+  const reviews = new Set<Promise<void>>();
+  const reviewLoop = createLoop(
+    'reviews',
+    async () => {
+      if (isUnreachable()) return;
+      const started = await metrics.timeLoop('reviews', () =>
+        reviewCalls(dependencies, { isTrusted: isTrusted(), ...reviewState }),
+      );
+      for (const review of started.reviews) {
+        const ended = review.then(() => {
+          reviews.delete(ended);
+          if (started.hasMore) reviewLoop.trigger();
+        });
+        reviews.add(ended);
       }
-    }
-    function run(): void {
-      if (isStopped) return;
-      if (running !== null) {
-        isWantedAgain = true;
-        return;
-      }
-      running = attempt().finally(() => {
-        running = null;
-        if (!isWantedAgain) return;
-        isWantedAgain = false;
-        run();
-      });
-    }
-    return { run, ended: async () => running };
+      if (started.nextAt !== null) nudge(started.nextAt);
+    },
+    loopOptions,
+  );
+
+  const pruneLoop = createLoop(
+    'prune',
+    async () => {
+      while (!stopping.signal.aborted && (await pruneBatch(dependencies)).hasMore);
+    },
+    loopOptions,
+  );
+
+  let isWebhookWarningLogged = false;
+  const webhookCheckLoop = createLoop(
+    'webhook_check',
+    async () => {
+      if (!isWebhookWarningLogged) isWebhookWarningLogged = (await warnIfNoWebhooks(dependencies)).warned;
+    },
+    loopOptions,
+  );
+
+  const loops = [deletionLoop, roomLoop, phoneLoop, reviewLoop, pruneLoop, webhookCheckLoop];
+
+  async function probeLiveKit(): Promise<boolean> {
+    await rooms.findRoom(PROBE_ROOM_NAME, { timeoutMs: PROBE_TIMEOUT_MS, priority: 'deletion' });
+    return !isUnreachable();
   }
 
-  async function answers(): Promise<boolean> {
-    const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority: 'retry' } as const;
-    await rooms.findRoom(PROBED_ROOM, asking);
-    return awaySince() === null;
-  }
-
+  let nudgedFor: Timestamp | null = null;
+  let cancelNudge = () => {};
   function nudge(at: Timestamp): void {
-    if (isStopped || (timerAt !== null && timerAt <= at)) return;
-    callOffNudge();
-    timerAt = at;
-    callOffNudge = ticks.after(Math.min(Math.max(0, at - clock.now()), 2 ** 31 - 1), () => {
-      timerAt = null;
-      reviews.run();
-      deletions.run();
+    if (stopping.signal.aborted || (nudgedFor !== null && nudgedFor <= at)) return;
+    cancelNudge();
+    nudgedFor = at;
+    cancelNudge = scheduler.after(at - clock.now(), () => {
+      nudgedFor = null;
+      reviewLoop.trigger();
+      deletionLoop.trigger();
     });
   }
 
-  async function sayBack(awayMs: number): Promise<void> {
+  async function logRecovery(downMs: number): Promise<void> {
     try {
-      log.info({ awayMs, deletionsWaiting: await store.countOpenDeletions() }, 'LiveKit is back');
+      log.info({ downMs, openDeletions: await store.countOpenDeletions() }, 'LiveKit recovered');
     } catch (error) {
-      log.error({ err: error, awayMs }, 'LiveKit is back');
+      log.error({ err: error, downMs }, 'LiveKit recovered');
     }
   }
 
-  let tasks: readonly { destroy(): unknown }[] = [];
+  function triggerAll(): void {
+    reviewLoop.trigger();
+    deletionLoop.trigger();
+    roomLoop.trigger();
+  }
+
+  let cancelTimers: readonly (() => void)[] = [];
 
   return {
-    begin() {
-      callOffBeginning = ticks.after(BEGINS_AFTER_MS, () => {
-        tasks = [
-          ticks.every(EVERY_SECOND, phones.run),
-          ticks.every(EVERY_5_SECONDS, reviews.run),
-          ticks.every(EVERY_5_SECONDS, deletions.run),
-          ticks.every(reconcileSchedule, comparing.run),
-          ticks.every(EVERY_MINUTE, watching.run),
-          ticks.every(EVERY_HOUR, forgetting.run),
+    start() {
+      const cancelStart = scheduler.after(STARTUP_DELAY_MS, () => {
+        cancelTimers = [
+          scheduler.every(PHONE_POLL_INTERVAL_MS, phoneLoop.trigger),
+          scheduler.every(REVIEW_INTERVAL_MS, reviewLoop.trigger),
+          scheduler.every(DELETION_INTERVAL_MS, deletionLoop.trigger),
+          scheduler.cron(reconcileSchedule, roomLoop.trigger),
+          scheduler.every(WEBHOOK_CHECK_INTERVAL_MS, webhookCheckLoop.trigger),
+          scheduler.after(FIRST_PRUNE_DELAY_MS, pruneLoop.trigger),
+          scheduler.every(PRUNE_INTERVAL_MS, pruneLoop.trigger),
         ];
-        reviews.run();
-        deletions.run();
-        comparing.run();
+        triggerAll();
       });
+      cancelTimers = [cancelStart];
     },
     nudge,
-    livekitIsBack(awayMs) {
-      void sayBack(awayMs);
-      comparison = afterOutage(comparison, clock.now());
-      reviews.run();
-      deletions.run();
-      comparing.run();
+    onLiveKitUnreachable() {
+      outage.abort();
+    },
+    onLiveKitRecovered(downMs) {
+      outage = new AbortController();
+      void logRecovery(downMs);
+      reconcileState = afterOutage(reconcileState, clock.now());
+      triggerAll();
     },
     async stop() {
-      isStopped = true;
-      callOffBeginning();
-      callOffNudge();
-      await Promise.all(tasks.map((task) => task.destroy()));
-      await Promise.all(
-        [deletions, reviews, comparing, phones, forgetting, watching].map(({ ended }) => ended()),
-      );
-      await Promise.all([...attempts, ...reviewing]);
+      stopping.abort();
+      for (const cancel of [...cancelTimers, cancelNudge]) cancel();
+      await Promise.all(loops.map((loop) => loop.idle()));
+      await Promise.all([deletionWorker.idle(), ...reviews]);
     },
   };
 }

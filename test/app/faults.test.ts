@@ -3,14 +3,13 @@ import { once } from 'node:events';
 import { chownSync, existsSync, globSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/* Faults that need a machine to be hurt: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
+/* Faults of the machine: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
 
-/** A disk of 12 MB. */
+/** Returns the directory of a 12 MB disk. */
 function smallDisk(): string {
   const folder = temporaryFolder();
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]);
@@ -30,12 +29,12 @@ function fill(folder: string): string {
 const statusOf = async (url: string, path: string, key: string) =>
   (await fetch(`${url}${path}`, { headers: { 'x-api-key': key } })).status;
 
-test('the disk is full: cancels are refused whole, reading goes on, and with room again all goes on', async () => {
+test('on a full disk cancels change nothing and reads work; hangup recovers when space is free', async () => {
   const folder = smallDisk();
   const { emulator, store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
   const filler = fill(folder);
-  // What SQLite has already taken of the disk it may still write.
+  // SQLite can still write into space that it allocated before.
   const answered = await cancelAll(hangup.url, key, ids);
   const records = await Promise.all(ids.map((id) => store.findCall(id)));
   for (const record of records) {
@@ -49,24 +48,21 @@ test('the disk is full: cancels are refused whole, reading goes on, and with roo
   expect((await fetch(`${hangup.url}/api/v1/calls/${refused}`, again)).status).toBe(500);
   expect(await statusOf(hangup.url, `/api/v1/calls/${refused}`, key)).toBe(200);
   expect(await statusOf(hangup.url, '/api/v1/calls', key)).toBe(200);
-  await until(
-    'it says that it is not ready',
-    async () => (await statusOf(hangup.url, '/readyz', key)) === 503,
-  );
+  await expect.poll(() => statusOf(hangup.url, '/readyz', key)).toBe(503);
   rmSync(filler);
-  await until('it is ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 200);
+  await expect.poll(() => statusOf(hangup.url, '/readyz', key)).toBe(200);
   expect(await cancelAll(hangup.url, key, [refused])).toEqual([refused]);
   expect(emulator.roomNames()).not.toContain(refused);
 }, 60_000);
 
-test('stopped on a full disk: what was answered is there when it starts again, with room', async () => {
+test('acknowledged cancels survive a stop on a full disk', async () => {
   const folder = smallDisk();
   const { store, key, ids, serve } = await prepareCalls(40, { folder });
   const hangup = await serve();
   const filler = fill(folder);
   const answered = await cancelAll(hangup.url, key, ids);
   expect(answered.length).toBeLessThan(ids.length);
-  // So that the process is the last one to close the database, and has the -wal to put into the file.
+  // hangup must close the database last, so that it has to checkpoint the -wal file.
   store.close();
   expect({ code: await hangup.kill('SIGTERM'), output: hangup.output() }).toMatchObject({ code: 0 });
   rmSync(filler);
@@ -78,7 +74,7 @@ test('stopped on a full disk: what was answered is there when it starts again, w
   }
 }, 60_000);
 
-test('started on a full disk: a sentence, and 3', async () => {
+test('a start on a full disk prints one line and exits with 3', async () => {
   const folder = smallDisk();
   fill(folder);
   const env = { DATABASE_URL: `file:${join(folder, 'hangup.db')}` };
@@ -89,13 +85,13 @@ test('started on a full disk: a sentence, and 3', async () => {
   });
 });
 
-test('a key that a full disk does not take: a sentence, 3, and no key', async () => {
+test('keys create on a full disk prints one line, exits with 3 and prints no key', async () => {
   const folder = smallDisk();
   const { file } = await prepareCalls(1, { folder });
   fill(folder);
   const run = (...args: string[]) =>
     runHangup(args, { cwd: temporaryFolder(), env: { DATABASE_URL: `file:${file}` } });
-  // What SQLite has already taken of the disk it may still write.
+  // SQLite can still write into space that it allocated before.
   let last = { code: 0 as number | null, stdout: '', stderr: '' };
   for (let i = 0; i < 40 && last.code === 0; i += 1)
     last = await run('keys', 'create', '--org', `org${i}`, '--name', 'test');
@@ -103,11 +99,11 @@ test('a key that a full disk does not take: a sentence, 3, and no key', async ()
     code: 3,
     stdout: '',
     stderr:
-      'hangup: The database cannot be used: database or disk is full. Free space on its disk, then start again.\n',
+      'hangup: The database cannot be used: database or disk is full. Free space on the disk, then start again.\n',
   });
 }, 60_000);
 
-/** A disk that takes nothing for a while: each fsync of the process waits as long before it is begun. */
+/** Delays each fsync of a process by `stallMs`. */
 async function stallDisk(pid: number, stallMs: number) {
   const delay = `inject=fsync,fdatasync:delay_enter=${stallMs * 1_000}`;
   const traced = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', delay], {
@@ -116,13 +112,13 @@ async function stallDisk(pid: number, stallMs: number) {
   onTestFinished(() => {
     traced.kill('SIGKILL');
   });
-  let said = '';
+  let trace = '';
   traced.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    trace += chunk.toString();
   });
-  await until('strace is attached', () => said.includes('attached'));
+  await expect.poll(() => trace).toContain('attached');
   return {
-    stalls: () => said.match(/f(data)?sync\(/g)?.length ?? 0,
+    stalls: () => trace.match(/f(data)?sync\(/g)?.length ?? 0,
     async end() {
       traced.kill('SIGINT');
       await once(traced, 'exit');
@@ -130,7 +126,7 @@ async function stallDisk(pid: number, stallMs: number) {
   };
 }
 
-test('the disk stalls: health and reads go on, each cancel is answered in time, and none is lost', async () => {
+test('while the disk stalls, reads work and each cancel gets 503 in time', async () => {
   const { emulator, key, ids, serve } = await prepareCalls(4);
   const hangup = await serve();
   const disk = await stallDisk(hangup.child.pid ?? 0, 20_000);
@@ -144,7 +140,7 @@ test('the disk stalls: health and reads go on, each cancel is answered in time, 
     answered += 1;
     return { status: response.status, retryAfter: response.headers.get('retry-after') };
   });
-  await until('a commit stalls', () => disk.stalls() > 0);
+  await expect.poll(() => disk.stalls()).toBeGreaterThan(0);
   expect(await statusOf(hangup.url, '/healthz', key)).toBe(200);
   expect(await statusOf(hangup.url, '/api/v1/calls', key)).toBe(200);
   expect(answered).toBe(0);
@@ -152,20 +148,22 @@ test('the disk stalls: health and reads go on, each cancel is answered in time, 
   expect(await statusOf(hangup.url, '/api/v1/calls/c0', key)).toBe(200);
   await disk.end();
   // One commit had begun, and ends as it was asked for; the clients ask again for all of them.
-  await until('each is cancelled', async () => {
-    await cancelAll(hangup.url, key, ids);
-    const statuses = await Promise.all(
-      ids.map(async (id) => {
-        const response = await fetch(`${hangup.url}/api/v1/calls/${id}`, { headers: { 'x-api-key': key } });
-        return ((await response.json()) as { data: { status: string } }).data.status;
-      }),
-    );
-    return statuses.every((status) => status === 'cancelled');
-  });
-  await until('all rooms are gone', () => emulator.roomNames().length === 0);
+  await expect
+    .poll(async () => {
+      await cancelAll(hangup.url, key, ids);
+      const statuses = await Promise.all(
+        ids.map(async (id) => {
+          const response = await fetch(`${hangup.url}/api/v1/calls/${id}`, { headers: { 'x-api-key': key } });
+          return ((await response.json()) as { data: { status: string } }).data.status;
+        }),
+      );
+      return statuses.every((status) => status === 'cancelled');
+    })
+    .toBe(true);
+  await expect.poll(() => emulator.roomNames()).toEqual([]);
 }, 90_000);
 
-test("a database that root makes is the folder's owner's, and so are its companions", async () => {
+test("a database that root creates belongs to the folder's owner, with its -wal and -shm", async () => {
   const cwd = temporaryFolder();
   chownSync(cwd, 61_234, 61_235);
   const { store, serve } = await prepareCalls(1, { folder: cwd });
@@ -179,9 +177,9 @@ test("a database that root makes is the folder's owner's, and so are its compani
   ]);
 });
 
-test.each(['there', 'gone'])(
-  'what root restores belongs to the user of hangup; the database is %s',
-  async (how) => {
+test.each(['present', 'missing'])(
+  'a database that root restores belongs to the user of hangup when the old one is %s',
+  async (state) => {
     const cwd = temporaryFolder();
     const env = { DATABASE_URL: 'file:state/hangup.db' };
     const run = (...args: string[]) => runHangup(args, { cwd, env });
@@ -189,30 +187,30 @@ test.each(['there', 'gone'])(
     expect(await run('backup', 'copy.db')).toMatchObject({ code: 0 });
     const file = join(cwd, 'state/hangup.db');
     for (const path of [file, join(cwd, 'state')]) chownSync(path, 61_234, 61_235);
-    if (how === 'gone') rmSync(file);
+    if (state === 'missing') rmSync(file);
     expect(await run('restore', 'copy.db')).toMatchObject({ code: 0 });
     expect(statSync(file)).toMatchObject({ uid: 61_234, gid: 61_235 });
     expect(statSync(file).mode & 0o777).toBe(0o600);
   },
 );
 
-test('the database file is removed under it: it says so within a minute unasked, and is not ready', async () => {
+test('hangup logs the removal of its database file within a minute, and is not ready', async () => {
   const { key, file, serve } = await prepareCalls(1);
   const hangup = await serve();
   expect(await statusOf(hangup.url, '/readyz', key)).toBe(200);
   for (const part of globSync(`${file}*`)) rmSync(part);
   const said = 'was removed or replaced under a running hangup';
-  await until('it says so', () => hangup.output().includes(said), 70_000);
-  await until('it is not ready', async () => (await statusOf(hangup.url, '/readyz', key)) === 503);
+  await expect.poll(() => hangup.output(), { timeout: 70_000 }).toContain(said);
+  await expect.poll(() => statusOf(hangup.url, '/readyz', key)).toBe(503);
   expect(existsSync(file)).toBe(false);
 }, 90_000);
 
-test('the clock is set back an hour while LiveKit is away: rooms still go, and no time runs backwards', async () => {
+test('rooms are deleted and no time runs backwards when the clock is set back an hour during an outage of LiveKit', async () => {
   const cwd = temporaryFolder();
   const clock = join(cwd, 'clock');
   writeFileSync(clock, '+0');
   const [library = ''] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
-  expect(library, 'libfaketime is there').not.toBe('');
+  expect(library, 'libfaketime is installed').not.toBe('');
   const settings = {
     LD_PRELOAD: library,
     FAKETIME_TIMESTAMP_FILE: clock,
@@ -226,13 +224,15 @@ test('the clock is set back an hour while LiveKit is away: rooms still go, and n
   expect(await cancelAll(hangup.url, key, ids)).toHaveLength(5);
   const before = await store.findCall('c0');
   writeFileSync(clock, '-3600');
-  await until('its clock is back', async () => {
-    const response = await fetch(`${hangup.url}/healthz`);
-    return Date.parse(response.headers.get('date') ?? '') < Date.now() - 3_000_000;
-  });
+  await expect
+    .poll(async () => {
+      const response = await fetch(`${hangup.url}/healthz`);
+      return Date.parse(response.headers.get('date') ?? '') < Date.now() - 3_000_000;
+    })
+    .toBe(true);
   await emulator.resume();
-  await until('all rooms are gone', () => emulator.roomNames().length === 0, 40_000);
+  await expect.poll(() => emulator.roomNames(), { timeout: 40_000 }).toEqual([]);
   const after = await store.findCall('c0');
   expect(after?.call).toEqual(before?.call);
-  await until('that is on record', async () => (await store.findCall('c0'))?.deletion?.state === 'completed');
+  await expect.poll(async () => (await store.findCall('c0'))?.deletion?.state).toBe('completed');
 }, 90_000);

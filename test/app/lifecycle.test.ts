@@ -7,23 +7,22 @@ import SqliteDatabase from 'better-sqlite3';
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { until } from '../harness/hangup.ts';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { COMMAND, runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/** A request whose last line is not sent yet: the connection stays open while hangup stops. */
-async function begin(url: string, head: string) {
+/** Starts a request without its last line, so that the connection stays open while hangup stops. */
+async function startRequest(url: string, head: string) {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   onTestFinished(() => {
     socket.destroy();
   });
-  let answer = '';
+  let response = '';
   socket.on('data', (chunk: Buffer) => {
-    answer += chunk.toString();
+    response += chunk.toString();
   });
-  // One that is cut off is an end too.
+  // A reset connection also emits `close`.
   socket.on('error', () => {});
   await once(socket, 'connect');
   socket.write(`${head}\r\nhost: hangup\r\n`);
@@ -33,47 +32,50 @@ async function begin(url: string, head: string) {
       const closed = once(socket, 'close');
       socket.write('\r\n');
       await closed;
-      return answer;
+      return response;
     },
   };
 }
 
-test('SIGTERM during cancels: what was begun is answered, who asks now is put off, and it ends with 0', async () => {
+test('after SIGTERM hangup completes open cancels, answers new requests with 503, and exits with 0', async () => {
   const { emulator, store, key, ids, file, serve } = await prepareCalls(60, {
-    settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '2000' },
+    settings: { LIVEKIT_CANCEL_TIMEOUT_MS: '2000' },
   });
   emulator.setFault('DeleteRoom', { kind: 'slow', delayMs: 700 });
   const hangup = await serve();
-  const webhook = await begin(hangup.url, 'POST /webhooks/livekit HTTP/1.1');
-  const readiness = await begin(hangup.url, 'GET /readyz HTTP/1.1');
+  const webhook = await startRequest(hangup.url, 'POST /webhooks/livekit HTTP/1.1');
+  const readiness = await startRequest(hangup.url, 'GET /readyz HTTP/1.1');
   const [first = '', ...others] = ids;
-  const cancel = await begin(hangup.url, `DELETE /api/v1/calls/${first} HTTP/1.1\r\nx-api-key: ${key}`);
-  const inHand = cancel.finish();
+  const cancel = await startRequest(
+    hangup.url,
+    `DELETE /api/v1/calls/${first} HTTP/1.1\r\nx-api-key: ${key}`,
+  );
+  const openCancel = cancel.finish();
   const cancels = cancelAll(hangup.url, key, others);
   const cancelled = async () => {
     const records = await Promise.all(ids.map((id) => store.findCall(id)));
     return records.filter((record) => record?.call.status === 'cancelled').length;
   };
-  await until('all are on record, and none is answered', async () => (await cancelled()) === ids.length);
+  await expect.poll(() => cancelled()).toBe(ids.length);
   const ended = once(hangup.child, 'exit');
   hangup.child.kill('SIGTERM');
-  await until('it stops', () => hangup.output().includes('"msg":"hangup stops"'));
+  await expect.poll(() => hangup.output()).toContain('"msg":"hangup stops"');
   await expect(fetch(`${hangup.url}/healthz`)).rejects.toThrow();
-  // LiveKit repeats what is answered 503.
+  // LiveKit retries a webhook after 503.
   expect(await webhook.finish()).toMatch(/^HTTP\/1.1 503 /);
   expect(await readiness.finish()).toMatch(/^HTTP\/1.1 503 [\s\S]*^connection: close\r$/im);
-  // Who was told so sends nothing more into a connection that is closed.
-  expect(await inHand).toMatch(/^HTTP\/1.1 200 [\s\S]*^connection: close\r$/im);
+  // With this header, a client sends no further request on a closed connection.
+  expect(await openCancel).toMatch(/^HTTP\/1.1 200 [\s\S]*^connection: close\r$/im);
   expect((await cancels).length).toBe(others.length);
   expect((await ended)[0]).toBe(0);
   expect(emulator.roomNames()).toEqual([]);
-  // The test has the database open too, so the -wal stays.
+  // The -wal file stays, because the test also has the database open.
   expect(statSync(`${file}-wal`).size).toBe(0);
 });
 
-test('SIGTERM when the client of a cancel has gone: its attempt is settled, or given back', async () => {
+test('SIGTERM releases the leases of cancels whose client has disconnected', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(2, {
-    settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '3000' },
+    settings: { LIVEKIT_CANCEL_TIMEOUT_MS: '3000' },
   });
   emulator.setFault('DeleteRoom', { kind: 'hang' });
   const hangup = await serve();
@@ -87,7 +89,7 @@ test('SIGTERM when the client of a cancel has gone: its attempt is settled, or g
   );
   const deletions = async () =>
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion?.state);
-  await until('all are on record', async () => (await deletions()).every((state) => state === 'running'));
+  await expect.poll(async () => (await deletions()).every((state) => state === 'running')).toBe(true);
   client.abort();
   await Promise.allSettled(cancels);
   expect(await hangup.kill('SIGTERM')).toBe(0);
@@ -95,12 +97,12 @@ test('SIGTERM when the client of a cancel has gone: its attempt is settled, or g
   expect(hangup.output()).not.toContain('"level":"error"');
 });
 
-test('leases of attempts that LiveKit does not answer are given back', async () => {
+test('SIGTERM releases the leases of attempts without a response from LiveKit', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(3, {
     settings: {
-      LIVEKIT_REQUEST_TIMEOUT_MS: '100',
+      LIVEKIT_CANCEL_TIMEOUT_MS: '100',
       LIVEKIT_BACKGROUND_TIMEOUT_MS: '60000',
-      RETRY_FIRST_DELAY_MS: '10',
+      RETRY_INITIAL_DELAY_MS: '10',
       RETRY_MAX_DELAY_MS: '1000',
     },
   });
@@ -109,35 +111,35 @@ test('leases of attempts that LiveKit does not answer are given back', async () 
   expect(await cancelAll(hangup.url, key, ids)).toHaveLength(3);
   const states = async () =>
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
-  await until('all are tried again', async () =>
-    (await states()).every((one) => one?.state === 'running' && one.attempt > 1),
-  );
+  await expect
+    .poll(async () => (await states()).every((one) => one?.state === 'running' && one.attempt > 1))
+    .toBe(true);
   // A client that never sends the rest of its request does not hold it up for longer.
-  const { socket } = await begin(hangup.url, 'GET /api/v1/calls HTTP/1.1');
+  const { socket } = await startRequest(hangup.url, 'GET /api/v1/calls HTTP/1.1');
   const beganAt = performance.now();
   expect(await hangup.kill('SIGTERM')).toBe(0);
-  // Both have the same 10 s.
+  // Both share the same 10 s.
   expect(performance.now() - beganAt).toBeLessThan(15_000);
   expect(socket.writable).toBe(false);
   for (const deletion of await states()) {
     expect(deletion).toMatchObject({
       state: 'retryable',
-      lastError: 'unavailable: hangup was stopped meanwhile',
+      lastError: 'unavailable: hangup is shutting down',
     });
   }
-  // So the next one need not wait for a lease of a minute.
+  // The next process does not have to wait for a lease of one minute.
   emulator.setFault('DeleteRoom', null);
   await serve();
-  await until('all rooms are gone', () => emulator.roomNames().length === 0);
+  await expect.poll(() => emulator.roomNames()).toEqual([]);
 }, 60_000);
 
-test('stopping does not wait for what waits for the rate limit of LiveKit', async () => {
+test("SIGTERM does not wait for requests that wait for LiveKit's rate limit", async () => {
   const { store, key, ids, serve } = await prepareCalls(3, {
     settings: {
       LIVEKIT_REQUESTS_PER_MINUTE: '1',
-      LIVEKIT_REQUEST_TIMEOUT_MS: '100',
+      LIVEKIT_CANCEL_TIMEOUT_MS: '100',
       LIVEKIT_BACKGROUND_TIMEOUT_MS: '60000',
-      RETRY_FIRST_DELAY_MS: '10',
+      RETRY_INITIAL_DELAY_MS: '10',
     },
   });
   const hangup = await serve();
@@ -146,69 +148,69 @@ test('stopping does not wait for what waits for the rate limit of LiveKit', asyn
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
   const isWaiting = (one: Awaited<ReturnType<typeof deletions>>[number]) =>
     one?.state === 'running' && one.attempt > 1;
-  await until('attempts wait', async () => (await deletions()).filter(isWaiting).length >= 2);
+  await expect.poll(async () => (await deletions()).filter(isWaiting).length).toBeGreaterThanOrEqual(2);
   const beganAt = performance.now();
   expect(await hangup.kill('SIGTERM')).toBe(0);
   expect(performance.now() - beganAt).toBeLessThan(15_000);
-  const states = (await deletions()).map((one) => one?.state);
+  const states = (await deletions()).map((deletion) => deletion?.state);
   expect(states).not.toContain('running');
   expect(states).toContain('retryable');
 }, 60_000);
 
-test('stopping does not wait until hundreds of calls are compared', async () => {
+test('a stop does not wait for the reconciliation of hundreds of calls', async () => {
   const { file, ids, env, serve } = await prepareCalls(500, {
-    // So rarely that all are gone between two.
-    settings: { COMPARE_SCHEDULE: '*/10 * * * * *', LIVEKIT_BACKGROUND_TIMEOUT_MS: '10000' },
+    // Long enough to delete all rooms between two runs.
+    settings: { RECONCILE_SCHEDULE: '*/10 * * * * *', LIVEKIT_BACKGROUND_TIMEOUT_MS: '10000' },
   });
   const records = new SqliteDatabase(file, { readonly: true });
   onTestFinished(() => {
     records.close();
   });
-  const count = (what: string) =>
-    records.prepare<[], number>(`SELECT count(*) FROM calls WHERE ${what}`).pluck().get() ?? 0;
+  const count = (condition: string) =>
+    records.prepare<[], number>(`SELECT count(*) FROM calls WHERE ${condition}`).pluck().get() ?? 0;
   const hangup = await serve();
-  await until('all rooms are seen', () => count('room_id IS NULL') === 0, 60_000);
+  await expect.poll(() => count('room_id IS NULL'), { timeout: 60_000 }).toBe(0);
   const livekit = new RoomServiceClient(env.LIVEKIT_URL, env.LIVEKIT_API_KEY, env.LIVEKIT_API_SECRET);
-  // One stays: a list that is suddenly empty is not believed at once.
+  // One room stays, because reconciliation distrusts an empty list.
   await Promise.all(ids.slice(1).map((id) => livekit.deleteRoom(id)));
-  await until('the first of them end', () => count("status = 'completed'") > 0, 60_000);
+  await expect.poll(() => count("status = 'completed'"), { timeout: 60_000 }).toBeGreaterThan(0);
   expect(await hangup.kill('SIGTERM')).toBe(0);
-  // The rest is left to the next start.
+  // The next start reconciles the other calls.
   expect(count("status = 'active'")).toBeGreaterThan(1);
 }, 120_000);
 
-test('a second signal ends it at once', async () => {
+test('a second signal exits with 1 at once', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(1, {
-    settings: { LIVEKIT_REQUEST_TIMEOUT_MS: '4000' },
+    settings: { LIVEKIT_CANCEL_TIMEOUT_MS: '4000' },
   });
   emulator.setFault('DeleteRoom', { kind: 'hang' });
   const hangup = await serve();
   const cancel = cancelAll(hangup.url, key, ids);
-  await until('it is asked', async () => (await store.findCall('c0'))?.call.status === 'cancelled');
+  await expect.poll(async () => (await store.findCall('c0'))?.call.status).toBe('cancelled');
   hangup.child.kill('SIGTERM');
-  await until('it stops', () => hangup.output().includes('"msg":"hangup stops"'));
+  await expect.poll(() => hangup.output()).toContain('"msg":"hangup stops"');
   expect(await hangup.kill('SIGINT')).toBe(1);
   await cancel;
 });
 
-test('it serves on when its log cannot be written, for the disk is full', async () => {
+test('hangup continues when its log cannot be written to a full disk', async () => {
   const { port } = await freePort();
-  const words = COMMAND.map((word) => `'${word}'`).join(' ');
-  const child = spawn('sh', ['-c', `exec ${words} serve > /dev/full 2> /dev/full`], {
+  const command = COMMAND.map((word) => `'${word}'`).join(' ');
+  const child = spawn('sh', ['-c', `exec ${command} serve > /dev/full 2> /dev/full`], {
     cwd: temporaryFolder(),
     env: { PATH: process.env.PATH, PORT: String(port), LOG_LEVEL: 'info' },
   });
   onTestFinished(() => {
     child.kill('SIGKILL');
   });
-  const answers = () =>
+  const isServing = () =>
     fetch(`http://127.0.0.1:${port}/openapi.json`).then(
       ({ status }) => status === 200,
       () => false,
     );
-  await until('it serves', answers);
+  await expect.poll(isServing).toBe(true);
   // Each request is a line of the log.
-  for (let i = 0; i < 10; i += 1) expect(await answers()).toBe(true);
+  for (let i = 0; i < 10; i += 1) expect(await isServing()).toBe(true);
   const ended = once(child, 'exit');
   child.kill('SIGTERM');
   expect(await ended).toEqual([0, null]);
@@ -222,21 +224,21 @@ async function freePort(): Promise<{ port: number }> {
   return address;
 }
 
-const unusable: readonly [what: string, prepare: (file: string) => void, said: RegExp][] = [
+const unusable: readonly [what: string, prepare: (file: string) => void, message: RegExp][] = [
   [
-    'is no database',
+    'is not a database',
     (file) => writeFileSync(file, 'no database, but long enough to be looked at'.repeat(99)),
-    /^hangup: Cannot use the database .*: file is not a database\. If DATABASE_URL is right, move it away, and put a backup in its place with `hangup restore FILE`\.\n$/,
+    /^hangup: Cannot use the database .*: file is not a database\. If DATABASE_URL is right, move the file away and restore a backup with `hangup restore FILE`\.\n$/,
   ],
   [
     'is damaged',
     (file) => {
       openSqliteStore(file).close();
       const bytes = readFileSync(file);
-      // All but the header, which has the first 100 bytes.
+      // Overwrite everything except the 100 bytes of the header.
       writeFileSync(file, bytes.fill(0x5a, 100));
     },
-    /^hangup: Cannot use the database .*malformed.*\. If DATABASE_URL is right, move it away, and put a backup in its place/,
+    /^hangup: Cannot use the database .*malformed.*\. If DATABASE_URL is right, move the file away and restore a backup/,
   ],
   [
     'is locked by another program',
@@ -248,24 +250,24 @@ const unusable: readonly [what: string, prepare: (file: string) => void, said: R
       });
       other.exec('BEGIN IMMEDIATE');
     },
-    /^hangup: Cannot use the database .*: database is locked\. Another program holds it locked: end that one, then start again\.\n$/,
+    /^hangup: Cannot use the database .*: database is locked\. Another program holds the lock: end that program, then start again\.\n$/,
   ],
   [
-    'is a folder',
+    'is a directory',
     (file) => mkdirSync(file),
-    /^hangup: Cannot open the database .*\. Check that DATABASE_URL names a file in a folder that this user may write\.\n$/,
+    /^hangup: Cannot open the database .*\. Check that DATABASE_URL names a file in a directory that this user can write\.\n$/,
   ],
 ];
 
 test.each(unusable)(
-  'a database that %s: a sentence that says what to do, and 3',
-  async (_, prepare, said) => {
+  'serve prints the remedy and exits with 3 when the database %s',
+  async (_, prepare, message) => {
     const cwd = temporaryFolder();
     const file = join(cwd, 'hangup.db');
     prepare(file);
     const env = { DATABASE_URL: `file:${file}`, PORT: '0' };
     const { code, stderr } = await runHangup(['serve'], { cwd, env });
-    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(said) });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(message) });
   },
   60_000,
 );

@@ -3,12 +3,12 @@ import { expect, test } from 'vitest';
 import { MAIN } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/** main.ts on this Node, made to believe that it is another one. */
+/** Runs main.ts with another Node version in process.versions. */
 function runOn(version: string): Promise<{ code: unknown; stdout: string; stderr: string }> {
-  const disguise = `Object.defineProperty(process.versions, 'node', { value: '${version}' });
+  const override = `Object.defineProperty(process.versions, 'node', { value: '${version}' });
     Object.defineProperty(process, 'version', { value: 'v${version}' });
-    process.dlopen = () => { throw new Error('something native was loaded'); };`;
-  const args = ['--import', `data:text/javascript,${encodeURIComponent(disguise)}`, MAIN, 'version'];
+    process.dlopen = () => { throw new Error('a native module was loaded'); };`;
+  const args = ['--import', `data:text/javascript,${encodeURIComponent(override)}`, MAIN, 'version'];
   return new Promise((resolve) => {
     execFile(process.execPath, args, { cwd: temporaryFolder() }, (error, stdout, stderr) =>
       resolve({ code: error?.code ?? 0, stdout, stderr }),
@@ -17,17 +17,17 @@ function runOn(version: string): Promise<{ code: unknown; stdout: string; stderr
 }
 
 test.each([
-  ['an error that nobody caught', "throw new Error('a bug')"],
-  ['a rejection that nobody handled', "Promise.reject(new Error('a bug'))"],
-  ['a thrown word', "throw 'a bug'"],
-])('%s ends a server with 1, and one fatal line says so', async (_, fault) => {
-  // When it serves, for until then it does not watch.
-  const bug = `const write = process.stdout.write.bind(process.stdout);
+  ['an uncaught error', "throw new Error('a bug')"],
+  ['an unhandled rejection', "Promise.reject(new Error('a bug'))"],
+  ['a thrown string', "throw 'a bug'"],
+])('%s exits a server with 1 and logs one fatal line', async (_, bug) => {
+  // After the start, because hangup handles uncaught errors only from then on.
+  const preload = `const write = process.stdout.write.bind(process.stdout);
     process.stdout.write = (chunk, ...rest) => {
-      if (String(chunk).includes('hangup serves')) setTimeout(() => { ${fault}; }, 10);
+      if (String(chunk).includes('server started')) setTimeout(() => { ${bug}; }, 10);
       return write(chunk, ...rest);
     };`;
-  const args = ['--import', `data:text/javascript,${encodeURIComponent(bug)}`, MAIN, 'serve'];
+  const args = ['--import', `data:text/javascript,${encodeURIComponent(preload)}`, MAIN, 'serve'];
   const env = { PATH: process.env.PATH, PORT: '0' };
   const { code, stderr } = await new Promise<{ code: unknown; stderr: string }>((resolve) => {
     execFile(process.execPath, args, { cwd: temporaryFolder(), env }, (error, _, stderr) =>
@@ -40,16 +40,19 @@ test.each([
   expect(JSON.parse(lines[0] ?? '')).toEqual({
     level: 'fatal',
     err: expect.stringContaining('a bug'),
-    msg: 'hangup ends: a fault that nobody caught',
+    msg: 'uncaught error; exiting',
   });
 });
 
-test.each(['20.20.2', '22.20.0', '26.8.1'])('Node %s is refused in one line, with 1', async (version) => {
-  const { code, stdout, stderr } = await runOn(version);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toMatch(/^hangup needs Node\.js 26\.9 or newer, and this is v\d+\.\d+\.\d+: .*\n$/);
-});
+test.each(['20.20.2', '22.20.0', '26.8.1'])(
+  'main.ts prints one line and exits with 1 on Node %s',
+  async (version) => {
+    const { code, stdout, stderr } = await runOn(version);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^hangup requires Node\.js 26\.9 or newer; this is v\d+\.\d+\.\d+\. .*\n$/);
+  },
+);
 
-test.each(['26.9.0', '27.0.0'])('Node %s is good', async (version) => {
+test.each(['26.9.0', '27.0.0'])('main.ts runs on Node %s', async (version) => {
   expect(await runOn(version)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d/) });
 });

@@ -3,20 +3,19 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { COMMAND, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const isAlive = async (url: string) => (await fetch(`${url}/healthz`)).status === 200;
 
-/** Local addresses, as the kernel writes them, of the TCP sockets that a process listens on. */
-function listening(pid: number): string[] {
+/** Returns the local addresses of a process's listening TCP sockets, in the kernel's notation. */
+function listeningAddresses(pid: number): string[] {
   const inodes = new Set(
     readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
       try {
         return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
       } catch {
-        // Closed meanwhile.
+        // The descriptor was closed meanwhile.
         return [];
       }
     }),
@@ -30,45 +29,42 @@ function listening(pid: number): string[] {
   );
 }
 
-test('row 10: SIGUSR1 opens no debugger, and hangup goes on', async () => {
+test('SIGUSR1 does not open a debugger, and hangup continues', async () => {
   const { url, child, output } = await serveHangup({ env: {}, cwd: temporaryFolder() });
   const pid = child.pid ?? 0;
-  const before = listening(pid);
-  // hangup itself, and the built-in emulator.
+  const before = listeningAddresses(pid);
+  // The server and the built-in emulator.
   expect(before).toHaveLength(2);
   for (let i = 0; i < 20; i += 1) {
     child.kill('SIGUSR1');
     expect(await isAlive(url)).toBe(true);
   }
-  // One that was opened says so, or that its port is taken.
+  // An opened debugger prints its address, or that its port is taken.
   expect(output()).not.toMatch(/debugger|inspector/i);
-  expect(listening(pid)).toEqual(before);
+  expect(listeningAddresses(pid)).toEqual(before);
 });
 
-test('the debugger that NODE_OPTIONS opens is closed in the single file, and a warning from source', async () => {
+test('a debugger from NODE_OPTIONS does not open in the single file and is a warning from source', async () => {
   const env = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
   const { url, child, output } = await serveHangup({ env, cwd: temporaryFolder() });
   expect(await isAlive(url)).toBe(true);
   if (process.env.HANGUP_BINARY) {
-    expect(listening(child.pid ?? 0)).toHaveLength(2);
+    expect(listeningAddresses(child.pid ?? 0)).toHaveLength(2);
     expect(output()).not.toMatch(/debugger|inspector/i);
   } else {
-    expect(output()).toMatch(/"level":"warn".*the debugger of Node\.js is open.*NODE_OPTIONS/);
+    expect(output()).toMatch(/"level":"warn".*the Node\.js debugger is open.*NODE_OPTIONS/);
   }
 });
 
-test.each(['SIGHUP', 'SIGUSR2'] as const)(
-  'row 11: without a terminal %s changes nothing, and is in the log',
-  async (signal) => {
-    const { url, child, output, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
-    child.kill(signal);
-    await until('it is in the log', () => output().includes(`"signal":"${signal}","msg":"signal ignored`));
-    expect(await isAlive(url)).toBe(true);
-    expect(await kill('SIGTERM')).toBe(0);
-  },
-);
+test.each(['SIGHUP', 'SIGUSR2'] as const)('%s is logged and ignored without a terminal', async (signal) => {
+  const { url, child, output, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
+  child.kill(signal);
+  await expect.poll(() => output()).toContain(`"signal":"${signal}","msg":"signal ignored`);
+  expect(await isAlive(url)).toBe(true);
+  expect(await kill('SIGTERM')).toBe(0);
+});
 
-test('SIGPIPE changes nothing', async () => {
+test('SIGPIPE is ignored', async () => {
   const { url, child, kill } = await serveHangup({ env: {}, cwd: temporaryFolder() });
   for (let i = 0; i < 20; i += 1) {
     child.kill('SIGPIPE');
@@ -77,10 +73,10 @@ test('SIGPIPE changes nothing', async () => {
   expect(await kill('SIGTERM')).toBe(0);
 });
 
-test('row 11: under nohup it goes on when its terminal is closed', async () => {
+test('hangup under nohup continues when its terminal is closed', async () => {
   const cwd = temporaryFolder();
   const command = ['nohup', ...COMMAND, 'serve'].join(' ');
-  // It makes a terminal; the shell is its leader, and ends at once as one that is closed does.
+  // `script` creates a terminal. Killing it closes the terminal and ends the shell at once.
   const terminal = spawn('script', ['-qefc', `${command} & echo pid:$!:; sleep 60`, '/dev/null'], {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, PORT: '0' },
@@ -89,21 +85,21 @@ test('row 11: under nohup it goes on when its terminal is closed', async () => {
   terminal.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it is started', () => /pid:\d+:/.test(shown));
+  await expect.poll(() => shown).toMatch(/pid:\d+:/);
   const pid = Number(/pid:(\d+):/.exec(shown)?.[1]);
   onTestFinished(() => {
     process.kill(pid, 'SIGKILL');
   });
   const log = () => readFileSync(join(cwd, 'nohup.out'), { encoding: 'utf8', flag: 'a+' });
-  await until('it serves', () => log().includes('"msg":"hangup serves"'));
+  await expect.poll(log).toContain('"msg":"hangup serves"');
   terminal.kill('SIGKILL');
   await once(terminal, 'exit');
-  await until('the signal is in the log', () => log().includes('"signal":"SIGHUP"'));
+  await expect.poll(log).toContain('"signal":"SIGHUP"');
   const url = /"url":"(http:[^"]+)"/.exec(log())?.[1] ?? '';
   expect(await isAlive(url)).toBe(true);
 });
 
-test('row 11: on a terminal SIGHUP stops it as SIGTERM does', async () => {
+test('SIGHUP on a terminal stops hangup like SIGTERM', async () => {
   const cwd = temporaryFolder();
   const terminal = spawn('script', ['-qefc', `exec ${COMMAND.join(' ')} serve`, '/dev/null'], {
     cwd,
@@ -116,9 +112,9 @@ test('row 11: on a terminal SIGHUP stops it as SIGTERM does', async () => {
   terminal.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it serves', () => shown.includes('hangup serves'));
+  await expect.poll(() => shown).toContain('hangup serves');
   const [pid = ''] = readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').split(' ');
   process.kill(Number(pid), 'SIGHUP');
   expect(await once(terminal, 'exit')).toEqual([0, null]);
-  expect(shown).toMatch(/SIGHUP[\s\S]*hangup stops|hangup stops[\s\S]*SIGHUP/);
+  expect(shown).toMatch(/SIGHUP[\s\S]*server stopping|server stopping[\s\S]*SIGHUP/);
 });

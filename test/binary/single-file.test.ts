@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { readMetrics } from '../harness/metrics.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
@@ -32,10 +31,12 @@ async function serve(
     });
   }
   const urlIn = () => /"url":"(http:[^"]+)"/.exec(output)?.[1];
-  await until('it serves', () => {
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output}`);
-    return urlIn() !== undefined;
-  });
+  await expect
+    .poll(() => {
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output}`);
+      return urlIn() !== undefined;
+    })
+    .toBe(true);
   return urlIn() ?? '';
 }
 
@@ -47,7 +48,7 @@ function mounted(script: string): { command: string; args: string[] } {
   return { command: 'unshare', args: [...asRoot, '--mount', 'sh', '-ec', script] };
 }
 
-test('it knows its version and commit, and the licenses of what it holds', () => {
+test('the binary contains its version, its commit and the licenses of its packages', () => {
   expect(execFileSync(BINARY, ['version'], EMPTY)).toMatch(/^\d+\.\d+\.\d+ \([0-9a-f]{12}(-dirty)?\)\n$/);
   const licenses = execFileSync(BINARY, ['licenses'], { ...EMPTY, maxBuffer: 2 ** 24 });
   // hangup's own comes first.
@@ -57,7 +58,7 @@ test('it knows its version and commit, and the licenses of what it holds', () =>
   expect(licenses).toContain('Node.js is licensed for use as follows');
 });
 
-test('the SBOM lists what is inside and nothing else, and no file says where it was built', () => {
+test('the SBOM lists exactly the bundled packages, and no file contains the build folder', () => {
   const beside = (name: string) => readFileSync(join(dirname(BINARY), name), 'utf8');
   const { components } = JSON.parse(beside('hangup.sbom.json')) as { components: { name: string }[] };
   const names = components.map(({ name }) => name);
@@ -75,7 +76,7 @@ test('the SBOM lists what is inside and nothing else, and no file says where it 
   }
 });
 
-test('on a terminal its log is for people', async () => {
+test('the binary writes readable log lines on a terminal', async () => {
   const cwd = temporaryFolder();
   const env = { PATH: process.env.PATH, PORT: '0' };
   // It makes a terminal, and hands the signal on.
@@ -87,15 +88,15 @@ test('on a terminal its log is for people', async () => {
   child.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString();
   });
-  await until('it serves', () => shown.includes('hangup serves'));
+  await expect.poll(() => shown).toContain('hangup serves');
   const ended = once(child, 'exit');
   child.stdin.write('\x03'); // Ctrl-C
   expect(await ended).toEqual([0, null]);
-  expect(shown).toMatch(/INFO.*hangup serves/);
-  expect(shown).toMatch(/INFO.*hangup stops/);
+  expect(shown).toMatch(/INFO.*server started/);
+  expect(shown).toMatch(/INFO.*server stopping/);
 });
 
-test('in an empty directory, with an empty environment: it makes its database there and serves', async () => {
+test('the binary creates its database and serves in an empty folder with an empty environment', async () => {
   const cwd = temporaryFolder();
   const url = await serve('env', ['-i', 'PORT=0', BINARY], { cwd });
   expect(await answers(url)).toBe(200);
@@ -112,7 +113,7 @@ function forNobody(): { cwd: string; args: string[] } {
   return { cwd, args: ['--reuid=65534', '--regid=65534', '--clear-groups', copy] };
 }
 
-test('as nobody', async () => {
+test('the binary runs as user nobody', async () => {
   const { cwd, args } = forNobody();
   expect(await answers(await serve('setpriv', args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
 });
@@ -126,7 +127,7 @@ const LIVEKIT = {
 test.each([
   ['the emulator', {}],
   ['a LiveKit', LIVEKIT],
-])('a database that nobody may only read is not served with %s: a sentence, and 3', async (_, settings) => {
+])('the binary exits with 3 when user nobody may only read the database, with %s', async (_, settings) => {
   const { cwd, args } = forNobody();
   const env = { PATH: '/usr/bin:/bin', PORT: '0', DATABASE_URL: 'file:hangup.db', ...settings };
   execFileSync(BINARY, ['migrate'], { cwd, env });
@@ -135,13 +136,13 @@ test.each([
   expect({ status, stderr }).toEqual({
     status: 3,
     stderr: expect.stringMatching(
-      /^hangup: .*readonly database\. Be the user that hangup runs as, or root, .*\n$/,
+      /^hangup: .*readonly database\. Run as the user of the service, or as root, .*\n$/,
     ),
   });
 });
 
 test.each([['serve'], ['keys', 'list'], ['doctor']])(
-  'row 22: without /proc `%s` names /proc, and does not blame DATABASE_URL',
+  '`%s` names /proc and not DATABASE_URL when /proc is not mounted',
   (...words) => {
     const cwd = temporaryFolder();
     execFileSync(BINARY, ['migrate'], { cwd, env: {} });
@@ -153,13 +154,13 @@ test.each([['serve'], ['keys', 'list'], ['doctor']])(
     });
     expect(status).toBe(words[0] === 'doctor' ? 1 : 3);
     expect(stdout + stderr).toMatch(
-      /\/proc is not mounted, and SQLite is loaded by it[\s\S]*mount -t proc proc \/proc/,
+      /\/proc is not mounted, and loading SQLite requires it[\s\S]*mount -t proc proc \/proc/,
     );
     expect(stdout + stderr).not.toContain('Check that DATABASE_URL');
   },
 );
 
-test('from a read-only mount, with /tmp that runs nothing', async () => {
+test('the binary runs from a read-only mount with a noexec /tmp', async () => {
   const cwd = temporaryFolder();
   mkdirSync(join(cwd, 'ro'));
   mkdirSync(join(cwd, 'data'));
@@ -174,14 +175,14 @@ test('from a read-only mount, with /tmp that runs nothing', async () => {
   expect(await answers(await serve(command, args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
 });
 
-test('eight at once, each on its own database', async () => {
+test('eight binaries serve at once on eight databases', async () => {
   const urls = await Promise.all(
     Array.from({ length: 8 }, () => serve(BINARY, [], { cwd: temporaryFolder() })),
   );
   expect(await Promise.all(urls.map(answers))).toEqual(Array.from({ length: 8 }, () => 200));
 });
 
-test('two at once on one database', async () => {
+test('two binaries serve at once on one database', async () => {
   const cwd = temporaryFolder();
   const [one, two] = await Promise.all([serve(BINARY, [], { cwd }), serve(BINARY, [], { cwd })]);
   const { key } = JSON.parse(
@@ -196,7 +197,7 @@ test('two at once on one database', async () => {
   expect(await read.json()).toMatchObject({ data: { status: 'cancelled' } });
 });
 
-test('it reads no environment of Node, and no file beside it', () => {
+test('the binary ignores the environment variables of Node.js and the files beside it', () => {
   const cwd = temporaryFolder();
   const env = { NODE_OPTIONS: `--import=${join(cwd, 'evil.mjs')}`, NODE_PATH: cwd };
   const { status, stdout } = spawnSync(BINARY, ['version'], { cwd, env, encoding: 'utf8' });
@@ -204,7 +205,7 @@ test('it reads no environment of Node, and no file beside it', () => {
   expect(existsSync(join(cwd, 'data'))).toBe(false);
 });
 
-describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
+describe('a server with a certificate of a private CA', () => {
   async function start() {
     const cwd = temporaryFolder();
     const made = ['-keyout', 'key.pem', '-out', 'cert.pem', '-subj', '/CN=livekit'];
@@ -242,15 +243,15 @@ describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
     return { url, cwd, run };
   }
 
-  test('is not trusted, and it says what to set', async () => {
+  test('is refused with an error that names the setting', async () => {
     const { url, run } = await start();
-    expect(await run(['calls', 'list'])).toMatch(/^hangup: no whole answer came from https:.*certificate/);
+    expect(await run(['calls', 'list'])).toMatch(/^hangup: incomplete response from https:.*certificate/);
     expect(await run(['doctor'])).toContain(
-      `${url} does not respond: its certificate is of no CA that is known here (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
+      `${url} does not respond: its certificate is not signed by a trusted CA (DEPTH_ZERO_SELF_SIGNED_CERT): set NODE_EXTRA_CA_CERTS`,
     );
   });
 
-  test.each(['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'])('is trusted by %s', async (name) => {
+  test.each(['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'])('is trusted when %s names the CA', async (name) => {
     const { url, cwd, run } = await start();
     const env = { [name]: 'cert.pem' };
     expect(await run(['calls', 'list'], env)).toBe('no calls\n');
@@ -258,10 +259,12 @@ describe("a LiveKit, or a hangup, with a certificate of one's own CA", () => {
     const serving = { ...LIVEKIT, LIVEKIT_URL: url, ...env };
     const at = await serve(BINARY, [], { cwd, env: serving });
     const listed = { method: 'ListRooms', code: 'answered' };
-    await until('it has LiveKit list its rooms', async () => {
-      const { samples } = await readMetrics(at);
-      const requests = samples.filter(({ name }) => name === 'hangup_livekit_requests_total');
-      return requests.some(({ labels, value }) => value > 0 && isDeepStrictEqual(labels, listed));
-    });
+    await expect
+      .poll(async () => {
+        const { samples } = await readMetrics(at);
+        const requests = samples.filter(({ name }) => name === 'hangup_livekit_requests_total');
+        return requests.some(({ labels, value }) => value > 0 && isDeepStrictEqual(labels, listed));
+      })
+      .toBe(true);
   });
 });

@@ -12,10 +12,9 @@ import {
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
-import { backUp } from '../../src/store/sqlite/backup.ts';
+import { backupDatabase } from '../../src/store/sqlite/backup.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
-import { until } from '../harness/hangup.ts';
+import { buildCall } from '../harness/calls.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -28,7 +27,7 @@ async function makeKey(cwd: string) {
   return JSON.parse(stdout) as { id: string; key: string; organizationId: string };
 }
 
-test('a backup while it serves is whole; nothing is written over, and what fails leaves nothing', async () => {
+test('a backup under load is complete, replaces no file, and a failed one leaves no file', async () => {
   const cwd = temporaryFolder();
   const { key } = await makeKey(cwd);
   const { url } = await serveHangup({ cwd, env });
@@ -51,33 +50,36 @@ test('a backup while it serves is whole; nothing is written over, and what fails
   const before = statSync(join(cwd, 'copy.db')).mtimeMs;
   expect(await run('backup copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: expect.stringContaining('there already'),
+    stderr: expect.stringContaining('already exists'),
   });
   expect(statSync(join(cwd, 'copy.db')).mtimeMs).toBe(before);
   expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 3 });
   expect(await run('restore copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n',
+    stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n',
   });
   expect(readdirSync(cwd).filter((name) => name.includes('restor'))).toEqual([]);
 });
 
 test.each([
   [
-    'no database',
+    'a file that is not a database',
     (file: string) => writeFileSync(file, 'not a database, but long enough to be looked at'.repeat(99)),
   ],
-  ['another program’s', (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close()],
   [
-    'a newer hangup’s',
+    'another program’s database',
+    (file: string) => new SqliteDatabase(file).exec('CREATE TABLE x (y)').close(),
+  ],
+  [
+    'the database of a newer version',
     (file: string) => {
       openSqliteStore(file).close();
       const client = new SqliteDatabase(file);
-      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
+      client.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('unknown', 1)");
       client.close();
     },
   ],
-])('%s is not restored, and the database is as it was', async (_, make) => {
+])('restore refuses %s and changes nothing', async (_, make) => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   make(join(cwd, 'bad.db'));
@@ -87,11 +89,11 @@ test.each([
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test("backup and database are their owner's alone, whatever the umask and the backup's mode", async () => {
+test('only the owner can read a backup and a restored database', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const modeOf = (name: string) => statSync(join(cwd, name)).mode & 0o777;
-  // One that an earlier backup, killed half way, left behind.
+  // A file of an earlier backup that was killed.
   writeFileSync(join(cwd, 'copy.db.partial'), 'x', { mode: 0o644 });
   expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
   expect(modeOf('copy.db')).toBe(0o600);
@@ -100,42 +102,42 @@ test("backup and database are their owner's alone, whatever the umask and the ba
   expect(modeOf('hangup.db')).toBe(0o600);
 });
 
-test('two backups to two names, and two restores, at once', async () => {
+test('two concurrent backups succeed, and two concurrent restores leave a valid database', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   const backups = await Promise.all([run('backup a.db', cwd), run('backup b.db', cwd)]);
   expect(backups.map(({ code }) => code)).toEqual([0, 0]);
   for (const { code, stderr } of await Promise.all([run('restore a.db', cwd), run('restore b.db', cwd)])) {
-    // One may find the other's lock.
+    // One restore may see the other's lock.
     expect({ code, stderr }).toEqual(
       code === 0
         ? { code, stderr: '' }
-        : { code: 3, stderr: 'hangup: hangup runs on hangup.db. Stop it, then restore.\n' },
+        : { code: 3, stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n' },
     );
   }
   expect((await run('keys list', cwd)).stdout).toContain(id);
   expect(readdirSync(cwd).filter((name) => /partial|restoring/.test(name))).toEqual([]);
 });
 
-test('of two backups to one name one is made, and the other refused', async () => {
+test('of concurrent backups to one name exactly one succeeds', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
   // Another one ends while this one copies.
-  const copying = backUp(join(cwd, 'hangup.db'), target);
+  const copying = backupDatabase(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
-  await expect(copying).rejects.toThrow(`${target} is there already. Name another file.`);
+  await expect(copying).rejects.toThrow(`${target} already exists. Name another file.`);
   expect(readFileSync(target, 'utf8')).toBe('of another backup');
   rmSync(target);
   const ended = await Promise.all(Array.from({ length: 3 }, () => run('backup copy.db', cwd)));
   expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 3, 3]);
   for (const { code, stderr } of ended) {
-    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db is there already. Name another file.\n');
+    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db already exists. Name another file.\n');
   }
   expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
 });
 
-test('while a server runs on a file that was deleted, nothing is restored in its place', async () => {
+test('restore refuses while a server still uses the deleted database file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
@@ -144,7 +146,7 @@ test('while a server runs on a file that was deleted, nothing is restored in its
   expect(await run('restore copy.db', cwd)).toEqual({
     code: 3,
     stdout: '',
-    stderr: `hangup: Process ${hangup.child.pid} runs on hangup.db, although that file was deleted or replaced. Stop it, then restore.\n`,
+    stderr: `hangup: Process ${hangup.child.pid} uses hangup.db, although that file was deleted or replaced. Stop the process, then restore.\n`,
   });
   expect(readdirSync(cwd)).toEqual(['copy.db']);
   await hangup.kill('SIGTERM');
@@ -152,7 +154,7 @@ test('while a server runs on a file that was deleted, nothing is restored in its
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test('what is no database of hangup is not backed up, and it is that which is blamed', async () => {
+test('backup of a file that is not a database fails and names that file', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
   const env = { DATABASE_URL: 'file:notes.txt' };
@@ -163,40 +165,40 @@ test('what is no database of hangup is not backed up, and it is that which is bl
   expect(readdirSync(cwd)).toEqual(['notes.txt']);
 });
 
-test('a folder that is not there is named, and not made', async () => {
+test('backup and restore name a missing directory and do not create it', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   expect(await run('backup no/copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+    stderr: expect.stringMatching(/^hangup: Directory not found: no\. Create it/),
   });
   await run('backup copy.db', cwd);
   const elsewhere = await runHangup(['restore', 'copy.db'], { cwd, env: { DATABASE_URL: 'file:no/x.db' } });
   expect(elsewhere).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(/^hangup: There is no folder no\. Make it/),
+    stderr: expect.stringMatching(/^hangup: Directory not found: no\. Create it/),
   });
   expect(existsSync(join(cwd, 'no'))).toBe(false);
   expect(await run('restore .', cwd)).toMatchObject({ code: 3 });
 });
 
-test('a database that is gone is replaced, and its -wal is not taken for the new one', async () => {
+test('restore replaces a missing database and ignores its old -wal file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
   const store = openSqliteStore(join(cwd, 'hangup.db'));
   await store.revokeApiKey({ id, now: Date.now() });
   rmSync(join(cwd, 'hangup.db'));
-  // As if it was killed: closing it would take the -wal away.
+  // As after a kill: closing the database would remove the -wal file.
   copyFileSync(join(cwd, 'hangup.db-wal'), join(cwd, 'left-wal'));
   store.close();
   renameSync(join(cwd, 'left-wal'), join(cwd, 'hangup.db-wal'));
   const { code, stdout } = await run('restore copy.db', cwd);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: 'hangup.db is copy.db now\n' });
-  expect((await run('keys list', cwd)).stdout).toMatch(/ valid/);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'restored hangup.db from copy.db\n' });
+  expect((await run('keys list', cwd)).stdout).toMatch(/ valid$/m);
 });
 
-test('a database that is damaged is replaced; what was there is kept', async () => {
+test('restore replaces a damaged database and keeps the old file', async () => {
   const cwd = temporaryFolder();
   const { id } = await makeKey(cwd);
   await run('backup copy.db', cwd);
@@ -207,7 +209,7 @@ test('a database that is damaged is replaced; what was there is kept', async () 
   expect(existsSync(join(cwd, 'copy.db'))).toBe(true);
 });
 
-test("after yesterday's backup is restored, comparing brings it up to LiveKit's truth", async () => {
+test('reconciliation corrects the calls of a restored older backup', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const { emulator } = livekit;
@@ -217,8 +219,8 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
   const store = open();
   for (const id of ['goes', 'stays', 'is-cancelled']) {
     emulator.join(id, { identity: 'caller' });
-    const call = aCall({ id, organizationId, status: 'active', createdAt: Date.now() });
-    await store.createCall({ call, apiKeyId: null });
+    const call = buildCall({ id, organizationId, status: 'active', createdAt: Date.now() });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
   }
   store.close();
   const serve = () =>
@@ -229,20 +231,20 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
         LIVEKIT_URL: livekit.url,
         LIVEKIT_API_KEY: livekit.apiKey,
         LIVEKIT_API_SECRET: livekit.apiSecret,
-        COMPARE_SCHEDULE: '* * * * * *',
+        RECONCILE_SCHEDULE: '* * * * * *',
       },
     });
   const yesterday = await serve();
-  const isSeen = async () => {
+  const areObserved = async () => {
     const calls = open();
     const seen = await Promise.all(['goes', 'stays', 'is-cancelled'].map((id) => calls.findCall(id)));
     calls.close();
     return seen.every((record) => record?.call.roomId !== null);
   };
-  await until('all rooms are seen', isSeen);
+  await expect.poll(areObserved).toBe(true);
   expect(await run('backup yesterday.db', cwd)).toMatchObject({ code: 0 });
 
-  // What is forgotten by restoring: one is cancelled, one ends, one is made.
+  // The restored backup does not contain this cancel and this end.
   const headers = { 'x-api-key': key };
   await fetch(`${yesterday.url}/api/v1/calls/is-cancelled`, { method: 'DELETE', headers });
   await yesterday.kill('SIGTERM');
@@ -257,7 +259,7 @@ test("after yesterday's backup is restored, comparing brings it up to LiveKit's 
   };
   expect(await statusOf('is-cancelled')).toBe('active');
   for (const id of ['goes', 'is-cancelled']) {
-    await until(`${id} has ended`, async () => (await statusOf(id)) === 'completed', 40_000);
+    await expect.poll(() => statusOf(id), { timeout: 40_000 }).toBe('completed');
   }
   expect(await statusOf('stays')).toBe('active');
 }, 90_000);

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../harness/temporary.ts';
 const run = (args: string, cwd = temporaryFolder(), env = {}) => runHangup(args.split(' '), { cwd, env });
 const KEY = /^hangup_live_[A-Za-z0-9_-]{43}$/;
 
-test('keys create --json prints one JSON object with id and key, and makes the database', async () => {
+test('keys create --json prints one JSON object with id and key, and creates the database', async () => {
   const cwd = temporaryFolder();
   const { code, stdout, stderr } = await run('keys create --org acme --name test --json', cwd);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -33,28 +33,28 @@ test('keys create --json prints one JSON object with id and key, and makes the d
   expect(readFileSync(join(cwd, 'data/hangup.db'), 'latin1')).not.toContain(JSON.parse(stdout).key);
 });
 
-test('what keys create prints is the key alone: what is said of it is for people', async () => {
+test('keys create prints only the key to standard output, and advice to standard error', async () => {
   const { code, stdout, stderr } = await run('keys create --org acme --name test');
   expect(code).toBe(0);
   expect(stdout.trimEnd()).toMatch(KEY);
   expect(stderr).toMatch(
-    /^hangup: keep this key now, .* `hangup keys revoke key_[0-9a-f]{32}` if it is lost\n$/,
+    /^hangup: store this key now, .* if it is lost, run `hangup keys revoke key_[0-9a-f]{32}`\n$/,
   );
 });
 
 test.each([
-  ['a folder', 'file:.', /that is no file/],
+  ['a folder', 'file:.', /it is not a file/],
   ['in a folder that cannot be made', 'file:/dev/null/hangup.db', /^hangup: Cannot open the database/],
   ['below /proc', 'file:/proc/hangup/hangup.db', /^hangup: Cannot open the database .*ENOENT.*mkdir/],
-])('a database that is %s is a sentence, and 3', async (_, url, said) => {
+])('commands print one line and exit with 3 when the database is %s', async (_, url, message) => {
   for (const command of ['serve', 'migrate', 'keys create --org a --name b']) {
     const { code, stderr } = await run(command, temporaryFolder(), { DATABASE_URL: url, PORT: '0' });
-    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(said) });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(message) });
     expect(stderr.trimEnd()).not.toContain('\n');
   }
 });
 
-test('an output that cannot be written is a sentence, and 1', () => {
+test('a command prints one line and exits with 1 when it cannot write its output', () => {
   const [command, ...before] = COMMAND;
   const full = openSync('/dev/full', 'w');
   const { status, stderr } = spawnSync(command, [...before, 'openapi'], {
@@ -65,14 +65,14 @@ test('an output that cannot be written is a sentence, and 1', () => {
   closeSync(full);
   expect({ status, stderr }).toEqual({
     status: 1,
-    stderr: expect.stringMatching(/^hangup: its output cannot be written: .*ENOSPC.*\n$/),
+    stderr: expect.stringMatching(/^hangup: cannot write to standard output: .*ENOSPC.*\n$/),
   });
 });
 
 test.each([
-  ['for scripts', ['--json']],
-  ['for people', []],
-])('a key whose output %s cannot be written is revoked', async (_, options) => {
+  ['with --json', ['--json']],
+  ['without --json', []],
+])('keys create %s revokes the new key when it cannot write the key', async (_, options) => {
   const cwd = temporaryFolder();
   const [command, ...before] = COMMAND;
   const args = [...before, 'keys', 'create', '--org', 'acme', '--name', 'lost', ...options];
@@ -82,7 +82,7 @@ test.each([
   expect(onFullDisk).toMatchObject({
     status: 1,
     stderr: expect.stringMatching(
-      /^hangup: the key could not be written \(.*ENOSPC.*\), so key_\w+ is revoked\. Make another one/m,
+      /^hangup: cannot write the key \(.*ENOSPC.*\); key_\w+ is revoked\. Create another key/m,
     ),
   });
   const reader = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -95,7 +95,7 @@ test.each([
   ]);
 });
 
-test('keys are listed and revoked; the key itself is never shown again', async () => {
+test('keys list and keys revoke never show the key itself', async () => {
   const cwd = temporaryFolder();
   const made = JSON.parse(
     (await run('keys create --org acme --name a --scope calls:read --expires 90d --json', cwd)).stdout,
@@ -104,90 +104,110 @@ test('keys are listed and revoked; the key itself is never shown again', async (
   expect(Date.parse(made.expiresAt) - Date.now()).toBeGreaterThan(89 * 86_400_000);
   await run('keys create --org other --name b', cwd);
   const listed = (await run('keys list', cwd)).stdout;
-  expect(listed).toMatch(/acme {2}a {2}calls:read {2}valid until /);
-  expect(listed).toMatch(/other {2}b {2}calls:read,calls:write,calls:cancel {2}valid\n/);
+  expect(listed).toMatch(/^key_\w+ {2}acme +a +calls:read +valid until /m);
+  expect(listed).toMatch(/^key_\w+ {2}other +b +calls:read,calls:write,calls:cancel +valid$/m);
   expect(listed).not.toContain('hangup_live_');
   expect(JSON.parse((await run('keys list --org acme --json', cwd)).stdout)).toHaveLength(1);
   expect(await run(`keys revoke ${made.id}`, cwd)).toMatchObject({ code: 0 });
   expect((await run('keys list --org acme', cwd)).stdout).toMatch(/revoked/);
   expect(await run('keys revoke key_none', cwd)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/there is no key key_none/),
+    stderr: expect.stringMatching(/key not found: key_none/),
   });
 });
 
 test.each([
   'keys list',
   'keys revoke key_1',
-  'adopt list',
-  'adopt remove --prefix call-',
+  'adoption list',
+  'adoption remove --prefix call-',
   'deletions list',
   'deletions retry call_1',
   'prune',
   'prune --dry-run',
   'migrate --check',
-])('hangup %s makes no database where there is none: it may be the wrong folder', async (args) => {
+])('hangup %s does not create a missing database', async (args) => {
   const cwd = temporaryFolder();
   expect(await run(args, cwd)).toMatchObject({
     code: 3,
     stdout: '',
     stderr: expect.stringMatching(
-      /Cannot read the database \S+hangup\.db: there is none\. Set DATABASE_URL to the one that/,
+      /Database not found: \S+hangup\.db\. Set DATABASE_URL to the server's database/,
     ),
   });
   expect(readdirSync(cwd)).toEqual([]);
 });
 
-test('prefixes are given, listed and taken away', async () => {
+test('adoption adds, lists and removes prefixes', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
-  expect(await run('adopt list', cwd)).toMatchObject({
+  expect(await run('adoption list', cwd)).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/no prefixes/),
   });
-  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({ code: 0 });
-  expect(await run('adopt add --org other --prefix call-', cwd)).toMatchObject({
+  expect(await run('adoption add --org acme --prefix call-', cwd)).toMatchObject({ code: 0 });
+  expect(await run('adoption add --org other --prefix call-', cwd)).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/call- is given already/),
+    stderr: expect.stringMatching(/the prefix call- already exists/),
   });
-  expect(JSON.parse((await run('adopt list --json', cwd)).stdout)).toEqual([
+  expect(JSON.parse((await run('adoption list --json', cwd)).stdout)).toEqual([
     { prefix: 'call-', organization: 'acme' },
   ]);
-  expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 0 });
-  expect(await run('adopt remove --prefix call-', cwd)).toMatchObject({ code: 1 });
+  expect(await run('adoption remove --prefix call-', cwd)).toMatchObject({ code: 0 });
+  expect(await run('adoption remove --prefix call-', cwd)).toMatchObject({ code: 1 });
 });
 
-test('a prefix for an organization that does not exist is refused, and changes nothing', async () => {
+test('hangup adopt works as the old name of hangup adoption and warns on standard error', async () => {
+  const cwd = temporaryFolder();
+  const warning =
+    'hangup: warning: `hangup adopt` is the old name of `hangup adoption`; the next release removes the old name\n';
+  await run('migrate', cwd);
+  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining(warning),
+  });
+  expect(await run('adopt list --json', cwd)).toEqual({
+    code: 0,
+    stdout: '[{"prefix":"call-","organization":"acme"}]\n',
+    stderr: warning,
+  });
+  expect((await run('adopt --help', cwd)).stdout).toMatch(/^Usage: hangup adoption/);
+  // The help and the completion do not offer the old name.
+  expect((await run('--help', cwd)).stdout).not.toMatch(/\badopt\b/);
+  expect((await run('completion bash', cwd)).stdout).not.toMatch(/\badopt\b/);
+});
+
+test('adoption add refuses an unknown organization and changes nothing', async () => {
   const cwd = temporaryFolder();
   const names = async () =>
-    JSON.parse((await run('adopt list --json', cwd)).stdout).map(
-      (one: { organization: string }) => one.organization,
+    JSON.parse((await run('adoption list --json', cwd)).stdout).map(
+      (entry: { organization: string }) => entry.organization,
     );
   await run('keys create --org acme --name test', cwd);
-  expect(await run('adopt add --org acmee --prefix call-', cwd)).toEqual({
+  expect(await run('adoption add --org acmee --prefix call-', cwd)).toEqual({
     code: 1,
     stdout: '',
     stderr:
-      'hangup: there is no organization acmee; there is acme. Correct --org, or make it with --create-org.\n',
+      'hangup: organization not found: acmee. Existing organizations: acme. Correct --org, or create the organization with --create-org.\n',
   });
   expect(await names()).toEqual([]);
-  expect(await run('adopt add --org acme --prefix call-', cwd)).toMatchObject({ code: 0, stderr: '' });
-  expect(await run('adopt add --org other --prefix other- --create-org', cwd)).toMatchObject({
+  expect(await run('adoption add --org acme --prefix call-', cwd)).toMatchObject({ code: 0, stderr: '' });
+  expect(await run('adoption add --org other --prefix other- --create-org', cwd)).toMatchObject({
     code: 0,
-    stderr: expect.stringMatching(/^hangup: the organization other is new; /),
+    stderr: expect.stringMatching(/^hangup: created the organization other; /),
   });
   expect(await names()).toEqual(['acme', 'other']);
 });
 
-test('the first organization is made by its prefix, and named as new', async () => {
-  expect(await run('adopt add --org acme --prefix call-')).toMatchObject({
+test('adoption add creates the first organization and reports it', async () => {
+  expect(await run('adoption add --org acme --prefix call-')).toMatchObject({
     code: 0,
-    stderr: expect.stringMatching(/^hangup: the organization acme is new; /),
+    stderr: expect.stringMatching(/^hangup: created the organization acme; /),
   });
 });
 
 test.each([
-  'adopt add --org acme',
+  'adoption add --org acme',
   'keys create --org acme',
   'keys create --org acme --name test --scope calls:everything',
   'keys create --org acme --name test --expires yesterday',
@@ -212,7 +232,7 @@ test.each([
   '--frobnicate',
   'serve --port 80',
   'migrate now',
-])('wrong usage ends with 2, and says what is right: %s', async (args) => {
+])('hangup %s exits with 2 and prints the error', async (args) => {
   const cwd = temporaryFolder();
   const { code, stderr, stdout } = await run(args, cwd);
   expect(code).toBe(2);
@@ -221,18 +241,18 @@ test.each([
   expect(existsSync(join(cwd, 'data'))).toBe(false);
 });
 
-test('an argument that is not UTF-8 is refused', () => {
+test('an argument that is not UTF-8 exits with 2 and changes nothing', () => {
   const cwd = temporaryFolder();
   const words = [...COMMAND, 'keys', 'create', '--name', 'test'].map((word) => `'${word}'`).join(' ');
   const { status, stderr } = spawnSync('bash', ['-c', `${words} --org $'\\xff'`], { cwd, encoding: 'utf8' });
   expect({ status, stderr }).toEqual({
     status: 2,
-    stderr: 'hangup: an argument is not UTF-8. Nothing was begun.\n',
+    stderr: 'hangup: an argument is not valid UTF-8. Nothing was started.\n',
   });
   expect(readdirSync(cwd)).toEqual([]);
 });
 
-test('every command has its help, and the exit codes are told', async () => {
+test('every command has a help text, and hangup --help lists the exit codes', async () => {
   expect((await run('--help')).stdout).toMatch(/serve.*keys.*migrate.*openapi.*version.*Exit codes:\n {2}0/s);
   for (const command of [
     'serve',
@@ -240,10 +260,10 @@ test('every command has its help, and the exit codes are told', async () => {
     'keys create',
     'keys list',
     'keys revoke',
-    'adopt',
-    'adopt add',
-    'adopt list',
-    'adopt remove',
+    'adoption',
+    'adoption add',
+    'adoption list',
+    'adoption remove',
     'doctor',
     'migrate',
     'openapi',
@@ -255,7 +275,7 @@ test('every command has its help, and the exit codes are told', async () => {
   }
 });
 
-test('version, openapi, migrate', async () => {
+test('version, openapi and migrate print their results', async () => {
   const cwd = temporaryFolder();
   expect((await run('version', cwd)).stdout).toMatch(/^\d+\.\d+\.\d+( \([0-9a-f]{12}(-dirty)?\))?\n$/);
   expect(JSON.parse((await run('openapi', cwd)).stdout)).toMatchObject({ openapi: '3.1.1' });
@@ -263,7 +283,7 @@ test('version, openapi, migrate', async () => {
   expect(await run('migrate', cwd)).toMatchObject({ code: 0, stdout: 'data/hangup.db is up to date\n' });
 });
 
-test('wrong settings end with 2, all at once', async () => {
+test('serve exits with 2 and lists all invalid settings', async () => {
   const env = { PORT: 'eighty', LIVEKIT_URL: 'ftp://example.com', LIVEKIT_API_SECRET: 'hunter2' };
   const { code, stderr } = await run('serve', temporaryFolder(), env);
   expect(code).toBe(2);
@@ -271,14 +291,14 @@ test('wrong settings end with 2, all at once', async () => {
   expect(stderr).not.toMatch(/hunter2|eighty/);
 });
 
-test('production refuses the emulator', async () => {
+test('serve refuses the emulator when NODE_ENV is production', async () => {
   expect(await run('serve', temporaryFolder(), { NODE_ENV: 'production' })).toMatchObject({
     code: 2,
-    stderr: expect.stringMatching(/LIVEKIT_URL: expected unless NODE_ENV is development/),
+    stderr: expect.stringMatching(/LIVEKIT_URL: required unless NODE_ENV is development/),
   });
 });
 
-test('settings come from .env too, and the environment goes before it', async () => {
+test('the environment has priority over .env', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, '.env'), 'DATABASE_URL="file:from-dotenv.db"\n');
   await run('migrate', cwd);
@@ -287,9 +307,9 @@ test('settings come from .env too, and the environment goes before it', async ()
   expect(existsSync(join(cwd, 'from-environment.db'))).toBe(true);
 });
 
-test('a taken port is a sentence, and its own exit code; LiveKit is asked for nothing', async () => {
-  const asked: (string | undefined)[] = [];
-  const server = createServer((request) => asked.push(request.url)).listen(0, '127.0.0.1');
+test('serve on a taken port exits with 4 and sends nothing to LiveKit', async () => {
+  const requests: (string | undefined)[] = [];
+  const server = createServer((request) => requests.push(request.url)).listen(0, '127.0.0.1');
   onTestFinished(() => {
     server.close();
   });
@@ -301,13 +321,13 @@ test('a taken port is a sentence, and its own exit code; LiveKit is asked for no
     LIVEKIT_API_KEY: 'devkey',
     LIVEKIT_API_SECRET: 'secretsecretsecretsecretsecretsecret',
   });
-  expect({ code, asked }).toEqual({ code: 4, asked: [] });
+  expect({ code, requests }).toEqual({ code: 4, requests: [] });
   expect(stderr).toMatch(
-    /^hangup: listen EADDRINUSE.* Another program listens there: stop it, or set PORT\.\n$/,
+    /^hangup: listen EADDRINUSE.* Another program uses the port\. Stop it, or set PORT\.\n$/,
   );
 });
 
-test('who reads its words may go: commands end quietly, and a server serves on', async () => {
+test('a closed output pipe ends a command silently and does not stop a server', async () => {
   const cwd = temporaryFolder();
   const piped = `${COMMAND.map((word) => `'${word}'`).join(' ')} openapi | head -c 9; exit "\${PIPESTATUS[0]}"`;
   const { status, stdout, stderr } = spawnSync('bash', ['-c', piped], { cwd, encoding: 'utf8' });
@@ -321,7 +341,7 @@ test('who reads its words may go: commands end quietly, and a server serves on',
   expect(await hangup.kill('SIGTERM')).toBe(0);
 });
 
-test('a first start makes an organization, a key and live calls; its curl line cancels one', async () => {
+test('the first start creates an organization, a key and live calls, and its curl line cancels a call', async () => {
   const cwd = temporaryFolder();
   const hangup = await serveHangup({ env: {}, cwd });
   const shown = await waitForWelcome(hangup);
@@ -333,7 +353,7 @@ test('a first start makes an organization, a key and live calls; its curl line c
   const call = await (await fetch(url, { headers: { 'x-api-key': key } })).json();
   expect(call).toMatchObject({ data: { roomDeletion: { state: 'completed', attempt: 1 } } });
 
-  // A key made by another process is good at once, and so is its revocation.
+  // The server accepts a key that another process creates at once, and refuses a revoked key at once.
   const made = JSON.parse((await run('keys create --org demo --name second --json', cwd)).stdout);
   const list = () => fetch(`${hangup.url}/api/v1/calls`, { headers: { 'x-api-key': made.key } });
   expect(await (await list()).json()).toMatchObject({ data: { pagination: { total: 3 } } });
@@ -353,12 +373,12 @@ test('a first start makes an organization, a key and live calls; its curl line c
   expect(await live.json()).toMatchObject({ data: { pagination: { total: 3 } } });
 });
 
-test("the emulator is refused on a database of people's calls, and nothing in that is changed", async () => {
+test('the emulator is refused on a database that has served a real LiveKit, and changes nothing', async () => {
   const cwd = temporaryFolder();
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
   const real = { LIVEKIT_URL: livekit.url, LIVEKIT_API_KEY: API_KEY, LIVEKIT_API_SECRET: API_SECRET };
-  // Tried out first, as everybody does.
+  // Operators try the emulator first.
   const first = await serveHangup({ env: {}, cwd });
   await waitForWelcome(first);
   await first.kill('SIGTERM');
@@ -378,7 +398,7 @@ test("the emulator is refused on a database of people's calls, and nothing in th
     expect(refused).toEqual({
       code: 2,
       stdout: '',
-      stderr: `hangup: Settings are wrong:\n  LIVEKIT_URL: expected, for data/hangup.db has the calls of ${livekit.url}, which the built-in emulator would end; to try hangup out, give DATABASE_URL another file\n`,
+      stderr: `hangup: Invalid settings:\n  LIVEKIT_URL: required, because data/hangup.db contains calls of ${livekit.url}, which the built-in emulator would end. To try hangup, set DATABASE_URL to another file\n`,
     });
   }
   expect(readFileSync(join(cwd, 'data/hangup.db')).equals(before)).toBe(true);
@@ -386,22 +406,21 @@ test("the emulator is refused on a database of people's calls, and nothing in th
   expect(doctor).toMatchObject({ code: 1, stdout: expect.stringMatching(/LIVEKIT_URL is not set, and the/) });
 
   const again = await serveHangup({ env: real, cwd });
-  expect(again.output()).not.toContain('another LiveKit');
+  expect(again.output()).not.toContain('different LIVEKIT_URL');
   await again.kill('SIGTERM');
   const another = await startEmulated({});
   onTestFinished(() => another.stop());
   const moved = await serveHangup({ env: { ...real, LIVEKIT_URL: another.url }, cwd });
-  expect(moved.output()).toMatch(/"level":"warn".*was served with another LiveKit before/);
+  expect(moved.output()).toMatch(/"level":"warn".*this database was used with a different LIVEKIT_URL/);
   await moved.kill('SIGTERM');
-  // Each time that it is another one than the last.
+  // The warning repeats at each change.
   const back = await serveHangup({ env: real, cwd });
-  expect(back.output()).toMatch(/"level":"warn".*was served with another LiveKit before/);
+  expect(back.output()).toMatch(/"level":"warn".*this database was used with a different LIVEKIT_URL/);
   await back.kill('SIGTERM');
 });
 
-test('an emulator ends when its database is served with a LiveKit; two LiveKits on one are told', async () => {
+test('an emulator exits when another process serves its database with a LiveKit; two LiveKits are an error', async () => {
   const cwd = temporaryFolder();
-  const { until } = await import('../harness/hangup.ts');
   const sandbox = await serveHangup({ env: {}, cwd });
   await waitForWelcome(sandbox);
   const livekits = [await startEmulated({}), await startEmulated({})];
@@ -416,19 +435,19 @@ test('an emulator ends when its database is served with a LiveKit; two LiveKits 
   const ended = once(sandbox.child, 'exit');
   const hangup = await serveHangup({ env, cwd });
   expect((await ended)[0]).toBe(2);
-  expect(sandbox.output()).toMatch(/LIVEKIT_URL: expected, for data\/hangup\.db has the calls of http/);
-  expect(hangup.output()).not.toContain('another');
+  expect(sandbox.output()).toMatch(/LIVEKIT_URL: required, because data\/hangup\.db contains calls of http/);
+  expect(hangup.output()).not.toContain('another hangup process');
 
   const second = await serveHangup({ env: another, cwd });
-  const told = '"msg":"another hangup serves this database with another LiveKit';
-  await until('the first one tells', () => hangup.output().includes(told));
+  const conflict = '"msg":"another hangup process';
+  await expect.poll(() => hangup.output()).toContain(conflict);
   await second.kill('SIGTERM');
   expect(await hangup.kill('SIGTERM')).toBe(0);
-  // The first one serves on, as does the second: nobody can tell which of them is wrong.
-  expect(second.output()).not.toContain(told);
+  // Both continue, because neither can determine which LIVEKIT_URL is wrong.
+  expect(second.output()).not.toContain(conflict);
 });
 
-test('what cannot be prepared for a first start ends it, after it listens', async () => {
+test('the first start exits with 3 when it cannot create the demo calls', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
   const client = new SqliteDatabase(join(cwd, 'data/hangup.db'));
@@ -440,7 +459,7 @@ test('what cannot be prepared for a first start ends it, after it listens', asyn
   });
 });
 
-test('a start that never serves claims nothing', async () => {
+test('a start that fails to listen does not bind the database to its LiveKit', async () => {
   const cwd = temporaryFolder();
   const sandbox = await serveHangup({ env: {}, cwd });
   await waitForWelcome(sandbox);
@@ -452,7 +471,6 @@ test('a start that never serves claims nothing', async () => {
 });
 
 async function waitForWelcome(hangup: { output(): string }): Promise<string> {
-  const { until } = await import('../harness/hangup.ts');
-  await until('the welcome is shown', () => hangup.output().includes('Stop with Ctrl-C'));
+  await expect.poll(() => hangup.output()).toContain('Stop with Ctrl-C');
   return hangup.output();
 }

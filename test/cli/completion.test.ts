@@ -7,12 +7,12 @@ import { temporaryFolder } from '../harness/temporary.ts';
 
 const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(' ');
 
-/** What makes each shell print what it would offer; the last word is the one that is being typed. */
+/** For each shell: a script that prints the completions of the last word. */
 const SHELLS = {
   bash: (words: readonly string[]) => `. ./script
     COMP_WORDS=(hangup ${quoted(words)}) COMP_CWORD=${words.length}
     _hangup; printf '%s\\n' "\${COMPREPLY[@]}"`,
-  // Outside of a line editor its own words are played, and what begins otherwise is left out as it would.
+  // Outside of the line editor, these functions replace zsh's own and filter by prefix as zsh does.
   zsh: (words: readonly string[]) => `compdef() {}
     compadd() { shift; (( $# )) && print -l -- "\${(@M)@:#\${words[CURRENT]}*}" }
     _files() { print -l -- * }
@@ -35,8 +35,8 @@ test.each(['bash', 'zsh', 'fish'] as const)(
         encoding: 'utf8',
       });
       expect({ error, stderr }).toEqual({ error: undefined, stderr: '' });
-      const offered = stdout.split('\n').map((line) => line.split('\t')[0] ?? '');
-      return offered.filter((word) => word !== '').toSorted();
+      const completions = stdout.split('\n').map((line) => line.split('\t')[0] ?? '');
+      return completions.filter((word) => word !== '').toSorted();
     }
     expect(complete('se')).toEqual(['serve']);
     expect(complete('')).toEqual(expect.arrayContaining(['backup', 'calls', 'doctor', 'keys', 'serve']));
@@ -45,14 +45,14 @@ test.each(['bash', 'zsh', 'fish'] as const)(
     expect(complete('calls', 'list', '--s')).toEqual(['--status']);
     expect(complete('calls', 'list', '--status', 'c')).toEqual(['cancelled', 'completed', 'connecting']);
     expect(complete('completion', 'z')).toEqual(['zsh']);
-    // Of bash it is readline that looks for files, where there is nothing else.
+    // In bash, readline completes files if the function returns nothing.
     expect(complete('restore', '')).toEqual(shell === 'bash' ? [] : ['script']);
     expect(complete('restore', '--h')).toEqual(['--help']);
-    // The value of an option is no command.
+    // The value of an option is not a command.
     expect(complete('keys', 'create', '--org', 'list', '--ex')).toEqual(['--expires']);
   },
 );
 
-test('another shell is refused', async () => {
+test('completion exits with 2 for an unknown shell', async () => {
   expect(await runHangup(['completion', 'csh'], { cwd: temporaryFolder() })).toMatchObject({ code: 2 });
 });

@@ -1,17 +1,19 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
+import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const run = (args: string, cwd: string) =>
   runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db' } });
 
-/** Calls whose rooms were given up, wait and are gone. */
+/** Returns the directory of a database with a discarded, a running and a completed deletion. */
 async function prepare(): Promise<string> {
   const cwd = temporaryFolder();
-  const store = openSqliteStore(join(cwd, 'hangup.db'));
+  const clock = manualClock(2_000);
+  const store = openSqliteStore(join(cwd, 'hangup.db'), { clock });
   const key = await store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
@@ -24,26 +26,27 @@ async function prepare(): Promise<string> {
   });
   for (const id of ['lost', 'waiting', 'gone']) {
     const { organizationId } = key;
-    await store.createCall({ call: aCall({ id, organizationId }), apiKeyId: key.id });
-    await store.cancelCall({
+    await store.changeCall({ kind: 'register', call: buildCall({ id, organizationId }), apiKeyId: key.id });
+    await store.changeCall({
+      kind: 'cancel',
       callId: id,
       organizationId,
       apiKeyId: key.id,
       reason: null,
-      now: 2_000,
-      leaseUntil: 9_000,
+      leaseMs: 7_000,
       idempotency: null,
     });
   }
-  const given = { attempt: 1, wasRescued: false, keptBecause: null, now: 3_000 };
-  const lost = { state: 'discarded', lastError: 'timed_out: no answer within 10000 ms' } as const;
-  await store.settleDeletion({ ...given, callId: 'lost', settlement: lost });
-  await store.settleDeletion({ ...given, callId: 'gone', settlement: { state: 'completed' } });
+  const attempt = { attempt: 1, wasRescued: false, keptBecause: null };
+  clock.set(3_000);
+  const lost = { state: 'discarded', lastError: 'timed_out: no response within 10000 ms' } as const;
+  await store.settleDeletion({ ...attempt, callId: 'lost', settlement: lost });
+  await store.settleDeletion({ ...attempt, callId: 'gone', settlement: { state: 'completed' } });
   store.close();
   return cwd;
 }
 
-test('what is not gone is listed, for people and for scripts, by state', async () => {
+test('deletions list prints incomplete deletions by state, as a table or as JSON', async () => {
   const cwd = await prepare();
   const { stdout } = await run('deletions list', cwd);
   expect(stdout).toMatch(
@@ -57,7 +60,7 @@ test('what is not gone is listed, for people and for scripts, by state', async (
       roomName: 'lost',
       state: 'discarded',
       attempt: 1,
-      lastError: 'timed_out: no answer within 10000 ms',
+      lastError: 'timed_out: no response within 10000 ms',
       createdAt: '1970-01-01T00:00:02.000Z',
       attemptedAt: '1970-01-01T00:00:02.000Z',
       finalizedAt: '1970-01-01T00:00:03.000Z',
@@ -67,22 +70,22 @@ test('what is not gone is listed, for people and for scripts, by state', async (
   expect(await run('deletions list --state completed', cwd)).toMatchObject({ code: 2 });
 });
 
-test('one that was given up is tried again; one that is gone or was never there is refused', async () => {
+test('deletions retry accepts a discarded deletion and refuses a completed or unknown one', async () => {
   const cwd = await prepare();
   expect(await run('deletions retry lost', cwd)).toMatchObject({ code: 0 });
   expect(JSON.parse((await run('deletions list --state discarded --json', cwd)).stdout)).toEqual([]);
   expect(await run('deletions retry gone', cwd)).toMatchObject({
     code: 1,
-    stderr: 'hangup: the room of gone was deleted; there is nothing to try again\n',
+    stderr: 'hangup: the room of gone is already deleted; there is nothing to retry\n',
   });
   expect(await run('deletions retry nobody', cwd)).toMatchObject({ code: 1 });
 });
 
-test('none', async () => {
+test('deletions list prints "no pending deletions" when the queue is empty', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
   expect(await run('deletions list', cwd)).toMatchObject({
     code: 0,
-    stdout: 'none: every room that should be gone is gone\n',
+    stdout: 'no pending deletions\n',
   });
 });

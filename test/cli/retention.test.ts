@@ -2,15 +2,18 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
+import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const DAY_MS = 86_400_000;
 
-async function prepare(): Promise<{ cwd: string; store: LocalStore; organizationId: string }> {
+async function prepare(
+  clock = manualClock(),
+): Promise<{ cwd: string; store: LocalStore; organizationId: string }> {
   const cwd = temporaryFolder();
-  const store = openSqliteStore(join(cwd, 'hangup.db'));
+  const store = openSqliteStore(join(cwd, 'hangup.db'), { clock });
   const { organizationId } = await store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
@@ -24,31 +27,31 @@ async function prepare(): Promise<{ cwd: string; store: LocalStore; organization
   return { cwd, store, organizationId };
 }
 
-/** Calls that ended so many days ago, one that lives, and one whose room may be alive. */
-async function aRecord() {
-  const { cwd, store, organizationId } = await prepare();
+/** Calls that ended 1 to 60 days ago, a live call, and an ended call whose room may still exist. */
+async function prepareCalls() {
   const now = Date.now();
+  const { cwd, store, organizationId } = await prepare(manualClock(now - 60 * DAY_MS));
   const put = (id: string, parts: object) =>
-    store.createCall({
-      call: aCall({ id, organizationId, createdAt: now - 90 * DAY_MS, ...parts }),
+    store.changeCall({
+      kind: 'register',
+      call: buildCall({ id, organizationId, createdAt: now - 90 * DAY_MS, ...parts }),
       apiKeyId: null,
     });
   for (const days of [1, 29, 31, 60]) {
     await put(`ended-${days}`, { status: 'completed', endedAt: now - days * DAY_MS });
   }
-  await put('lives', { status: 'active' });
+  await put('live', { status: 'active' });
   await put('not-gone', { status: 'active' });
-  const at = now - 60 * DAY_MS;
   const cancel = {
+    kind: 'cancel',
     organizationId,
     apiKeyId: 'key_1',
     reason: null,
-    now: at,
-    leaseUntil: at,
+    leaseMs: 0,
     idempotency: null,
-  };
-  await store.cancelCall({ callId: 'not-gone', ...cancel });
-  await store.cancelCall({ callId: 'lives', ...cancel, organizationId: 'org_other' });
+  } as const;
+  await store.changeCall({ callId: 'not-gone', ...cancel });
+  await store.changeCall({ callId: 'live', ...cancel, organizationId: 'org_other' });
   const settlement = { state: 'discarded', lastError: 'x' } as const;
   await store.settleDeletion({
     callId: 'not-gone',
@@ -56,7 +59,6 @@ async function aRecord() {
     settlement,
     wasRescued: false,
     keptBecause: null,
-    now: at,
   });
   store.close();
   const ids = () => {
@@ -70,16 +72,16 @@ async function aRecord() {
   return { ids, run };
 }
 
-test('by default nothing goes', async () => {
-  const { ids, run } = await aRecord();
+test('prune deletes nothing with the default settings', async () => {
+  const { ids, run } = await prepareCalls();
   const before = ids();
   expect(await run('prune')).toMatchObject({ code: 0, stdout: expect.stringContaining('0 ended calls') });
   expect(ids()).toEqual(before);
 });
 
-test('what ended before the setting goes, but not what lives, nor what may have a living room', async () => {
-  const { ids, run } = await aRecord();
-  const env = { KEEP_ENDED_CALLS_DAYS: '30', KEEP_AUDIT_DAYS: '70' };
+test('prune deletes calls that ended long ago, except those whose room may still exist', async () => {
+  const { ids, run } = await prepareCalls();
+  const env = { CALL_RETENTION_DAYS: '30', AUDIT_RETENTION_DAYS: '70' };
   const before = ids();
   const dry = await run('prune --dry-run --json', env);
   expect(JSON.parse(dry.stdout)).toEqual({ calls: 2, audit: 7, events: 0, deleted: false });
@@ -90,36 +92,36 @@ test('what ended before the setting goes, but not what lives, nor what may have 
     events: 0,
     deleted: true,
   });
-  expect(ids()).toEqual(['ended-1', 'ended-29', 'lives', 'not-gone']);
+  expect(ids()).toEqual(['ended-1', 'ended-29', 'live', 'not-gone']);
   expect(JSON.parse((await run('prune --dry-run --json', env)).stdout)).toMatchObject({ calls: 0, audit: 0 });
 });
 
-test('a call is kept as long as its room is guarded, whatever the setting', async () => {
-  const { ids, run } = await aRecord();
-  const env = { KEEP_ENDED_CALLS_DAYS: '1', ROOM_GUARD_MS: String(10 * DAY_MS) };
+test('prune keeps a call for RECREATED_ROOM_WINDOW_MS when CALL_RETENTION_DAYS is shorter', async () => {
+  const { ids, run } = await prepareCalls();
+  const env = { CALL_RETENTION_DAYS: '1', RECREATED_ROOM_WINDOW_MS: String(10 * DAY_MS) };
   await run('prune', env);
-  expect(ids()).toEqual(['ended-1', 'lives', 'not-gone']);
+  expect(ids()).toEqual(['ended-1', 'live', 'not-gone']);
 });
 
-test('many go in batches', async () => {
+test('the store prunes calls and audit entries in batches', async () => {
   const { store, organizationId } = await prepare();
   for (let i = 0; i < 450; i += 1) {
-    const call = aCall({ id: `c${i}`, organizationId, status: 'failed', createdAt: i, endedAt: i + 1 });
-    await store.createCall({ call, apiKeyId: null });
+    const call = buildCall({ id: `c${i}`, organizationId, status: 'failed', createdAt: i, endedAt: i + 1 });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
   }
   expect(await store.pruneCalls({ before: 1_000, limit: 200 })).toBe(200);
   expect(await store.findCall('c0')).toBeNull();
   expect(await store.findCall('c200')).not.toBeNull();
   expect(await store.pruneCalls({ before: 1_000, limit: 200 })).toBe(200);
   expect(await store.pruneCalls({ before: 1_000, limit: 200 })).toBe(50);
-  // The key's entry too.
+  // Includes the entry of the key.
   expect(await store.pruneAudit({ before: 300, now: 1_000, limit: 200 })).toBe(200);
   expect(await store.pruneAudit({ before: 300, now: 1_000, limit: 200 })).toBe(101);
   expect(await store.pruneAudit({ before: 300, now: 1_000, limit: 200 })).toBe(0);
   store.close();
 });
 
-test('all that is old goes in one run, also when something young stands before it; what is said is what went', async () => {
+test('prune deletes old entries after newer ones in one run and prints their number', async () => {
   const { cwd, store } = await prepare();
   store.close();
   const client = new SqliteDatabase(join(cwd, 'hangup.db'));
@@ -127,7 +129,7 @@ test('all that is old goes in one run, also when something young stands before i
   const write = client.prepare(
     "INSERT INTO audit_log (at, organization_id, action, actor, subject_id) VALUES (?, 'org_1', 'call.created', 'livekit', 'c')",
   );
-  // The clock was ahead here, and was set back.
+  // Entries from a clock that was ahead and was then set back.
   client.transaction(() => {
     for (let i = 0; i < 100; i += 1) write.run(Date.now() + 1_000 * DAY_MS);
   })();
@@ -136,7 +138,7 @@ test('all that is old goes in one run, also when something young stands before i
     for (let i = 0; i < 1_000; i += 1) write.run(Date.now() - 60 * DAY_MS);
   })();
   const run = (args: string) =>
-    runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db', KEEP_AUDIT_DAYS: '30' } });
+    runHangup(args.split(' '), { cwd, env: { DATABASE_URL: 'file:hangup.db', AUDIT_RETENTION_DAYS: '30' } });
   expect(JSON.parse((await run('prune --json')).stdout)).toMatchObject({ audit: 1_000, deleted: true });
   expect(client.prepare('SELECT count(*) FROM audit_log').pluck().get()).toBe(101);
   client.close();

@@ -7,11 +7,11 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { REFUSAL_REASONS } from '../../src/domain/webhook-refusal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { API_KEY, API_SECRET, startEmulated } from '../harness/livekit.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
-import { AGENT, post, roomTold } from '../harness/webhooks.ts';
+import { AGENT, postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
 async function startTestLiveKit() {
   const livekit = await startEmulated({});
@@ -52,7 +52,7 @@ test('doctor reports ok next to a running server and changes nothing', async () 
   await fetch(`${hangup.url}/api/v1/calls`, { method: 'POST', headers, body: '{"id":"c1"}' });
   await livekit.join('c1', 'caller');
   await livekit.join('unregistered', 'caller');
-  await post(hangup.url, roomTold('c1').joined(AGENT));
+  await postWebhook(hangup.url, roomWebhooks('c1').joined(AGENT));
   const report = await runDoctor(cwd, env);
   expect({ code: report.code, stderr: report.stderr }).toEqual({ code: 0, stderr: '' });
   expect(report.levels).toEqual([
@@ -121,8 +121,8 @@ test('invalid settings are reported together and no other check runs', async () 
   expect(code).toBe(1);
   expect(levels).toEqual(['settings: failure', 'settings: failure']);
   expect(findingsOf('settings').map(({ message }) => message)).toEqual([
-    'PORT: expected a whole number from 0 to 65535',
-    'LIVEKIT_URL: expected with LIVEKIT_API_KEY: the server that the key is for',
+    'PORT: expected an integer from 0 to 65535',
+    'LIVEKIT_URL: required with LIVEKIT_API_KEY; set it to the server of that key',
   ]);
 });
 
@@ -211,7 +211,7 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
   const { cwd, file } = createDatabase();
   const { livekit, env } = await startTestLiveKit();
   for (const name of ['ended', 'live']) await livekit.join(name, 'caller');
-  const store = openSqliteStore(file);
+  const store = openSqliteStore(file, { clock: { now: () => Date.now() - 600_000 } });
   const { organizationId, id: apiKeyId } = await store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
@@ -223,16 +223,15 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
     now: 1,
   });
   for (const id of ['ended', 'live']) {
-    await store.createCall({ call: aCall({ id, organizationId }), apiKeyId });
+    await store.changeCall({ kind: 'register', call: buildCall({ id, organizationId }), apiKeyId });
   }
-  const now = Date.now() - 600_000;
-  await store.cancelCall({
+  await store.changeCall({
+    kind: 'cancel',
     callId: 'ended',
     organizationId,
     apiKeyId,
     reason: null,
-    now,
-    leaseUntil: now,
+    leaseMs: 0,
     idempotency: null,
   });
   const late = await runDoctor(cwd, env);
@@ -258,7 +257,6 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
     settlement,
     wasRescued: false,
     keptBecause: null,
-    now,
   });
   store.close();
   expect((await runDoctor(cwd, env)).findingsOf('deletions')).toMatchObject([

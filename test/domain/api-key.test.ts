@@ -19,21 +19,21 @@ const KEY: ApiKey = {
   lastUsedAt: null,
 };
 
-test('a key is told from what is none by its shape', () => {
+test('isApiKeyFormat accepts only the format of a key', () => {
   expect(isApiKeyFormat(formatKey('a'.repeat(43)))).toBe(true);
   for (const text of ['', 'hangup_live_', formatKey('a'.repeat(42)), formatKey(`${'a'.repeat(42)}\n`)]) {
     expect(isApiKeyFormat(text), JSON.stringify(text)).toBe(false);
   }
 });
 
-test('a key may be used until it is revoked, or until the moment it expires', () => {
+test('a key is active until it is revoked or expires', () => {
   expect(isActive(KEY, 1_000)).toBe(true);
   expect(isActive({ ...KEY, expiresAt: 1_000 }, 999)).toBe(true);
   expect(isActive({ ...KEY, expiresAt: 1_000 }, 1_000)).toBe(false);
   expect(isActive({ ...KEY, revokedAt: 2_000 }, 1_000)).toBe(false);
 });
 
-test('a use is worth a write once a minute, also after the clock was set back', () => {
+test('the use of a key is recorded once a minute, also after the clock was set back', () => {
   expect(shouldRecordUse(KEY, 0)).toBe(true);
   expect(shouldRecordUse({ ...KEY, lastUsedAt: 100_000 }, 159_999)).toBe(false);
   expect(shouldRecordUse({ ...KEY, lastUsedAt: 100_000 }, 160_000)).toBe(true);

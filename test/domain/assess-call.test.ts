@@ -47,7 +47,7 @@ const over = (status: CallEnd['status'], failureReason: string | null, seconds: 
 const CALLER = outbound(ANSWERED, 'caller');
 const COLLEAGUE = outbound(ANSWERED, 'colleague');
 
-describe('rule 3: direction and number are those of the first phone', () => {
+describe('rule 3: direction and number come from the first phone', () => {
   test.each<[string, Script, object]>([
     ['inbound', [[0, joined(inbound())]], { direction: 'inbound', phoneNumber: '+15557770001' }],
     [
@@ -63,7 +63,7 @@ describe('rule 3: direction and number are those of the first phone', () => {
     expect(callAfter(script, { adoptedPrefix: 'room' })).toMatchObject(expected);
   });
 
-  test('the phone that joined first is the first, though its join arrives later', () => {
+  test('the first phone is the one that joined first when its join arrives later', () => {
     const call = callAfter([[5, joined(outbound({ phoneNumber: '+15559999999' }, 'colleague'))]], {
       adoptedPrefix: 'room',
     });
@@ -76,7 +76,7 @@ describe('rule 3: direction and number are those of the first phone', () => {
   });
 });
 
-describe('rule 4: active', () => {
+describe('rule 4: the status active', () => {
   test.each<[string, Script, string]>([
     ['an answered phone', [[0, joined(outbound(ANSWERED))]], 'active'],
     [
@@ -166,7 +166,7 @@ describe('rule 4: active', () => {
     expect(statusFrom(callAfter(script).roster)).toBe(status);
   });
 
-  test("a member whom LiveKit's list lacks does not make a call active", () => {
+  test("a member missing from LiveKit's list does not make a call active", () => {
     const { roster } = callAfter([[0, joined(AGENT)]]);
     const lacks = { participants: [], askedAt: at(5), version: versionOf(roster), isTrusted: true };
     const missing = applyParticipantList(roster, lacks, at(5));
@@ -177,7 +177,7 @@ describe('rule 4: active', () => {
   });
 });
 
-describe('rule 5: two parties are a conversation, whoever has left', () => {
+describe('rule 5: two parties are a conversation', () => {
   test.each<[string, Script]>([
     [
       'a caller and a colleague after the agent left (warm transfer)',
@@ -231,7 +231,7 @@ describe('rule 5: two parties are a conversation, whoever has left', () => {
         [1, joined(CALLER)],
       ],
     ],
-  ])('%s: the call goes on without limit', (_, script) => {
+  ])('the call continues without limit: %s', (_, script) => {
     expect(assessed(script, 100_000)).toEqual(goesOn(null));
   });
 
@@ -254,12 +254,12 @@ describe('rule 5: two parties are a conversation, whoever has left', () => {
         [3, left(AGENT)],
       ],
     ],
-  ])('%s are not a conversation', (_, script) => {
+  ])('the call is not a conversation: %s', (_, script) => {
     expect(assessed(script, 33)).toMatchObject({ kind: 'over' });
   });
 });
 
-describe('rule 6a: a call with phones ends with the last phone', () => {
+describe('rule 6a: a call with phones ends with its last phone', () => {
   test.each<[string, Script, ReturnType<typeof over>]>([
     [
       'answered, and an agent stays',
@@ -319,7 +319,7 @@ describe('rule 6a: a call with phones ends with the last phone', () => {
     expect(assessed(script, 30)).toEqual(expected);
   });
 
-  test('a person who left within the grace counts as there', () => {
+  test('a person who left within the grace period counts as present', () => {
     const script: Script = [
       [0, joined(CALLER)],
       [1, joined(PERSON)],
@@ -333,7 +333,7 @@ describe('rule 6a: a call with phones ends with the last phone', () => {
     expect(assessed([...script, [10, joined(again(OTHER_PERSON))]], 100)).toEqual(goesOn(null));
   });
 
-  test('phones are guests of people who were active before the first of them joined', () => {
+  test('phones are guests of people who were active before the first phone joined', () => {
     const script: Script = [
       [0, joined(AGENT)],
       [1, joined(PERSON)],
@@ -347,7 +347,7 @@ describe('rule 6a: a call with phones ends with the last phone', () => {
 
 describe('rule 6b: a call without phones ends when LiveKit finishes its room', () => {
   test.each(['CLIENT_INITIATED', 'CONNECTION_TIMEOUT', 'PARTICIPANT_REMOVED'])(
-    'the last person leaves with %s: nothing ends before that',
+    'the call continues until then when the last person leaves with %s',
     (reason) => {
       const script: Script = [
         [0, joined(AGENT)],
@@ -366,7 +366,7 @@ describe('rule 6b: a call without phones ends when LiveKit finishes its room', (
     },
   );
 
-  test('a participant who counts for nothing holds the room open for the grace at most', () => {
+  test('a participant of another kind keeps the call open for the grace period at most', () => {
     const script: Script = [
       [0, joined(AGENT)],
       [1, joined(PERSON)],
@@ -378,7 +378,7 @@ describe('rule 6b: a call without phones ends when LiveKit finishes its room', (
     expect(assessed([...script, [10, joined(again(PERSON))]], 100)).toEqual(goesOn(null));
   });
 
-  test('a recorder holds no room open', () => {
+  test('a recorder does not keep the call open', () => {
     const script: Script = [
       [0, joined(AGENT)],
       [1, joined(PERSON)],
@@ -427,13 +427,13 @@ describe('rule 6c: a phone that was left alone', () => {
       ],
       39,
     ],
-  ])('%s is hung up after the grace', (_, script, seconds) => {
+  ])('is hung up after the grace period: %s', (_, script, seconds) => {
     expect(assessed(script, seconds - 0.1)).toEqual(goesOn(seconds));
     expect(assessed(script, seconds)).toEqual(over('completed', 'AGENT_LEFT', seconds));
     expect(assessed(script, 100, { ...POLICY, agentLeftGraceMs: 0 })).toEqual(goesOn(null));
   });
 
-  test('never answered: the call is not completed', () => {
+  test('does not complete the call when the phone was never answered', () => {
     const ringing = outbound({ callStatus: 'ringing' });
     const script: Script = [
       [0, joined(AGENT)],
@@ -443,7 +443,7 @@ describe('rule 6c: a phone that was left alone', () => {
     expect(assessed(script, 39)).toEqual(over('no_answer', 'AGENT_LEFT', 39));
   });
 
-  test('whoever joins stops the grace, and the next leaving begins it anew', () => {
+  test('keeps its call when somebody joins, and starts a new grace period with the next leave', () => {
     const script: Script = [
       [0, joined(CALLER)],
       [1, joined(AGENT)],
@@ -454,14 +454,14 @@ describe('rule 6c: a phone that was left alone', () => {
     expect(assessed([...script, [50, left(again(AGENT))]], 50)).toEqual(goesOn(80));
   });
 
-  test('a phone that nobody has joined yet waits: inbound without limit, answered outbound for ten graces', () => {
+  test('waits for a first company: inbound without limit, answered outbound for ten grace periods', () => {
     expect(assessed([[0, joined(inbound({ callStatus: 'active' }))]], 100_000)).toEqual(goesOn(null));
     expect(assessed([[0, joined(outbound({ callStatus: 'ringing' }))]], 100_000)).toEqual(goesOn(null));
     expect(assessed([[0, joined(CALLER)]], 299.9)).toEqual(goesOn(300));
     expect(assessed([[0, joined(CALLER)]], 300)).toEqual(over('completed', 'AGENT_LEFT', 300));
   });
 
-  test('a recorder and a stream are not company', () => {
+  test('is alone with a recorder and a stream', () => {
     const script: Script = [
       [0, joined(inbound({ callStatus: 'active' }))],
       [1, joined(RECORDER)],
@@ -479,7 +479,7 @@ describe('rule 6d: a single person whose only agent lost its connection', () => 
     [9, left(AGENT, 'CONNECTION_TIMEOUT')],
   ];
 
-  test('the call ends after the grace', () => {
+  test('ends the call after the grace period', () => {
     expect(assessed(script, 33.9)).toEqual(goesOn(34));
     expect(assessed(script, 34)).toEqual(over('completed', 'CONNECTION_TIMEOUT', 9));
   });
@@ -488,12 +488,12 @@ describe('rule 6d: a single person whose only agent lost its connection', () => 
     ['the agent comes back', [...script, [20, joined(again(AGENT))]]],
     ['another person joins', [...script, [20, joined(OTHER_PERSON)]]],
     ['the agent left normally', [...script.slice(0, 2), [9, left(AGENT)]]],
-  ])('%s: the call goes on', (_, other) => {
+  ])('keeps the call: %s', (_, other) => {
     expect(assessed(other, 1_000)).toEqual(goesOn(null));
   });
 });
 
-test('rule 7: an aborted connection of an answered phone is its leaving', () => {
+test('rule 7: the aborted connection of an answered phone counts as its leave', () => {
   expect(
     assessed(
       [
@@ -516,7 +516,7 @@ test('rule 7: an aborted connection of an answered phone is its leaving', () => 
 });
 
 describe('rule 8: a participant who moved or was replaced', () => {
-  test('MIGRATION: the participant is still there, and no join follows', () => {
+  test('is still present after MIGRATION, and no join follows', () => {
     const script: Script = [
       [0, joined(CALLER)],
       [1, joined(AGENT)],
@@ -526,7 +526,7 @@ describe('rule 8: a participant who moved or was replaced', () => {
     expect(assessed(script, 1_000)).toEqual(goesOn(null));
   });
 
-  test('DUPLICATE_IDENTITY ends nothing before the grace for the new connection', () => {
+  test('does not end the call by DUPLICATE_IDENTITY within the grace period of the new connection', () => {
     const script: Script = [
       [0, joined(AGENT)],
       [1, joined(CALLER)],
@@ -536,7 +536,7 @@ describe('rule 8: a participant who moved or was replaced', () => {
     expect(assessed([...script, [10, joined(again(CALLER))]], 1_000)).toEqual(goesOn(null));
   });
 
-  test('an earlier connection is gone once a later one of its identity joins, though no leaving was reported', () => {
+  test('has left when a later connection of the same identity joins, without a reported leave', () => {
     const script: Script = [
       [0, joined(PERSON)],
       [9, joined(again(PERSON))],
@@ -545,7 +545,7 @@ describe('rule 8: a participant who moved or was replaced', () => {
   });
 });
 
-describe('rule 9: a participant whom two lists 10 s apart lack', () => {
+describe('rule 9: a participant missing from two lists 10 s apart', () => {
   const script: Script = [
     [0, joined(AGENT)],
     [1, joined(CALLER)],
@@ -559,24 +559,24 @@ describe('rule 9: a participant whom two lists 10 s apart lack', () => {
     return assess(call, roster, { policy: POLICY, now: at(seconds.at(-1) ?? 0) });
   };
 
-  test('one list is not enough; the next look is due in 10 s', () => {
+  test('is present after one list, and the next review is due in 10 s', () => {
     expect(lacking([20])).toEqual(goesOn(30));
     expect(lacking([20, 29.9])).toEqual(goesOn(30));
   });
 
-  test('two lists are: its time is that of the first', () => {
+  test('has left after two lists, at the time of the first', () => {
     expect(lacking([20, 30])).toEqual(over('completed', null, 20));
   });
 
-  test('a list right after LiveKit was away proves nothing', () => {
+  test('is present after a list that follows an outage of LiveKit', () => {
     expect(lacking([20, 40], false)).toEqual(goesOn(null));
   });
 
-  test('a list that was requested before the participant was noticed proves nothing', () => {
+  test('is present after a list that was requested before the participant was noticed', () => {
     expect(lacking([0.5, 0.9])).toEqual(goesOn(null));
   });
 
-  test('a webhook of its own between begins the wait anew', () => {
+  test('is present when a webhook of the participant arrives in between', () => {
     const { roster, ...call } = callAfter(script);
     const list = { participants: [AGENT], version: versionOf(roster), isTrusted: true };
     const first = applyParticipantList(roster, { ...list, askedAt: at(20) }, at(20));
@@ -590,13 +590,13 @@ describe('rule 9: a participant whom two lists 10 s apart lack', () => {
   });
 });
 
-describe('a node that does not answer', () => {
+describe('an unresponsive node', () => {
   const node = (script: Script) => {
     const call = callAfter(script);
     return endOfNode(call, call.roster, at(50));
   };
 
-  test('the review is due when the grace for its clients is over', () => {
+  test('makes a review due when the grace period of its clients is over', () => {
     const call = callAfter([
       [0, joined(AGENT)],
       [1, joined(PERSON)],
@@ -634,7 +634,7 @@ describe('a node that does not answer', () => {
       false,
     ],
     [
-      'nobody asked for two graces',
+      'two grace periods without a participant',
       [
         [50, false],
         [110, false],
@@ -663,7 +663,7 @@ describe('a node that does not answer', () => {
     expect(isLive(call.status)).toBe(!hasEnded);
   });
 
-  test('the call is completed when people talked, else failed, with NODE_LOST', () => {
+  test('ends the call with NODE_LOST: completed when people talked, else failed', () => {
     expect(
       node([
         [0, joined(AGENT)],

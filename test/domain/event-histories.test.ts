@@ -116,8 +116,8 @@ function late(arrivals: readonly Arrival[], delaysMs: readonly number[]): Arriva
   });
 }
 
-describe('webhooks as LiveKit sends them', () => {
-  test('repeated, at once or much later: the same call', () => {
+describe('webhooks in the order of LiveKit', () => {
+  test('give the same call when repeated, at once or later', () => {
     fc.assert(
       fc.property(aHistory, delays(200_000), (history, againAfterMs) => {
         const arrivals = arrivalsOf(playRoom(history));
@@ -136,7 +136,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('repeated after their ids were pruned: forward only, ended once', () => {
+  test('move a call only forward and end the call once when repeated after their ids were pruned', () => {
     fc.assert(
       fc.property(aHistory, delays(200_000), (history, againAfterMs) => {
         const arrivals = arrivalsOf(playRoom(history));
@@ -150,7 +150,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('repeated after their ids were pruned, once all of them were applied: nothing changes', () => {
+  test('change nothing when all are repeated after their ids were pruned', () => {
     fc.assert(
       fc.property(aHistory, (history) => {
         const arrivals = arrivalsOf(playRoom(history));
@@ -167,7 +167,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('lost, late or repeated, with lists of LiveKit in between: forward only', () => {
+  test('move a call only forward when lost, late or repeated, with lists of LiveKit in between', () => {
     fc.assert(
       fc.property(aRoom(SOME_TROUBLE), fc.boolean(), (history, forgetsIds) => {
         expectForwardOnly(playToHangup(playRoom(history), { forgetsIds }).versions);
@@ -176,7 +176,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('lost or late, and the room absent afterwards: ended once', () => {
+  test('end a call once when lost or late and the room is absent afterwards', () => {
     fc.assert(
       fc.property(aHistory, delays(20_000), delays(3), (history, delaysMs, losses) => {
         const arrivals = late(arrivalsOf(playRoom(history)), delaysMs);
@@ -189,7 +189,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('late by the same time, all of them, without a grace: the same end at the same time', () => {
+  test('give the same end at the same time when all are late by the same time', () => {
     fc.assert(
       fc.property(aHistory, fc.integer({ min: 0, max: 3_600_000 }), (history, delayMs) => {
         const arrivals = arrivalsOf(playRoom(history));
@@ -208,7 +208,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('of a room that moved to another node: the same call', () => {
+  test('give the same call when the room moved to another node', () => {
     fc.assert(
       fc.property(aHistory, fc.nat(60), (history, place) => {
         const arrivals = arrivalsOf(playRoom(history));
@@ -224,7 +224,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('of two nodes in any order between them: ended once, forward only', () => {
+  test('move a call only forward and end the call once when two nodes send in any order', () => {
     fc.assert(
       fc.property(aHistory, fc.nat(60), delays(100_000), delays(100_000), (history, place, one, other) => {
         const arrivals = arrivalsOf(playRoom(history));
@@ -236,7 +236,7 @@ describe('webhooks as LiveKit sends them', () => {
     );
   });
 
-  test('joins and audio in any order give the same roster', () => {
+  test('give the same roster for any order of joins and audio', () => {
     const kinds = fc.constantFrom(
       'person',
       'agent',
@@ -252,7 +252,7 @@ describe('webhooks as LiveKit sends them', () => {
         maxLength: 6,
         comparator: () => false,
       })
-      // A roster remembers so many publishers at most.
+      // A roster stores at most this many publishers.
       .filter((all) => all.filter(([, , hasAudio]) => hasAudio).length <= MAX_AUDIO_PUBLISHERS)
       .map((all) =>
         all.flatMap(([kind, isAnswered, hasAudio], i) => {
@@ -311,7 +311,7 @@ describe('a later session of the room', () => {
     return arrivalsOf(playRoom(history), { sid: 'RM_2', createdAt });
   };
 
-  test('late events of the earlier one change nothing', () => {
+  test('is not changed by late events of the earlier session', () => {
     fc.assert(
       fc.property(
         fc.record({ earlier: aHistory, next: aHistory, cut: fc.nat(20), afterMs: fc.nat(30_000) }),
@@ -339,7 +339,7 @@ describe('a later session of the room', () => {
     );
   });
 
-  test('nor when audio is the first that was reported of the later one', () => {
+  test('is not changed by late events of the earlier session when audio is its first event', () => {
     fc.assert(
       fc.property(aHistory, (earlier) => {
         const { sid } = LATER_SESSION;
@@ -363,7 +363,7 @@ describe('a later session of the room', () => {
     );
   });
 
-  test('its participants alone decide how the call ends, whoever was waited for in the earlier one', () => {
+  test('ends the call by its own participants only', () => {
     fc.assert(
       fc.property(aHistory, fc.nat(20), fc.nat(30_000), aHistory, (earlier, cut, afterMs, next) => {
         const known = arrivalsOf(playRoom(earlier)).slice(0, cut);
@@ -387,7 +387,7 @@ describe('a later session of the room', () => {
     );
   });
 
-  test('after the end it revives nothing: the room is deleted, or a new call begins, or nothing happens', () => {
+  test('deletes the room, begins a new call or changes nothing when the call has ended', () => {
     fc.assert(
       fc.property(aHistory, aHistory, fc.boolean(), (earlier, next, isAdoptable) => {
         const { call } = applyAll(arrivalsOf(playRoom(earlier)));
@@ -405,7 +405,7 @@ describe('a later session of the room', () => {
     );
   });
 
-  test('a registered call that ended by itself puts out nobody but its own phones', () => {
+  test('disconnects only the phones of a registered call that was not cancelled', () => {
     const isPhone = (payload: RoomEventPayload) =>
       payload.kind === 'participant_joined' && payload.participant.role === 'phone';
     fc.assert(
@@ -430,7 +430,7 @@ describe('a later session of the room', () => {
   });
 });
 
-describe('webhooks as LiveKit does not send them', () => {
+describe('webhooks in impossible orders', () => {
   const scrambled = fc
     .tuple(aHistory, aHistory)
     .chain(([one, two]) => {
@@ -448,7 +448,7 @@ describe('webhooks as LiveKit does not send them', () => {
       });
     });
 
-  test('two sessions mixed and repeated in any order: forward only, ended once, not live without a room', () => {
+  test('move a call only forward and end the call once when two sessions are mixed and repeated', () => {
     fc.assert(
       fc.property(scrambled, fc.boolean(), (arrivals, remembersIds) => {
         expectEnded(applyAll(arrivals, { remembersIds }));
@@ -457,7 +457,7 @@ describe('webhooks as LiveKit does not send them', () => {
     );
   });
 
-  test('after the end they change nothing', () => {
+  test('change nothing after the end of the call', () => {
     fc.assert(
       fc.property(aHistory, scrambled, (history, arrivals) => {
         const { call } = applyAll(arrivalsOf(playRoom(history)));
@@ -473,8 +473,8 @@ describe('webhooks as LiveKit does not send them', () => {
   });
 });
 
-describe('graces', () => {
-  test('an agent that comes back in time, however often it leaves, keeps the call', () => {
+describe('grace periods', () => {
+  test('keep the call when an agent returns in time, however often the agent leaves', () => {
     const reasons = fc.constantFrom(
       'CLIENT_INITIATED',
       'SIGNAL_CLOSE',
@@ -516,7 +516,7 @@ describe('graces', () => {
   });
 
   test.each(['SIGNAL_CLOSE', 'CONNECTION_TIMEOUT', 'SERVER_SHUTDOWN'])(
-    'a connection that broke (%s) before a phone joined does not end the talk on the phone',
+    'of a connection that was lost (%s) before a phone joined do not end the phone call',
     (reason) => {
       for (const [first, second] of [
         [AGENT, PERSON],
@@ -540,7 +540,7 @@ describe('graces', () => {
     },
   );
 
-  test('an agent and a person whose connections broke are two absences: one return does not end the other', () => {
+  test('of an agent and a person are independent', () => {
     const script: Script = [
       [0, joined(AGENT)],
       [1, joined(PERSON)],
@@ -555,7 +555,7 @@ describe('graces', () => {
 });
 
 test.each(['DUPLICATE_IDENTITY', 'CLIENT_INITIATED', 'CONNECTION_TIMEOUT'])(
-  'a participant who left with %s does not join by a late join',
+  'a late join of a participant who left with %s is ignored',
   (reason) => {
     fc.assert(
       fc.property(
@@ -573,7 +573,7 @@ test.each(['DUPLICATE_IDENTITY', 'CLIENT_INITIATED', 'CONNECTION_TIMEOUT'])(
   },
 );
 
-test("a phone's own audio never answers another phone, whichever is reported first", () => {
+test("a phone's own audio never answers another phone, in any order", () => {
   const second = { ...inbound({}, 'caller'), sid: 'PA_second' };
   const first = inbound({}, 'caller');
   const publishes = { kind: 'audio_published', participantSid: first.sid } as const;
@@ -599,10 +599,10 @@ test("a phone's own audio never answers another phone, whichever is reported fir
   for (const script of orders) expect(callAfter(script).status).toBe('ringing');
 });
 
-describe('memory', () => {
+describe('the size of a call', () => {
   const size = (roster: Roster) => JSON.stringify(roster).length;
 
-  test('a roster is bounded, whoever comes, speaks and goes', () => {
+  test('is bounded for any joins, audio and leaves', () => {
     const acts = fc.constantFrom('joins', 'leaves', 'speaks');
     const who = fc.constantFrom(PERSON, AGENT, outbound(), RECORDER, STREAM);
     fc.assert(
@@ -622,7 +622,7 @@ describe('memory', () => {
     );
   });
 
-  test('in a room of 3,000 the agent, the phones and the newest people are kept', () => {
+  test('keeps the agent, the phones and the newest people in a room of 3,000', () => {
     const people = Array.from({ length: 3_000 }, (_, i) => ({
       ...PERSON,
       sid: `PA_${i}`,
@@ -641,7 +641,7 @@ describe('memory', () => {
     expect(roster).toMatchObject({ isCropped: true, hadCompany: true, answeredPhones: 1 });
   });
 
-  test('in a room of 3,000 the call goes on until all of them have left', () => {
+  test('keeps the call live in a room of 3,000 until all have left', () => {
     const people = Array.from({ length: 3_000 }, (_, i) => ({
       ...PERSON,
       sid: `PA_${i}`,
@@ -664,7 +664,7 @@ describe('memory', () => {
     expect(applyParticipantList(call.roster, list, now).members).toHaveLength(MAX_MEMBERS);
   });
 
-  test('sessions do not add up', () => {
+  test('does not grow with the number of sessions', () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 60 }), (count) => {
         const sessions = Array.from({ length: count }, (_, i): Arrival[] => {

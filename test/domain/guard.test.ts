@@ -158,12 +158,12 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
     },
   );
 
-  test('a returning phone is not put out of a conversation', () => {
+  test('a returning phone is not disconnected from a conversation', () => {
     expect(onList('ended by itself', false, [again(PHONE), again(PERSON)], session)).toBe('nothing');
     expect(onList('ended by itself', true, [again(PHONE), again(PERSON)], session)).toBe('begin_call');
   });
 
-  test('a new caller begins a call beside a returning agent, also after a cancel', () => {
+  test('a new caller beside a returning agent begins a new call, also after a cancel', () => {
     expect(onList('cancelled', true, [again(AGENT), NEW_INBOUND], session)).toBe('begin_call');
   });
 
@@ -177,7 +177,7 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
   );
 });
 
-test('the new call begins with the participants who are there, and with nobody who has left', () => {
+test('a new call begins with the present participants only', () => {
   const call = endedCall('ended by itself', true, SCRIPT.slice(0, 5));
   const { decision } = onSign(call, joined(NEW_INBOUND), { session: 'the same session', isAdoptable: true });
   if (decision.kind !== 'begin_call') throw new Error(decision.kind);
@@ -191,13 +191,13 @@ test('the new call begins with the participants who are there, and with nobody w
   });
 });
 
-test('a repeated join of a participant who was there begins no call', () => {
+test('a repeated join of an earlier participant begins no call', () => {
   const call = endedCall('ended by itself', true, SCRIPT.slice(0, 3));
   const { decision } = onSign(call, joined(PERSON), { session: 'the same session', isAdoptable: true });
   expect(decision.kind).toBe('nothing');
 });
 
-test('late events of an earlier session, and of a finished one, mean nothing', () => {
+test('late events of an earlier or a finished session are ignored', () => {
   const call = endedCall('cancelled', false);
   const early = { name: 'room', sid: 'RM_0', createdAt: at(-100), metadata: '' };
   const event = { id: 'EV_1', at: at(-90), room: early, payload: joined(PHONE) };
@@ -207,7 +207,7 @@ test('late events of an earlier session, and of a finished one, mean nothing', (
   expect(late.decision.kind).toBe('nothing');
 });
 
-test('nothing is guarded after the guard time', () => {
+test('no room is guarded after the guard time', () => {
   const call = endedCall('cancelled', false);
   const now = at(END_S) + POLICY.recreatedRoomWindowMs + 1;
   const late = onSign(call, joined(PHONE), { session: 'a new session', isAdoptable: false, now });
@@ -215,7 +215,7 @@ test('nothing is guarded after the guard time', () => {
   expect(late.roster).toBe(call.roster);
 });
 
-test('a call that ended by absence, and whose session lives with its participants, is reported', () => {
+test('a call that ended by absence is reported when its session still has its participants', () => {
   const ended = endedCall('ended by itself', false, SCRIPT.slice(0, 3));
   const call = { ...ended, roster: ended.roster && { ...ended.roster, isFinished: true } };
   const list = {
@@ -282,7 +282,7 @@ describe('the deletion of a room', () => {
     ['a new caller', [NEW_INBOUND], [false, true, true, true]],
     ['a returning person', [again(PERSON)], [false, false, true, true]],
     ['a returning agent', [again(AGENT)], [false, false, false, false]],
-  ])('stops its rescue for newcomers: %s', (_, participants, expected) => {
+  ])('stops its rescue when newcomers are in the room: %s', (_, participants, expected) => {
     const found = CALLS.map(([, end, isAdopted]) =>
       hasNewcomers(endedCall(end, isAdopted), participants, { isAdoptable: isAdopted }),
     );

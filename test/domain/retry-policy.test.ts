@@ -1,37 +1,37 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { nextAttemptAt } from '../../src/domain/retry-policy.ts';
+import { retryDelayMs } from '../../src/domain/retry-policy.ts';
 
-const POLICY = { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
-const at = (attempt: number, random = 0) => nextAttemptAt(POLICY, { now: 0, since: 0, attempt, random });
+const POLICY = { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
+const delayAfter = (attempt: number, random = 0) => retryDelayMs(POLICY, { ageMs: 0, attempt, random });
 
-test('waits 1 s, 2 s, 4 s and so on, at most 60 s', () => {
-  expect([1, 2, 3, 4, 5, 6, 7, 8, 1_000].map((attempt) => at(attempt))).toEqual([
+test('the delay doubles from 1 s up to 60 s', () => {
+  expect([1, 2, 3, 4, 5, 6, 7, 8, 1_000].map((attempt) => delayAfter(attempt))).toEqual([
     1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000,
   ]);
 });
 
-test('jitter takes off up to a fifth', () => {
-  expect(at(1, 0.5)).toBe(900);
-  expect(at(7, 0.999_999)).toBe(48_000);
+test('jitter shortens the delay by up to a fifth', () => {
+  expect(delayAfter(1, 0.5)).toBe(900);
+  expect(delayAfter(7, 0.999_999)).toBe(48_000);
 });
 
-test('there is no attempt after the last day', () => {
-  const late = { now: 86_400_000 - 999, since: 0, attempt: 1, random: 0 };
-  expect(nextAttemptAt(POLICY, late)).toBeNull();
-  expect(nextAttemptAt(POLICY, { ...late, now: late.now - 1 })).toBe(86_400_000);
+test('no attempt follows when it would start after the maximum age', () => {
+  const late = { ageMs: 86_400_000 - 999, attempt: 1, random: 0 };
+  expect(retryDelayMs(POLICY, late)).toBeNull();
+  expect(retryDelayMs(POLICY, { ...late, ageMs: late.ageMs - 1 })).toBe(1_000);
 });
 
-test('always after now, never later than the longest wait', () => {
+test('the delay is positive and never longer than the maximum', () => {
   fc.assert(
     fc.property(
       fc.nat(80_000_000),
       fc.integer({ min: 1, max: 10_000 }),
       fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-      (now, attempt, random) => {
-        const next = nextAttemptAt(POLICY, { now, since: 0, attempt, random });
-        expect(next).toBeGreaterThan(now);
-        expect(next).toBeLessThanOrEqual(now + 60_000);
+      (ageMs, attempt, random) => {
+        const delayMs = retryDelayMs(POLICY, { ageMs, attempt, random });
+        expect(delayMs).toBeGreaterThan(0);
+        expect(delayMs).toBeLessThanOrEqual(60_000);
       },
     ),
   );

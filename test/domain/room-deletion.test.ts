@@ -1,46 +1,41 @@
 import { expect, test } from 'vitest';
-import { resolveAttempt } from '../../src/domain/room-deletion.ts';
+import { isLikelyGhostRoom, toAttemptOutcome } from '../../src/domain/room-deletion.ts';
 
-const POLICY = { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
-const first = { attempt: 1, createdAt: 0 };
-const now = { policy: POLICY, now: 5_000, random: 0 };
-
-test('a deleted room and an absent one complete the deletion', () => {
-  expect(resolveAttempt(first, { kind: 'deleted' }, now)).toEqual({ state: 'completed' });
-  expect(resolveAttempt(first, { kind: 'absent' }, now)).toEqual({ state: 'completed' });
+test.each(['deleted', 'absent'] as const)('the attempt succeeds when the room is %s', (kind) => {
+  expect(toAttemptOutcome({ kind })).toEqual({ kind: 'succeeded' });
 });
 
-test('what LiveKit could not or would not do is tried again, with its cause', () => {
-  expect(
-    resolveAttempt(first, { kind: 'unavailable', code: null, detail: 'connect ECONNREFUSED' }, now),
-  ).toEqual({
-    state: 'retryable',
-    scheduledAt: 6_000,
-    lastError: 'unavailable: connect ECONNREFUSED',
+test('the attempt fails with the error of LiveKit', () => {
+  expect(toAttemptOutcome({ kind: 'unavailable', code: null, detail: 'connect ECONNREFUSED' })).toEqual({
+    kind: 'failed',
+    error: 'unavailable: connect ECONNREFUSED',
+    minRetryDelayMs: 0,
   });
-  expect(resolveAttempt(first, { kind: 'timed_out', detail: 'no answer' }, now).state).toBe('retryable');
-  expect(
-    resolveAttempt(
-      first,
-      { kind: 'refused', by: 'credentials', code: 'unauthenticated', detail: 'invalid token' },
-      now,
-    ),
-  ).toMatchObject({ state: 'retryable', lastError: 'refused (unauthenticated): invalid token' });
-});
-
-test('after the last day it is discarded, with its cause', () => {
-  const outcome = { kind: 'timed_out', detail: 'no answer' } as const;
-  expect(resolveAttempt(first, outcome, { ...now, now: 86_400_000 })).toEqual({
-    state: 'discarded',
-    lastError: 'timed_out: no answer',
+  expect(toAttemptOutcome({ kind: 'timed_out', detail: 'no answer' })).toMatchObject({
+    error: 'timed_out: no answer',
   });
+  expect(
+    toAttemptOutcome({
+      kind: 'refused',
+      by: 'credentials',
+      code: 'unauthenticated',
+      detail: 'invalid token',
+    }),
+  ).toMatchObject({ error: 'refused (unauthenticated): invalid token' });
 });
 
-test("LiveKit's words are kept short", () => {
-  const settlement = resolveAttempt(
-    first,
-    { kind: 'unavailable', code: null, detail: 'x'.repeat(10_000) },
-    now,
+test('the retry delay after a rate limit is at least the Retry-After of LiveKit', () => {
+  const limited = { kind: 'rate_limited', retryAfterMs: 7_000, detail: 'HTTP 429' } as const;
+  expect(toAttemptOutcome(limited)).toMatchObject({ minRetryDelayMs: 7_000 });
+  expect(toAttemptOutcome({ ...limited, retryAfterMs: null })).toMatchObject({ minRetryDelayMs: 0 });
+});
+
+test('a room is a likely ghost from the third attempt without a response', () => {
+  const timedOut = { kind: 'timed_out', detail: 'no answer' } as const;
+  expect(isLikelyGhostRoom({ attempt: 2 }, timedOut)).toBe(false);
+  expect(isLikelyGhostRoom({ attempt: 3 }, timedOut)).toBe(true);
+  expect(isLikelyGhostRoom({ attempt: 3 }, { kind: 'unavailable', code: 'unavailable', detail: '' })).toBe(
+    true,
   );
-  expect(settlement).toMatchObject({ lastError: expect.stringMatching(/^unavailable: x{487}$/) });
+  expect(isLikelyGhostRoom({ attempt: 3 }, { kind: 'deleted' })).toBe(false);
 });

@@ -8,15 +8,7 @@ import {
 } from '../../src/domain/room-diff.ts';
 import type { RoomRef } from '../../src/domain/room-event.ts';
 
-const known = new Map<string, number>();
-/** Always the same for one call. */
-function numberOf(id: string): number {
-  if (!known.has(id)) known.set(id, known.size);
-  return known.get(id) ?? -1;
-}
-
 const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
-  number: numberOf(parts.id),
   status: 'active',
   roomName: parts.id,
   roomId: `RM_${parts.id}`,
@@ -47,7 +39,7 @@ function compareRooms(
 }
 const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
 
-test('a room is gone when it was not listed in two comparisons at least 10 s apart', () => {
+test('a room is gone when two lists at least 10 s apart lack it', () => {
   const live = [call({ id: 'a' }), call({ id: 'b' })];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('b')] }, at(100_000));
   expect(ids(first.gone)).toEqual([]);
@@ -56,16 +48,15 @@ test('a room is gone when it was not listed in two comparisons at least 10 s apa
   expect(ids(compareRooms(tooSoon.next, { live, rooms: [room('b')] }, at(110_000)).gone)).toEqual(['a']);
 });
 
-test('of many, whatever their numbers, exactly those are gone that were not listed', () => {
-  const numbers = [...Array(100).keys(), 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 31, 2 ** 45 + 1, 2 ** 45 + 33];
-  const live = numbers.map((number) => call({ id: `c${number}`, number }));
+test('exactly the calls whose rooms were not listed are gone', () => {
+  const live = Array.from({ length: 105 }, (_, i) => call({ id: `c${i}` }));
   const rooms = live.filter((_, i) => i % 3 !== 0).map(({ id }) => room(id));
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(100_000));
   const { gone } = compareRooms(first.next, { live, rooms }, at(115_000));
   expect(ids(gone)).toEqual(ids(live.filter((_, i) => i % 3 === 0)));
 });
 
-test('one that is listed in between, or begins another life, is counted from the beginning', () => {
+test('an absence starts again when the room was listed in between or has a new session', () => {
   const live = [call({ id: 'a' })];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('x')] }, at(100_000));
   const back = compareRooms(first.next, { live, rooms: [room('a'), room('x')] }, at(115_000));
@@ -75,7 +66,7 @@ test('one that is listed in between, or begins another life, is counted from the
   expect(ids(compareRooms(away.next, { live: other, rooms: [room('x')] }, at(145_000)).gone)).toEqual([]);
 });
 
-test('no answer proves nothing, and what was absent before it must be absent twice again, and for longer', () => {
+test('a failed list restarts every absence and distrusts the next lists', () => {
   const live = [call({ id: 'a' })];
   const rooms = [room('x')];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(100_000));
@@ -86,7 +77,7 @@ test('no answer proves nothing, and what was absent before it must be absent twi
   expect(ids(compareRooms(second.next, { live, rooms }, at(145_000)).gone)).toEqual(['a']);
 });
 
-test('an empty list after a full one is a LiveKit that has just begun: its clients have time to come back', () => {
+test('an empty list after a full one gives the clients of a restarted LiveKit time to return', () => {
   const live = [call({ id: 'a' })];
   const full = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('a')] }, at(100_000));
   const empty = compareRooms(full.next, { live, rooms: [] }, at(115_000));
@@ -95,7 +86,7 @@ test('an empty list after a full one is a LiveKit that has just begun: its clien
   expect(ids(compareRooms(again.next, { live, rooms: [] }, at(145_000)).gone)).toEqual(['a']);
 });
 
-test('a clock set back ends no call early, and none is kept for ever', () => {
+test('a clock that is set back neither ends a call early nor keeps a call for ever', () => {
   const live = [call({ id: 'a' })];
   const rooms = [room('x')];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(10_000_000));
@@ -104,7 +95,7 @@ test('a clock set back ends no call early, and none is kept for ever', () => {
   expect(ids(compareRooms(setBack.next, { live, rooms }, at(1_015_000)).gone)).toEqual(['a']);
 });
 
-test('a call whose room was never seen fails a day after it should have begun', () => {
+test('a call fails a day after its planned start when its room never appeared', () => {
   const live = [
     call({ id: 'registered', status: 'initiated', roomId: null }),
     call({ id: 'scheduled', status: 'initiated', roomId: null, scheduledAt: 50_000_000 }),
@@ -124,12 +115,12 @@ test('a room is unknown when no live call has its name and its sid on record', (
   expect(unknown.map(({ name }) => name)).toEqual(['b', 'c', 'nobody']);
 });
 
-describe('the calls whose participants are compared', () => {
+describe('the calls whose participants are requested', () => {
   const some = (count: number, prefix: string, status: LiveCall['status']) =>
     Array.from({ length: count }, (_, i) => call({ id: `${prefix}${i}`, status }));
   const roomsOf = (live: readonly LiveCall[]) => live.map(({ id }) => room(id));
 
-  test('are all live calls with a listed room, those first that are not active', () => {
+  test('are all live calls with a listed room, and calls that are not active come first', () => {
     const live = [...some(2, 'talks', 'active'), ...some(2, 'waits', 'connecting'), call({ id: 'absent' })];
     const rooms = roomsOf(live.slice(0, 4));
     const { toAsk } = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(1));
@@ -150,22 +141,22 @@ describe('the calls whose participants are compared', () => {
     ['other calls beside active ones', 'ringing', some(40, 'active-beside', 'active')],
     ['active calls alone', 'active', []],
     ['other calls alone', 'ringing', []],
-  ])('come in turn, each one before any comes again: %s', (name, status, beside) => {
+  ])('come in turn, each before any comes again: %s', (name, status, beside) => {
     const turn = some(23, name, status);
     const live = [...turn, ...beside];
     const rooms = roomsOf(live);
-    const asked: string[] = [];
+    const requested: string[] = [];
     let last = INITIAL_RECONCILE_STATE;
-    for (let now = 1; now <= 23 && asked.length < 23; now += 1) {
+    for (let now = 1; now <= 23 && requested.length < 23; now += 1) {
       const { toAsk, next } = compareRooms(last, { live, rooms }, at(now, 8));
-      asked.push(...ids(toAsk.filter((one) => one.status === status)));
+      requested.push(...ids(toAsk.filter((one) => one.status === status)));
       last = next;
     }
-    expect(asked.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
+    expect(requested.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
   });
 });
 
-test('a room that is made after LiveKit wrote its list is not missed in it', () => {
+test('a room that was created after the list was requested does not count as absent', () => {
   const after = (askedAt: number, updatedAt: number, now: number) => {
     const { addRooms, addCalls, finish } = createRoomDiff(INITIAL_RECONCILE_STATE, {
       callStartTimeoutMs: 86_400_000,

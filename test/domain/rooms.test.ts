@@ -75,11 +75,11 @@ function overSince(room: Room, played: Played, at: number): number | null {
 function expectNoLivingConversationEnded(room: Room, played: Played): void {
   if (!Number.isFinite(played.endedAtMs)) return;
   if (played.endedAtMs >= room.finishedAt) return;
-  // When LiveKit was asked: nothing shows who joins while its answer is on the way.
+  // When the list was requested: participants may join while the response is in flight.
   expect(partiesAt(room, played.endedAtMs - LATENCY_MS)).toBeLessThan(2);
 }
 
-/** Without trouble hangup knows all: no call ends before rule 6 says so. */
+/** Without faults hangup has all facts: no call ends before rule 6 requires it. */
 function expectNotEndedEarly(room: Room, { endedAtMs }: Played): void {
   if (!Number.isFinite(endedAtMs) || endedAtMs >= room.finishedAt) return;
   // A grace may run out while LiveKit's answer is on the way.
@@ -130,7 +130,7 @@ const play = (history: History) => {
 };
 
 describe('a random room', () => {
-  test('without trouble: never ended while two parties are in it, ended within a comparison once it is over', () => {
+  test('never ends its call while two parties are present, and ends the call within one reconciliation after that, without faults', () => {
     fc.assert(
       fc.property(aRoom(NO_TROUBLE), (history) => {
         const { room, played } = play(history);
@@ -144,7 +144,7 @@ describe('a random room', () => {
     );
   });
 
-  test('with webhooks lost and repeated: a conversation is as long as it was, but for what was not reported', () => {
+  test('gives its call the right duration, except for unreported time, when webhooks are lost and repeated', () => {
     fc.assert(
       fc.property(aRoom(LOSSES), (history) => {
         const { room, played } = play(history);
@@ -155,7 +155,7 @@ describe('a random room', () => {
     );
   });
 
-  test('with webhooks lost, late and repeated: never ended while two parties are in it, ended in the end', () => {
+  test('never ends its call while two parties are present, and ends the call at last, when webhooks are lost, late and repeated', () => {
     fc.assert(
       fc.property(aRoom(SOME_TROUBLE), (history) => {
         const { room, played } = play(history);

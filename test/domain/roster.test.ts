@@ -35,7 +35,7 @@ const rosterAfter = (script: Script) => callAfter(script).roster;
 const sids = (members: readonly { readonly sid: string }[]) => members.map(({ sid }) => sid);
 const phoneOf = (script: Script) => rosterAfter(script).members.find(({ phone }) => phone !== null)?.phone;
 
-test('parties are phones, one that rings too, and people, and nobody else', () => {
+test('parties are phones, also ringing ones, and people', () => {
   const roster = rosterAfter([
     [0, joined(AGENT)],
     [1, joined(PERSON)],
@@ -108,7 +108,7 @@ describe('a phone is answered', () => {
     expect(phoneOf(script)?.answeredAt != null).toBe(isAnswered);
   });
 
-  test('the answer of one phone is not that of another', () => {
+  test('a phone is not answered by the answer of another phone', () => {
     const roster = rosterAfter([
       [0, joined(outbound(ANSWERED, 'a'))],
       [1, joined(outbound({}, 'b'))],
@@ -134,12 +134,12 @@ describe('a list of LiveKit', () => {
     return applyParticipantList(roster, list, at(seconds));
   };
 
-  test('right after a leaving was reported may still show the participant', () => {
+  test('may still show a participant right after a reported leave', () => {
     expect(sids(present(listed(TALK, [AGENT, PERSON], 14.9), 'person'))).toEqual([]);
     expect(sids(present(listed(TALK, [AGENT, PERSON], 15), 'person'))).toEqual(['PA_person']);
   });
 
-  test('brings back a participant whom it lacked before', () => {
+  test('restores a participant that an earlier list lacked', () => {
     const roster = rosterAfter(TALK.slice(0, 2));
     const lacks = (before: typeof roster, seconds: number) =>
       applyParticipantList(
@@ -162,14 +162,14 @@ describe('a list of LiveKit', () => {
     expect(sids(present(applyParticipantList(gone, seen, at(31)), 'person'))).toEqual(['PA_person']);
   });
 
-  test('is of one version of the roster: each noticed departure makes another', () => {
+  test('belongs to one version of the roster, and each noticed departure makes a new version', () => {
     expect(versionOf(null)).toBe('');
     expect(versionOf(rosterAfter(TALK.slice(0, 2)))).toBe('RM_1:0');
     expect(versionOf(rosterAfter(TALK))).toBe('RM_1:1');
   });
 });
 
-test('a report replaces what was inferred about the same participant', () => {
+test('a webhook replaces the inferred departure of the same participant', () => {
   const roster = rosterAfter([
     [0, joined(outbound(ANSWERED))],
     [1, joined(AGENT)],
@@ -248,7 +248,7 @@ test('a new call in the same session begins with the participants who are there'
   });
 });
 
-test('so many publishers of audio are remembered at most, before their joins', () => {
+test('a roster keeps a bounded number of audio publishers before their joins', () => {
   const roster = Array.from({ length: 9 }, (_, i) => `PA_${i}`).reduce(
     (before, sid) => publishAudio(before, sid, at(1)),
     rosterAfter([[0, joined(AGENT)]]),

@@ -15,7 +15,7 @@ describe('judgeClaims', () => {
     ['expired before it is valid', { nbf: 0, exp: -60 }, skew(-60)],
     ['valid never, far ahead', { nbf: Number.POSITIVE_INFINITY, exp: 300 }, skew(Number.POSITIVE_INFINITY)],
     ['valid for ever, without nbf', { exp: Number.POSITIVE_INFINITY }, null],
-  ])('a token that is %s', (_, { exp, ...times }, refusal) => {
+  ])('classifies a token that is %s', (_, { exp, ...times }, refusal) => {
     const claims = {
       exp: NOW_S + exp,
       ...('nbf' in times && { nbf: NOW_S + times.nbf }),
@@ -27,14 +27,17 @@ describe('judgeClaims', () => {
     }
   });
 
-  test.each(['of another body', '', undefined, null, 5, ['of the body']])('a sha256 %j', (sha256) => {
-    const context = { now: NOW_S * 1000, bodySha256: 'of the body' };
-    expect(checkClaims({ exp: NOW_S + 300, sha256 }, context)).toEqual({ reason: 'body_changed' });
-    expect(checkClaims({ exp: NOW_S - 300, sha256 }, context)).toEqual(skew(-300));
-  });
+  test.each(['of another body', '', undefined, null, 5, ['of the body']])(
+    'classifies a sha256 %j',
+    (sha256) => {
+      const context = { now: NOW_S * 1000, bodySha256: 'of the body' };
+      expect(checkClaims({ exp: NOW_S + 300, sha256 }, context)).toEqual({ reason: 'body_changed' });
+      expect(checkClaims({ exp: NOW_S - 300, sha256 }, context)).toEqual(skew(-300));
+    },
+  );
 });
 
-test('a refusal is logged at most once a minute, with the number of those since; also when the clock was set back', () => {
+test('a refusal is logged at most once a minute with the number since the last, also when the clock was set back', () => {
   let tally: RefusalTally | undefined;
   const logged = (now: number) => {
     const next = tallyRefusal(tally, now);

@@ -6,7 +6,7 @@ import { temporaryFolder } from './temporary.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** Compiles a client's file, in a project that has hangup and @trpc/client and nothing else; returns the errors. */
+/** Compiles a file in a project with only hangup and @trpc/client; returns the errors. */
 export async function compileClient(source: string): Promise<string> {
   const folder = temporaryFolder();
   mkdirSync(join(folder, 'node_modules'));

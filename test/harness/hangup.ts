@@ -1,19 +1,25 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type App, startApp, systemClock, systemRandom } from '../../src/app/app.ts';
+import { vi } from 'vitest';
+import { type App, startApp } from '../../src/app/app.ts';
 import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
+import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
+import type { Store } from '../../src/ports/store.ts';
 import type { Clock, Logger } from '../../src/ports/system.ts';
-import { openSqliteStore, type SqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from './calls.ts';
+import { createScheduler, type Scheduler } from '../../src/reconciler/scheduler.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { buildCall } from './calls.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
+import { STORE_THREAD } from './process.ts';
+import { makeTemporaryFolder } from './temporary.ts';
+import { WAIT } from './time.ts';
 
 export interface LogLine {
   readonly level: 'info' | 'warn' | 'error';
@@ -27,19 +33,19 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** The real app, on a database of its own and a LiveKit. */
+/** A running hangup with its own database and LiveKit. */
 export interface Hangup {
   readonly url: string;
   readonly livekit: LiveKitUnderTest;
-  readonly store: SqliteStore;
+  readonly store: Store;
   readonly databaseFile: string;
   readonly organizationId: string;
-  /** A key of that organization, with all scopes. */
+  /** A key of the organization, with all scopes. */
   readonly key: string;
   readonly log: readonly LogLine[];
-  makeKey(organizationName: string, scopes?: readonly Scope[], expiresAt?: number): Promise<string>;
-  /** Puts a call on record as it is, past the API. */
-  putCall(parts: Partial<Call> & { id: string }): Promise<void>;
+  createKey(organizationName: string, scopes?: readonly Scope[], expiresAt?: number): Promise<string>;
+  /** Inserts a call into the store, without the API. */
+  insertCall(parts: Partial<Call> & { id: string }): Promise<void>;
   send(
     method: string,
     path: string,
@@ -48,12 +54,33 @@ export interface Hangup {
   stop(): Promise<void>;
 }
 
-const QUICK: Partial<Settings> = {
+type Operations = Settings['operations'];
+
+/** Settings that a test chooses, without their groups. */
+export type TestSettings = Partial<
+  Omit<Settings, 'operations' | 'reconciler'> &
+    Settings['reconciler'] &
+    Omit<Operations, 'events'> &
+    Omit<Operations['events'], 'policy'> &
+    Operations['events']['policy']
+>;
+
+/** Returns the settings with each chosen value in its group. */
+function choose<Group extends object>(settings: Group, chosen: TestSettings): Group {
+  const entries = Object.entries(settings).map(([name, value]) => {
+    if (name in chosen) return [name, chosen[name as keyof TestSettings]];
+    const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return [name, isGroup ? choose(value, chosen) : value];
+  });
+  return Object.fromEntries(entries) as Group;
+}
+
+const QUICK: TestSettings = {
   cancelTimeoutMs: 1_000,
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
-  retry: { firstDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
-  // Calls that a test puts on record have no rooms, and would end by that. Once at the start, then every January.
+  retry: { initialDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
+  // Inserted calls have no rooms, and a reconciliation would end them. One runs at the start, the next in January.
   reconcileSchedule: '0 0 0 1 1 *',
 };
 
@@ -61,15 +88,17 @@ export async function startHangup({
   livekit: given,
   settings = {},
   clock = systemClock,
+  scheduler = createScheduler(clock),
   inProcess = false,
 }: {
   livekit?: LiveKitUnderTest;
-  settings?: Partial<Settings>;
+  settings?: TestSettings;
   clock?: Clock;
-  /** The test reaches into it: from source, also where the single file is tested. */
+  scheduler?: Scheduler;
+  /** Runs hangup from source in this process, also when HANGUP_BINARY names the single file. */
   inProcess?: boolean;
 } = {}): Promise<Hangup> {
-  const folder = mkdtempSync(join(tmpdir(), 'hangup-test-'));
+  const folder = makeTemporaryFolder();
   const databaseFile = join(folder, 'hangup.db');
   const livekit = given ?? (await startLiveKit());
   const log: LogLine[] = [];
@@ -79,11 +108,13 @@ export async function startHangup({
     binary && !inProcess && clock === systemClock
       ? await startBinary(binary, { settings: chosen, livekit, log })
       : await startApp({
-          settings: { ...parseSettings({}, 'serve'), ...chosen },
+          settings: choose(parseSettings({}, 'server'), chosen),
           livekit,
           log: logInto(log),
           version: 'test',
           clock,
+          scheduler,
+          thread: STORE_THREAD,
         });
   const makeKey = async (
     organizationName: string,
@@ -104,13 +135,13 @@ export async function startHangup({
     organizationId: apiKey.organizationId,
     key,
     log,
-    makeKey: async (...args) => (await makeKey(...args)).key,
-    putCall: async (parts) => {
-      compared ??= firstComparison(url);
+    createKey: async (...args) => (await makeKey(...args)).key,
+    insertCall: async (parts) => {
+      compared ??= firstReconciliation(url);
       await compared;
-      const call = aCall({ organizationId: apiKey.organizationId, ...parts });
-      const result = await store.createCall({ call, apiKeyId: null });
-      if (result !== 'created') throw new Error(`${parts.id} was not put: ${result}`);
+      const call = buildCall({ organizationId: apiKey.organizationId, ...parts });
+      const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: null });
+      if (result.kind !== 'registered') throw new Error(`${parts.id} was not put: ${result.kind}`);
     },
     send: async (method, path, { key: presented = key, body, headers } = {}) => {
       const response = await fetch(`${url}${path}`, {
@@ -133,30 +164,30 @@ export async function startHangup({
   };
 }
 
-/** The settings that tests choose, as the environment has them. */
-const NAMES: { readonly [S in keyof Settings]?: string } = {
+/** The environment variables of the settings that tests choose. */
+const NAMES: { readonly [S in keyof TestSettings]?: string } = {
   databaseFile: 'DATABASE_URL',
   port: 'PORT',
   keepAliveTimeoutMs: 'KEEP_ALIVE_TIMEOUT_MS',
   trustedProxies: 'TRUSTED_PROXIES',
-  cancelTimeoutMs: 'LIVEKIT_REQUEST_TIMEOUT_MS',
+  cancelTimeoutMs: 'LIVEKIT_CANCEL_TIMEOUT_MS',
   backgroundTimeoutMs: 'LIVEKIT_BACKGROUND_TIMEOUT_MS',
   readTimeoutMs: 'LIVEKIT_READ_TIMEOUT_MS',
-  retryConcurrency: 'RETRY_CONCURRENCY',
+  concurrency: 'RETRY_CONCURRENCY',
   webhookKeys: 'LIVEKIT_WEBHOOK_KEYS',
   agentLeftGraceMs: 'AGENT_LEFT_GRACE_MS',
-  reconnectGraceMs: 'CONNECTION_LOST_GRACE_MS',
-  recreatedRoomWindowMs: 'ROOM_GUARD_MS',
+  reconnectGraceMs: 'RECONNECT_GRACE_MS',
+  recreatedRoomWindowMs: 'RECREATED_ROOM_WINDOW_MS',
   agentIdKey: 'ADOPT_AGENT_ID_KEY',
-  reconcileSchedule: 'COMPARE_SCHEDULE',
-  callStartTimeoutMs: 'NEVER_STARTED_AFTER_MS',
+  reconcileSchedule: 'RECONCILE_SCHEDULE',
+  callStartTimeoutMs: 'CALL_START_TIMEOUT_MS',
   requestsPerMinute: 'LIVEKIT_REQUESTS_PER_MINUTE',
 };
 
-function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string, string> {
+function toEnvironment({ retry, ...settings }: TestSettings): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [setting, value] of Object.entries(settings)) {
-    const name = NAMES[setting as keyof Settings];
+    const name = NAMES[setting as keyof TestSettings];
     if (name === undefined) throw new Error(`how is ${setting} named in the environment?`);
     environment[name] = String(value);
   }
@@ -164,17 +195,17 @@ function toEnvironment({ retry, ...settings }: Partial<Settings>): Record<string
   const keys = settings.webhookKeys?.map(({ apiKey, apiSecret }) => `${apiKey}:${apiSecret}`);
   if (keys !== undefined) environment.LIVEKIT_WEBHOOK_KEYS = keys.join(',');
   if (retry !== undefined) {
-    environment.RETRY_FIRST_DELAY_MS = String(retry.firstDelayMs);
+    environment.RETRY_INITIAL_DELAY_MS = String(retry.initialDelayMs);
     environment.RETRY_MAX_DELAY_MS = String(retry.maxDelayMs);
     environment.RETRY_MAX_AGE_MS = String(retry.maxAgeMs);
   }
   return environment;
 }
 
-/** The single file as a process of its own; the store that tests look into is a second one on its database. */
+/** Starts the single file as a process. Tests read its database through a second store. */
 async function startBinary(
   binary: string,
-  { settings, livekit, log }: { settings: Partial<Settings>; livekit: LiveKitUnderTest; log: LogLine[] },
+  { settings, livekit, log }: { settings: TestSettings; livekit: LiveKitUnderTest; log: LogLine[] },
 ): Promise<Pick<App, 'url' | 'store' | 'stop'>> {
   const child = spawn(binary, ['serve'], {
     env: {
@@ -189,7 +220,7 @@ async function startBinary(
   createInterface(child.stdout).on('line', (text) => {
     const { level, msg: message, time: _, ...fields } = JSON.parse(text);
     log.push({ level, message, fields });
-    if (message === 'hangup serves') served.resolve(fields.url);
+    if (message === 'server started') served.resolve(fields.url);
   });
   child.once('exit', (code) => served.reject(new Error(`${binary} ended with ${code}`)));
   const url = await served.promise;
@@ -213,25 +244,26 @@ function logInto(lines: LogLine[]): Logger {
   return { info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-/** The one at the start would end a call without a room that is as old as most calls of tests. */
-function firstComparison(url: string): Promise<void> {
-  return until('the first comparison is over', async () => {
-    const { samples } = await readMetrics(url);
-    return samples.some(
-      ({ name, labels }) => name === 'hangup_pass_duration_seconds_count' && labels.pass === 'rooms',
-    );
-  });
+/** The first reconciliation would end a call that has no room and is as old as most calls of tests. */
+async function firstReconciliation(url: string): Promise<void> {
+  await vi.waitFor(async () => {
+    if ((await countReconciliations(url)) === 0) throw new Error('the rooms are not reconciled yet');
+  }, WAIT);
 }
 
-/** Looks again until it is so; fails, naming what it waited for, when it does not become so. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  timeoutMs = 20_000,
-): Promise<void> {
-  const giveUpAt = performance.now() + timeoutMs;
-  while (!(await isSo())) {
-    if (performance.now() > giveUpAt) throw new Error(`waited in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/** Waits for a complete reconciliation of rooms that begins after this call. */
+export async function nextReconciliation(url: string): Promise<void> {
+  const before = await countReconciliations(url);
+  await vi.waitFor(async () => {
+    // The first one to end may have begun before.
+    if ((await countReconciliations(url)) < before + 2) throw new Error('the rooms are not reconciled yet');
+  }, WAIT);
+}
+
+async function countReconciliations(url: string): Promise<number> {
+  const { samples } = await readMetrics(url);
+  const passes = samples.find(
+    ({ name, labels }) => name === 'hangup_reconcile_duration_seconds_count' && labels.loop === 'rooms',
+  );
+  return passes?.value ?? 0;
 }

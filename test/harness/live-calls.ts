@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { systemClock, systemRandom } from '../../src/app/app.ts';
-import { startEmulator } from '../../src/livekit/emulator/emulator.ts';
+import { startEmulator } from '../../src/emulator/emulator.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
+import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from './calls.ts';
+import { buildCall } from './calls.ts';
 import { serveHangup } from './process.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const KEYS = { apiKey: 'devkey', apiSecret: 'secretsecretsecretsecretsecretsecret' };
 
-/** A database with live calls, each with somebody in its room, and what a process needs to serve it. */
+/** Creates a database with live calls, each with a caller in its room, and the environment to serve it. */
 export async function prepareCalls(
   count: number,
   { folder = temporaryFolder(), settings = {} }: { folder?: string; settings?: Record<string, string> } = {},
@@ -27,8 +27,8 @@ export async function prepareCalls(
   );
   const ids = Array.from({ length: count }, (_, i) => `c${i}`);
   for (const id of ids) {
-    const call = aCall({ id, organizationId: apiKey.organizationId, status: 'active' });
-    await store.createCall({ call, apiKeyId: null });
+    const call = buildCall({ id, organizationId: apiKey.organizationId, status: 'active' });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
     emulator.join(id, { identity: 'caller' });
   }
   const env = {
@@ -36,7 +36,7 @@ export async function prepareCalls(
     LIVEKIT_URL: emulator.url,
     LIVEKIT_API_KEY: KEYS.apiKey,
     LIVEKIT_API_SECRET: KEYS.apiSecret,
-    // Leases end sooner, so that the test does: what a crash left is due when its lease ends.
+    // Short leases: a deletion that a crash interrupted is due when its lease ends.
     LIVEKIT_REQUEST_TIMEOUT_MS: '500',
     LIVEKIT_BACKGROUND_TIMEOUT_MS: '500',
     ...settings,
@@ -44,7 +44,7 @@ export async function prepareCalls(
   return { emulator, store, key, ids, file, env, serve: () => serveHangup({ env, cwd }) };
 }
 
-/** Ids that were answered 200 before the process died. */
+/** Cancels all calls and returns the ids of those answered with 200 before the process died. */
 export async function cancelAll(url: string, key: string, ids: readonly string[]): Promise<string[]> {
   const answered = await Promise.all(
     ids.map(async (id) => {

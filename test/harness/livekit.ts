@@ -15,21 +15,21 @@ import {
   type EmulatorOptions,
   type GrantedPermission,
   startEmulator,
-} from '../../src/livekit/emulator/emulator.ts';
+} from '../../src/emulator/emulator.ts';
 
 export const API_KEY = 'devkey';
 export const API_SECRET = 'secretsecretsecretsecretsecretsecret';
 
 export interface TestParticipant {
   readonly identity: string;
-  /** LiveKit's word for why it left, such as ROOM_DELETED. */
+  /** Resolves with LiveKit's disconnect reason, such as ROOM_DELETED. */
   readonly disconnected: Promise<string>;
   publishAudio(): Promise<void>;
   leave(): Promise<void>;
 }
 
 interface JoinOptions {
-  /** As a token names it; a standard participant by default. */
+  /** The kind in the token; a standard participant by default. */
   readonly kind?: 'agent' | 'egress' | 'ingress' | 'sip' | 'connector' | 'bridge';
   readonly permission?: Pick<GrantedPermission, 'canPublish' | 'hidden' | 'recorder' | 'agent'>;
 }
@@ -49,7 +49,7 @@ export interface LiveKitOptions {
   readonly webhookUrls?: readonly string[];
 }
 
-/** The emulator, or the real livekit-server when LIVEKIT_SERVER names its binary. */
+/** Starts the emulator, or the real livekit-server that LIVEKIT_SERVER names. */
 export async function startLiveKit(options: LiveKitOptions = {}): Promise<LiveKitUnderTest> {
   const binary = process.env.LIVEKIT_SERVER;
   return binary === undefined || binary === '' ? startEmulated(options) : startReal(binary, options);
@@ -64,11 +64,11 @@ const KINDS = {
   bridge: 'BRIDGE',
 } as const;
 
-/** The emulator, whatever LIVEKIT_SERVER says. */
+/** Starts the emulator, also when LIVEKIT_SERVER is set. */
 export async function startEmulated(
   options: Partial<EmulatorOptions>,
 ): Promise<LiveKitUnderTest & { readonly emulator: Emulator }> {
-  // LiveKit takes 3 s, longer than the deadlines of most tests.
+  // LiveKit needs 3 s, longer than the deadlines of most tests.
   const quick = { deadNodeDelayMs: 20 };
   const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...quick, ...options });
   return {
@@ -95,15 +95,15 @@ export async function startEmulated(
   };
 }
 
-/** A real livekit-server that can be stopped, killed and started again where it was. */
+/** A real livekit-server that can be stopped, killed and restarted on its ports. */
 export interface LiveKitNode extends LiveKitUnderTest {
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   kill(): Promise<void>;
-  /** On the same ports. */
+  /** Restarts the server on the same ports. */
   start(): Promise<void>;
 }
 
-/** @param redisAddress host:port; servers with the same one are one LiveKit, and reachable for livekit-sip */
+/** @param redisAddress host:port; servers with the same Redis form one LiveKit that livekit-sip can reach */
 export async function startReal(
   binary: string,
   { webhookUrls = [], redisAddress }: LiveKitOptions & { readonly redisAddress?: string },
@@ -112,7 +112,7 @@ export async function startReal(
   const [port, tcpPort, udpPort, stunPort] = await freePorts(4);
   const configFile = join(folder, 'livekit.yaml');
   const logFile = join(folder, 'livekit.log');
-  // JSON is YAML. Without a STUN server of our own the clients would be given public ones.
+  // JSON is YAML. Without a local STUN server the clients would get public ones.
   const config = {
     port,
     bind_addresses: ['127.0.0.1'],
@@ -193,7 +193,7 @@ export async function joinReal(
   };
 }
 
-/** Until the room is left: the server takes a track for published when its first sound arrives. */
+/** Sends silence until the room is left: the server reports a track when its first audio arrives. */
 async function publishSilence(room: Room): Promise<void> {
   const { AudioFrame, AudioSource, LocalAudioTrack, RoomEvent, TrackPublishOptions, TrackSource } =
     await import('@livekit/rtc-node');
@@ -205,7 +205,7 @@ async function publishSilence(room: Room): Promise<void> {
   );
   const frame = new AudioFrame(new Int16Array(480), 48_000, 1, 480);
   const timer = setInterval(() => {
-    // It fails once the track has ended under it.
+    // Capturing fails after the track has ended.
     source.captureFrame(frame).catch(() => clearInterval(timer));
   }, 10);
   room.once(RoomEvent.Disconnected, () => clearInterval(timer));
@@ -229,7 +229,7 @@ export async function kill(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** False when the process ended first, or did not answer within ten seconds. */
+/** Returns false when the process ends or does not respond within ten seconds. */
 export async function answers(url: string, server: ChildProcess): Promise<boolean> {
   const deadline = Date.now() + 10_000;
   while (Date.now() < deadline && server.exitCode === null) {
@@ -244,8 +244,8 @@ export async function answers(url: string, server: ChildProcess): Promise<boolea
 }
 
 /**
- * Free for TCP and for UDP, and below the range of outgoing connections, one of which could take a port before the
- * server that it is for. Held all at once, so that they differ.
+ * Returns ports that are free for TCP and UDP and below the range of outgoing connections, which could take a port
+ * before the server does. All are held at once, so that they differ.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const held = await Promise.all(Array.from({ length: count }, holdPort));
@@ -269,7 +269,7 @@ async function holdPort(): Promise<{ readonly port: number; release(): Promise<v
   return holdPort();
 }
 
-/** One webhook as it came: verified, and answered with `status`. */
+/** A received and verified webhook, answered with `status`. */
 export interface ReceivedWebhook {
   readonly event: WebhookEvent;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -280,9 +280,9 @@ export interface ReceivedWebhook {
 
 export interface WebhookInbox {
   readonly url: string;
-  /** The webhooks of one room so far, in the order they came. */
+  /** Returns the webhooks of one room so far, in the order of arrival. */
   of(roomName: string): readonly ReceivedWebhook[];
-  /** The answers to a room's next webhooks; 200 after them. */
+  /** Sets the statuses for a room's next webhooks; later ones get 200. */
   answerNext(roomName: string, ...statuses: number[]): void;
   /** Resolves once a room's webhooks satisfy the condition, with all of them. */
   waitFor(

@@ -7,20 +7,20 @@ export interface Sample {
 export interface ScrapedMetrics {
   readonly samples: readonly Sample[];
   has(name: string): boolean;
-  /** Of the one series with exactly these labels; throws when there is none. */
+  /** Returns the value of the series with exactly these labels; throws when there is no such series. */
   value(name: string, labels?: Readonly<Record<string, string>>): number;
-  /** Of all series of the name. */
+  /** Returns the sum over all series of the name. */
   sum(name: string): number;
-  /** All values of a label, sorted. */
+  /** Returns all values of a label, sorted. */
   labelValues(name: string, label: string): string[];
 }
 
-/** What GET /metrics shows now. */
+/** Returns the present response of GET /metrics. */
 export async function readMetrics(hangupUrl: string): Promise<ScrapedMetrics> {
   return parseMetrics(await (await fetch(`${hangupUrl}/metrics`)).text());
 }
 
-/** Prometheus's text format, read strictly: throws at a line that is no sample. */
+/** Parses Prometheus's text format; throws at a line that is not a sample. */
 export function parseMetrics(text: string): ScrapedMetrics {
   const samples = text
     .split('\n')

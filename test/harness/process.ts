@@ -1,16 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { dirname, join, resolve } from 'node:path';
+import { inject, onTestFinished } from 'vitest';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 export const MAIN = resolve(ROOT, 'src/main.ts');
-/** What is tested: hangup from source, or the single file that HANGUP_BINARY names. */
+/** Starts hangup: the bundle of this run, or the single file that HANGUP_BINARY names. */
 export const COMMAND: readonly [string, ...string[]] = process.env.HANGUP_BINARY
   ? [process.env.HANGUP_BINARY]
-  : [process.execPath, MAIN];
+  : [process.execPath, inject('bundle')];
 
-export interface Finished {
+/** Starts the thread of the store from the bundle, which takes a fifth of the time that the source takes. */
+export const STORE_THREAD = {
+  entry: join(dirname(inject('bundle')), 'store-thread.cjs'),
+  options: { execArgv: [] },
+};
+
+export interface ProcessResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -25,7 +31,7 @@ export interface RunningHangup {
 
 type Environment = Readonly<Record<string, string>>;
 
-/** What a process of hangup inherits: nothing of the settings of whoever runs the tests. */
+/** Returns the environment of a process: no setting of the developer's shell reaches the process. */
 function environment(extra: Environment) {
   return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...extra };
 }
@@ -39,11 +45,11 @@ function start(args: readonly string[], env: Environment, cwd: string): ChildPro
   return child;
 }
 
-/** Runs a command of hangup to its end. */
+/** Runs a command of hangup and returns its result. */
 export async function runHangup(
   args: readonly string[],
   { env = {}, cwd }: { env?: Environment; cwd: string },
-): Promise<Finished> {
+): Promise<ProcessResult> {
   const child = start(args, env, cwd);
   const out: Buffer[] = [];
   const err: Buffer[] = [];
@@ -57,7 +63,7 @@ export async function runHangup(
   };
 }
 
-/** Starts `hangup serve` on a free port and waits until it serves. */
+/** Starts `hangup serve` on a free port and waits until the server listens. */
 export async function serveHangup({ env, cwd }: { env: Environment; cwd: string }): Promise<RunningHangup> {
   const child = start(['serve'], { PORT: '0', ...env }, cwd);
   let output = '';

@@ -7,7 +7,7 @@ export interface RawAnswer {
   header(name: string): string | undefined;
 }
 
-/** The bytes that a server sends for these ones, until it closes the connection. */
+/** Sends bytes and returns everything that the server sends until it closes the connection. */
 export function sendBytes(url: string, text: string | Uint8Array): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
@@ -19,7 +19,7 @@ export function sendBytes(url: string, text: string | Uint8Array): Promise<strin
   });
 }
 
-/** One answer, to a request that no HTTP client would send so. It must say `connection: close`. */
+/** Returns the response to a request that no HTTP client sends. The request needs `connection: close`. */
 export async function sendRaw(url: string, text: string | Uint8Array): Promise<RawAnswer> {
   const answer = await sendBytes(url, text);
   const at = answer.indexOf('\r\n\r\n');

@@ -4,8 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from './hangup.ts';
+import { vi } from 'vitest';
 import { freePorts, kill } from './livekit.ts';
+import { WAIT } from './time.ts';
 
 export interface Redis {
   /** host:port */
@@ -22,11 +23,11 @@ export async function startRedis(): Promise<Redis> {
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder];
   const redis = spawn('redis-server', args, { stdio: 'ignore' });
   await once(redis, 'spawn');
-  await until('redis-server listens', () => listens(port));
+  await vi.waitFor(() => connectOnce(port), WAIT);
   return {
     address: `127.0.0.1:${port}`,
     // Where LiveKit keeps it (pkg/routing/redisrouter.go).
-    nodeOf: (roomName) => ask(port, ['HGET', 'room_node_map', roomName]),
+    nodeOf: (roomName) => sendCommand(port, ['HGET', 'room_node_map', roomName]),
     async stop() {
       await kill(redis);
       await rm(folder, { recursive: true, force: true });
@@ -35,7 +36,7 @@ export async function startRedis(): Promise<Redis> {
 }
 
 /** One command; the answer is a string. */
-async function ask(port: number, words: readonly string[]): Promise<string> {
+async function sendCommand(port: number, words: readonly string[]): Promise<string> {
   const socket = createConnection({ port, host: '127.0.0.1' });
   const command = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('');
   socket.write(`*${words.length}\r\n${command}`);
@@ -44,10 +45,12 @@ async function ask(port: number, words: readonly string[]): Promise<string> {
   return /^\$\d+\r\n(.*)\r\n$/s.exec(String(answer))?.[1] ?? '';
 }
 
-function listens(port: number): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = createConnection({ port, host: '127.0.0.1' }, () => resolve(true)).once('error', () =>
-    resolve(false),
-  );
-  return promise.finally(() => socket.destroy());
+/** @throws when nobody listens on the port */
+async function connectOnce(port: number): Promise<void> {
+  const socket = createConnection({ port, host: '127.0.0.1' });
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
+  }
 }

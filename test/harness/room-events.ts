@@ -12,7 +12,7 @@ import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import type { Room } from './room-model.ts';
 import { POLICY } from './rosters.ts';
 
-/* Webhooks of a model room's sessions, applied in any order. LiveKit, when asked, agrees with the webhooks so far. */
+/* Webhooks of a model room's sessions, applied in any order. LiveKit's responses agree with the webhooks so far. */
 
 /** One session of a room, and when it began. */
 export interface Session {

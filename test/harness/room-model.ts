@@ -134,12 +134,12 @@ export function playRoom({ kinds, moves }: History): Room {
     silentChanges.push(at);
   };
   const answerInbound = (at: number) => {
-    const hears = (phone: Stay) =>
+    const hasOtherAudio = (phone: Stay) =>
       here(at).some(
         (one) => (one.kind === 'agent' || one.kind === 'person') && one.hasAudio && one !== phone,
       );
     for (const phone of here(at)) {
-      if (phone.kind !== 'inbound' || phone.answeredAt !== null || !hears(phone)) continue;
+      if (phone.kind !== 'inbound' || phone.answeredAt !== null || !hasOtherAudio(phone)) continue;
       phone.answeredAt = at;
       setStatus(phone, 'active', at);
     }

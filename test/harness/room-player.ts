@@ -5,7 +5,7 @@ import { applyObservation, type Observation } from '../../src/domain/observation
 import { present, versionOf } from '../../src/domain/roster.ts';
 import { DEPARTURE_TIMEOUT_MS, participantOf, type Room } from './room-model.ts';
 
-/* Plays a room to hangup's decisions, without a store: webhooks as they arrive, and LiveKit's lists when it is asked. */
+/* Plays a room to hangup's decisions, without a store: webhooks as they arrive, and LiveKit's lists on request. */
 
 export const POLICY: CallPolicy = {
   // Not whole milliseconds, so that no grace runs out in the very moment of an event.

@@ -1,16 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RoomServiceClient } from 'livekit-server-sdk';
+import { vi } from 'vitest';
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call.ts';
-import type { EmulatedParticipant, Emulator } from '../../src/livekit/emulator/emulator.ts';
-import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from './hangup.ts';
+import type { EmulatedParticipant, Emulator } from '../../src/emulator/emulator.ts';
+import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
+import { WAIT } from './time.ts';
 
-/*
- * Plays small histories of rooms against hangup over HTTP: LiveKit's webhooks in, the API and LiveKit's rooms out.
- */
+/* Plays short histories of rooms to hangup over HTTP, then compares the API and LiveKit's rooms with expected values. */
 
 const Attributes = z.record(z.string(), z.string());
 const Joining = z.strictObject({
@@ -35,24 +34,24 @@ const Step = z.union([
   z.tuple([z.literal('finished')]),
   /** participant_joined. */
   z.tuple([z.literal('joined'), z.string(), Joining]),
-  /** Joins, and its webhook is lost. */
+  /** A join whose webhook is lost. */
   z.tuple([z.literal('lost-join'), z.string(), Joining]),
   /** participant_left with a reason, and with attributes that changed at the end. */
   z.tuple([z.literal('left'), z.string(), z.string()]),
   z.tuple([z.literal('left'), z.string(), z.string(), Attributes]),
-  /** Leaves, and its webhook is lost. */
+  /** A leave whose webhook is lost. */
   z.tuple([z.literal('lost-leave'), z.string()]),
   /** participant_connection_aborted with a reason. */
   z.tuple([z.literal('aborted'), z.string(), z.string()]),
-  /** participant_left (MIGRATION): it stays in the room under the same sid, and no join follows. */
+  /** participant_left (MIGRATION): the participant stays in the room under the same sid, and no join follows. */
   z.tuple([z.literal('migrated'), z.string()]),
   /** track_published. */
   z.tuple([z.literal('audio'), z.string()]),
   /** A change that sends no webhook. */
   z.tuple([z.literal('attributes'), z.string(), Attributes]),
-  /** The room's last call is cancelled over the API. */
+  /** A cancel of the room's last call. */
   z.tuple([z.literal('cancel')]),
-  /** ListRooms leaves the room out although it lives. */
+  /** ListRooms omits the live room. */
   z.tuple([z.literal('unlist')]),
   z.tuple([z.literal('list')]),
   /** Seconds. */
@@ -61,7 +60,7 @@ const Step = z.union([
 
 const RoomCase = z.strictObject({
   name: z.string(),
-  /** The prefix is adopted, and nobody registers the call. */
+  /** The adopted prefix; the call is not registered. */
   adopt: z.string().optional(),
   room: z.string().optional(),
   steps: z.array(Step),
@@ -72,11 +71,11 @@ const RoomCase = z.strictObject({
       failureReason: z.string().nullable(),
       direction: z.enum(DIRECTIONS),
       phoneNumber: z.string().nullable(),
-      /** The fewest and the most seconds. */
+      /** Minimum and maximum in seconds. */
       duration: z.tuple([z.number(), z.number()]).nullable(),
       /** On LiveKit. */
       room: z.enum(['alive', 'gone']),
-      /** How many calls the room name has had. */
+      /** Number of calls with the room name. */
       calls: z.int(),
     })
     .partial(),
@@ -89,17 +88,17 @@ export function readRoomCases(file: string): RoomCase[] {
   return z.object({ cases: z.array(RoomCase) }).parse(JSON.parse(readFileSync(file, 'utf8'))).cases;
 }
 
-/** The settings that the waits of the cases are made for. */
-const SETTINGS: Partial<Settings> = {
+/** The waits of the cases fit these settings. */
+const SETTINGS: TestSettings = {
   agentLeftGraceMs: 3_000,
   reconnectGraceMs: 3_000,
   reconcileSchedule: '*/2 * * * * *',
 };
 
-/** From the last step until an expected end must be there. */
+/** The time from the last step to an expected end. */
 const END_WITHIN_MS = 10_000;
 
-/** One hangup on one emulator. Cases may be played on it at the same time. */
+/** One hangup on one emulator. Cases may run concurrently. */
 export interface RoomStage {
   readonly hangup: Hangup;
   readonly emulator: Emulator;
@@ -121,7 +120,7 @@ export async function startRoomStage(): Promise<RoomStage> {
 }
 
 export interface PlayedRoom {
-  /** Expected values that the last call does not have; none when hangup is right. */
+  /** The expected values that the last call does not have. */
   readonly differences: readonly string[];
   /** The events of the room's calls, for a failure report. */
   readonly history: string;
@@ -129,13 +128,13 @@ export interface PlayedRoom {
 
 let played = 0;
 
-/** Plays one case in a room and an organization of its own. */
+/** Plays one case in its own room and organization. */
 export async function playRoom(stage: RoomStage, room: RoomCase): Promise<PlayedRoom> {
   played += 1;
   const own = `${played}-`;
   const organizationName = `organization ${played}`;
   const roomName = `${own}${room.room ?? `${room.adopt ?? ''}room`}`;
-  const player = new Player(stage, roomName, await stage.hangup.makeKey(organizationName));
+  const player = new Player(stage, roomName, await stage.hangup.createKey(organizationName));
   if (room.adopt === undefined) {
     await player.register();
   } else {
@@ -150,11 +149,11 @@ export async function playRoom(stage: RoomStage, room: RoomCase): Promise<Played
   const beganAt = performance.now();
   for (const step of room.steps) {
     await player.play(step);
-    // hangup has the webhooks of one step before the next one.
+    // All webhooks of a step arrive before the next step.
     await stage.emulator.webhooksDelivered(roomName);
   }
   const plannedS = room.steps.reduce((sum, step) => sum + (step[0] === 'wait' ? step[1] : 0), 0);
-  // A busy machine plays the steps late, and the call lasts longer by as much.
+  // A busy machine plays the steps late, which makes the call longer by the same time.
   const lateS = Math.floor((performance.now() - beganAt) / 1_000 - plannedS);
 
   const differences = async () => differencesOf(room.expect, await player.outcome(), lateS);
@@ -191,7 +190,7 @@ const CallEvents = z.object({
 });
 
 interface Outcome {
-  /** The last one; null when the room name has had none. */
+  /** The last call; null when the room name had no call. */
   readonly call: z.output<typeof Details> | null;
   readonly calls: number;
   readonly room: 'alive' | 'gone';
@@ -240,7 +239,9 @@ class Player {
         await this.#livekit.createRoom({ name: this.#roomName });
         return;
       case 'finished':
-        await until(`${this.#roomName} is finished`, () => emulator.closeIdleRoom(this.#roomName));
+        await vi.waitFor(() => {
+          if (!emulator.closeIdleRoom(this.#roomName)) throw new Error(`${this.#roomName} is in use`);
+        }, WAIT);
         return;
       case 'joined':
         this.#join(step[1], step[2]);
@@ -275,10 +276,10 @@ class Player {
         return;
       }
       case 'unlist':
-        emulator.unlist(this.#roomName);
+        emulator.unlistRoom(this.#roomName);
         return;
       case 'list':
-        emulator.list(this.#roomName);
+        emulator.relistRoom(this.#roomName);
         return;
       case 'wait':
         await sleep(step[1] * 1_000);
@@ -325,12 +326,12 @@ class Player {
   }
 
   #withoutWebhooks(act: () => void): void {
-    const find = this.#stage.emulator.loseWebhooks(({ room }) => room?.name === this.#roomName);
+    const find = this.#stage.emulator.dropWebhooks(({ room }) => room?.name === this.#roomName);
     act();
     find();
   }
 
-  /** The newest first. */
+  /** Returns the call ids, newest first. */
   async #callIds(): Promise<string[]> {
     const list = CallList.parse(await this.#request('GET', '/api/v1/calls?limit=100'));
     return list.data.calls.map(({ id }) => id);

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { until } from './hangup.ts';
+import { vi } from 'vitest';
 import { freePorts, kill } from './livekit.ts';
+import { WAIT } from './time.ts';
 
 /* A phone, played by sipp: a script of what it sends, receives and waits for, and a record of all that went by. */
 
@@ -276,20 +277,23 @@ export async function startPhone(
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
 
   // It writes its first statistics when it listens.
-  await until('a phone listens', () => hasEnded() || read('statistics.csv') !== '');
+  await vi.waitFor(() => {
+    if (!hasEnded() && read('statistics.csv') === '') throw new Error('sipp does not listen yet');
+  }, WAIT);
   if (hasEnded() && child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${story()}`);
   return {
     address,
     messages,
     async saw(direction, begins, withinMs) {
-      await until(
-        `a phone has ${direction} ${begins}`,
-        () => find(direction, begins) !== undefined || hasEnded(),
-        withinMs,
+      const isSeen = () => find(direction, begins) !== undefined || hasEnded();
+      await vi.waitFor(
+        () => {
+          if (!isSeen()) throw new Error(`sipp has not ${direction} ${begins}:\n${story()}`);
+        },
+        { ...WAIT, ...(withinMs !== undefined && { timeout: withinMs }) },
       );
       const message = find(direction, begins);
-      if (message === undefined)
-        throw new Error(`a phone ended and never ${direction} ${begins}:\n${story()}`);
+      if (message === undefined) throw new Error(`sipp ended and never ${direction} ${begins}:\n${story()}`);
       return message;
     },
     async goOn() {

@@ -1,11 +1,10 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { Settings } from '../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from './hangup.ts';
+import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts } from './livekit.ts';
 import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';
 
-/* Real phone calls, and hangup's record of them by its API. */
+/* Real phone calls, observed through hangup's API. */
 
 const time = z.iso.datetime().transform(Date.parse);
 const CallDetails = z.object({
@@ -31,15 +30,15 @@ const Listed = z.object({ data: z.object({ calls: z.array(z.object({ id: z.strin
 
 export interface Ended extends z.infer<typeof CallDetails> {
   readonly trail: readonly z.infer<typeof AuditEntry>[];
-  /** When it became active; undefined when it never did. */
+  /** When the call became active; undefined when it never did. */
   readonly answeredAt: number | undefined;
 }
 
-/** A phone network whose LiveKit tells hangup everything. */
+/** A phone network whose LiveKit sends its webhooks to hangup. */
 export class Stage {
   readonly network: PhoneNetwork;
   readonly hangup: Hangup;
-  /** As they were when their test was through. */
+  /** The ended calls, as read at the end of their tests. */
   readonly ended = new Map<string, Ended>();
 
   private constructor(network: PhoneNetwork, hangup: Hangup) {
@@ -47,7 +46,7 @@ export class Stage {
     this.hangup = hangup;
   }
 
-  static async set(chosen: Partial<Settings>): Promise<Stage> {
+  static async set(chosen: TestSettings): Promise<Stage> {
     const [port = 0] = await freePorts(1);
     const network = await startPhoneNetwork({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
     const settings = { port, ...chosen };
@@ -71,14 +70,14 @@ export class Stage {
     await this.network.stop();
   }
 
-  /** Registers a call and places it, as a platform does. */
+  /** Registers and places a call, as a platform does. */
   async call(id: string, address: string, options?: Parameters<PhoneNetwork['dial']>[2]): Promise<void> {
     const { status } = await this.hangup.send('POST', '/api/v1/calls', { body: { id } });
     expect(status).toBe(201);
     await this.network.dial(id, address, options);
   }
 
-  /** An agent that speaks in a room. */
+  /** Joins an agent that publishes audio. */
   async agent(roomName: string) {
     const agent = await this.network.livekit.join(roomName, 'agent', { kind: 'agent' });
     await agent.publishAudio();
@@ -86,24 +85,24 @@ export class Stage {
   }
 
   /**
-   * The call that a caller's room has become.
+   * Returns the id of the call into which hangup adopted a caller's room.
    * @param earlier ids of the caller's earlier calls
    */
   async adopted(callerNumber: string, earlier: readonly string[] = []): Promise<string> {
     const later = async () => (await this.callsFrom(callerNumber)).filter((id) => !earlier.includes(id));
-    await until(`the call of ${callerNumber} is adopted`, async () => (await later()).length > 0);
+    await expect.poll(later).not.toEqual([]);
     const ids = await later();
     expect(ids).toHaveLength(1);
     return ids[0] ?? '';
   }
 
-  /** Ids of all calls whose first phone has this number. */
+  /** Returns the ids of all calls whose first phone has this number. */
   async callsFrom(callerNumber: string): Promise<readonly string[]> {
     const path = `/api/v1/calls?phoneNumber=${encodeURIComponent(callerNumber)}`;
     return Listed.parse((await this.hangup.send('GET', path)).body).data.calls.map(({ id }) => id);
   }
 
-  /** Ids of all calls. */
+  /** Returns the ids of all calls. */
   async calls(): Promise<readonly string[]> {
     return Listed.parse((await this.hangup.send('GET', '/api/v1/calls')).body).data.calls.map(({ id }) => id);
   }
@@ -113,7 +112,7 @@ export class Stage {
   }
 
   async becomes(id: string, status: string): Promise<void> {
-    await until(`${id} is ${status}`, async () => (await this.find(id)).status === status);
+    await expect.poll(async () => (await this.find(id)).status).toBe(status);
   }
 
   async read(id: string): Promise<Ended> {
@@ -122,22 +121,22 @@ export class Stage {
     return { ...found, trail: events, answeredAt: events.find(({ to }) => to === 'active')?.at };
   }
 
-  /** @returns when it was asked */
+  /** @returns when the cancel was requested */
   async cancel(id: string): Promise<number> {
     const askedAt = Date.now();
     expect(await this.hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
     return askedAt;
   }
 
-  /** Waits until the call is over and its room is gone. */
+  /** Waits until the call has ended and its room is deleted. */
   async end(id: string, withinMs?: number): Promise<Ended> {
     let ended = await this.read(id);
-    // Read whole: a sign of life deletes it once more.
-    const isOver = async () => {
+    // All events are read again with the deletion: a late webhook may delete the room once more.
+    const deletionState = async () => {
       ended = await this.read(id);
-      return ended.roomDeletion?.state === 'completed';
+      return ended.roomDeletion?.state;
     };
-    await until(`the room of ${id} is deleted`, isOver, withinMs);
+    await expect.poll(deletionState, withinMs === undefined ? {} : { timeout: withinMs }).toBe('completed');
     this.ended.set(id, ended);
     expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
     expect(ended.trail.filter(({ to }) => to === ended.status)).toHaveLength(1);

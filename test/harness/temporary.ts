@@ -1,11 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 
-/** A folder that is gone when the test is. */
+/** Makes an empty folder in the folder of this run, which is removed after the last test. */
+export function makeTemporaryFolder(): string {
+  return mkdtempSync(join(inject('temporaryFolder'), 'test-'));
+}
+
+/** Makes an empty folder and removes it after the test. */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'hangup-test-'));
+  const folder = makeTemporaryFolder();
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { AccessToken } from 'livekit-server-sdk';
 import { API_KEY, API_SECRET } from './livekit.ts';
 
-/** A token over a body, as LiveKit signs its webhooks. */
+/** Returns a token for a body, signed as LiveKit signs its webhooks. */
 export async function sign(
   body: string | Buffer,
   {
@@ -16,8 +16,8 @@ export async function sign(
   return token.toJwt();
 }
 
-/** Posts a body into the door, signed as LiveKit does unless the headers say otherwise. */
-export async function post(
+/** Posts a webhook. The body is signed as LiveKit signs it, unless `headers` is given. */
+export async function postWebhook(
   hangupUrl: string,
   body: string | Buffer,
   headers?: Record<string, string>,
@@ -36,13 +36,13 @@ export async function post(
 interface Person {
   readonly sid: string;
   readonly identity: string;
-  /** Left out for STANDARD, as proto3 leaves zero values out. */
+  /** Absent for STANDARD: proto3 omits zero values. */
   readonly kind?: 'SIP' | 'AGENT' | 'EGRESS' | 'INGRESS';
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
-/** Webhooks of one life of a room, in LiveKit's JSON. Times are milliseconds. */
-export function roomTold(
+/** Returns builders for the webhooks of one session of a room, in LiveKit's JSON. Times are milliseconds. */
+export function roomWebhooks(
   name: string,
   { sid = `RM_${randomUUID()}`, createdAt = Date.now(), metadata = '' } = {},
 ) {
@@ -56,7 +56,7 @@ export function roomTold(
     turnPassword: 'never-store-this',
     ...(metadata && { metadata }),
   };
-  const told = (event: string, about: object, at = Date.now()) =>
+  const webhook = (event: string, about: object, at = Date.now()) =>
     JSON.stringify({
       event,
       room,
@@ -72,11 +72,11 @@ export function roomTold(
   });
   return {
     sid,
-    started: () => told('room_started', {}),
-    finished: () => told('room_finished', {}),
-    joined: (one: Person) => told('participant_joined', { participant: person(one) }),
+    started: () => webhook('room_started', {}),
+    finished: () => webhook('room_finished', {}),
+    joined: (one: Person) => webhook('participant_joined', { participant: person(one) }),
     left: (one: Person, disconnectReason?: string, event = 'participant_left') =>
-      told(event, {
+      webhook(event, {
         participant: { ...person(one), state: 'DISCONNECTED', ...(disconnectReason && { disconnectReason }) },
       }),
     published: ({ sid: participantSid, identity }: Person, type?: 'VIDEO') =>

@@ -2,26 +2,26 @@ import { createTRPCClient, httpLink, TRPCClientError } from '@trpc/client';
 import SqliteDatabase from 'better-sqlite3';
 import type { AppRouter } from 'hangup';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
-import { post, roomTold } from '../harness/webhooks.ts';
+import { postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
-/* Row 9 of the inputs from the field: another process holds SQLite's write lock. */
+/* Another process holds SQLite's write lock. */
 
-/** A call's clients give up after this. */
+/** The time-out of clients. */
 const CLIENT_TIMEOUT_MS = 5_000;
 
-async function aHangup(
+async function startTestHangup(
   ids: readonly string[],
   options: Parameters<typeof startHangup>[0] = {},
 ): Promise<Hangup> {
   const hangup = await startHangup(options);
   onTestFinished(() => hangup.stop());
-  for (const id of ids) await hangup.putCall({ id, status: 'active' });
+  for (const id of ids) await hangup.insertCall({ id, status: 'active' });
   return hangup;
 }
 
-/** Another process that writes, and does not end. */
+/** Opens a second connection that holds the write lock. */
 function lock({ databaseFile }: Hangup): { release(): void } {
   const other = new SqliteDatabase(databaseFile, { timeout: CLIENT_TIMEOUT_MS });
   onTestFinished(() => {
@@ -45,9 +45,9 @@ async function cancel({ url, key }: Hangup, id: string) {
   };
 }
 
-test('row 9: another process holds the lock: each cancel gets 503 in time, health and reads go on meanwhile', async () => {
+test('cancels return 503 in time and reads succeed while another process locks the database', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
-  const hangup = await aHangup(ids);
+  const hangup = await startTestHangup(ids);
   const { release } = lock(hangup);
   let answered = 0;
   const cancels = ids.map(async (id) => {
@@ -56,7 +56,7 @@ test('row 9: another process holds the lock: each cancel gets 503 in time, healt
     return answer;
   });
   expect(await hangup.send('GET', '/healthz', { key: null })).toMatchObject({ status: 200 });
-  // Also with a key whose last use is not on record yet.
+  // This request also records the first use of the key.
   expect(await hangup.send('GET', '/api/v1/calls/c0')).toMatchObject({ status: 200 });
   expect(await hangup.send('GET', '/api/v1/calls')).toMatchObject({ status: 200 });
   expect((await fetch(`${hangup.url}/metrics`)).status).toBe(200);
@@ -71,7 +71,7 @@ test('row 9: another process holds the lock: each cancel gets 503 in time, healt
   }
   release();
   for (const id of ids) {
-    // None of them was done after its answer.
+    // No cancel completed after its 503.
     expect(await hangup.send('GET', `/api/v1/calls/${id}`)).toMatchObject({
       body: { data: { status: 'active', roomDeletion: null } },
     });
@@ -79,12 +79,12 @@ test('row 9: another process holds the lock: each cancel gets 503 in time, healt
   }
 });
 
-test('a lock that is released in time: the cancels that wait are all done', async () => {
+test('waiting cancels succeed when the lock of another process is released in time', async () => {
   const ids = ['c0', 'c1', 'c2', 'c3'];
-  const hangup = await aHangup(ids);
+  const hangup = await startTestHangup(ids);
   const { release } = lock(hangup);
   const cancels = ids.map((id) => cancel(hangup, id));
-  // It is behind them in the queue, and ends first: they have been tried by then.
+  // Queued after the cancels with a shorter time-out: when it ends, the cancels have been tried.
   expect(await hangup.send('GET', '/readyz', { key: null })).toMatchObject({
     status: 503,
     body: { error: { message: 'Not ready: store' } },
@@ -93,10 +93,10 @@ test('a lock that is released in time: the cancels that wait are all done', asyn
   for (const answer of await Promise.all(cancels)) expect(answer.status).toBe(200);
 });
 
-test('a cancel that waited for the database long is answered in time though LiveKit hangs', async () => {
+test('a cancel that waited for the database is answered in time when LiveKit hangs', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
+  const hangup = await startTestHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
   livekit.emulator.setFault('DeleteRoom', { kind: 'hang' });
   const { release } = lock(hangup);
   const cancelled = cancel(hangup, 'c0');
@@ -106,8 +106,8 @@ test('a cancel that waited for the database long is answered in time though Live
   expect(await cancelled).toMatchObject({ status: 200 });
 });
 
-test('registrations and tRPC get the same 503, and a webhook one that LiveKit repeats', async () => {
-  const hangup = await aHangup(['c0']);
+test('registrations, tRPC and webhooks return 503 while another process locks the database, and LiveKit repeats the webhook', async () => {
+  const hangup = await startTestHangup(['c0']);
   const { release } = lock(hangup);
   const headers = () => ({ 'x-api-key': hangup.key });
   const seen: Headers[] = [];
@@ -124,11 +124,11 @@ test('registrations and tRPC get the same 503, and a webhook one that LiveKit re
       }),
     ],
   });
-  const webhook = roomTold('c0').started();
-  const [created, cancelled, told] = await Promise.all([
+  const webhook = roomWebhooks('c0').started();
+  const [created, cancelled, delivered] = await Promise.all([
     hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } }),
     trpc.calls.cancel.mutate({ callId: 'c0' }).catch((error: unknown) => error),
-    post(hangup.url, webhook),
+    postWebhook(hangup.url, webhook),
   ]);
   expect(created).toMatchObject({ status: 503, body: { error: { message: 'Service unavailable' } } });
   expect(created.headers.get('retry-after')).toBe('1');
@@ -138,29 +138,33 @@ test('registrations and tRPC get the same 503, and a webhook one that LiveKit re
     data: { code: 'SERVICE_UNAVAILABLE', httpStatus: 503 },
   });
   expect(seen[0]?.get('retry-after')).toBe('1');
-  expect(told).toEqual({ status: 503, body: { error: { message: 'Try again', code: 503 } } });
+  expect(delivered).toEqual({ status: 503, body: { error: { message: 'Try again', code: 503 } } });
   release();
-  expect(await post(hangup.url, webhook)).toMatchObject({
+  expect(await postWebhook(hangup.url, webhook)).toMatchObject({
     status: 200,
     body: { data: { outcome: 'applied' } },
   });
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id: 'new' } })).toMatchObject({ status: 201 });
 });
 
-test('the reconciler goes on after a lock: a pass that failed is in the log, and the next one deletes the room', async () => {
+test('the reconciler logs a pass that failed by a lock, and the next pass deletes the room', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup(['c0'], { livekit });
+  const hangup = await startTestHangup(['c0'], { livekit });
   livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
   expect(await cancel(hangup, 'c0')).toMatchObject({ status: 200 });
   const { release } = lock(hangup);
-  await until('a pass has failed', () =>
-    hangup.log.some(({ level, message }) => level === 'error' && /^a pass .* failed/.test(message)),
-  );
+  await expect
+    .poll(() =>
+      hangup.log.some(({ level, message }) => level === 'error' && /^a pass .* failed/.test(message)),
+    )
+    .toBe(true);
   release();
   livekit.emulator.setFault('DeleteRoom', null);
-  await until('the room is gone', async () => {
-    const { body } = await hangup.send('GET', '/api/v1/calls/c0');
-    return (body as { data: { roomDeletion: { state: string } } }).data.roomDeletion.state === 'completed';
-  });
+  await expect
+    .poll(async () => {
+      const { body } = await hangup.send('GET', '/api/v1/calls/c0');
+      return (body as { data: { roomDeletion: { state: string } } }).data.roomDeletion.state === 'completed';
+    })
+    .toBe(true);
 });

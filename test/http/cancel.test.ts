@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CALL_STATUSES, isLive } from '../../src/domain/call.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -10,19 +10,19 @@ beforeAll(async () => {
 afterAll(() => hangup.stop());
 
 let calls = 0;
-async function aLiveCall(parts: object = {}) {
+async function insertLiveCall(parts: object = {}) {
   calls += 1;
   const id = `cancel-${calls}`;
-  await hangup.putCall({ id, status: 'active', ...parts });
+  await hangup.insertCall({ id, status: 'active', ...parts });
   return id;
 }
 const cancel = (id: string, options?: Parameters<Hangup['send']>[2]) =>
   hangup.send('DELETE', `/api/v1/calls/${id}`, options);
 const error = (code: number, message: string) => ({ error: { message, code } });
 
-describe('200', () => {
-  test('a live call is cancelled, both its participants are disconnected, its room is gone', async () => {
-    const id = await aLiveCall();
+describe('DELETE /calls/{callId} returns 200', () => {
+  test('and cancels a live call, disconnects both participants and deletes the room', async () => {
+    const id = await insertLiveCall();
     const people = await Promise.all([hangup.livekit.join(id, 'agent'), hangup.livekit.join(id, 'caller')]);
     const answer = await cancel(id);
     expect(answer.status).toBe(200);
@@ -42,35 +42,35 @@ describe('200', () => {
     });
   });
 
-  test('a room that does not exist counts as deleted', async () => {
-    const id = await aLiveCall();
+  test('and completes the deletion when the room does not exist', async () => {
+    const id = await insertLiveCall();
     expect(await cancel(id)).toMatchObject({ status: 200 });
     expect((await hangup.store.findCall(id))?.deletion).toMatchObject({ state: 'completed', attempt: 1 });
   });
 
-  test('the reason is kept', async () => {
-    const id = await aLiveCall();
-    expect(await cancel(`${id}?reason=${encodeURIComponent('caller asked: “stop” 😀')}`)).toMatchObject({
+  test('and stores the reason', async () => {
+    const id = await insertLiveCall();
+    expect(await cancel(`${id}?reason=${encodeURIComponent('caller request: “stop” 😀')}`)).toMatchObject({
       status: 200,
     });
     const { body } = await hangup.send('GET', `/api/v1/calls/${id}`);
     expect(body).toMatchObject({
       data: {
         status: 'cancelled',
-        cancelReason: 'caller asked: “stop” 😀',
+        cancelReason: 'caller request: “stop” 😀',
         cancelledBy: expect.stringMatching(/^key_/),
       },
     });
   });
 
-  test('a Bearer token is a key too', async () => {
-    const id = await aLiveCall();
+  test('when the key is a Bearer token', async () => {
+    const id = await insertLiveCall();
     const headers = { authorization: `Bearer ${hangup.key}` };
     expect(await cancel(id, { key: null, headers })).toMatchObject({ status: 200 });
   });
 
-  test('a retry with the same Idempotency-Key gets the first answer again', async () => {
-    const id = await aLiveCall();
+  test('with the first answer when a request repeats an Idempotency-Key', async () => {
+    const id = await insertLiveCall();
     const headers = { 'idempotency-key': `key of ${id}` };
     const first = await cancel(id, { headers });
     const second = await cancel(id, { headers });
@@ -78,8 +78,8 @@ describe('200', () => {
     expect(second).toMatchObject({ status: 200, body: first.body });
   });
 
-  test('a client that hangs up at once does not stop the cancel, nor the deletion', async () => {
-    const id = await aLiveCall();
+  test('and the cancel and its deletion complete, when the client disconnects at once', async () => {
+    const id = await insertLiveCall();
     const person = await hangup.livekit.join(id, 'caller');
     await new Promise<void>((resolve, reject) => {
       const sent = request(`${hangup.url}/api/v1/calls/${id}`, {
@@ -90,18 +90,20 @@ describe('200', () => {
       sent.end(() => sent.destroy());
     });
     expect(await person.disconnected).toBe('ROOM_DELETED');
-    await until('the deletion is settled', async () => {
-      const record = await hangup.store.findCall(id);
-      return record?.call.status === 'cancelled' && record.deletion?.state === 'completed';
-    });
+    await expect
+      .poll(async () => {
+        const record = await hangup.store.findCall(id);
+        return record?.call.status === 'cancelled' && record.deletion?.state === 'completed';
+      })
+      .toBe(true);
   });
 });
 
-describe('400', () => {
+describe('DELETE /calls/{callId} returns 400', () => {
   test.each(CALL_STATUSES.filter((status) => !isLive(status)))(
-    'a call that is %s already',
+    'when the call is already %s',
     async (status) => {
-      const id = await aLiveCall({ status, endedAt: 2_000 });
+      const id = await insertLiveCall({ status, endedAt: 2_000 });
       const before = await hangup.store.findCall(id);
       expect(await cancel(id)).toMatchObject({
         status: 400,
@@ -111,10 +113,10 @@ describe('400', () => {
     },
   );
 
-  test('two at once: exactly one 200 and one 400, a thousand times', async () => {
+  test('to exactly one of two concurrent cancels (1,000 runs)', async () => {
     for (let i = 0; i < 1_000; i += 20) {
       // A few at a time: while this process writes it does not see the connections that the single file closes.
-      const ids = await Promise.all(Array.from({ length: 20 }, () => aLiveCall()));
+      const ids = await Promise.all(Array.from({ length: 20 }, () => insertLiveCall()));
       await Promise.all(
         ids.map(async (id) => {
           const answers = await Promise.all([cancel(id), cancel(id)]);
@@ -135,8 +137,8 @@ describe('400', () => {
     ['an empty reason', '?reason=', /^reason: /],
     ['control characters in the reason', '?reason=a%00b', /^reason: must not contain control characters/],
     ['half of a surrogate pair in the reason', '?reason=%ED%A0%80%00', /^reason: /],
-  ])('%s, and nothing is changed', async (_, query, message) => {
-    const id = await aLiveCall();
+  ])('and changes nothing: %s', async (_, query, message) => {
+    const id = await insertLiveCall();
     expect(await cancel(`${id}${query}`)).toMatchObject({
       status: 400,
       body: error(400, expect.stringMatching(message)),
@@ -144,22 +146,22 @@ describe('400', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('an Idempotency-Key that is too long', async () => {
-    const id = await aLiveCall();
+  test('when the Idempotency-Key is too long', async () => {
+    const id = await insertLiveCall();
     const headers = { 'idempotency-key': 'x'.repeat(256) };
     expect(await cancel(id, { headers })).toMatchObject({ status: 400 });
   });
 });
 
-describe('401', () => {
+describe('DELETE /calls/{callId} returns 401', () => {
   test.each<[string, Record<string, string>]>([
     ['no key', {}],
     ['an unknown key', { 'x-api-key': `hangup_live_${'a'.repeat(43)}` }],
-    ['what is no key', { 'x-api-key': 'hunter2' }],
+    ['a malformed key', { 'x-api-key': 'hunter2' }],
     ['an empty key', { 'x-api-key': '' }],
     ['a Basic authorization', { authorization: 'Basic aHVudGVyMg==' }],
-  ])('%s', async (_, headers) => {
-    const id = await aLiveCall();
+  ])('when the request has %s', async (_, headers) => {
+    const id = await insertLiveCall();
     expect(await cancel(id, { key: null, headers })).toMatchObject({
       status: 401,
       body: error(401, 'Unauthorized'),
@@ -167,20 +169,20 @@ describe('401', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('a revoked key, and an expired one', async () => {
-    const id = await aLiveCall();
-    const revoked = await hangup.makeKey('acme');
+  test('when the key is revoked or expired', async () => {
+    const id = await insertLiveCall();
+    const revoked = await hangup.createKey('acme');
     const newest = (await hangup.store.listApiKeys()).at(-1);
     await hangup.store.revokeApiKey({ id: newest?.id ?? '', now: 1 });
-    const expired = await hangup.makeKey('acme', ['calls:cancel'], 1);
+    const expired = await hangup.createKey('acme', ['calls:cancel'], 1);
     for (const key of [revoked, expired]) expect(await cancel(id, { key })).toMatchObject({ status: 401 });
   });
 });
 
-describe('403', () => {
-  test('a call of another organization, of which nothing is told', async () => {
-    const id = await aLiveCall({ phoneNumber: '+15551234567' });
-    const key = await hangup.makeKey('other');
+describe('DELETE /calls/{callId} returns 403', () => {
+  test('without any detail when the call belongs to another organization', async () => {
+    const id = await insertLiveCall({ phoneNumber: '+15551234567' });
+    const key = await hangup.createKey('other');
     for (const method of ['DELETE', 'GET']) {
       expect(await hangup.send(method, `/api/v1/calls/${id}`, { key })).toMatchObject({
         status: 403,
@@ -190,9 +192,9 @@ describe('403', () => {
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('a key without the scope is told which', async () => {
-    const id = await aLiveCall();
-    const key = await hangup.makeKey('acme', ['calls:read']);
+  test('and names the scope that the key lacks', async () => {
+    const id = await insertLiveCall();
+    const key = await hangup.createKey('acme', ['calls:read']);
     expect(await cancel(id, { key })).toMatchObject({
       status: 403,
       body: error(403, 'Access denied - API key lacks scope: calls:cancel'),
@@ -201,18 +203,18 @@ describe('403', () => {
   });
 });
 
-describe('404', () => {
+describe('DELETE /calls/{callId} returns 404', () => {
   test.each([
     ['an unknown id', 'call_unknown'],
     ['an id that is too long', 'x'.repeat(200)],
     ['a percent-encoded slash', 'a%2Fb'],
     ['percent-encoded dots and slashes', '..%2F..%2Fetc%2Fpasswd'],
-    ['what is no percent-encoding', '%zz'],
+    ['an invalid percent-encoding', '%zz'],
     ['a control character', 'a%00b'],
     ['unicode', '%F0%9F%98%80'],
     ['__proto__', '__proto__'],
     ['SQL', "'%20OR%201=1--"],
-  ])('%s is a call that is not found', async (_, id) => {
+  ])('for %s', async (_, id) => {
     for (const method of ['DELETE', 'GET']) {
       expect(await hangup.send(method, `/api/v1/calls/${id}`)).toMatchObject({
         status: 404,
@@ -222,19 +224,19 @@ describe('404', () => {
   });
 });
 
-test('401 comes before 404, 404 and 403 before 400', async () => {
-  const id = await aLiveCall();
+test('DELETE /calls/{callId} checks 401 before 404, and 404 and 403 before 400', async () => {
+  const id = await insertLiveCall();
   const tooLong = `reason=${'x'.repeat(501)}`;
-  const key = await hangup.makeKey('other');
+  const key = await hangup.createKey('other');
   expect(await cancel('unknown', { key: null })).toMatchObject({ status: 401 });
   expect(await cancel(`unknown?${tooLong}`)).toMatchObject({ status: 404 });
   expect(await cancel(`${id}?${tooLong}`, { key })).toMatchObject({ status: 403 });
   expect(await cancel(`${id}?${tooLong}`)).toMatchObject({ status: 400 });
 });
 
-describe('422', () => {
-  test('an Idempotency-Key that was used for another request', async () => {
-    const [id, another] = [await aLiveCall(), await aLiveCall()];
+describe('DELETE /calls/{callId} returns 422', () => {
+  test('when the Idempotency-Key belongs to another request', async () => {
+    const [id, another] = [await insertLiveCall(), await insertLiveCall()];
     const headers = { 'idempotency-key': `key of ${id}` };
     await cancel(id, { headers });
     const refused = {
@@ -247,14 +249,14 @@ describe('422', () => {
   });
 });
 
-describe('500', () => {
-  test('a store that fails: the contract’s shape, nothing half done, the cause in the log alone', async () => {
+describe('DELETE /calls/{callId} returns 500', () => {
+  test('when the store fails, changes nothing, and logs the cause', async () => {
     const broken = await startHangup({ livekit: hangup.livekit });
     try {
-      await broken.putCall({ id: 'broken-1', status: 'active' });
+      await broken.insertCall({ id: 'broken-1', status: 'active' });
       const { default: SqliteDatabase } = await import('better-sqlite3');
       const client = new SqliteDatabase(broken.databaseFile);
-      // The audit row is written last: all that came before it must be taken back.
+      // The audit row is written last, so the transaction must roll back all earlier writes.
       client.exec('ALTER TABLE audit_log RENAME TO hidden');
       const answer = await broken.send('DELETE', '/api/v1/calls/broken-1');
       expect(answer).toMatchObject({ status: 500, body: error(500, 'Internal server error') });

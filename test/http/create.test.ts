@@ -14,8 +14,8 @@ const count = async () => {
   return (body as { data: { pagination: { total: number } } }).data.pagination.total;
 };
 
-describe('201', () => {
-  test('with nothing said: an outbound call whose room has its id', async () => {
+describe('POST /calls returns 201', () => {
+  test('and applies the defaults to an empty body', async () => {
     const { status, body } = await create({});
     expect(status).toBe(201);
     expect(body).toMatchObject({
@@ -27,7 +27,7 @@ describe('201', () => {
     expect(roomName).toBe(id);
   });
 
-  test('with all said', async () => {
+  test('and stores all fields', async () => {
     const call = {
       id: 'my-call.1',
       agentId: 'a1',
@@ -62,7 +62,7 @@ describe('201', () => {
     });
   });
 
-  test('ids that are made sort by time', async () => {
+  test('and generates ids that sort by time', async () => {
     const ids: string[] = [];
     for (let i = 0; i < 20; i += 1) {
       ids.push(((await create({})).body as { data: { id: string } }).data.id);
@@ -70,7 +70,7 @@ describe('201', () => {
     expect(ids.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(ids);
   });
 
-  test('metadata of exactly 16 KiB, and with any keys', async () => {
+  test('when the metadata has exactly 16 KiB and any keys', async () => {
     const text = 'x'.repeat(16 * 1024 - '{"t":""}'.length);
     expect(await create({ metadata: { t: text } })).toMatchObject({ status: 201 });
     const odd = '{"metadata":{"__proto__":{"admin":true},"constructor":1,"":2}}';
@@ -82,7 +82,7 @@ describe('201', () => {
   });
 });
 
-describe('400, naming what is wrong, and nothing is created', () => {
+describe('POST /calls returns 400, names the problem and creates nothing', () => {
   test.each<[string, unknown]>([
     ['Unrecognized key: "phone"', { phone: '+1' }],
     ['Unrecognized key: "__proto__"', '{"__proto__":{"id":"x"}}'],
@@ -104,7 +104,7 @@ describe('400, naming what is wrong, and nothing is created', () => {
     ['contact.email: ', { contact: { email: '\u0007' } }],
     ['roomName: ', { roomName: '' }],
     ['roomName: ', { roomName: 'x'.repeat(257) }],
-    // 129 characters, 258 bytes: LiveKit counts bytes.
+    // 129 characters are 258 bytes, and LiveKit counts bytes.
     ['roomName: must be at most 256 bytes as UTF-8', { roomName: 'ö'.repeat(129) }],
     ['scheduledAt: ', { scheduledAt: 'tomorrow' }],
     ['scheduledAt: ', { scheduledAt: '2026-11-23T08:00:00' }],
@@ -123,7 +123,7 @@ describe('400, naming what is wrong, and nothing is created', () => {
     ['Request body must be a JSON object', '[]'],
     ['Request body must be a JSON object', 'null'],
     ['Request body must be a JSON object', '"text"'],
-  ])('%s (%#)', async (message, body) => {
+  ])('with the message "%s" (%#)', async (message, body) => {
     const before = await count();
     const answer = await create(body);
     expect(answer).toMatchObject({ status: 400, body: { error: { code: 400 } } });
@@ -133,7 +133,7 @@ describe('400, naming what is wrong, and nothing is created', () => {
     expect(await count()).toBe(before);
   });
 
-  test('bytes that are no UTF-8', async () => {
+  test('when the body is not UTF-8', async () => {
     const response = await fetch(`${hangup.url}/api/v1/calls`, {
       method: 'POST',
       headers: { 'x-api-key': hangup.key, 'content-type': 'application/json' },
@@ -144,9 +144,9 @@ describe('400, naming what is wrong, and nothing is created', () => {
   });
 });
 
-describe('403', () => {
-  test('a key without calls:write, before the body is looked at', async () => {
-    const key = await hangup.makeKey('acme', ['calls:read']);
+describe('POST /calls returns 403', () => {
+  test('before reading the body when the key lacks calls:write', async () => {
+    const key = await hangup.createKey('acme', ['calls:read']);
     expect(await create('{', { key })).toMatchObject({
       status: 403,
       body: { error: { message: 'Access denied - API key lacks scope: calls:write', code: 403 } },
@@ -154,19 +154,19 @@ describe('403', () => {
   });
 });
 
-describe('409', () => {
-  test('an id that is taken, by whomever', async () => {
+describe('POST /calls returns 409', () => {
+  test('when any organization has a call with the id', async () => {
     await create({ id: 'taken' });
     const taken = {
       status: 409,
       body: { error: { message: 'Call id is already taken', code: 409 } },
     };
     expect(await create({ id: 'taken' })).toMatchObject(taken);
-    const key = await hangup.makeKey('other');
+    const key = await hangup.createKey('other');
     expect(await create({ id: 'taken' }, { key })).toMatchObject(taken);
   });
 
-  test('the room name of a live call; free again once that is cancelled and its room gone', async () => {
+  test('when a live call has the room name, until that call is cancelled and its room deleted', async () => {
     await create({ id: 'first', roomName: 'shared' });
     expect(await create({ id: 'second', roomName: 'shared' })).toMatchObject({
       status: 409,

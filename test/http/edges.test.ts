@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 
-/* Inputs that clients and proxies send, out of public reports. */
+/* Unusual inputs that clients and proxies send, from public reports. */
 
 let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup({ settings: { trustedProxies: ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32'] } });
   const at = Date.UTC(2026, 10, 2);
-  await hangup.putCall({ id: 'active', status: 'active', phoneNumber: '+15551234567', createdAt: at });
-  await hangup.putCall({
+  await hangup.insertCall({ id: 'active', status: 'active', phoneNumber: '+15551234567', createdAt: at });
+  await hangup.insertCall({
     id: 'done',
     status: 'completed',
     endedAt: at + 86_400_000,
@@ -30,8 +30,8 @@ const trpc = (method: string, procedure: string, input: unknown, headers: Record
     : hangup.send('POST', `/trpc/${procedure}`, { body: text, headers });
 };
 
-describe('1: what a list does not understand is refused, and never lists everything', () => {
-  test('status[]=completed, which axios makes of an array, is status', async () => {
+describe('GET /calls with an invalid filter', () => {
+  test('reads status[]=completed, the form of axios, as status', async () => {
     expect(await idsOf('status[]=completed')).toEqual(['done']);
     expect(await idsOf('status%5B%5D=completed&status%5B%5D=active')).toEqual(['done', 'active']);
   });
@@ -49,19 +49,19 @@ describe('1: what a list does not understand is refused, and never lists everyth
     ['agentId=100%', 'agentId: expected percent-encoded UTF-8'],
     ['%ff=1', 'Unrecognized key: "%ff"'],
     ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0!', 'cursor: expected pagination.nextCursor'],
-    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=scheduledAt', 'sortBy: is not the order of this'],
-    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortOrder=asc', 'sortOrder: is not the order of this'],
-  ])('?%s is a 400 that names it', async (query, message) => {
+    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=scheduledAt', 'sortBy: does not match the cursor'],
+    ['cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortOrder=asc', 'sortOrder: does not match the cursor'],
+  ])('returns 400 and names the parameter for ?%s', async (query, message) => {
     expect(await list(query)).toMatchObject(refused(expect.stringContaining(message)));
   });
 
-  test('a cursor goes with its own order', async () => {
+  test('returns 400 when a cursor belongs to another order', async () => {
     expect((await list('cursor=WyJjcmVhdGVkQXQiLCJkZXNjIiwxLCJhIl0&sortBy=createdAt')).status).toBe(200);
   });
 });
 
 describe('the body of a request', () => {
-  test('DELETE takes the reason from its JSON body', async () => {
+  test('gives DELETE its reason', async () => {
     await create({ id: 'body-reason' });
     expect(
       await hangup.send('DELETE', '/api/v1/calls/body-reason', { body: { reason: 'by body' } }),
@@ -81,16 +81,19 @@ describe('the body of a request', () => {
     ['DELETE', '', '[]', 'Request body must be a JSON object'],
     ['DELETE', '?callId=done', undefined, 'Unrecognized key: "callId"'],
     ['DELETE', '?idempotencyKey=a', undefined, 'Unrecognized key: "idempotencyKey"'],
-  ])('%s /calls/active%s with %j is a 400, and cancels nothing', async (method, query, body, message) => {
-    expect(await hangup.send(method, `/api/v1/calls/active${query}`, { body })).toMatchObject(
-      refused(message),
-    );
-    expect(await hangup.send('GET', '/api/v1/calls/active')).toMatchObject({
-      body: { data: { status: 'active' } },
-    });
-  });
+  ])(
+    'makes %s /calls/active%s with %j return 400 and cancel nothing',
+    async (method, query, body, message) => {
+      expect(await hangup.send(method, `/api/v1/calls/active${query}`, { body })).toMatchObject(
+        refused(message),
+      );
+      expect(await hangup.send('GET', '/api/v1/calls/active')).toMatchObject({
+        body: { data: { status: 'active' } },
+      });
+    },
+  );
 
-  test('DELETE refuses a body that is not JSON by its own headers', async () => {
+  test('is refused by DELETE when its headers do not declare JSON', async () => {
     for (const headers of [
       { 'content-type': 'application/x-www-form-urlencoded' },
       { 'content-type': 'application/json; charset=iso-8859-1' },
@@ -102,14 +105,14 @@ describe('the body of a request', () => {
     }
   });
 
-  test.each(['utf-8', 'UTF8', '"utf-8"', 'us-ascii'])('charset=%s is read', async (charset) => {
+  test.each(['utf-8', 'UTF8', '"utf-8"', 'us-ascii'])('is read with charset=%s', async (charset) => {
     const headers = { 'content-type': `application/json; charset=${charset}` };
     expect(await hangup.send('POST', '/api/v1/calls', { body: {}, headers })).toMatchObject({ status: 201 });
     expect(await trpc('POST', 'calls.create', {}, headers)).toMatchObject({ status: 200 });
   });
 
   test.each(['iso-8859-1', 'utf-16', '"windows-1252"'])(
-    'charset=%s is a 415 that names it',
+    'is refused with 415 and the name of charset=%s',
     async (charset) => {
       const headers = { 'content-type': `application/json; charset=${charset}` };
       const message = 'Unsupported media type: expected charset utf-8';
@@ -124,9 +127,9 @@ describe('the body of a request', () => {
     },
   );
 
-  test('401, 404 and 403 come before what is wrong with query and body', async () => {
+  test('is checked after 401, 404 and 403', async () => {
     const bad = { body: '{', headers: { 'content-type': 'text/plain' } };
-    const other = await hangup.makeKey('other');
+    const other = await hangup.createKey('other');
     expect(await hangup.send('DELETE', '/api/v1/calls/active?x=1', { ...bad, key: null })).toMatchObject({
       status: 401,
     });
@@ -148,7 +151,7 @@ describe('the body of a request', () => {
   });
 });
 
-test('1: an empty list of statuses is a 400, and never lists everything', async () => {
+test('GET /calls returns 400 for an empty list of statuses', async () => {
   const { status, body } = await hangup.send(
     'GET',
     `/trpc/calls.list?input=${encodeURIComponent('{"status":[]}')}`,
@@ -156,17 +159,17 @@ test('1: an empty list of statuses is a 400, and never lists everything', async 
   expect({ status, body }).toMatchObject({ status: 400, body: { error: { message: /^status/ } } });
 });
 
-describe('12: a + that is not encoded', () => {
+describe('a + that is not percent-encoded', () => {
   test.each([
     ['phoneNumber=+15551234567', ['active']],
     ['phoneNumber=%2B15551234567', ['active']],
     ['startDate=2026-11-02T01:00:00+01:00&endDate=2026-11-02T01:00:00+01:00', ['active']],
     ['startDate=2026-11-02T01:00:00%2B01:00&endDate=2026-11-02', ['active']],
-  ])('?%s means the sign', async (query, ids) => {
+  ])('is a plus sign in ?%s', async (query, ids) => {
     expect(await idsOf(query)).toEqual(ids);
   });
 
-  test('a phone number that begins or ends with white space is a 400 that names %2B', async () => {
+  test('is named in the 400 for a phone number that begins or ends with white space', async () => {
     const message = 'phoneNumber: must not begin or end with white space; write %2B for + in a URL';
     for (const query of ['phoneNumber=%2015551234567', 'phoneNumber=15551234567%20']) {
       expect(await list(query)).toMatchObject(refused(message));
@@ -176,21 +179,21 @@ describe('12: a + that is not encoded', () => {
     expect(status).toBe(400);
   });
 
-  test('after its first character, a + in a phone number is the space of a form', async () => {
+  test('is a space after the first character of a phone number', async () => {
     await create({ id: 'spaced', phoneNumber: '+1 555 765 4321' });
     expect(await idsOf('phoneNumber=+1+555+765+4321')).toEqual(['spaced']);
   });
 
-  test('in a reason it is a space, as in the README', async () => {
-    await create({ id: 'asked' });
-    await hangup.send('DELETE', '/api/v1/calls/asked?reason=caller+asked');
-    expect(await hangup.send('GET', '/api/v1/calls/asked')).toMatchObject({
-      body: { data: { cancelReason: 'caller asked' } },
+  test('is a space in a reason', async () => {
+    await create({ id: 'requested' });
+    await hangup.send('DELETE', '/api/v1/calls/requested?reason=caller+request');
+    expect(await hangup.send('GET', '/api/v1/calls/requested')).toMatchObject({
+      body: { data: { cancelReason: 'caller request' } },
     });
   });
 });
 
-describe('13: metadata comes back as it was sent, or is refused', () => {
+describe('metadata is returned as it was sent, or refused', () => {
   const nested = (levels: number): string => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
 
   test.each([
@@ -200,7 +203,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
     '{"a":9007199254740992,"b":-9007199254740991,"c":0.1,"d":1e21,"e":5e-324,"f":1.7976931348623157e308}',
     '{"emoji":"😀","nul":"\\u0000","rtl":"\\u202e","separator":"\\u2028"}',
     nested(32),
-  ])('kept: %s', async (text) => {
+  ])('returned: %s', async (text) => {
     const over = [
       await create(`{"metadata":${text}}`),
       await trpc('POST', 'calls.create', `{"metadata":${text}}`),
@@ -218,19 +221,19 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
   });
 
   test.each([
-    ['{"n":9007199254740993}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":[1,{"m":12345678901234567890}]}', 'metadata.n.1.m: is not kept exactly by a double'],
-    ['{"n":1e400}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":1e-400}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":-0}', 'metadata.n: is not kept exactly by a double'],
-    ['{"n":3.14159265358979323846}', 'metadata.n: is not kept exactly by a double'],
-    [`{"n":1${'0'.repeat(5_000)}}`, 'metadata.n: is not kept exactly by a double'],
+    ['{"n":9007199254740993}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":[1,{"m":12345678901234567890}]}', 'metadata.n.1.m: cannot be represented exactly as a double'],
+    ['{"n":1e400}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":1e-400}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":-0}', 'metadata.n: cannot be represented exactly as a double'],
+    ['{"n":3.14159265358979323846}', 'metadata.n: cannot be represented exactly as a double'],
+    [`{"n":1${'0'.repeat(5_000)}}`, 'metadata.n: cannot be represented exactly as a double'],
     ['{"a":1,"b":2,"\\u0061":3}', 'metadata: Duplicate key: "a"'],
     ['{"half":"\\ud83d"}', 'metadata.half: must not contain half of a surrogate pair'],
     ['{"\\udc00":1}', 'metadata: a name must not contain half of a surrogate pair'],
     [nested(33), 'metadata: must be at most 32 levels deep'],
     [nested(10_000), 'metadata: must be at most 32 levels deep'],
-  ])('refused: %.40s', async (text, message) => {
+  ])('refused (%#)', async (text, message) => {
     const body = `{"id":"refused-metadata","metadata":${text}}`;
     expect(await create(body)).toMatchObject(refused(expect.stringContaining(message)));
     expect(await trpc('POST', 'calls.create', body)).toMatchObject({
@@ -240,7 +243,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
     expect(await hangup.send('GET', '/api/v1/calls/refused-metadata')).toMatchObject({ status: 404 });
   });
 
-  test('kept: any object of JSON', async () => {
+  test('returned: any JSON object', async () => {
     const names = fc.oneof(
       fc.constantFrom('__proto__', 'constructor', '', '1'),
       fc.string({ unit: 'grapheme' }),
@@ -260,7 +263,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
   });
 
   test.each(['2026-02-30', '2026-02-30T00:00:00Z', '2027-02-29', '2026-04-31', '2026-11-23T24:00:00Z'])(
-    'the date %s does not exist, and is a 400 everywhere',
+    'every endpoint returns 400 for the date %s, which does not exist',
     async (date) => {
       for (const name of ['startDate', 'endDate']) {
         expect(await list(`${name}=${date}`)).toMatchObject(refused(expect.stringContaining(`${name}: `)));
@@ -273,7 +276,7 @@ describe('13: metadata comes back as it was sent, or is refused', () => {
   );
 });
 
-describe('tRPC', () => {
+describe('a tRPC request', () => {
   const { stringify } = JSON;
 
   test.each([
@@ -284,7 +287,7 @@ describe('tRPC', () => {
     ['POST', 'calls.cancel', '{"json":{"callId":"active"}}'],
     ['POST', 'calls.create', '{"json":{"id":"superjson"},"meta":{"values":{}}}'],
   ])(
-    'the input of a client with a transformer is a 400 that names the cause: %s %s %s',
+    'returns 400 and names the cause for the input of a client with a transformer: %s %s %s',
     async (...request) => {
       expect(await trpc(...request)).toMatchObject({
         status: 400,
@@ -293,16 +296,16 @@ describe('tRPC', () => {
     },
   );
 
-  test('an input without a callId is a 400 that names it, not a call that is not found', async () => {
+  test('returns 400 and names callId for an input without callId', async () => {
     for (const input of ['{}', '{"id":"active"}', '[]', 'null']) {
       expect(await trpc('GET', 'calls.get', input)).toMatchObject({
         status: 400,
-        body: { error: { message: 'callId: expected' } },
+        body: { error: { message: 'callId: required' } },
       });
     }
   });
 
-  test('one input that is refused leaves the rest of its batch', async () => {
+  test('refuses one input of a batch and processes the others', async () => {
     const ids = ['batch-0', 'batch-1', 'batch-2'];
     for (const id of ids) await create({ id });
     const inputs = `{"0":{"callId":"batch-0"},"1":{"callId":"batch-1","reason":"\\ud83d"},"2":{"callId":"batch-2"}}`;
@@ -337,7 +340,7 @@ describe('tRPC', () => {
     ['POST', 'calls.create?id=x', '{}', 'Unrecognized key: "id"'],
     ['POST', 'calls.create', '{', 'Malformed JSON body'],
     ['POST', 'calls.create', '{"a":1}', 'Unrecognized key: "a"'],
-  ])('%s %s is a 400', async (method, path, body, message) => {
+  ])('returns 400 to %s %s', async (method, path, body, message) => {
     expect(await hangup.send(method, `/trpc/${path}`, { body })).toMatchObject({
       status: 400,
       body: { error: { message: expect.stringContaining(message) } },
@@ -348,7 +351,7 @@ describe('tRPC', () => {
     ['calls.list?batch=1', stringify({ 0: {}, 1: {} }), 'Unrecognized key: "1"'],
     ['calls.list,calls.list?batch=1&x=1', stringify({ 0: {}, 1: {} }), 'Unrecognized key: "x"'],
     ['calls.list?batch=1', stringify([{}]), 'input: expected an object with the inputs'],
-  ])('a batch %s with %s is a 400 for each of its calls', async (path, input, message) => {
+  ])('returns 400 to each call of a batch %s with %s', async (path, input, message) => {
     const answer = await hangup.send('GET', `/trpc/${path}&input=${encodeURIComponent(input)}`);
     expect(answer.status).toBe(400);
     for (const { error } of answer.body as { error: { message: string } }[]) {
@@ -356,7 +359,7 @@ describe('tRPC', () => {
     }
   });
 
-  test('bytes that are not UTF-8 are a 400', async () => {
+  test('returns 400 to bytes that are not UTF-8', async () => {
     const body = Buffer.concat([Buffer.from('{"agentId":"'), Buffer.from([0xff]), Buffer.from('"}')]);
     for (const path of ['/trpc/calls.create', '/api/v1/calls']) {
       const response = await fetch(hangup.url + path, {
@@ -370,11 +373,11 @@ describe('tRPC', () => {
   });
 });
 
-describe('18: a credential of a gateway beside the key', () => {
+describe('a request with the credential of a gateway and a key', () => {
   const send = (headers: Record<string, string>) =>
     hangup.send('GET', '/api/v1/calls', { key: null, headers });
 
-  test('the one that has the shape of a key counts', async () => {
+  test('is authenticated by the credential that has the format of a key', async () => {
     for (const headers of [
       { 'x-api-key': 'gateway-4711', authorization: `Bearer ${hangup.key}` },
       { 'x-api-key': hangup.key, authorization: 'Bearer eyJhbGciOiJIUzI1NiJ9.e30.x' },
@@ -385,7 +388,7 @@ describe('18: a credential of a gateway beside the key', () => {
     }
   });
 
-  test('of two keys, that in x-api-key', async () => {
+  test('is authenticated by x-api-key when both are keys', async () => {
     const revoked = `hangup_live_${'x'.repeat(43)}`;
     expect(await send({ 'x-api-key': revoked, authorization: `Bearer ${hangup.key}` })).toMatchObject({
       status: 401,
@@ -396,13 +399,13 @@ describe('18: a credential of a gateway beside the key', () => {
   });
 });
 
-describe('19: the log has the address of a client whose key is refused', () => {
+describe('the logged address of a client whose key is refused', () => {
   const addressOf = async (path: string, key: string | null, forwarded?: string) => {
     const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
     const answer = await hangup.send('GET', path, { key, headers });
     const requestId = answer.headers.get('x-request-id');
     const line = () => hangup.log.find(({ fields }) => fields.requestId === requestId);
-    await until('the request is logged', () => line() !== undefined);
+    await expect.poll(() => line()).toBeDefined();
     return line()?.fields.remoteAddress;
   };
 
@@ -417,34 +420,34 @@ describe('19: the log has the address of a client whose key is refused', () => {
     ['/api/v1/calls', '::ffff:203.0.113.7', '203.0.113.7'],
     ['/api/v1/calls', '203.0.113.7, <script>', '127.0.0.1'],
     ['/api/v1/calls', '203.0.113.7, unknown, 10.1.2.3', '10.1.2.3'],
-  ])('%s with x-forwarded-for %s: %s', async (path, forwarded, address) => {
+  ])('for %s with x-forwarded-for %s is %s', async (path, forwarded, address) => {
     expect(await addressOf(path, 'wrong', forwarded)).toBe(address);
   });
 
-  test('X-Forwarded-For of an address that is not a trusted proxy counts for nothing', async () => {
+  test('ignores X-Forwarded-For when the peer is not a trusted proxy', async () => {
     const plain = await startHangup();
     onTestFinished(() => plain.stop());
     await plain.send('GET', '/api/v1/calls', { key: null, headers: { 'x-forwarded-for': '203.0.113.7' } });
-    await until('the request is logged', () => plain.log.some(({ fields }) => fields.status === 401));
+    await expect.poll(() => plain.log.some(({ fields }) => fields.status === 401)).toBe(true);
     expect(plain.log.find(({ fields }) => fields.status === 401)?.fields.remoteAddress).toBe('127.0.0.1');
   });
 
-  test('a request with a valid key has none', async () => {
+  test('is absent for a request with a valid key', async () => {
     expect(await addressOf('/api/v1/calls', hangup.key, '203.0.113.7')).toBeUndefined();
   });
 
-  test('a webhook that is not signed has one', async () => {
+  test('is present for an unsigned webhook', async () => {
     const answer = await hangup.send('POST', '/webhooks/livekit', { key: null, body: {} });
     expect(answer.status).toBe(401);
     const requestId = answer.headers.get('x-request-id');
     const line = () => hangup.log.find(({ fields }) => fields.requestId === requestId);
-    await until('the request is logged', () => line() !== undefined);
+    await expect.poll(() => line()).toBeDefined();
     expect(line()?.fields.remoteAddress).toBe('127.0.0.1');
   });
 });
 
-describe('20: characters that look alike', () => {
-  test('an agentId in NFC and one in NFD are two agents', async () => {
+describe('text with characters that look alike', () => {
+  test('is kept apart: an agentId in NFC and one in NFD are two agents', async () => {
     const [composed, decomposed] = ['Zoé'.normalize('NFC'), 'Zoé'.normalize('NFD')];
     await create({ id: 'composed', agentId: composed });
     await create({ id: 'decomposed', agentId: decomposed });
@@ -464,7 +467,7 @@ describe('20: characters that look alike', () => {
     '\u2028',
     '\ufe0f',
     '\u034f',
-  ])('a phone number with %j is a 400', async (character) => {
+  ])('is refused with 400 in a phone number with %j', async (character) => {
     const number = `+1555${character}1234567`;
     const message = (name: string) => refused(`${name}: must not contain invisible characters`);
     expect(await create({ phoneNumber: number })).toMatchObject(message('phoneNumber'));
@@ -473,8 +476,8 @@ describe('20: characters that look alike', () => {
   });
 });
 
-describe('paths are what they look like', () => {
-  test.each(['.', '..'])('a call cannot have the id %s, which no URL can name', async (id) => {
+describe('a path', () => {
+  test.each(['.', '..'])('cannot name a call with the id %s, which POST /calls refuses', async (id) => {
     expect(await create({ id })).toMatchObject(refused('id: must not be . or ..'));
   });
 
@@ -489,7 +492,7 @@ describe('paths are what they look like', () => {
     '/trpc/__proto__',
     '/trpc/',
     '/trpc/%ff',
-  ])('%s is a 404', async (path) => {
+  ])('%s returns 404', async (path) => {
     expect(await hangup.send('GET', path)).toMatchObject({
       status: 404,
       body: {
@@ -499,7 +502,7 @@ describe('paths are what they look like', () => {
   });
 
   test.each(['a%2Fb', 'active%2F', '%61ctive%00', 'active;x=1', 'active%20', '%ff', 'active%3Fx'])(
-    'the call id %s is another one, and a 404',
+    'with the call id %s returns 404',
     async (id) => {
       expect(await hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({
         status: 404,
@@ -508,11 +511,11 @@ describe('paths are what they look like', () => {
     },
   );
 
-  test('a percent-encoded letter of an id is the letter', async () => {
+  test('with a percent-encoded letter names the same call', async () => {
     expect(await hangup.send('GET', '/api/v1/calls/%61ctive')).toMatchObject({ status: 200 });
   });
 
-  test('a batch whose commas a proxy has encoded is the same batch', async () => {
+  test('of a batch with percent-encoded commas names the same batch', async () => {
     expect(
       await hangup.send('GET', '/trpc/calls.list%2Ccalls.list?batch=1&input={"0":{},"1":{}}'),
     ).toMatchObject({

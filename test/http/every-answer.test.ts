@@ -3,17 +3,17 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { sendBytes, sendRaw } from '../harness/raw-http.ts';
 
-/* What HTTP and the contract require of every answer, also of those that Node would give by itself. */
+/* Requirements of HTTP and the contract for every response, including those that Node would send itself. */
 
 let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup();
-  await hangup.putCall({ id: 'call', status: 'active' });
+  await hangup.insertCall({ id: 'call', status: 'active' });
   await hangup.livekit.join('call', 'caller');
 });
 afterAll(() => hangup.stop());
 
-/** The body of some is not JSON. */
+/** Not hangup.send, because some bodies are not JSON. */
 const headersOf = async (method: string, path: string, key: string | null) => {
   const response = await fetch(hangup.url + path, {
     method,
@@ -46,7 +46,7 @@ const GET = [
   '/webhooks/livekit',
 ];
 
-describe('8: cache-control: no-store, so that a cache in front gives no answer to another caller', () => {
+describe('every response has cache-control: no-store', () => {
   test.each(GET.flatMap((path) => [['GET', path] as const, ['HEAD', path] as const]))(
     '%s %s',
     async (method, path) => {
@@ -72,7 +72,7 @@ describe('8: cache-control: no-store, so that a cache in front gives no answer t
     }
   });
 
-  test('a stream of a tRPC batch', async () => {
+  test('in the stream of a tRPC batch', async () => {
     const response = await fetch(`${hangup.url}/trpc/calls.list?batch=1&input={"0":{"limit":1}}`, {
       headers: { 'x-api-key': hangup.key, 'trpc-accept': 'application/jsonl' },
     });
@@ -82,7 +82,7 @@ describe('8: cache-control: no-store, so that a cache in front gives no answer t
   });
 });
 
-describe('www-authenticate: Bearer on every 401', () => {
+describe('www-authenticate: Bearer', () => {
   test.each([
     ['GET', '/api/v1/calls'],
     ['HEAD', '/api/v1/calls'],
@@ -99,14 +99,14 @@ describe('www-authenticate: Bearer on every 401', () => {
     expect(answer.headers.get('www-authenticate')).toBe('Bearer');
   });
 
-  test('no other answer has it', async () => {
+  test('is absent from every other response', async () => {
     for (const path of GET) {
       expect((await headersOf('GET', path, hangup.key)).get('www-authenticate')).toBeNull();
     }
   });
 });
 
-describe('HEAD is GET without the body', () => {
+describe('HEAD returns the headers of GET without a body', () => {
   const compared = (headers: Headers) =>
     ['content-type', 'content-length', 'allow', 'vary', 'www-authenticate', 'cache-control'].map((name) => [
       name,
@@ -114,7 +114,7 @@ describe('HEAD is GET without the body', () => {
     ]);
 
   // Metrics change between two requests.
-  test.each(GET.filter((path) => path !== '/metrics'))('%s', async (path) => {
+  test.each(GET.filter((path) => path !== '/metrics'))('at %s', async (path) => {
     for (const key of [hangup.key, null]) {
       const [get, head] = [await hangup.send('GET', path, { key }), await hangup.send('HEAD', path, { key })];
       expect(head).toMatchObject({ status: get.status, body: '' });
@@ -122,12 +122,12 @@ describe('HEAD is GET without the body', () => {
     }
   });
 
-  test('/metrics', async () => {
+  test('at /metrics', async () => {
     expect(await hangup.send('HEAD', '/metrics')).toMatchObject({ status: 200, body: '' });
   });
 });
 
-describe('405 under /trpc, with the methods that there are', () => {
+describe('/trpc returns 405 with the allowed methods', () => {
   test.each([
     ['OPTIONS', 'calls.list', 'GET, HEAD'],
     ['OPTIONS', 'calls.cancel', 'POST'],
@@ -136,7 +136,7 @@ describe('405 under /trpc, with the methods that there are', () => {
     ['GET', 'calls.cancel', 'POST'],
     ['HEAD', 'calls.cancel', 'POST'],
     ['POST', 'calls.list', 'GET, HEAD'],
-  ])('%s /trpc/%s', async (method, procedure, allow) => {
+  ])('to %s /trpc/%s', async (method, procedure, allow) => {
     const answer = await hangup.send(method, `/trpc/${procedure}`, { key: null });
     expect(answer.status).toBe(405);
     expect(answer.headers.get('allow')).toBe(allow);
@@ -148,36 +148,36 @@ describe('405 under /trpc, with the methods that there are', () => {
   });
 });
 
-describe('requests that Node would answer by itself get the JSON error', () => {
+describe('a request that Node.js would answer by itself gets the JSON error', () => {
   const auth = () => `x-api-key: ${hangup.key}\r\nconnection: close\r\n`;
 
   test.each<[string, string, number, string]>([
     [
-      'no Host',
+      'no Host header',
       'GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n',
       400,
       'Bad request: expected one Host header',
     ],
     [
-      'two Hosts',
+      'two Host headers',
       'GET /healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n',
       400,
       'Bad request: expected one Host header',
     ],
     [
-      'no Host, under /trpc',
+      'no Host header under /trpc',
       'GET /trpc/calls.list HTTP/1.1\r\n\r\n',
       400,
       'Bad request: expected one Host header',
     ],
     [
-      'an Expect of another kind',
+      'an unknown Expect',
       'GET /healthz HTTP/1.1\r\nhost: x\r\nexpect: 200-ok\r\n\r\n',
       417,
       'Expectation failed: expected 100-continue',
     ],
     [
-      'an Expect of another kind, with a body',
+      'an unknown Expect with a body',
       'POST /api/v1/calls HTTP/1.1\r\nhost: x\r\nexpect: a, b\r\ncontent-length: 2\r\n\r\n{}',
       417,
       'Expectation failed: expected 100-continue',
@@ -195,18 +195,18 @@ describe('requests that Node would answer by itself get the JSON error', () => {
       'Method not allowed',
     ],
     ['OPTIONS *', 'OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n', 404, 'Not found'],
-    ['a method that there is not', 'FOO / HTTP/1.1\r\nhost: x\r\n\r\n', 400, 'Bad request'],
+    ['an unknown method', 'FOO / HTTP/1.1\r\nhost: x\r\n\r\n', 400, 'Bad request'],
     ['a target with a space', 'GET /a b HTTP/1.1\r\nhost: x\r\n\r\n', 400, 'Bad request'],
     ['HTTP/2 without TLS', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'Bad request'],
     ['HTTP/0.9', 'GET /\r\n\r\n', 404, 'Not found'],
     [
-      'two lengths',
+      'two Content-Length headers',
       'POST /api/v1/calls HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}',
       400,
       'Bad request',
     ],
     [
-      'a length beside chunks',
+      'Content-Length and chunked encoding',
       'POST /api/v1/calls HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
       'Bad request',
@@ -218,7 +218,7 @@ describe('requests that Node would answer by itself get the JSON error', () => {
       'Request header',
     ],
     ['a long target', `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`, 431, 'Request header fields'],
-  ])('%s', async (_, text, code, message) => {
+  ])('for %s', async (_, text, code, message) => {
     const answer = await sendRaw(hangup.url, text);
     expect(answer).toMatchObject({
       status: code,
@@ -229,19 +229,19 @@ describe('requests that Node would answer by itself get the JSON error', () => {
     expect(answer.header('connection')).toBe('close');
   });
 
-  test('CONNECT says which methods there are', async () => {
+  test('with the allowed methods for CONNECT', async () => {
     const answer = await sendRaw(hangup.url, 'CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n\r\n');
     expect(answer.header('allow')).toBe('GET, HEAD, POST, DELETE');
   });
 
-  test('HTTP/1.0 needs no Host', async () => {
+  test('but not for HTTP/1.0 without Host', async () => {
     const answer = await sendRaw(hangup.url, `GET /api/v1/calls/call HTTP/1.0\r\n${auth()}\r\n`);
     expect(answer).toMatchObject({ status: 200, body: { data: { id: 'call' } } });
     const overTrpc = await sendRaw(hangup.url, `GET /trpc/calls.list HTTP/1.0\r\n${auth()}\r\n`);
     expect(overTrpc.status).toBe(400);
   });
 
-  test("an Upgrade that hangup does not know, such as Java's h2c, is the request without it", async () => {
+  test("but not for an unknown Upgrade such as Java's h2c, which is ignored", async () => {
     const answer = await sendRaw(
       hangup.url,
       `GET /api/v1/calls/call HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAAB\r\n${auth().replace('close', 'close, Upgrade, HTTP2-Settings')}\r\n`,
@@ -249,7 +249,7 @@ describe('requests that Node would answer by itself get the JSON error', () => {
     expect(answer).toMatchObject({ status: 200, body: { data: { id: 'call' } } });
   });
 
-  test('a client that goes away after CONNECT does no harm', async () => {
+  test('and the server keeps running when a client disconnects after CONNECT', async () => {
     const { hostname, port } = new URL(hangup.url);
     const socket = connect(Number(port), hostname);
     await new Promise((resolve) => socket.once('connect', resolve));
@@ -259,20 +259,20 @@ describe('requests that Node would answer by itself get the JSON error', () => {
   });
 });
 
-describe('7: an idle connection stays open longer than that of a load balancer', () => {
+describe('an idle connection stays open', () => {
   const keepAlive = async (url: string) => (await fetch(`${url}/healthz`)).headers.get('keep-alive');
 
-  test('75 s', async () => {
+  test('for 75 s by default', async () => {
     expect(await keepAlive(hangup.url)).toBe('timeout=75');
   });
 
-  test('as KEEP_ALIVE_TIMEOUT_MS has it', async () => {
+  test('for KEEP_ALIVE_TIMEOUT_MS', async () => {
     const other = await startHangup({ settings: { keepAliveTimeoutMs: 600_000 } });
     onTestFinished(() => other.stop());
     expect(await keepAlive(other.url)).toBe('timeout=600');
   });
 
-  test('the deadline for the headers of a request begins with its first byte', async () => {
+  test('before the first byte of a request, without the deadline for headers', async () => {
     const { hostname, port } = new URL(hangup.url);
     const request = `GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n`;
     const slow = sendBytes(hangup.url, 'GET /healthz HTTP/1.1\r\nhost: x\r\n');
@@ -283,7 +283,7 @@ describe('7: an idle connection stays open longer than that of a load balancer',
     const first = answered();
     socket.write(request);
     expect(await first).toMatch(/^HTTP\/1\.1 200 /);
-    // By now a request that began with the idle connection would be too late.
+    // By now the deadline has passed, counted from the start of the idle connection.
     expect(await slow).toMatch(/^HTTP\/1\.1 408 .*\r\ncache-control: no-store\r\n.*"code":408/s);
     const second = answered();
     socket.write(request);
@@ -291,7 +291,7 @@ describe('7: an idle connection stays open longer than that of a load balancer',
   });
 });
 
-test('a connection that never sends a byte is closed without an answer', async () => {
+test('a connection that never sends a byte is closed without a response', async () => {
   const { hostname, port } = new URL(hangup.url);
   const socket = connect(Number(port), hostname);
   onTestFinished(() => void socket.destroy());
@@ -301,9 +301,9 @@ test('a connection that never sends a byte is closed without an answer', async (
   expect(received).toEqual([]);
 });
 
-describe('a query that nothing reads', () => {
+describe('an unused query', () => {
   test.each(['/healthz?_=1', '/readyz?x', '/healthz?%ff'])(
-    '%s is answered: a probe does not fail by it',
+    'is ignored at %s, so that probes succeed',
     async (path) => {
       expect(await hangup.send('GET', path, { key: null })).toMatchObject({ status: 200 });
     },
@@ -312,14 +312,14 @@ describe('a query that nothing reads', () => {
   test.each([
     ['/openapi.json?v=2', 'v'],
     ['/metrics?name[]=hangup_calls', 'name[]'],
-  ])('%s is a 400 that names it', async (path, name) => {
+  ])('is refused with 400 and its name at %s', async (path, name) => {
     expect(await hangup.send('GET', path, { key: null })).toMatchObject({
       status: 400,
       body: { error: { message: `Unrecognized key: "${name}"`, code: 400 } },
     });
   });
 
-  test('GET with a body is a 400', async () => {
+  test('GET with a body returns 400', async () => {
     for (const target of [
       '/api/v1/calls',
       '/api/v1/calls/call',

@@ -10,9 +10,9 @@ afterAll(() => hangup.stop());
 const get = (id: string, options?: Parameters<Hangup['send']>[2]) =>
   hangup.send('GET', `/api/v1/calls/${id}`, options);
 
-describe('200', () => {
-  test('all that is on record, in ISO 8601 with milliseconds', async () => {
-    await hangup.putCall({
+describe('GET /calls/{callId} returns 200', () => {
+  test('with every field, and times in ISO 8601 with milliseconds', async () => {
+    await hangup.insertCall({
       id: 'ended',
       status: 'completed',
       direction: 'inbound',
@@ -66,8 +66,8 @@ describe('200', () => {
     });
   });
 
-  test('a live call says who is in its room', async () => {
-    await hangup.putCall({ id: 'live', status: 'active' });
+  test('with the participants of a live call', async () => {
+    await hangup.insertCall({ id: 'live', status: 'active' });
     await hangup.livekit.join('live', 'caller');
     expect(await get('live')).toMatchObject({
       body: {
@@ -84,15 +84,15 @@ describe('200', () => {
     });
   });
 
-  test('a live call without a room says so', async () => {
-    await hangup.putCall({ id: 'no-room' });
+  test('with no participants when a live call has no room', async () => {
+    await hangup.insertCall({ id: 'no-room' });
     expect(await get('no-room')).toMatchObject({
       body: { data: { liveRoomStatus: { roomExists: false, numParticipants: 0, participants: [] } } },
     });
   });
 
-  test('a call that was cancelled says when, by whom and how its deletion went', async () => {
-    await hangup.putCall({ id: 'cancelled', status: 'ringing' });
+  test('with the time, the actor and the room deletion of a cancel', async () => {
+    await hangup.insertCall({ id: 'cancelled', status: 'ringing' });
     await hangup.send('DELETE', '/api/v1/calls/cancelled');
     const { body } = await get('cancelled');
     expect(body).toMatchObject({
@@ -106,15 +106,15 @@ describe('200', () => {
     });
   });
 
-  test('HEAD is GET without the body', async () => {
+  test('without a body to HEAD', async () => {
     const answer = await hangup.send('HEAD', '/api/v1/calls');
     expect(answer).toMatchObject({ status: 200, body: '' });
     expect(Number(answer.headers.get('content-length'))).toBeGreaterThan(50);
   });
 });
 
-test('403: a key without calls:read', async () => {
-  const key = await hangup.makeKey('acme', ['calls:cancel']);
+test('GET /calls/{callId} returns 403 when the key lacks calls:read', async () => {
+  const key = await hangup.createKey('acme', ['calls:cancel']);
   expect(await get('ended', { key })).toMatchObject({
     status: 403,
     body: { error: { message: 'Access denied - API key lacks scope: calls:read', code: 403 } },

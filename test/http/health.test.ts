@@ -2,64 +2,70 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { readMetrics } from '../harness/metrics.ts';
 
-async function aHangup(options: Parameters<typeof startHangup>[0] = {}): Promise<Hangup> {
+async function startTestHangup(options: Parameters<typeof startHangup>[0] = {}): Promise<Hangup> {
   const hangup = await startHangup(options);
   onTestFinished(() => hangup.stop());
   return hangup;
 }
 
-const ask = (hangup: Hangup, path: string, method = 'GET') => hangup.send(method, path, { key: null });
+const request = (hangup: Hangup, path: string, method = 'GET') => hangup.send(method, path, { key: null });
 const notReady = (what: string) => ({
   status: 503,
   body: { error: { message: `Not ready: ${what}`, code: 503 } },
 });
 
-test('200: the process lives, and whoever asks needs no key', async () => {
-  const hangup = await aHangup();
-  expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200, body: { data: { status: 'alive' } } });
-  expect(await ask(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
+test('/healthz returns 200 without a key', async () => {
+  const hangup = await startTestHangup();
+  expect(await request(hangup, '/healthz')).toMatchObject({
+    status: 200,
+    body: { data: { status: 'alive' } },
+  });
+  expect(await request(hangup, '/healthz', 'HEAD')).toMatchObject({ status: 200, body: '' });
 });
 
-test.each(['/healthz', '/readyz', '/metrics'])('405: %s is only read', async (path) => {
-  const hangup = await aHangup();
-  for (const method of ['POST', 'DELETE', 'PUT']) {
-    const answer = await ask(hangup, path, method);
-    expect(answer.status).toBe(405);
-    expect(answer.headers.get('allow')).toBe('GET, HEAD');
-  }
-  expect((await ask(hangup, `${path}/`)).status).toBe(404);
-});
+test.each(['/healthz', '/readyz', '/metrics'])(
+  '%s returns 405 to methods other than GET and HEAD',
+  async (path) => {
+    const hangup = await startTestHangup();
+    for (const method of ['POST', 'DELETE', 'PUT']) {
+      const answer = await request(hangup, path, method);
+      expect(answer.status).toBe(405);
+      expect(answer.headers.get('allow')).toBe('GET, HEAD');
+    }
+    expect((await request(hangup, `${path}/`)).status).toBe(404);
+  },
+);
 
-test('200: ready, and LiveKit is shown as far as it was asked', async () => {
-  const hangup = await aHangup();
+test('/readyz returns 200 and the state of LiveKit when hangup is ready', async () => {
+  const hangup = await startTestHangup();
   const ready = (livekit: string) => ({
     status: 200,
     body: { data: { status: 'ready', checks: { store: 'ok', migrations: 'ok' }, livekit } },
   });
-  expect((await ask(hangup, '/readyz')).body).toMatchObject({
+  expect((await request(hangup, '/readyz')).body).toMatchObject({
     data: { livekit: expect.stringMatching(/^(no answer yet|answers)$/) },
   });
-  await hangup.putCall({ id: 'c1' });
+  await hangup.insertCall({ id: 'c1' });
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  expect(await ask(hangup, '/readyz')).toMatchObject(ready('answers'));
+  expect(await request(hangup, '/readyz')).toMatchObject(ready('answers'));
 });
 
-test('/readyz and hangup_livekit_up have LiveKit down when the log does: after five unanswered requests', async () => {
+test('/readyz, hangup_livekit_up and the log report LiveKit down after five unanswered requests', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  // No retry adds a request of its own.
-  const retry = { firstDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
-  const hangup = await aHangup({ livekit, settings: { retry }, inProcess: true });
+  // So late that no retry sends a request of its own.
+  const retry = { initialDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
+  const hangup = await startTestHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
-  for (const id of ids) await hangup.putCall({ id });
+  for (const id of ids) await hangup.insertCall({ id });
   const shown = async () => ({
-    readyz: ((await ask(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
+    readyz: ((await request(hangup, '/readyz')).body as { data: { livekit: string } }).data.livekit,
     metric: (await readMetrics(hangup.url)).value('hangup_livekit_up'),
-    isLogged: hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
+    isLogged: hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')),
   });
   const up = { readyz: 'answers', metric: 1, isLogged: false };
   await livekit.emulator.pause();
@@ -69,21 +75,21 @@ test('/readyz and hangup_livekit_up have LiveKit down when the log does: after f
   }
   expect(await shown()).toEqual({ readyz: 'does not answer', metric: 0, isLogged: true });
   await livekit.emulator.resume();
-  await until('the log has it back', () => hangup.log.some(({ message }) => message === 'LiveKit is back'));
+  await expect.poll(() => hangup.log.some(({ message }) => message === 'LiveKit recovered')).toBe(true);
   expect(await shown()).toMatchObject({ readyz: 'answers', metric: 1 });
 });
 
-test('200: a LiveKit that is away is shown and not judged; its metrics tell of it', async () => {
+test('/readyz returns 200 when LiveKit is unreachable, and the metrics show the outage', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await aHangup({ livekit });
-  await hangup.putCall({ id: 'c1' });
+  const hangup = await startTestHangup({ livekit });
+  await hangup.insertCall({ id: 'c1' });
   await livekit.emulator.pause();
   await hangup.send('DELETE', '/api/v1/calls/c1');
-  await until('its retries have had no answer', () =>
-    hangup.log.some(({ message }) => message.startsWith('LiveKit is away')),
-  );
-  expect(await ask(hangup, '/readyz')).toMatchObject({
+  await expect
+    .poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')))
+    .toBe(true);
+  expect(await request(hangup, '/readyz')).toMatchObject({
     status: 200,
     body: { data: { livekit: 'does not answer' } },
   });
@@ -95,43 +101,45 @@ test('200: a LiveKit that is away is shown and not judged; its metrics tell of i
       metrics.value('hangup_room_deletions', { state: 'running' }),
   ).toBe(1);
   await livekit.emulator.resume();
-  await until('the room is gone', async () => {
-    const { value } = await readMetrics(hangup.url);
-    return value('hangup_room_deletion_attempts_total', { state: 'completed' }) === 1;
-  });
+  await expect
+    .poll(async () => {
+      const { value } = await readMetrics(hangup.url);
+      return value('hangup_room_deletion_attempts_total', { state: 'completed' }) === 1;
+    })
+    .toBe(true);
   const after = await readMetrics(hangup.url);
   expect(after.value('hangup_livekit_up')).toBe(1);
   expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
   expect(after.value('hangup_room_deletion_attempts_total', { state: 'retryable' })).toBeGreaterThan(0);
 });
 
-describe('503', () => {
-  test('the store takes no write: said by its name alone, and 200 once it does', async () => {
-    const hangup = await aHangup();
+describe('/readyz returns 503', () => {
+  test('while the store accepts no write, and 200 after that', async () => {
+    const hangup = await startTestHangup();
     const another = new SqliteDatabase(hangup.databaseFile);
     onTestFinished(() => {
       another.close();
     });
     another.exec('BEGIN IMMEDIATE');
-    expect(await ask(hangup, '/readyz')).toMatchObject(notReady('store'));
-    expect(await ask(hangup, '/healthz')).toMatchObject({ status: 200 });
+    expect(await request(hangup, '/readyz')).toMatchObject(notReady('store'));
+    expect(await request(hangup, '/healthz')).toMatchObject({ status: 200 });
     expect(hangup.log).toContainEqual(
-      expect.objectContaining({ level: 'error', message: 'not ready: the database takes no write' }),
+      expect.objectContaining({ level: 'error', message: 'not ready: cannot write to the database' }),
     );
     expect((await readMetrics(hangup.url)).value('hangup_store_failures_total')).toBeGreaterThan(0);
     another.exec('ROLLBACK');
-    await until('it is ready again', async () => (await ask(hangup, '/readyz')).status === 200);
+    await expect.poll(async () => (await request(hangup, '/readyz')).status).toBe(200);
   });
 
-  test('another version has changed the schema', async () => {
-    const hangup = await aHangup();
+  test('when another version has changed the schema', async () => {
+    const hangup = await startTestHangup();
     const newer = new SqliteDatabase(hangup.databaseFile);
     newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
     newer.close();
-    expect(await ask(hangup, '/readyz')).toMatchObject(notReady('migrations'));
+    expect(await request(hangup, '/readyz')).toMatchObject(notReady('migrations'));
   });
 
-  test('it stops', async () => {
+  test('while the server is shutting down', async () => {
     const hangup = await startHangup({ inProcess: true });
     const { hostname, port } = new URL(hangup.url);
     const socket = connect(Number(port), hostname);
@@ -139,9 +147,9 @@ describe('503', () => {
     socket.on('data', (chunk: Buffer) => {
       answered += chunk.toString();
     });
-    // Half a request, which a server that stops still waits for.
+    // Half of the second request: a server that shuts down waits for the rest.
     socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\n');
-    await until('the first is answered', () => answered.includes('alive'));
+    await expect.poll(() => answered).toContain('alive');
     const stopped = hangup.stop();
     socket.write('host: x\r\n\r\n');
     await once(socket, 'close');
@@ -150,21 +158,23 @@ describe('503', () => {
   });
 });
 
-test('a hundred that ask at once cost one commit', async () => {
-  const hangup = await aHangup();
-  const answers = await Promise.all(Array.from({ length: 100 }, () => ask(hangup, '/readyz')));
+test('100 concurrent /readyz requests share database writes', async () => {
+  const hangup = await startTestHangup();
+  const answers = await Promise.all(Array.from({ length: 100 }, () => request(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
   const metrics = await readMetrics(hangup.url);
   // They take less than the second for which an answer holds, or on a busy machine a few of them.
-  expect(metrics.value('hangup_store_duration_seconds_count', { method: 'probe' })).toBeLessThan(10);
+  expect(
+    metrics.value('hangup_store_operation_duration_seconds_count', { method: 'checkWritable' }),
+  ).toBeLessThan(10);
 });
 
-test('what watches does not fill the log, what it must not miss is in it', async () => {
-  const hangup = await aHangup();
-  for (const path of ['/healthz', '/readyz']) await ask(hangup, path);
+test('successful health checks are not logged, and failed ones are', async () => {
+  const hangup = await startTestHangup();
+  for (const path of ['/healthz', '/readyz']) await request(hangup, path);
   await readMetrics(hangup.url);
-  await ask(hangup, '/readyz', 'POST');
-  await until('the last is logged', () => hangup.log.some(({ fields }) => fields.status === 405));
+  await request(hangup, '/readyz', 'POST');
+  await expect.poll(() => hangup.log.some(({ fields }) => fields.status === 405)).toBe(true);
   expect(
     hangup.log.filter(({ message }) => message === 'request').map(({ fields }) => fields.status),
   ).toEqual([405]);

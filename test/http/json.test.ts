@@ -4,7 +4,7 @@ import { findJsonProblems } from '../../src/http/json.ts';
 
 const problemsOf = (text: string) => [...findJsonProblems(text)].map(({ path }) => path.join('.'));
 
-test('what JSON.stringify writes has no problem', () => {
+test('the JSON check accepts everything that JSON.stringify writes', () => {
   fc.assert(
     fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), (value) => {
       expect(problemsOf(JSON.stringify(value))).toEqual([]);
@@ -13,7 +13,7 @@ test('what JSON.stringify writes has no problem', () => {
   );
 });
 
-test('a text without a problem says the same after JSON.parse, and one that says another has one', () => {
+test('the JSON check accepts a text exactly when JSON.parse loses nothing of it', () => {
   const digits = fc.stringMatching(/^(0|[1-9]\d{0,22})$/);
   const number = fc
     .tuple(
@@ -37,7 +37,7 @@ test('a text without a problem says the same after JSON.parse, and one that says
   );
 });
 
-/** The value of a decimal as a whole number of 1e-400: exact, by another way than the code that is tested. */
+/** Returns a decimal as a multiple of 1e-400: exact, and calculated in another way than in the tested code. */
 function rational(source: string): bigint {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(source) ?? [];
@@ -45,7 +45,7 @@ function rational(source: string): bigint {
   return sign === '-' ? -value : value;
 }
 
-describe('where it is', () => {
+describe('the JSON check reports the path of a problem', () => {
   test.each([
     ['{"a":[0,{"b":1e999}]}', ['a.1.b']],
     ['[[],[1,-0]]', ['1.1']],
@@ -55,12 +55,12 @@ describe('where it is', () => {
     ['{"a":{"x":1},"b":{"x":1},"c":[{"x":1},{"x":2}]}', []],
     ['{"a":"9007199254740993"}', []],
     ['"\\ud83d\\ude00"', []],
-  ])('%s', (text, paths) => {
+  ])('in %s', (text, paths) => {
     expect(problemsOf(text)).toEqual(paths);
   });
 });
 
-test('a large hostile text costs no more than its length', () => {
+test('the JSON check takes linear time on a large hostile text', () => {
   const long = 'x'.repeat(300_000);
   for (const text of [
     `{"a":0.1${'0'.repeat(500_000)}1}`,

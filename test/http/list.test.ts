@@ -5,9 +5,9 @@ let hangup: Hangup;
 beforeAll(async () => {
   hangup = await startHangup();
   const day = (d: number, h = 0) => Date.UTC(2026, 10, d, h);
-  await hangup.putCall({ id: 'a', createdAt: day(1), status: 'active', agentId: 'x', agentName: 'X' });
-  await hangup.putCall({ id: 'b', createdAt: day(2), status: 'ringing', phoneNumber: '+15551234567' });
-  await hangup.putCall({
+  await hangup.insertCall({ id: 'a', createdAt: day(1), status: 'active', agentId: 'x', agentName: 'X' });
+  await hangup.insertCall({ id: 'b', createdAt: day(2), status: 'ringing', phoneNumber: '+15551234567' });
+  await hangup.insertCall({
     id: 'c',
     createdAt: day(2, 23) + 3_599_999,
     status: 'completed',
@@ -15,7 +15,7 @@ beforeAll(async () => {
     endedAt: day(3, 2),
     scheduledAt: day(9),
   });
-  await hangup.putCall({ id: 'd', createdAt: day(3), direction: 'inbound' });
+  await hangup.insertCall({ id: 'd', createdAt: day(3), direction: 'inbound' });
 });
 afterAll(() => hangup.stop());
 
@@ -28,8 +28,8 @@ const list = (query: string, options?: Parameters<Hangup['send']>[2]) =>
 const pageOf = async (query: string) => ((await list(query)).body as { data: Page }).data;
 const idsOf = async (query: string) => (await pageOf(query)).calls.map(({ id }) => id).join('');
 
-describe('200', () => {
-  test('the newest first, with pagination', async () => {
+describe('GET /calls returns 200', () => {
+  test('with the newest call first and the pagination', async () => {
     const { status, body } = await list('');
     expect(status).toBe(200);
     expect(body).toEqual({
@@ -43,7 +43,7 @@ describe('200', () => {
     });
   });
 
-  test('an item', async () => {
+  test('with exactly the documented fields in a list item', async () => {
     expect((await pageOf('status=completed')).calls).toEqual([
       {
         id: 'c',
@@ -79,11 +79,11 @@ describe('200', () => {
     ['status[]=active&status=ringing', 'ba'],
     ['', 'dcba'],
     ['&&', 'dcba'],
-  ])('%s', async (query, ids) => {
+  ])('with the matching calls: %s', async (query, ids) => {
     expect(await idsOf(query)).toBe(ids);
   });
 
-  test('pages by cursor, which carries its own order', async () => {
+  test('with pages by a cursor that carries its own order', async () => {
     let page = await pageOf('limit=3&sortOrder=asc');
     expect(page.calls.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
     expect(page.pagination.hasMore).toBe(true);
@@ -92,15 +92,15 @@ describe('200', () => {
     expect(page.pagination).toMatchObject({ hasMore: false, nextCursor: null });
   });
 
-  test("another organization's calls are not there", async () => {
-    const key = await hangup.makeKey('other');
+  test('without the calls of another organization', async () => {
+    const key = await hangup.createKey('other');
     expect(await list('', { key })).toMatchObject({
       body: { data: { calls: [], pagination: { total: 0 } } },
     });
   });
 });
 
-describe('400, naming the parameter', () => {
+describe('GET /calls returns 400 and names the parameter', () => {
   test.each([
     'limit=0',
     'limit=101',
@@ -142,7 +142,7 @@ describe('400, naming the parameter', () => {
     `cursor=${Buffer.from('["createdAt","desc",1e999,"a"]').toString('base64url')}`,
     `cursor=${'x'.repeat(513)}`,
     `offset=1&cursor=${Buffer.from('["createdAt","desc",1,"a"]').toString('base64url')}`,
-  ])('%s', async (query) => {
+  ])('for %s', async (query) => {
     const name = /^\w+/.exec(query)?.[0] ?? '';
     expect(await list(query)).toMatchObject({
       status: 400,
@@ -151,8 +151,8 @@ describe('400, naming the parameter', () => {
   });
 });
 
-test('401 comes before 400, and so does 403', async () => {
+test('GET /calls checks 401 and 403 before 400', async () => {
   expect(await list('limit=0', { key: null })).toMatchObject({ status: 401 });
-  const key = await hangup.makeKey('acme', ['calls:write']);
+  const key = await hangup.createKey('acme', ['calls:write']);
   expect(await list('limit=0', { key })).toMatchObject({ status: 403 });
 });

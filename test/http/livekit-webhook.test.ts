@@ -4,9 +4,17 @@ import SqliteDatabase from 'better-sqlite3';
 import { AccessToken } from 'livekit-server-sdk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MAX_MEMBERS } from '../../src/domain/roster.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
-import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold, sign } from '../harness/webhooks.ts';
+import {
+  AGENT,
+  HUMAN,
+  inboundPhone,
+  outboundPhone,
+  postWebhook,
+  roomWebhooks,
+  sign,
+} from '../harness/webhooks.ts';
 
 const SECOND_KEY = { apiKey: 'second', apiSecret: 'a-second-secret-of-32-characters-' };
 
@@ -20,35 +28,35 @@ let calls = 0;
 async function aCallWithRoom(parts: object = {}) {
   calls += 1;
   const id = `door-${calls}`;
-  await hangup.putCall({ id, createdAt: Date.now() - 60_000, ...parts });
-  return { id, room: roomTold(id), status: async () => (await hangup.store.findCall(id))?.call.status };
+  await hangup.insertCall({ id, createdAt: Date.now() - 60_000, ...parts });
+  return { id, room: roomWebhooks(id), status: async () => (await hangup.store.findCall(id))?.call.status };
 }
 const answerTo = (outcome: string) => ({ status: 200, body: { data: { outcome } } });
 
-describe('200', () => {
-  test('an event is applied', async () => {
+describe('POST /webhooks/livekit returns 200', () => {
+  test('and applies an event', async () => {
     const { room, status } = await aCallWithRoom();
-    expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, room.started())).toEqual(answerTo('applied'));
     expect(await status()).toBe('connecting');
   });
 
-  test('told twice, it is applied once: one after the other, and at once', async () => {
+  test('and applies a repeated event once, in sequence and concurrently', async () => {
     const { id, room } = await aCallWithRoom();
     const body = room.started();
-    expect(await post(hangup.url, body)).toEqual(answerTo('applied'));
-    expect(await post(hangup.url, body)).toEqual(answerTo('duplicate'));
+    expect(await postWebhook(hangup.url, body)).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, body)).toEqual(answerTo('duplicate'));
     const end = room.finished();
-    const outcomes = await Promise.all(Array.from({ length: 8 }, () => post(hangup.url, end)));
-    expect(outcomes.filter(({ body: told }) => JSON.stringify(told).includes('applied'))).toHaveLength(1);
+    const outcomes = await Promise.all(Array.from({ length: 8 }, () => postWebhook(hangup.url, end)));
+    expect(outcomes.filter(({ body }) => JSON.stringify(body).includes('applied'))).toHaveLength(1);
     const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
     expect(entries.map(({ toStatus }) => toStatus)).toEqual(['initiated', 'connecting', 'failed']);
   });
 
-  test('signed with another configured key, while keys are rotated', async () => {
+  test('when the event is signed with another configured key', async () => {
     const { room } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body, SECOND_KEY) };
-    expect(await post(hangup.url, body, headers)).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, body, headers)).toEqual(answerTo('applied'));
   });
 
   test.each([
@@ -56,21 +64,21 @@ describe('200', () => {
     ['an egress', { event: 'egress_started', id: 'EV_2', egressInfo: { egressId: 'EG_1', roomName: 'x' } }],
     ['an ingress', { event: 'ingress_ended', id: 'EV_3', ingressInfo: { ingressId: 'IN_1' } }],
     [
-      'a room name that is not ours',
+      'a room name that is too long',
       { event: 'room_started', id: 'EV_4', room: { sid: 'RM_1', name: 'x'.repeat(10_000) } },
     ],
     ['a room without a name', { event: 'room_started', id: 'EV_5', room: { sid: 'RM_1' } }],
-  ])('%s changes nothing', async (_, event) => {
+  ])('and changes nothing for %s', async (_, event) => {
     const before = await hangup.store.getWebhookActivity();
-    expect(await post(hangup.url, JSON.stringify(event))).toEqual(answerTo('ignored'));
+    expect(await postWebhook(hangup.url, JSON.stringify(event))).toEqual(answerTo('ignored'));
     expect(await hangup.store.getWebhookActivity()).toEqual(before);
   });
 
-  test('the room of nobody', async () => {
-    expect(await post(hangup.url, roomTold('nobody').started())).toEqual(answerTo('unknown_room'));
+  test('and ignores an event of an unknown room', async () => {
+    expect(await postWebhook(hangup.url, roomWebhooks('nobody').started())).toEqual(answerTo('unknown_room'));
   });
 
-  test('times in 1970 and in 2100 are kept within what is on record and now', async () => {
+  test('and clamps event times in 1970 and 2100 between the stored times and now', async () => {
     const { id, room } = await aCallWithRoom();
     const early = JSON.parse(room.started());
     early.createdAt = '1';
@@ -78,45 +86,47 @@ describe('200', () => {
     early.room.creationTimeMs = '1000';
     const late = JSON.parse(room.finished());
     late.createdAt = '4102444800';
-    await post(hangup.url, JSON.stringify(early));
-    await post(hangup.url, JSON.stringify(late));
+    await postWebhook(hangup.url, JSON.stringify(early));
+    await postWebhook(hangup.url, JSON.stringify(late));
     const call = (await hangup.store.findCall(id))?.call;
     expect(call?.startedAt).toBe(call?.createdAt);
     expect(call?.endedAt).toBeGreaterThan(Date.now() - 10_000);
     expect(call?.endedAt).toBeLessThanOrEqual(Date.now());
   });
 
-  test('unknown words of known fields', async () => {
+  test('when known fields have unknown values', async () => {
     const { id, room } = await aCallWithRoom();
     const joined = JSON.parse(room.joined({ sid: 'PA_1', identity: 'x' }));
     joined.participant.kind = 'HOLOGRAM';
     joined.participant.state = 'THINKING';
     joined.somethingNew = { a: 1 };
-    expect(await post(hangup.url, JSON.stringify(joined))).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, JSON.stringify(joined))).toEqual(answerTo('applied'));
     const left = JSON.parse(room.left(outboundPhone('dialing')));
     left.participant.disconnectReason = 'ABDUCTED';
-    expect(await post(hangup.url, JSON.stringify(left))).toEqual(answerTo('applied'));
-    await until('the call has failed', async () => {
-      return (await hangup.store.findCall(id))?.call.status === 'failed';
-    });
+    expect(await postWebhook(hangup.url, JSON.stringify(left))).toEqual(answerTo('applied'));
+    await expect
+      .poll(async () => {
+        return (await hangup.store.findCall(id))?.call.status === 'failed';
+      })
+      .toBe(true);
   });
 
-  test('a thousand participants: the roster is bounded', async () => {
+  test('and keeps the roster bounded when a room has a thousand participants', async () => {
     const { id, room } = await aCallWithRoom();
     for (let i = 0; i < 1_000; i += 1) {
       const person = { sid: `PA_${i}`, identity: `person ${i}` };
-      await post(hangup.url, room.joined(person));
-      if (i % 2 === 0) await post(hangup.url, room.left(person, 'CLIENT_INITIATED'));
+      await postWebhook(hangup.url, room.joined(person));
+      if (i % 2 === 0) await postWebhook(hangup.url, room.left(person, 'CLIENT_INITIATED'));
     }
     const roster = (await hangup.store.findCall(id))?.call.roster;
     expect(roster?.members.length).toBeLessThanOrEqual(MAX_MEMBERS);
-    await post(hangup.url, room.joined(AGENT));
+    await postWebhook(hangup.url, room.joined(AGENT));
     expect((await hangup.store.findCall(id))?.call.status).toBe('active');
   });
 
-  test('neither turnPassword nor token is stored or logged', async () => {
+  test('and neither stores nor logs turnPassword or token', async () => {
     const { room } = await aCallWithRoom();
-    await post(hangup.url, room.started());
+    await postWebhook(hangup.url, room.started());
     const client = new SqliteDatabase(hangup.databaseFile);
     const dump = client.serialize().toString('latin1');
     client.close();
@@ -124,11 +134,11 @@ describe('200', () => {
   });
 });
 
-describe('400: signed, and no event', () => {
+describe('POST /webhooks/livekit returns 400 when the signed body is not an event', () => {
   test.each([
     ['truncated JSON', '{"event":"room_started","room":{"sid"'],
-    ['no JSON', 'hello'],
-    ['nothing', ''],
+    ['not JSON', 'hello'],
+    ['empty', ''],
     ['a list', '[]'],
     ['null', 'null'],
     ['a number where a room should be', '{"event":"room_started","id":"EV_1","room":5}'],
@@ -139,19 +149,19 @@ describe('400: signed, and no event', () => {
     ],
     ['no room', '{"event":"room_started","id":"EV_1"}'],
     ['no participant', '{"event":"participant_left","id":"EV_1","room":{"sid":"RM_1","name":"x"}}'],
-    ['bytes that are no UTF-8', Buffer.from('7b226576656e74223a22ff227d', 'hex')],
+    ['bytes that are not UTF-8', Buffer.from('7b226576656e74223a22ff227d', 'hex')],
   ])('%s', async (_, body) => {
-    expect(await post(hangup.url, body)).toEqual({
+    expect(await postWebhook(hangup.url, body)).toEqual({
       status: 400,
       body: { error: { message: expect.stringMatching(/^Malformed webhook: /), code: 400 } },
     });
   });
 });
 
-describe('401: whoever sent it', () => {
+describe('POST /webhooks/livekit returns 401', () => {
   const refused = { status: 401, body: { error: { message: 'Unauthorized', code: 401 } } };
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  /** A token over any claims, signed with any secret; without one, `alg` is `none`. */
+  /** Returns a token with these claims. Without a secret, `alg` is `none`. */
   const tokenOf = (claims: unknown, secret?: string) => {
     const head = `${encode({ alg: secret === undefined ? 'none' : 'HS256', typ: 'JWT' })}.${encode(claims)}`;
     const signature =
@@ -174,18 +184,20 @@ describe('401: whoever sent it', () => {
   const WRONG = 'x'.repeat(36);
   const HOUR_S = 3_600;
 
-  /** Posts a webhook that is to be refused. @returns what the line of its request has of the refusal */
+  /** Posts a webhook, expects a 401, and returns the refusal's fields in the request log. */
   async function refusalOf(target: Hangup, body: string, headers: Record<string, string>) {
     const response = await fetch(`${target.url}/webhooks/livekit`, { method: 'POST', headers, body });
     expect({ status: response.status, body: await response.json() }).toEqual(refused);
     const requestId = response.headers.get('x-request-id');
     let fields: Readonly<Record<string, unknown>> | undefined;
-    await until('the request is in the log', () => {
-      fields = target.log.find(
-        (line) => line.message === 'request' && line.fields['requestId'] === requestId,
-      )?.fields;
-      return fields !== undefined;
-    });
+    await expect
+      .poll(() => {
+        fields = target.log.find(
+          (line) => line.message === 'request' && line.fields['requestId'] === requestId,
+        )?.fields;
+        return fields !== undefined;
+      })
+      .toBe(true);
     const { event, outcome, remoteAddress, ...rest } = fields ?? {};
     expect(remoteAddress).toBe('127.0.0.1');
     expect({ event, outcome }).toEqual({ event: null, outcome: 'unauthorized' });
@@ -195,19 +207,23 @@ describe('401: whoever sent it', () => {
 
   test.each<[string, (body: string) => Promise<Record<string, string>>, object]>([
     ['no signature', async () => ({}), { reason: 'missing_token' }],
-    ['an empty one', async () => ({ authorization: '' }), { reason: 'missing_token' }],
-    ['what is none', async () => ({ authorization: 'hello' }), { reason: 'missing_token' }],
+    ['an empty signature', async () => ({ authorization: '' }), { reason: 'missing_token' }],
+    ['a text that is not a token', async () => ({ authorization: 'hello' }), { reason: 'missing_token' }],
     [
       'the credentials of a proxy',
       async () => ({ authorization: `Basic ${btoa('a:b')}` }),
       { reason: 'missing_token' },
     ],
     [
-      'a Bearer before it',
+      'a signature after Bearer',
       async (body) => ({ authorization: `Bearer ${await sign(body)}` }),
       { reason: 'missing_token' },
     ],
-    ['another header', async (body) => ({ authorize: await sign(body) }), { reason: 'missing_token' }],
+    [
+      'a signature in another header',
+      async (body) => ({ authorize: await sign(body) }),
+      { reason: 'missing_token' },
+    ],
     ['alg: none', async (body) => ({ authorization: tokenOf(claimsOf(body)) }), badSignature(API_KEY)],
     [
       'another secret',
@@ -239,7 +255,7 @@ describe('401: whoever sent it', () => {
     [
       'an expired token',
       async (body) => ({ authorization: await sign(body, { ttl: -60 }) }),
-      // Time passes between the signing and the refusal.
+      // Time passes between signing and the 401.
       { reason: 'clock_skew', skewSeconds: expect.toSatisfy((skew) => skew <= -60 && skew > -360) },
     ],
     [
@@ -265,7 +281,7 @@ describe('401: whoever sent it', () => {
       async (body) => ({ authorization: tokenOf(claimsOf(body, { exp: undefined }), API_SECRET) }),
       badSignature(API_KEY),
     ],
-  ])('%s', async (_, headersFor, refusal) => {
+  ])('to a webhook with %s', async (_, headersFor, refusal) => {
     const { room, status } = await aCallWithRoom();
     const body = room.started();
     expect(await refusalOf(hangup, body, await headersFor(body))).toEqual(refusal);
@@ -277,37 +293,37 @@ describe('401: whoever sent it', () => {
     ['a token of tomorrow', { nbf: 4_102_444_800, exp: 4_102_444_900 }],
     ['the token of another body', { sha256: 'AAAA' }],
     ['a token that signs no body', { sha256: undefined }],
-  ])('the sender does not choose the reason: %s, and another secret', async (_, parts) => {
-    const body = roomTold('forged').started();
+  ])('with the reason bad_signature when the secret is wrong and the token has %s', async (_, parts) => {
+    const body = roomWebhooks('forged').started();
     const authorization = tokenOf(claimsOf(body, parts), WRONG);
     expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(API_KEY));
   });
 
   test.each<[string, unknown]>([
     ['the secret', API_SECRET],
-    ['a part of it beside', `key:${API_SECRET}`],
+    ['a part of the secret', `key:${API_SECRET}`],
     ['10 kB', 'k'.repeat(10_240)],
     ['control characters', 'a\u001b[2J'],
     ['a number', 5],
     ['a list', ['devkey']],
     ['nothing', undefined],
-  ])('an untrusted token names as its key %s: the log does not', async (_, iss) => {
-    const body = roomTold('odd').started();
+  ])('and does not log the key name of an untrusted token: %s', async (_, iss) => {
+    const body = roomWebhooks('odd').started();
     const authorization = tokenOf(claimsOf(body, { iss }), WRONG);
     expect(await refusalOf(hangup, body, { authorization })).toEqual(badSignature(null));
   });
 
   test.each([
-    ['no JSON', 'hello'],
+    ['not JSON', 'hello'],
     ['a list', '[]'],
     ['null', 'null'],
     ['deep', '['.repeat(8_000)],
-  ])('an untrusted token of %s', async (_, claims) => {
+  ])('when the untrusted token is %s', async (_, claims) => {
     const authorization = `${encode({ alg: 'HS256' })}.${Buffer.from(claims).toString('base64url')}.AAAA`;
     expect(await refusalOf(hangup, '{}', { authorization })).toEqual(badSignature(null));
   });
 
-  test('a body that was changed by one character', async () => {
+  test('when one character of the body was changed', async () => {
     const { room, status } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
@@ -315,18 +331,18 @@ describe('401: whoever sent it', () => {
     expect(await status()).toBe('initiated');
   });
 
-  test('a replay within 5 minutes does nothing; after them it is refused', async () => {
+  test('to a replay after 5 minutes, and 200 without effect before', async () => {
     const { room } = await aCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
-    expect(await post(hangup.url, body, headers)).toEqual(answerTo('applied'));
-    expect(await post(hangup.url, body, headers)).toEqual(answerTo('duplicate'));
+    expect(await postWebhook(hangup.url, body, headers)).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, body, headers)).toEqual(answerTo('duplicate'));
     const old = { authorization: await sign(body, { ttl: -60 }) };
-    expect(await post(hangup.url, body, old)).toEqual(refused);
+    expect(await postWebhook(hangup.url, body, old)).toEqual(refused);
   });
 
-  test('the answer is the same for each reason', async () => {
-    const body = roomTold('silent').started();
+  test('with the same body for every reason', async () => {
+    const body = roomWebhooks('silent').started();
     const answers = [];
     for (const authorization of [
       undefined,
@@ -347,7 +363,7 @@ describe('401: whoever sent it', () => {
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
   });
 
-  test("a warning for each reason a minute, with a count and advice, by hangup's own clock", async () => {
+  test('and logs one warning a minute for each reason, with a count and advice', async () => {
     const signedAt = Date.now();
     let now = signedAt;
     const target = await startHangup({ livekit: hangup.livekit, clock: { now: () => now } });
@@ -356,12 +372,12 @@ describe('401: whoever sent it', () => {
         target.log.flatMap(({ level, message, fields }) =>
           message === 'webhook refused' ? [{ level, ...fields }] : [],
         );
-      const body = roomTold('flood').started();
+      const body = roomWebhooks('flood').started();
       const nbf = Math.floor(signedAt / 1000);
       const claims = claimsOf(body, { nbf, exp: nbf + 300 });
       const forged = { authorization: tokenOf(claims, WRONG) };
-      for (let i = 0; i < 20; i += 1) await post(target.url, body, forged);
-      await post(target.url, body, {});
+      for (let i = 0; i < 20; i += 1) await postWebhook(target.url, body, forged);
+      await postWebhook(target.url, body, {});
       expect(warnings()).toEqual([
         {
           level: 'warn',
@@ -377,14 +393,14 @@ describe('401: whoever sent it', () => {
         },
       ]);
       now = signedAt + HOUR_S * 1000;
-      await post(target.url, body, forged);
+      await postWebhook(target.url, body, forged);
       expect(warnings().slice(2)).toMatchObject([{ reason: 'bad_signature', refusals: 20 }]);
       const honest = { authorization: tokenOf(claims, API_SECRET) };
       expect(await refusalOf(target, body, honest)).toEqual({ reason: 'clock_skew', skewSeconds: -HOUR_S });
       now = signedAt - HOUR_S * 1000;
       expect(await refusalOf(target, body, honest)).toEqual({ reason: 'clock_skew', skewSeconds: HOUR_S });
       now = signedAt;
-      expect(await post(target.url, body, honest)).toMatchObject({ status: 200 });
+      expect(await postWebhook(target.url, body, honest)).toMatchObject({ status: 200 });
       expect(JSON.stringify(target.log)).not.toMatch(new RegExp(`${API_SECRET}|${WRONG}|eyJ`));
     } finally {
       await target.stop();
@@ -392,40 +408,40 @@ describe('401: whoever sent it', () => {
   });
 });
 
-test('405: what is no POST', async () => {
+test('POST /webhooks/livekit returns 405 to other methods', async () => {
   const answer = await hangup.send('GET', '/webhooks/livekit');
   expect(answer.status).toBe(405);
   expect(answer.headers.get('allow')).toBe('POST');
 });
 
-test('413: 10 MB, before they are read to the end', async () => {
+test('POST /webhooks/livekit returns 413 to 10 MB before the body is read', async () => {
   const body = 'x'.repeat(10 * 1024 * 1024);
-  expect(await post(hangup.url, body, { authorization: 'x' })).toMatchObject({ status: 413 });
+  expect(await postWebhook(hangup.url, body, { authorization: 'x' })).toMatchObject({ status: 413 });
 });
 
-test('415: a gzipped body', async () => {
-  const body = gzipSync(roomTold('zipped').started());
+test('POST /webhooks/livekit returns 415 to a gzipped body', async () => {
+  const body = gzipSync(roomWebhooks('zipped').started());
   const headers = { authorization: await sign(body), 'content-encoding': 'gzip' };
-  expect(await post(hangup.url, body, headers)).toMatchObject({ status: 415 });
+  expect(await postWebhook(hangup.url, body, headers)).toMatchObject({ status: 415 });
 });
 
-test('503: a store that fails, so that LiveKit says it again; then it is applied', async () => {
+test('POST /webhooks/livekit returns 503 when the store fails, and applies the repeated event', async () => {
   const { room, status } = await aCallWithRoom();
   const client = new SqliteDatabase(hangup.databaseFile);
   client.exec('ALTER TABLE audit_log RENAME TO hidden');
   const body = room.started();
-  expect(await post(hangup.url, body)).toEqual({
+  expect(await postWebhook(hangup.url, body)).toEqual({
     status: 503,
     body: { error: { message: 'Try again', code: 503 } },
   });
   client.exec('ALTER TABLE hidden RENAME TO audit_log');
   client.close();
   expect(await status()).toBe('initiated');
-  expect(await post(hangup.url, body)).toEqual(answerTo('applied'));
+  expect(await postWebhook(hangup.url, body)).toEqual(answerTo('applied'));
   expect(await status()).toBe('connecting');
 });
 
-describe('adoption', () => {
+describe('adoption by webhook', () => {
   const give = (prefix: string, organizationName: string) =>
     hangup.store.addAdoptionPrefix({
       prefix,
@@ -434,83 +450,89 @@ describe('adoption', () => {
       now: Date.now(),
     });
   const callsIn = async (organizationName: string) => {
-    const key = await hangup.makeKey(organizationName);
+    const key = await hangup.createKey(organizationName);
     const { body } = await hangup.send('GET', '/api/v1/calls', { key });
     return (body as { data: { calls: { id: string; direction: string; phoneNumber: string }[] } }).data.calls;
   };
 
-  test("a phone call that came in by a dispatch rule becomes the organization's, with its number", async () => {
+  test("makes an inbound phone call the organization's, with its number", async () => {
     await give('call-', 'inbound org');
-    const room = roomTold('call-_+15557770001_RwD9s3s5uiTY');
-    expect(await post(hangup.url, room.started())).toEqual(answerTo('applied'));
-    expect(await post(hangup.url, room.joined(inboundPhone('ringing')))).toEqual(answerTo('applied'));
+    const room = roomWebhooks('call-_+15557770001_RwD9s3s5uiTY');
+    expect(await postWebhook(hangup.url, room.started())).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, room.joined(inboundPhone('ringing')))).toEqual(answerTo('applied'));
     const [call] = await callsIn('inbound org');
     expect(call).toMatchObject({ status: 'ringing', direction: 'inbound', phoneNumber: '+15557770001' });
-    const key = await hangup.makeKey('inbound org');
+    const key = await hangup.createKey('inbound org');
     expect(await hangup.send('DELETE', `/api/v1/calls/${call?.id}`, { key })).toMatchObject({ status: 200 });
     // Its room shows life again: no second call, the first one's room is deleted.
-    expect(await post(hangup.url, room.joined(HUMAN))).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, room.joined(HUMAN))).toEqual(answerTo('applied'));
     expect(await callsIn('inbound org')).toHaveLength(1);
   });
 
-  test('a phone call that somebody places without registering it is outbound', async () => {
+  test('makes an unregistered placed phone call outbound', async () => {
     await give('dial-', 'outbound org');
-    const room = roomTold('dial-1');
-    await post(hangup.url, room.started());
-    await post(hangup.url, room.joined(outboundPhone('dialing')));
+    const room = roomWebhooks('dial-1');
+    await postWebhook(hangup.url, room.started());
+    await postWebhook(hangup.url, room.joined(outboundPhone('dialing')));
     expect(await callsIn('outbound org')).toMatchObject([
       { direction: 'outbound', phoneNumber: '+15551234567' },
     ]);
   });
 
-  test('of two prefixes the longest wins; the same one twice is refused', async () => {
+  test('uses the longest of two prefixes, and refuses the same prefix twice', async () => {
     expect(await give('a-', 'short org')).toBe('added');
     expect(await give('a-b-', 'long org')).toBe('added');
     expect(await give('a-', 'long org')).toBe('taken');
-    await post(hangup.url, roomTold('a-b-c').started());
-    await post(hangup.url, roomTold('a-c').started());
+    await postWebhook(hangup.url, roomWebhooks('a-b-c').started());
+    await postWebhook(hangup.url, roomWebhooks('a-c').started());
     expect(await callsIn('long org')).toHaveLength(1);
     expect(await callsIn('short org')).toHaveLength(1);
     expect(await hangup.store.removeAdoptionPrefix({ prefix: 'a-b-', now: Date.now() })).toBe(true);
     expect(await hangup.store.removeAdoptionPrefix({ prefix: 'a-b-', now: Date.now() })).toBe(false);
-    await post(hangup.url, roomTold('a-b-d').started());
+    await postWebhook(hangup.url, roomWebhooks('a-b-d').started());
     expect(await callsIn('short org')).toHaveLength(2);
   });
 
-  test('a wildcard in a prefix is a character like any other', async () => {
+  test('treats a wildcard in a prefix as a plain character', async () => {
     await give('%_', 'percent org');
-    expect(await post(hangup.url, roomTold('anything').started())).toEqual(answerTo('unknown_room'));
-    expect(await post(hangup.url, roomTold('%_x').started())).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, roomWebhooks('anything').started())).toEqual(
+      answerTo('unknown_room'),
+    );
+    expect(await postWebhook(hangup.url, roomWebhooks('%_x').started())).toEqual(answerTo('applied'));
   });
 
-  test('the end of a room that nobody knew is no call', async () => {
-    expect(await post(hangup.url, roomTold('call-ended').finished())).toEqual(answerTo('unknown_room'));
+  test('creates no call for room_finished of an unknown room', async () => {
+    expect(await postWebhook(hangup.url, roomWebhooks('call-ended').finished())).toEqual(
+      answerTo('unknown_room'),
+    );
   });
 
   test.each([
-    ['its agent', '{"agentId":"receptionist","organizationId":"org_other"}', 'receptionist'],
-    ['no JSON', 'hello', null],
+    ['an agent id', '{"agentId":"receptionist","organizationId":"org_other"}', 'receptionist'],
+    ['not JSON', 'hello', null],
     ['a number', '{"agentId":5}', null],
     ['control characters', '{"agentId":"a\\u0000"}', null],
     ['too long', JSON.stringify({ agentId: 'x'.repeat(257) }), null],
     ['an inherited name', '{"__proto__":{"agentId":"evil"}}', null],
     ['null', 'null', null],
-  ])('metadata is untrusted: %s', async (name, metadata, agentId) => {
+  ])('accepts untrusted metadata: %s', async (name, metadata, agentId) => {
     await give('meta-', 'meta org');
     const roomName = `meta-${name}`;
-    expect(await post(hangup.url, roomTold(roomName, { metadata }).started())).toEqual(answerTo('applied'));
+    expect(await postWebhook(hangup.url, roomWebhooks(roomName, { metadata }).started())).toEqual(
+      answerTo('applied'),
+    );
     const { body } = await hangup.send('GET', '/api/v1/calls?limit=1', {
-      key: await hangup.makeKey('meta org'),
+      key: await hangup.createKey('meta org'),
     });
     expect(body).toMatchObject({ data: { calls: [{ agent: { id: agentId } }] } });
   });
 });
 
-describe('GET /api/v1/calls/{callId}/events', () => {
-  test('who, when, from, to and why; newest last; paged', async () => {
+describe('GET /calls/{callId}/events', () => {
+  test('returns actor, time, statuses and reason of each event, newest last, in pages', async () => {
     const { id, room } = await aCallWithRoom();
     for (const body of [room.started(), room.joined(inboundPhone('ringing')), room.joined(AGENT)]) {
-      await post(hangup.url, body);
+      await postWebhook(hangup.url, body);
     }
     await hangup.send('DELETE', `/api/v1/calls/${id}?reason=enough`);
     const get = (query = '') => hangup.send('GET', `/api/v1/calls/${id}/events${query}`);
@@ -555,21 +577,21 @@ describe('GET /api/v1/calls/{callId}/events', () => {
     expect(second.data.pagination.nextCursor).toBeNull();
   });
 
-  test('404, 403 and 400 as for the call itself', async () => {
+  test('returns 404, 403 and 400 as GET /calls/{callId} does', async () => {
     const { id } = await aCallWithRoom();
     const get = (path: string, key = hangup.key) => hangup.send('GET', `/api/v1/calls/${path}`, { key });
     expect(await get('none/events')).toMatchObject({
       status: 404,
       body: { error: { message: 'Call not found' } },
     });
-    expect(await get(`${id}/events`, await hangup.makeKey('other'))).toMatchObject({ status: 403 });
+    expect(await get(`${id}/events`, await hangup.createKey('other'))).toMatchObject({ status: 403 });
     for (const query of ['limit=0', 'limit=101', 'cursor=x', 'cursor=-1', 'cursor=1&cursor=2']) {
       expect(await get(`${id}/events?${query}`)).toMatchObject({ status: 400 });
     }
   });
 });
 
-test('live calls and never a webhook: said once, with what to check', async () => {
+test('the log warns once with advice when there are live calls and never was a webhook', async () => {
   const { warnIfNoWebhooks: watchWebhooks } = await import(
     '../../src/operations/livekit/warn-if-no-webhooks.ts'
   );
@@ -581,12 +603,12 @@ test('live calls and never a webhook: said once, with what to check', async () =
       error: () => {},
       warn: (_: object, message: string) => lines.push(message),
     };
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
-    await quiet.putCall({ id: 'quiet' });
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: true });
-    expect(lines).toEqual([expect.stringMatching(/no webhook of LiveKit has ever come/)]);
-    await post(quiet.url, roomTold('quiet').started());
-    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ said: false });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
+    await quiet.insertCall({ id: 'quiet' });
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: true });
+    expect(lines).toEqual([expect.stringMatching(/no LiveKit webhook was ever received/)]);
+    await postWebhook(quiet.url, roomWebhooks('quiet').started());
+    expect(await watchWebhooks({ store: quiet.store, log })).toEqual({ warned: false });
   } finally {
     await quiet.stop();
   }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { readMetrics } from '../harness/metrics.ts';
-import { post, roomTold, sign } from '../harness/webhooks.ts';
+import { postWebhook, roomWebhooks, sign } from '../harness/webhooks.ts';
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -11,7 +11,7 @@ afterAll(() => hangup.stop());
 
 const scrape = () => readMetrics(hangup.url);
 
-test("200: Prometheus's text, without a key, never cached", async () => {
+test("/metrics returns 200 and Prometheus's text format without a key, never cached", async () => {
   const response = await fetch(`${hangup.url}/metrics`);
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
@@ -27,7 +27,7 @@ test("200: Prometheus's text, without a key, never cached", async () => {
   }
 });
 
-test('405: it is only read', async () => {
+test('/metrics returns 405 to methods other than GET and HEAD', async () => {
   const answer = await hangup.send('POST', '/metrics', { key: null });
   expect(answer).toMatchObject({
     status: 405,
@@ -36,11 +36,11 @@ test('405: it is only read', async () => {
   expect(answer.headers.get('allow')).toBe('GET, HEAD');
 });
 
-describe('calls and the deletions of their rooms', () => {
-  test('live calls by status, as they are on record at the scrape', async () => {
+describe('/metrics of calls and room deletions', () => {
+  test('count live calls by status at the scrape', async () => {
     const before = await scrape();
-    await hangup.putCall({ id: 'm-ringing', status: 'ringing' });
-    await hangup.putCall({ id: 'm-active', status: 'active' });
+    await hangup.insertCall({ id: 'm-ringing', status: 'ringing' });
+    await hangup.insertCall({ id: 'm-active', status: 'active' });
     const after = await scrape();
     const grew = (status: string) =>
       after.value('hangup_calls', { status }) - before.value('hangup_calls', { status });
@@ -57,9 +57,9 @@ describe('calls and the deletions of their rooms', () => {
     ]);
   });
 
-  test('a cancel: the end, the attempt, the time until the room was gone, the request to LiveKit', async () => {
+  test('count the end, the attempt, the time to the deleted room and the LiveKit request of a cancel', async () => {
     await hangup.livekit.join('m-cancel', 'caller');
-    await hangup.putCall({ id: 'm-cancel' });
+    await hangup.insertCall({ id: 'm-cancel' });
     const before = await scrape();
     expect(await hangup.send('DELETE', '/api/v1/calls/m-cancel')).toMatchObject({ status: 200 });
     const after = await scrape();
@@ -70,13 +70,14 @@ describe('calls and the deletions of their rooms', () => {
     expect(grew('hangup_room_deletion_duration_seconds_sum')).toBeLessThan(5);
     expect(grew('hangup_livekit_requests_total', { method: 'DeleteRoom', code: 'answered' })).toBe(1);
     expect(grew('hangup_livekit_request_duration_seconds_count', { method: 'DeleteRoom' })).toBe(1);
-    expect(after.value('hangup_store_duration_seconds_count', { method: 'cancelCall' })).toBeGreaterThan(0);
+    const cancels = { method: 'changeCall:cancel' };
+    expect(after.value('hangup_store_operation_duration_seconds_count', cancels)).toBeGreaterThan(0);
     expect(after.value('hangup_livekit_up')).toBe(1);
     expect(after.value('hangup_room_deletion_oldest_age_seconds')).toBe(0);
   });
 
-  test('a cancel that is refused, and one that is repeated, end nothing more', async () => {
-    await hangup.putCall({ id: 'm-twice' });
+  test('count no end for a refused or repeated cancel', async () => {
+    await hangup.insertCall({ id: 'm-twice' });
     const headers = { 'idempotency-key': 'm-twice' };
     await hangup.send('DELETE', '/api/v1/calls/m-twice', { headers });
     const before = await scrape();
@@ -86,10 +87,10 @@ describe('calls and the deletions of their rooms', () => {
     expect(after.sum('hangup_calls_ended_total')).toBe(before.sum('hangup_calls_ended_total'));
   });
 
-  test('an end that LiveKit tells of', async () => {
-    await hangup.putCall({ id: 'm-told', createdAt: Date.now() - 60_000 });
+  test('count an end by a webhook', async () => {
+    await hangup.insertCall({ id: 'm-webhooks', createdAt: Date.now() - 60_000 });
     const before = await scrape();
-    await post(hangup.url, roomTold('m-told').finished());
+    await postWebhook(hangup.url, roomWebhooks('m-webhooks').finished());
     const labels = { status: 'failed' };
     const after = await scrape();
     expect(after.value('hangup_calls_ended_total', labels)).toBe(
@@ -97,41 +98,43 @@ describe('calls and the deletions of their rooms', () => {
     );
   });
 
-  test('the passes of the reconciler', async () => {
-    await until(
-      'a pass has run',
-      async () => (await scrape()).value('hangup_pass_duration_seconds_count', { pass: 'deletions' }) > 0,
-    );
+  test('count and time the loops of the reconciler', async () => {
+    await expect
+      .poll(
+        async () =>
+          (await scrape()).value('hangup_reconcile_duration_seconds_count', { loop: 'deletions' }) > 0,
+      )
+      .toBe(true);
     const metrics = await scrape();
-    expect(metrics.value('hangup_pass_duration_seconds_count', { pass: 'reviews' })).toBeGreaterThan(0);
-    expect(metrics.sum('hangup_pass_failures_total')).toBe(0);
+    expect(metrics.value('hangup_reconcile_duration_seconds_count', { loop: 'reviews' })).toBeGreaterThan(0);
+    expect(metrics.sum('hangup_reconcile_errors_total')).toBe(0);
   });
 });
 
-describe('webhooks, by event and outcome', () => {
+describe('/metrics of webhooks', () => {
   const counted = async (event: string, outcome: string) =>
     (await scrape()).value('hangup_webhooks_total', { event, outcome });
 
-  test('what came of each', async () => {
-    await hangup.putCall({ id: 'm-hook', createdAt: Date.now() - 60_000 });
-    const started = roomTold('m-hook').started();
-    await post(hangup.url, started);
-    await post(hangup.url, started);
-    await post(hangup.url, roomTold('m-nobody').started());
+  test('count webhooks by event and outcome', async () => {
+    await hangup.insertCall({ id: 'm-hook', createdAt: Date.now() - 60_000 });
+    const started = roomWebhooks('m-hook').started();
+    await postWebhook(hangup.url, started);
+    await postWebhook(hangup.url, started);
+    await postWebhook(hangup.url, roomWebhooks('m-nobody').started());
     expect(await counted('room_started', 'applied')).toBe(1);
     expect(await counted('room_started', 'duplicate')).toBe(1);
     expect(await counted('room_started', 'unknown_room')).toBe(1);
     const malformed = 'no JSON';
-    await post(hangup.url, malformed, { authorization: await sign(malformed) });
+    await postWebhook(hangup.url, malformed, { authorization: await sign(malformed) });
     expect(await counted('none', 'malformed')).toBe(1);
     await fetch(`${hangup.url}/webhooks/livekit`);
     expect(await counted('none', 'refused')).toBe(1);
   });
 
-  test('refusals by reason, each from zero', async () => {
+  test('count refusals by reason, each from zero', async () => {
     const refused = async (reason: string) =>
       (await scrape()).value('hangup_webhooks_total', { event: 'none', outcome: 'unauthorized', reason });
-    const body = roomTold('m-refused').started();
+    const body = roomWebhooks('m-refused').started();
     const tokens = {
       bad_signature: await sign(body, { apiSecret: 'x'.repeat(36) }),
       clock_skew: await sign(body, { ttl: -60 }),
@@ -145,26 +148,26 @@ describe('webhooks, by event and outcome', () => {
     ]);
     for (const [reason, authorization] of Object.entries(tokens)) {
       expect(await refused(reason)).toBe(0);
-      await post(hangup.url, body, { authorization });
+      await postWebhook(hangup.url, body, { authorization });
       expect(await refused(reason)).toBe(1);
     }
     expect(await refused('missing_token')).toBe(0);
-    await post(hangup.url, body, {});
-    await post(hangup.url, body, {});
+    await postWebhook(hangup.url, body, {});
+    await postWebhook(hangup.url, body, {});
     expect(await refused('missing_token')).toBe(2);
   });
 
-  test('an event by any other name makes no series of its own', async () => {
+  test('have no series for an unknown event name', async () => {
     const evil = ['"} 1\nup 0\n#', 'x'.repeat(10_000), '__proto__', 'constructor', 'none', '電話'];
     // The first makes the one series that all others go into.
-    await post(
+    await postWebhook(
       hangup.url,
       JSON.stringify({ event: 'other-1', id: 'EV_other', room: { sid: 'RM', name: 'x' } }),
     );
     const before = await scrape();
     for (const [i, event] of evil.entries()) {
       const sent = JSON.stringify({ event, id: `EV_evil${i}`, room: { sid: 'RM', name: 'x' } });
-      expect(await post(hangup.url, sent)).toMatchObject({ status: 200 });
+      expect(await postWebhook(hangup.url, sent)).toMatchObject({ status: 200 });
     }
     const after = await scrape();
     const series = (metrics: typeof after) => metrics.samples.map(({ name, labels }) => [name, labels]);
@@ -178,8 +181,8 @@ describe('webhooks, by event and outcome', () => {
   });
 });
 
-test('no metric holds a name, a number or an id of a call', async () => {
-  await hangup.putCall({ id: 'm-secret', roomName: 'call-_+15557770001_x', phoneNumber: '+15557770001' });
+test('no metric contains a name, a number or an id of a call', async () => {
+  await hangup.insertCall({ id: 'm-secret', roomName: 'call-_+15557770001_x', phoneNumber: '+15557770001' });
   await hangup.send('DELETE', '/api/v1/calls/m-secret');
   const text = await (await fetch(`${hangup.url}/metrics`)).text();
   expect(text).not.toMatch(/15557770001|m-secret|acme|call-_/);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { playRoom, type RoomStage, readRoomCases, startRoomStage } from '../harness/rooms.ts';
 
-// More rooms, by the rules: the number of the rule stands first in a name. CI plays them on a machine that is idle otherwise.
+// Too many concurrent cases for a busy machine, so CI runs this file alone.
 const CASES = readRoomCases(join(import.meta.dirname, 'more-rooms.json'));
 vi.setConfig({ maxConcurrency: CASES.length, testTimeout: 120_000 });
 

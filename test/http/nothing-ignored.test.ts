@@ -6,10 +6,10 @@ import { appRouter } from '../../src/api/router.ts';
 import { collectRoutes, type Route } from '../../src/http/routes.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 
-/* A name that an endpoint does not take, in any place of any request: refused by name, and nothing is changed. */
+/* An unknown name, in any place of any request, is a 400 that contains the name, and changes nothing. */
 
 let calls = 0;
-/** Inputs without which a request is refused anyway. Each test has a live call of its own. */
+/** Required inputs. Each test has its own live call. */
 const needed = (): Record<string, string> => ({ callId: `live-${calls}` });
 
 interface Request {
@@ -18,12 +18,12 @@ interface Request {
   readonly body?: string;
 }
 
-/** Where a name can be, in a request that is done without it. */
+/** A place for names in a request that is valid without the unknown name. */
 interface Place {
   readonly title: string;
-  /** Names that have a meaning there. */
+  /** Names that are valid in this place. */
   readonly known: readonly string[];
-  /** Null: the request without a name of ours. */
+  /** Null: the valid request. */
   request(extra: { readonly name: string; readonly value: unknown } | null): Request;
 }
 
@@ -61,7 +61,7 @@ const RESERVED = [
   '😀',
 ];
 
-/** Mistakes that people and libraries make of a name. */
+/** Returns common mistakes that people and libraries make in a name. */
 function misspellings(name: string): string[] {
   const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   return [
@@ -84,7 +84,7 @@ function misspellings(name: string): string[] {
 }
 
 const withExtra = (inputs: object, extra: Parameters<Place['request']>[0]) =>
-  // Not by assignment, to which __proto__ is no name.
+  // Not by assignment, which treats __proto__ as the prototype.
   JSON.stringify({ ...inputs, ...(extra && Object.fromEntries([[extra.name, extra.value]])) });
 
 const inQuery = (extra: Parameters<Place['request']>[0]) =>
@@ -96,7 +96,7 @@ function neededOf(input: z.ZodObject): Record<string, unknown> {
   return given;
 }
 
-/** The objects inside an input, by the name that they have there. */
+/** Returns the objects inside an input, with their names. */
 function nestedOf(input: z.ZodObject): [name: string, nested: z.ZodObject][] {
   return Object.entries(input.shape).flatMap(([name, schema]) => {
     const inner = schema instanceof z.ZodOptional ? schema.unwrap() : schema;
@@ -153,7 +153,7 @@ function trpcPlaces({ procedure, type, input }: Route): Place[] {
   return [
     {
       title: `${procedure}, input`,
-      // An input of these alone is one of superjson, with an error of its own.
+      // An input with only these names comes from superjson, and has its own error.
       known: [...Object.keys(input.shape), ...(isAnyNeeded ? [] : ['json', 'meta'])],
       request: (extra) => send(withExtra(neededOf(input), extra)),
     },
@@ -203,7 +203,7 @@ async function send({ method, path, body }: Request) {
   return { status: response.status, text: await response.text() };
 }
 
-/** Every row but the uses of keys. */
+/** Returns every row except the API keys, whose last use changes. */
 function record(): unknown {
   const database = new SqliteDatabase(hangup.databaseFile, { readonly: true });
   try {
@@ -216,7 +216,7 @@ function record(): unknown {
   }
 }
 
-/** The message names it, and nothing else is wrong. */
+/** Expects a 400 whose message is about this name only. */
 async function assertRefused(place: Place, extra: { name: string; value: unknown }): Promise<void> {
   const { status, text } = await send(place.request(extra));
   const named = `Unrecognized key: ${JSON.stringify(extra.name.slice(0, 64))}`;
@@ -226,7 +226,7 @@ async function assertRefused(place: Place, extra: { name: string; value: unknown
   });
 }
 
-test('the places are those of every procedure and of every path without one', () => {
+test('the tested places are those of every procedure and of every other path', () => {
   const procedures = Object.keys(appRouter._def.procedures);
   expect(new Set(ROUTES.map(({ procedure }) => procedure))).toEqual(new Set(procedures));
   expect(PLACES.length).toBeGreaterThan(20);
@@ -235,17 +235,17 @@ test('the places are those of every procedure and of every path without one', ()
 describe.each(PLACES)('$title', (place) => {
   beforeEach(async () => {
     calls += 1;
-    await hangup.putCall({ id: `live-${calls}` });
+    await hangup.insertCall({ id: `live-${calls}` });
   });
   const isUnknown = (name: string) => !place.known.includes(name);
 
-  test('a reserved or misspelt name is refused by name, and changes nothing', async () => {
+  test('returns 400 with the name, and changes nothing, when a name is reserved or misspelt', async () => {
     const before = record();
     for (const name of FIXED.filter(isUnknown)) await assertRefused(place, { name, value: 'x' });
     expect(record()).toEqual(before);
   });
 
-  test('so is any other', async () => {
+  test('returns 400 with the name when a name is unknown', async () => {
     const before = record();
     await fc.assert(
       fc.asyncProperty(
@@ -258,7 +258,7 @@ describe.each(PLACES)('$title', (place) => {
     expect(record()).toEqual(before);
   });
 
-  test('without such a name the same request is done', async () => {
+  test('accepts the same request without the name', async () => {
     expect((await send(place.request(null))).status).toBeLessThan(300);
   });
 });

@@ -1,7 +1,8 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CALL_DETAILS_EXAMPLE, CALL_EVENTS_EXAMPLE, CALL_LIST_EXAMPLE } from '../../src/api/examples.ts';
-import { CallDetails, CallEvents, CallList } from '../../src/api/schemas.ts';
+import { CALL_DETAILS_EXAMPLE, CallDetails } from '../../src/api/calls/call-details.ts';
+import { CALL_EVENTS_EXAMPLE, CallEvents } from '../../src/api/calls/events.ts';
+import { CALL_LIST_EXAMPLE, CallList } from '../../src/api/calls/list.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 interface Operation {
@@ -26,12 +27,12 @@ afterAll(() => hangup.stop());
 
 const operations = () => Object.values(document.paths).flatMap((operation) => Object.values(operation));
 
-test('it is valid OpenAPI 3.1', async () => {
+test('the OpenAPI document is valid OpenAPI 3.1', async () => {
   expect(document.openapi).toBe('3.1.1');
   expect(await new Validator().validate({ ...document })).toEqual({ valid: true });
 });
 
-test('it has every endpoint', () => {
+test('the OpenAPI document has every endpoint', () => {
   expect(
     operations()
       .map(({ operationId }) => operationId)
@@ -44,7 +45,7 @@ test('it has every endpoint', () => {
   ]);
 });
 
-test('every answer has its example, every error its status and message', () => {
+test('every response in the OpenAPI document has an example, and every error its status and message', () => {
   for (const { operationId, responses } of operations()) {
     expect(Object.keys(responses)).toEqual(expect.arrayContaining(['401', '403', '405', '431', '500']));
     for (const [status, response] of Object.entries(responses)) {
@@ -71,13 +72,13 @@ test('every answer has its example, every error its status and message', () => {
   });
 });
 
-test('the examples are what the schemas make', () => {
+test('the examples in the OpenAPI document pass the schemas unchanged', () => {
   expect(CallDetails.parse(CALL_DETAILS_EXAMPLE)).toEqual(CALL_DETAILS_EXAMPLE);
   expect(CallEvents.parse(CALL_EVENTS_EXAMPLE)).toEqual(CALL_EVENTS_EXAMPLE);
   expect(CallList.parse(CALL_LIST_EXAMPLE)).toEqual(CALL_LIST_EXAMPLE);
 });
 
-/** All schemas below a part of the document, by their JSON pointers. */
+/** Returns all schemas below a part of the document, with their JSON pointers. */
 function schemasIn(part: unknown, pointer = ''): (readonly [pointer: string, schema: Schema])[] {
   if (part === null || typeof part !== 'object') return [];
   return Object.entries(part).flatMap(([name, value]: [string, unknown]) => {
@@ -102,14 +103,14 @@ interface Schema {
 }
 const IS_SCHEMA = /\/(schema|schemas\/\w+|items|properties\/\w+|anyOf\/\d+)$/;
 
-describe('client generators read it', () => {
+describe('the OpenAPI document suits client generators', () => {
   /** Components are in one place for requests and answers: those of requests are reached by reference. */
   const requestSchemas = () => {
     const requests = operations().map(({ parameters, requestBody }) => ({ parameters, requestBody }));
     return [...schemasIn({ requests }), ...schemasIn(document.components.schemas.CreateCall, '/CreateCall')];
   };
 
-  test('input 2: no schema is of the type null alone; summary and transcript are strings or null', () => {
+  test('no schema has only the type null, and summary and transcript are strings or null', () => {
     const alone = schemasIn(document).filter(
       ([pointer, { type }]) => type === 'null' && !/\/anyOf\/\d+$/.test(pointer),
     );
@@ -122,7 +123,7 @@ describe('client generators read it', () => {
     });
   });
 
-  test('input 3: no pattern stands beside a format', () => {
+  test('no schema has both a pattern and a format', () => {
     const all = schemasIn(document);
     expect(all.filter(([, { format, pattern }]) => format !== undefined && pattern !== undefined)).toEqual(
       [],
@@ -130,7 +131,7 @@ describe('client generators read it', () => {
     expect(all.filter(([, { format }]) => format === 'date-time').length).toBeGreaterThan(8);
   });
 
-  test('input 4: no schema of a request has a default; its description has it in words', () => {
+  test('no request schema has a default, and the description names the default', () => {
     const all = requestSchemas();
     expect(all.filter(([, schema]) => 'default' in schema)).toEqual([]);
     const inWords = all.flatMap(([, { description }]) => description?.match(/Default: [^.]+\./)?.[0] ?? []);
@@ -144,13 +145,13 @@ describe('client generators read it', () => {
     ]);
   });
 
-  test('a request has no other keys than those named, an answer may get more', () => {
+  test('request schemas allow no additional properties, and response schemas do', () => {
     const { CreateCall, CallDetails, CallList } = document.components.schemas;
     expect(CreateCall).toMatchObject({ additionalProperties: false });
     for (const answer of [CallDetails, CallList]) expect(answer).not.toHaveProperty('additionalProperties');
   });
 
-  test('anyOf is there for references that may be null alone', () => {
+  test('anyOf appears only for nullable references', () => {
     const unions = schemasIn(document).flatMap(([pointer, { anyOf }]) => (anyOf ? [{ pointer, anyOf }] : []));
     expect(unions.length).toBeGreaterThan(2);
     expect(

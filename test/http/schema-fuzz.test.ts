@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Answer, type Hangup, startHangup } from '../harness/hangup.ts';
 
 /*
- * Generates requests from the OpenAPI document, right and wrong ones, and compares what a JSON Schema validator makes of
- * each with hangup's answer. The validator is ajv, because zod, which made the document, cannot judge it.
+ * Generates valid and invalid requests from the OpenAPI document, and compares a JSON Schema validator's result with
+ * hangup's response. The validator is ajv, because zod made the document.
  */
 
 interface Schema {
@@ -40,8 +40,8 @@ beforeAll(async () => {
   document = (await hangup.send('GET', '/openapi.json', { key: null })).body as Document;
   ajv = new Ajv2020({ strict: false, validateFormats: false });
   ajv.addSchema(document, 'document');
-  await hangup.putCall({ id: 'live', status: 'active' });
-  await hangup.putCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
+  await hangup.insertCall({ id: 'live', status: 'active' });
+  await hangup.insertCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
 });
 afterAll(() => hangup.stop());
 
@@ -77,7 +77,7 @@ function atLimits({ maxLength = 128 }: Schema): string[] {
   ]);
 }
 
-/** Values that a schema accepts, nearly always. */
+/** Returns values of which a schema accepts nearly all. */
 function fitting(given: Schema): fc.Arbitrary<unknown> {
   const schema = resolve(given);
   if (schema.enum !== undefined) return fc.constantFrom(...schema.enum);
@@ -106,7 +106,7 @@ function fitting(given: Schema): fc.Arbitrary<unknown> {
 
 const JSON_VALUE = fc.jsonValue({ maxDepth: 2, noUnicodeString: false });
 
-/** Values at its limits, and values of other types. */
+/** Returns values at the schema's limits, and values of other types. */
 function hostile(given: Schema): fc.Arbitrary<unknown> {
   const schema = resolve(given);
   const { minimum = 0, maximum = 100 } = schema;
@@ -132,7 +132,7 @@ function hostile(given: Schema): fc.Arbitrary<unknown> {
 const anyOf = (schema: Schema): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 4, arbitrary: fitting(schema) }, { weight: 1, arbitrary: hostile(schema) });
 
-/** Some of these inputs that fit, and in half of the cases another one over them that may not. */
+/** Returns some valid inputs; half of the cases replace or add an input that may be invalid. */
 function inputsOf(properties: Readonly<Record<string, Schema>>): fc.Arbitrary<object> {
   const named = Object.entries(properties);
   const fit = fc.record(Object.fromEntries(named.map(([name, schema]) => [name, fitting(schema)])), {
@@ -144,13 +144,13 @@ function inputsOf(properties: Readonly<Record<string, Schema>>): fc.Arbitrary<ob
   return fc.tuple(fit, over).map(([inputs, more]) => ({ ...inputs, ...more }));
 }
 
-/** Validates by a part of the document. */
+/** Returns a validator for a part of the document. */
 function validator(pointer: string): ValidateFunction {
   return ajv.compile({ $ref: `document#${pointer}` });
 }
 const escaped = (path: string) => path.replaceAll('/', '~1').replaceAll('{', '%7B').replaceAll('}', '%7D');
 
-/** The answer's status is documented, and its body is of that status's schema. */
+/** Expects a documented status, and a body that matches the schema of this status. */
 function assertDocumented(path: string, method: string, { status, body }: Answer): void {
   const { responses } = document.paths[path]?.[method] ?? { responses: {} };
   expect(Object.keys(responses)).toContain(String(status));
@@ -165,11 +165,11 @@ function assertSame(input: unknown, isFitting: boolean, answer: Answer): void {
   expect(answer.status, shown).toBeLessThan(500);
 }
 
-test('POST /calls accepts a body exactly when the document does', async () => {
+test('POST /calls accepts exactly the bodies that the OpenAPI schema accepts', async () => {
   const schema = resolve({ $ref: '#/components/schemas/CreateCall' });
   const validate = validator('/components/schemas/CreateCall');
-  // JSON Schema cannot count bytes. So the document has it in words.
-  expect(schema.properties?.roomName?.description).toMatch(/At most 256 bytes as UTF-8/);
+  // JSON Schema cannot count bytes, so the description has the limit.
+  expect(schema.properties?.roomName?.description).toMatch(/at most 256 bytes as UTF-8/);
   const isShort = ({ roomName }: { roomName?: unknown }) =>
     typeof roomName !== 'string' || Buffer.byteLength(roomName) <= 256;
   const seen = { accepted: 0, refused: 0 };
@@ -186,7 +186,7 @@ test('POST /calls accepts a body exactly when the document does', async () => {
   expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
 });
 
-/** One name and its value as often as a list has entries, as OpenAPI writes a query by default. */
+/** Returns a query that repeats the name for each entry of a list, OpenAPI's default style. */
 function toQuery(inputs: object): string {
   const pairs = Object.entries(inputs).flatMap(([name, value]: [string, unknown]) =>
     (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)]),
@@ -194,7 +194,7 @@ function toQuery(inputs: object): string {
   return new URLSearchParams(pairs).toString();
 }
 
-/** The values of a query as its schemas see them: text, numbers where one is expected, lists. */
+/** Returns the values of a query in the types of their schemas. */
 function fromQuery(schemas: Readonly<Record<string, Schema>>, query: string): object {
   const parameters = new URLSearchParams(query);
   return Object.fromEntries(
@@ -214,9 +214,9 @@ describe.each([
   { path: '/calls/{callId}/events', at: '/calls/live/events', runs: 200 },
   { path: '/calls/{callId}', at: '/calls/live', runs: 50 },
 ])('GET $path', ({ path, at, runs }) => {
-  test('accepts a query exactly when the document does', async () => {
+  test('accepts exactly the queries that the OpenAPI schema accepts', async () => {
     const all = (document.paths[path]?.get?.parameters ?? []).filter(({ in: place }) => place === 'query');
-    // Only an answer has a cursor of the list: the document has it in words.
+    // A valid list cursor comes only from a response, so the description has this rule.
     const cursor = all.find(({ name }) => name === 'cursor')?.schema;
     if (path === '/calls') expect(cursor?.description).toMatch(/and no other value/);
     const schemas = Object.fromEntries(
@@ -253,7 +253,7 @@ describe.each([
   });
 });
 
-test('DELETE /calls/{callId} accepts a reason exactly when the document does', async () => {
+test('DELETE /calls/{callId} accepts exactly the reasons that the OpenAPI schema accepts', async () => {
   const reason = document.paths['/calls/{callId}']?.delete?.parameters?.find(({ name }) => name === 'reason');
   const schema = reason?.schema ?? {};
   const validate = ajv.compile({ ...schema });
@@ -263,7 +263,7 @@ test('DELETE /calls/{callId} accepts a reason exactly when the document does', a
       async (value) => {
         const query = new URLSearchParams({ reason: String(value) });
         const answer = await hangup.send('DELETE', `/api/v1/calls/ended?${query}`);
-        // The input is checked before the call's status.
+        // hangup checks the input before the call's status.
         const message = validate(value) ? /^Cannot cancel call with status: completed$/ : /^reason: /;
         expect(answer, JSON.stringify(value)).toMatchObject({
           status: 400,

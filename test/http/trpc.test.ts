@@ -31,7 +31,7 @@ async function refusal(promise: Promise<unknown>) {
   return { message: error.message, data: error.data as unknown };
 }
 
-test('create, get, list and cancel, as over REST', async () => {
+test('tRPC create, get, list and cancel return the data of REST', async () => {
   const { calls } = client();
   const created = await calls.create.mutate({ id: 't1', agentId: 'a', scheduledAt: '2026-11-23T08:00:00Z' });
   expect(created).toMatchObject({ id: 't1', status: 'initiated', scheduledAt: '2026-11-23T08:00:00.000Z' });
@@ -48,15 +48,15 @@ test('create, get, list and cancel, as over REST', async () => {
   });
 });
 
-test('an Idempotency-Key is an input', async () => {
+test('tRPC cancel accepts idempotencyKey', async () => {
   const { calls } = client();
   await calls.create.mutate({ id: 't2' });
   const request = { callId: 't2', idempotencyKey: 'k2' };
   expect(await calls.cancel.mutate(request)).toEqual(await calls.cancel.mutate(request));
 });
 
-describe('errors carry the message and the code of REST', () => {
-  test('all of them', async () => {
+describe('tRPC errors have the message and the code of REST', () => {
+  test('for every error', async () => {
     const { calls } = client();
     const data = (code: string, httpStatus: number) => ({ code, httpStatus });
     await calls.create.mutate({ id: 't3', roomName: 't3' });
@@ -69,7 +69,7 @@ describe('errors carry the message and the code of REST', () => {
       message: 'Unauthorized',
       data: data('UNAUTHORIZED', 401),
     });
-    expect(await refusal(client(await hangup.makeKey('other')).calls.get.query({ callId: 't3' }))).toEqual({
+    expect(await refusal(client(await hangup.createKey('other')).calls.get.query({ callId: 't3' }))).toEqual({
       message: 'Access denied - call belongs to different organization',
       data: data('FORBIDDEN', 403),
     });
@@ -91,7 +91,7 @@ describe('errors carry the message and the code of REST', () => {
     });
   });
 
-  test('an unknown procedure, a malformed body, a body over 1 MiB', async () => {
+  test('for an unknown procedure, a malformed body and a body over 1 MiB', async () => {
     const post = async (path: string, body: string) => {
       const response = await fetch(`${hangup.url}/trpc/${path}`, {
         method: 'POST',
@@ -110,18 +110,18 @@ describe('errors carry the message and the code of REST', () => {
   });
 });
 
-describe('batches', () => {
+describe('a tRPC batch', () => {
   /** Cancels all of them in one tick, by a client that batches without a limit of its own, as the README's does. */
   const cancelAtOnce = async (prefix: string, count: number) => {
     const ids = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
-    for (const id of ids) await hangup.putCall({ id });
+    for (const id of ids) await hangup.insertCall({ id });
     const { calls } = batchingClient();
     const answers = await Promise.allSettled(ids.map((callId) => calls.cancel.mutate({ callId })));
     const records = await Promise.all(ids.map((id) => hangup.store.findCall(id)));
     return { answers, statuses: records.map((record) => record?.call.status) };
   };
 
-  test('input 6: 12 cancels in one tick are all done', async () => {
+  test('of 12 cancels cancels every call', async () => {
     const { answers, statuses } = await cancelAtOnce('twelve', 12);
     expect(answers).toEqual(
       Array.from({ length: 12 }, (_, index) => ({
@@ -132,21 +132,21 @@ describe('batches', () => {
     expect(statuses).toEqual(Array(12).fill('cancelled'));
   });
 
-  test('128 cancels in one tick are all done', async () => {
+  test('of 128 cancels cancels every call', async () => {
     const { answers, statuses } = await cancelAtOnce('most', 128);
     expect(answers.filter(({ status }) => status !== 'fulfilled')).toEqual([]);
     expect(statuses).toEqual(Array(128).fill('cancelled'));
   });
 
-  test('128 reads in one tick are all answered: their URL is not too long', async () => {
+  test('of 128 reads has a URL that is not too long', async () => {
     const { calls } = batchingClient();
     const callId = `call_${'0'.repeat(32)}`;
-    await hangup.putCall({ id: callId });
+    await hangup.insertCall({ id: callId });
     const read = await Promise.all(Array.from({ length: 128 }, () => calls.get.query({ callId })));
     expect(read.map(({ id }) => id)).toEqual(Array(128).fill(callId));
   });
 
-  test('no two calls of a batch hold the event loop in one turn', async () => {
+  test('yields to the event loop between its calls', async () => {
     let turn = 0;
     let isOver = false;
     const count = () => {
@@ -171,7 +171,7 @@ describe('batches', () => {
     expect(new Set(turns).size).toBe(20);
   });
 
-  test('129 are refused with the number and the remedy, and none is done', async () => {
+  test('of 129 calls is refused with the limit and the remedy, and no call is made', async () => {
     const { answers, statuses } = await cancelAtOnce('many', 129);
     expect(statuses).toEqual(Array(129).fill('initiated'));
     for (const answer of answers) {
@@ -185,14 +185,14 @@ describe('batches', () => {
     }
   });
 
-  test('a batch of two pages of work is done in two batches, when the client has the limit', async () => {
+  test('is split by a client that has the limit', async () => {
     const { calls } = batchingClient(128);
     const answers = await Promise.all(Array.from({ length: 200 }, () => calls.list.query({ limit: 1 })));
     expect(answers).toHaveLength(200);
   });
 });
 
-describe("input 5: TanStack Query's infinite queries", () => {
+describe('infinite queries of TanStack Query', () => {
   beforeAll(async () => {
     for (const [id, direction] of [
       ['in-1', 'inbound'],
@@ -200,10 +200,10 @@ describe("input 5: TanStack Query's infinite queries", () => {
       ['in-2', 'inbound'],
       ['in-3', 'inbound'],
     ] as const) {
-      await hangup.putCall({ id, direction, agentId: 'infinite' });
+      await hangup.insertCall({ id, direction, agentId: 'infinite' });
     }
   });
-  /** As @trpc/tanstack-react-query and @trpc/react-query read page after page: scripts/test-clients.ts runs the first. */
+  /** Reads all pages as @trpc/tanstack-react-query does. scripts/test-clients.ts runs that library. */
   const pagesOf = async (input: Inputs['list']) => {
     const pages: string[][] = [];
     let cursor: string | null = null;
@@ -221,20 +221,20 @@ describe("input 5: TanStack Query's infinite queries", () => {
     return pages;
   };
 
-  test('without a filter', async () => {
+  test('return every page without a filter', async () => {
     const pages = await pagesOf({});
     expect(pages.map(({ length }) => length)).toEqual([2, 2]);
     expect(pages.flat().sort()).toEqual(['in-1', 'in-2', 'in-3', 'out-1']);
   });
 
-  test('with the filter callDirection, which the client library does not replace', async () => {
+  test('return every page with the filter callDirection, which the client library does not replace', async () => {
     const pages = await pagesOf({ callDirection: 'inbound' });
     expect(pages.map(({ length }) => length)).toEqual([2, 1]);
     expect(pages.flat().sort()).toEqual(['in-1', 'in-2', 'in-3']);
     expect(await pagesOf({ callDirection: 'outbound' })).toEqual([['out-1']]);
   });
 
-  test('the cursor names the page, forward and backward', async () => {
+  test('follow the cursor forward and backward', async () => {
     const { list } = client().calls;
     const input = { limit: 2, agentId: 'infinite' };
     const cursor = (await list.query(input)).pagination.nextCursor;
@@ -243,7 +243,7 @@ describe("input 5: TanStack Query's infinite queries", () => {
     expect(backward.calls).toHaveLength(2);
   });
 
-  test('direction filters in any other query, as over REST', async () => {
+  test('do not change the filter direction of other queries', async () => {
     const { list } = client().calls;
     const inbound = await list.query({ agentId: 'infinite', direction: 'inbound' });
     expect(inbound.calls.map(({ id }) => id).sort()).toEqual(['in-1', 'in-2', 'in-3']);
@@ -253,7 +253,7 @@ describe("input 5: TanStack Query's infinite queries", () => {
     );
   });
 
-  test('two filters that differ, or a filter that is none, are refused by name', async () => {
+  test('are refused with the name when two filters differ or a filter is invalid', async () => {
     const { list } = client().calls;
     expect(await refusal(list.query({ callDirection: 'inbound', direction: 'outbound' }))).toEqual({
       message: 'callDirection: cannot be combined with another direction',
@@ -269,7 +269,7 @@ describe("input 5: TanStack Query's infinite queries", () => {
     });
   });
 
-  test("a call's events are pages too", async () => {
+  test("return every page of a call's events", async () => {
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'infinite-events' } });
     await hangup.send('DELETE', '/api/v1/calls/infinite-events');
     const { events } = client().calls;
@@ -289,7 +289,7 @@ describe("input 5: TanStack Query's infinite queries", () => {
     expect(second.events.map(({ to }) => to)).toEqual(['cancelled']);
   });
 
-  test('REST has none of it', async () => {
+  test('do not exist in REST', async () => {
     for (const [parameter, value] of [
       ['direction', 'forward'],
       ['direction', 'backward'],
@@ -306,7 +306,7 @@ describe("input 5: TanStack Query's infinite queries", () => {
   });
 });
 
-test('a client sees literal statuses, not string', () => {
+test('the types of a tRPC client have literal statuses', () => {
   type Live = 'initiated' | 'connecting' | 'ringing' | 'active';
   type Ended = 'completed' | 'failed' | 'cancelled' | 'no_answer' | 'busy';
   expectTypeOf<Outputs['get']['status']>().toEqualTypeOf<Live | Ended>();

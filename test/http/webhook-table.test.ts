@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Emulator } from '../../src/livekit/emulator/emulator.ts';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import type { Emulator } from '../../src/emulator/emulator.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { freePorts, type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
-import { AGENT, HUMAN, inboundPhone, outboundPhone, post, roomTold } from '../harness/webhooks.ts';
+import { AGENT, HUMAN, inboundPhone, outboundPhone, postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
 /*
- * The table from LiveKit's events to a call's status, row by row, over HTTP with real signatures. hangup asks LiveKit
- * before a call ends by inference: where participants must be there, the emulator has them, and sends the webhooks.
+ * The table from LiveKit's events to call statuses, row by row, over HTTP with real signatures. hangup requests the
+ * participants before a call ends by inference, so the emulator has them in these rooms, and sends the webhooks.
  */
 
 const AGENT_LEFT_GRACE_MS = 150;
-const CONNECTION_LOST_GRACE_MS = 150;
+const RECONNECT_GRACE_MS = 150;
 
 let livekit: LiveKitUnderTest & { readonly emulator: Emulator };
 let emulator: Emulator;
@@ -24,7 +24,7 @@ beforeAll(async () => {
     settings: {
       port,
       agentLeftGraceMs: AGENT_LEFT_GRACE_MS,
-      reconnectGraceMs: CONNECTION_LOST_GRACE_MS,
+      reconnectGraceMs: RECONNECT_GRACE_MS,
     },
   });
 });
@@ -34,20 +34,20 @@ afterAll(async () => {
 });
 
 let calls = 0;
-type Room = ReturnType<typeof roomTold>;
+type Room = ReturnType<typeof roomWebhooks>;
 
 /** Puts a new call on record. */
-async function aCall(parts: object = {}) {
+async function insertNewCall(parts: object = {}) {
   calls += 1;
   const id = `table-${calls}`;
-  await hangup.putCall({ id, createdAt: Date.now() - 60_000, updatedAt: Date.now() - 60_000, ...parts });
+  await hangup.insertCall({ id, createdAt: Date.now() - 60_000, updatedAt: Date.now() - 60_000, ...parts });
   const record = async () => {
     const found = await hangup.store.findCall(id);
     if (found === null) throw new Error(`${id} is gone`);
     return found;
   };
   const ended = async () => {
-    await until(`${id} has ended`, async () => (await record()).call.endedAt !== null);
+    await expect.poll(async () => (await record()).call.endedAt).not.toBeNull();
     return (await record()).call;
   };
   const status = async () => (await record()).call.status;
@@ -55,10 +55,10 @@ async function aCall(parts: object = {}) {
 }
 
 /** Posts webhooks of a new call's room, in which LiveKit lists nobody. */
-async function told(history: (room: Room) => string[], parts: object = {}) {
-  const one = await aCall(parts);
-  for (const body of history(roomTold(one.id))) {
-    expect(await post(hangup.url, body)).toMatchObject({
+async function deliverWebhooks(history: (room: Room) => string[], parts: object = {}) {
+  const one = await insertNewCall(parts);
+  for (const body of history(roomWebhooks(one.id))) {
+    expect(await postWebhook(hangup.url, body)).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
@@ -69,10 +69,10 @@ async function told(history: (room: Room) => string[], parts: object = {}) {
 const isAgent = { identity: 'agent', kind: 'AGENT' } as const;
 const isHuman = { identity: 'human' } as const;
 
-/** A call whose phone an agent has answered, in a room of the emulator. */
+/** Returns a call with an answered phone and an agent, in a room of the emulator. */
 async function answeredCall() {
-  const one = await aCall();
-  const phone = emulator.receive({
+  const one = await insertNewCall();
+  const phone = emulator.receiveCall({
     rule: 'direct',
     roomName: one.id,
     callerNumber: '+15557770001',
@@ -85,9 +85,9 @@ async function answeredCall() {
   return { ...one, phone, agent };
 }
 
-/** A call in which an agent and a person talk, in a room of the emulator. */
+/** Returns a call of an agent and a person, in a room of the emulator. */
 async function webCall() {
-  const one = await aCall();
+  const one = await insertNewCall();
   const agent = emulator.join(one.id, isAgent);
   const human = emulator.join(one.id, isHuman);
   await emulator.webhooksDelivered(one.id);
@@ -95,7 +95,7 @@ async function webCall() {
   return { ...one, agent, human };
 }
 
-/** A grace that begins now is over after each grace that began before. */
+/** Waits for a grace period that starts now. All earlier grace periods expire before it. */
 async function anotherGraceIsOver() {
   const { agent, ended } = await answeredCall();
   agent.leave();
@@ -109,12 +109,12 @@ const inboundRinging = (room: Room) => [room.started(), room.joined(inboundPhone
 const inboundAnswered = (room: Room) => [...inboundRinging(room), room.joined(AGENT), room.published(AGENT)];
 const webTalk = (room: Room) => [room.started(), room.joined(AGENT), room.joined(HUMAN)];
 
-describe('a call begins', () => {
-  test('room_started: connecting, and startedAt is the time of the room', async () => {
+describe('call start', () => {
+  test('room_started makes a call connecting, with the creation time of the room as startedAt', async () => {
     const createdAt = Date.now() - 1_234;
-    const { id, record } = await aCall({ createdAt: createdAt - 5_000 });
-    const room = roomTold(id, { createdAt });
-    await post(hangup.url, room.started());
+    const { id, record } = await insertNewCall({ createdAt: createdAt - 5_000 });
+    const room = roomWebhooks(id, { createdAt });
+    await postWebhook(hangup.url, room.started());
     expect((await record()).call).toMatchObject({
       status: 'connecting',
       startedAt: createdAt,
@@ -123,9 +123,12 @@ describe('a call begins', () => {
   });
 
   test.each(['dialing', 'ringing', 'automation', 'active'] as const)(
-    'an outbound phone with the status %s joins',
+    'an outbound phone that joins with the status %s sets the status of the call',
     async (callStatus) => {
-      const { call } = await told((room) => [room.started(), room.joined(outboundPhone(callStatus))]);
+      const { call } = await deliverWebhooks((room) => [
+        room.started(),
+        room.joined(outboundPhone(callStatus)),
+      ]);
       const expected = { dialing: 'connecting', ringing: 'ringing', automation: 'active', active: 'active' };
       expect(call).toMatchObject({
         status: expected[callStatus],
@@ -136,31 +139,42 @@ describe('a call begins', () => {
   );
 
   test.each(['dialing', 'ringing', 'active'] as const)(
-    'an inbound phone with the status %s joins',
+    'an inbound phone that joins with the status %s sets the status of the call',
     async (callStatus) => {
-      const { call } = await told((room) => [room.started(), room.joined(inboundPhone(callStatus))]);
+      const { call } = await deliverWebhooks((room) => [
+        room.started(),
+        room.joined(inboundPhone(callStatus)),
+      ]);
       expect(call.status).toBe(callStatus === 'dialing' ? 'connecting' : callStatus);
     },
   );
 
-  test('an agent and a person make a call active, one of them does not', async () => {
-    expect((await told((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe('connecting');
-    expect((await told((room) => [room.started(), room.joined(AGENT)])).call.status).toBe('connecting');
-    const { call } = await told(webTalk);
-    expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
-    expect((await told((room) => [room.started(), room.joined(HUMAN), room.joined(AGENT)])).call.status).toBe(
-      'active',
+  test('an agent and a person together make a call active, and one alone does not', async () => {
+    expect((await deliverWebhooks((room) => [room.started(), room.joined(HUMAN)])).call.status).toBe(
+      'connecting',
     );
+    expect((await deliverWebhooks((room) => [room.started(), room.joined(AGENT)])).call.status).toBe(
+      'connecting',
+    );
+    const { call } = await deliverWebhooks(webTalk);
+    expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
+    expect(
+      (await deliverWebhooks((room) => [room.started(), room.joined(HUMAN), room.joined(AGENT)])).call.status,
+    ).toBe('active');
   });
 
   test('two people make a call active', async () => {
     const other = { sid: 'PA_other', identity: 'other' };
-    const { call } = await told((room) => [room.started(), room.joined(HUMAN), room.joined(other)]);
+    const { call } = await deliverWebhooks((room) => [
+      room.started(),
+      room.joined(HUMAN),
+      room.joined(other),
+    ]);
     expect(call).toMatchObject({ status: 'active', answeredAt: expect.any(Number) });
   });
 
-  test('an agent and a person do not make a call active whose phone rings', async () => {
-    const { call } = await told((room) => [
+  test('an agent and a person do not make a call active while its phone rings', async () => {
+    const { call } = await deliverWebhooks((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
       room.joined(HUMAN),
@@ -169,54 +183,57 @@ describe('a call begins', () => {
     expect(call.status).toBe('ringing');
   });
 
-  test("another participant's audio answers an inbound phone", async () => {
-    expect((await told(inboundAnswered)).call).toMatchObject({
+  test('audio of another participant answers an inbound phone', async () => {
+    expect((await deliverWebhooks(inboundAnswered)).call).toMatchObject({
       status: 'active',
       answeredAt: expect.any(Number),
     });
   });
 
-  test("a phone's own audio, video, or an agent's audio to an outbound phone answers nothing", async () => {
-    const own = await told((room) => [...inboundRinging(room), room.published(inboundPhone('ringing'))]);
+  test("a phone's own audio, video, and an agent's audio to an outbound phone do not answer a phone", async () => {
+    const own = await deliverWebhooks((room) => [
+      ...inboundRinging(room),
+      room.published(inboundPhone('ringing')),
+    ]);
     expect(own.call.status).toBe('ringing');
-    const outbound = await told((room) => [
+    const outbound = await deliverWebhooks((room) => [
       ...outboundRinging(room),
       room.joined(AGENT),
       room.published(AGENT),
     ]);
     expect(outbound.call.status).toBe('ringing');
-    const { id, status } = await aCall();
-    const room = roomTold(id);
-    for (const body of inboundRinging(room)) await post(hangup.url, body);
-    expect(await post(hangup.url, room.published(AGENT, 'VIDEO'))).toMatchObject({
+    const { id, status } = await insertNewCall();
+    const room = roomWebhooks(id);
+    for (const body of inboundRinging(room)) await postWebhook(hangup.url, body);
+    expect(await postWebhook(hangup.url, room.published(AGENT, 'VIDEO'))).toMatchObject({
       body: { data: { outcome: 'ignored' } },
     });
     expect(await status()).toBe('ringing');
   });
 
-  test('a join shows that the room is there when room_started was lost', async () => {
-    expect((await told((room) => [room.joined(HUMAN)])).call).toMatchObject({
+  test('a join makes a call connecting when room_started was lost', async () => {
+    expect((await deliverWebhooks((room) => [room.joined(HUMAN)])).call).toMatchObject({
       status: 'connecting',
       startedAt: expect.any(Number),
     });
   });
 });
 
-describe('an answered phone leaves: completed', () => {
+describe('a call is completed when its answered phone leaves', () => {
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED', 'ROOM_CLOSED'])(
-    '%s',
+    'with %s',
     async (reason) => {
-      const outbound = await told((room) => [
+      const outbound = await deliverWebhooks((room) => [
         ...outboundDialing(room),
         room.left(outboundPhone('hangup', { answered: true }), reason),
       ]);
-      // hangup never saw the answer, so the duration is null.
+      // hangup received no answer event, so the duration is null.
       expect(await outbound.ended()).toMatchObject({
         status: 'completed',
         failureReason: null,
         answeredAt: null,
       });
-      const inbound = await told((room) => [
+      const inbound = await deliverWebhooks((room) => [
         ...inboundAnswered(room),
         room.left(inboundPhone('hangup'), reason),
       ]);
@@ -224,39 +241,39 @@ describe('an answered phone leaves: completed', () => {
     },
   );
 
-  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('%s: with the reason', async (reason) => {
-    const outbound = await told((room) => [
+  test.each(['CONNECTION_TIMEOUT', 'SIP_TRUNK_FAILURE'])('with %s, the failure reason', async (reason) => {
+    const outbound = await deliverWebhooks((room) => [
       ...outboundDialing(room),
       room.left(outboundPhone('active', { answered: true }), reason),
     ]);
     expect(await outbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
-    const inbound = await told((room) => [
+    const inbound = await deliverWebhooks((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('active'), reason),
     ]);
     expect(await inbound.ended()).toMatchObject({ status: 'completed', failureReason: reason });
   });
 
-  test('its room is deleted, because an agent may be in it', async () => {
+  test('and its room is deleted', async () => {
     const { phone, agent, record } = await answeredCall();
     phone.hangUp();
     expect(await agent.disconnected).toBe('ROOM_DELETED');
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('endedAt is the time of its leaving, not of the confirmation', async () => {
-    const { ended, record } = await told((room) => [
+  test('and endedAt is the time of the leave, not of the confirmation', async () => {
+    const { ended, record } = await deliverWebhooks((room) => [
       ...inboundAnswered(room),
       room.left(inboundPhone('hangup'), 'CLIENT_INITIATED'),
     ]);
     const { endedAt, answeredAt } = await ended();
     const leftAt = (await record()).call.roster?.lastPhoneLeft?.at ?? 0;
-    // LiveKit's events have whole seconds, so the leaving may seem to come before the answer.
+    // LiveKit's events have a resolution of one second, so the leave can appear to precede the answer.
     expect(endedAt).toBe(Math.max(leftAt, answeredAt ?? 0));
   });
 });
 
-describe('the last phone leaves, and none was answered', () => {
+describe('the last phone leaves before any was answered', () => {
   test.each<[string, string, 'ringing' | 'dialing', string]>([
     ['ROOM_DELETED', 'outbound', 'ringing', 'cancelled'],
     ['PARTICIPANT_REMOVED', 'outbound', 'dialing', 'cancelled'],
@@ -272,17 +289,23 @@ describe('the last phone leaves, and none was answered', () => {
     ['USER_REJECTED', 'inbound', 'ringing', 'failed'],
     ['USER_UNAVAILABLE', 'inbound', 'ringing', 'failed'],
     ['CLIENT_INITIATED', 'inbound', 'ringing', 'no_answer'],
-  ])('%s, %s, %s: %s', async (reason, direction, callStatus, status) => {
+  ])('with %s (%s, %s): the call becomes %s', async (reason, direction, callStatus, status) => {
     const { ended } =
       direction === 'inbound'
-        ? await told((room) => [...inboundRinging(room), room.left(inboundPhone(callStatus), reason)])
-        : await told((room) => [...outboundDialing(room), room.left(outboundPhone(callStatus), reason)]);
+        ? await deliverWebhooks((room) => [
+            ...inboundRinging(room),
+            room.left(inboundPhone(callStatus), reason),
+          ])
+        : await deliverWebhooks((room) => [
+            ...outboundDialing(room),
+            room.left(outboundPhone(callStatus), reason),
+          ]);
     const call = await ended();
     expect(call).toMatchObject({ status, failureReason: reason, cancelledBy: null });
   });
 });
 
-describe('a connection breaks', () => {
+describe('a lost connection', () => {
   const BROKEN = [
     'SERVER_SHUTDOWN',
     'SIGNAL_CLOSE',
@@ -291,34 +314,37 @@ describe('a connection breaks', () => {
     'MEDIA_FAILURE',
     'JOIN_FAILURE',
   ];
-  test.each(BROKEN)('%s: an unanswered phone fails after the grace, with the reason', async (reason) => {
-    const { id, ended } = await told((room) => [
-      ...outboundDialing(room),
-      room.left(outboundPhone('dialing'), reason),
-    ]);
-    const { roster, ...call } = await ended();
-    expect(call).toMatchObject({ status: 'failed', failureReason: reason });
-    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-    const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
-    expect(waitedMs).toBeGreaterThanOrEqual(CONNECTION_LOST_GRACE_MS);
-  });
+  test.each(BROKEN)(
+    '%s of an unanswered phone fails the call after the grace period, with the reason',
+    async (reason) => {
+      const { id, ended } = await deliverWebhooks((room) => [
+        ...outboundDialing(room),
+        room.left(outboundPhone('dialing'), reason),
+      ]);
+      const { roster, ...call } = await ended();
+      expect(call).toMatchObject({ status: 'failed', failureReason: reason });
+      const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+      const waitedMs = (entries.at(-1)?.at ?? 0) - (roster?.lastPhoneLeft?.noticedAt ?? 0);
+      expect(waitedMs).toBeGreaterThanOrEqual(RECONNECT_GRACE_MS);
+    },
+  );
 
-  test('an inbound phone that rings fails too', async () => {
-    const { ended } = await told((room) => [
+  test('of a ringing inbound phone fails the call', async () => {
+    const { ended } = await deliverWebhooks((room) => [
       ...inboundRinging(room),
       room.left(inboundPhone('ringing'), 'SIGNAL_CLOSE'),
     ]);
     expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test("the agent's, with a single person: completed after the grace, and the room is deleted", async () => {
+  test('of the agent of a single person completes the call after the grace period and deletes the room', async () => {
     const { agent, human, ended } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
     expect(await human.disconnected).toBe('ROOM_DELETED');
   });
 
-  test("the agent's, with two people: the call goes on", async () => {
+  test('of the agent of two people keeps the call active', async () => {
     const { id, agent, status } = await webCall();
     emulator.join(id, { identity: 'other' });
     agent.leave('SIGNAL_CLOSE');
@@ -326,7 +352,7 @@ describe('a connection breaks', () => {
     expect(await status()).toBe('active');
   });
 
-  test("a person's ends the call when LiveKit finishes the room, with the reason", async () => {
+  test('of a person completes the call with the reason when LiveKit finishes the room', async () => {
     const { id, agent, human, status, ended } = await webCall();
     human.leave('SIGNAL_CLOSE');
     await anotherGraceIsOver();
@@ -336,7 +362,7 @@ describe('a connection breaks', () => {
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'SIGNAL_CLOSE' });
   });
 
-  test('a participant who counts for nothing does not hold a call open after the grace', async () => {
+  test('completes the call after the grace period when only a stream is left', async () => {
     const { id, human, ended } = await webCall();
     const stream = emulator.join(id, { identity: 'stream', kind: 'INGRESS' });
     human.leave('SIGNAL_CLOSE');
@@ -344,7 +370,7 @@ describe('a connection breaks', () => {
     expect(await stream.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('an agent that comes back in time keeps the call', async () => {
+  test('of an agent keeps the call active when the agent returns within the grace period', async () => {
     const { id, agent, status } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     emulator.join(id, isAgent);
@@ -353,10 +379,10 @@ describe('a connection breaks', () => {
   });
 });
 
-describe('a leaving ends nothing by itself', () => {
-  test('a phone, an agent and a person who are replaced (DUPLICATE_IDENTITY)', async () => {
+describe('departures that do not end a call', () => {
+  test('DUPLICATE_IDENTITY of a phone, an agent and a person', async () => {
     const { id, status } = await answeredCall();
-    emulator.receive({
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -370,9 +396,9 @@ describe('a leaving ends nothing by itself', () => {
     expect(await web.status()).toBe('active');
   });
 
-  test('a phone, an agent and a person who move to another node (MIGRATION)', async () => {
+  test('MIGRATION of a phone, an agent and a person', async () => {
     const phoneCall = await answeredCall();
-    emulator.dial(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
+    emulator.dialOut(phoneCall.id, { phoneNumber: '+15551234567' }).migrate();
     phoneCall.agent.migrate();
     const web = await webCall();
     web.human.migrate();
@@ -382,7 +408,7 @@ describe('a leaving ends nothing by itself', () => {
   });
 
   test.each(['CLIENT_INITIATED', 'ROOM_DELETED', 'PARTICIPANT_REMOVED'])(
-    'a person who leaves with %s: the room will finish',
+    '%s of a person, whose room LiveKit finishes later',
     async (reason) => {
       const { human, status } = await webCall();
       human.leave(reason);
@@ -392,16 +418,16 @@ describe('a leaving ends nothing by itself', () => {
   );
 });
 
-describe('a phone is left alone', () => {
-  test('after the grace the call is completed, AGENT_LEFT, and its room is deleted', async () => {
+describe('a phone that is left alone', () => {
+  test('completes the call with AGENT_LEFT after the grace period, and the room is deleted', async () => {
     const { agent, phone, record, ended } = await answeredCall();
     agent.leave();
     expect(await phone.disconnected).toBe('ROOM_DELETED');
     expect(await ended()).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('an agent that comes back in time stops the grace', async () => {
+  test('keeps the call active when the agent returns within the grace period', async () => {
     const { id, agent, status } = await answeredCall();
     agent.leave();
     emulator.join(id, isAgent);
@@ -409,17 +435,17 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('active');
   });
 
-  test('two phones that an agent leaves talk on', async () => {
+  test('is not one of two phones that an agent leaves', async () => {
     const { id, agent, status } = await answeredCall();
-    emulator.dial(id, { phoneNumber: '+15551234567' }).answer();
+    emulator.dialOut(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
     await anotherGraceIsOver();
     expect(await status()).toBe('active');
   });
 
-  test('an inbound phone that nobody has joined waits', async () => {
-    const { id, status } = await aCall();
-    emulator.receive({
+  test('keeps ringing when it is inbound and nobody has joined', async () => {
+    const { id, status } = await insertNewCall();
+    emulator.receiveCall({
       rule: 'direct',
       roomName: id,
       callerNumber: '+15557770001',
@@ -429,16 +455,18 @@ describe('a phone is left alone', () => {
     expect(await status()).toBe('ringing');
   });
 
-  test('0 turns the grace off', async () => {
+  test('keeps the call active when AGENT_LEFT_GRACE_MS is 0', async () => {
     const off = await startHangup({ livekit, settings: { agentLeftGraceMs: 0 } });
     try {
-      await off.putCall({ id: 'off' });
-      const room = roomTold('off');
+      await off.insertCall({ id: 'off' });
+      const room = roomWebhooks('off');
       for (const body of [...inboundAnswered(room), room.left(AGENT, 'CLIENT_INITIATED')]) {
-        await post(off.url, body);
+        await postWebhook(off.url, body);
       }
-      const reviews = { now: Date.now() + 3_600_000, farthest: Date.now() + 7_200_000, limit: 10 };
-      expect(await off.store.listReviews(reviews)).toEqual({ due: [], nextAt: null });
+      expect(await off.store.listReviews({ maxDelayMs: 3_600_000, limit: 10 })).toEqual({
+        due: [],
+        nextAt: null,
+      });
       expect((await off.store.findCall('off'))?.call.status).toBe('active');
     } finally {
       await off.stop();
@@ -449,16 +477,19 @@ describe('a phone is left alone', () => {
 test.each([
   ['outbound', outboundDialing, dialing],
   ['inbound', inboundRinging, inboundPhone('ringing')],
-] as const)('participant_connection_aborted of an unanswered %s phone: failed', async (_, history, phone) => {
-  const { ended } = await told((room) => [
-    ...history(room),
-    room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
-  ]);
-  expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
-});
+] as const)(
+  'participant_connection_aborted of an unanswered %s phone fails the call',
+  async (_, history, phone) => {
+    const { ended } = await deliverWebhooks((room) => [
+      ...history(room),
+      room.left(phone, 'JOIN_FAILURE', 'participant_connection_aborted'),
+    ]);
+    expect(await ended()).toMatchObject({ status: 'failed', failureReason: 'JOIN_FAILURE' });
+  },
+);
 
-test('participant_connection_aborted of an answered phone is its leaving: completed, with the reason', async () => {
-  const { ended } = await told((room) => [
+test('participant_connection_aborted of an answered phone completes the call with the reason', async () => {
+  const { ended } = await deliverWebhooks((room) => [
     ...inboundAnswered(room),
     room.left(inboundPhone('active'), 'JOIN_FAILURE', 'participant_connection_aborted'),
   ]);
@@ -473,16 +504,16 @@ describe('room_finished', () => {
     ['a ringing inbound phone', inboundRinging, 'no_answer'],
     ['a dialled phone', outboundDialing, 'failed'],
     ['an empty room', (room) => [room.started()], 'failed'],
-  ])('of %s: %s at once, and nothing is deleted', async (_, history, status) => {
-    const { call, deletion } = await told((room) => [...history(room), room.finished()]);
+  ])('of %s makes the call %s at once, and no room is deleted', async (_, history, status) => {
+    const { call, deletion } = await deliverWebhooks((room) => [...history(room), room.finished()]);
     expect(call.status).toBe(status);
     expect(deletion).toBeNull();
   });
 });
 
-describe('the room of an ended call shows life', () => {
+describe('a recreated room', () => {
   const inSilence = async <T>(act: () => T): Promise<T> => {
-    const end = emulator.loseWebhooks(() => true);
+    const end = emulator.dropWebhooks(() => true);
     const result = act();
     end();
     return result;
@@ -492,78 +523,77 @@ describe('the room of an ended call shows life', () => {
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
-  ])(
-    '%s: the room of a cancelled call is deleted again, and the audit log has the reason',
-    async (name, sign) => {
-      const { id, record } = await aCall(cancelled);
-      const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
-      expect(await post(hangup.url, sign(roomTold(id)))).toMatchObject({ status: 200 });
-      expect(await person.disconnected).toBe('ROOM_DELETED');
-      await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
-      expect((await record()).call.status).toBe('cancelled');
-      const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
-      expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
-        actor: 'livekit',
-        reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
-      });
-    },
-  );
+  ])('of a cancelled call is deleted again after %s, and an event has the reason', async (name, sign) => {
+    const { id, record } = await insertNewCall(cancelled);
+    const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
+    expect(await postWebhook(hangup.url, sign(roomWebhooks(id)))).toMatchObject({ status: 200 });
+    expect(await person.disconnected).toBe('ROOM_DELETED');
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
+    expect((await record()).call.status).toBe('cancelled');
+    const entries = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 100 });
+    expect(entries.find(({ action }) => action === 'call.room_deletion_reopened')).toMatchObject({
+      actor: 'livekit',
+      reason: expect.stringMatching(new RegExp(`^the room of an ended call was recreated: ${name} EV_`)),
+    });
+  });
 
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['a returning person', (room) => room.joined(HUMAN)],
     ['a returning agent', (room) => room.joined(AGENT)],
     ['a new person', (room) => room.joined({ sid: 'PA_new', identity: 'new' })],
-  ])('%s: the room of a call that ended by itself is left alone', async (_, sign) => {
-    const { id, record } = await told((room) => [...webTalk(room), room.finished()]);
-    expect(await post(hangup.url, sign(roomTold(id, { createdAt: Date.now() + 1 })))).toMatchObject({
+  ])('of a call that was not cancelled is left alone after %s', async (_, sign) => {
+    const { id, record } = await deliverWebhooks((room) => [...webTalk(room), room.finished()]);
+    expect(
+      await postWebhook(hangup.url, sign(roomWebhooks(id, { createdAt: Date.now() + 1 }))),
+    ).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
     expect((await record()).deletion).toBeNull();
   });
 
-  test('a phone that comes back alone after its call ended by itself: the room is deleted', async () => {
-    const { id, record } = await told((room) => [...inboundAnswered(room), room.finished()]);
+  test('of a call that was not cancelled is deleted when its phone returns alone', async () => {
+    const { id, record } = await deliverWebhooks((room) => [...inboundAnswered(room), room.finished()]);
     expect((await record()).deletion).toBeNull();
-    const later = roomTold(id, { createdAt: Date.now() + 1 });
-    await post(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
-    await until('the deletion is settled', async () => (await record()).deletion?.state === 'completed');
+    const later = roomWebhooks(id, { createdAt: Date.now() + 1 });
+    await postWebhook(hangup.url, later.joined({ ...inboundPhone('ringing'), sid: 'PA_again' }));
+    await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   });
 
-  test('nothing is deleted after the guard time', async () => {
+  test('is not deleted after ROOM_GUARD_MS', async () => {
     const dayAgo = Date.now() - 86_400_000;
-    await hangup.putCall({
+    await hangup.insertCall({
       id: 'long-ago',
       status: 'cancelled',
       createdAt: dayAgo - 120_000,
       endedAt: dayAgo - 60_000,
     });
-    expect(await post(hangup.url, roomTold('long-ago').joined(HUMAN))).toMatchObject({
+    expect(await postWebhook(hangup.url, roomWebhooks('long-ago').joined(HUMAN))).toMatchObject({
       body: { data: { outcome: 'unknown_room' } },
     });
     expect((await hangup.store.findCall('long-ago'))?.deletion).toBeNull();
   });
 
-  test('an event belongs to the new live call of that name', async () => {
-    const first = await told((room) => [...webTalk(room), room.finished()]);
-    await hangup.putCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
-    expect(await post(hangup.url, roomTold(first.id).started())).toMatchObject({ status: 200 });
+  test('an event belongs to the live call when an ended call has the same room name', async () => {
+    const first = await deliverWebhooks((room) => [...webTalk(room), room.finished()]);
+    await hangup.insertCall({ id: `${first.id}-again`, roomName: first.id, createdAt: Date.now() });
+    expect(await postWebhook(hangup.url, roomWebhooks(first.id).started())).toMatchObject({ status: 200 });
     expect((await first.record()).deletion).toBeNull();
     expect((await hangup.store.findCall(`${first.id}-again`))?.call.status).toBe('connecting');
   });
 
   test('late events of an earlier session change nothing', async () => {
-    const { id, record, status } = await aCall();
-    const earlier = roomTold(id, { createdAt: Date.now() - 50_000 });
-    const room = roomTold(id);
-    for (const body of webTalk(earlier)) await post(hangup.url, body);
-    await post(hangup.url, room.started());
-    await post(hangup.url, room.joined({ ...HUMAN, sid: 'PA_2' }));
-    await post(hangup.url, earlier.left(HUMAN, 'CLIENT_INITIATED'));
-    await post(hangup.url, earlier.finished());
+    const { id, record, status } = await insertNewCall();
+    const earlier = roomWebhooks(id, { createdAt: Date.now() - 50_000 });
+    const room = roomWebhooks(id);
+    for (const body of webTalk(earlier)) await postWebhook(hangup.url, body);
+    await postWebhook(hangup.url, room.started());
+    await postWebhook(hangup.url, room.joined({ ...HUMAN, sid: 'PA_2' }));
+    await postWebhook(hangup.url, earlier.left(HUMAN, 'CLIENT_INITIATED'));
+    await postWebhook(hangup.url, earlier.finished());
     expect((await record()).call).toMatchObject({ status: 'active', roomId: room.sid });
-    await post(hangup.url, room.finished());
+    await postWebhook(hangup.url, room.finished());
     expect(await status()).toBe('completed');
   });
 });

@@ -1,6 +1,19 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Hangup, until } from '../harness/hangup.ts';
+import {
+  type Conversation,
+  cancel,
+  DELETION_SLO_MS,
+  isSettled,
+  RESCUE_SLO_MS,
+  recordOf,
+  startConversation,
+  startHangupOn,
+  startMeasuring,
+  statusOf,
+  webhookUrl,
+} from '../harness/conversations.ts';
+import type { Hangup } from '../harness/hangup.ts';
 import {
   API_KEY,
   API_SECRET,
@@ -11,19 +24,6 @@ import {
   type WebhookInbox,
 } from '../harness/livekit.ts';
 import { startRedis } from '../harness/redis.ts';
-import {
-  beginTalk,
-  cancel,
-  isSettled,
-  PROMISED_MS,
-  RESCUED_WITHIN_MS,
-  recordOf,
-  startMeasuring,
-  startOn,
-  statusOf,
-  type Talk,
-  webhookUrl,
-} from '../harness/talks.ts';
 
 /* Several nodes are one LiveKit by their Redis, which goes on listing the rooms of a node that is dead: ghosts. */
 
@@ -45,12 +45,12 @@ async function start() {
     return node;
   };
   const livekit = await startAnother();
-  return { redis, inbox, livekit, startAnother, hangup: await startOn(livekit, { port }) };
+  return { redis, inbox, livekit, startAnother, hangup: await startHangupOn(livekit, { port }) };
 }
 
-async function beginActive(hangup: Hangup, livekit: LiveKitNode, id: string): Promise<Talk> {
-  const talk = await beginTalk(hangup, livekit, id);
-  await until(`${id} is active`, async () => (await statusOf(hangup, id)) === 'active');
+async function beginActive(hangup: Hangup, livekit: LiveKitNode, id: string): Promise<Conversation> {
+  const talk = await startConversation(hangup, livekit, id);
+  await expect.poll(() => statusOf(hangup, id)).toBe('active');
   return talk;
 }
 
@@ -59,24 +59,28 @@ const sidsBegun = (inbox: WebhookInbox, roomName: string) =>
   inbox.of(roomName).flatMap(({ event }) => (event.event === 'room_started' ? [event.room?.sid] : []));
 
 /** A living node took the room over, and nobody had joined it there. */
-async function expectRescued(inbox: WebhookInbox, { id }: Talk): Promise<void> {
+async function expectRescued(inbox: WebhookInbox, { id }: Conversation): Promise<void> {
   expect(sidsBegun(inbox, id).length).toBeGreaterThan(1);
   expect(namesOf(inbox, id).filter((name) => name === 'participant_joined')).toHaveLength(2);
-  await until(`LiveKit says that ${id} is over`, () => namesOf(inbox, id).at(-1) === 'room_finished');
+  await expect.poll(() => namesOf(inbox, id).at(-1)).toBe('room_finished');
 }
 
-async function untilDeleted(hangup: Hangup, livekit: LiveKitNode, ended: readonly Talk[]): Promise<void> {
-  const giveUpAt = performance.now() + RESCUED_WITHIN_MS;
+async function untilDeleted(
+  hangup: Hangup,
+  livekit: LiveKitNode,
+  ended: readonly Conversation[],
+): Promise<void> {
+  const giveUpAt = performance.now() + RESCUE_SLO_MS;
   for (const { id } of ended) {
-    await until(`${id} is settled`, () => isSettled(hangup, id), giveUpAt - performance.now());
+    await expect.poll(() => isSettled(hangup, id), { timeout: giveUpAt - performance.now() }).toBe(true);
   }
   const rooms = await livekit.roomNames();
   for (const { id } of ended) expect(rooms).not.toContain(id);
 }
 
-test('one of two nodes is killed: its ended calls lose their rooms, its living calls move, the other node has peace', async () => {
+test('after one of two nodes is killed, rooms of its ended calls are deleted, its live calls move, and rooms on the other node are not touched', async () => {
   const { redis, inbox, livekit: living, startAnother, hangup } = await start();
-  const talks: { talk: Talk; nodeId: string }[] = [];
+  const talks: { talk: Conversation; nodeId: string }[] = [];
   const begin = async () => {
     const talk = await beginActive(hangup, living, `c${talks.length}`);
     talks.push({ talk, nodeId: await redis.nodeOf(talk.id) });
@@ -101,18 +105,20 @@ test('one of two nodes is killed: its ended calls lose their rooms, its living c
   await untilDeleted(hangup, living, ended);
   measure(`a node killed, until ${ended.length} ghosts are rescued and deleted`, beganAt);
   for (const talk of ended) await expectRescued(inbox, talk);
-  expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is away'))).toEqual([]);
+  expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is unreachable'))).toEqual([]);
 
   // The clients of this one come back by themselves, and bring their room to the living node.
   const { call } = await recordOf(hangup, moves.id);
-  await until('the room has moved', () => sidsBegun(inbox, moves.id).length > 1, 60_000);
+  await expect.poll(() => sidsBegun(inbox, moves.id).length, { timeout: 60_000 }).toBeGreaterThan(1);
   const movedAtMs = inbox.of(moves.id).findLast(({ event }) => event.event === 'room_started')?.receivedAtMs;
   measured(`a node killed, until its living room is on the other: ${(movedAtMs ?? 0) - killedAtMs} ms`);
   expect(await redis.nodeOf(moves.id)).toBe(livingId);
   expect(new Set(sidsBegun(inbox, moves.id))).toEqual(new Set([call.roomId]));
-  await until('both have come back', () => {
-    return namesOf(inbox, moves.id).filter((name) => name === 'participant_joined').length >= 4;
-  });
+  await expect
+    .poll(() => {
+      return namesOf(inbox, moves.id).filter((name) => name === 'participant_joined').length >= 4;
+    })
+    .toBe(true);
   expect((await recordOf(hangup, moves.id)).call).toMatchObject({ status: 'active', roomId: call.roomId });
   expect(moves.isGoingOn()).toBe(true);
   const rooms = await living.roomNames();
@@ -125,10 +131,10 @@ test('one of two nodes is killed: its ended calls lose their rooms, its living c
 
   await cancel(hangup, moves.id);
   expect(await moves.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
-  await until('its room is gone', async () => !(await living.roomNames()).includes(moves.id), PROMISED_MS);
+  await expect.poll(() => living.roomNames(), { timeout: DELETION_SLO_MS }).not.toContain(moves.id);
 }, 120_000);
 
-test('the only node is killed while calls are cancelled, and another takes its place', async () => {
+test('after the only node is killed during cancels, a new node lets hangup delete every room', async () => {
   const { inbox, livekit, hangup } = await start();
   const ended = [
     await beginActive(hangup, livekit, 'c1'),
@@ -146,7 +152,7 @@ test('the only node is killed while calls are cancelled, and another takes its p
   const beganAt = performance.now();
   expect(new Set(await livekit.roomNames())).toEqual(new Set(['c1', 'c2', 'c3', 'goes-on', 'nobodys']));
 
-  // What rescuing stands on: LiveKit says so in 3 s, and goes on listing the room.
+  // The rescue relies on this: LiveKit reports the dead node after 3 s, and keeps listing the room.
   const client = new RoomServiceClient(livekit.url, API_KEY, API_SECRET, {
     requestTimeout: 10,
     failover: false,
@@ -160,7 +166,7 @@ test('the only node is killed while calls are cancelled, and another takes its p
   ]);
   for (const talk of ended) await expectRescued(inbox, talk);
 
-  await until('the living call has its room again', () => sidsBegun(inbox, goesOn.id).length > 1, 60_000);
+  await expect.poll(() => sidsBegun(inbox, goesOn.id).length, { timeout: 60_000 }).toBeGreaterThan(1);
   expect(new Set(sidsBegun(inbox, goesOn.id))).toEqual(new Set([call.roomId]));
   expect(await statusOf(hangup, goesOn.id)).toBe('active');
   expect(goesOn.isGoingOn()).toBe(true);
@@ -198,7 +204,7 @@ async function beginOnDyingNode(count: number) {
 async function beginUnanswered(hangup: Hangup, livekit: LiveKitNode, id: string) {
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id } })).toMatchObject({ status: 201 });
   const caller = await livekit.join(id, 'caller');
-  await until(`${id} has begun`, async () => (await statusOf(hangup, id)) === 'connecting');
+  await expect.poll(() => statusOf(hangup, id)).toBe('connecting');
   return caller;
 }
 
@@ -209,17 +215,17 @@ async function expectLost(
   { hangup, livekit, id, since }: { hangup: Hangup; livekit: LiveKitNode; id: string; since: number },
   status: 'completed' | 'failed',
 ): Promise<void> {
-  await until(`${id} has ended`, async () => (await statusOf(hangup, id)) === status, NODE_LOST_WITHIN_MS);
+  await expect.poll(() => statusOf(hangup, id), { timeout: NODE_LOST_WITHIN_MS }).toBe(status);
   const { call } = await recordOf(hangup, id);
   expect(call).toMatchObject({ status, failureReason: 'NODE_LOST', endedAt: expect.any(Number) });
   // The conversation ended with its node, not with the grace.
   expect(call.endedAt).toBeGreaterThanOrEqual(since);
   expect(call.endedAt).toBeLessThan(call.updatedAt);
-  await until(`${id} is settled`, () => isSettled(hangup, id), NODE_LOST_WITHIN_MS);
+  await expect.poll(() => isSettled(hangup, id), { timeout: NODE_LOST_WITHIN_MS }).toBe(true);
   expect(await livekit.roomNames()).not.toContain(id);
 }
 
-test('one of two nodes is killed: calls whose clients do not return end with NODE_LOST, the others go on', async () => {
+test('after one of two nodes is killed, only calls whose clients do not return end with NODE_LOST', async () => {
   const { inbox, living, dying, hangup, names, stays } = await beginOnDyingNode(3);
   const [answered = '', unanswered = '', returning = ''] = names;
   const lost = await beginActive(hangup, living, answered);
@@ -241,7 +247,7 @@ test('one of two nodes is killed: calls whose clients do not return end with NOD
 
   // Its clients have come back under new sids, in the same session of the room.
   const joins = () => namesOf(inbox, returning).filter((name) => name === 'participant_joined').length;
-  await until('both have come back', () => joins() >= 4, 60_000);
+  await expect.poll(() => joins(), { timeout: 60_000 }).toBeGreaterThanOrEqual(4);
   for (const [id, talk] of [
     [returning, returns],
     [stays.id, stays],
@@ -255,7 +261,7 @@ test('one of two nodes is killed: calls whose clients do not return end with NOD
   expect(await returns.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
 }, 300_000);
 
-test('the only node is killed and another takes its place: calls whose clients do not return end with NODE_LOST', async () => {
+test('after the only node is replaced, calls whose clients do not return end with NODE_LOST', async () => {
   const { inbox, livekit, hangup } = await start();
   const lost = await beginActive(hangup, livekit, 'answered');
   const caller = await beginUnanswered(hangup, livekit, 'unanswered');
@@ -271,13 +277,13 @@ test('the only node is killed and another takes its place: calls whose clients d
     expectLost({ ...about, id: 'unanswered' }, 'failed'),
   ]);
   const joins = () => namesOf(inbox, 'returns').filter((name) => name === 'participant_joined').length;
-  await until('both have come back', () => joins() >= 4, 60_000);
+  await expect.poll(() => joins(), { timeout: 60_000 }).toBeGreaterThanOrEqual(4);
   expect((await recordOf(hangup, 'returns')).call).toMatchObject({ status: 'active', failureReason: null });
   expect(returns.isGoingOn()).toBe(true);
   expect(await livekit.roomNames()).toEqual(['returns']);
 }, 300_000);
 
-test('one of two nodes is killed: participants who do not return are gone, though LiveKit lists them', async () => {
+test('after one of two nodes is killed, participants who do not return count as gone although LiveKit lists them', async () => {
   const { inbox, living, dying, hangup, names } = await beginOnDyingNode(2);
   const [callerId = '', agentId = ''] = names;
   const callerReturns = await beginActive(hangup, living, callerId);
@@ -286,7 +292,8 @@ test('one of two nodes is killed: participants who do not return are gone, thoug
   const beganAt = performance.now();
   await dying.kill();
   await Promise.all([callerReturns.agent.leave(), agentReturns.caller.leave()]);
-  for (const id of names) await until(`${id} has moved`, () => sidsBegun(inbox, id).length > 1, 60_000);
+  for (const id of names)
+    await expect.poll(() => sidsBegun(inbox, id).length, { timeout: 60_000 }).toBeGreaterThan(1);
 
   // LiveKit lists the agent for ever, and the caller would wait as long.
   expect(await statusOf(hangup, callerId)).toBe('active');
@@ -295,19 +302,15 @@ test('one of two nodes is killed: participants who do not return are gone, thoug
   expect(new Set(await listed())).toEqual(new Set(['caller', 'agent']));
 
   // Nobody is there but the agent: LiveKit finishes the room.
-  await until('LiveKit finishes the room', () => namesOf(inbox, agentId).at(-1) === 'room_finished', 90_000);
-  await until(`${agentId} has ended`, async () => (await statusOf(hangup, agentId)) === 'completed');
+  await expect.poll(() => namesOf(inbox, agentId).at(-1), { timeout: 90_000 }).toBe('room_finished');
+  await expect.poll(() => statusOf(hangup, agentId)).toBe('completed');
 
-  await until(
-    `${callerId} has ended`,
-    async () => (await statusOf(hangup, callerId)) === 'completed',
-    120_000,
-  );
+  await expect.poll(() => statusOf(hangup, callerId), { timeout: 120_000 }).toBe('completed');
   measure('a node killed, until a caller whose agent did not return is hung up', beganAt);
   const { call } = await recordOf(hangup, callerId);
   expect(call).toMatchObject({ failureReason: 'NODE_LOST', endedAt: expect.any(Number) });
   // LiveKit reports the time of an event in whole seconds.
   expect(call.endedAt).toBeGreaterThanOrEqual(killedAtMs - 1_000);
   expect(await callerReturns.caller.disconnected).toBe('ROOM_DELETED');
-  await until(`${callerId} is settled`, () => isSettled(hangup, callerId), PROMISED_MS);
+  await expect.poll(() => isSettled(hangup, callerId), { timeout: DELETION_SLO_MS }).toBe(true);
 }, 300_000);

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup, until } from '../harness/hangup.ts';
+import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { freePorts, startLiveKit } from '../harness/livekit.ts';
 
 /* LiveKit's own webhooks into hangup's door: the emulator's, or the real server's. */
@@ -13,7 +13,7 @@ async function start(): Promise<Hangup> {
   return hangup;
 }
 
-test('a call is registered, joined, cancelled; who joins again is thrown out again', async () => {
+test('a registered call is joined and cancelled, and a participant who rejoins is disconnected again', async () => {
   const hangup = await start();
   const { livekit } = hangup;
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
@@ -24,7 +24,7 @@ test('a call is registered, joined, cancelled; who joins again is thrown out aga
   };
 
   const person = await livekit.join('c1', 'caller');
-  await until('the caller is seen', async () => (await record()).call.roster?.members.length === 1);
+  await expect.poll(async () => (await record()).call.roster?.members.length).toBe(1);
   const { call } = await record();
   expect(call).toMatchObject({
     status: 'connecting',
@@ -43,8 +43,8 @@ test('a call is registered, joined, cancelled; who joins again is thrown out aga
     () => 'never got in',
   );
   expect(['ROOM_DELETED', 'never got in']).toContain(fate);
-  await until('the room is gone again', async () => !(await livekit.roomNames()).includes('c1'));
-  await until('its deletion is settled', async () => (await record()).deletion?.state === 'completed');
+  await expect.poll(() => livekit.roomNames()).not.toContain('c1');
+  await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   const after = await record();
   // The roster goes on: by it the guard recognizes returning participants.
   expect({ ...after.call, roster: null }).toEqual({ ...before.call, roster: null });
@@ -58,7 +58,7 @@ test('a call is registered, joined, cancelled; who joins again is thrown out aga
   ]);
 }, 60_000);
 
-test('a room that nobody registered becomes a call by its prefix', async () => {
+test('an unregistered room becomes a call when its prefix is adopted', async () => {
   const hangup = await start();
   await hangup.store.addAdoptionPrefix({
     prefix: 'web-',
@@ -71,7 +71,7 @@ test('a room that nobody registered becomes a call by its prefix', async () => {
     const { body } = await hangup.send('GET', '/api/v1/calls');
     return (body as { data: { calls: { id: string; status: string }[] } }).data.calls;
   };
-  await until('it is a call', async () => (await list()).length === 1);
+  await expect.poll(() => list()).toHaveLength(1);
   const [call] = await list();
   expect(await hangup.send('DELETE', `/api/v1/calls/${call?.id}`)).toMatchObject({ status: 200 });
   expect(await person.disconnected).toBe('ROOM_DELETED');

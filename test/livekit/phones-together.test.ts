@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { CALLEE_ROOM, DIRECT_ROOM } from '../harness/phones.ts';
 import {
   answerAndStay,
@@ -43,7 +42,7 @@ async function expectTalking(id: string, phones: readonly { messages(): readonly
 }
 
 describe.concurrent('several phones', { timeout: 180_000 }, () => {
-  test('a warm transfer goes on without its agent until both phones have hung up', async () => {
+  test('a warm transfer continues without its agent until both phones have hung up', async () => {
     const agent = await stage.agent('transfer');
     const customer = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
     await stage.call('transfer', customer.address);
@@ -72,7 +71,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     expect(call.duration).toBe(Math.round(((call.endedAt ?? 0) - (call.answeredAt ?? 0)) / 1_000));
   });
 
-  test('a phone that the other phone of a warm transfer left alone is hung up after the grace', async () => {
+  test('a phone left alone in a warm transfer is hung up after the grace period', async () => {
     const agent = await stage.agent('transfer-left');
     const customer = await stage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
     await stage.call('transfer-left', customer.address);
@@ -92,7 +91,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
   });
 
-  test('a caller who is transferred to a colleague keeps the direction and the number of the call', async () => {
+  test('a transfer keeps the direction and the number of the call', async () => {
     const number = '+15557770011';
     const caller = await stage.network.receive(callAndTalk(), number);
     const id = await stage.adopted(number);
@@ -119,11 +118,11 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - last)).toBeLessThan(REPORTED_WITHIN_MS);
   });
 
-  test('a phone that is answered after its agent left is hung up after the grace', async () => {
+  test('a phone answered after its agent left is hung up after the grace period', async () => {
     const agent = await stage.agent('left-before');
     const phone = await stage.network.startPhone(ringAndTalk());
     await stage.call('left-before', phone.address);
-    await until('the phone rings', async () => (await stage.network.callStatus('left-before')) === 'ringing');
+    await expect.poll(() => stage.network.callStatus('left-before')).toBe('ringing');
     await agent.leave();
     await phone.goOn();
     const bye = await phone.saw('received', 'BYE');
@@ -132,19 +131,23 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
   });
 
-  test('a hunt group with a busy phone and one that answers is the talk of the one that answered', async () => {
+  test('a hunt group is active when one phone is busy and one answers', async () => {
     await stage.agent('hunt-busy');
     const busy = await stage.network.startPhone(refuse('486 Busy Here', { afterRingingMs: 500 }));
     const answering = await stage.network.startPhone(ringAndTalk());
     await stage.call('hunt-busy', busy.address, { identity: 'first' });
     await stage.network.dial('hunt-busy', answering.address, { identity: 'second', number: '+15557654321' });
     await busy.played();
-    await until('the other phone rings', async () => {
-      return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
-    });
-    await until('only one phone is left', async () => {
-      return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
-    });
+    await expect
+      .poll(async () => {
+        return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
+      })
+      .toBe(true);
+    await expect
+      .poll(async () => {
+        return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
+      })
+      .toBe(true);
     await sleep(GRACE_MS);
     expect(await stage.find('hunt-busy')).toMatchObject({ status: 'ringing', endedAt: null });
     await answering.goOn();
@@ -159,16 +162,18 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
   });
 
-  test('a phone of a hunt group that answers after the first has hung up goes on with the call', async () => {
+  test('a hunt group stays active when a second phone answers after the first has hung up', async () => {
     await stage.agent('hunt-late');
     const first = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
     const second = await stage.network.startPhone(ringAndTalk());
     await stage.call('hunt-late', first.address, { identity: 'first' });
     await stage.network.dial('hunt-late', second.address, { identity: 'second' });
     await stage.becomes('hunt-late', 'active');
-    await until('the second phone rings', async () => {
-      return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
-    });
+    await expect
+      .poll(async () => {
+        return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
+      })
+      .toBe(true);
     await first.goOn();
     await first.played();
     await sleep(GRACE_MS);
@@ -184,7 +189,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
   });
 
-  test('a phone that LiveKit loses with its node and gets back talks on, and its own hang-up ends the call', async () => {
+  test('a phone that returns after its node was lost keeps the call active until it hangs up', async () => {
     const reconnectGraceMs = 25_000;
     const doomed = await Stage.set({ agentLeftGraceMs: GRACE_MS, reconnectGraceMs, reconcileSchedule });
     try {
@@ -216,7 +221,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
             return some.length === 2 && some.filter(({ departure }) => departure === null).length === 1;
           });
         };
-        await until(`the phone and the agent of ${id} are back`, hasReturned, 60_000);
+        await expect.poll(hasReturned, { timeout: 60_000 }).toBe(true);
       }
       // LiveKit lists the agent that did not return; its phone was left alone all the same.
       await left.saw('received', 'BYE', 90_000);
@@ -244,7 +249,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     { rule: 'direct', roomName: DIRECT_ROOM, numbers: ['+15557771001', '+15557771002', '+15557771003'] },
     { rule: 'callee', roomName: CALLEE_ROOM, numbers: ['+15557772001', '+15557772002', '+15557772003'] },
   ] as const)(
-    'the $rule dispatch rule: each caller of the day is a call of its own, and two at once are one',
+    'the $rule dispatch rule makes successive callers separate calls, and two concurrent callers one call',
     async ({ rule, roomName, numbers: [first, second, third] }) => {
       const callFrom = (number: string, script = callAndTalk()) =>
         stage.network.receive(script, number, rule);
@@ -310,7 +315,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
   );
 });
 
-test('no later event has changed the calls after their ends', async () => {
+test('late webhooks do not change ended calls', async () => {
   expect(stage.ended.size).toBe(14);
   for (const [id, ended] of stage.ended) expect(await stage.read(id)).toEqual(ended);
 });

@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { until } from '../harness/hangup.ts';
 import { freePorts } from '../harness/livekit.ts';
 import { DISPATCH_PREFIX } from '../harness/phones.ts';
 import {
@@ -19,7 +18,7 @@ import { Stage, statuses } from '../harness/stage.ts';
 
 const AGENT_LEFT_GRACE_MS = 3_000;
 const SETTINGS = { agentLeftGraceMs: AGENT_LEFT_GRACE_MS };
-/** LiveKit tells the time of an event in whole seconds. */
+/** LiveKit reports the time of an event in whole seconds. */
 const TOLD_WITHIN_MS = 2_000;
 
 const measured: string[] = [];
@@ -38,7 +37,7 @@ beforeAll(async () => {
 });
 
 describe.concurrent('phone calls', { timeout: 90_000 }, () => {
-  test('livekit-sip is killed in the middle: the call ends within a minute', async () => {
+  test('a call ends within a minute when livekit-sip is killed', async () => {
     const doomed = await Stage.set(SETTINGS);
     try {
       const phone = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
@@ -60,7 +59,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     }
   });
 
-  test('answered, and hung up by the phone: completed', async () => {
+  test('a call is completed when its answered phone hangs up', async () => {
     const phone = await stage.network.startPhone(answerAndHangUp({ afterRingingMs: 2_500, talkMs: 4_000 }));
     await stage.agent('hung-up');
     await stage.call('hung-up', phone.address);
@@ -76,7 +75,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     expect(call.duration).toBe(Math.round(((call.endedAt ?? 0) - (call.answeredAt ?? 0)) / 1_000));
   });
 
-  test('cancelled while talking: the phone is hung up', async () => {
+  test('a cancel hangs up an answered phone', async () => {
     const phone = await stage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
     const agent = await stage.agent('cancelled-talking');
     await stage.call('cancelled-talking', phone.address);
@@ -92,10 +91,10 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - askedAt)).toBeLessThan(1_000);
   });
 
-  test('cancelled while it rings: the phone rings no more', async () => {
+  test('a cancel stops a ringing phone', async () => {
     const phone = await stage.network.startPhone(ringForEver());
     await stage.call('cancelled-ringing', phone.address);
-    await until('it rings', async () => (await stage.network.callStatus('cancelled-ringing')) === 'ringing');
+    await expect.poll(() => stage.network.callStatus('cancelled-ringing')).toBe('ringing');
     const askedAt = await stage.cancel('cancelled-ringing');
     const cancel = await phone.saw('received', 'CANCEL');
     expect(measure('DELETE to CANCEL', cancel.at - askedAt)).toBeLessThan(1_000);
@@ -115,18 +114,21 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
       status: 'failed',
       reason: 'CLIENT_INITIATED',
     },
-  ])('$answer: $status', async ({ id, answer, afterRingingMs, status, reason }) => {
-    const phone = await stage.network.startPhone(refuse(answer, { afterRingingMs }));
-    await stage.call(id, phone.address);
-    await phone.played();
-    const refusal = await phone.saw('sent', `SIP/2.0 ${answer}`);
-    const call = await stage.end(id);
-    expect(call).toMatchObject({ status, failureReason: reason, duration: null });
-    expect(statuses(call)).not.toContain('active');
-    expect(Math.abs((call.endedAt ?? 0) - refusal.at)).toBeLessThan(TOLD_WITHIN_MS);
-  });
+  ])(
+    'a call becomes $status when its phone answers $answer',
+    async ({ id, answer, afterRingingMs, status, reason }) => {
+      const phone = await stage.network.startPhone(refuse(answer, { afterRingingMs }));
+      await stage.call(id, phone.address);
+      await phone.played();
+      const refusal = await phone.saw('sent', `SIP/2.0 ${answer}`);
+      const call = await stage.end(id);
+      expect(call).toMatchObject({ status, failureReason: reason, duration: null });
+      expect(statuses(call)).not.toContain('active');
+      expect(Math.abs((call.endedAt ?? 0) - refusal.at)).toBeLessThan(TOLD_WITHIN_MS);
+    },
+  );
 
-  test('nobody answers in time: no_answer', async () => {
+  test('a call becomes no_answer when its phone is not answered in time', async () => {
     const phone = await stage.network.startPhone(ringForEver());
     await stage.call('unanswered', phone.address, { ringingTimeoutS: 3 });
     const cancel = await phone.saw('received', 'CANCEL');
@@ -137,23 +139,26 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(TOLD_WITHIN_MS);
   });
 
-  test.for(['TCP', 'UDP'] as const)('nothing listens there, over %s: failed', async (transport) => {
-    const id = `nowhere-${transport}`;
-    const [port] = await freePorts(1);
-    await stage.call(id, `127.0.0.1:${port}`, { transport, ringingTimeoutS: 3 });
-    const call = await stage.end(id);
-    expect(call).toMatchObject({ status: 'failed', failureReason: expect.any(String), duration: null });
-    expect(statuses(call)).not.toContain('active');
-  });
+  test.for(['TCP', 'UDP'] as const)(
+    'a call fails when nothing listens at the address of its phone, over %s',
+    async (transport) => {
+      const id = `nowhere-${transport}`;
+      const [port] = await freePorts(1);
+      await stage.call(id, `127.0.0.1:${port}`, { transport, ringingTimeoutS: 3 });
+      const call = await stage.end(id);
+      expect(call).toMatchObject({ status: 'failed', failureReason: expect.any(String), duration: null });
+      expect(statuses(call)).not.toContain('active');
+    },
+  );
 
-  test('somebody calls, is answered by the agent, and is cancelled: the caller is hung up', async () => {
+  test('a cancel hangs up a caller whom an agent answered', async () => {
     const caller = '+15557770001';
     const phone = await stage.network.receive(callAndStay(), caller);
     const id = await stage.adopted(caller);
     const { roomName } = await stage.find(id);
     await stage.agent(roomName);
     const answer = await phone.saw('received', 'SIP/2.0 200');
-    await until('the call is active', async () => (await stage.find(id)).status === 'active');
+    await expect.poll(async () => (await stage.find(id)).status).toBe('active');
     const askedAt = await stage.cancel(id);
     const bye = await phone.saw('received', 'BYE');
     expect(measure('DELETE to BYE, inbound', bye.at - askedAt)).toBeLessThan(1_000);
@@ -168,7 +173,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     expect(Math.abs((call.answeredAt ?? 0) - answer.at)).toBeLessThan(TOLD_WITHIN_MS);
   });
 
-  test('somebody calls and gives up while it rings: no_answer', async () => {
+  test('a call becomes no_answer when its caller hangs up while it rings', async () => {
     const caller = '+15557770002';
     const phone = await stage.network.receive(callAndGiveUp({ afterRingingMs: 2_000 }), caller);
     const id = await stage.adopted(caller);
@@ -185,7 +190,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(TOLD_WITHIN_MS);
   });
 
-  test('the agent leaves: the phone is hung up after the grace', async () => {
+  test('a phone is hung up after the grace period when the agent leaves', async () => {
     const phone = await stage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
     const agent = await stage.agent('left-alone');
     await stage.call('left-alone', phone.address);
@@ -203,7 +208,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
   });
 });
 
-test('what LiveKit told after an end has changed none of them', async () => {
+test('late webhooks do not change ended calls', async () => {
   expect(stage.ended.size).toBe(12);
   for (const [id, ended] of stage.ended) expect(await stage.read(id)).toEqual(ended);
 });

@@ -39,7 +39,7 @@ async function startProxy(target: string | null) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
-test('row 16: a cancel reaches LiveKit by the proxy that the environment names', async () => {
+test('a cancel reaches LiveKit through the proxy of the environment', async () => {
   const { emulator, key, env } = await prepareCalls(1);
   const proxy = await startProxy(emulator.url);
   const { url, output } = await serveHangup({
@@ -61,7 +61,7 @@ test('row 16: a cancel reaches LiveKit by the proxy that the environment names',
   );
 });
 
-test('row 16: an https LiveKit is reached by a tunnel, and a proxy that refuses is named', async () => {
+test('requests to an https LiveKit use a tunnel, and the error names a proxy that refuses', async () => {
   const { url, seen } = await startProxy(null);
   const server = { url: 'https://livekit.test', apiKey: 'k', apiSecret: 's'.repeat(32) };
   const rooms = createRoomService(httpTransport({ ...server, proxy: { url, except: '' } }));
@@ -70,7 +70,7 @@ test('row 16: an https LiveKit is reached by a tunnel, and a proxy that refuses 
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: expect.stringContaining(url) });
 });
 
-test('a LiveKit on this machine, and one that NO_PROXY names, are reached without the proxy', async () => {
+test('requests skip the proxy when LiveKit is on this machine or in NO_PROXY', async () => {
   const { emulator, key, env } = await prepareCalls(1);
   const proxy = await startProxy(null);
   const { url } = await serveHangup({

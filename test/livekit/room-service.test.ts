@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import type { RoomRef } from '../../src/domain/room-event.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
-import { inWholeFields } from '../../src/livekit/transport/field-stream.ts';
+import { splitAtFieldBoundaries } from '../../src/livekit/transport/field-stream.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
 import type { RoomService } from '../../src/ports/livekit.ts';
 
@@ -28,7 +28,7 @@ async function* cut(bytes: Uint8Array, length: number) {
 }
 
 async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
-  const parts = await Array.fromAsync(inWholeFields(chunks));
+  const parts = await Array.fromAsync(splitAtFieldBoundaries(chunks));
   return parts.flatMap((part) => ListRoomsResponse.fromBinary(part).rooms);
 }
 
@@ -42,7 +42,7 @@ async function roomsOf(server: Server): Promise<RoomService> {
 }
 
 /** What is behind the deadline of the test fails it. */
-const ASKING = { timeoutMs: 60_000, priority: 'comparison' } as const;
+const OPTIONS = { timeoutMs: 60_000, priority: 'reconcile' } as const;
 
 /** The rooms of a server that answers so. */
 async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<RoomService> {
@@ -60,7 +60,7 @@ async function roomsAnswered(answer: (response: ServerResponse) => void): Promis
 async function listedBy(answer: (response: ServerResponse) => void) {
   const rooms = await roomsAnswered(answer);
   const taken: RoomRef[] = [];
-  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), ASKING);
+  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), OPTIONS);
   return { outcome, taken };
 }
 
@@ -76,9 +76,9 @@ async function roomsOnWire(answer: (connection: number, request: number) => stri
     socket.on('error', () => {});
     socket.on('data', () => {
       request += 1;
-      const said = answer(connection, request);
-      if (said === null) socket.destroy();
-      else socket.write(said);
+      const response = answer(connection, request);
+      if (response === null) socket.destroy();
+      else socket.write(response);
     });
   });
   onTestFinished(() => {
@@ -90,7 +90,7 @@ async function roomsOnWire(answer: (connection: number, request: number) => stri
 
 const PROTOBUF = { 'content-type': 'application/protobuf' };
 
-test('wherever a list is cut, the parts are the whole', async () => {
+test('a list of rooms is decoded completely wherever its chunks are cut', async () => {
   const whole = list(3, 'né');
   const bytes = whole.toBinary();
   for (let length = 1; length <= bytes.length; length += 1) {
@@ -98,7 +98,7 @@ test('wherever a list is cut, the parts are the whole', async () => {
   }
 });
 
-test('fields that a later LiveKit may add are passed over, whatever their type', async () => {
+test('unknown fields of any type in a list of rooms are skipped', async () => {
   const { rooms } = list(1);
   const room = list(1).toBinary();
   const varint = [0x10, 0xff, 0x01];
@@ -112,13 +112,17 @@ test('fields that a later LiveKit may add are passed over, whatever their type',
 
 test.each([
   ['ends within a field', list(2).toBinary().subarray(0, -1), /ends within a field/],
-  ['is none', Buffer.from('<html>what the proxy says</html>'), /illegal tag|wire type|ends within a field/],
-  ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field of over 4 MiB/],
-])('a list that %s is no list', async (_, bytes, message) => {
+  [
+    'is none',
+    Buffer.from('<html>an error page of the proxy</html>'),
+    /illegal tag|wire type|ends within a field/,
+  ],
+  ['has a field of 5 MiB', list(1, 'x'.repeat(5 * 1024 * 1024)).toBinary(), /a field over 4 MiB/],
+])('a list of rooms is refused when it %s', async (_, bytes, message) => {
   await expect(roomsIn(cut(bytes, 65_536))).rejects.toThrow(message);
 });
 
-test('a list of ten thousand rooms', async () => {
+test('a list of ten thousand rooms is decoded', async () => {
   const { outcome, taken } = await listedBy((response) =>
     response.writeHead(200, PROTOBUF).end(list(10_000, 'a note').toBinary()),
   );
@@ -132,33 +136,37 @@ test('a list of ten thousand rooms', async () => {
   });
 });
 
-test('of an answer that is not read to its end the connection is closed at once', async () => {
+test('the connection closes at once when a response is not read to its end', async () => {
   let isClosed: Promise<unknown> | undefined;
   const { outcome } = await listedBy((response) => {
     isClosed = once(response, 'close');
     response.writeHead(200, { 'content-type': 'text/html' }).write('<html>');
   });
-  expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the answer is no protobuf' });
+  expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the response is not protobuf' });
   // And not only at the deadline, which is behind that of the test.
   await isClosed;
 });
 
-test('no rooms at all are no bytes at all, when it is LiveKit that says so', async () => {
+test('an empty body is an empty list when it is a LiveKit response', async () => {
   const { outcome } = await listedBy((response) => response.writeHead(200, PROTOBUF).end());
   expect(outcome).toEqual({ kind: 'listed' });
 });
 
 const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
-  ['nothing', (to) => to.writeHead(200).end(), { kind: 'unavailable', detail: 'the answer is no protobuf' }],
+  [
+    'nothing',
+    (to) => to.writeHead(200).end(),
+    { kind: 'unavailable', detail: 'the response is not protobuf' },
+  ],
   [
     'JSON',
     (to) => to.writeHead(200, { 'content-type': 'application/json' }).end('{"rooms":[]}'),
-    { kind: 'unavailable', detail: 'the answer is no protobuf' },
+    { kind: 'unavailable', detail: 'the response is not protobuf' },
   ],
   [
     'half a room',
     (to) => to.writeHead(200, PROTOBUF).end(list(2).toBinary().subarray(0, -3)),
-    { kind: 'unavailable', detail: 'the answer ends within a field' },
+    { kind: 'unavailable', detail: 'the response ends within a field' },
   ],
   [
     'half of what it announced',
@@ -186,12 +194,12 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
   ],
 ];
 
-test.each(NOT_LISTED)('%s is no list', async (_, answer, expected) => {
+test.each(NOT_LISTED)('%s is not accepted as a list of rooms', async (_, answer, expected) => {
   expect((await listedBy(answer)).outcome).toMatchObject(expected);
 });
 
-test('describeRoom gives its second request what is left of the deadline', async () => {
-  const asking = { timeoutMs: 500, priority: 'read' } as const;
+test('describeRoom gives its second request the rest of the deadline', async () => {
+  const options = { timeoutMs: 500, priority: 'read' } as const;
   const sent: [method: string, timeoutMs: number][] = [];
   let now = 0;
   const takes = (durationMs: number) =>
@@ -203,14 +211,14 @@ test('describeRoom gives its second request what is left of the deadline', async
       },
       () => now,
     );
-  expect(await takes(413).describeRoom('r', asking)).toMatchObject({ status: { roomExists: false } });
+  expect(await takes(413).describeRoom('r', options)).toMatchObject({ status: { roomExists: false } });
   expect(sent.splice(0)).toEqual([
     ['ListParticipants', 500],
     ['ListRooms', 87],
   ]);
-  expect(await takes(500).describeRoom('r', asking)).toEqual({
+  expect(await takes(500).describeRoom('r', options)).toEqual({
     kind: 'timed_out',
-    detail: 'no answer within 500 ms',
+    detail: 'no response within 500 ms',
   });
   expect(sent).toEqual([['ListParticipants', 500]]);
 });
@@ -220,23 +228,23 @@ const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgra
 const DELETED =
   'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\n{}';
 
-test('a change of protocol is no answer, and is over at once', async () => {
+test('a protocol upgrade counts as a failed request at once', async () => {
   const { rooms } = await roomsOnWire(() => SWITCH);
-  const expected = { kind: 'unavailable', detail: 'the answer is a change of protocol (HTTP 101)' };
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
-  expect(await rooms.listRooms(async () => {}, ASKING)).toMatchObject(expected);
+  const expected = { kind: 'unavailable', detail: 'the response is a protocol upgrade (HTTP 101)' };
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
+  expect(await rooms.listRooms(async () => {}, OPTIONS)).toMatchObject(expected);
 });
 
-test('a kept connection that is closed under a request costs no attempt', async () => {
+test('a request is repeated when a kept-alive connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
-  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
-  expect(await rooms.deleteRoom('c2', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c2', OPTIONS)).toEqual({ kind: 'deleted' });
   expect(connections()).toBe(2);
 });
 
-test('a new connection that is closed under a request does, and nothing is asked twice', async () => {
+test('a request fails and is not repeated when a new connection closes under it', async () => {
   const { rooms, connections } = await roomsOnWire(() => null);
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject({
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject({
     kind: 'unavailable',
     detail: 'the connection failed: socket hang up',
   });
@@ -247,12 +255,12 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
   [
     'an error in a 200',
     (to) => to.writeHead(200, JSON_TYPE).end('{"code":"internal","msg":"oh"}'),
-    { kind: 'unavailable', detail: 'the answer is an error with HTTP 200: internal' },
+    { kind: 'unavailable', detail: 'the response is an error with HTTP 200: internal' },
   ],
   [
-    'an object that is no JSON by its type',
+    'an object whose content type is not JSON',
     (to) => to.writeHead(200, { 'content-type': 'text/html' }).end('{}'),
-    { kind: 'unavailable', detail: 'the answer is no JSON' },
+    { kind: 'unavailable', detail: 'the response is not JSON' },
   ],
   [
     'what never ends',
@@ -263,44 +271,44 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
       to.writeHead(200, JSON_TYPE).on('drain', goOn);
       goOn();
     },
-    { kind: 'unavailable', detail: 'the answer is over 4 MiB' },
+    { kind: 'unavailable', detail: 'the response is over 4 MiB' },
   ],
   [
-    'a not_found that is no JSON by its type',
+    'a not_found whose content type is not JSON',
     (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
     { kind: 'refused', by: 'address' },
   ],
 ];
 
-test.each(NOT_DELETED)('%s is no deletion', async (_, answer, expected) => {
+test.each(NOT_DELETED)('%s is not accepted as a deletion', async (_, answer, expected) => {
   const rooms = await roomsAnswered(answer);
-  expect(await rooms.deleteRoom('c1', ASKING)).toMatchObject(expected);
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
 });
 
-test('a deletion is one whatever the charset of its answer', async () => {
+test('a deletion is accepted with any charset', async () => {
   const rooms = await roomsAnswered((to) =>
     to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
   );
-  expect(await rooms.deleteRoom('c1', ASKING)).toEqual({ kind: 'deleted' });
+  expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
 });
 
-test('a listed participant of a kind that does not exist counts for nothing', async () => {
+test('a listed participant of an unknown kind is ignored', async () => {
   const participants = [
     { sid: 'PA_1', identity: 'future', kind: 99 as ParticipantInfo_Kind },
     { sid: 'PA_2', identity: 'present' },
   ];
   const body = new ListParticipantsResponse({ participants }).toBinary();
   const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
-  expect(await rooms.listParticipants('r', ASKING)).toMatchObject({
+  expect(await rooms.listParticipants('r', OPTIONS)).toMatchObject({
     kind: 'listed',
     participants: [{ role: 'other' }, { role: 'person' }],
   });
-  expect(await rooms.describeRoom('r', ASKING)).toMatchObject({
+  expect(await rooms.describeRoom('r', OPTIONS)).toMatchObject({
     status: { participants: [{ kind: '99' }, { kind: 'STANDARD' }] },
   });
 });
 
-test('a list of 3,000 participants, which is over 4 MiB', async () => {
+test('a list of 3,000 participants, over 4 MiB, is decoded', async () => {
   const participants = Array.from({ length: 3_000 }, (_, i) => ({
     sid: `PA_${i}`,
     identity: `viewer-${i}`,
@@ -309,6 +317,6 @@ test('a list of 3,000 participants, which is over 4 MiB', async () => {
   const body = new ListParticipantsResponse({ participants }).toBinary();
   expect(body.length).toBeGreaterThan(4 * 1024 * 1024);
   const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
-  const listed = await rooms.listParticipants('r', ASKING);
+  const listed = await rooms.listParticipants('r', OPTIONS);
   expect(listed.kind === 'listed' && listed.participants.length).toBe(3_000);
 });

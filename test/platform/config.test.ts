@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { describeSettings, parseSettings, SettingsError } from '../../src/platform/config.ts';
+import { RENAMED_SETTINGS } from '../../src/platform/renamed-settings.ts';
 
 const LIVEKIT = {
   LIVEKIT_URL: 'wss://livekit.example.com',
@@ -11,7 +10,7 @@ const LIVEKIT = {
 
 function problemsOf(environment: Record<string, string>): readonly string[] {
   try {
-    parseSettings(environment, 'serve');
+    parseSettings(environment, 'server');
   } catch (error) {
     if (error instanceof SettingsError) return error.problems;
     throw error;
@@ -19,28 +18,30 @@ function problemsOf(environment: Record<string, string>): readonly string[] {
   return [];
 }
 
-test('without any setting: the emulator, a file under data/, 127.0.0.1:8080', () => {
-  expect(parseSettings({}, 'serve')).toMatchObject({
+test('the defaults are the emulator, a file under data/, and 127.0.0.1:8080', () => {
+  expect(parseSettings({}, 'server')).toMatchObject({
     livekit: null,
     databaseFile: 'data/hangup.db',
     host: '127.0.0.1',
     port: 8080,
-    cancelTimeoutMs: 2_500,
-    backgroundTimeoutMs: 10_000,
-    retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
+    operations: {
+      cancelTimeoutMs: 2_500,
+      backgroundTimeoutMs: 10_000,
+      retry: { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
+    },
   });
 });
 
-test("LIVEKIT_URL is taken in every form that LiveKit's own tools take", () => {
-  const urlOf = (LIVEKIT_URL: string) => parseSettings({ ...LIVEKIT, LIVEKIT_URL }, 'serve').livekit?.url;
+test("LIVEKIT_URL accepts every form that LiveKit's own tools accept", () => {
+  const urlOf = (LIVEKIT_URL: string) => parseSettings({ ...LIVEKIT, LIVEKIT_URL }, 'server').livekit?.url;
   expect(urlOf('ws://127.0.0.1:7880')).toBe('http://127.0.0.1:7880');
   expect(urlOf('wss://livekit.example.com/')).toBe('https://livekit.example.com');
   expect(urlOf('http://127.0.0.1:7880')).toBe('http://127.0.0.1:7880');
   expect(urlOf('WSS://LiveKit.example.com')).toBe('https://livekit.example.com');
 });
 
-test('proxies are trusted by address and by range', () => {
-  const trusted = (TRUSTED_PROXIES: string) => parseSettings({ TRUSTED_PROXIES }, 'serve').trustedProxies;
+test('TRUSTED_PROXIES accepts addresses and ranges', () => {
+  const trusted = (TRUSTED_PROXIES: string) => parseSettings({ TRUSTED_PROXIES }, 'server').trustedProxies;
   expect(trusted('')).toEqual([]);
   expect(trusted('127.0.0.1, 10.0.0.0/8,2001:db8::/32,::1')).toEqual([
     '127.0.0.1',
@@ -50,66 +51,66 @@ test('proxies are trusted by address and by range', () => {
   ]);
   for (const TRUSTED_PROXIES of ['proxy', '10.0.0.0/33', '10.0.0/8', '127.0.0.1,', '127.0.0.1 10.0.0.1', '*'])
     expect(problemsOf({ TRUSTED_PROXIES }), TRUSTED_PROXIES).toEqual([
-      'TRUSTED_PROXIES: expected addresses or CIDR ranges with commas between, such as 127.0.0.1,10.0.0.0/8',
+      'TRUSTED_PROXIES: expected IP addresses or CIDR ranges, separated by commas, such as 127.0.0.1,10.0.0.0/8',
     ]);
 });
 
-test('an empty setting is an unset one', () => {
-  expect(parseSettings({ LIVEKIT_URL: '', PORT: '' }, 'serve')).toMatchObject({ livekit: null, port: 8080 });
+test('an empty setting counts as unset', () => {
+  expect(parseSettings({ LIVEKIT_URL: '', PORT: '' }, 'server')).toMatchObject({ livekit: null, port: 8080 });
 });
 
-test('a file URL with three slashes is an absolute path', () => {
-  const fileOf = (DATABASE_URL: string) => parseSettings({ DATABASE_URL }, 'serve').databaseFile;
+test('DATABASE_URL accepts relative and absolute file URLs', () => {
+  const fileOf = (DATABASE_URL: string) => parseSettings({ DATABASE_URL }, 'server').databaseFile;
   expect(fileOf('file:///var/lib/hangup/a%20b.db')).toBe('/var/lib/hangup/a b.db');
   expect(fileOf('file:/var/lib/hangup.db')).toBe('/var/lib/hangup.db');
   expect(fileOf('file:./here.db')).toBe('./here.db');
-  // With two it would be that of a host.
+  // After two slashes, a URL has a host.
   for (const DATABASE_URL of ['file://data/hangup.db', 'file::memory:', 'file:///a%2Fb', 'file:///a%b'])
     expect(problemsOf({ DATABASE_URL }), DATABASE_URL).toHaveLength(1);
 });
 
-test('all mistakes are told at once, each by its name and what is expected, and no value is repeated', () => {
+test('the error lists all problems with names and expectations, and contains no values', () => {
   const problems = problemsOf({
     LIVEKIT_URL: 'ftp://user:hunter2@example.com',
     LIVEKIT_API_SECRET: 'very-secret',
     DATABASE_URL: 'postgres://example.com/hangup',
     PORT: '80800',
     LOG_LEVEL: 'loud',
-    LIVEKIT_REQUEST_TIMEOUT_MS: '1e3',
-    RETRY_FIRST_DELAY_MS: '5000',
+    LIVEKIT_CANCEL_TIMEOUT_MS: '1e3',
+    RETRY_INITIAL_DELAY_MS: '5000',
     RETRY_MAX_DELAY_MS: '1000',
   });
   expect(problems).toEqual([
     'LIVEKIT_URL: expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)',
     'DATABASE_URL: expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
-    'PORT: expected a whole number from 0 to 65535',
+    'PORT: expected an integer from 0 to 65535',
     'LOG_LEVEL: expected one of trace, debug, info, warn, error, fatal, silent',
-    'LIVEKIT_REQUEST_TIMEOUT_MS: expected a whole number from 100 to 4000',
-    'LIVEKIT_API_KEY: expected with LIVEKIT_URL: a key of your LiveKit server',
-    'RETRY_MAX_DELAY_MS: expected at least RETRY_FIRST_DELAY_MS',
+    'LIVEKIT_CANCEL_TIMEOUT_MS: expected an integer from 100 to 4000',
+    "LIVEKIT_API_KEY: required with LIVEKIT_URL; take it from your LiveKit server's configuration",
+    'RETRY_MAX_DELAY_MS: expected at least RETRY_INITIAL_DELAY_MS',
   ]);
   expect(problems.join()).not.toMatch(/hunter2|very-secret|80800/);
 });
 
-test('a key without its server is a mistake', () => {
+test('LIVEKIT_API_KEY requires LIVEKIT_URL', () => {
   expect(problemsOf({ LIVEKIT_API_KEY: 'devkey' })).toEqual([
-    'LIVEKIT_URL: expected with LIVEKIT_API_KEY: the server that the key is for',
+    'LIVEKIT_URL: required with LIVEKIT_API_KEY; set it to the server of that key',
   ]);
 });
 
-test('only development and tests run on the emulator, but keys can be made everywhere', () => {
+test('only development and test start the emulator; commands work without LIVEKIT_URL', () => {
   for (const NODE_ENV of ['', 'development', 'test']) expect(problemsOf({ NODE_ENV })).toEqual([]);
   for (const NODE_ENV of ['production', 'prod', 'Production', 'staging']) {
     expect(problemsOf({ NODE_ENV })).toEqual([
-      'LIVEKIT_URL: expected unless NODE_ENV is development or test: elsewhere hangup does not run on its built-in emulator',
+      'LIVEKIT_URL: required unless NODE_ENV is development or test, because only these start the built-in emulator',
     ]);
     expect(problemsOf({ NODE_ENV, ...LIVEKIT })).toEqual([]);
   }
-  expect(parseSettings({ NODE_ENV: 'production' }, 'administer').databaseFile).toBe('data/hangup.db');
+  expect(parseSettings({ NODE_ENV: 'production' }, 'cli').databaseFile).toBe('data/hangup.db');
 });
 
 test.each(['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET', 'HANGUP_API_KEY'])(
-  'row 15: %s with white space or quotes around it is a mistake that names it, and not its value',
+  '%s with white space or quotes is a problem that names the setting and hides the value',
   (name) => {
     const value = 'hunter2hunter2';
     for (const given of [
@@ -135,7 +136,7 @@ test.each(['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET', 'HANGUP_API_KEY'])(
   },
 );
 
-test('other settings that cannot be meant are mistakes too', () => {
+test('other settings with an invalid form are problems that name the setting', () => {
   for (const [name, given] of [
     ['LIVEKIT_URL', 'wss://livekit.example.com\n'],
     ['LIVEKIT_URL', ' wss://livekit.example.com'],
@@ -147,8 +148,8 @@ test('other settings that cannot be meant are mistakes too', () => {
     ['LIVEKIT_WEBHOOK_KEYS', '"key:secret"'],
     ['LIVEKIT_WEBHOOK_KEYS', "key:'secret',other:secret"],
     ['NODE_ENV', '"production"'],
-    // By minutes, and so 60 times as long as it looks.
-    ['COMPARE_SCHEDULE', '*/15 * * * *'],
+    // Five fields mean minutes, which is 60 times as long.
+    ['RECONCILE_SCHEDULE', '*/15 * * * *'],
     ['PORT', '8080\n'],
     ['HOST', '127.0.0.1 '],
   ] as const) {
@@ -157,9 +158,9 @@ test('other settings that cannot be meant are mistakes too', () => {
   }
 });
 
-test('row 16: a proxy is taken by the scheme of LIVEKIT_URL, lower case first, and not for this machine', () => {
+test('the scheme of LIVEKIT_URL selects the proxy; lower-case names have priority; localhost has none', () => {
   const proxyOf = (environment: Record<string, string>) =>
-    parseSettings({ ...LIVEKIT, ...environment }, 'serve').livekit?.proxy;
+    parseSettings({ ...LIVEKIT, ...environment }, 'server').livekit?.proxy;
   const HTTPS_PROXY = 'http://proxy.example.com:3128';
   expect(proxyOf({})).toBeNull();
   expect(proxyOf({ HTTPS_PROXY })).toEqual({ url: `${HTTPS_PROXY}/`, except: '' });
@@ -171,7 +172,7 @@ test('row 16: a proxy is taken by the scheme of LIVEKIT_URL, lower case first, a
   expect(proxyOf({ HTTP_PROXY: HTTPS_PROXY, LIVEKIT_URL: 'ws://livekit:7880' })?.url).toBe(`${HTTPS_PROXY}/`);
   for (const LIVEKIT_URL of ['wss://127.0.0.1', 'wss://localhost:7880', 'wss://[::1]:7880'])
     expect(proxyOf({ HTTPS_PROXY, LIVEKIT_URL })).toBeNull();
-  // As for curl and Go, a host stands for its subdomains too.
+  // As in curl and Go, a host includes its subdomains.
   expect(proxyOf({ HTTPS_PROXY, NO_PROXY: 'a.test, .b.test' })?.except).toBe('a.test,.a.test,.b.test');
   for (const wrong of ['socks5://proxy:1080', 'http://', 'http://pro xy'])
     expect(problemsOf({ ...LIVEKIT, HTTPS_PROXY: wrong }), wrong).toEqual([
@@ -179,14 +180,36 @@ test('row 16: a proxy is taken by the scheme of LIVEKIT_URL, lower case first, a
     ]);
 });
 
-test("the README's table of settings is the one of config.ts", () => {
-  const readme = readFileSync(resolve(import.meta.dirname, '../../README.md'), 'utf8');
-  const rows = [...readme.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
-  expect(
-    rows.map(([, name, byDefault, meaning]) => ({
-      name,
-      byDefault: byDefault?.replaceAll('`', ''),
-      meaning,
-    })),
-  ).toEqual(describeSettings());
+const RENAMED = [...RENAMED_SETTINGS];
+
+test.each(RENAMED)('%s is accepted as the old name of %s', (oldName, newName) => {
+  const value = newName === 'RECONCILE_SCHEDULE' ? '*/20 * * * * *' : '1500';
+  const renamed = parseSettings({ [newName]: value }, 'server');
+  expect(renamed).not.toEqual(parseSettings({}, 'server'));
+  expect(parseSettings({ [oldName]: value }, 'server')).toEqual(renamed);
+  expect(parseSettings({ [oldName]: value, [newName]: '' }, 'server')).toEqual(renamed);
+  expect(parseSettings({ [oldName]: '', [newName]: value }, 'server')).toEqual(renamed);
+  expect(parseSettings({ [oldName]: value, [newName]: value }, 'server')).toEqual(renamed);
+});
+
+test.each(RENAMED)('different values of %s and %s are a problem that names both', (oldName, newName) => {
+  const [value, other] =
+    newName === 'RECONCILE_SCHEDULE' ? ['*/20 * * * * *', '*/30 * * * * *'] : ['1500', '1600'];
+  expect(problemsOf({ [oldName]: value, [newName]: other })).toEqual([
+    `${newName}: expected the same value as its old name ${oldName}; remove ${oldName}`,
+  ]);
+});
+
+test('the problem of an invalid value has the name that the environment has', () => {
+  expect(problemsOf({ KEEP_AUDIT_DAYS: 'week' })).toEqual([
+    'KEEP_AUDIT_DAYS: expected an integer from 0 to 36500',
+  ]);
+});
+
+test('every renamed setting has a new name that exists and an old name that does not', () => {
+  const names = describeSettings().map(({ name }) => name);
+  for (const [oldName, newName] of RENAMED) {
+    expect(names).toContain(newName);
+    expect(names).not.toContain(oldName);
+  }
 });

@@ -1,33 +1,138 @@
-import { afterEach, expect, test, vi } from 'vitest';
-import { systemTicks } from '../../src/reconciler/reconciler.ts';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { createRoomService } from '../../src/livekit/room-service.ts';
+import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
+import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
+import { systemRandom } from '../../src/platform/clock.ts';
+import { parseSettings } from '../../src/platform/config.ts';
+import { createReconciler } from '../../src/reconciler/reconciler.ts';
+import type { Scheduler } from '../../src/reconciler/scheduler.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { temporaryFolder } from '../harness/temporary.ts';
 
-const TZ = process.env.TZ;
-afterEach(() => {
-  vi.useRealTimers();
-  if (TZ === undefined) delete process.env.TZ;
-  else process.env.TZ = TZ;
+const NOW = 1_000_000;
+
+/** A scheduler whose runs the test starts, by the name of the schedule, such as `every 5000`. */
+function manualScheduler() {
+  const schedules = new Set<{ readonly name: string; readonly run: () => void }>();
+  const add = (name: string, run: () => void) => {
+    const schedule = { name, run };
+    schedules.add(schedule);
+    return () => void schedules.delete(schedule);
+  };
+  const scheduler: Scheduler = {
+    cron: (expression, run) => add(`cron ${expression}`, run),
+    every: (intervalMs, run) => add(`every ${intervalMs}`, run),
+    after(delayMs, run) {
+      const cancel = add(`after ${delayMs}`, () => {
+        cancel();
+        run();
+      });
+      return cancel;
+    },
+  };
+  return {
+    scheduler,
+    names: () => [...schedules].map(({ name }) => name),
+    fire(name: string) {
+      for (const schedule of [...schedules]) if (schedule.name === name) schedule.run();
+    },
+  };
+}
+
+function start() {
+  const clock = { now: () => NOW };
+  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock });
+  onTestFinished(() => store.close());
+  const settings = parseSettings({}, 'cli');
+  const requests: string[] = [];
+  let openSince: number | null = null;
+  const livekit: RoomServiceTransport = async ({ method }) => {
+    requests.push(method);
+    return openSince === null
+      ? { kind: 'not_found' }
+      : { kind: 'unavailable', code: null, detail: 'the connection failed' };
+  };
+  const { names, fire, scheduler } = manualScheduler();
+  const reconciler = createReconciler(
+    {
+      ...settings.operations,
+      store,
+      rooms: createRoomService(livekit),
+      clock,
+      random: systemRandom,
+      metrics: prometheusMetrics({ clock, version: 'test' }),
+      log: { info: () => {}, warn: () => {}, error: () => {} },
+    },
+    { concurrency: 2, reconcileSchedule: '*/15 * * * * *', openSince: () => openSince, scheduler },
+  );
+  return {
+    reconciler,
+    names,
+    fire,
+    requests,
+    setOpenSince: (at: number | null) => {
+      openSince = at;
+    },
+  };
+}
+
+const SCHEDULES = [
+  'every 1000',
+  'every 5000',
+  'every 5000',
+  'cron */15 * * * * *',
+  'every 60000',
+  'after 60000',
+  'every 3600000',
+];
+
+test('the loops start after a short delay: one by the cron schedule, the others at fixed intervals', async () => {
+  const { reconciler, names, fire, requests } = start();
+  reconciler.start();
+  expect(names()).toEqual(['after 100']);
+  fire('after 100');
+  expect(names()).toEqual(SCHEDULES);
+  await reconciler.stop();
+  expect(requests).toEqual(['ListRooms']);
 });
 
-test.each([
-  ['goes through an hour twice', '2026-10-25T00:59:55Z'],
-  ['leaves an hour out', '2027-03-28T00:59:55Z'],
-])('ticks come while the local clock %s', async (_, now) => {
-  process.env.TZ = 'Europe/Berlin';
-  vi.useFakeTimers({ now: Date.parse(now) });
-  const ticks = systemTicks({ now: () => Date.now() });
-  const seen: Record<string, number> = {};
-  const every = ['* * * * * *', '*/5 * * * * *', '11 * * * * *', '7 0 * * * *'];
-  const tasks = every.map((cron) =>
-    ticks.every(cron, () => {
-      seen[cron] = (seen[cron] ?? 0) + 1;
-    }),
-  );
-  await vi.advanceTimersByTimeAsync(60_000);
-  expect(seen).toEqual({
-    '* * * * * *': expect.closeTo(60, -1),
-    '*/5 * * * * *': expect.closeTo(12, -1),
-    '11 * * * * *': 1,
-    '7 0 * * * *': 1,
-  });
-  for (const task of tasks) task.destroy();
+test('a nudge replaces a later nudge, and is ignored after an earlier one', async () => {
+  const { reconciler, names, fire } = start();
+  reconciler.nudge(NOW + 500);
+  reconciler.nudge(NOW + 300);
+  reconciler.nudge(NOW + 400);
+  expect(names()).toEqual(['after 300']);
+  fire('after 300');
+  reconciler.nudge(NOW + 900);
+  expect(names()).toEqual(['after 900']);
+  await reconciler.stop();
+});
+
+test('stop cancels every schedule, and nothing starts after it', async () => {
+  const { reconciler, names, fire, requests } = start();
+  reconciler.start();
+  fire('after 100');
+  reconciler.nudge(NOW + 500);
+  await reconciler.stop();
+  expect(names()).toEqual([]);
+  requests.length = 0;
+  reconciler.nudge(NOW + 500);
+  reconciler.onLiveKitRecovered(1_000);
+  expect([names(), requests]).toEqual([[], []]);
+});
+
+test('while LiveKit is unreachable each interval sends one probe; after the recovery the rooms are listed', async () => {
+  const { reconciler, fire, requests, setOpenSince } = start();
+  reconciler.start();
+  setOpenSince(NOW);
+  reconciler.onLiveKitUnreachable();
+  fire('after 100');
+  await expect.poll(() => requests).toEqual(['ListRooms']);
+  for (const name of ['every 1000', 'cron */15 * * * * *', 'every 5000']) fire(name);
+  await expect.poll(() => requests).toEqual(['ListRooms', 'ListRooms']);
+  setOpenSince(null);
+  reconciler.onLiveKitRecovered(5_000);
+  await reconciler.stop();
+  expect(requests).toEqual(['ListRooms', 'ListRooms', 'ListRooms']);
 });

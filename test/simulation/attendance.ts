@@ -1,30 +1,29 @@
 import { DisconnectReason, ParticipantInfo_Kind } from '@livekit/protocol';
 import type { ParticipantInfo, WebhookEvent } from 'livekit-server-sdk';
-import type { Timeline } from './timeline.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
 export interface Party {
   readonly sid: string;
   readonly identity: string;
   readonly isPhone: boolean;
-  /** A dispatch rule took the call. */
+  /** A dispatch rule accepted the call. */
   readonly isInbound: boolean;
   readonly since: number;
 }
 
 /**
- * The parties in each session of a room as they are, by LiveKit's events before any of them is lost. It is the
- * simulation's own knowledge, and shares no code with hangup.
+ * The actual parties in each room session, from LiveKit's events before any of them is lost. Shares no code with hangup.
  */
 export class Attendance {
-  /** Names of rooms that LiveKit closed by itself, with dependent participants in them. */
+  /** Names of rooms that LiveKit closed while they had dependent participants. */
   readonly closedRooms = new Set<string>();
-  readonly #timeline: Timeline;
-  /** By the room's sid, then by the participant's. */
+  readonly #virtualClock: VirtualClock;
+  /** By the sid of the room, then by the sid of the participant. */
   readonly #sessions = new Map<string, Map<string, Party>>();
   readonly #sidOf = new Map<string, string>();
 
-  constructor(timeline: Timeline) {
-    this.#timeline = timeline;
+  constructor(virtualClock: VirtualClock) {
+    this.#virtualClock = virtualClock;
   }
 
   note({ event, room, participant }: WebhookEvent): void {
@@ -47,30 +46,30 @@ export class Attendance {
         if (!isPhone && !isPerson(participant)) return;
         const { sid, identity } = participant;
         const isInbound = participant.attributes['sip.ruleID'] !== undefined;
-        parties.set(sid, { sid, identity, isPhone, isInbound, since: this.#timeline.now });
+        parties.set(sid, { sid, identity, isPhone, isInbound, since: this.#virtualClock.now });
         return;
       }
       case 'participant_left':
       case 'participant_connection_aborted':
-        // By a migration a participant stays; the simulation has none.
+        // The simulation has no migrations, after which a participant stays.
         if (participant === undefined) return;
         parties.delete(participant.sid);
         if (participant.disconnectReason === DisconnectReason.ROOM_CLOSED) this.closedRooms.add(room.name);
     }
   }
 
-  /** A node died, or all of LiveKit: nobody is connected any more. */
+  /** A node or all of LiveKit died: all participants are disconnected. */
   clear(): void {
     this.#sessions.clear();
   }
 
-  /** In the session of this sid, for at least so long. */
+  /** Returns the parties of a session that have been there for at least `forMs`. */
   inSession(sid: string, forMs = 0): readonly Party[] {
-    const latest = this.#timeline.now - forMs;
+    const latest = this.#virtualClock.now - forMs;
     return [...(this.#sessions.get(sid)?.values() ?? [])].filter(({ since }) => since <= latest);
   }
 
-  /** In the present session of a room of this name. */
+  /** Returns the parties of the current session of a room. */
   inRoom(roomName: string, forMs = 0): readonly Party[] {
     const sid = this.#sidOf.get(roomName);
     return sid === undefined ? [] : this.inSession(sid, forMs);

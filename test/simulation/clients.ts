@@ -2,19 +2,19 @@ import { authorizeCall } from '../../src/operations/calls/authorize.ts';
 import { cancelCall } from '../../src/operations/calls/cancel.ts';
 import { createCall } from '../../src/operations/calls/create.ts';
 import { getCall } from '../../src/operations/calls/get.ts';
-import { Violation } from './chronicle.ts';
+import { InvariantViolation } from './event-log.ts';
 import { anyHangup, type World } from './world.ts';
 
-/* Clients of hangup's API, past the HTTP. */
+/* Clients of hangup's API, without HTTP. */
 
 const ATTEMPTS = 12;
 
-/** As a client does: again while it is not known whether it was done. @returns whether the call is registered */
+/** Registers a call, and retries while the outcome is unknown. @returns whether the call is registered */
 export async function register(
   world: World,
   call: { id: string; roomName: string; scheduledAt?: number | null },
 ): Promise<boolean> {
-  const { chance, timeline, chronicle, apiKey } = world;
+  const { prng, virtualClock, eventLog, apiKey } = world;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const reply = await anyHangup(world).request((dependencies) =>
       createCall(dependencies, {
@@ -27,15 +27,15 @@ export async function register(
         },
       }),
     );
-    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
-    chronicle.tell(call.roomName, `POST ${call.id}: ${said}`);
+    const outcome = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    eventLog.record(call.roomName, `POST ${call.id}: ${outcome}`);
     if (reply.kind === 'done') return true;
     if (reply.kind === 'refused') {
       const isRegistered = reply.error.message === 'Call id is already taken';
       if (isRegistered) return true;
       if (attempt > 5) return false;
     }
-    await timeline.sleep(chance.between(500, 5_000));
+    await virtualClock.sleep(prng.between(500, 5_000));
   }
   return false;
 }
@@ -52,49 +52,52 @@ const UNKNOWN = {
   metadata: {},
 };
 
-/** An operator cancels, perhaps twice at once, and again while it is not known whether it was done. */
+/** Cancels a call, sometimes twice at once, and retries while the outcome is unknown. */
 export async function operatorCancels(
   world: World,
   id: string | null,
   inMs: number,
   roomName = id ?? '',
 ): Promise<void> {
-  const { chance, timeline, records } = world;
-  await timeline.sleep(inMs);
-  // Whose call hangup made of a room: the operator looks it up.
-  const callId = id ?? records.callsIn(roomName).at(-1)?.id;
+  const { prng, virtualClock, database } = world;
+  await virtualClock.sleep(inMs);
+  // The operator looks up the id of an adopted call.
+  const callId = id ?? database.callsIn(roomName).at(-1)?.id;
   if (callId === undefined) return;
-  const idempotencyKey = chance.happens(0.3) ? `key-${callId}` : null;
+  const idempotencyKey = prng.happens(0.3) ? `key-${callId}` : null;
   const once = () => cancelUntilKnown(world, { callId, idempotencyKey });
-  await Promise.all(chance.happens(0.15) ? [once(), once()] : [once()]);
+  await Promise.all(prng.happens(0.15) ? [once(), once()] : [once()]);
 }
 
 async function cancelUntilKnown(
   world: World,
   { callId, idempotencyKey }: { callId: string; idempotencyKey: string | null },
 ): Promise<void> {
-  const { chance, timeline, chronicle, records, apiKey } = world;
+  const { prng, virtualClock, eventLog, database, apiKey } = world;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const reply = await anyHangup(world).request((dependencies) =>
       cancelCall(dependencies, { callId, apiKey, reason: 'simulated', idempotencyKey }),
     );
-    const call = records.find(callId);
-    const said = reply.kind === 'refused' ? reply.error.message : reply.kind;
-    if (call !== null) chronicle.tell(call.roomName, `DELETE ${callId}: ${said}`);
-    chronicle.count(`cancel: ${said}`);
-    if (call?.status === 'cancelled' && reply.kind === 'done' && !records.hasDeletion(callId)) {
-      throw new Violation(`call ${callId} is cancelled, and there is no deletion of its room`, call.roomName);
+    const call = database.find(callId);
+    const outcome = reply.kind === 'refused' ? reply.error.message : reply.kind;
+    if (call !== null) eventLog.record(call.roomName, `DELETE ${callId}: ${outcome}`);
+    eventLog.count(`cancel: ${outcome}`);
+    if (call?.status === 'cancelled' && reply.kind === 'done' && !database.hasDeletion(callId)) {
+      throw new InvariantViolation(
+        `call ${callId} is cancelled, and there is no deletion of its room`,
+        call.roomName,
+      );
     }
     if (reply.kind === 'done' && call?.status !== 'cancelled') {
-      throw new Violation(
-        `the cancel of ${callId} was answered 200, and the call is ${call?.status}`,
+      throw new InvariantViolation(
+        `the cancel of ${callId} got 200, but the call is ${call?.status}`,
         call?.roomName,
       );
     }
     if (reply.kind !== 'unknown') {
       return;
     }
-    await timeline.sleep(chance.between(500, 5_000));
+    await virtualClock.sleep(prng.between(500, 5_000));
   }
 }
 

@@ -1,93 +1,85 @@
 import type { WebhookEvent } from 'livekit-server-sdk';
-import type { Decision } from '../../src/domain/call-transition.ts';
+import { isLive } from '../../src/domain/call.ts';
+import type { CommandKind } from '../../src/domain/call-command.ts';
 import { RequestError } from '../../src/domain/errors.ts';
-import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
-import { toReadWebhook } from '../../src/livekit/webhook-parser.ts';
+import { toParsedWebhook } from '../../src/livekit/webhook-parser.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
 import { parseSettings } from '../../src/platform/config.ts';
-import type { Store } from '../../src/ports/store.ts';
+import type { ChangedCall, Store } from '../../src/ports/store.ts';
 import type { Logger, Random } from '../../src/ports/system.ts';
-import { createReconciler, type Reconciler, type Ticks } from '../../src/reconciler/reconciler.ts';
+import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
+import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import type { Chance } from './chance.ts';
-import { type Chronicle, Violation } from './chronicle.ts';
-import type { Timeline } from './timeline.ts';
+import { type EventLog, InvariantViolation } from './event-log.ts';
+import type { Prng } from './prng.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
-/** The defaults; but a call whose room was never seen is waited for less long than a day. */
-export const NEVER_STARTED_AFTER_MS = 600_000;
-export const SETTINGS = parseSettings(
-  { NEVER_STARTED_AFTER_MS: String(NEVER_STARTED_AFTER_MS) },
-  'administer',
-);
+/** The default settings, except that a call without a room fails sooner than after a day. */
+export const CALL_START_TIMEOUT_MS = 600_000;
+export const SETTINGS = parseSettings({ CALL_START_TIMEOUT_MS: String(CALL_START_TIMEOUT_MS) }, 'cli');
 
-/** When hangup's cron expressions come, since node-cron knows only the machine's clock. */
-const MOMENTS: Readonly<Record<string, { periodMs: number; offsetMs: number }>> = {
-  '* * * * * *': { periodMs: 1_000, offsetMs: 0 },
-  '*/5 * * * * *': { periodMs: 5_000, offsetMs: 0 },
-  '*/15 * * * * *': { periodMs: 15_000, offsetMs: 0 },
-  '11 * * * * *': { periodMs: 60_000, offsetMs: 11_000 },
-  '7 0 * * * *': { periodMs: 3_600_000, offsetMs: 7_000 },
-};
+/** The period of the default reconcile schedule. */
+const RECONCILE_INTERVAL_MS = 15_000;
 
-/** Its client has gone by then. */
+/** The client's deadline. */
 const CLIENT_TIMEOUT_MS = 5_000;
 const never = () => new Promise<never>(() => {});
 
 export type Reply<T> =
   | { readonly kind: 'done'; readonly value: T }
   | { readonly kind: 'refused'; readonly error: RequestError }
-  /** 5xx, no connection, or no answer in time: done or not. */
+  /** 5xx, no connection, or no response in time: the outcome is unknown. */
   | { readonly kind: 'unknown' };
 
 interface Process {
   isAlive: boolean;
-  /** It dies right behind so many more calls of its store; null: it does not. */
+  /** The process dies after this many more store calls; null: never. */
   storeCallsLeft: number | null;
   readonly store: LocalStore;
   readonly dependencies: Dependencies;
   readonly reconciler: Reconciler;
-  /** Who waits for an answer of it: the connection breaks. */
+  /** Open requests; their connections break when the process dies. */
   readonly waiting: Set<() => void>;
 }
 
 export interface CommittedEnd {
   readonly callId: string;
-  /** By a cancel, rather than by hangup itself. */
+  /** True: a cancel. False: an end by hangup itself. */
   readonly isCancelled: boolean;
   readonly reason: string | null;
 }
 
-export interface Surroundings {
-  readonly timeline: Timeline;
-  readonly chance: Chance;
-  readonly chronicle: Chronicle;
+export interface Environment {
+  readonly virtualClock: VirtualClock;
+  readonly prng: Prng;
+  readonly eventLog: EventLog;
   readonly random: Random;
   readonly databaseFile: string;
-  readonly ask: RoomServiceTransport;
-  readonly compares: boolean;
+  readonly transport: RoomServiceTransport;
+  readonly reconciles: boolean;
   readonly fail: (failure: Error) => void;
   /** Called when the end of a call is committed. */
   readonly onEnd: (end: CommittedEnd) => void;
 }
 
 /**
- * hangup: its store on a real file, its operations, its reconciler and its reading of LiveKit, without HTTP. It may die
- * at any moment: then nothing that it had under way ever goes on.
+ * A hangup process without HTTP: its store on a real file, operations, reconciler and LiveKit client. It may die at any
+ * moment; work in flight then never continues.
  */
 export class SimulatedHangup {
-  /** What its clock is ahead. */
+  /** How far the process's clock is ahead. */
   clockOffsetMs = 0;
-  /** How probably a call of the store fails, and does nothing. */
+  /** Probability that a store call fails without an effect. */
   storeFails = 0;
-  readonly #surroundings: Surroundings;
+  readonly #surroundings: Environment;
   #process: Process | null = null;
 
-  constructor(surroundings: Surroundings) {
+  constructor(surroundings: Environment) {
     this.#surroundings = surroundings;
   }
 
@@ -97,46 +89,36 @@ export class SimulatedHangup {
 
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
-    const { timeline, random, ask, databaseFile } = this.#surroundings;
-    const store = openSqliteStore(databaseFile);
+    const { virtualClock, random, transport, databaseFile } = this.#surroundings;
     const isAlive = () => process.isAlive;
-    const clock = { now: () => timeline.now + this.clockOffsetMs };
+    const clock = { now: () => virtualClock.now + this.clockOffsetMs };
+    const store = openSqliteStore(databaseFile, { clock });
     const log = this.#log();
     const breaker = circuitBreaker(
       async (request) => {
-        const outcome = isAlive() ? await ask(request) : await never();
+        const outcome = isAlive() ? await transport(request) : await never();
         return isAlive() ? outcome : never();
       },
-      { clock, log, onRecovered: (downMs) => process.reconciler.livekitIsBack(downMs) },
+      {
+        clock,
+        log,
+        onOpened: () => process.reconciler.onLiveKitUnreachable(),
+        onRecovered: (downMs) => process.reconciler.onLiveKitRecovered(downMs),
+      },
     );
     const base = {
       store: this.#mortal(store, () => process),
-      rooms: createRoomService(breaker.transport, () => timeline.now),
+      rooms: createRoomService(breaker.transport, () => virtualClock.now),
       metrics: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
       random,
       log,
-      retry: SETTINGS.retry,
-      cancelTimeoutMs: SETTINGS.cancelTimeoutMs,
-      backgroundTimeoutMs: SETTINGS.backgroundTimeoutMs,
-      readTimeoutMs: SETTINGS.readTimeoutMs,
-      callStartTimeoutMs: SETTINGS.callStartTimeoutMs,
-      requestsPerMinute: SETTINGS.requestsPerMinute,
-      retention: SETTINGS.retention,
-      events: {
-        policy: {
-          agentLeftGraceMs: SETTINGS.agentLeftGraceMs,
-          reconnectGraceMs: SETTINGS.reconnectGraceMs,
-          recreatedRoomWindowMs: SETTINGS.recreatedRoomWindowMs,
-        },
-        agentIdKey: SETTINGS.agentIdKey,
-      },
+      ...SETTINGS.operations,
     };
     const reconciler = createReconciler(base, {
-      concurrency: SETTINGS.retryConcurrency,
-      reconcileSchedule: SETTINGS.reconcileSchedule,
-      awaySince: breaker.openSince,
-      ticks: this.#ticks(isAlive),
+      ...SETTINGS.reconciler,
+      openSince: breaker.openSince,
+      scheduler: this.#scheduler(isAlive),
     });
     const dependencies = { ...base, nudge: reconciler.nudge };
     const process: Process = {
@@ -148,7 +130,7 @@ export class SimulatedHangup {
       dependencies,
     };
     this.#process = process;
-    reconciler.begin();
+    reconciler.start();
   }
 
   /** kill -9. */
@@ -161,7 +143,7 @@ export class SimulatedHangup {
     for (const hangUp of process.waiting) hangUp();
   }
 
-  /** kill -9, but right behind one of the next commits: before anybody hears of it. */
+  /** kill -9 right after one of the next commits, before its response is sent. */
   crashBehindACommit(storeCallsLeft: number): void {
     if (this.#process !== null) this.#process.storeCallsLeft = storeCallsLeft;
   }
@@ -170,34 +152,34 @@ export class SimulatedHangup {
   async stop(): Promise<void> {
     const process = this.#process;
     if (process === null) return;
-    // Takes no request any more.
+    // Accepts no more requests.
     this.#process = null;
     await process.reconciler.stop();
     process.isAlive = false;
     process.store.close();
   }
 
-  /** LiveKit's webhook: whether LiveKit takes the answer for "delivered". */
+  /** Receives a webhook. Resolves to true if the response means "delivered" to LiveKit. */
   async receive(event: WebhookEvent): Promise<boolean> {
-    const webhook = toReadWebhook(event);
+    const webhook = toParsedWebhook(event);
     if (webhook.kind === 'ignored') return this.isUp;
     if (webhook.kind !== 'event') throw new Error(`a webhook of the emulator was ${webhook.kind}`);
     const reply = await this.request((dependencies) => applyWebhookEvent(dependencies, webhook.event));
-    const { chronicle } = this.#surroundings;
-    const said = reply.kind === 'done' ? reply.value.kind : reply.kind;
+    const { eventLog } = this.#surroundings;
+    const outcome = reply.kind === 'done' ? reply.value.kind : reply.kind;
     const { payload, room, id } = webhook.event;
     const reason = 'reason' in payload ? ` (${payload.reason})` : '';
-    chronicle.tell(room.name, `webhook ${payload.kind}${reason} ${id}: ${said}${decided(reply)}`);
+    eventLog.record(room.name, `webhook ${payload.kind}${reason} ${id}: ${outcome}${decided(reply)}`);
     return reply.kind === 'done';
   }
 
-  /** A request to its API, past the HTTP. */
+  /** Sends an API request, without HTTP. */
   request<T>(work: (dependencies: Dependencies) => Promise<T>): Promise<Reply<T>> {
     const process = this.#process;
     if (process === null) return Promise.resolve({ kind: 'unknown' });
     const { promise, resolve } = Promise.withResolvers<Reply<T>>();
     const giveUp = () => resolve({ kind: 'unknown' });
-    const callOff = this.#surroundings.timeline.after(CLIENT_TIMEOUT_MS, giveUp);
+    const callOff = this.#surroundings.virtualClock.after(CLIENT_TIMEOUT_MS, giveUp);
     process.waiting.add(giveUp);
     const ended = (reply: Reply<T>) => {
       callOff();
@@ -209,8 +191,8 @@ export class SimulatedHangup {
       (error: unknown) => {
         if (error instanceof RequestError) ended({ kind: 'refused', error });
         else {
-          if (!isSimulated(error))
-            this.#surroundings.fail(new Violation(`a request failed: ${String(error)}`));
+          if (!isInjected(error))
+            this.#surroundings.fail(new InvariantViolation(`a request failed: ${String(error)}`));
           ended({ kind: 'unknown' });
         }
       },
@@ -218,7 +200,7 @@ export class SimulatedHangup {
     return promise;
   }
 
-  /** Each method of the store is one atomic step, and hangup may fail or die between any two. */
+  /** Each store call is one atomic step. The process may fail or die between two of them. */
   #mortal(store: LocalStore, processOf: () => Process): Store {
     return new Proxy(store, {
       get: (target, name) => {
@@ -227,14 +209,14 @@ export class SimulatedHangup {
         return (...args: unknown[]): unknown => {
           const process = processOf();
           if (!process.isAlive) return never();
-          if (this.#surroundings.chance.happens(this.storeFails))
-            return Promise.reject(new SimulatedError('disk I/O error'));
+          if (this.#surroundings.prng.happens(this.storeFails))
+            return Promise.reject(new InjectedError('disk I/O error'));
           const result: unknown = Reflect.apply(method, target, args);
           void this.#noteEnd(result);
           if (process.storeCallsLeft !== null) {
             process.storeCallsLeft -= 1;
             if (process.storeCallsLeft <= 0) {
-              this.#surroundings.chronicle.announce(`hangup dies behind ${String(name)}`);
+              this.#surroundings.eventLog.recordForAllRooms(`hangup dies behind ${String(name)}`);
               this.crash();
             }
           }
@@ -250,75 +232,69 @@ export class SimulatedHangup {
     if (end !== null) this.#surroundings.onEnd(end);
   }
 
-  #ticks(isAlive: () => boolean): Ticks {
-    const { timeline, compares } = this.#surroundings;
+  #scheduler(isAlive: () => boolean): Scheduler {
+    const { virtualClock, reconciles } = this.#surroundings;
     const whenAlive = (run: () => void) => () => {
       if (isAlive()) run();
     };
+    const every = (intervalMs: number, run: () => void) => {
+      let cancel = () => {};
+      const plan = () => {
+        cancel = virtualClock.after(
+          intervalMs,
+          whenAlive(() => {
+            plan();
+            run();
+          }),
+        );
+      };
+      plan();
+      return () => cancel();
+    };
     return {
-      every: (cron, run) => {
-        const moments = MOMENTS[cron];
-        if (moments === undefined) throw new Error(`add the cron expression ${cron} to MOMENTS`);
-        if (cron === SETTINGS.reconcileSchedule && !compares) return { destroy: () => {} };
-        const { periodMs, offsetMs } = moments;
-        let callOff = () => {};
-        const plan = () => {
-          const sinceLastMs = (timeline.now - offsetMs) % periodMs;
-          callOff = timeline.after(
-            periodMs - sinceLastMs,
-            whenAlive(() => {
-              plan();
-              run();
-            }),
-          );
-        };
-        plan();
-        return { destroy: () => callOff() };
+      cron: (expression, run) => {
+        if (expression !== SETTINGS.reconciler.reconcileSchedule)
+          throw new Error(`unexpected schedule ${expression}`);
+        return reconciles ? every(RECONCILE_INTERVAL_MS, run) : () => {};
       },
-      after: (delayMs, run) => timeline.after(delayMs, whenAlive(run)),
+      every,
+      after: (delayMs, run) => virtualClock.after(delayMs, whenAlive(run)),
     };
   }
 
   #log(): Logger {
-    const { chronicle, fail } = this.#surroundings;
+    const { eventLog, fail } = this.#surroundings;
     const at = (level: string) => (fields: object, message: string) => {
-      chronicle.count(`hangup says: ${message}`);
+      eventLog.count(`log: ${message}`);
       const about: { roomName?: unknown; err?: unknown; cause?: unknown } = fields;
       if (typeof about.roomName === 'string') {
         const cause = about.cause === undefined ? '' : ` (${String(about.cause)})`;
-        chronicle.tell(about.roomName, `hangup ${level}: ${message}${cause}`);
+        eventLog.record(about.roomName, `hangup ${level}: ${message}${cause}`);
       }
-      if (about.err !== undefined && !isSimulated(about.err))
-        fail(new Violation(`${message}: ${String(about.err)}`));
+      if (about.err !== undefined && !isInjected(about.err))
+        fail(new InvariantViolation(`${message}: ${String(about.err)}`));
     };
     return { info: at('info'), warn: at('warn'), error: at('error') };
   }
 }
 
-/** The end in a result of the store. */
-function endIn(result: unknown): CommittedEnd | null {
-  if (typeof result !== 'object' || result === null) return null;
-  const { kind, callId, decision, deletion }: Partial<Ending> = result;
-  if (kind === 'cancelled' && deletion != null) {
-    return { callId: deletion.callId, isCancelled: true, reason: null };
-  }
-  if (callId === undefined || decision?.kind !== 'end') return null;
-  return { callId, isCancelled: false, reason: decision.failureReason };
+/** The end of a call in a change that the store returned. */
+function endIn(changed: unknown): CommittedEnd | null {
+  if (typeof changed !== 'object' || changed === null) return null;
+  const { result, events }: Partial<ChangedCall<CommandKind>> = changed;
+  const ended = events?.find(({ toStatus }) => toStatus !== null && !isLive(toStatus));
+  if (ended === undefined) return null;
+  const decision = result && 'decision' in result ? result.decision : null;
+  const reason = decision?.kind === 'end' ? decision.failureReason : null;
+  return { callId: ended.subjectId, isCancelled: ended.actor === 'api_key', reason };
 }
 
-interface Ending {
-  readonly kind: string;
-  readonly callId: string;
-  readonly decision: Decision;
-  readonly deletion: RoomDeletion | null;
-}
-
-class SimulatedError extends Error {
+class InjectedError extends Error {
   override readonly name = 'SimulatedError';
 }
 
-function isSimulated(error: unknown): boolean {
-  return error instanceof SimulatedError;
+function isInjected(error: unknown): boolean {
+  return error instanceof InjectedError;
 }
 
 function decided<T>(reply: Reply<T>): string {

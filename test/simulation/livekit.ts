@@ -1,30 +1,30 @@
 import { Buffer } from 'node:buffer';
 import type { WebhookEvent } from 'livekit-server-sdk';
 import type { LiveKitError } from '../../src/domain/livekit-error.ts';
-import { type Fault, FaultSwitches } from '../../src/livekit/emulator/faults.ts';
-import { fromProtobuf, toProtobuf } from '../../src/livekit/emulator/protobuf.ts';
+import { type Fault, FaultInjector } from '../../src/emulator/fault-injector.ts';
+import { fromProtobuf, toProtobuf } from '../../src/emulator/protobuf.ts';
 import {
-  answerRoomService,
-  noResponse,
+  handleRoomServiceRequest,
+  nodeUnavailable,
   ROOM_SERVICE_METHODS,
   type RoomServiceMethod,
-} from '../../src/livekit/emulator/room-service.ts';
-import { RoomState } from '../../src/livekit/emulator/room-state.ts';
-import { type Answer, livekitError, twirpError } from '../../src/livekit/emulator/twirp.ts';
-import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/livekit/emulator/webhook-sender.ts';
+} from '../../src/emulator/room-service.ts';
+import { RoomState } from '../../src/emulator/room-state.ts';
+import { type HttpResponse, livekitError, twirpError } from '../../src/emulator/twirp.ts';
+import { WEBHOOK_RETRY_DELAYS_MS } from '../../src/emulator/webhook-sender.ts';
 import {
-  noAnswerWithin,
-  readAnswer,
+  readResponse,
   type TwirpOutcome,
   type TwirpRequest,
+  timedOut,
 } from '../../src/livekit/transport/twirp.ts';
 import { Attendance } from './attendance.ts';
-import type { Chance } from './chance.ts';
-import type { Chronicle } from './chronicle.ts';
-import type { Timeline } from './timeline.ts';
+import type { EventLog } from './event-log.ts';
+import type { Prng } from './prng.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
 const TIMEOUTS = { emptyTimeoutMs: 300_000, departureTimeoutMs: 20_000 };
-/** The real LiveKit takes so long to say that a room's node is dead. */
+/** A real LiveKit needs this long to report a dead node. */
 const NO_RESPONSE_AFTER_MS = 3_000;
 const BROKEN: LiveKitError = {
   kind: 'unavailable',
@@ -32,28 +32,28 @@ const BROKEN: LiveKitError = {
   detail: 'the connection failed: read ECONNRESET',
 };
 
-/** LiveKit: the emulator's rooms, and its answers and faults without HTTP in between. */
+/** LiveKit: the emulator's rooms, responses and faults, without HTTP. */
 export class SimulatedLiveKit {
   readonly rooms: RoomState;
   readonly webhooks: SimulatedWebhooks;
-  /** The parties in its rooms, as they are. */
+  /** The actual parties in the rooms. */
   readonly attendance: Attendance;
-  /** Its API is away; its rooms go on. */
-  isAway = false;
+  /** The API is unreachable; the rooms continue. */
+  isUnreachable = false;
   /** Rooms whose node is dead. */
   readonly ghosts = new Set<string>();
-  readonly #faults = new FaultSwitches();
-  readonly #timeline: Timeline;
-  readonly #chance: Chance;
-  readonly #chronicle: Chronicle;
+  readonly #faults = new FaultInjector();
+  readonly #virtualClock: VirtualClock;
+  readonly #prng: Prng;
+  readonly #eventLog: EventLog;
 
-  constructor(timeline: Timeline, chance: Chance, chronicle: Chronicle, receiver: Receiver) {
-    this.#timeline = timeline;
-    this.#chance = chance;
-    this.#chronicle = chronicle;
-    this.webhooks = new SimulatedWebhooks(timeline, chance.fork(), chronicle, receiver);
-    this.attendance = new Attendance(timeline);
-    const ids = chance.fork();
+  constructor(virtualClock: VirtualClock, prng: Prng, eventLog: EventLog, receiver: Receiver) {
+    this.#virtualClock = virtualClock;
+    this.#prng = prng;
+    this.#eventLog = eventLog;
+    this.webhooks = new SimulatedWebhooks(virtualClock, prng.fork(), eventLog, receiver);
+    this.attendance = new Attendance(virtualClock);
+    const ids = prng.fork();
     this.rooms = new RoomState(
       TIMEOUTS,
       (event) => {
@@ -64,8 +64,8 @@ export class SimulatedLiveKit {
         this.webhooks.send(event);
       },
       {
-        now: () => timeline.now,
-        after: (delayMs, run) => timeline.after(delayMs, run),
+        now: () => virtualClock.now,
+        setTimer: (delayMs, run) => virtualClock.after(delayMs, run),
         randomBytes: (count) => ids.bytes(count),
       },
     );
@@ -75,62 +75,65 @@ export class SimulatedLiveKit {
     this.#faults.set(method, fault);
   }
 
-  /** A node dies: its rooms stay listed, and nobody is in them. */
+  /** Kills the node of all rooms: the rooms stay listed, without participants. */
   killNode(): void {
-    for (const name of this.rooms.names()) this.ghosts.add(name);
+    for (const name of this.rooms.roomNames()) this.ghosts.add(name);
     this.attendance.clear();
     this.rooms.killNode();
   }
 
-  /** All of it begins anew: no room is left, and nothing is told of their end. */
+  /** Restarts LiveKit: all rooms are gone, without an event. */
   restart(): void {
     this.ghosts.clear();
     this.attendance.clear();
-    this.webhooks.forget();
+    this.webhooks.clear();
     this.rooms.stop();
   }
 
-  /** Never rejects, as the real one. */
-  ask<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
+  /** Never rejects, like the real transport. */
+  send<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
     const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
     const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();
-    const giveUp = this.#timeline.after(request.timeoutMs, () => resolve(noAnswerWithin(request.timeoutMs)));
-    const answer: Answering = (said, afterMs, headers = {}) => {
-      this.#timeline.after(afterMs, () => {
+    const giveUp = this.#virtualClock.after(request.timeoutMs, () => resolve(timedOut(request.timeoutMs)));
+    const answer: Answering = (response, afterMs, headers = {}) => {
+      this.#virtualClock.after(afterMs, () => {
         giveUp();
-        // What was on the way when LiveKit went away does not arrive.
+        // A response in flight is lost when LiveKit becomes unreachable.
         resolve(
-          this.isAway || 'kind' in said
+          this.isUnreachable || 'kind' in response
             ? BROKEN
-            : readAnswer(responseOf(said, headers), bytesOf(said), request).catch(
-                // As the transport does: an answer that cannot be read, or whose parts hangup could not take.
+            : readResponse(responseOf(response, headers), bytesOf(response), request).catch(
+                // Like the transport: an unreadable response, or an error of hangup while it reads the parts.
                 (error: unknown) => ({ ...BROKEN, detail: String(error) }),
               ),
         );
       });
     };
-    this.#timeline.after(this.#latencyMs(), () => this.#handle(method, request, answer));
+    this.#virtualClock.after(this.#latencyMs(), () => this.#handle(method, request, answer));
     return promise;
   }
 
   #handle(method: RoomServiceMethod, { body, grant }: TwirpRequest<unknown>, answer: Answering): void {
     const apply = () =>
       body instanceof Uint8Array
-        ? toProtobuf(method, answerRoomService(method, fromProtobuf(method, body), grant, this.rooms))
-        : answerRoomService(method, body, grant, this.rooms);
-    const send = (said: Answer, headers = {}) => answer(said, this.#latencyMs(), headers);
+        ? toProtobuf(
+            method,
+            handleRoomServiceRequest(method, fromProtobuf(method, body) ?? null, grant, this.rooms),
+          )
+        : handleRoomServiceRequest(method, JSON.parse(JSON.stringify(body)), grant, this.rooms);
+    const send = (response: HttpResponse, headers = {}) => answer(response, this.#latencyMs(), headers);
     const done = () => {
-      const said = apply();
-      if (said.status === 503) answer(said, NO_RESPONSE_AFTER_MS);
-      else send(said);
+      const response = apply();
+      if (response.status === 503) answer(response, NO_RESPONSE_AFTER_MS);
+      else send(response);
     };
-    if (this.isAway) {
+    if (this.isUnreachable) {
       answer(BROKEN, 1);
       return;
     }
-    const fault = this.#faults.of(method);
-    if (fault !== null) this.#chronicle.count(`${method} met ${fault.kind}`);
+    const fault = this.#faults.get(method);
+    if (fault !== null) this.#eventLog.count(`${method} met ${fault.kind}`);
     switch (fault?.kind) {
       case undefined:
         done();
@@ -139,7 +142,7 @@ export class SimulatedLiveKit {
         send(livekitError('internal', 'internal error'));
         return;
       case 'status503':
-        send(noResponse());
+        send(nodeUnavailable());
         return;
       case 'status429':
         send(twirpError('resource_exhausted', 'too many requests'), {
@@ -153,85 +156,89 @@ export class SimulatedLiveKit {
         return;
       case 'applyThen503':
         apply();
-        send(noResponse());
+        send(nodeUnavailable());
         return;
       case 'applyThenReset':
         apply();
         answer(BROKEN, 1);
         return;
       case 'slow':
-        this.#timeline.after(fault.delayMs, () => {
-          if (!this.isAway) done();
+        this.#virtualClock.after(fault.delayMs, () => {
+          if (!this.isUnreachable) done();
         });
         return;
     }
   }
 
   #latencyMs(): number {
-    return this.#chance.happens(0.02) ? this.#chance.between(10, 400) : this.#chance.between(1, 8);
+    return this.#prng.happens(0.02) ? this.#prng.between(10, 400) : this.#prng.between(1, 8);
   }
 }
 
-type Answering = (said: Answer | typeof BROKEN, afterMs: number, headers?: Record<string, string>) => void;
+type Answering = (
+  response: HttpResponse | typeof BROKEN,
+  afterMs: number,
+  headers?: Record<string, string>,
+) => void;
 
-const responseOf = ({ status, contentType }: Answer, headers: Record<string, string>) => ({
+const responseOf = ({ status, contentType }: HttpResponse, headers: Record<string, string>) => ({
   status,
   headers: { 'content-type': contentType, ...headers },
 });
 
-async function* bytesOf({ body }: Answer) {
+async function* bytesOf({ body }: HttpResponse) {
   yield Buffer.from(body);
 }
 
-/** Takes an event; resolves to whether it answered so that LiveKit takes it for delivered. */
+/** Receives an event. Resolves to true if the response means "delivered" to LiveKit. */
 export type Receiver = (event: WebhookEvent) => Promise<boolean>;
 
-export interface Mischief {
+export interface WebhookFaults {
   readonly lost: number;
   readonly doubled: number;
   readonly late: number;
 }
 
-export const NO_MISCHIEF: Mischief = { lost: 0, doubled: 0, late: 0 };
+export const NO_WEBHOOK_FAULTS: WebhookFaults = { lost: 0, doubled: 0, late: 0 };
 
 // LiveKit's protocol, webhook/resource_url_notifier.go.
 const MAX_WAITING = 200;
 const MAX_AGE_MS = 30_000;
-/** A double or an event from another node may come so late. */
+/** Maximum delay of a duplicate, or of an event from another node. */
 const LATE_MS = 90_000;
 
-/** First in, first out for each room's name, five attempts, in memory only; and what goes wrong with that. */
+/** LiveKit's webhook queue: in order for each room name, five attempts, in memory only; with injected faults. */
 class SimulatedWebhooks {
-  /** How probable each is. */
-  mischief = NO_MISCHIEF;
+  /** Probability of each fault. */
+  faults = NO_WEBHOOK_FAULTS;
   readonly #queues = new Map<string, { event: WebhookEvent; queuedAt: number }[]>();
-  readonly #timeline: Timeline;
-  readonly #chance: Chance;
-  readonly #chronicle: Chronicle;
+  readonly #virtualClock: VirtualClock;
+  readonly #prng: Prng;
+  readonly #eventLog: EventLog;
   readonly #receiver: Receiver;
-  #life = 0;
+  #generation = 0;
 
-  constructor(timeline: Timeline, chance: Chance, chronicle: Chronicle, receiver: Receiver) {
-    this.#timeline = timeline;
-    this.#chance = chance;
-    this.#chronicle = chronicle;
+  constructor(virtualClock: VirtualClock, prng: Prng, eventLog: EventLog, receiver: Receiver) {
+    this.#virtualClock = virtualClock;
+    this.#prng = prng;
+    this.#eventLog = eventLog;
     this.#receiver = receiver;
   }
 
   send(event: WebhookEvent): void {
-    const { lost, doubled, late } = this.mischief;
-    this.#chronicle.count(`webhook ${event.event}`);
-    if (this.#chance.happens(lost)) {
+    const { lost, doubled, late } = this.faults;
+    this.#eventLog.count(`webhook ${event.event}`);
+    if (this.#prng.happens(lost)) {
       this.#note(event, 'lost');
       return;
     }
-    if (this.#chance.happens(doubled)) this.#later(event, 'told twice');
-    if (this.#chance.happens(late)) {
-      this.#later(event, 'told late');
+    if (this.#prng.happens(doubled)) this.#later(event, 'delivered twice');
+    if (this.#prng.happens(late)) {
+      this.#later(event, 'delivered late');
       return;
     }
     const roomName = event.room?.name ?? '';
-    const waiting = { event, queuedAt: this.#timeline.now };
+    const waiting = { event, queuedAt: this.#virtualClock.now };
     const queue = this.#queues.get(roomName);
     if (queue === undefined) {
       const begun = [waiting];
@@ -242,42 +249,42 @@ class SimulatedWebhooks {
     }
   }
 
-  /** LiveKit keeps them in memory. */
-  forget(): void {
+  /** Drops all queued webhooks: LiveKit keeps them in memory. */
+  clear(): void {
     this.#queues.clear();
-    this.#life += 1;
+    this.#generation += 1;
   }
 
   #later(event: WebhookEvent, how: string): void {
-    const life = this.#life;
-    this.#timeline.after(this.#chance.between(10, LATE_MS), () => {
-      if (life !== this.#life) return;
+    const generation = this.#generation;
+    this.#virtualClock.after(this.#prng.between(10, LATE_MS), () => {
+      if (generation !== this.#generation) return;
       this.#note(event, how);
-      void this.#deliver(event, life);
+      void this.#deliver(event, generation);
     });
   }
 
   async #drain(roomName: string, queue: { event: WebhookEvent; queuedAt: number }[]): Promise<void> {
-    const life = this.#life;
+    const generation = this.#generation;
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      if (this.#timeline.now - next.queuedAt <= MAX_AGE_MS) await this.#deliver(next.event, life);
-      else this.#note(next.event, 'given up: it waited too long');
-      if (life !== this.#life) return;
+      if (this.#virtualClock.now - next.queuedAt <= MAX_AGE_MS) await this.#deliver(next.event, generation);
+      else this.#note(next.event, 'dropped: too old');
+      if (generation !== this.#generation) return;
     }
     this.#queues.delete(roomName);
   }
 
-  async #deliver(event: WebhookEvent, life: number): Promise<void> {
-    for (const delayMs of [this.#chance.between(1, 10), ...WEBHOOK_RETRY_DELAYS_MS]) {
-      await this.#timeline.sleep(delayMs);
-      if (life !== this.#life) return;
+  async #deliver(event: WebhookEvent, generation: number): Promise<void> {
+    for (const delayMs of [this.#prng.between(1, 10), ...WEBHOOK_RETRY_DELAYS_MS]) {
+      await this.#virtualClock.sleep(delayMs);
+      if (generation !== this.#generation) return;
       if (await this.#receiver(event)) return;
     }
-    this.#note(event, 'given up: nobody took it');
+    this.#note(event, 'dropped: no receiver accepted it');
   }
 
   #note({ event, id, room }: WebhookEvent, what: string): void {
-    this.#chronicle.count(`webhooks ${what}`);
-    this.#chronicle.tell(room?.name ?? '', `webhook ${event} ${id} ${what}`);
+    this.#eventLog.count(`webhooks ${what}`);
+    this.#eventLog.record(room?.name ?? '', `webhook ${event} ${id} ${what}`);
   }
 }

@@ -1,50 +1,50 @@
-import { receive } from '../../src/livekit/emulator/phone.ts';
+import { receiveCall } from '../../src/emulator/phone-call.ts';
 import { operatorCancels } from './clients.ts';
-import { Person } from './person.ts';
+import { SimulatedParticipant } from './simulated-participant.ts';
 import type { World } from './world.ts';
 
-/** Room names that begin so are adopted; LiveKit puts an underscore after it. */
+/** Rooms with this prefix are adopted. LiveKit appends an underscore to the prefix. */
 export const PREFIX = 'call-';
 
-/** Few, so that callers meet each other's rooms, and each other. */
+/** Few names, so that callers share rooms. */
 const SHARED_ROOMS = [`${PREFIX}desk`, `${PREFIX}sales`, `${PREFIX}night`];
 const CALLERS = ['+15557770001', '+15557770002', '+15557770003', '+15557770004'];
 
-/** One of the day's callers of a room name that a direct dispatch rule gives to all of them. */
+/** Plays one caller of a direct dispatch rule, which gives all callers the same room name. */
 export async function callerOfSharedRoom(world: World): Promise<void> {
-  const { chance, timeline, chronicle, livekit } = world;
-  const roomName = chance.of(SHARED_ROOMS);
-  const phone = receive(livekit.rooms, {
+  const { prng, virtualClock, eventLog, livekit } = world;
+  const roomName = prng.of(SHARED_ROOMS);
+  const phone = receiveCall(livekit.rooms, {
     rule: 'direct',
     roomName,
-    callerNumber: chance.of(CALLERS),
+    callerNumber: prng.of(CALLERS),
     calledNumber: '+15550100002',
   });
-  chronicle.tell(roomName, `${phone.identity} (${phone.sid}): calls in`);
-  const cancels = chance.happens(0.2)
-    ? operatorCancels(world, null, chance.between(500, 30_000), roomName)
+  eventLog.record(roomName, `${phone.identity} (${phone.sid}): calls in`);
+  const cancels = prng.happens(0.2)
+    ? operatorCancels(world, null, prng.between(500, 30_000), roomName)
     : null;
-  const agent = new Person(
+  const agent = new SimulatedParticipant(
     world,
     roomName,
     { identity: `agent of ${phone.sid}`, kind: 'AGENT' },
     { whenDeleted: 0.15, whenCutOff: 0.7 },
   );
-  await timeline.sleep(chance.between(100, 3_000));
-  if (chance.happens(0.9)) {
+  await virtualClock.sleep(prng.between(100, 3_000));
+  if (prng.happens(0.9)) {
     agent.join();
-    await timeline.sleep(chance.between(0, 1_000));
+    await virtualClock.sleep(prng.between(0, 1_000));
     agent.publishAudio();
   }
-  await timeline.sleep(chance.around(15_000));
-  if (chance.happens(0.25)) {
+  await virtualClock.sleep(prng.around(15_000));
+  if (prng.happens(0.25)) {
     agent.leave();
-    // hangup's grace is 30 s; then it hangs up the phone.
-    await timeline.sleep(chance.between(0, 120_000));
+    // After its grace period of 30 s, hangup hangs up the phone.
+    await virtualClock.sleep(prng.between(0, 120_000));
   }
-  chronicle.tell(roomName, `${phone.identity} (${phone.sid}): hangs up`);
+  eventLog.record(roomName, `${phone.identity} (${phone.sid}): hangs up`);
   phone.hangUp();
-  await timeline.sleep(chance.between(0, 5_000));
+  await virtualClock.sleep(prng.between(0, 5_000));
   agent.leave();
   await cancels;
 }

@@ -8,54 +8,54 @@ import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import type { Random } from '../../src/ports/system.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Party } from './attendance.ts';
-import { Chance } from './chance.ts';
-import { Chronicle, Violation } from './chronicle.ts';
-import { type CommittedEnd, NEVER_STARTED_AFTER_MS, SimulatedHangup } from './hangup.ts';
+import { DatabaseInspector } from './database-inspector.ts';
+import { EventLog, InvariantViolation } from './event-log.ts';
+import { injectFaults } from './faults.ts';
+import { CALL_START_TIMEOUT_MS, type CommittedEnd, SimulatedHangup } from './hangup.ts';
 import { SimulatedLiveKit } from './livekit.ts';
-import { Records } from './records.ts';
+import { Prng } from './prng.ts';
 import { PREFIX } from './shared-rooms.ts';
-import { tellStory } from './stories.ts';
-import { Timeline } from './timeline.ts';
-import { makeTrouble } from './troubles.ts';
+import { VirtualClock } from './virtual-clock.ts';
+import { runScenario } from './workload.ts';
 import type { World } from './world.ts';
 
 export interface Simulation {
   readonly seed: number;
   readonly calls: number;
-  /** False: no webhook ever comes. */
-  readonly hears?: boolean;
-  /** False: LiveKit's rooms are never compared with the calls. */
-  readonly compares?: boolean;
-  /** False: hangup takes every room for deleted without asking. */
-  readonly deletes?: boolean;
-  /** False: hangup sees nobody in any room when it asks. */
-  readonly sees?: boolean;
+  /** False: hangup receives no webhooks. */
+  readonly receivesWebhooks?: boolean;
+  /** False: hangup never reconciles LiveKit's rooms with the calls. */
+  readonly reconciles?: boolean;
+  /** False: every DeleteRoom succeeds without an effect. */
+  readonly deletesRooms?: boolean;
+  /** False: every participant list is empty. */
+  readonly listsParticipants?: boolean;
 }
 
 export interface Outcome {
-  /** What must never be so, with the history of the call; null: all is well. */
+  /** The violated invariant with the history of the room; null: all invariants hold. */
   readonly violation: string | null;
   readonly simulatedMs: number;
   readonly events: number;
   readonly counts: ReadonlyMap<string, number>;
-  /** The same for the same seed. */
+  /** Two runs with the same seed return the same text. */
   readonly auditLog: string;
 }
 
 const BEGIN = Date.UTC(2026, 0, 1);
-/** All calls begin within about this, when they are few: so that there is time for trouble. */
+/** Minimum period in which the calls start, so that there is time for faults. */
 const SHORTEST_MS = 600_000;
 const SMALLEST_GAP_MS = 200;
 /**
- * How long after the last trouble no room of an ended call may be there: a deletion's longest backoff (60 s), one
- * comparison (15 s), three attempts at a room whose node is dead (3 s each and their backoff), and a room that closes
- * by itself and was taken over by nobody.
+ * Time after the last fault until every room of an ended call must be gone: the longest backoff of a deletion (60 s), one
+ * reconciliation (15 s), three attempts at the room of a dead node (3 s each, with backoff), and the time until LiveKit
+ * closes an empty room.
  */
 const ROOMS_GONE_AFTER_MS = 180_000;
-/** ... no live call may be without a room: the last call is registered for 5 minutes later, and never placed. */
-const ALL_SETTLED_AFTER_MS = NEVER_STARTED_AFTER_MS + 360_000;
+/** Time after the last fault until every live call must have a room. The last call is scheduled 5 minutes ahead. */
+const ALL_SETTLED_AFTER_MS = CALL_START_TIMEOUT_MS + 360_000;
 const STOPPED_AFTER_MS = 60_000;
-/** LiveKit's answer about the participants may be so old when hangup acts on it. */
+/** Maximum age of LiveKit's participant list when hangup acts on it. */
 const OLDEST_LIST_MS = 1_000;
 
 /** An empty message, in the encoding of the request. */
@@ -63,22 +63,22 @@ async function* emptyAnswer(body: object) {
   if (!(body instanceof Uint8Array)) yield Buffer.from('{}');
 }
 
-/** Runs a world with so many calls in it, and looks at what is left of them. */
+/** Runs one simulation and checks the invariants. */
 export async function simulate(simulation: Simulation): Promise<Outcome> {
-  // In memory, where the machine offers that: each commit is one fsync.
+  // In memory if possible: each commit is one fsync.
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'hangup-simulation-'));
   try {
     const world = await createWorld(simulation, join(folder, 'hangup.db'));
-    const { timeline, chronicle, records, hangups } = world;
+    const { virtualClock, eventLog, database, hangups } = world;
     const violation = await violationIn(world, simulation);
     for (const hangup of hangups) hangup.crash();
-    const auditLog = records.auditLog();
-    records.close();
+    const auditLog = database.auditLog();
+    database.close();
     return {
       violation,
-      simulatedMs: timeline.now - BEGIN,
-      events: timeline.happened,
-      counts: chronicle.counts,
+      simulatedMs: virtualClock.now - BEGIN,
+      events: virtualClock.happened,
+      counts: eventLog.counts,
       auditLog,
     };
   } finally {
@@ -91,79 +91,85 @@ async function violationIn(world: SimulatedWorld, simulation: Simulation): Promi
     await run(world, simulation);
     return null;
   } catch (error) {
-    if (!(error instanceof Violation)) throw error;
+    if (!(error instanceof InvariantViolation)) throw error;
     return describe(world, error, simulation);
   }
 }
 
 async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> {
-  const { timeline, chronicle, chance, hangups, records } = world;
+  const { virtualClock, eventLog, prng, hangups, database } = world;
   for (const hangup of hangups) hangup.start();
   const gapMs = Math.max(SMALLEST_GAP_MS, SHORTEST_MS / calls);
   let telling = calls;
   const failed = (error: unknown) => world.fail(error instanceof Error ? error : new Error(String(error)));
-  const stories = chance.fork();
+  const stories = prng.fork();
   const begin = async () => {
     for (let number = 0; number < calls; number += 1) {
-      await timeline.sleep(stories.around(gapMs));
-      tellStory(world, `c${number}`).then(() => {
+      await virtualClock.sleep(stories.around(gapMs));
+      runScenario(world, `c${number}`).then(() => {
         telling -= 1;
       }, failed);
     }
   };
   begin().catch(failed);
-  makeTrouble(world, () => telling === 0).then(() => {
+  injectFaults(world, () => telling === 0).then(() => {
     world.isRepaired = true;
   }, failed);
   const until = async (isEnough: () => boolean) => {
-    await timeline.run(() => world.failure !== null || isEnough());
+    await virtualClock.run(() => world.failure !== null || isEnough());
     if (world.failure !== null) throw world.failure;
   };
   await until(() => world.isRepaired);
-  const repairedAt = timeline.now;
-  chronicle.announce('all trouble is over');
-  await until(() => timeline.now >= repairedAt + ROOMS_GONE_AFTER_MS);
+  const repairedAt = virtualClock.now;
+  eventLog.recordForAllRooms('all faults are over');
+  await until(() => virtualClock.now >= repairedAt + ROOMS_GONE_AFTER_MS);
   assertEndedCallsHaveNoRoom(world);
-  await until(() => timeline.now >= repairedAt + ALL_SETTLED_AFTER_MS);
+  await until(() => virtualClock.now >= repairedAt + ALL_SETTLED_AFTER_MS);
   assertEndedCallsHaveNoRoom(world);
   assertLiveCallsHaveRooms(world);
   assertNodesOfLiveCallsAnswer(world);
   assertEndlessCallsGoOn(world);
   assertRoomsAreCalls(world);
   assertDeletionsAreComplete(world);
-  records.assertCancelsHaveDeletions();
-  records.assertStatusesMovedForward();
+  database.assertCancelsHaveDeletions();
+  database.assertStatusesMovedForward();
   let isStopped = false;
   Promise.all(hangups.map((hangup) => hangup.stop())).then(() => {
     isStopped = true;
   }, failed);
-  const stopBy = timeline.now + STOPPED_AFTER_MS;
+  const stopBy = virtualClock.now + STOPPED_AFTER_MS;
   const wait = async () => {
-    while (!isStopped) await timeline.sleep(100);
+    while (!isStopped) await virtualClock.sleep(100);
   };
   void wait();
-  await until(() => isStopped || timeline.now >= stopBy);
-  if (!isStopped) throw new Violation('hangup does not stop');
-  for (const { status } of records.all()) chronicle.count(`call: ${status}`);
+  await until(() => isStopped || virtualClock.now >= stopBy);
+  if (!isStopped) throw new InvariantViolation('hangup did not stop');
+  for (const { status } of database.all()) eventLog.count(`call: ${status}`);
 }
 
 interface SimulatedWorld extends World {
-  /** By the simulation's clock; hangup's may be wrong. By the call's id. */
+  /** Ends by the simulation's clock, which is always right. By call id. */
   readonly endedAt: Map<string, number>;
   failure: Error | null;
   isRepaired: boolean;
 }
 
 async function createWorld(
-  { seed, hears = true, compares = true, deletes = true, sees = true }: Simulation,
+  {
+    seed,
+    receivesWebhooks = true,
+    reconciles = true,
+    deletesRooms = true,
+    listsParticipants = true,
+  }: Simulation,
   databaseFile: string,
 ): Promise<SimulatedWorld> {
-  const timeline = new Timeline(BEGIN);
-  const chance = new Chance(seed);
-  const chronicle = new Chronicle(timeline);
-  const random = aRandom(chance.fork());
+  const virtualClock = new VirtualClock(BEGIN);
+  const prng = new Prng(seed);
+  const eventLog = new EventLog(virtualClock);
+  const random = aRandom(prng.fork());
   const store = openSqliteStore(databaseFile);
-  const clock = { now: () => timeline.now };
+  const clock = { now: () => virtualClock.now };
   const { apiKey } = await createApiKey(
     { store, clock, random },
     { organizationName: 'acme', name: 'simulation', scopes: SCOPES, expiresAt: null },
@@ -172,48 +178,48 @@ async function createWorld(
     prefix: PREFIX,
     organizationName: 'acme',
     organizationIdIfNew: random.id('org'),
-    now: timeline.now,
+    now: virtualClock.now,
   });
   store.close();
 
-  const livekit = new SimulatedLiveKit(timeline, chance.fork(), chronicle, async (event) =>
-    hears ? chance.of(hangups).receive(event) : true,
+  const livekit = new SimulatedLiveKit(virtualClock, prng.fork(), eventLog, async (event) =>
+    receivesWebhooks ? prng.of(hangups).receive(event) : true,
   );
-  const records = new Records(databaseFile);
-  const ask = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
+  const database = new DatabaseInspector(databaseFile);
+  const transport = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
     const { method, body } = request;
     const named = Reflect.get(body, 'room') ?? Reflect.get(body, 'name');
     const changes = method === 'DeleteRoom' || method === 'CreateRoom';
     if (changes && typeof named === 'string') assertMayEnd(world, method, named);
-    if ((method === 'DeleteRoom' && !deletes) || (method === 'ListParticipants' && !sees))
-      return { kind: 'answered', answer: await request.read(emptyAnswer(request.body)) };
-    const outcome = await livekit.ask(request);
-    chronicle.count(`${method}: ${outcome.kind}`);
-    if (changes && typeof named === 'string') chronicle.tell(named, `${method}: ${outcome.kind}`);
+    if ((method === 'DeleteRoom' && !deletesRooms) || (method === 'ListParticipants' && !listsParticipants))
+      return { kind: 'answered', value: await request.read(emptyAnswer(request.body)) };
+    const outcome = await livekit.send(request);
+    eventLog.count(`${method}: ${outcome.kind}`);
+    if (changes && typeof named === 'string') eventLog.record(named, `${method}: ${outcome.kind}`);
     return outcome;
   };
   const hangups = Array.from(
-    { length: chance.happens(0.3) ? 2 : 1 },
+    { length: prng.happens(0.3) ? 2 : 1 },
     () =>
       new SimulatedHangup({
-        timeline,
-        chance: chance.fork(),
-        chronicle,
+        virtualClock,
+        prng: prng.fork(),
+        eventLog,
         random,
         databaseFile,
-        ask,
-        compares,
+        transport,
+        reconciles,
         fail: (violation) => world.fail(violation),
         onEnd: (end) => assertNobodyTalked(world, end),
       }),
   );
   const world: SimulatedWorld = {
-    timeline,
-    chance,
-    chronicle,
+    virtualClock,
+    prng,
+    eventLog,
     livekit,
     hangups,
-    records,
+    database,
     apiKey,
     people: new Set(),
     endless: new Map(),
@@ -228,12 +234,12 @@ async function createWorld(
   return world;
 }
 
-/** Ids made later sort later, as hangup's own do. */
-function aRandom(chance: Chance): Random {
+/** Later ids sort later, like hangup's own. */
+function aRandom(prng: Prng): Random {
   let made = 0;
   return {
-    fraction: () => chance.fraction(),
-    bytes: (count) => chance.bytes(count),
+    fraction: () => prng.fraction(),
+    bytes: (count) => prng.bytes(count),
     id: (prefix) => {
       made += 1;
       return `${prefix}_${made.toString(16).padStart(32, '0')}`;
@@ -241,13 +247,15 @@ function aRandom(chance: Chance): Random {
   };
 }
 
-/** Invariant 7, whenever hangup asks LiveKit for a change: only of the room of a call that has ended. */
+/** Invariant 7, checked at each change that hangup requests: the room must belong to an ended call. */
 function assertMayEnd(world: SimulatedWorld, method: string, roomName: string): void {
-  const calls = world.records.callsIn(roomName);
+  const calls = world.database.callsIn(roomName);
   const live = calls.find(({ status }) => isLive(status));
   const last = calls.at(-1);
   const forbid = (whose: string) =>
-    world.fail(new Violation(`hangup requests ${method} of ${roomName}, the room of ${whose}`, roomName));
+    world.fail(
+      new InvariantViolation(`hangup requests ${method} of ${roomName}, the room of ${whose}`, roomName),
+    );
   if (live !== undefined) forbid(`the live call ${live.id}`);
   else if (last === undefined) forbid('no call');
   else if (method === 'DeleteRoom') {
@@ -262,102 +270,113 @@ function assertMayEnd(world: SimulatedWorld, method: string, roomName: string): 
 const named = (parties: readonly Party[]) =>
   parties.map(({ identity, sid }) => `${identity} (${sid})`).join(' and ');
 
-/** Whenever hangup ends a call that nobody cancelled: two parties are not in its session. */
+/** Checked when hangup ends a call that nobody cancelled: its session must not have two parties. */
 function assertNobodyTalked(world: SimulatedWorld, { callId, isCancelled, reason }: CommittedEnd): void {
-  world.endedAt.set(callId, world.timeline.now);
-  const call = world.records.find(callId);
+  world.endedAt.set(callId, world.virtualClock.now);
+  const call = world.database.find(callId);
   if (isCancelled || call === null || call.roomId === null) return;
   const parties = world.livekit.attendance.inSession(call.roomId, OLDEST_LIST_MS);
   if (parties.length < 2) return;
   world.fail(
-    new Violation(`hangup ends call ${callId} (${reason}) while ${named(parties)} talk`, call.roomName),
+    new InvariantViolation(
+      `hangup ends call ${callId} (${reason}) while ${named(parties)} talk`,
+      call.roomName,
+    ),
   );
 }
 
-/** A cancelled call has no room, and no phone is alone in the room of any other call that has ended. */
-function assertEndedCallsHaveNoRoom({ livekit, records }: World): void {
-  for (const roomName of livekit.rooms.names()) {
-    const last = records.callsIn(roomName).at(-1);
+/** A cancelled call has no room, and no other ended call has a lone phone in its room. */
+function assertEndedCallsHaveNoRoom({ livekit, database }: World): void {
+  for (const roomName of livekit.rooms.roomNames()) {
+    const last = database.callsIn(roomName).at(-1);
     if (last === undefined || isLive(last.status)) continue;
     const parties = livekit.attendance.inRoom(roomName);
     const isPhoneAlone = parties.length === 1 && parties.some(({ isPhone }) => isPhone);
-    // A cancelled call's own agent may come late and alone; it keeps no room open.
+    // The agent of a cancelled call may join late and alone. LiveKit closes that room by itself.
     const isOver = parties.length === 0 && roomName.startsWith(PREFIX);
     if (isPhoneAlone || (last.status === 'cancelled' && !isOver)) {
-      throw new Violation(`the room of call ${last.id} lives, and the call is ${last.status}`, roomName);
+      throw new InvariantViolation(
+        `the room of call ${last.id} lives, and the call is ${last.status}`,
+        roomName,
+      );
     }
   }
 }
 
-/** A room whose node died is listed for ever; its call is not live for ever. */
-function assertNodesOfLiveCallsAnswer({ livekit, records }: World): void {
+/** The room of a dead node stays listed, but its call must end. */
+function assertNodesOfLiveCallsAnswer({ livekit, database }: World): void {
   for (const roomName of livekit.ghosts) {
-    const live = records.callsIn(roomName).find(({ status }) => isLive(status));
+    const live = database.callsIn(roomName).find(({ status }) => isLive(status));
     if (live !== undefined) {
-      throw new Violation(`call ${live.id} is ${live.status}, and the node of its room is dead`, roomName);
+      throw new InvariantViolation(
+        `call ${live.id} is ${live.status}, and the node of its room is dead`,
+        roomName,
+      );
     }
   }
 }
 
-function assertLiveCallsHaveRooms({ livekit, records }: World): void {
-  const rooms = new Set(livekit.rooms.names());
-  for (const { id, status, roomName } of records.all()) {
+function assertLiveCallsHaveRooms({ livekit, database }: World): void {
+  const rooms = new Set(livekit.rooms.roomNames());
+  for (const { id, status, roomName } of database.all()) {
     if (isLive(status) && !rooms.has(roomName)) {
-      throw new Violation(`call ${id} is ${status}, and has no room`, roomName);
+      throw new InvariantViolation(`call ${id} is ${status}, and has no room`, roomName);
     }
   }
 }
 
-function assertEndlessCallsGoOn({ endless, livekit, records }: World): void {
+function assertEndlessCallsGoOn({ endless, livekit, database }: World): void {
   for (const [id, { roomName }] of endless) {
-    // LiveKit closes an old room at once when an agent is the first to come back after its node died.
+    // LiveKit closes an old room at once if an agent is the first to return after the node died.
     if (livekit.attendance.closedRooms.has(roomName)) continue;
-    const status = records.find(id)?.status;
+    const status = database.find(id)?.status;
     if (status === undefined || !isLive(status)) {
-      throw new Violation(`call ${id} is ${status}, and nobody ended it`, roomName);
+      throw new InvariantViolation(`call ${id} is ${status}, and nobody ended it`, roomName);
     }
-    const present = livekit.rooms.participants(roomName).map(({ identity }) => identity);
+    const present = livekit.rooms.listParticipants(roomName).map(({ identity }) => identity);
     if (present.length !== 2)
-      throw new Violation(`call ${id} has only ${present.join()} in its room`, roomName);
+      throw new InvariantViolation(`call ${id} has only ${present.join()} in its room`, roomName);
   }
 }
 
-/** A room of the prefix was adopted, and a phone in it has a live call. */
-function assertRoomsAreCalls({ livekit, records }: World): void {
-  for (const roomName of livekit.rooms.names()) {
-    const last = records.callsIn(roomName).at(-1);
+/** Every room with the prefix was adopted, and every phone in such a room has a live call. */
+function assertRoomsAreCalls({ livekit, database }: World): void {
+  for (const roomName of livekit.rooms.roomNames()) {
+    const last = database.callsIn(roomName).at(-1);
     const hasPhone = livekit.attendance.inRoom(roomName).some(({ isPhone }) => isPhone);
     if (roomName.startsWith(PREFIX) && (last === undefined || (hasPhone && !isLive(last.status)))) {
-      throw new Violation(`the room ${roomName} was not adopted`, roomName);
+      throw new InvariantViolation(`the room ${roomName} was not adopted`, roomName);
     }
   }
 }
 
-function assertDeletionsAreComplete({ records }: World): void {
-  const [open] = records.openDeletions();
+function assertDeletionsAreComplete({ database }: World): void {
+  const [open] = database.openDeletions();
   if (open === undefined) return;
   const { callId, roomName, state, attempt, lastError } = open;
-  throw new Violation(
+  throw new InvariantViolation(
     `the deletion of call ${callId} is ${state} at attempt ${attempt} (${lastError})`,
     roomName,
   );
 }
 
 function describe(
-  { chronicle, records }: World,
-  { message, roomName }: Violation,
+  { eventLog, database }: World,
+  { message, roomName }: InvariantViolation,
   { seed, calls }: Simulation,
 ): string {
-  const history = roomName === null ? [] : chronicle.historyOf(roomName);
+  const history = roomName === null ? [] : eventLog.historyOf(roomName);
   const audit =
     roomName === null
       ? []
-      : records.callsIn(roomName).flatMap(({ id, status }) => [`${id} (${status})`, ...records.auditOf(id)]);
+      : database
+          .callsIn(roomName)
+          .flatMap(({ id, status }) => [`${id} (${status})`, ...database.auditOf(id)]);
   return [
     `seed ${seed}, ${calls} calls: ${message}`,
     ...(roomName === null
       ? []
-      : [`what happened to the room ${roomName}:`, ...history, 'the audit log:', ...audit]),
-    `again: npm run simulate -- --seed ${seed} --calls ${calls}`,
+      : [`history of the room ${roomName}:`, ...history, 'the audit log:', ...audit]),
+    `repeat: npm run simulate -- --seed ${seed} --calls ${calls}`,
   ].join('\n');
 }

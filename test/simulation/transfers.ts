@@ -1,190 +1,192 @@
-import { type DialledPhone, dial } from '../../src/livekit/emulator/phone.ts';
+import { dialOut, type OutboundCall } from '../../src/emulator/phone-call.ts';
 import { operatorCancels, register } from './clients.ts';
-import { Person } from './person.ts';
+import { SimulatedParticipant } from './simulated-participant.ts';
 import type { World } from './world.ts';
 
-/* Stories with more than two parties: whoever leaves, those who stay talk on. */
+/* Scenarios with more than two parties. When one leaves, the others continue to talk. */
 
-/** Longer than every grace. */
+/** Longer than every grace period. */
 const LONG_TALK_MS = 120_000;
 const NEVER_BACK = { whenDeleted: 0, whenCutOff: 0 };
 const AGENT_RETURNS = { whenDeleted: 0.1, whenCutOff: 0.5 };
 const BROKEN = ['CONNECTION_TIMEOUT', 'SIGNAL_CLOSE', 'SERVER_SHUTDOWN'];
 
 const anAgent = (world: World, roomName: string) =>
-  new Person(world, roomName, { identity: 'agent', kind: 'AGENT' }, AGENT_RETURNS);
+  new SimulatedParticipant(world, roomName, { identity: 'agent', kind: 'AGENT' }, AGENT_RETURNS);
 
-function aPhone(world: World, roomName: string, identity: string): DialledPhone {
-  world.chronicle.tell(roomName, `${identity}: dialled`);
-  return dial(world.livekit.rooms, roomName, { identity, phoneNumber: '+15550100001' });
+function aPhone(world: World, roomName: string, identity: string): OutboundCall {
+  world.eventLog.record(roomName, `${identity}: dialled`);
+  return dialOut(world.livekit.rooms, roomName, { identity, phoneNumber: '+15550100001' });
 }
 
-/** Rings, and is answered. */
-async function answers(world: World, roomName: string, phone: DialledPhone): Promise<void> {
-  const { chance, timeline, chronicle } = world;
-  await timeline.sleep(chance.between(50, 2_000));
+/** Lets the phone ring, then answers it. */
+async function answers(world: World, roomName: string, phone: OutboundCall): Promise<void> {
+  const { prng, virtualClock, eventLog } = world;
+  await virtualClock.sleep(prng.between(50, 2_000));
   phone.ring();
-  await timeline.sleep(chance.around(3_000));
-  chronicle.tell(roomName, `${phone.identity}: answers`);
+  await virtualClock.sleep(prng.around(3_000));
+  eventLog.record(roomName, `${phone.identity}: answers`);
   phone.answer();
 }
 
-/** Two phones talk; one hangs up, and the other is left to hangup, or hangs up too. */
+/** Two phones talk. One hangs up; the other hangs up too, or hangup ends its call. */
 async function twoPhonesTalk(
   world: World,
   roomName: string,
-  phones: readonly [DialledPhone, DialledPhone],
+  phones: readonly [OutboundCall, OutboundCall],
 ): Promise<void> {
-  const { chance, timeline, chronicle } = world;
-  await timeline.sleep(chance.between(0, LONG_TALK_MS));
-  const [first, second] = chance.happens(0.5) ? phones : [phones[1], phones[0]];
-  chronicle.tell(roomName, `${first.identity}: hangs up`);
+  const { prng, virtualClock, eventLog } = world;
+  await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
+  const [first, second] = prng.happens(0.5) ? phones : [phones[1], phones[0]];
+  eventLog.record(roomName, `${first.identity}: hangs up`);
   first.hangUp();
-  if (chance.happens(0.5)) return;
-  await timeline.sleep(chance.between(0, 60_000));
-  chronicle.tell(roomName, `${second.identity}: hangs up too`);
+  if (prng.happens(0.5)) return;
+  await virtualClock.sleep(prng.between(0, 60_000));
+  eventLog.record(roomName, `${second.identity}: hangs up too`);
   second.hangUp();
 }
 
 async function beginsWithAgent(world: World, id: string) {
-  const { chance, timeline } = world;
+  const { prng, virtualClock } = world;
   if (!(await register(world, { id, roomName: id }))) return null;
-  const cancels = chance.happens(0.15) ? operatorCancels(world, id, chance.between(0, 150_000)) : null;
+  const cancels = prng.happens(0.15) ? operatorCancels(world, id, prng.between(0, 150_000)) : null;
   const agent = anAgent(world, id);
   agent.join();
-  await timeline.sleep(chance.between(0, 1_000));
+  await virtualClock.sleep(prng.between(0, 1_000));
   agent.publishAudio();
   return { agent, cancels };
 }
 
-/** The agent dials a colleague and leaves; the caller and the colleague talk on. */
+/** The agent dials a colleague and leaves. The caller and the colleague continue to talk. */
 export async function warmTransfer(world: World, id: string): Promise<void> {
-  const { chance, timeline } = world;
+  const { prng, virtualClock } = world;
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
   const caller = aPhone(world, id, 'caller');
   await answers(world, id, caller);
-  await timeline.sleep(chance.around(10_000));
+  await virtualClock.sleep(prng.around(10_000));
   const colleague = aPhone(world, id, 'colleague');
-  if (chance.happens(0.2)) {
-    await timeline.sleep(chance.between(50, 2_000));
+  if (prng.happens(0.2)) {
+    await virtualClock.sleep(prng.between(50, 2_000));
     colleague.ring();
-    await timeline.sleep(chance.around(3_000));
-    world.chronicle.tell(id, 'colleague: busy');
+    await virtualClock.sleep(prng.around(3_000));
+    world.eventLog.record(id, 'colleague: busy');
     colleague.busy();
-    await timeline.sleep(chance.around(5_000));
+    await virtualClock.sleep(prng.around(5_000));
     caller.hangUp();
     agent.leave();
     await cancels;
     return;
   }
   // Some agents leave while the colleague's phone rings.
-  const leavesEarly = chance.happens(0.3);
+  const leavesEarly = prng.happens(0.3);
   if (leavesEarly) agent.leave();
   await answers(world, id, colleague);
-  await timeline.sleep(chance.around(5_000));
+  await virtualClock.sleep(prng.around(5_000));
   if (!leavesEarly) {
-    if (chance.happens(0.3)) agent.lose(chance.of(BROKEN));
+    if (prng.happens(0.3)) agent.lose(prng.of(BROKEN));
     agent.leave();
   }
   await twoPhonesTalk(world, id, [caller, colleague]);
   await cancels;
 }
 
-/** A person takes a phone call over from the agent. */
+/** A person takes over a phone call from the agent. */
 export async function takeover(world: World, id: string): Promise<void> {
-  const { chance, timeline, chronicle } = world;
+  const { prng, virtualClock, eventLog } = world;
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
   const caller = aPhone(world, id, 'caller');
   await answers(world, id, caller);
-  const supervisor = new Person(world, id, { identity: 'supervisor' }, NEVER_BACK);
-  const listener = new Person(
+  const supervisor = new SimulatedParticipant(world, id, { identity: 'supervisor' }, NEVER_BACK);
+  const listener = new SimulatedParticipant(
     world,
     id,
     { identity: 'listener', permission: { hidden: true, canPublish: false } },
     NEVER_BACK,
   );
-  if (chance.happens(0.3)) listener.join();
-  await timeline.sleep(chance.around(10_000));
+  if (prng.happens(0.3)) listener.join();
+  await virtualClock.sleep(prng.around(10_000));
   supervisor.join();
   supervisor.publishAudio();
-  await timeline.sleep(chance.between(0, 5_000));
+  await virtualClock.sleep(prng.between(0, 5_000));
   agent.leave();
-  await timeline.sleep(chance.between(0, LONG_TALK_MS));
-  if (chance.happens(0.5)) {
-    chronicle.tell(id, 'caller: hangs up');
+  await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
+  if (prng.happens(0.5)) {
+    eventLog.record(id, 'caller: hangs up');
     caller.hangUp();
-    await timeline.sleep(chance.between(0, 5_000));
+    await virtualClock.sleep(prng.between(0, 5_000));
     supervisor.leave();
   } else {
-    // The caller is left alone: hangup hangs up.
+    // The caller is alone, so hangup hangs up.
     supervisor.leave();
   }
-  await timeline.sleep(chance.between(0, 60_000));
+  await virtualClock.sleep(prng.between(0, 60_000));
   listener.leave();
   await cancels;
 }
 
-/** Several phones are dialled at once, and the first to answer has the call. */
+/** The agent dials several phones at once. The first one to answer gets the call. */
 export async function huntGroup(world: World, id: string): Promise<void> {
-  const { chance, timeline, chronicle } = world;
+  const { prng, virtualClock, eventLog } = world;
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
-  const phones = Array.from({ length: chance.between(2, 4) }, (_, i) => aPhone(world, id, `phone-${i}`));
-  await timeline.sleep(chance.between(50, 2_000));
+  const phones = Array.from({ length: prng.between(2, 4) }, (_, i) => aPhone(world, id, `phone-${i}`));
+  await virtualClock.sleep(prng.between(50, 2_000));
   for (const phone of phones) phone.ring();
-  const taker = chance.happens(0.85) ? chance.of(phones) : null;
+  const taker = prng.happens(0.85) ? prng.of(phones) : null;
   for (const phone of phones.filter((one) => one !== taker)) {
-    if (chance.happens(0.5)) continue;
-    await timeline.sleep(chance.around(1_000));
-    chronicle.tell(id, `${phone.identity}: busy`);
+    if (prng.happens(0.5)) continue;
+    await virtualClock.sleep(prng.around(1_000));
+    eventLog.record(id, `${phone.identity}: busy`);
     phone.busy();
   }
-  await timeline.sleep(chance.around(3_000));
+  await virtualClock.sleep(prng.around(3_000));
   if (taker !== null) {
-    chronicle.tell(id, `${taker.identity}: answers`);
+    eventLog.record(id, `${taker.identity}: answers`);
     taker.answer();
   }
-  // The dialler gives the others up.
+  // The dialler hangs up the other phones.
   for (const phone of phones.filter((one) => one !== taker)) phone.leave('CLIENT_INITIATED');
   if (taker !== null) {
-    await timeline.sleep(chance.around(20_000));
-    chronicle.tell(id, `${taker.identity}: hangs up`);
+    await virtualClock.sleep(prng.around(20_000));
+    eventLog.record(id, `${taker.identity}: hangs up`);
     taker.hangUp();
   }
-  await timeline.sleep(chance.between(0, 5_000));
+  await virtualClock.sleep(prng.between(0, 5_000));
   agent.leave();
   await cancels;
 }
 
-/** Two people talk; a bot that takes notes loses its connection, and they talk on. */
+/** Two people talk. A note-taking bot loses its connection, and they continue to talk. */
 export async function noteTaker(world: World, id: string): Promise<void> {
-  const { chance, timeline } = world;
+  const { prng, virtualClock } = world;
   if (!(await register(world, { id, roomName: id }))) return;
-  const cancels = chance.happens(0.15) ? operatorCancels(world, id, chance.between(0, 150_000)) : null;
-  const joining = chance.happens(0.5)
+  const cancels = prng.happens(0.15) ? operatorCancels(world, id, prng.between(0, 150_000)) : null;
+  const joining = prng.happens(0.5)
     ? ({ identity: 'notes', kind: 'AGENT' } as const)
     : ({ identity: 'notes', permission: { agent: true } } as const);
-  const notes = new Person(world, id, joining, NEVER_BACK);
+  const notes = new SimulatedParticipant(world, id, joining, NEVER_BACK);
   const returns = { whenDeleted: 0.2, whenCutOff: 0.8 };
-  const people = ['alice', 'bob'].map((identity) => new Person(world, id, { identity }, returns));
-  for (const one of chance.happens(0.5) ? [notes, ...people] : [...people, notes]) {
+  const people = ['alice', 'bob'].map(
+    (identity) => new SimulatedParticipant(world, id, { identity }, returns),
+  );
+  for (const one of prng.happens(0.5) ? [notes, ...people] : [...people, notes]) {
     one.join();
-    await timeline.sleep(chance.between(0, 2_000));
+    await virtualClock.sleep(prng.between(0, 2_000));
     one.publishAudio();
   }
-  await timeline.sleep(chance.around(10_000));
-  notes.lose(chance.of(BROKEN));
+  await virtualClock.sleep(prng.around(10_000));
+  notes.lose(prng.of(BROKEN));
   notes.leave();
-  await timeline.sleep(chance.between(0, LONG_TALK_MS));
+  await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
   for (const one of people) {
-    // A page that is reloaded leaves and joins again.
-    if (chance.happens(0.3)) one.lose('CLIENT_INITIATED');
-    await timeline.sleep(chance.between(0, 10_000));
+    // A reloaded page leaves and rejoins.
+    if (prng.happens(0.3)) one.lose('CLIENT_INITIATED');
+    await virtualClock.sleep(prng.between(0, 10_000));
     one.leave();
   }
   await cancels;

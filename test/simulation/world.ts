@@ -1,34 +1,37 @@
 import type { ApiKey } from '../../src/domain/api-key.ts';
-import type { Chance } from './chance.ts';
-import type { Chronicle } from './chronicle.ts';
+import type { DatabaseInspector } from './database-inspector.ts';
+import type { EventLog } from './event-log.ts';
 import type { SimulatedHangup } from './hangup.ts';
 import type { SimulatedLiveKit } from './livekit.ts';
-import type { Person } from './person.ts';
-import type { Records } from './records.ts';
-import type { Timeline } from './timeline.ts';
+import type { Prng } from './prng.ts';
+import type { SimulatedParticipant } from './simulated-participant.ts';
+import type { VirtualClock } from './virtual-clock.ts';
 
-/** All there is in one simulation. */
+/** The parts of one simulation. */
 export interface World {
-  readonly timeline: Timeline;
-  readonly chance: Chance;
-  readonly chronicle: Chronicle;
+  readonly virtualClock: VirtualClock;
+  readonly prng: Prng;
+  readonly eventLog: EventLog;
   readonly livekit: SimulatedLiveKit;
-  /** On one database. */
+  /** One or two processes on one database. */
   readonly hangups: readonly SimulatedHangup[];
-  readonly records: Records;
+  readonly database: DatabaseInspector;
   readonly apiKey: ApiKey;
-  /** All trouble is over, and nobody comes to a room any more. */
+  /** True once all faults are over. Participants then stop joining rooms. */
   readonly isCalm: () => boolean;
-  /** Everybody who wants to be in a room. */
-  readonly people: Set<Person>;
-  /** Calls that go on for ever: whatever goes wrong, they must not be ended. */
-  readonly endless: Map<string, { readonly roomName: string; readonly people: readonly Person[] }>;
+  /** Participants who are in a room or will rejoin. */
+  readonly people: Set<SimulatedParticipant>;
+  /** Calls without an end. hangup must not end them, whatever fault occurs. */
+  readonly endless: Map<
+    string,
+    { readonly roomName: string; readonly people: readonly SimulatedParticipant[] }
+  >;
   /** Ends the simulation. */
   readonly fail: (failure: Error) => void;
 }
 
-/** The one that a load balancer would choose: one that runs, if any does. */
-export function anyHangup({ hangups, chance }: World): SimulatedHangup {
+/** Returns a running process if there is one, as a load balancer does. */
+export function anyHangup({ hangups, prng }: World): SimulatedHangup {
   const running = hangups.filter(({ isUp }) => isUp);
-  return chance.of(running.length > 0 ? running : hangups);
+  return prng.of(running.length > 0 ? running : hangups);
 }

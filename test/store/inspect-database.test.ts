@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { inspectDatabase } from '../../src/store/sqlite/inspect-database.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 test('inspectDatabase counts rooms by the status of their newest call', async () => {
@@ -19,7 +19,8 @@ test('inspectDatabase counts rooms by the status of their newest call', async ()
     expiresAt: null,
     now: 1,
   });
-  await store.createCall({ call: aCall({ id: 'c1', organizationId, roomName: 'live' }), apiKeyId });
+  const call = buildCall({ id: 'c1', organizationId, roomName: 'live' });
+  await store.changeCall({ kind: 'register', call, apiKeyId });
   store.close();
   expect(inspectDatabase(file, { roomNames: ['live', 'unregistered'] })).toMatchObject({
     kind: 'open',

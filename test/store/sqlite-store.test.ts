@@ -4,18 +4,18 @@ import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { aCall } from '../harness/calls.ts';
+import { buildCall } from '../harness/calls.ts';
+import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-conformance('the store on a SQLite file', () => {
-  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'));
-  return { store, close: () => store.close() };
-});
+conformance('the store on a SQLite file', (clock) =>
+  openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock }),
+);
 
-/** A database of this version, closed, and looked at from outside. */
+/** Returns a database of this version, opened without the store. */
 function aDatabase() {
   const file = join(temporaryFolder(), 'hangup.db');
   openSqliteStore(file).close();
@@ -30,14 +30,14 @@ test('every table is STRICT', () => {
   expect(ours.filter(({ strict }) => strict !== 1).map(({ name }) => name)).toEqual([]);
 });
 
-test('folder and file are made, for their owner alone', () => {
+test('the directory and the file are created for their owner only', () => {
   const folder = join(temporaryFolder(), 'a', 'b');
   openSqliteStore(join(folder, 'hangup.db')).close();
   expect(statSync(folder).mode & 0o777).toBe(0o700);
   expect(statSync(join(folder, 'hangup.db')).mode & 0o777).toBe(0o600);
 });
 
-test('the migrations in drizzle/ are those of the schema', () => {
+test('the migrations in drizzle/ match the schema', () => {
   const folder = temporaryFolder();
   cpSync(join(ROOT, 'drizzle'), join(folder, 'drizzle'), { recursive: true });
   mkdirSync(join(folder, 'src'));
@@ -46,22 +46,21 @@ test('the migrations in drizzle/ are those of the schema', () => {
     JSON.stringify({ dialect: 'sqlite', schema: join(ROOT, 'src/store/sqlite/schema.ts'), out: './drizzle' }),
   );
   const drizzleKit = join(ROOT, 'node_modules/drizzle-kit/bin.cjs');
-  const said = execFileSync(process.execPath, [drizzleKit, 'generate', '--config=drizzle.config.json'], {
+  const output = execFileSync(process.execPath, [drizzleKit, 'generate', '--config=drizzle.config.json'], {
     cwd: folder,
     encoding: 'utf8',
   });
-  expect(said).toContain('No schema changes');
+  expect(output).toContain('No schema changes');
   expect(readdirSync(join(folder, 'drizzle'))).toEqual(readdirSync(join(ROOT, 'drizzle')));
 });
 
-test('processes that start at once on one new database all succeed', async () => {
-  const { promisify } = await import('node:util');
-  const execFile = promisify((await import('node:child_process')).execFile);
+test('processes that start at once on a new database all succeed', async () => {
   for (let round = 0; round < 3; round += 1) {
-    const file = join(temporaryFolder(), 'hangup.db');
-    const env = { ...process.env, DATABASE_URL: `file:${file}` };
-    const migrate = () => execFile(process.execPath, [join(ROOT, 'src/main.ts'), 'migrate'], { env });
-    await Promise.all([migrate(), migrate(), migrate(), migrate()]);
+    const cwd = temporaryFolder();
+    const file = join(cwd, 'hangup.db');
+    const migrate = () => runHangup(['migrate'], { cwd, env: { DATABASE_URL: `file:${file}` } });
+    const results = await Promise.all([migrate(), migrate(), migrate(), migrate()]);
+    expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
     const client = new SqliteDatabase(file);
     expect(client.prepare('SELECT count(*) FROM __drizzle_migrations').pluck().get()).toBe(
       readdirSync(join(ROOT, 'drizzle')).filter((name) => name.endsWith('.sql')).length,
@@ -70,7 +69,7 @@ test('processes that start at once on one new database all succeed', async () =>
   }
 });
 
-test('a database newer than the program is refused, and left alone', () => {
+test('opening a database of a newer version fails and changes nothing', () => {
   const { file, client } = aDatabase();
   client
     .prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)')
@@ -81,13 +80,13 @@ test('a database newer than the program is refused, and left alone', () => {
   expect(statSync(file).size).toBe(statSync(`${file}.before`).size);
 });
 
-test('what is no database is refused with a sentence', () => {
+test('opening a file that is not a database fails with a readable error', () => {
   const file = join(temporaryFolder(), 'hangup.db');
   writeFileSync(file, 'this is a text file, and not a short one at all'.repeat(100));
   expect(() => openSqliteStore(file)).toThrow(/Cannot use the database .*not a database/);
 });
 
-test('a folder that cannot be is refused with a sentence', () => {
+test('opening a database in an impossible directory fails with a readable error', () => {
   const file = join(temporaryFolder(), 'file');
   writeFileSync(file, '');
   expect(() => openSqliteStore(join(file, 'hangup.db'))).toThrow(/Check that DATABASE_URL/);
@@ -95,15 +94,15 @@ test('a folder that cannot be is refused with a sentence', () => {
 
 test.each([
   ['an unknown status', { status: 'gone' }],
-  ['a live call that has ended', { status: 'active', ended_at: 5_000 }],
+  ['a live call with an end', { status: 'active', ended_at: 5_000 }],
   ['an ended call without an end', { status: 'completed' }],
   ['an empty room name', { room_name: '' }],
-  ['a canceller of a live call', { cancelled_by: 'key_1' }],
-  ['metadata that is no object', { metadata: '[]' }],
+  ['a live call with a canceller', { cancelled_by: 'key_1' }],
+  ['metadata that is not an object', { metadata: '[]' }],
   ['text for a time', { created_at: 'now' }],
-  ['an organization that is not there', { organization_id: 'org_none' }],
-  ['a room that another live call is in', { room_name: 'taken' }],
-])('the database itself refuses %s', async (_, change) => {
+  ['an unknown organization', { organization_id: 'org_none' }],
+  ['the room name of another live call', { room_name: 'taken' }],
+])('a CHECK or index of the database refuses %s', async (_, change) => {
   const file = join(temporaryFolder(), 'hangup.db');
   const store = openSqliteStore(file);
   const key = await store.createApiKey({
@@ -117,8 +116,13 @@ test.each([
     now: 1,
   });
   const organizationId = key.organizationId;
-  await store.createCall({ call: aCall({ id: 'c1', organizationId }), apiKeyId: null });
-  await store.createCall({ call: aCall({ id: 'c2', organizationId, roomName: 'taken' }), apiKeyId: null });
+  for (const [id, roomName] of [
+    ['c1', 'c1'],
+    ['c2', 'taken'],
+  ] as const) {
+    const call = buildCall({ id, organizationId, roomName });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  }
   store.close();
   const client = new SqliteDatabase(file);
   client.pragma('foreign_keys = ON');

@@ -3,29 +3,34 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { RequestError, StoreBusyError } from '../../src/domain/errors.ts';
-import { databaseErrorOf } from '../../src/store/sqlite/database.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import type { Clock } from '../../src/ports/system.ts';
+import { toDatabaseError } from '../../src/store/sqlite/database.ts';
 import { openThreadedStore } from '../../src/store/sqlite/threaded-store.ts';
-import { aCall } from '../harness/calls.ts';
-import { until } from '../harness/hangup.ts';
+import { buildCall } from '../harness/calls.ts';
+import { STORE_THREAD } from '../harness/process.ts';
+import { POLICY } from '../harness/rosters.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
-async function aStore() {
+async function aStore(clock: Clock = systemClock) {
   const file = join(temporaryFolder(), 'hangup.db');
   const late: string[] = [];
   const store = await openThreadedStore(file, {
+    clock,
+    thread: STORE_THREAD,
     onMigrating: () => {},
     onLate: (method) => late.push(method),
   });
   return { file, store, late };
 }
 
-conformance('the store of a server', async () => {
-  const { store } = await aStore();
-  return { store, close: () => store.close() };
+conformance('the store of a server', async (clock) => {
+  const { store } = await aStore(clock);
+  return store;
 });
 
-/** Another program that writes, and does not end. */
+/** Holds the write lock, as another process would. */
 function lockOf(file: string) {
   const other = new SqliteDatabase(file);
   onTestFinished(() => {
@@ -46,24 +51,24 @@ const aKey = (id: string) => ({
   now: 1,
 });
 
-test('writes wait for a lock that another process holds, and all are done once it is free', async () => {
+test('writes wait for the lock of another process, and all succeed after its release', async () => {
   const { file, store } = await aStore();
   const { release } = lockOf(file);
   const made = Promise.all(['a', 'b', 'c'].map((id) => store.createApiKey(aKey(id))));
-  // Reads go on: they are answered while the writes wait.
+  // Reads succeed while the writes wait.
   expect(await store.listApiKeys()).toEqual([]);
   release();
   expect((await made).map(({ id }) => id)).toEqual(['a', 'b', 'c']);
   await store.close();
 });
 
-test('a lock that stays: each write rejects as busy, none is done later, and the next one succeeds', async () => {
+test('writes reject as busy while a lock stays, never run later, and succeed after its release', async () => {
   const { file, store, late } = await aStore();
   const { release } = lockOf(file);
   const ended = await Promise.allSettled(['a', 'b'].map((id) => store.createApiKey(aKey(id))));
   for (const { status, reason } of ended as PromiseRejectedResult[]) {
     expect({ status, reason }).toEqual({ status: 'rejected', reason: expect.any(StoreBusyError) });
-    expect(databaseErrorOf(reason)?.message).toMatch(/Another program holds it locked/);
+    expect(toDatabaseError(reason)?.message).toMatch(/Another program holds the lock/);
   }
   release();
   await store.createApiKey(aKey('c'));
@@ -72,7 +77,23 @@ test('a lock that stays: each write rejects as busy, none is done later, and the
   await store.close();
 });
 
-test('closing waits for the writes that wait', async () => {
+test('an observation that changes nothing does not wait for a lock', async () => {
+  const { file, store } = await aStore();
+  const { release } = lockOf(file);
+  const room = { name: 'nobody', sid: 'RM_1', createdAt: 1, metadata: '' };
+  const { result, events } = await store.changeCall({
+    kind: 'observation',
+    observation: { kind: 'room', room, askedAt: 2 },
+    policy: POLICY,
+    adopted: { id: 'adopted', agentId: null },
+    leaseMs: null,
+  });
+  expect({ result, events }).toEqual({ result: null, events: [] });
+  release();
+  await store.close();
+});
+
+test('close waits for the queued writes', async () => {
   const { file, store } = await aStore();
   const { release } = lockOf(file);
   const made = store.createApiKey(aKey('a'));
@@ -80,23 +101,23 @@ test('closing waits for the writes that wait', async () => {
   release();
   expect((await made).id).toBe('a');
   await closed;
-  // What was in the -wal is in the file.
+  // The -wal was copied into the file.
   expect(statSync(file).size).toBeGreaterThan(0);
   expect(statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0).toBe(0);
 });
 
-test('an error of SQLite keeps its code on its way out of the thread', async () => {
+test('an error of SQLite keeps its code when it leaves the thread', async () => {
   const { file, store } = await aStore();
   await store.createApiKey(aKey('a'));
   const error = await store.createApiKey({ ...aKey('a'), organizationName: 'b' }).catch((thrown) => thrown);
   expect(error).not.toBeInstanceOf(RequestError);
   expect(error.cause ?? error).toMatchObject({ code: expect.stringMatching(/^SQLITE_CONSTRAINT/) });
-  expect(databaseErrorOf(error)?.message).toMatch(/constraint failed/);
+  expect(toDatabaseError(error)?.message).toMatch(/constraint failed/);
   await store.close();
   expect(file).toBeTruthy();
 });
 
-test('the last use of a key is written once, however many requests it makes meanwhile', async () => {
+test('50 concurrent uses of a key are written once', async () => {
   const { file, store } = await aStore();
   await store.createApiKey(aKey('a'));
   const { release } = lockOf(file);
@@ -109,7 +130,7 @@ test('the last use of a key is written once, however many requests it makes mean
   await store.close();
 });
 
-test('row 17: the -wal that a long reader let grow shrinks once the reader is gone', async () => {
+test('the -wal that grew during a long read is truncated after the read (row 17)', async () => {
   const { file, store } = await aStore();
   const { organizationId } = await store.createApiKey(aKey('a'));
   const reader = new SqliteDatabase(file);
@@ -120,16 +141,22 @@ test('row 17: the -wal that a long reader let grow shrinks once the reader is go
   for (let i = 0; walBytes() < 24 * 1024 * 1024; i += 100) {
     await Promise.all(
       Array.from({ length: 100 }, (_, j) =>
-        store.createCall({ call: aCall({ id: `c${i + j}`, organizationId, metadata }), apiKeyId: null }),
+        store.changeCall({
+          kind: 'register',
+          call: buildCall({ id: `c${i + j}`, organizationId, metadata }),
+          apiKeyId: null,
+        }),
       ),
     );
   }
   reader.exec('COMMIT');
   reader.close();
   // The two commits that a server without any request makes within two minutes.
-  await until('it is cut', async () => {
-    await store.checkWritable();
-    return walBytes() <= 16 * 1024 * 1024;
-  });
+  await expect
+    .poll(async () => {
+      await store.checkWritable();
+      return walBytes() <= 16 * 1024 * 1024;
+    })
+    .toBe(true);
   await store.close();
 });

@@ -6,14 +6,15 @@ import type { Participant } from '../../src/domain/room-event.ts';
 import { newRoster, versionOf } from '../../src/domain/roster.ts';
 import { join as joinRoster, leave } from '../../src/domain/roster-changes.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const MIGRATIONS = resolve(import.meta.dirname, '../../drizzle');
-/** For each schema there was, a dump of a database with something in every table. */
+/** For each earlier schema, the dump of a database with rows in every table. */
 const FIXTURES = resolve(import.meta.dirname, 'fixtures');
 
-/** The roster has what these tables, and the column `room_life`, had. */
+/** The roster replaced these tables and the column `room_life`. */
 const REPLACED_TABLES = ['__drizzle_migrations', 'graces'];
 
 const schemas = sqlNamesIn(FIXTURES);
@@ -25,7 +26,7 @@ function sqlNamesIn(folder: string): string[] {
     .toSorted();
 }
 
-/** A database as a hangup of that schema left it. */
+/** Returns a database of that schema. */
 function aDatabase(fixture: string) {
   const cwd = temporaryFolder();
   const file = join(cwd, 'hangup.db');
@@ -37,7 +38,7 @@ function aDatabase(fixture: string) {
 
 function change(file: string, sql: string): void {
   const client = new SqliteDatabase(file);
-  // A dump's tables are in no order.
+  // The tables of a dump are not ordered by their references.
   client.pragma('foreign_keys = OFF');
   client.exec(sql);
   client.close();
@@ -58,18 +59,18 @@ function contentsOf(file: string) {
   return { schema, rows, violations };
 }
 
-test('of every schema there is a database', () => {
+test('every schema has a database fixture', () => {
   expect(schemas).toEqual(sqlNamesIn(MIGRATIONS));
 });
 
-test.each(schemas)('%s is brought up to date, and nothing in it is lost', async (fixture) => {
+test.each(schemas)('%s migrates to the newest schema without losing a row', async (fixture) => {
   const { file, run } = aDatabase(fixture);
   const before = contentsOf(file);
   expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
   expect(contentsOf(file)).toEqual(before);
   const lacks = schemas.slice(schemas.indexOf(fixture) + 1).map((name) => name.replace('.sql', ''));
-  const said = lacks.length === 0 ? '' : `hangup: bringing hangup.db up to date: ${lacks.join(', ')}\n`;
-  expect(await run('migrate')).toMatchObject({ code: 0, stderr: said });
+  const progress = lacks.length === 0 ? '' : `hangup: migrating hangup.db: ${lacks.join(', ')}\n`;
+  expect(await run('migrate')).toMatchObject({ code: 0, stderr: progress });
   expect(await run('migrate --check')).toMatchObject({ code: 0 });
 
   const after = contentsOf(file);
@@ -80,13 +81,13 @@ test.each(schemas)('%s is brought up to date, and nothing in it is lost', async 
     expect(now, String(name)).toEqual(rows.map(({ room_life: _, ...row }) => expect.objectContaining(row)));
   }
 
-  const store = openSqliteStore(file);
+  const store = openSqliteStore(file, { clock: manualClock(10_000) });
   expect((await store.findCall('lives'))?.call).toMatchObject({ status: 'active', metadata: { ticket: 7 } });
   expect(await store.findCall('cancelled')).toMatchObject({
     call: { status: 'cancelled', cancelledBy: 'key_1', cancelReason: "it's wrong" },
     deletion: { state: 'retryable', attempt: 3 },
   });
-  const due = await store.claimDeletions({ now: 10_000, leaseUntil: 20_000, farthest: 70_000, limit: 10 });
+  const due = await store.claimDeletions({ leaseMs: 10_000, maxDelayMs: 60_000, limit: 10 });
   expect(due.map(({ callId }) => callId)).toEqual(['cancelled']);
   store.close();
 });
@@ -156,14 +157,17 @@ describe('0007_roster keeps the participants of calls', () => {
     }
     client.close();
     expect(await run('migrate')).toMatchObject({ code: 0 });
-    const store = openSqliteStore(file);
+    const clock = manualClock();
+    const store = openSqliteStore(file, { clock });
     onTestFinished(() => store.close());
     const found = await store.findCall('call');
     if (found === null) throw new Error('the call is gone');
-    /** What LiveKit's list leads to. */
+    /** Applies LiveKit's list of participants. */
     const list = async (participants: readonly Participant[], now: number) => {
       const version = versionOf((await store.findCall('call'))?.call.roster ?? null);
-      return store.applyObservation({
+      clock.set(now);
+      const { result } = await store.changeCall({
+        kind: 'observation',
         observation: {
           kind: 'participants',
           callId: 'call',
@@ -173,13 +177,15 @@ describe('0007_roster keeps the participants of calls', () => {
           isTrusted: true,
         },
         policy: POLICY,
-        now,
-        adoption: null,
-        leaseUntil: null,
+        adopted: null,
+        leaseMs: null,
       });
+      return result;
     };
-    const due = async (now: number) =>
-      (await store.listReviews({ now, farthest: now + HOUR_MS, limit: 9 })).due.map(({ callId }) => callId);
+    const due = async (now: number) => {
+      clock.set(now);
+      return (await store.listReviews({ maxDelayMs: HOUR_MS, limit: 9 })).due.map(({ callId }) => callId);
+    };
     return { call: found.call, store, list, due };
   }
 
@@ -209,7 +215,7 @@ describe('0007_roster keeps the participants of calls', () => {
   };
   const agentLeft = { kind: 'agent_left', role: 'agent', reason: 'SIGNAL_CLOSE' };
 
-  test('a phone that an agent left is reviewed at once, and hung up when its grace is over', async () => {
+  test('a phone without an agent is reviewed at once, and its call ends after the grace period', async () => {
     const { call, due, list, store } = await upgraded({
       status: 'active',
       participants: [PHONE, { ...AGENT, ...HAS_LEFT }],
@@ -266,7 +272,7 @@ describe('0007_roster keeps the participants of calls', () => {
     });
   });
 
-  test('an unanswered phone is polled on, and its call does not end', async () => {
+  test('an unanswered phone stays polled, and its call does not end', async () => {
     const { call, store, list } = await upgraded({
       status: 'ringing',
       participants: [PHONE, AGENT],
@@ -280,7 +286,7 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
   });
 
-  test('an inbound phone that was answered is answered, and waits for nobody', async () => {
+  test('an answered inbound phone stays answered, without a review', async () => {
     const { call, store } = await upgraded({
       status: 'active',
       participants: [PHONE, AGENT],
@@ -295,7 +301,7 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(await store.listUnansweredPhones({ after: '', limit: 9 })).toEqual([]);
   });
 
-  test('a person who left is a person who left, and the talk counts', async () => {
+  test('the departure of a person is kept, and the conversation counts', async () => {
     const { call, list } = await upgraded({
       status: 'active',
       participants: [AGENT, isHere('human', HAS_LEFT)],
@@ -324,7 +330,7 @@ describe('0007_roster keeps the participants of calls', () => {
     },
   );
 
-  test('a call that ended lately keeps its participants for the guard, an older one does not', async () => {
+  test('a recently ended call keeps its participants for the guard, and an older call does not', async () => {
     const ended = { status: 'completed', participants: [PHONE, AGENT], phone: outbound };
     const lately = await upgraded({ ...ended, endedAt: NOW - HOUR_MS });
     expect(lately.call).toMatchObject({ reviewAt: null, endedAt: NOW - HOUR_MS });
@@ -334,7 +340,7 @@ describe('0007_roster keeps the participants of calls', () => {
   });
 });
 
-test.each(older)('a migration that fails leaves %s as it was', async (fixture) => {
+test.each(older)('a failed migration does not change %s', async (fixture) => {
   const { file, run } = aDatabase(fixture);
   // All migrations between are done when the last one that makes something finds that it is there.
   const { what, is, isNot } = lastThingMade(schemas.slice(schemas.indexOf(fixture) + 1));
@@ -369,7 +375,7 @@ test.each(schemas)(
     const before = contentsOf(file);
     const refused = {
       code: 2,
-      stderr: expect.stringMatching(/LIVEKIT_URL: expected, for hangup\.db has the calls of /),
+      stderr: expect.stringMatching(/LIVEKIT_URL: required, because hangup\.db contains calls of /),
     };
     expect(await run('serve')).toMatchObject(refused);
     expect(contentsOf(file)).toEqual(before);
@@ -379,7 +385,7 @@ test.each(schemas)(
   },
 );
 
-test('a server says that it brings its database up to date, and with what', async () => {
+test('a server logs the migrations that it applies', async () => {
   const [previous = ''] = older;
   const { cwd, file } = aDatabase(previous);
   // Nobody's but the demonstration's, so that it is served without a LiveKit.
@@ -388,22 +394,22 @@ test('a server says that it brings its database up to date, and with what', asyn
   expect(hangup.output()).toContain(`"migrations":["${newest.replace('.sql', '')}"]`);
 });
 
-test('a command that only reads does not bring it up to date: an older server may work on it', async () => {
+test('a command that only reads does not migrate: an older server may use the database', async () => {
   const [previous = ''] = older;
   const { file, run } = aDatabase(previous);
   const before = contentsOf(file);
-  for (const command of ['keys list', 'adopt list', 'deletions list', 'prune --dry-run']) {
+  for (const command of ['keys list', 'adoption list', 'deletions list', 'prune --dry-run']) {
     expect(await run(command)).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /is of an older hangup, and lacks \S+; `hangup migrate` brings it up to date/,
+        /belongs to an older version of hangup\. Missing migrations: \S+\. Back it up, then run `hangup migrate`/,
       ),
     });
   }
   expect(contentsOf(file)).toEqual(before);
 });
 
-test('a newer database is refused in one sentence, and not changed', async () => {
+test('a newer database is refused in one sentence and not changed', async () => {
   const { file, run } = aDatabase(newest);
   change(file, "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
   const before = contentsOf(file);

@@ -46,13 +46,13 @@ function aQueue() {
   };
 }
 
-test('without a lock a write runs at once', () => {
+test('a write runs at once when no lock is held', () => {
   const { push, ended } = aQueue();
   push('a', 3_000);
   expect(ended).toEqual(['0 a done']);
 });
 
-test('writes that wait for a lock run in their order once it is free', () => {
+test('writes that wait for a lock run in order after its release', () => {
   const { push, lock, passTo, ended } = aQueue();
   lock(true);
   for (const name of ['a', 'b', 'c']) push(name, 3_000);
@@ -63,7 +63,7 @@ test('writes that wait for a lock run in their order once it is free', () => {
   expect(ended.map((line) => line.split(' ').slice(1).join(' '))).toEqual(['a done', 'b done', 'c done']);
 });
 
-test('each write that waits fails at its own deadline, however long the others wait', () => {
+test('each waiting write fails at its own deadline', () => {
   const { push, lock, passTo, ended } = aQueue();
   lock(true);
   push('long', 3_000);
@@ -80,21 +80,21 @@ test('each write that waits fails at its own deadline, however long the others w
   expect(ended).toHaveLength(3);
 });
 
-test('a write whose deadline has passed is never begun', () => {
+test('a write does not start after its deadline', () => {
   const { push, ended, passTo } = aQueue();
   passTo(1_000);
   push('old', 900);
   expect(ended).toEqual(['1000 old busy']);
 });
 
-test('a write that fails does not hold up the next one', () => {
+test('a failed write does not delay the next write', () => {
   const { push, ended } = aQueue();
   push('a', 3_000, new Error('disk full'));
   push('b', 3_000);
   expect(ended).toEqual(['0 a Error: disk full', '0 b done']);
 });
 
-test('it is drained when the last write has ended', async () => {
+test('drained resolves when the last write has ended', async () => {
   const { queue, push, lock, passTo, ended } = aQueue();
   await queue.drained();
   lock(true);

@@ -1,30 +1,32 @@
 import type { Command } from 'commander';
-import { systemClock, systemRandom } from '../../app/app.ts';
-import { parseName, print, Refused, tell, withMadeStore, withStore } from '../output.ts';
+import { systemClock, systemRandom } from '../../platform/clock.ts';
+import { withExistingStore, withMigratedStore } from '../open-store.ts';
+import { CliError, print, printProgress, printTable } from '../output.ts';
+import { parseName } from '../parse-name.ts';
 
-const SHOWN_ORGANIZATIONS = 10;
+/** An error lists at most this many organizations. */
+const MAX_LISTED_ORGANIZATIONS = 10;
 
-/** `hangup adopt`. */
-export function addAdopt(hangup: Command): void {
-  const adopt = hangup
-    .command('adopt')
-    .description('say which rooms that nobody registers become calls, and whose');
-  adopt
+export function registerAdoptionCommand(program: Command): void {
+  const adoption = program
+    .command('adoption')
+    .description('Manage prefixes that turn unregistered rooms into calls');
+  adoption
     .command('add')
-    .description("rooms whose name begins with a prefix become an organization's calls; of two, the longest")
-    .requiredOption('--org <name>', 'the organization', parseName)
-    .requiredOption('--prefix <prefix>', 'how the names of its rooms begin', parseName)
-    .option('--create-org', 'make the organization if it is absent; needed unless it is the first one')
+    .description('Adopt rooms whose name begins with a prefix; the longest matching prefix wins')
+    .requiredOption('--org <name>', 'Organization of the adopted calls', parseName)
+    .requiredOption('--prefix <prefix>', 'Prefix of the room names', parseName)
+    .option('--create-org', 'Create the organization if it is missing; the first one needs no option')
     .action(addPrefix);
-  adopt
+  adoption
     .command('list')
-    .description('list all prefixes')
-    .option('--json', 'print one JSON array')
+    .description('List all prefixes')
+    .option('--json', 'Print a JSON array')
     .action(listPrefixes);
-  adopt
+  adoption
     .command('remove')
-    .description('adopt no more rooms by a prefix; calls stay')
-    .requiredOption('--prefix <prefix>', 'the prefix that `adopt list` shows', parseName)
+    .description('Remove a prefix; calls that it adopted stay')
+    .requiredOption('--prefix <prefix>', 'Prefix from `adoption list`', parseName)
     .action(removePrefix);
 }
 
@@ -37,16 +39,16 @@ function addPrefix({
   prefix: string;
   createOrg?: boolean;
 }): Promise<void> {
-  return withMadeStore(async (store) => {
-    const isTaken = (await store.listAdoptionPrefixes()).some((known) => known.prefix === prefix);
-    if (isTaken) throw taken(prefix);
+  return withMigratedStore(async (store) => {
+    const prefixes = await store.listAdoptionPrefixes();
+    if (prefixes.some((existing) => existing.prefix === prefix)) throw prefixInUse(prefix);
     const organizations = await store.listOrganizations();
     const isNew = !organizations.includes(org);
     if (isNew && !createOrg && organizations.length > 0) {
-      const others = organizations.slice(0, SHOWN_ORGANIZATIONS).join(', ');
-      const more = organizations.length > SHOWN_ORGANIZATIONS ? ', ...' : '';
-      throw new Refused(
-        `there is no organization ${org}; there is ${others}${more}. Correct --org, or make it with --create-org.`,
+      const listed = organizations.slice(0, MAX_LISTED_ORGANIZATIONS).join(', ');
+      const more = organizations.length > MAX_LISTED_ORGANIZATIONS ? ', ...' : '';
+      throw new CliError(
+        `organization not found: ${org}. Existing organizations: ${listed}${more}. Correct --org, or create the organization with --create-org.`,
       );
     }
     const result = await store.addAdoptionPrefix({
@@ -55,17 +57,18 @@ function addPrefix({
       organizationIdIfNew: systemRandom.id('org'),
       now: systemClock.now(),
     });
-    if (result === 'taken') throw taken(prefix);
-    if (isNew) tell(`the organization ${org} is new; \`hangup keys create --org\` makes a key for it`);
-    print(`rooms whose name begins with ${prefix} become calls of ${org}`);
+    if (result === 'taken') throw prefixInUse(prefix);
+    if (isNew)
+      printProgress(`created the organization ${org}; \`hangup keys create --org\` creates a key for it`);
+    print(`rooms with the prefix ${prefix} become calls of ${org}`);
   });
 }
 
-const taken = (prefix: string) =>
-  new Refused(`the prefix ${prefix} is given already; \`hangup adopt list\` shows to whom`);
+const prefixInUse = (prefix: string) =>
+  new CliError(`the prefix ${prefix} already exists; \`hangup adoption list\` shows its organization`);
 
 function listPrefixes({ json }: { json?: true }): Promise<void> {
-  return withStore(async (store) => {
+  return withExistingStore(async (store) => {
     const prefixes = await store.listAdoptionPrefixes();
     if (json) {
       print(
@@ -74,17 +77,19 @@ function listPrefixes({ json }: { json?: true }): Promise<void> {
         ),
       );
     } else if (prefixes.length === 0) {
-      print('no prefixes; give one with: hangup adopt add --org NAME --prefix PREFIX');
+      print('no prefixes; to add one: hangup adoption add --org NAME --prefix PREFIX');
     } else {
-      for (const { prefix, organizationName } of prefixes) print(`${prefix}  ${organizationName}`);
+      const rows = prefixes.map(({ prefix, organizationName }) => [prefix, organizationName]);
+      printTable([['PREFIX', 'ORGANIZATION'], ...rows]);
     }
   });
 }
 
 function removePrefix({ prefix }: { prefix: string }): Promise<void> {
-  return withStore(async (store) => {
-    const wasThere = await store.removeAdoptionPrefix({ prefix, now: systemClock.now() });
-    if (!wasThere) throw new Refused(`there is no prefix ${prefix}; \`hangup adopt list\` shows them`);
-    print(`${prefix} is removed`);
+  return withExistingStore(async (store) => {
+    const wasRemoved = await store.removeAdoptionPrefix({ prefix, now: systemClock.now() });
+    if (!wasRemoved)
+      throw new CliError(`prefix not found: ${prefix}; \`hangup adoption list\` lists all prefixes`);
+    print(`removed the prefix ${prefix}`);
   });
 }

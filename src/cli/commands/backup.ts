@@ -1,30 +1,32 @@
 import type { Command } from 'commander';
-import { systemClock } from '../../app/app.ts';
-import { backUp, restore } from '../../store/sqlite/backup.ts';
-import { print, readSettings, refuseUnless } from '../output.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { backupDatabase, restoreDatabase } from '../../store/open-store.ts';
+import { assertSchema } from '../open-store.ts';
+import { print } from '../output.ts';
+import { readSettings } from '../settings.ts';
 
-/** `hangup backup` and `hangup restore`. */
-export function addBackup(hangup: Command): void {
-  hangup
+/** Registers `hangup backup` and `hangup restore`. */
+export function registerBackupCommands(program: Command): void {
+  program
     .command('backup')
-    .description('copy the database into one file, also while hangup serves; the copy is checked')
-    .argument('<file>', 'the file to make; it must not be there')
+    .description('Copy the database into one file and check the copy; hangup may run meanwhile')
+    .argument('<file>', 'File to create; it must not exist')
     .action(async (target: string) => {
       const file = databaseFile();
-      refuseUnless(file, ['current', 'behind', 'ahead']);
-      await backUp(file, target);
-      print(`${target} is a whole copy of ${file}`);
+      assertSchema(file, ['current', 'behind', 'ahead']);
+      await backupDatabase(file, target);
+      print(`copied ${file} to ${target}`);
     });
-  hangup
+  program
     .command('restore')
-    .description('put a backup in the place of the database, while no hangup runs on it; the old one is kept')
-    .argument('<file>', 'what `hangup backup` made')
+    .description('Replace the database with a backup and keep the old database; stop hangup first')
+    .argument('<file>', 'File that `hangup backup` created')
     .action((backup: string) => {
       const file = databaseFile();
       const time = new Date(systemClock.now()).toISOString().replaceAll(/[:.]/g, '-');
-      const keptAs = `${file}.before-restore-${time}`;
-      const wasThere = restore(backup, { file, keptAs });
-      print(`${file} is ${backup} now${wasThere ? `; what was there before is ${keptAs}` : ''}`);
+      const previousPath = `${file}.before-restore-${time}`;
+      const hadDatabase = restoreDatabase(backup, { file, previousPath });
+      print(`restored ${file} from ${backup}${hadDatabase ? `; the old database is ${previousPath}` : ''}`);
     });
 }
 

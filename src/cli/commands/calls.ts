@@ -4,53 +4,57 @@ import { z } from 'zod';
 import { CALL_STATUSES } from '../../domain/call.ts';
 import { SettingsError } from '../../platform/config.ts';
 import { trustSystemCertificates } from '../../platform/system-ca.ts';
-import { print, printTable, Refused, readSettings } from '../output.ts';
+import { CliError, print, printTable } from '../output.ts';
+import { readSettings } from '../settings.ts';
 
-/** `hangup calls`: a running server's calls, over its REST API. */
-export function addCalls(hangup: Command): void {
-  const calls = hangup
+const REQUEST_TIMEOUT_MS = 15_000;
+
+export function registerCallsCommand(program: Command): void {
+  const calls = program
     .command('calls')
-    .description('list, see and cancel calls of a running server: HANGUP_URL, with HANGUP_API_KEY');
+    .description('List, read and cancel calls of the server at HANGUP_URL, with HANGUP_API_KEY');
   calls
     .command('list')
-    .description('list calls, newest first')
-    .addOption(new Option('--status <status...>', 'only with these').choices(CALL_STATUSES))
-    .option('--limit <count>', 'so many at most', '50')
-    .option('--json', "print the server's answer")
+    .description('List calls, newest first')
+    .addOption(new Option('--status <status...>', 'Only calls with these statuses').choices(CALL_STATUSES))
+    .option('--limit <count>', 'Maximum number of calls', '50')
+    .option('--json', "Print the server's response")
     .action(list);
   calls
     .command('get')
-    .description('see a call, and who is in its room right now')
+    .description('Print a call and the participants in its room')
     .argument('<call-id>')
-    .option('--json', "print the server's answer")
+    .option('--json', "Print the server's response")
     .action(get);
   calls
     .command('cancel')
-    .description('cancel a call')
+    .description('Cancel a call')
     .argument('<call-id>')
-    .option('--reason <reason>', 'why, for the record')
-    .option('--json', "print the server's answer")
+    .option('--reason <reason>', 'Reason, for the audit log')
+    .option('--json', "Print the server's response")
     .action(cancel);
 }
 
-interface Answer<Data> {
-  /** As it came. */
+interface ApiResponse<Data> {
+  /** The unchanged body. */
   readonly text: string;
   readonly data: Data;
 }
 
-/** @throws Refused unless a hangup answers, and does what it is asked for */
-async function ask<Data>(
+/** Returns the response to a request. @throws CliError for any response that is not a success of hangup */
+async function request<Data>(
   method: 'GET' | 'DELETE',
   path: string,
   {
     query = {},
     data,
   }: { query?: Readonly<Record<string, readonly string[] | string | undefined>>; data: z.ZodType<Data> },
-): Promise<Answer<Data>> {
+): Promise<ApiResponse<Data>> {
   const { url: server, apiKey, proxy } = readSettings().client;
   if (apiKey === null)
-    throw new SettingsError(['HANGUP_API_KEY: expected; `hangup keys create` makes a key on the server']);
+    throw new SettingsError([
+      'HANGUP_API_KEY: required; create a key with `hangup keys create` on the server',
+    ]);
   trustSystemCertificates(server);
   if (proxy !== null) {
     setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except });
@@ -65,60 +69,68 @@ async function ask<Data>(
     response = await fetch(url, {
       method,
       headers: { 'x-api-key': apiKey },
-      // Neither the key goes elsewhere, nor does a DELETE become a GET.
+      // A redirect would send the key to another server and change DELETE to GET.
       redirect: 'manual',
-      signal: AbortSignal.timeout(15_000),
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
     text = await response.text();
   } catch (error) {
-    throw new Refused(explainNoAnswer(error, { server, isRead }));
+    throw new CliError(explainNetworkError(error, { server, isRead }));
   }
   const { status } = response;
-  const json = parseJson(text);
-  const done = z.object({ data }).safeParse(json).data;
-  if (status === 200 && done !== undefined) return { text, data: done.data };
-  const refusal = Refusal.safeParse(json).data;
-  if (status >= 400 && refusal !== undefined)
-    throw new Refused(`${refusal.error.message} (${status}).${adviceFor(status)}`);
-  throw new Refused(explainStranger(response, { server, isRead }));
+  const body = parseJson(text);
+  const success = z.object({ data }).safeParse(body).data;
+  if (status === 200 && success !== undefined) return { text, data: success.data };
+  const failure = ErrorBody.safeParse(body).data;
+  if (status >= 400 && failure !== undefined)
+    throw new CliError(`${failure.error.message} (HTTP ${status}).${adviceForStatus(status)}`);
+  throw new CliError(explainUnexpectedResponse(response, { server, isRead }));
 }
 
-/** What stands at HANGUP_URL, or in front of it. */
-function explainStranger(
+/** Explains a response of another server, or of a proxy in front of hangup. */
+function explainUnexpectedResponse(
   { status, headers }: Response,
   { server, isRead }: { server: string; isRead: boolean },
 ): string {
-  if (status >= 300 && status < 400)
-    return `${server} sends elsewhere (${status}, to ${headers.get('location') ?? 'nowhere'}). Set HANGUP_URL to where hangup is.`;
-  if (status >= 502 && status <= 504)
-    return `the proxy at ${server} got no answer of hangup (${status}). Look whether hangup runs, and try again.${isRead ? '' : MAY_BE_DONE}`;
-  return `what answers at ${server} is no hangup (${status}). Set HANGUP_URL.`;
+  if (status >= 300 && status < 400) {
+    const target = headers.get('location') ?? 'an unknown address';
+    return `${server} redirects to ${target} (HTTP ${status}). Set HANGUP_URL to the address of hangup.`;
+  }
+  if (status >= 502 && status <= 504) {
+    const effect = isRead ? '' : MAY_HAVE_SUCCEEDED;
+    return `the proxy at ${server} received no response from hangup (HTTP ${status}). Check that hangup runs, then retry.${effect}`;
+  }
+  return `${server} is not a hangup server (HTTP ${status}). Check HANGUP_URL.`;
 }
 
-function adviceFor(status: number): string {
-  if (status === 401) return ' Set HANGUP_API_KEY to a key that is valid.';
-  return status >= 500 ? " The server's log says why; `hangup doctor` there looks for it." : '';
+function adviceForStatus(status: number): string {
+  if (status === 401) return ' Set HANGUP_API_KEY to a valid key.';
+  return status >= 500 ? " Find the cause in the server's log, or run `hangup doctor` there." : '';
 }
 
-/** What proves that the request did not get there; `bad port` is one that fetch asks nothing at. */
-const NOT_REACHED =
+/** Codes and messages of failures before the request was sent. fetch refuses some ports with `bad port`. */
+const UNREACHABLE =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$|^(ERR_SSL|ERR_TLS|CERT)_|^bad port$/;
 
-function explainNoAnswer(error: unknown, { server, isRead }: { server: string; isRead: boolean }): string {
+function explainNetworkError(
+  error: unknown,
+  { server, isRead }: { server: string; isRead: boolean },
+): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  const why = cause instanceof Error ? cause.message || code : String(cause);
+  const detail = cause instanceof Error ? cause.message || code : String(cause);
   if (code.startsWith('ERR_SSL_'))
-    return `no TLS is spoken at ${server}. Set HANGUP_URL: http, or another port?`;
-  if (NOT_REACHED.test(code || why)) return `no hangup answers at ${server}: ${why}. Set HANGUP_URL.`;
-  return `no whole answer came from ${server}: ${why}.${isRead ? '' : MAY_BE_DONE}`;
+    return `${server} does not use TLS. Correct the scheme or the port of HANGUP_URL.`;
+  if (UNREACHABLE.test(code || detail)) return `cannot connect to ${server}: ${detail}. Check HANGUP_URL.`;
+  return `incomplete response from ${server}: ${detail}.${isRead ? '' : MAY_HAVE_SUCCEEDED}`;
 }
 
-const MAY_BE_DONE = ' It may be done all the same: `hangup calls get` shows it. To do it again is safe.';
+const MAY_HAVE_SUCCEEDED =
+  ' The call may have been cancelled. Check with `hangup calls get`; retrying is safe.';
 
-const Refusal = z.object({ error: z.object({ message: z.string() }) });
-const Deletion = z.object({ state: z.string(), lastError: z.string().nullable() });
-const Item = z.object({
+const ErrorBody = z.object({ error: z.object({ message: z.string() }) });
+const RoomDeletion = z.object({ state: z.string(), lastError: z.string().nullable() });
+const ListItem = z.object({
   id: z.string(),
   status: z.string(),
   direction: z.string(),
@@ -144,7 +156,10 @@ async function list({
   json?: true;
 }): Promise<void> {
   const query = { status, limit };
-  const { text, data } = await ask('GET', '/calls', { query, data: z.object({ calls: z.array(Item) }) });
+  const { text, data } = await request('GET', '/calls', {
+    query,
+    data: z.object({ calls: z.array(ListItem) }),
+  });
   if (json) return print(text);
   const { calls } = data;
   if (calls.length === 0) return print('no calls');
@@ -155,29 +170,31 @@ async function list({
 }
 
 async function get(callId: string, { json }: { json?: true }): Promise<void> {
-  const { text, data } = await ask('GET', pathOf(callId), { data: z.looseObject({ id: z.literal(callId) }) });
+  const { text, data } = await request('GET', callPath(callId), {
+    data: z.looseObject({ id: z.literal(callId) }),
+  });
   print(json ? text : JSON.stringify(data, null, 2));
 }
 
 async function cancel(callId: string, { reason, json }: { reason?: string; json?: true }): Promise<void> {
   const data = z.object({ id: z.literal(callId), status: z.literal('cancelled') });
-  const { text } = await ask('DELETE', pathOf(callId), { query: { reason }, data });
-  print(json ? text : `${callId} is cancelled${await sayWhetherItIsOver(callId)}`);
+  const { text } = await request('DELETE', callPath(callId), { query: { reason }, data });
+  print(json ? text : `cancelled ${callId}${await describeRoomDeletion(callId)}`);
 }
 
-function pathOf(callId: string): string {
-  // A URL has its own meaning for these.
-  if (/^\.{0,2}$/.test(callId)) throw new Refused('Call not found.');
+function callPath(callId: string): string {
+  // URL normalization would remove these path segments.
+  if (/^\.{0,2}$/.test(callId)) throw new CliError('Call not found.');
   return `/calls/${encodeURIComponent(callId)}`;
 }
 
-/** Nothing where the key may not read calls. */
-async function sayWhetherItIsOver(callId: string): Promise<string> {
-  const data = z.object({ id: z.literal(callId), roomDeletion: Deletion });
-  const asked = await ask('GET', pathOf(callId), { data }).catch(() => null);
-  if (asked === null) return '';
-  const { state, lastError } = asked.data.roomDeletion;
-  if (state === 'completed') return ', and its room is gone';
-  const why = lastError === null ? '' : ` (${lastError})`;
-  return `; its room is not gone yet${why}. It is tried again until it is: \`hangup calls get ${callId}\` shows how far that is`;
+/** Returns an empty string if the key cannot read calls. */
+async function describeRoomDeletion(callId: string): Promise<string> {
+  const data = z.object({ id: z.literal(callId), roomDeletion: RoomDeletion });
+  const response = await request('GET', callPath(callId), { data }).catch(() => null);
+  if (response === null) return '';
+  const { state, lastError } = response.data.roomDeletion;
+  if (state === 'completed') return '; its room is gone';
+  const cause = lastError === null ? '' : ` (${lastError})`;
+  return `; its room still exists${cause}. hangup retries until the room is gone; \`hangup calls get ${callId}\` prints the state`;
 }

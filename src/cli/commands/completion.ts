@@ -3,87 +3,90 @@ import { print } from '../output.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
-/** `hangup completion`: a script for the shell, out of the commands themselves. */
-export function addCompletion(hangup: Command): void {
-  hangup
+export function registerCompletionCommand(program: Command): void {
+  program
     .command('completion')
-    .description('print what makes your shell complete hangup: source <(hangup completion bash)')
+    .description('Print a shell completion script: source <(hangup completion bash)')
     .addArgument(new Argument('<shell>').choices(SHELLS))
-    .action((shell: (typeof SHELLS)[number]) => print(SCRIPTS[shell](placesIn(hangup))));
+    .action((shell: (typeof SHELLS)[number]) => print(SCRIPTS[shell](collectCommands(program))));
 }
 
-interface Word {
+interface CompletionItem {
   readonly text: string;
-  readonly meaning: string;
-  /** What may follow an option; null when it takes no value. */
+  readonly description: string;
+  /** The values of an option; null if the option takes no value. */
   readonly values: readonly string[] | null;
 }
 
-/** Where a command line can be: behind the words `path`, '' behind hangup itself. */
-interface Place {
+/** A command and the words that may follow it. */
+interface CommandNode {
+  /** The words of the command, such as `keys list`; empty for hangup itself. */
   readonly path: string;
-  readonly words: readonly Word[];
-  readonly takesFile: boolean;
+  readonly items: readonly CompletionItem[];
+  readonly acceptsFile: boolean;
 }
 
-function placesIn(command: Command, path: readonly string[] = []): readonly Place[] {
-  const word = (text: string, meaning = '', values: readonly string[] | null = null) => ({
+function collectCommands(command: Command, path: readonly string[] = []): readonly CommandNode[] {
+  const item = (text: string, description = '', values: readonly string[] | null = null) => ({
     text,
-    meaning,
+    description,
     values,
   });
-  const words = [
-    ...command.commands.map((one) => word(one.name(), one.description())),
-    ...command.registeredArguments.flatMap(({ argChoices = [] }) => argChoices.map((choice) => word(choice))),
+  const items = [
+    ...command.commands.map((subcommand) => item(subcommand.name(), subcommand.description())),
+    ...command.registeredArguments.flatMap(({ argChoices = [] }) => argChoices.map((choice) => item(choice))),
     ...command.options.map(({ long, short, description, argChoices, required, optional }) =>
-      word(long ?? short ?? '', description, required || optional ? (argChoices ?? []) : null),
+      item(long ?? short ?? '', description, required || optional ? (argChoices ?? []) : null),
     ),
-    word('--help', 'say what it does'),
+    item('--help', 'Show help'),
   ];
-  const takesFile = command.registeredArguments.some((argument) => argument.name() === 'file');
-  const here = { path: path.join(' '), words, takesFile };
-  return [here, ...command.commands.flatMap((one) => placesIn(one, [...path, one.name()]))];
+  const acceptsFile = command.registeredArguments.some((argument) => argument.name() === 'file');
+  const node = { path: path.join(' '), items, acceptsFile };
+  return [
+    node,
+    ...command.commands.flatMap((subcommand) => collectCommands(subcommand, [...path, subcommand.name()])),
+  ];
 }
 
-type Places = readonly Place[];
+type Nodes = readonly CommandNode[];
 
-/** For bash and zsh: `at` is the path of the place, of the words before the cursor. */
-const WALK = `"\${at:+$at }$word"`;
-const paths = (places: Places) => places.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join('|');
-const cases = (places: Places) =>
-  places
-    .flatMap(({ path, words, takesFile }) => [
-      ...words.flatMap(({ text, values }) =>
+/** For bash and zsh: `at` is the path of the command before the cursor. */
+const WALK_SNIPPET = `"\${at:+$at }$word"`;
+const paths = (nodes: Nodes) => nodes.flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join('|');
+const cases = (nodes: Nodes) =>
+  nodes
+    .flatMap(({ path, items, acceptsFile }) => [
+      ...items.flatMap(({ text, values }) =>
         values === null ? [] : [`    '${path}:${text}') after='${values.join(' ')}' ;;`],
       ),
-      `    '${path}:'*) ${takesFile ? '[[ $now != -* ]] || ' : ''}after='${words.map(({ text }) => text).join(' ')}' ;;`,
+      `    '${path}:'*) ${acceptsFile ? '[[ $now != -* ]] || ' : ''}after='${items.map(({ text }) => text).join(' ')}' ;;`,
     ])
     .join('\n');
 
-const bash = (places: Places) => `_hangup() {
+const bash = (nodes: Nodes) => `_hangup() {
   local at='' after='' word now="\${COMP_WORDS[COMP_CWORD]}"
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case ${WALK} in
-      ${paths(places)}) at=${WALK} ;;
+    case ${WALK_SNIPPET} in
+      ${paths(nodes)}) at=${WALK_SNIPPET} ;;
     esac
   done
   case "$at:\${COMP_WORDS[COMP_CWORD-1]}" in
-${cases(places)}
+${cases(nodes)}
   esac
   COMPREPLY=($(compgen -W "$after" -- "$now"))
 }
 complete -o default -F _hangup hangup`;
 
-const zsh = (places: Places) => `#compdef hangup
+const zsh = (nodes: Nodes) => `#compdef hangup
 _hangup() {
   local at='' after='' word now="\${words[CURRENT]}"
   for word in "\${(@)words[2,CURRENT-1]}"; do
-    case ${WALK} in
-      ${paths(places)}) at=${WALK} ;;
+    case ${WALK_SNIPPET} in
+      ${paths(nodes)}) at=${WALK_SNIPPET} ;;
     esac
   done
   case "$at:\${words[CURRENT-1]}" in
-${cases(places)}
+${cases(nodes)}
   esac
   compadd -- \${=after} || _files
 }
@@ -94,17 +97,17 @@ else
   compdef _hangup hangup
 fi`;
 
-function fish(places: Places): string {
+function fish(nodes: Nodes): string {
   const quote = (text: string) => `'${text.replaceAll(/['\\]/g, '\\$&')}'`;
   const at = (path: string) => path && ` ${path}`;
-  const lines = places.flatMap(({ path, words, takesFile }) => {
-    const here = `complete -c hangup -n "__hangup_is_at ${quote(at(path))}"`;
+  const lines = nodes.flatMap(({ path, items, acceptsFile }) => {
+    const rule = `complete -c hangup -n "__hangup_is_at ${quote(at(path))}"`;
     return [
-      ...(takesFile ? [`${here} -F`] : []),
-      ...words.map(({ text, meaning, values }) => {
-        const what = text.startsWith('--') ? `-l ${text.slice(2)}` : `-a ${text}`;
-        const takes = values === null ? '' : ` -x -a ${quote(values.join(' '))}`;
-        return `${here} ${what}${takes} -d ${quote(meaning)}`;
+      ...(acceptsFile ? [`${rule} -F`] : []),
+      ...items.map(({ text, description, values }) => {
+        const option = text.startsWith('--') ? `-l ${text.slice(2)}` : `-a ${text}`;
+        const argument = values === null ? '' : ` -x -a ${quote(values.join(' '))}`;
+        return `${rule} ${option}${argument} -d ${quote(description)}`;
       }),
     ];
   });
@@ -112,7 +115,7 @@ function fish(places: Places): string {
   set -l at
   for word in (commandline -opc)[2..]
     switch "$at $word"
-      case ${places.map(({ path }) => quote(at(path))).join(' ')}
+      case ${nodes.map(({ path }) => quote(at(path))).join(' ')}
         set at "$at $word"
     end
   end
@@ -122,4 +125,4 @@ complete -c hangup -f
 ${lines.join('\n')}`;
 }
 
-const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (places: Places) => string>> = { bash, zsh, fish };
+const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (nodes: Nodes) => string>> = { bash, zsh, fish };

@@ -1,50 +1,50 @@
 import { type Command, Option } from 'commander';
-import { systemClock } from '../../app/app.ts';
 import { type DeletionState, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
-import { print, printTable, Refused, withStore } from '../output.ts';
+import { withExistingStore } from '../open-store.ts';
+import { CliError, print, printTable, toIsoOrNull } from '../output.ts';
 
 const STATES = [...OPEN_DELETION_STATES, 'discarded'] as const;
-const SHOWN_AT_MOST = 1_000;
+const MAX_ROWS = 1_000;
 
-/** `hangup deletions`: rooms that should be gone and are not yet. */
-export function addDeletions(hangup: Command): void {
-  const deletions = hangup
+export function registerDeletionsCommand(program: Command): void {
+  const deletions = program
     .command('deletions')
-    .description('see which rooms of ended calls are not gone yet, and try one again');
+    .description('List room deletions that are not complete, and retry them');
   deletions
     .command('list')
-    .description(`list them, oldest first, at most ${SHOWN_AT_MOST}`)
+    .description(`List open and discarded room deletions, oldest first, at most ${MAX_ROWS}`)
     .addOption(
-      new Option('--state <state...>', 'only in these states').choices(STATES).default([...STATES], 'all'),
+      new Option('--state <state...>', 'Only deletions in these states')
+        .choices(STATES)
+        .default([...STATES], 'all'),
     )
-    .option('--json', 'print one JSON array')
+    .option('--json', 'Print a JSON array')
     .action(list);
   deletions
     .command('retry')
-    .description('try one again at once, also one that was given up')
-    .argument('<call-id>', 'the call id that `deletions list` shows')
+    .description('Retry a room deletion at once, even a discarded one')
+    .argument('<call-id>', 'Call id from `deletions list`')
     .action(retry);
 }
 
 function list({ state, json }: { state: DeletionState[]; json?: true }): Promise<void> {
-  return withStore(async (store) => {
-    const found = await store.listDeletions({ states: state, limit: SHOWN_AT_MOST });
+  return withExistingStore(async (store) => {
+    const deletions = await store.listDeletions({ states: state, limit: MAX_ROWS });
     if (json) {
-      const iso = (at: number | null) => (at === null ? null : new Date(at).toISOString());
       print(
         JSON.stringify(
-          found.map(({ createdAt, scheduledAt, attemptedAt, finalizedAt, ...told }) => ({
-            ...told,
-            createdAt: iso(createdAt),
-            nextAttemptAt: finalizedAt === null ? iso(scheduledAt) : null,
-            attemptedAt: iso(attemptedAt),
-            finalizedAt: iso(finalizedAt),
+          deletions.map(({ createdAt, scheduledAt, attemptedAt, finalizedAt, ...rest }) => ({
+            ...rest,
+            createdAt: toIsoOrNull(createdAt),
+            nextAttemptAt: finalizedAt === null ? toIsoOrNull(scheduledAt) : null,
+            attemptedAt: toIsoOrNull(attemptedAt),
+            finalizedAt: toIsoOrNull(finalizedAt),
           })),
         ),
       );
-    } else if (found.length === 0) print('none: every room that should be gone is gone');
+    } else if (deletions.length === 0) print('no pending deletions');
     else {
-      const rows = found.map(({ callId, state, attempt, createdAt, lastError }) => [
+      const rows = deletions.map(({ callId, state, attempt, createdAt, lastError }) => [
         callId,
         state,
         String(attempt),
@@ -57,14 +57,18 @@ function list({ state, json }: { state: DeletionState[]; json?: true }): Promise
 }
 
 function retry(callId: string): Promise<void> {
-  return withStore(async (store) => {
-    switch (await store.retryDeletion({ callId, now: systemClock.now() })) {
+  return withExistingStore(async (store) => {
+    switch (await store.retryDeletion({ callId })) {
       case null:
-        throw new Refused(`there is no deletion for ${callId}; \`hangup deletions list\` shows them`);
+        throw new CliError(
+          `room deletion not found: ${callId}; \`hangup deletions list\` lists all open deletions`,
+        );
       case 'completed':
-        throw new Refused(`the room of ${callId} was deleted; there is nothing to try again`);
+        throw new CliError(`the room of ${callId} is already deleted; there is nothing to retry`);
       default:
-        print(`the room of ${callId} is deleted by the running hangup within 5 s, or when one starts`);
+        print(
+          `the deletion of ${callId} is due; a running hangup starts it within 5 s, otherwise the next start`,
+        );
     }
   });
 }

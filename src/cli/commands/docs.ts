@@ -1,21 +1,20 @@
 import type { Command } from 'commander';
 import { listDocs, readDoc } from '../../platform/assets.ts';
-import { print, Refused } from '../output.ts';
+import { CliError, print } from '../output.ts';
 
-/** `hangup docs`: the operator's pages, which the single file holds. */
-export function addDocs(hangup: Command): void {
-  hangup
+export function registerDocsCommand(program: Command): void {
+  program
     .command('docs')
-    .description("print one of the operator's pages, or an example such as hangup.service")
-    .argument('[page]', 'which one; none lists them')
+    .description('Print a page of the manual, or an example such as hangup.service')
+    .argument('[page]', 'Name of the page; without a name, list all pages')
     .action((page?: string) => {
       if (page === undefined) {
         print(listDocs().join('\n'));
         return;
       }
-      // Pages name each other so.
+      // Pages refer to each other as docs/NAME.md.
       const text = readDoc(page.replace(/^docs\//, '').replace(/\.md$/, ''));
-      if (text === null) throw new Refused(`there is no page ${page}; \`hangup docs\` lists them`);
+      if (text === null) throw new CliError(`page not found: ${page}; \`hangup docs\` lists all pages`);
       print(text.trimEnd());
     });
 }

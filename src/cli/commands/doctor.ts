@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { systemClock } from '../../app/app.ts';
 import { type Inspectors, runChecks } from '../../doctor/doctor.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import { probeLiveKit } from '../../livekit/probe.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { trustSystemCertificates } from '../../platform/system-ca.ts';
 import { inspectDatabase } from '../../store/sqlite/inspect-database.ts';
-import { print, Refused } from '../output.ts';
+import { CliError, print } from '../output.ts';
 
 const INSPECTORS: Inspectors = {
   inspectDatabase,
@@ -15,12 +15,11 @@ const INSPECTORS: Inspectors = {
   },
 };
 
-/** `hangup doctor`. */
 export function registerDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('Check settings, database, LiveKit and webhooks, without changing anything')
-    .option('--json', 'print one JSON object')
+    .option('--json', 'Print a JSON object')
     .action(runDoctor);
 }
 
@@ -29,7 +28,7 @@ async function runDoctor({ json }: { json?: true }): Promise<void> {
   const failures = findings.filter(({ level }) => level === 'failure').length;
   if (json) print(JSON.stringify({ ok: failures === 0, findings }));
   else for (const finding of findings) print(formatFinding(finding));
-  if (failures > 0) throw new Refused(`${failures} of ${findings.length} checks failed`);
+  if (failures > 0) throw new CliError(`${failures} of ${findings.length} checks failed`);
 }
 
 function formatFinding({ level, check, message, advice }: Finding): string {

@@ -1,19 +1,20 @@
 import type { Command } from 'commander';
-import { print, readSettings, refuseUnless, withMadeStore } from '../output.ts';
+import { assertSchema, withMigratedStore } from '../open-store.ts';
+import { print } from '../output.ts';
+import { readSettings } from '../settings.ts';
 
-/** `hangup migrate`. */
-export function addMigrate(hangup: Command): void {
-  hangup
+export function registerMigrateCommand(program: Command): void {
+  program
     .command('migrate')
-    .description('make the database, or bring its schema up to date, and exit; `serve` does it too')
-    .option('--check', 'only look; exit code 1 unless it is up to date')
+    .description('Create the database or update its schema; `serve` does the same')
+    .option('--check', 'Change nothing; exit with 1 if migrations are missing')
     .action(({ check }: { check?: true }) =>
-      check ? checkSchema() : withMadeStore(async (_, file) => print(`${file} is up to date`)),
+      check ? checkSchema() : withMigratedStore(async (_, file) => print(`${file} is up to date`)),
     );
 }
 
 function checkSchema(): void {
   const { databaseFile: file } = readSettings();
-  refuseUnless(file, ['current']);
+  assertSchema(file, ['current']);
   print(`${file} is up to date`);
 }

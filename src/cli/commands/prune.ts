@@ -1,50 +1,48 @@
 import type { Command } from 'commander';
-import { systemClock } from '../../app/app.ts';
-import { pruneBatch, retentionOf } from '../../operations/retention/prune.ts';
-import { print, readSettings, tell, withStore } from '../output.ts';
+import { pruneBatch, retentionCutoffs } from '../../operations/retention/prune.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { withExistingStore } from '../open-store.ts';
+import { print, printProgress } from '../output.ts';
+import { readSettings } from '../settings.ts';
 
-const TELLS_EVERY_MS = 5_000;
+const PROGRESS_INTERVAL_MS = 5_000;
 
-/** `hangup prune`: what a running hangup does every hour. */
-export function addPrune(hangup: Command): void {
-  hangup
+export function registerPruneCommand(program: Command): void {
+  program
     .command('prune')
-    .description('delete what the settings KEEP_… say is old, as a running hangup does every hour')
-    .option('--dry-run', 'only count it')
-    .option('--json', 'print one JSON object')
+    .description(
+      'Delete rows that are older than the retention settings, as a running hangup does every hour',
+    )
+    .option('--dry-run', 'Count the rows, but delete nothing')
+    .option('--json', 'Print a JSON object')
     .action(prune);
 }
 
 async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
-  const { retention, recreatedRoomWindowMs, agentLeftGraceMs, reconnectGraceMs, agentIdKey } = readSettings();
-  await withStore(async (store) => {
-    const cutoffs = retentionOf(retention, recreatedRoomWindowMs, systemClock.now());
-    const old = await store.countPrunable(cutoffs);
-    const gone = { ...old };
+  const { retention, events } = readSettings().operations;
+  await withExistingStore(async (store) => {
+    const cutoffs = retentionCutoffs(retention, events.policy.recreatedRoomWindowMs, systemClock.now());
+    const prunable = await store.countPrunable(cutoffs);
+    const deleted = { ...prunable };
     if (!dryRun) {
-      const policy = { recreatedRoomWindowMs, agentLeftGraceMs, reconnectGraceMs };
-      let toldAt = performance.now();
-      let deleted = 0;
+      const total = prunable.calls + prunable.audit + prunable.events;
+      let deletedRows = 0;
+      let printedAt = performance.now();
       for (;;) {
-        const batch = await pruneBatch({
-          store,
-          clock: systemClock,
-          retention,
-          events: { policy, agentIdKey },
-        });
-        deleted += batch.forgotten;
-        if (!batch.more) break;
-        if (performance.now() - toldAt < TELLS_EVERY_MS) continue;
-        toldAt = performance.now();
-        tell(`${deleted} of some ${old.calls + old.audit + old.events} rows are deleted`);
+        const batch = await pruneBatch({ store, clock: systemClock, retention, events });
+        deletedRows += batch.deleted;
+        if (!batch.hasMore) break;
+        if (performance.now() - printedAt < PROGRESS_INTERVAL_MS) continue;
+        printedAt = performance.now();
+        printProgress(`deleted ${deletedRows} of about ${total} rows`);
       }
-      const left = await store.countPrunable(cutoffs);
-      for (const what of ['calls', 'audit', 'events'] as const) gone[what] -= left[what];
+      const remaining = await store.countPrunable(cutoffs);
+      for (const kind of ['calls', 'audit', 'events'] as const) deleted[kind] -= remaining[kind];
     }
-    if (json) print(JSON.stringify({ ...gone, deleted: !dryRun }));
+    if (json) print(JSON.stringify({ ...deleted, deleted: !dryRun }));
     else {
-      const what = `${gone.calls} ended calls, ${gone.audit} entries of the audit log, ${gone.events} ids of events`;
-      print(dryRun ? `would delete: ${what}` : `deleted: ${what}`);
+      const counts = `${deleted.calls} ended calls, ${deleted.audit} audit entries, ${deleted.events} event ids`;
+      print(dryRun ? `would delete: ${counts}` : `deleted: ${counts}`);
     }
   });
 }

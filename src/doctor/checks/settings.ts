@@ -28,7 +28,7 @@ const ADVICE = '`hangup docs configure` lists all settings';
 /** Reads the settings of a server from the environment and `.env`. */
 export function inspectSettings(): InvalidSettings | ValidSettings {
   try {
-    const settings = parseSettings(readEnvironment(), 'serve');
+    const settings = parseSettings(readEnvironment(), 'server');
     const { file, ...names } = settingSources();
     const isFileWorldReadable = file !== null && (statSync(file).mode & WORLD_READABLE) !== 0;
     return {

@@ -3,22 +3,28 @@ import type { Timestamp } from '../../domain/time.ts';
 import type { Clock, Logger } from '../../ports/system.ts';
 import type { RoomServiceTransport } from './twirp.ts';
 
-/** Whether LiveKit answers: read by /readyz, by the metrics and by the reconciler. */
+/** The state of LiveKit for /readyz, the metrics and the reconciler. */
 export interface CircuitBreaker {
   readonly transport: RoomServiceTransport;
-  /** Since when LiveKit does not answer; null while it does, and while that is unknown. */
+  /** Since when LiveKit is unreachable; null if it is reachable or the state is unknown. */
   openSince(): Timestamp | null;
-  /** Null until LiveKit has answered a request, or has left enough of them unanswered. */
+  /** Null until LiveKit has responded to a request, or has left enough requests unanswered. */
   isUp(): boolean | null;
 }
 
 /**
- * Tracks the outcomes of all requests. It blocks none: each caller decides by {@link CircuitBreaker.openSince}.
- * @param onRecovered is called when LiveKit answers again
+ * Tracks the outcomes of all requests, and blocks none: callers decide by {@link CircuitBreaker.openSince}.
+ * @param onOpened LiveKit became unreachable
+ * @param onRecovered LiveKit responds again
  */
 export function circuitBreaker(
   transport: RoomServiceTransport,
-  { clock, log, onRecovered }: { clock: Clock; log: Logger; onRecovered: (downMs: number) => void },
+  {
+    clock,
+    log,
+    onOpened,
+    onRecovered,
+  }: { clock: Clock; log: Logger; onOpened: () => void; onRecovered: (downMs: number) => void },
 ): CircuitBreaker {
   let state = UNKNOWN_STATE;
   return {
@@ -32,8 +38,9 @@ export function circuitBreaker(
         const cause = 'detail' in outcome ? outcome.detail : outcome.kind;
         log.error(
           { cause, since: new Date(after).toISOString() },
-          'LiveKit is away: cancels are kept, and their rooms deleted when it answers again',
+          'LiveKit is unreachable; room deletions are queued until it recovers',
         );
+        onOpened();
       }
       if (before !== null && after === null) onRecovered(now - before);
       return outcome;

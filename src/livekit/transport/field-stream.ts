@@ -1,62 +1,63 @@
 import { Buffer } from 'node:buffer';
 import { BinaryReader } from '@bufbuild/protobuf';
 
-/** LiveKit's own limit on a room's metadata is 64 KiB unless it is told otherwise. */
-const LONGEST_FIELD = 4 * 1024 * 1024;
+/** LiveKit limits a room's metadata to 64 KiB by default. */
+const MAX_FIELD_BYTES = 4 * 1024 * 1024;
 /** Longer than a room without much metadata. */
-const MOST_FIELDS = 512;
-/** So few that what is made of them is garbage before V8 takes it for something that stays. */
-const FIELDS_AT_ONCE = 100;
+const FIRST_TRY_BYTES = 512;
+/** Small enough that V8 collects the parsed objects as young garbage. */
+const FIELDS_PER_CHUNK = 100;
 
 /**
- * Cuts a protobuf message between its fields: each part is a message of the same type, and all of them together are
- * the whole, as https://protobuf.dev/programming-guides/encoding/#last-one-wins says.
- * @throws Error when it is none, ends within a field, or has one of over 4 MiB
+ * Splits a protobuf message at field boundaries, for lists of many thousand rooms. Each part is a message of the same
+ * type, and the parts together equal the message: https://protobuf.dev/programming-guides/encoding/#last-one-wins
+ * @throws Error if the bytes are not protobuf, end within a field, or have a field over 4 MiB
  */
-export async function* inWholeFields(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let rest: Uint8Array = new Uint8Array();
+export async function* splitAtFieldBoundaries(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let pending: Uint8Array = new Uint8Array();
   for await (const chunk of chunks) {
-    const first = rest.length === 0 ? rest : completed(rest, chunk);
+    const first = pending.length === 0 ? pending : completeField(pending, chunk);
     if (first === null) {
-      rest = Buffer.concat([rest, chunk]);
-      if (rest.length > LONGEST_FIELD) throw new Error('the answer has a field of over 4 MiB');
+      pending = Buffer.concat([pending, chunk]);
+      if (pending.length > MAX_FIELD_BYTES) throw new Error('the response has a field over 4 MiB');
       continue;
     }
     if (first.length > 0) yield first;
-    let from = first.length - rest.length;
+    let start = first.length - pending.length;
     for (;;) {
-      const end = from + endOfWholeFields(chunk.subarray(from), FIELDS_AT_ONCE);
-      if (end === from) break;
-      yield chunk.subarray(from, end);
-      from = end;
+      const end = start + lastFieldBoundary(chunk.subarray(start), FIELDS_PER_CHUNK);
+      if (end === start) break;
+      yield chunk.subarray(start, end);
+      start = end;
     }
-    rest = chunk.subarray(from);
+    pending = chunk.subarray(start);
   }
-  if (rest.length > 0) throw new Error('the answer ends within a field');
+  if (pending.length > 0) throw new Error('the response ends within a field');
 }
 
-/** The field that begins in `rest`, ended by the chunk; null when it goes on behind that. */
-function completed(rest: Uint8Array, chunk: Uint8Array): Uint8Array | null {
-  // A copy of each whole chunk would be as much again for V8 to keep until it collects all of its garbage.
-  for (const size of [MOST_FIELDS, chunk.length]) {
-    const bytes = Buffer.concat([rest, chunk.subarray(0, size)]);
-    const end = endOfWholeFields(bytes, 1);
+/** Returns the field that starts in `pending` and ends in `chunk`; null if it ends later. */
+function completeField(pending: Uint8Array, chunk: Uint8Array): Uint8Array | null {
+  // A copy of each chunk would double the memory until the next full garbage collection.
+  for (const size of [FIRST_TRY_BYTES, chunk.length]) {
+    const bytes = Buffer.concat([pending, chunk.subarray(0, size)]);
+    const end = lastFieldBoundary(bytes, 1);
     if (end > 0) return bytes.subarray(0, end);
   }
   return null;
 }
 
-function endOfWholeFields(bytes: Uint8Array, atMost: number): number {
+/** Returns the end of the last complete field among the first `maxFields`; 0 if no field is complete. */
+function lastFieldBoundary(bytes: Uint8Array, maxFields: number): number {
   const reader = new BinaryReader(bytes);
   let end = 0;
   try {
-    for (let field = 0; field < atMost && reader.pos < reader.len; field += 1) {
+    for (let field = 0; field < maxFields && reader.pos < reader.len; field += 1) {
       const [, type] = reader.tag();
       reader.skip(type);
       end = reader.pos;
     }
   } catch (error) {
-    // It ends within a field.
+    // The bytes end within a field.
     if (error instanceof RangeError) return end;
     throw error;
   }

@@ -3,18 +3,18 @@ import type { LiveKitError } from '../../domain/livekit-error.ts';
 import { PRIORITIES } from '../../ports/livekit.ts';
 import type { RoomServiceTransport, TwirpOutcome, TwirpRequest } from './twirp.ts';
 
-/** How long all requests wait after a 429 without a Retry-After. */
+/** The pause of all requests after a 429 without a Retry-After. */
 const DEFAULT_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
-/** A request that is sent within this has not waited. */
-const PROMPT_MS = 10;
+/** A request that is sent sooner has not waited. */
+const NO_WAIT_MS = 10;
 
 /**
- * Sends all requests to LiveKit through one limit. Waiting requests go by priority, and wait no longer than their
- * deadline. After a 429 all requests wait for as long as LiveKit requires.
- * @param requestsPerMinute 0: no limit of our own
- * @param onQueueLength is called with the number of waiting requests
- * @param shutdown ends the waiting; after it no request is sent
+ * Limits the rate of all requests to LiveKit. Waiting requests are sent by priority, and wait no longer than their
+ * deadline. After a 429 all requests wait as long as LiveKit requires.
+ * @param requestsPerMinute 0: no limit
+ * @param onQueueLength receives the number of waiting requests when it changes
+ * @param shutdown its abort fails the waiting requests; later requests fail at once
  */
 export function rateLimit(
   transport: RoomServiceTransport,
@@ -27,30 +27,30 @@ export function rateLimit(
   const queue = new PQueue(requestsPerMinute === 0 ? {} : toQueueOptions(requestsPerMinute));
   const waiting = new Set<AbortController>();
   shutdown?.addEventListener('abort', () => {
-    for (const one of waiting) one.abort();
+    for (const request of waiting) request.abort();
   });
 
-  function pause(forMs: number): void {
+  function pause(durationMs: number): void {
     if (queue.isPaused) return;
     queue.pause();
-    setTimeout(() => queue.start(), Math.min(forMs, MAX_PAUSE_MS)).unref();
+    setTimeout(() => queue.start(), Math.min(durationMs, MAX_PAUSE_MS)).unref();
   }
 
-  return async <Answer>(request: TwirpRequest<Answer>): Promise<TwirpOutcome<Answer>> => {
+  return async <Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> => {
     if (shutdown?.aborted) return SHUTTING_DOWN;
     const startedAt = performance.now();
     const expired = new AbortController();
-    // For the wait alone: once it is sent, the request has a deadline of its own.
+    // Limits only the wait: the transport has its own deadline for a sent request.
     const timer = setTimeout(() => expired.abort(), request.timeoutMs);
     waiting.add(expired);
     try {
-      const answer = queue.add(
-        async (): Promise<TwirpOutcome<Answer>> => {
+      const queued = queue.add(
+        async (): Promise<TwirpOutcome<Value>> => {
           clearTimeout(timer);
           waiting.delete(expired);
           onQueueLength(queue.size);
-          // DeleteRoom goes by name, and a new caller may have come while the request waited for its turn.
-          const hasWaited = performance.now() - startedAt > PROMPT_MS;
+          // DeleteRoom goes by name, and a newer call may use the room since the request was queued.
+          const hasWaited = performance.now() - startedAt > NO_WAIT_MS;
           if (hasWaited && (await request.isStillWanted?.()) === false) return { kind: 'not_found' };
           const leftMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
           return leftMs >= 1 ? transport({ ...request, timeoutMs: leftMs }) : RATE_LIMIT_TIMEOUT;
@@ -58,7 +58,7 @@ export function rateLimit(
         { priority: -PRIORITIES.indexOf(request.priority), signal: expired.signal },
       );
       onQueueLength(queue.size);
-      const outcome = await answer;
+      const outcome = await queued;
       if (outcome.kind === 'rate_limited') pause(outcome.retryAfterMs ?? DEFAULT_PAUSE_MS);
       return outcome;
     } catch (error) {
@@ -72,7 +72,7 @@ export function rateLimit(
   };
 }
 
-/** Evenly, at most a second's worth at once. */
+/** Spreads the requests evenly: no burst is larger than the limit per second. */
 function toQueueOptions(requestsPerMinute: number) {
   const interval = Math.max(1_000, 60_000 / requestsPerMinute);
   return { interval, intervalCap: Math.max(1, Math.floor((requestsPerMinute * interval) / 60_000)) };
@@ -80,10 +80,10 @@ function toQueueOptions(requestsPerMinute: number) {
 
 const RATE_LIMIT_TIMEOUT: LiveKitError = {
   kind: 'timed_out',
-  detail: 'it waited too long for the rate limit of LiveKit',
+  detail: 'timed out waiting for the rate limit of LiveKit',
 };
 const SHUTTING_DOWN: LiveKitError = {
   kind: 'unavailable',
   code: null,
-  detail: 'hangup was stopped meanwhile',
+  detail: 'hangup is shutting down',
 };

@@ -1,7 +1,7 @@
 import type { Metrics } from '../../ports/metrics.ts';
 import type { RoomServiceTransport } from './twirp.ts';
 
-/** Counts and times each request. Wrap it around the network: LiveKit is not answerable for a wait in the rate limit. */
+/** Counts and times each request. Wrap it inside the rate limit, so that the duration leaves out the wait. */
 export function withRequestMetrics(
   transport: RoomServiceTransport,
   metrics: Pick<Metrics, 'livekitRequest'>,

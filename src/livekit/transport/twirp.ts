@@ -3,81 +3,62 @@ import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp 
 import { request as requestHttps } from 'node:https';
 import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
 import type { LiveKitError } from '../../domain/livekit-error.ts';
-import type { HttpProxy } from '../../platform/proxy.ts';
-import type { RequestOptions } from '../../ports/livekit.ts';
+import type { LiveKitServer, RequestOptions } from '../../ports/livekit.ts';
 import { type Agents, agentsFor } from '../agents.ts';
 
-interface LiveKitServer {
-  readonly url: string;
-  readonly apiKey: string;
-  readonly apiSecret: string;
-  readonly agents: Agents;
-}
-
-export interface TwirpRequest<Answer> extends RequestOptions {
+export interface TwirpRequest<Value> extends RequestOptions {
   readonly method: string;
-  /** To be sent as JSON; bytes are protobuf. The answer comes in the same encoding. */
+  /** Sent as JSON, or as protobuf if it is bytes. The response has the same encoding. */
   readonly body: object | Uint8Array;
   readonly grant: VideoGrant;
-  /** Reads the body of a 200. An error that it throws makes the request one that LiveKit did not answer. */
-  readonly read: (body: AsyncIterable<Uint8Array>) => Promise<Answer>;
+  /** Reads the body of a 200. If it throws, the outcome is `unavailable`. */
+  readonly read: (body: AsyncIterable<Uint8Array>) => Promise<Value>;
 }
 
-interface AnswerHead {
+interface ResponseHead {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
 }
 
-export type TwirpOutcome<Answer> =
-  | { readonly kind: 'answered'; readonly answer: Answer }
+export type TwirpOutcome<Value> =
+  | { readonly kind: 'answered'; readonly value: Value }
   | { readonly kind: 'not_found' }
   | LiveKitError;
 
 /** Sends one request. Never rejects: a failure is an outcome. */
-export type RoomServiceTransport = <Answer>(request: TwirpRequest<Answer>) => Promise<TwirpOutcome<Answer>>;
+export type RoomServiceTransport = <Value>(request: TwirpRequest<Value>) => Promise<TwirpOutcome<Value>>;
 
-/** Longer than a clock that is set back an hour is wrong. */
+/** Tolerates a clock that is set back an hour. */
 export const TOKEN_TTL = '2h';
 
-/** Of thousands of participants in one room it is less. */
-const LONGEST_TEXT = 4 * 1024 * 1024;
+/** The JSON of thousands of participants is smaller. */
+const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
 const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/protobuf';
 
 /**
- * The transport over HTTP to one LiveKit.
- * @param shutdown ends the requests that are under way
+ * Creates the HTTP transport to one LiveKit server.
+ * @param shutdown its abort fails the requests in flight
  */
-export function httpTransport(
-  {
-    proxy = null,
-    ...server
-  }: {
-    readonly url: string;
-    readonly apiKey: string;
-    readonly apiSecret: string;
-    readonly proxy?: HttpProxy | null;
-  },
-  shutdown?: AbortSignal,
-): RoomServiceTransport {
-  const agents = agentsFor(server.url, proxy);
-  return (request) => askRoomService({ ...server, agents }, request, shutdown);
+export function httpTransport(server: LiveKitServer, shutdown?: AbortSignal): RoomServiceTransport {
+  const agents = agentsFor(server.url, server.proxy ?? null);
+  return (request) => callRoomService(server, agents, request, shutdown);
 }
 
 /**
- * One request to LiveKit's room service. Not by the SDK's client: that keeps the Retry-After of a 429 to itself,
- * believes any body of a 200, and follows redirects. Nor by fetch, which holds several times what it reads.
- * Never rejects: what goes wrong is an outcome.
+ * Sends one request to LiveKit's RoomService. The client of the SDK would hide the Retry-After of a 429, accept any body
+ * of a 200 and follow redirects; fetch would hold several times the response in memory.
  */
-async function askRoomService<Answer>(
+async function callRoomService<Value>(
   server: LiveKitServer,
-  request: TwirpRequest<Answer>,
-  closing?: AbortSignal,
-): Promise<TwirpOutcome<Answer>> {
+  agents: Agents,
+  request: TwirpRequest<Value>,
+  shutdown?: AbortSignal,
+): Promise<TwirpOutcome<Value>> {
   const { method, body, grant, timeoutMs } = request;
   const isProtobuf = body instanceof Uint8Array;
-  const overdue = AbortSignal.timeout(timeoutMs);
+  const deadline = AbortSignal.timeout(timeoutMs);
   let response: IncomingMessage | null = null;
   try {
     const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: TOKEN_TTL });
@@ -88,22 +69,22 @@ async function askRoomService<Answer>(
         'content-type': isProtobuf ? PROTOBUF_TYPE : JSON_TYPE,
       },
       body: isProtobuf ? body : JSON.stringify(body),
-      agents: server.agents,
-      signal: closing === undefined ? overdue : AbortSignal.any([overdue, closing]),
+      agents,
+      signal: shutdown === undefined ? deadline : AbortSignal.any([deadline, shutdown]),
     });
     const { statusCode: status = 0, headers } = response;
-    return await readAnswer({ status, headers }, response, request);
+    return await readResponse({ status, headers }, response, request);
   } catch (error) {
-    if (overdue.aborted) return noAnswerWithin(timeoutMs);
-    if (closing?.aborted) return { kind: 'unavailable', code: null, detail: 'hangup was stopped meanwhile' };
-    return { kind: 'unavailable', code: null, detail: describeFault(error) };
+    if (deadline.aborted) return timedOut(timeoutMs);
+    if (shutdown?.aborted) return { kind: 'unavailable', code: null, detail: 'hangup is shutting down' };
+    return { kind: 'unavailable', code: null, detail: formatNetworkError(error) };
   } finally {
-    // Of what was not read to its end the connection is closed.
+    // Closes the connection if the response was not read to its end.
     response?.destroy();
   }
 }
 
-/** A POST that follows no redirect. Resolves when the answer begins. @throws whatever ends it before */
+/** Sends a POST, without following redirects. Resolves with the head of the response. @throws the network error */
 export function post(
   url: URL,
   {
@@ -120,93 +101,96 @@ export function post(
 ): Promise<IncomingMessage> {
   const send = url.protocol === 'https:' ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
-    // Whatever Node makes of the connection, the deadline holds.
+    // Node does not report the abort in every state of a connection.
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    const attempt = (agent: Agents['kept']) => {
+    const attempt = (agent: Agents['keepAlive']) => {
       const request = send(url, { agent, method: 'POST', headers, signal }, resolve);
       request.on('error', (error) => {
-        // A kept connection that the server closed meanwhile says nothing of LiveKit, and asking twice is harmless.
+        // The server may have closed an idle connection. RoomService requests are safe to repeat.
         if (request.reusedSocket && !signal.aborted) attempt(agents.fresh());
         else reject(error);
       });
-      // Then Node gives the connection away, with the request unanswered and its signal unheard.
+      // Node detaches an upgraded connection from the request: neither a response nor the abort would end the wait.
       request.on('upgrade', (_, socket) => {
         socket.destroy();
-        reject(new Error('the answer is a change of protocol (HTTP 101)'));
+        reject(new Error('the response is a protocol upgrade (HTTP 101)'));
       });
       request.end(body);
     };
-    attempt(agents.kept);
+    attempt(agents.keepAlive);
   });
 }
 
-/** @throws whatever the body, or the reading of it, does */
-export async function readAnswer<Answer>(
-  { status, headers }: AnswerHead,
+/** Returns the outcome of a response. @throws the error of the body or of `read` */
+export async function readResponse<Value>(
+  { status, headers }: ResponseHead,
   body: AsyncIterable<Uint8Array>,
-  { body: asked, read }: Pick<TwirpRequest<Answer>, 'body' | 'read'>,
-): Promise<TwirpOutcome<Answer>> {
-  if (status !== 200) return failureOf({ status, headers }, await textOf(body));
-  // In protobuf nothing at all is a list without rooms, in JSON any object is a deletion: it has to be LiveKit that says so.
-  const isProtobuf = asked instanceof Uint8Array;
-  if (typeOf(headers) !== (isProtobuf ? PROTOBUF_TYPE : JSON_TYPE)) {
+  { body: requestBody, read }: Pick<TwirpRequest<Value>, 'body' | 'read'>,
+): Promise<TwirpOutcome<Value>> {
+  if (status !== 200) return toLiveKitError({ status, headers }, await readText(body));
+  // Any server could send this: an empty protobuf body is a list without rooms, any JSON object confirms a deletion.
+  const isProtobuf = requestBody instanceof Uint8Array;
+  if (mediaType(headers) !== (isProtobuf ? PROTOBUF_TYPE : JSON_TYPE)) {
     return {
       kind: 'unavailable',
       code: null,
-      detail: `the answer is no ${isProtobuf ? 'protobuf' : 'JSON'}`,
+      detail: `the response is not ${isProtobuf ? 'protobuf' : 'JSON'}`,
     };
   }
-  return { kind: 'answered', answer: await read(body) };
+  return { kind: 'answered', value: await read(body) };
 }
 
-/** @throws Error when it is no JSON object, or one that tells of an error */
+/** @throws Error if the body is not a JSON object, or is a Twirp error */
 export async function readJson(body: AsyncIterable<Uint8Array>): Promise<object> {
-  const text = await textOf(body);
+  const text = await readText(body);
   const json: unknown = JSON.parse(text);
   if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new Error('the answer is no JSON object');
-  const said = parseError(text);
-  if (said !== null) throw new Error(`the answer is an error with HTTP 200: ${said.code}`);
+    throw new Error('the response is not a JSON object');
+  const twirpError = parseError(text);
+  if (twirpError !== null) throw new Error(`the response is an error with HTTP 200: ${twirpError.code}`);
   return json;
 }
 
-/** Without its parameters, such as a charset. */
-function typeOf(headers: IncomingHttpHeaders): string | undefined {
+/** Returns the media type without parameters such as a charset. */
+function mediaType(headers: IncomingHttpHeaders): string | undefined {
   return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
-/** @throws Error when it is over 4 MiB: what answers may be anything, and never end */
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const pieces: Uint8Array[] = [];
+/** @throws Error over 4 MiB: the server may not be LiveKit, and its response may never end */
+async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const piece of body) {
-    length += piece.length;
-    if (length > LONGEST_TEXT) throw new Error('the answer is over 4 MiB');
-    pieces.push(piece);
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > MAX_TEXT_BYTES) throw new Error('the response is over 4 MiB');
+    chunks.push(chunk);
   }
-  return Buffer.concat(pieces).toString('utf8');
+  return Buffer.concat(chunks).toString('utf8');
 }
 
-export function noAnswerWithin(timeoutMs: number): LiveKitError {
-  return { kind: 'timed_out', detail: `no answer within ${Math.round(timeoutMs)} ms` };
+export function timedOut(timeoutMs: number): LiveKitError {
+  return { kind: 'timed_out', detail: `no response within ${Math.round(timeoutMs)} ms` };
 }
 
-function failureOf({ status, headers }: AnswerHead, text: string): { kind: 'not_found' } | LiveKitError {
-  const said = typeOf(headers) === JSON_TYPE ? parseError(text) : null;
-  // The code, not the status: bad_route is a 404 too, and means that this is not a LiveKit.
-  if (said?.code === 'not_found') return { kind: 'not_found' };
-  const detail = `${withoutTokens(said?.msg ?? text).slice(0, 300)} (HTTP ${status})`;
-  const code = said?.code ?? 'no Twirp code';
+function toLiveKitError(
+  { status, headers }: ResponseHead,
+  text: string,
+): { kind: 'not_found' } | LiveKitError {
+  const twirpError = mediaType(headers) === JSON_TYPE ? parseError(text) : null;
+  // Not by the status: bad_route is a 404 too, and means that the server is not LiveKit.
+  if (twirpError?.code === 'not_found') return { kind: 'not_found' };
+  const detail = `${redactTokens(twirpError?.msg ?? text).slice(0, 300)} (HTTP ${status})`;
+  const code = twirpError?.code ?? 'no Twirp code';
   if (status === 429 || code === 'resource_exhausted') {
     return { kind: 'rate_limited', retryAfterMs: retryAfterMs(headers), detail: `${code}: ${detail}` };
   }
   if (status >= 500 || status === 408) {
-    return { kind: 'unavailable', code: said?.code ?? null, detail: `${code}: ${detail}` };
+    return { kind: 'unavailable', code: twirpError?.code ?? null, detail: `${code}: ${detail}` };
   }
-  // Not by the code alone: a token that LiveKit cannot verify is answered in plain text, without one.
+  // Not by the code alone: LiveKit rejects an invalid token in plain text, without a code.
   if (status === 401 || status === 403) return { kind: 'refused', by: 'credentials', code, detail };
-  const isElsewhere = status === 404 || (status >= 300 && status < 400) || status < 300;
-  return { kind: 'refused', by: isElsewhere ? 'address' : 'request', code, detail };
+  const isWrongAddress = status === 404 || (status >= 300 && status < 400) || status < 300;
+  return { kind: 'refused', by: isWrongAddress ? 'address' : 'request', code, detail };
 }
 
 function parseError(text: string): { code: string; msg: string } | null {
@@ -219,28 +203,28 @@ function parseError(text: string): { code: string; msg: string } | null {
   }
 }
 
-/** RFC 9110: whole seconds; the date that it may be instead is not worth a second clock. */
+/** Supports seconds only; LiveKit does not send the date that RFC 9110 allows too. */
 function retryAfterMs(headers: IncomingHttpHeaders): number | null {
   const text = headers['retry-after'] ?? '';
   return /^\d{1,5}$/.test(text) ? Number(text) * 1000 : null;
 }
 
-/** LiveKit repeats a token that it cannot verify. */
-function withoutTokens(text: string): string {
+/** LiveKit includes a token that it cannot verify in its error. */
+function redactTokens(text: string): string {
   return text.replaceAll(/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '[token]');
 }
 
-/** What OpenSSL says of a certificate of one's own CA. */
-const OF_NO_KNOWN_CA =
+/** OpenSSL's codes for a certificate of an unknown CA. */
+const UNTRUSTED_CERTIFICATE_CODES =
   /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET_ISSUER_CERT(_LOCALLY)?|VERIFY_LEAF_SIGNATURE))$/;
 
-/** An answer that was not understood, or none: what Node says of a connection has a code, and not always words. */
-export function describeFault(error: unknown): string {
+/** Formats an error of the network or of an invalid response. Some network errors of Node have a code and no message. */
+export function formatNetworkError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!('code' in error)) return error.message;
   const code = String(error.code);
-  // Node's words advise to run another program.
-  return OF_NO_KNOWN_CA.test(code)
-    ? `its certificate is of no CA that is known here (${code}): set NODE_EXTRA_CA_CERTS to a file with the CA's`
+  // Node's own message suggests an option of Node.
+  return UNTRUSTED_CERTIFICATE_CODES.test(code)
+    ? `its certificate is not signed by a trusted CA (${code}): set NODE_EXTRA_CA_CERTS to a file with the CA certificate`
     : `the connection failed: ${error.message || code}`;
 }

@@ -3,7 +3,7 @@ import type { Timestamp } from '../../domain/time.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { hashKey } from './authenticate.ts';
 
-/** Makes a key, and its organization when that is new. `key` is the only copy there will ever be. */
+/** Creates an API key, and its organization if it is new. The store keeps a hash: `key` is the only copy. */
 export async function createApiKey(
   { store, clock, random }: Pick<Dependencies, 'store' | 'clock' | 'random'>,
   input: {

@@ -1,5 +1,5 @@
 import type { ApiKey, Scope } from '../../domain/api-key.ts';
-import { callNotFound, missingScope, otherOrganization } from '../../domain/errors.ts';
+import { callNotFound, callOfOtherOrganization, missingScope } from '../../domain/errors.ts';
 import type { CallRecord } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 
@@ -15,7 +15,7 @@ export async function authorizeCall(
 ): Promise<CallRecord> {
   const record = typeof callId === 'string' && CALL_ID.test(callId) ? await store.findCall(callId) : null;
   if (record === null) throw callNotFound();
-  if (record.call.organizationId !== apiKey.organizationId) throw otherOrganization();
+  if (record.call.organizationId !== apiKey.organizationId) throw callOfOtherOrganization();
   requireScope(apiKey, scope);
   return record;
 }

@@ -39,9 +39,10 @@ export async function createCall(
     roomName: registered.roomName ?? id,
     createdAt: clock.now(),
   });
-  switch (await store.createCall({ call, apiKeyId: apiKey.id })) {
-    case 'created':
-      return call;
+  const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: apiKey.id });
+  switch (result.kind) {
+    case 'registered':
+      return result.call;
     case 'id_taken':
       throw callIdTaken();
     case 'room_name_taken':

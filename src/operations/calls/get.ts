@@ -4,7 +4,7 @@ import type { CallRecord } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 
 export interface CallDetails extends CallRecord {
-  /** What LiveKit says of the room of a live call; null when it did not answer in time, and for ended calls. */
+  /** The room of a live call in LiveKit; null for ended calls, and when LiveKit did not respond in time. */
   readonly liveRoomStatus: LiveRoomStatus | null;
 }
 
@@ -14,7 +14,7 @@ export async function getCall(
 ): Promise<CallDetails> {
   const { call } = record;
   if (!isLive(call.status)) return { ...record, liveRoomStatus: null };
-  const asking = { timeoutMs: readTimeoutMs, priority: 'read' } as const;
-  const answer = await rooms.describeRoom(call.roomName, asking);
+  const options = { timeoutMs: readTimeoutMs, priority: 'read' } as const;
+  const answer = await rooms.describeRoom(call.roomName, options);
   return { ...record, liveRoomStatus: answer.kind === 'described' ? answer.status : null };
 }

@@ -1,9 +1,9 @@
 import type { Dependencies } from '../dependencies.ts';
 
-/** What must hold for requests to be sent here. */
+/** A condition for the process to receive requests. */
 export type ReadinessCheck = 'store' | 'migrations';
 
-/** Whether this process can do its work: the store takes a write, and has the schema of this version. */
+/** Returns the failed checks: whether the store commits a write, and whether it has the schema of this version. */
 export async function checkReadiness({
   store,
   log,
@@ -11,13 +11,10 @@ export async function checkReadiness({
   try {
     const { isSchemaCurrent } = await store.checkWritable();
     if (isSchemaCurrent) return { failed: [] };
-    log.error(
-      {},
-      'not ready: the database was changed by another version of hangup; start that one, or restart this one',
-    );
+    log.error({}, 'not ready: another version of hangup migrated the database; restart with that version');
     return { failed: ['migrations'] };
   } catch (error) {
-    log.error({ err: error }, 'not ready: the database takes no write');
+    log.error({ err: error }, 'not ready: cannot write to the database');
     return { failed: ['store'] };
   }
 }

@@ -1,30 +1,22 @@
+import type { RoomEventResult } from '../../domain/on-room-event.ts';
 import type { RoomEvent } from '../../domain/room-event.ts';
 import { parseAgentId } from '../../domain/room-metadata.ts';
-import type { EventResult } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { logTransition } from './log-transition.ts';
 
-/** Does what one event of LiveKit means, once, however often it is told. */
+/** Applies one event of LiveKit. A repeated delivery changes nothing. */
 export async function applyWebhookEvent(
   {
     store,
-    clock,
     random,
     log,
     nudge,
-    events,
-  }: Pick<Dependencies, 'store' | 'clock' | 'random' | 'log' | 'nudge' | 'events'>,
+    events: { policy, agentIdKey },
+  }: Pick<Dependencies, 'store' | 'random' | 'log' | 'nudge' | 'events'>,
   event: RoomEvent,
-): Promise<EventResult> {
-  const result = await store.applyEvent({
-    event,
-    policy: events.policy,
-    now: clock.now(),
-    adoption: {
-      callId: random.id('call'),
-      agentId: parseAgentId(event.room.metadata, events.agentIdKey),
-    },
-  });
+): Promise<RoomEventResult> {
+  const adopted = { id: random.id('call'), agentId: parseAgentId(event.room.metadata, agentIdKey) };
+  const { result } = await store.changeCall({ kind: 'room_event', event, policy, adopted });
   if (result.kind === 'applied') {
     const { payload, id } = event;
     logTransition({ log, nudge }, result, { roomName: event.room.name, event: payload.kind, eventId: id });

@@ -1,24 +1,24 @@
-import type { EventResult } from '../../ports/store.ts';
+import type { AppliedChange } from '../../domain/call-change.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** Logs what an event or an observation led to, and schedules the reconciler's part of it. */
+/** Logs the change that followed from an event or an observation, and wakes the reconciler when it has work. */
 export function logTransition(
   { log, nudge }: Pick<Dependencies, 'log' | 'nudge'>,
-  { callId, wasAdopted, decision, dueAt }: Extract<EventResult, { kind: 'applied' }>,
-  source: object,
+  { callId, wasAdopted, decision, dueAt }: AppliedChange,
+  context: object,
 ): void {
-  const about = { callId, ...source };
-  if (wasAdopted) log.info(about, 'room adopted: it is a call now');
+  const fields = { callId, ...context };
+  if (wasAdopted) log.info(fields, 'room adopted: it is a call now');
   switch (decision.kind) {
     case 'end':
-      log.info({ ...about, status: decision.status, cause: decision.failureReason }, 'call ended');
+      log.info({ ...fields, status: decision.status, cause: decision.failureReason }, 'call ended');
       break;
     case 'delete_room':
-      log.warn(about, 'the room of an ended call shows life; it is deleted again');
+      log.warn(fields, 'the room of an ended call shows life; it is deleted again');
       break;
     case 'report_survival':
       log.error(
-        { ...about, cause: decision.why },
+        { ...fields, cause: decision.why },
         'call ended in error: LiveKit did not list its room, which is still in use; the room is left alone',
       );
       break;

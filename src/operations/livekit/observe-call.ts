@@ -1,42 +1,37 @@
+import type { AppliedChange } from '../../domain/call-change.ts';
 import { isNodeUnresponsive } from '../../domain/livekit-error.ts';
-import type { Timestamp } from '../../domain/time.ts';
 import type { RequestOptions } from '../../ports/livekit.ts';
-import type { CallInRoom, EventResult, Review } from '../../ports/store.ts';
+import type { CallInRoom, Review } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { recordObservation } from './record-observation.ts';
 
-/** For a room that no node answers for, LiveKit's answer comes after 3 s. */
+/** LiveKit takes 3 s to return an error for a room whose node does not respond. */
 const PROBE_TIMEOUT_MS = 6_000;
 
-type Observed = Extract<EventResult, { kind: 'applied' }> | null;
+type Observed = AppliedChange | null;
 
 /**
  * Requests the participants of a live call's room, and applies them.
- * @param isTrusted false right after LiveKit was away, while its clients return: then nobody counts as missing
- * @returns null when LiveKit did not answer, or nothing follows
+ * @param isTrusted false right after an outage of LiveKit, while its clients reconnect: no participant counts as missing
+ * @returns null if LiveKit did not list them, or if nothing changes
  */
 export async function observeParticipants(
   dependencies: Dependencies,
   { callId, roomName, version }: CallInRoom,
-  {
-    isTrusted,
-    leaseUntil = null,
-    ...asking
-  }: RequestOptions & { isTrusted: boolean; leaseUntil?: Timestamp | null },
+  { isTrusted, leaseMs = null, ...options }: RequestOptions & { isTrusted: boolean; leaseMs?: number | null },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
   const askedAt = clock.now();
-  const answer = await rooms.listParticipants(roomName, asking);
-  if (answer.kind !== 'listed') return null;
-  const { participants } = answer;
+  const listed = await rooms.listParticipants(roomName, options);
+  if (listed.kind !== 'listed') return null;
+  const { participants } = listed;
   const list = { participants, askedAt, version, isTrusted };
-  return recordObservation(dependencies, { kind: 'participants', callId, ...list }, leaseUntil);
+  return recordObservation(dependencies, { kind: 'participants', callId, ...list }, leaseMs);
 }
 
 /**
- * Sends a message to nobody through the node of a live call's room. A room whose node died stays listed with its
- * participants: LiveKit answers for it that no server responds. LiveKit answers the same for an absent room, so the list
- * of rooms decides.
+ * Probes the node of a live call's room, and applies the result. A room whose node died stays listed with its
+ * participants, and its probe fails. The probe of an absent room fails in the same way, so the list of rooms decides.
  */
 export async function observeNode(
   dependencies: Dependencies,
@@ -44,38 +39,39 @@ export async function observeNode(
   { priority, isTrusted }: Pick<RequestOptions, 'priority'> & { isTrusted: boolean },
 ): Promise<Observed> {
   const { rooms, clock } = dependencies;
-  const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
+  const options = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   const askedAt = clock.now();
-  const answer = await rooms.probeNode(roomName, asking);
-  const isSilent = isNodeUnresponsive(answer);
-  if (!isSilent && answer.kind !== 'responding') return null;
-  if (isSilent && (await rooms.findRoom(roomName, asking)).kind !== 'listed') return null;
+  const probed = await rooms.probeNode(roomName, options);
+  const isUnresponsive = isNodeUnresponsive(probed);
+  if (!isUnresponsive && probed.kind !== 'responding') return null;
+  if (isUnresponsive && (await rooms.findRoom(roomName, options)).kind !== 'listed') return null;
   return recordObservation(dependencies, {
     kind: 'node',
     callId,
-    isResponding: !isSilent,
+    isResponding: !isUnresponsive,
     isTrusted,
     askedAt,
   });
 }
 
 /**
- * Asks for each member of a room that moved to another node: LiveKit goes on listing the participants of a dead one.
- * @returns null when LiveKit did not answer for one of them, or nothing follows
+ * Probes each member of a room that moved to another node: LiveKit keeps listing the participants of a dead node.
+ * @returns null if a probe got no response, or if nothing changes
  */
 export async function observeSuspects(
   dependencies: Dependencies,
   { callId, roomName, suspects }: Pick<Review, 'callId' | 'roomName' | 'suspects'>,
   { priority }: Pick<RequestOptions, 'priority'>,
 ): Promise<Observed> {
-  const asking = { timeoutMs: PROBE_TIMEOUT_MS, priority };
-  // Where the node itself is silent, so is everybody on it: that is the node's matter.
-  if ((await dependencies.rooms.probeNode(roomName, asking)).kind !== 'responding') return null;
+  const { rooms } = dependencies;
+  const options = { timeoutMs: PROBE_TIMEOUT_MS, priority };
+  // If the node itself does not respond, the probes of its participants prove nothing.
+  if ((await rooms.probeNode(roomName, options)).kind !== 'responding') return null;
   const lost: string[] = [];
   for (const { sid, identity } of suspects) {
-    const answer = await dependencies.rooms.probeParticipant({ roomName, identity }, asking);
-    const isLost = isNodeUnresponsive(answer);
-    if (!isLost && answer.kind !== 'responding') return null;
+    const probed = await rooms.probeParticipant({ roomName, identity }, options);
+    const isLost = isNodeUnresponsive(probed);
+    if (!isLost && probed.kind !== 'responding') return null;
     if (isLost) lost.push(sid);
   }
   return recordObservation(dependencies, { kind: 'suspects', callId, lost });

@@ -3,70 +3,72 @@ import { adviceForLiveKitError, formatLiveKitError } from '../../domain/livekit-
 import { createRoomDiff, type LiveCall, onListFailed, type ReconcileState } from '../../domain/room-diff.ts';
 import type { RoomRef } from '../../domain/room-event.ts';
 import type { Timestamp } from '../../domain/time.ts';
+import type { RequestOptions } from '../../ports/livekit.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { observeNode, observeParticipants } from './observe-call.ts';
 import { recordObservation } from './record-observation.ts';
 
-const PAGE = 100;
-/** So many calls' participants are compared at once, in turn. */
-const MOST_ASKED = 50;
-/** Comparing participants takes no more than this part of the rate limit, with three requests for each call. */
-const SHARE_OF_RATE_LIMIT = 0.1;
-/** Two for a live call (its participants and its node), one for an ended one. */
-const REQUESTS_FOR_A_CALL = 3;
-const AT_ONCE = 10;
+const PAGE_SIZE = 100;
+/** The largest number of calls whose participants are compared in one run. */
+const MAX_COMPARED_CALLS = 50;
+/** The largest part of the rate limit for the comparison of participants. */
+const RATE_LIMIT_SHARE = 0.1;
+/** Two for a live call (its participants and its node), one for an ended call. */
+const REQUESTS_PER_CALL = 3;
+const CONCURRENCY = 10;
 
 /**
- * Compares LiveKit's rooms with the record's live calls, in one request, then the participants of some of them, in
- * turn. This confirms reported facts and recovers lost ones. Changes nothing when LiveKit's answer is not complete.
- * @param isStopping then the rest is left to the next comparison: with many calls at once it takes minutes
- * @returns what the next comparison needs
+ * Compares LiveKit's rooms with the live calls, then the participants of some of the calls, in turn. This applies events
+ * whose webhook was lost. Changes nothing if LiveKit's list is incomplete.
+ * @param signal its abort leaves the rest to the next run: with many calls a run takes minutes
+ * @returns the state for the next run, and the number of changed calls
  */
 export async function reconcileRooms(
   dependencies: Dependencies,
-  last: ReconcileState,
-  isStopping: () => boolean = () => false,
-): Promise<{ comparison: ReconcileState; changed: number }> {
-  const { store, rooms, clock, log, backgroundTimeoutMs, callStartTimeoutMs } = dependencies;
+  previous: ReconcileState,
+  signal: AbortSignal,
+): Promise<{ state: ReconcileState; changed: number }> {
+  const { store, rooms, clock, log, callStartTimeoutMs } = dependencies;
+  const options = requestOptions(dependencies);
   const askedAt = clock.now();
-  const limit = limitOf(dependencies, last.askedAt === null ? null : askedAt - last.askedAt);
-  const comparison = createRoomDiff(last, { askedAt, callStartTimeoutMs, limit });
-  const answer = await rooms.listRooms(
-    async (some) => comparison.addRooms(some, await store.listLiveCallsByRoom(some.map(({ name }) => name))),
-    { timeoutMs: backgroundTimeoutMs, priority: 'comparison' },
+  const limit = comparisonLimit(dependencies, previous.askedAt === null ? null : askedAt - previous.askedAt);
+  const diff = createRoomDiff(previous, { askedAt, callStartTimeoutMs, limit });
+  const listed = await rooms.listRooms(
+    async (page) => diff.addRooms(page, await store.listLiveCallsByRoom(page.map(({ name }) => name))),
+    options,
   );
-  if (answer.kind !== 'listed') {
+  if (listed.kind !== 'listed') {
     log.warn(
-      { cause: formatLiveKitError(answer), ...adviceForLiveKitError(answer) },
-      'LiveKit did not list its rooms; nothing is concluded from that',
+      { cause: formatLiveKitError(listed), ...adviceForLiveKitError(listed) },
+      'failed to list the rooms of LiveKit; reconciliation skipped',
     );
-    return { comparison: onListFailed(last), changed: 0 };
+    return { state: onListFailed(previous), changed: 0 };
   }
   const now = clock.now();
-  for await (const page of liveCalls(store)) comparison.addCalls(page, now);
-  const { next, gone, neverStarted, unknown, toAsk } = comparison.finish(now);
+  for await (const page of liveCalls(store)) diff.addCalls(page, now);
+  const { next, gone, neverStarted, unknown, toAsk } = diff.finish(now);
   let changed = 0;
-  /** A few at a time, so that one slow answer does not hold up the others. */
+  /** Applies a few at once, so that one slow response does not delay the others. */
   const each = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
-    for (let i = 0; i < items.length; i += AT_ONCE) {
-      if (isStopping()) return;
-      const results = await Promise.all(items.slice(i, i + AT_ONCE).map(apply));
+    for (let i = 0; i < items.length; i += CONCURRENCY) {
+      if (signal.aborted) return;
+      const results = await Promise.all(items.slice(i, i + CONCURRENCY).map(apply));
       changed += results.filter((hasChanged) => hasChanged).length;
       // Lets requests run in between.
       await setImmediate();
     }
   };
-  const ended: { callId: string; room: RoomRef }[] = [];
+  const endedCalls: EndedCall[] = [];
   await each(unknown, async (room) => {
     const result = await recordObservation(dependencies, { kind: 'room', room, askedAt });
-    if (result?.isListedAfterEnd) ended.push({ callId: result.callId, room });
+    if (result?.isListedAfterEnd) endedCalls.push({ callId: result.callId, room });
     return isChange(result);
   });
-  await each(gone, (call) => confirmAbsence(dependencies, call));
-  const present = new Set<string>();
-  const newlyAbsent = [...next.absent.keys()].filter((id) => !last.absent.has(id)).slice(0, limit);
-  await each(newlyAbsent, async (id) => {
-    if (await isInUse(dependencies, id)) present.add(id);
+  await each(gone, (call) => confirmMissingRoom(dependencies, call));
+  const inUse = new Set<string>();
+  const newlyMissing = [...next.absent.keys()].filter((id) => !previous.absent.has(id)).slice(0, limit);
+  await each(newlyMissing, async (id) => {
+    if (await isRoomInUse(dependencies, id)) inUse.add(id);
     return false;
   });
   await each(neverStarted, (call) => confirmNeverStarted(dependencies, call, askedAt));
@@ -74,74 +76,92 @@ export async function reconcileRooms(
   await each(toAsk, ({ id, roomName, version }) =>
     compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
   );
-  // In turn, by the room's name.
-  const inTurn = ended.toSorted((a, b) => (a.room.name < b.room.name ? -1 : 1));
-  const first = inTurn.findIndex(({ room }) => room.name > last.lastEnded);
-  const turn = [...inTurn.slice(Math.max(first, 0)), ...inTurn.slice(0, Math.max(first, 0))].slice(0, limit);
-  await each(turn, (one) => observeEnded(dependencies, one));
-  const absent = new Map([...next.absent].filter(([id]) => !present.has(id)));
-  const lastEnded = turn.at(-1)?.room.name ?? last.lastEnded;
-  return { comparison: { ...next, absent, lastEnded }, changed };
+  const batch = nextEndedCalls(endedCalls, { after: previous.lastEnded, limit });
+  await each(batch, (call) => observeEndedCall(dependencies, call));
+  const absent = new Map([...next.absent].filter(([id]) => !inUse.has(id)));
+  const lastEnded = batch.at(-1)?.room.name ?? previous.lastEnded;
+  return { state: { ...next, absent, lastEnded }, changed };
+}
+
+/** An ended call whose room is listed. */
+interface EndedCall {
+  readonly callId: string;
+  readonly room: RoomRef;
+}
+
+/** Returns the next ended calls in turn, by room name. */
+function nextEndedCalls(
+  calls: readonly EndedCall[],
+  { after, limit }: { after: string; limit: number },
+): readonly EndedCall[] {
+  const sorted = calls.toSorted((a, b) => (a.room.name < b.room.name ? -1 : 1));
+  const first = sorted.findIndex(({ room }) => room.name > after);
+  const start = Math.max(first, 0);
+  return [...sorted.slice(start), ...sorted.slice(0, start)].slice(0, limit);
+}
+
+function requestOptions({ backgroundTimeoutMs }: Dependencies): RequestOptions {
+  return { timeoutMs: backgroundTimeoutMs, priority: 'reconcile' };
 }
 
 /**
- * The list has a hole where somebody is in a room that it leaves out: then this is not the first of two absences, which
- * a restart of LiveKit between two comparisons would complete.
+ * Whether LiveKit's list leaves out a room with participants. Such a list must not count as the first of the two that end
+ * a call: a restart of LiveKit between two runs would supply the second.
  */
-async function isInUse(dependencies: Dependencies, callId: string): Promise<boolean> {
-  const { store, rooms, backgroundTimeoutMs: timeoutMs } = dependencies;
+async function isRoomInUse(dependencies: Dependencies, callId: string): Promise<boolean> {
+  const { store, rooms } = dependencies;
   const found = await store.findCall(callId);
   if (found === null) return false;
-  const answer = await rooms.listParticipants(found.call.roomName, { timeoutMs, priority: 'comparison' });
-  return answer.kind === 'listed' && answer.participants.length > 0;
+  const listed = await rooms.listParticipants(found.call.roomName, requestOptions(dependencies));
+  return listed.kind === 'listed' && listed.participants.length > 0;
 }
 
-/** A tenth of the rate limit at most. */
-function limitOf({ requestsPerMinute }: Dependencies, sinceLastMs: number | null): number {
-  if (requestsPerMinute === 0) return MOST_ASKED;
-  const share = (requestsPerMinute * SHARE_OF_RATE_LIMIT * (sinceLastMs ?? 0)) / 60_000;
-  // Two, so that active calls and waiting ones have their turn.
-  return Math.min(MOST_ASKED, Math.max(2, Math.floor(share / REQUESTS_FOR_A_CALL)));
+/** Returns how many calls to compare without using more than a tenth of the rate limit. */
+function comparisonLimit({ requestsPerMinute }: Dependencies, sincePreviousMs: number | null): number {
+  if (requestsPerMinute === 0) return MAX_COMPARED_CALLS;
+  const requests = (requestsPerMinute * RATE_LIMIT_SHARE * (sincePreviousMs ?? 0)) / 60_000;
+  // At least two: one active call and one call in another status.
+  return Math.min(MAX_COMPARED_CALLS, Math.max(2, Math.floor(requests / REQUESTS_PER_CALL)));
 }
 
 const isChange = (result: Awaited<ReturnType<typeof recordObservation>>) =>
   result !== null && (result.wasAdopted || result.decision.kind !== 'nothing');
 
-/** LiveKit's list may leave out a room that lives (livekit#3317, #3680): LiveKit is asked for this one before its call ends. */
-async function confirmAbsence(
+/** Requests the room by name before its call ends: LiveKit's list may leave out a live room (livekit#3317, #3680). */
+async function confirmMissingRoom(
   dependencies: Dependencies,
   { id: callId, roomName, roomId: sid, version }: LiveCall,
 ): Promise<boolean> {
-  const { rooms, clock, backgroundTimeoutMs: timeoutMs } = dependencies;
-  const asking = { timeoutMs, priority: 'comparison' } as const;
-  const found = await rooms.findRoom(roomName, asking);
+  const { rooms, clock } = dependencies;
+  const options = requestOptions(dependencies);
+  const found = await rooms.findRoom(roomName, options);
   if (found.kind !== 'absent') return false;
   const askedAt = clock.now();
-  const answer = await rooms.listParticipants(roomName, asking);
-  if (answer.kind !== 'listed') return false;
-  if (answer.participants.length === 0) {
+  const listed = await rooms.listParticipants(roomName, options);
+  if (listed.kind !== 'listed') return false;
+  const { participants } = listed;
+  if (participants.length === 0) {
     return isChange(await recordObservation(dependencies, { kind: 'room_absent', callId, sid }));
   }
-  const { participants } = answer;
   const list = { participants, askedAt, version, isTrusted: true };
   return isChange(await recordObservation(dependencies, { kind: 'participants', callId, ...list }));
 }
 
-/** A call whose room is in no list may live in one that the list left out. */
+/** Requests the room by name before its call fails: a list may leave it out. */
 async function confirmNeverStarted(
   dependencies: Dependencies,
   { id: callId, roomName }: LiveCall,
   askedAt: Timestamp,
 ): Promise<boolean> {
-  const { rooms, backgroundTimeoutMs: timeoutMs } = dependencies;
-  const asking = { timeoutMs, priority: 'comparison' } as const;
-  const found = await rooms.findRoom(roomName, asking);
+  const { rooms } = dependencies;
+  const options = requestOptions(dependencies);
+  const found = await rooms.findRoom(roomName, options);
   if (found.kind === 'listed') {
     return isChange(await recordObservation(dependencies, { kind: 'room', room: found.room, askedAt }));
   }
   if (found.kind !== 'absent') return false;
-  const answer = await rooms.listParticipants(roomName, asking);
-  if (answer.kind !== 'listed' || answer.participants.length > 0) return false;
+  const listed = await rooms.listParticipants(roomName, options);
+  if (listed.kind !== 'listed' || listed.participants.length > 0) return false;
   return isChange(await recordObservation(dependencies, { kind: 'never_started', callId }));
 }
 
@@ -150,36 +170,33 @@ async function compareParticipants(
   call: { callId: string; roomName: string; version: string },
   isTrusted: boolean,
 ): Promise<boolean> {
-  const asking = { timeoutMs: dependencies.backgroundTimeoutMs, priority: 'comparison' } as const;
+  const options = { ...requestOptions(dependencies), isTrusted };
   const results = [
-    await observeParticipants(dependencies, call, { ...asking, isTrusted }),
-    await observeNode(dependencies, call, { ...asking, isTrusted }),
+    await observeParticipants(dependencies, call, options),
+    await observeNode(dependencies, call, options),
   ];
   return results.some(isChange);
 }
 
-/** The room of an ended call is listed: its participants decide what becomes of it. */
-async function observeEnded(
-  dependencies: Dependencies,
-  { callId, room }: { callId: string; room: RoomRef },
-): Promise<boolean> {
-  const { rooms, clock, backgroundTimeoutMs: timeoutMs } = dependencies;
+/** Applies the participants of a listed room whose call ended. */
+async function observeEndedCall(dependencies: Dependencies, { callId, room }: EndedCall): Promise<boolean> {
+  const { rooms, clock } = dependencies;
   const askedAt = clock.now();
-  const answer = await rooms.listParticipants(room.name, { timeoutMs, priority: 'comparison' });
-  if (answer.kind !== 'listed') return false;
-  const list = { participants: answer.participants, askedAt, version: '', isTrusted: false };
+  const listed = await rooms.listParticipants(room.name, requestOptions(dependencies));
+  if (listed.kind !== 'listed') return false;
+  const list = { participants: listed.participants, askedAt, version: '', isTrusted: false };
   return isChange(await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
 }
 
 async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly LiveCall[]> {
   let after = '';
   for (;;) {
-    const page = await store.listLiveCalls({ after, limit: PAGE });
+    const page = await store.listLiveCalls({ after, limit: PAGE_SIZE });
     yield page;
-    const lastOne = page.at(-1);
-    if (lastOne === undefined || page.length < PAGE) return;
-    after = lastOne.roomName;
-    // Requests come between.
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE_SIZE) return;
+    after = last.roomName;
+    // Lets requests run in between.
     await setImmediate();
   }
 }

@@ -4,59 +4,59 @@ import { deleteRoom, LEASE_MARGIN_MS } from '../deletions/delete-room.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { observeNode, observeParticipants, observeSuspects } from './observe-call.ts';
 
-const REVIEWED_AT_ONCE = 100;
-/** A call whose review LiveKit did not answer is reviewed again after this: it must not hold up the others. */
-const DEFERRED_FOR_MS = 5_000;
-const SHORTEST_LIMIT_MS = 60_000;
+const REVIEW_BATCH_SIZE = 100;
+/** A call whose participants LiveKit did not list waits this long, so that it does not delay the other calls. */
+const DEFERRAL_MS = 5_000;
+const MIN_REVIEW_HORIZON_MS = 60_000;
 
-/** What one pass over the reviews leaves for the next. */
+/** State that one run of the review loop passes to the next. */
 export interface ReviewState {
-  /** Calls whose review is under way: begun reviews are added, and removed when they end. */
-  readonly underWay: Set<string>;
-  /** Until when calls are left out, because LiveKit did not answer. */
-  readonly deferred: Map<string, Timestamp>;
+  /** Ids of the calls whose review is in flight. */
+  readonly inFlight: Set<string>;
+  /** By call id: the call is left out until then, because LiveKit did not list its participants. */
+  readonly deferredUntil: Map<string, Timestamp>;
 }
 
 /**
- * Assesses anew each live call whose review is due, by LiveKit's own list of the participants: a call that is over by
- * what webhooks reported, a grace that has run out, a participant who was missing. Without an answer of LiveKit the call
- * waits for the next pass. Resolves once the reviews are begun, so that a slow one does not hold up the others.
- * @param isTrusted false right after LiveKit was away, while its clients return
- * @returns the reviews, which never reject, whether more of them are due, and when the next one is
+ * Starts a review of each live call that is due: its status is assessed again by LiveKit's list of the participants. A
+ * call is due when its grace period has expired, or when a webhook or a list suggests its end. Does not wait for the
+ * reviews, so that a slow one does not delay the others.
+ * @param isTrusted false right after an outage of LiveKit, while its clients reconnect
+ * @returns the reviews, which never reject; whether more calls are due; when the next call is due
  */
 export async function reviewCalls(
   dependencies: Dependencies,
-  { isTrusted, underWay, deferred }: { isTrusted: boolean } & ReviewState,
+  { isTrusted, inFlight, deferredUntil }: { isTrusted: boolean } & ReviewState,
 ): Promise<{ reviews: Promise<void>[]; hasMore: boolean; nextAt: Timestamp | null }> {
   const { store, clock, log, events } = dependencies;
   const now = clock.now();
-  for (const [callId, until] of deferred) {
-    if (until <= now || until > now + DEFERRED_FOR_MS) deferred.delete(callId);
+  for (const [callId, until] of deferredUntil) {
+    if (until <= now || until > now + DEFERRAL_MS) deferredUntil.delete(callId);
   }
   const { agentLeftGraceMs, reconnectGraceMs } = events.policy;
-  const limit = REVIEWED_AT_ONCE + underWay.size + deferred.size;
+  const limit = REVIEW_BATCH_SIZE + inFlight.size + deferredUntil.size;
   const { due, nextAt } = await store.listReviews({
-    now,
-    farthest: now + Math.max(10 * agentLeftGraceMs, reconnectGraceMs, SHORTEST_LIMIT_MS),
+    maxDelayMs: Math.max(10 * agentLeftGraceMs, reconnectGraceMs, MIN_REVIEW_HORIZON_MS),
     limit,
   });
-  const begin = async (call: (typeof due)[number]) => {
-    underWay.add(call.callId);
+  const start = async (call: Review) => {
+    const { callId } = call;
+    inFlight.add(callId);
     try {
-      const isAnswered = await review(dependencies, call, isTrusted);
-      if (!isAnswered) deferred.set(call.callId, clock.now() + DEFERRED_FOR_MS);
+      const isReviewed = await review(dependencies, call, isTrusted);
+      if (!isReviewed) deferredUntil.set(callId, clock.now() + DEFERRAL_MS);
     } catch (error) {
-      deferred.set(call.callId, clock.now() + DEFERRED_FOR_MS);
-      log.error({ callId: call.callId, err: error }, 'call not reviewed; it is reviewed again within 5 s');
+      deferredUntil.set(callId, clock.now() + DEFERRAL_MS);
+      log.error({ callId, err: error }, 'call review failed; retried within 5 s');
     } finally {
-      underWay.delete(call.callId);
+      inFlight.delete(callId);
     }
   };
-  const reviews = due.filter(({ callId }) => !underWay.has(callId) && !deferred.has(callId)).map(begin);
+  const reviews = due.filter(({ callId }) => !inFlight.has(callId) && !deferredUntil.has(callId)).map(start);
   return { reviews, hasMore: due.length === limit, nextAt };
 }
 
-/** @returns false when LiveKit did not list the participants */
+/** @returns false if LiveKit did not list the participants */
 async function review(
   dependencies: Dependencies,
   { isUnresponsive, suspects, movedAt, ...call }: Review,
@@ -70,12 +70,12 @@ async function review(
   }
   const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.reconnectGraceMs;
   if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
-  const leaseUntil = clock.now() + 2 * timeoutMs + LEASE_MARGIN_MS;
-  const asking = { timeoutMs, priority } as const;
-  const observed = await observeParticipants(dependencies, call, { ...asking, isTrusted, leaseUntil });
+  const leaseMs = 2 * timeoutMs + LEASE_MARGIN_MS;
+  const options = { timeoutMs, priority } as const;
+  const observed = await observeParticipants(dependencies, call, { ...options, isTrusted, leaseMs });
   if (observed === null) return false;
   if (observed.deletion === null) return true;
-  // LiveKit's list is of this moment: the room is deleted without asking again.
-  await deleteRoom(dependencies, observed.deletion, asking, { isConfirmed: true });
+  // LiveKit has just listed the participants, so the deletion needs no second check.
+  await deleteRoom(dependencies, observed.deletion, options, { isConfirmed: true });
   return true;
 }

@@ -1,21 +1,21 @@
 import type { Dependencies } from '../dependencies.ts';
 
-/** Says that there are live calls and no webhook ever came. @returns whether it was said */
+/** Logs a warning if calls are live and no webhook was ever received. */
 export async function warnIfNoWebhooks({
   store,
   log,
-}: Pick<Dependencies, 'store' | 'log'>): Promise<{ said: boolean }> {
+}: Pick<Dependencies, 'store' | 'log'>): Promise<{ warned: boolean }> {
   const { hasEvents, hasLiveCalls } = await store.getWebhookActivity();
-  if (hasEvents || !hasLiveCalls) return { said: false };
+  if (hasEvents || !hasLiveCalls) return { warned: false };
   log.warn(
     {
-      check: [
-        "the address under `webhook.urls` in LiveKit's configuration: this server's, and /webhooks/livekit",
-        '`webhook.api_key` there: the key named in LIVEKIT_API_KEY or LIVEKIT_WEBHOOK_KEYS here',
-        'that LiveKit reaches this server: HOST, firewall, proxy',
+      hints: [
+        'the address under `webhook.urls` in the LiveKit configuration must be /webhooks/livekit of this server',
+        '`webhook.api_key` there must be the key in LIVEKIT_API_KEY or LIVEKIT_WEBHOOK_KEYS here',
+        'LiveKit must be able to reach this server: check HOST, firewall and proxy',
       ],
     },
-    'there are live calls, and no webhook of LiveKit has ever come: statuses move late, by comparing',
+    'live calls exist but no LiveKit webhook was ever received; statuses are updated by polling only',
   );
-  return { said: true };
+  return { warned: true };
 }

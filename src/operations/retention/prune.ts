@@ -1,14 +1,17 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Retention } from '../../ports/store.ts';
-import { ANSWER_REMEMBERED_MS } from '../calls/cancel.ts';
+import { IDEMPOTENCY_TTL_MS } from '../calls/cancel.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** So few that the store is held for milliseconds: each call is in ten indexes. */
-const BATCH = 20;
+/** Small enough to block the database for milliseconds only: each call is in ten indexes. */
+const BATCH_SIZE = 20;
 
-/** @param recreatedRoomWindowMs for so long an ended call's room is watched, so the call is needed */
-export function retentionOf(
+/**
+ * Returns the times before which records are pruned.
+ * @param recreatedRoomWindowMs an ended call is needed for at least this long, because its room may be recreated
+ */
+export function retentionCutoffs(
   { endedCallsMs, auditMs, eventIdsMs }: Dependencies['retention'],
   recreatedRoomWindowMs: number,
   now: Timestamp,
@@ -20,35 +23,35 @@ export function retentionOf(
   };
 }
 
-/** Forgets one batch of each thing that is over for long enough. @returns whether there may be more */
+/** Prunes one batch of each kind of record. @returns the number of deleted records, and whether there may be more */
 export async function pruneBatch({
   store,
   clock,
   retention,
   events,
 }: Pick<Dependencies, 'store' | 'clock' | 'retention' | 'events'>): Promise<{
-  more: boolean;
-  forgotten: number;
+  hasMore: boolean;
+  deleted: number;
 }> {
   const now = clock.now();
-  const { callsBefore, auditBefore, eventsBefore } = retentionOf(
+  const { callsBefore, auditBefore, eventsBefore } = retentionCutoffs(
     retention,
     events.policy.recreatedRoomWindowMs,
     now,
   );
   const counts: number[] = [];
   const prune = async (
-    one: (input: { before: Timestamp; now: Timestamp; limit: number }) => Promise<number>,
+    pruneKind: (input: { before: Timestamp; now: Timestamp; limit: number }) => Promise<number>,
     before: Timestamp | null,
   ) => {
-    if (before !== null) counts.push(await one({ before, now, limit: BATCH }));
-    // Requests come between.
+    if (before !== null) counts.push(await pruneKind({ before, now, limit: BATCH_SIZE }));
+    // Lets requests run between two batches.
     await setImmediate();
   };
-  await prune(store.pruneIdempotencyKeys, now - ANSWER_REMEMBERED_MS);
+  await prune(store.pruneIdempotencyKeys, now - IDEMPOTENCY_TTL_MS);
   await prune(store.pruneEvents, eventsBefore);
   await prune(store.pruneCalls, callsBefore);
   await prune(store.pruneAudit, auditBefore);
-  // A batch that is not full is not the last one: what is too young may stand among what is old.
-  return { more: counts.some((count) => count > 0), forgotten: counts.reduce((a, b) => a + b, 0) };
+  // An incomplete batch need not be the last: records that must stay may lie between the prunable ones.
+  return { hasMore: counts.some((count) => count > 0), deleted: counts.reduce((a, b) => a + b, 0) };
 }

@@ -1,25 +1,26 @@
 import { asc, eq, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
 import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/store.ts';
+import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
-import { adoptionPrefixes, auditLog, organizations } from './schema.ts';
+import { preparePerConnection } from './prepare-per-connection.ts';
+import { adoptionPrefixes, organizations } from './schema.ts';
 
 export function addAdoptionPrefix(db: Database, input: NewAdoptionPrefix): 'added' | 'taken' {
   const { prefix, now } = input;
   return db.transaction(
-    (tx) => {
-      const taken = tx.select().from(adoptionPrefixes).where(eq(adoptionPrefixes.prefix, prefix)).get();
+    () => {
+      const taken = db.select().from(adoptionPrefixes).where(eq(adoptionPrefixes.prefix, prefix)).get();
       if (taken !== undefined) return 'taken';
-      const { id: organizationId } = ensureOrganization(tx, {
+      const { id: organizationId } = ensureOrganization(db, {
         name: input.organizationName,
         idIfNew: input.organizationIdIfNew,
         now,
       });
-      tx.insert(adoptionPrefixes).values({ prefix, organizationId, createdAt: now }).run();
-      tx.insert(auditLog)
-        .values({ at: now, organizationId, action: 'adoption.added', actor: 'operator', subjectId: prefix })
-        .run();
+      db.insert(adoptionPrefixes).values({ prefix, organizationId, createdAt: now }).run();
+      const action = 'adoption.added';
+      appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
       return 'added';
     },
     { behavior: 'immediate' },
@@ -45,35 +46,38 @@ export function removeAdoptionPrefix(
   { prefix, now }: { prefix: string; now: Timestamp },
 ): boolean {
   return db.transaction(
-    (tx) => {
-      const [removed] = tx
+    () => {
+      const [removed] = db
         .delete(adoptionPrefixes)
         .where(eq(adoptionPrefixes.prefix, prefix))
         .returning()
         .all();
       if (removed === undefined) return false;
       const { organizationId } = removed;
-      tx.insert(auditLog)
-        .values({ at: now, organizationId, action: 'adoption.removed', actor: 'operator', subjectId: prefix })
-        .run();
+      const action = 'adoption.removed';
+      appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
       return true;
     },
     { behavior: 'immediate' },
   );
 }
 
-/** Of the prefixes that a room's name begins with, the longest. */
-export function longestPrefix(
-  tx: Pick<Database, 'select'>,
+/** Returns the longest adoption prefix of a room's name. */
+export function findAdoptionPrefix(
+  db: Database,
   roomName: string,
 ): { prefix: string; organizationId: string } | null {
-  const { prefix } = adoptionPrefixes;
-  const found = tx
-    .select()
-    .from(adoptionPrefixes)
-    .where(sql`substr(${roomName}, 1, length(${prefix})) = ${prefix}`)
-    .orderBy(sql`length(${prefix}) DESC`)
-    .limit(1)
-    .get();
-  return found ?? null;
+  return statements(db).longestPrefix.get({ roomName }) ?? null;
 }
+
+const statements = preparePerConnection((db) => ({
+  longestPrefix: db
+    .select({ prefix: adoptionPrefixes.prefix, organizationId: adoptionPrefixes.organizationId })
+    .from(adoptionPrefixes)
+    .where(
+      sql`substr(${sql.placeholder('roomName')}, 1, length(${adoptionPrefixes.prefix})) = ${adoptionPrefixes.prefix}`,
+    )
+    .orderBy(sql`length(${adoptionPrefixes.prefix}) DESC`)
+    .limit(1)
+    .prepare(),
+}));

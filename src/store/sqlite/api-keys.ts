@@ -2,21 +2,22 @@ import { eq } from 'drizzle-orm';
 import type { ApiKey } from '../../domain/api-key.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { NewApiKey } from '../../ports/store.ts';
+import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
 import { toApiKey } from './rows.ts';
-import { apiKeys, auditLog, organizations } from './schema.ts';
+import { apiKeys, organizations } from './schema.ts';
 
 export function createApiKey(db: Database, input: NewApiKey): ApiKey {
   const { id, name, hash, expiresAt, now } = input;
   return db.transaction(
-    (tx) => {
-      const organization = ensureOrganization(tx, {
+    () => {
+      const organization = ensureOrganization(db, {
         name: input.organizationName,
         idIfNew: input.organizationIdIfNew,
         now,
       });
-      const row = tx
+      const row = db
         .insert(apiKeys)
         .values({
           id,
@@ -29,15 +30,13 @@ export function createApiKey(db: Database, input: NewApiKey): ApiKey {
         })
         .returning()
         .get();
-      tx.insert(auditLog)
-        .values({
-          at: now,
-          organizationId: organization.id,
-          action: 'api_key.created',
-          actor: 'operator',
-          subjectId: id,
-        })
-        .run();
+      appendAudit(db, {
+        at: now,
+        organizationId: organization.id,
+        action: 'api_key.created',
+        actor: 'operator',
+        subjectId: id,
+      });
       return toApiKey(row, organization.name);
     },
     { behavior: 'immediate' },
@@ -45,12 +44,12 @@ export function createApiKey(db: Database, input: NewApiKey): ApiKey {
 }
 
 export function findApiKey(db: Database, hash: string): ApiKey | null {
-  const found = joined(db).where(eq(apiKeys.hash, hash)).get();
+  const found = withOrganization(db).where(eq(apiKeys.hash, hash)).get();
   return found === undefined ? null : toApiKey(found.key, found.organizationName);
 }
 
 export function listApiKeys(db: Database): ApiKey[] {
-  return joined(db)
+  return withOrganization(db)
     .orderBy(apiKeys.id)
     .all()
     .map((found) => toApiKey(found.key, found.organizationName));
@@ -58,20 +57,19 @@ export function listApiKeys(db: Database): ApiKey[] {
 
 export function revokeApiKey(db: Database, { id, now }: { id: string; now: Timestamp }): ApiKey | null {
   return db.transaction(
-    (tx) => {
-      const found = joined(tx).where(eq(apiKeys.id, id)).get();
+    () => {
+      const found = withOrganization(db).where(eq(apiKeys.id, id)).get();
       if (found === undefined) return null;
       if (found.key.revokedAt !== null) return toApiKey(found.key, found.organizationName);
-      tx.update(apiKeys).set({ revokedAt: now }).where(eq(apiKeys.id, id)).run();
-      tx.insert(auditLog)
-        .values({
-          at: now,
-          organizationId: found.key.organizationId,
-          action: 'api_key.revoked',
-          actor: 'operator',
-          subjectId: id,
-        })
-        .run();
+      db.update(apiKeys).set({ revokedAt: now }).where(eq(apiKeys.id, id)).run();
+      const { organizationId } = found.key;
+      appendAudit(db, {
+        at: now,
+        organizationId,
+        action: 'api_key.revoked',
+        actor: 'operator',
+        subjectId: id,
+      });
       return toApiKey({ ...found.key, revokedAt: now }, found.organizationName);
     },
     { behavior: 'immediate' },
@@ -82,7 +80,7 @@ export function recordApiKeyUse(db: Database, { id, now }: { id: string; now: Ti
   db.update(apiKeys).set({ lastUsedAt: now }).where(eq(apiKeys.id, id)).run();
 }
 
-function joined(db: Pick<Database, 'select'>) {
+function withOrganization(db: Database) {
   return db
     .select({ key: apiKeys, organizationName: organizations.name })
     .from(apiKeys)

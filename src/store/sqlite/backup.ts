@@ -14,73 +14,82 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
-import { adviceFor, assertThere, DatabaseError, giveToOwnerOf, openSqlite, schemaAge } from './database.ts';
+import {
+  adviceForDatabaseError,
+  assertDatabaseExists,
+  chownLike,
+  DatabaseError,
+  openSqlite,
+  readSchemaVersion,
+} from './database.ts';
 import { processesWithDeleted } from './open-files.ts';
 
-/** While another process works on the database, a little of its work is waited for. */
+/** How long a backup waits for another process's write. */
 const BUSY_TIMEOUT_MS = 5_000;
-/** Phone numbers are in it. */
-const OWNER_ALONE = 0o600;
+/** Backups contain phone numbers. */
+const OWNER_ONLY = 0o600;
 
 /**
- * Copies a database that may be in use, checks the copy, and puts it at `target`, which must not be there yet: whole, or
- * not at all.
+ * Copies a database that may be in use, checks the copy, and moves it to `target`, which must not exist. An error leaves
+ * no file.
  * @throws DatabaseError
  */
-export async function backUp(file: string, target: string): Promise<void> {
-  assertThere(file);
-  assertFolder(target);
-  if (existsSync(target)) throw alreadyThere(target);
+export async function backupDatabase(file: string, target: string): Promise<void> {
+  assertDatabaseExists(file);
+  assertDirectory(target);
+  if (existsSync(target)) throw fileExists(target);
   const partial = `${target}.${process.pid}.partial`;
-  claim(partial);
+  createExclusive(partial);
   try {
     const source = openSqlite(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      // In one step: SQLite begins again when another process writes between two of them.
+      // In one step: SQLite starts again when another process writes between two steps.
       await source.backup(partial, { progress: ({ totalPages }) => totalPages + 1 });
     } finally {
       source.close();
     }
-    assertSound(partial, target);
+    assertValidDatabase(partial, target);
     moveToFreeName(partial, target);
   } catch (error) {
-    for (const leftover of withCompanions(partial)) rmSync(leftover, { force: true });
+    for (const leftover of withSidecars(partial)) rmSync(leftover, { force: true });
     if (error instanceof DatabaseError) throw error;
     throw new DatabaseError(
-      `${target} could not be written: ${messageOf(error)}. Nothing was left there. ${adviceFor(error)}`,
+      `Cannot write ${target}: ${errorMessage(error)}. No file was left there. ${adviceForDatabaseError(error)}`,
     );
   }
 }
 
 /**
- * Puts a backup in the place of a database that nobody has open. What was there is kept beside it.
- * @param keptAs where it is kept
- * @returns whether there was one
- * @throws DatabaseError; then nothing was changed
+ * Replaces a database that no process has open by a backup. The replaced database is kept at `previousPath`.
+ * @returns whether a database was replaced
+ * @throws DatabaseError when the restore failed and changed nothing
  */
-export function restore(backup: string, { file, keptAs }: { file: string; keptAs: string }): boolean {
+export function restoreDatabase(
+  backup: string,
+  { file, previousPath }: { file: string; previousPath: string },
+): boolean {
   assertReadable(backup);
-  assertFolder(file);
+  assertDirectory(file);
   assertNotOpen(file);
   const incoming = `${file}.${process.pid}.restoring`;
-  claim(incoming);
+  createExclusive(incoming);
   try {
     copyFileSync(backup, incoming);
-    chmodSync(incoming, OWNER_ALONE);
+    chmodSync(incoming, OWNER_ONLY);
     const isThere = existsSync(file);
-    // systemd changes no owner in a folder that is the service's already.
-    giveToOwnerOf(isThere ? file : dirname(file), incoming);
-    assertSound(incoming, backup);
-    if (isThere) setAside(file, keptAs);
-    // SQLite would take the -wal of the old database for the new one's.
-    setCompanionsAside(file, keptAs);
+    // systemd does not change the owner of files in a directory that belongs to the service.
+    chownLike(isThere ? file : dirname(file), incoming);
+    assertValidDatabase(incoming, backup);
+    if (isThere) moveAside(file, previousPath);
+    // Otherwise SQLite would apply the -wal of the old database to the new one.
+    moveSidecarsAside(file, previousPath);
     renameDurably(incoming, file);
     return isThere;
   } catch (error) {
-    for (const leftover of withCompanions(incoming)) rmSync(leftover, { force: true });
+    for (const leftover of withSidecars(incoming)) rmSync(leftover, { force: true });
     if (error instanceof DatabaseError) throw error;
     throw new DatabaseError(
-      `${backup} could not be restored: ${messageOf(error)}. ${file} is as it was. ${adviceFor(error)}`,
+      `Cannot restore ${backup}: ${errorMessage(error)}. ${file} is unchanged. ${adviceForDatabaseError(error)}`,
     );
   }
 }
@@ -91,87 +100,90 @@ function assertReadable(backup: string): void {
   } catch (error) {
     const isThere = existsSync(backup);
     throw new DatabaseError(
-      isThere ? `${backup} cannot be read: ${messageOf(error)}.` : `There is no file ${backup}.`,
+      isThere ? `Cannot read ${backup}: ${errorMessage(error)}.` : `File not found: ${backup}.`,
     );
   }
 }
 
-/** Not made here: it must belong to the user that hangup runs as. */
-function assertFolder(file: string): void {
+/** The directory is not created here: it must belong to the user that hangup runs as. */
+function assertDirectory(file: string): void {
   if (existsSync(dirname(file))) return;
-  throw new DatabaseError(`There is no folder ${dirname(file)}. Make it, for the user that hangup runs as.`);
+  throw new DatabaseError(
+    `Directory not found: ${dirname(file)}. Create it for the user that hangup runs as.`,
+  );
 }
 
-/** A lock shows who has the file of this name open, and not who has one open that was deleted or replaced. */
+/** A lock shows that a process has the file open, but not that it has a deleted or replaced file open. */
 function assertNotOpen(file: string): void {
   const [pid] = processesWithDeleted(file);
   if (pid === undefined) return;
   throw new DatabaseError(
-    `Process ${pid} runs on ${file}, although that file was deleted or replaced. Stop it, then restore.`,
+    `Process ${pid} uses ${file}, although that file was deleted or replaced. Stop the process, then restore.`,
   );
 }
 
-/** Makes a file that nobody else is at, readable by its owner alone before anything is in it. */
-function claim(partial: string): void {
+/** Creates a file that no other process uses, readable only by its owner before it has any content. */
+function createExclusive(partial: string): void {
   try {
-    writeFileSync(partial, '', { mode: OWNER_ALONE, flag: 'wx' });
-    chmodSync(partial, OWNER_ALONE);
+    writeFileSync(partial, '', { mode: OWNER_ONLY, flag: 'wx' });
+    chmodSync(partial, OWNER_ONLY);
   } catch (error) {
     throw new DatabaseError(
       existsSync(partial)
-        ? `${partial} is there: a backup or restore was cut off. Delete it, unless one is at work, and begin again.`
-        : `${partial} cannot be written: ${messageOf(error)}. ${adviceFor(error)}`,
+        ? `${partial} exists: a backup or restore is running or was interrupted. If none is running, delete the file and start again.`
+        : `Cannot write ${partial}: ${errorMessage(error)}. ${adviceForDatabaseError(error)}`,
     );
   }
 }
 
-/** Every process that has a database in WAL mode open holds a lock on it, so an exclusive one proves that none has. */
-function setAside(file: string, keptAs: string): void {
+/** Each process holds a lock on its open WAL database, so that an exclusive lock proves that no process has it open. */
+function moveAside(file: string, previousPath: string): void {
   let client: SqliteDatabase.Database | undefined;
   try {
     client = openSqlite(file, { timeout: 0 });
     client.pragma('locking_mode = EXCLUSIVE');
     client.exec('BEGIN EXCLUSIVE; COMMIT');
-    // What is in the -wal goes into the file, which then is the database whole.
+    // Copies the -wal into the file, which then is the complete database.
     client.pragma('journal_mode = DELETE');
-    // It keeps its name too, until the backup takes that: there is a database at every moment.
-    linkSync(file, keptAs);
+    // The file keeps its own name too, until the backup replaces it: a database exists at every moment.
+    linkSync(file, previousPath);
   } catch (error) {
     if (error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
-      throw new DatabaseError(`hangup runs on ${file}. Stop it, then restore.`);
+      throw new DatabaseError(`hangup is running on ${file}. Stop hangup, then restore.`);
     }
-    // One that is damaged is what a backup is for.
+    // A damaged database is a reason to restore.
     if (!(error instanceof SqliteDatabase.SqliteError)) throw error;
-    linkSync(file, keptAs);
+    linkSync(file, previousPath);
   } finally {
     client?.close();
   }
 }
 
-function setCompanionsAside(file: string, keptAs: string): void {
-  for (const suffix of COMPANIONS) if (existsSync(file + suffix)) renameSync(file + suffix, keptAs + suffix);
+function moveSidecarsAside(file: string, previousPath: string): void {
+  for (const suffix of SIDECAR_SUFFIXES)
+    if (existsSync(file + suffix)) renameSync(file + suffix, previousPath + suffix);
 }
 
-/** @param name what the operator calls it */
-function assertSound(file: string, name: string): void {
-  const problem = problemOf(file);
+/** @param name the name that the operator uses for the file */
+function assertValidDatabase(file: string, name: string): void {
+  const problem = validationError(file);
   if (problem !== null) throw new DatabaseError(`${name} ${problem}. Nothing was changed.`);
 }
 
-/** Null for a whole SQLite file, made by this hangup or an older one. */
-function problemOf(file: string): string | null {
+/** Returns null for a valid SQLite file of this version's schema or an older one. */
+function validationError(file: string): string | null {
   try {
     const client = openSqlite(file, { fileMustExist: true });
     try {
       const found = client.pragma('integrity_check', { simple: true });
       if (found !== 'ok') return `is damaged: ${String(found)}`;
-      switch (schemaAge(client)) {
+      switch (readSchemaVersion(client)) {
         case 'uninitialized':
           return 'was not made by hangup';
         case 'ahead':
           return 'was made by a newer hangup';
         default:
-          // So that it is one file, whatever it was.
+          // So that the database is a single file.
           client.pragma('journal_mode = DELETE');
           return null;
       }
@@ -179,13 +191,13 @@ function problemOf(file: string): string | null {
       client.close();
     }
   } catch (error) {
-    return `is no database: ${messageOf(error)}`;
+    return `is not a database: ${errorMessage(error)}`;
   }
 }
 
-const alreadyThere = (target: string) => new DatabaseError(`${target} is there already. Name another file.`);
+const fileExists = (target: string) => new DatabaseError(`${target} already exists. Name another file.`);
 
-/** Unlike a rename, a link does not replace the file of another backup that ended meanwhile. */
+/** Moves a file by a link, which never replaces the file of another backup that ended meanwhile. */
 function moveToFreeName(from: string, to: string): void {
   fsync(from);
   try {
@@ -193,9 +205,9 @@ function moveToFreeName(from: string, to: string): void {
     rmSync(from);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code === 'EEXIST') throw alreadyThere(to);
+    if (code === 'EEXIST') throw fileExists(to);
     if (!NO_HARD_LINKS.includes(code)) throw error;
-    claimName(to);
+    reserveName(to);
     renameSync(from, to);
   }
   fsync(dirname(to));
@@ -204,11 +216,11 @@ function moveToFreeName(from: string, to: string): void {
 /** The errors of file systems without hard links, such as FAT. */
 const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
 
-function claimName(target: string): void {
+function reserveName(target: string): void {
   try {
-    writeFileSync(target, '', { mode: OWNER_ALONE, flag: 'wx' });
+    writeFileSync(target, '', { mode: OWNER_ONLY, flag: 'wx' });
   } catch (error) {
-    throw existsSync(target) ? alreadyThere(target) : error;
+    throw existsSync(target) ? fileExists(target) : error;
   }
 }
 
@@ -227,9 +239,9 @@ function fsync(path: string): void {
   }
 }
 
-const COMPANIONS = ['-wal', '-shm', '-journal'];
-const withCompanions = (file: string) => [file, ...COMPANIONS.map((suffix) => file + suffix)];
+const SIDECAR_SUFFIXES = ['-wal', '-shm', '-journal'];
+const withSidecars = (file: string) => [file, ...SIDECAR_SUFFIXES.map((suffix) => file + suffix)];
 
-function messageOf(error: unknown): string {
+function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

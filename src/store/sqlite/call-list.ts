@@ -5,7 +5,7 @@ import { type CallListItem, type CallPage, type CallQuery, MAX_COUNT } from '../
 import type { Database } from './database.ts';
 import { calls } from './schema.ts';
 
-const ITEM = {
+const LIST_COLUMNS = {
   id: calls.id,
   status: calls.status,
   direction: calls.direction,
@@ -23,12 +23,12 @@ const ITEM = {
 };
 
 export function listCalls(db: Database, query: CallQuery): CallPage {
-  // Both reads see one state of the database.
+  // One transaction: both reads see the same state of the database.
   return db.transaction((tx) => {
     const rows = selectPage(tx, query);
     const page = rows.slice(0, query.limit);
     const last = page.at(-1);
-    const counted = count(tx, query);
+    const counted = countCapped(tx, query);
     return {
       calls: page.map(({ scheduledOrder: _, ...item }): CallListItem => item),
       total: Math.min(counted, MAX_COUNT),
@@ -41,16 +41,16 @@ export function listCalls(db: Database, query: CallQuery): CallPage {
   });
 }
 
-/** One row more than the page, which tells whether there is a next one. */
+/** Returns one row more than the page, which shows whether a next page exists. */
 function selectPage(db: Pick<Database, 'select'>, query: CallQuery) {
   const sortColumn = query.sortBy === 'createdAt' ? calls.createdAt : calls.scheduledOrder;
   const direction = query.sortOrder === 'asc' ? asc : desc;
   const count = query.offset + query.limit + 1;
   const sorted = (status: CallStatus | undefined) =>
     db
-      .select(ITEM)
+      .select(LIST_COLUMNS)
       .from(calls)
-      .where(and(...filters(query), status && eq(calls.status, status), behind(query)))
+      .where(and(...filters(query), status && eq(calls.status, status), afterCursor(query)))
       .orderBy(direction(sortColumn), direction(calls.id));
 
   const [first, second, ...rest] = query.statuses ?? [];
@@ -59,8 +59,8 @@ function selectPage(db: Pick<Database, 'select'>, query: CallQuery) {
       .limit(query.limit + 1)
       .offset(query.offset)
       .all();
-  // An index cannot give several statuses in order of time: each is read in its own order, and the few first
-  // rows of each are merged. IN (...) would sort every call of those statuses.
+  // No index has several statuses in order of time, and IN (...) would sort every call of those statuses. The first rows
+  // of each status are read in order and merged.
   const branch = (status: CallStatus) => {
     const top = sorted(status).limit(count).as('top');
     return db.select().from(top);
@@ -73,15 +73,15 @@ function selectPage(db: Pick<Database, 'select'>, query: CallQuery) {
     .all();
 }
 
-function count(db: Pick<Database, 'select'>, query: CallQuery): number {
+function countCapped(db: Pick<Database, 'select'>, query: CallQuery): number {
   const { statuses } = query;
-  const some = db
+  const capped = db
     .select({ one: sql`1`.as('one') })
     .from(calls)
     .where(and(...filters(query), statuses?.length ? inArray(calls.status, [...statuses]) : undefined))
     .limit(MAX_COUNT + 1)
-    .as('some');
-  return db.select({ count: sql<number>`count(*)` }).from(some).get()?.count ?? 0;
+    .as('capped');
+  return db.select({ count: sql<number>`count(*)` }).from(capped).get()?.count ?? 0;
 }
 
 function filters(query: CallQuery): (SQL | undefined)[] {
@@ -95,7 +95,7 @@ function filters(query: CallQuery): (SQL | undefined)[] {
   ];
 }
 
-function behind({ after, sortBy, sortOrder }: CallQuery): SQL | undefined {
+function afterCursor({ after, sortBy, sortOrder }: CallQuery): SQL | undefined {
   if (after === undefined) return undefined;
   const column = sortBy === 'createdAt' ? calls.createdAt : calls.scheduledOrder;
   const operator = sql.raw(sortOrder === 'asc' ? '>' : '<');

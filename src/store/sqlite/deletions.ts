@@ -1,28 +1,28 @@
 import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
-import { type DeletionState, OPEN_DELETION_STATES, type RoomDeletion } from '../../domain/room-deletion.ts';
+import type { Call } from '../../domain/call.ts';
+import type { AttemptResult } from '../../domain/leased-task.ts';
+import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Store } from '../../ports/store.ts';
+import { findAdoptionPrefix } from './adoption.ts';
+import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
-import { prepared } from './prepared.ts';
-import { toDeletion } from './rows.ts';
-import { auditLog, calls, roomDeletions } from './schema.ts';
-
-// Written out as in the index, or SQLite does not see that the partial index holds every row that is asked for.
-const isOpen = sql`${roomDeletions.state} IN (${sql.raw(OPEN_DELETION_STATES.map((state) => `'${state}'`).join(', '))})`;
+import { preparePerConnection } from './prepare-per-connection.ts';
+import { toCall, toDeletion } from './rows.ts';
+import { calls, IS_INCOMPLETE, IS_OPEN, roomDeletions } from './schema.ts';
 
 const { placeholder } = sql;
 
-/** What a pass runs again and again. */
-const statements = prepared((db) => ({
+const statements = preparePerConnection((db) => ({
   due: db
     .select({ callId: roomDeletions.callId })
     .from(roomDeletions)
     .where(
       and(
-        isOpen,
+        IS_OPEN,
         or(
           lte(roomDeletions.scheduledAt, placeholder('now')),
-          gt(roomDeletions.scheduledAt, placeholder('farthest')),
+          gt(roomDeletions.scheduledAt, placeholder('maxScheduledAt')),
         ),
       ),
     )
@@ -32,34 +32,36 @@ const statements = prepared((db) => ({
   next: db
     .select({ at: roomDeletions.scheduledAt })
     .from(roomDeletions)
-    .where(isOpen)
+    .where(IS_OPEN)
     .orderBy(asc(roomDeletions.scheduledAt))
     .limit(1)
+    .prepare(),
+  callById: db
+    .select()
+    .from(calls)
+    .where(eq(calls.id, placeholder('id')))
     .prepare(),
 }));
 
 export function claimDeletions(
   db: Database,
-  { now, leaseUntil, farthest, limit }: Parameters<Store['claimDeletions']>[0],
+  { leaseMs, maxDelayMs, limit }: Parameters<Store['claimDeletions']>[0],
+  now: Timestamp,
 ): RoomDeletion[] {
   return db.transaction(
-    (tx) => {
-      const due = statements(db).due.all({ now, farthest, limit });
+    () => {
+      const due = statements(db).due.all({ now, maxScheduledAt: now + maxDelayMs, limit });
       if (due.length === 0) return [];
-      return tx
+      const callIds = due.map(({ callId }) => callId);
+      return db
         .update(roomDeletions)
         .set({
           state: 'running',
           attempt: sql`${roomDeletions.attempt} + 1`,
-          scheduledAt: leaseUntil,
+          scheduledAt: now + leaseMs,
           attemptedAt: now,
         })
-        .where(
-          inArray(
-            roomDeletions.callId,
-            due.map(({ callId }) => callId),
-          ),
-        )
+        .where(inArray(roomDeletions.callId, callIds))
         .returning()
         .all()
         .map(toDeletion);
@@ -68,15 +70,17 @@ export function claimDeletions(
   );
 }
 
+/** Fenced by state and attempt: an attempt that lost its lease changes nothing. */
 export function settleDeletion(
   db: Database,
-  { callId, attempt, settlement, wasRescued, keptBecause, now }: Parameters<Store['settleDeletion']>[0],
-): boolean {
+  { callId, attempt, settlement, wasRescued, keptBecause }: Parameters<Store['settleDeletion']>[0],
+  now: Timestamp,
+): RoomDeletion | null {
   return db.transaction(
-    (tx) => {
-      const { changes } = tx
+    () => {
+      const [settled] = db
         .update(roomDeletions)
-        .set({ ...settlement, finalizedAt: settlement.state === 'retryable' ? null : now })
+        .set(settledColumns(settlement, now))
         .where(
           and(
             eq(roomDeletions.callId, callId),
@@ -84,21 +88,28 @@ export function settleDeletion(
             eq(roomDeletions.attempt, attempt),
           ),
         )
-        .run();
-      const settled = changes === 1;
-      const audit = { callId, actor: 'reconciler', now } as const;
-      // Also when the lease was lost: it was done.
-      if (wasRescued)
-        write(tx, { ...audit, action: 'call.room_rescued', reason: 'taken over from a dead node' });
-      if (settled && keptBecause !== null)
-        write(tx, { ...audit, action: 'call.room_kept', reason: keptBecause });
-      if (settled && settlement.state === 'discarded') {
-        write(tx, { ...audit, action: 'call.room_deletion_discarded', reason: settlement.lastError });
-      }
-      return settled;
+        .returning()
+        .all();
+      const audit = { at: now, subjectId: callId, actor: 'reconciler' } as const;
+      const append = (action: DeletionAction, reason: string) =>
+        appendAudit(db, { ...audit, organizationId: organizationOf(db, callId), action, reason });
+      // Also after the lease was lost: the rescue was done.
+      if (wasRescued) append('call.room_rescued', 'taken over from a dead node');
+      if (settled === undefined) return null;
+      if (keptBecause !== null) append('call.room_kept', keptBecause);
+      if (settlement.state === 'discarded') append('call.room_deletion_discarded', settlement.lastError);
+      return toDeletion(settled);
     },
     { behavior: 'immediate' },
   );
+}
+
+type DeletionAction = 'call.room_rescued' | 'call.room_kept' | 'call.room_deletion_discarded';
+
+function settledColumns(settlement: AttemptResult, now: Timestamp) {
+  if (settlement.state !== 'retryable') return { ...settlement, finalizedAt: now };
+  const { state, retryAfterMs, lastError } = settlement;
+  return { state, scheduledAt: now + retryAfterMs, lastError, finalizedAt: null };
 }
 
 export function listDeletions(
@@ -109,8 +120,8 @@ export function listDeletions(
     db
       .select()
       .from(roomDeletions)
-      // Said twice, so that SQLite sees that a partial index holds them all.
-      .where(and(sql`${roomDeletions.state} <> 'completed'`, inArray(roomDeletions.state, [...states])))
+      // The first condition follows from the second, and shows SQLite that a partial index holds all of the rows.
+      .where(and(IS_INCOMPLETE, inArray(roomDeletions.state, [...states])))
       .orderBy(asc(roomDeletions.createdAt), asc(roomDeletions.callId))
       .limit(limit)
       .all()
@@ -119,48 +130,55 @@ export function listDeletions(
 }
 
 export function countOpenDeletions(db: Database): number {
-  return db.select({ n: count() }).from(roomDeletions).where(isOpen).get()?.n ?? 0;
+  return db.select({ n: count() }).from(roomDeletions).where(IS_OPEN).get()?.n ?? 0;
 }
 
 export function retryDeletion(
   db: Database,
-  { callId, now }: { callId: string; now: Timestamp },
+  { callId }: Parameters<Store['retryDeletion']>[0],
+  now: Timestamp,
 ): DeletionState | null {
   return db.transaction(
-    (tx) => {
-      const found = tx.select().from(roomDeletions).where(eq(roomDeletions.callId, callId)).get();
+    () => {
+      const found = db.select().from(roomDeletions).where(eq(roomDeletions.callId, callId)).get();
       if (found === undefined || found.state === 'completed') return found?.state ?? null;
-      tx.update(roomDeletions)
+      db.update(roomDeletions)
         .set({ state: 'available', attempt: 0, scheduledAt: now, finalizedAt: null, createdAt: now })
         .where(eq(roomDeletions.callId, callId))
         .run();
-      const reason = `it was ${found.state}`;
-      write(tx, { callId, actor: 'operator', action: 'call.room_deletion_reopened', reason, now });
+      appendAudit(db, {
+        at: now,
+        organizationId: organizationOf(db, callId),
+        action: 'call.room_deletion_reopened',
+        actor: 'operator',
+        subjectId: callId,
+        reason: `the deletion was ${found.state}`,
+      });
       return found.state;
     },
     { behavior: 'immediate' },
   );
 }
 
-function write(
-  tx: Pick<Database, 'select' | 'insert'>,
-  {
-    callId,
-    now,
-    ...entry
-  }: { callId: string; now: Timestamp } & Pick<typeof auditLog.$inferInsert, 'actor' | 'action' | 'reason'>,
-): void {
-  const call = tx
+export function nextDeletionAt(db: Database): Timestamp | null {
+  return statements(db).next.get()?.at ?? null;
+}
+
+export function findDeletionSubject(
+  db: Database,
+  callId: string,
+): { call: Call; isAdoptable: boolean } | null {
+  const row = statements(db).callById.get({ id: callId });
+  if (row === undefined) return null;
+  return { call: toCall(row), isAdoptable: findAdoptionPrefix(db, row.roomName) !== null };
+}
+
+function organizationOf(db: Database, callId: string): string {
+  const call = db
     .select({ organizationId: calls.organizationId })
     .from(calls)
     .where(eq(calls.id, callId))
     .get();
-  if (call === undefined) throw new Error(`there is no call ${callId}`);
-  tx.insert(auditLog)
-    .values({ at: now, organizationId: call.organizationId, subjectId: callId, ...entry })
-    .run();
-}
-
-export function nextDeletionAt(db: Database): Timestamp | null {
-  return statements(db).next.get()?.at ?? null;
+  if (call === undefined) throw new Error(`call ${callId} does not exist`);
+  return call.organizationId;
 }

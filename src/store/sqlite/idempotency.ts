@@ -1,54 +1,36 @@
-import { and, eq, gte, inArray, lt } from 'drizzle-orm';
-import type { EndedStatus } from '../../domain/call.ts';
+import { and, eq, inArray, lt } from 'drizzle-orm';
+import type { IdempotentResponse } from '../../domain/call-change.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { CancelInput, CancelResult } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { idempotencyKeys } from './schema.ts';
 
-type Connection = Pick<Database, 'select' | 'insert' | 'delete'>;
-
-/** The first answer that was given under the request's Idempotency-Key, if it is still remembered. */
-export function recallAnswer(
-  db: Connection,
-  { idempotency, organizationId }: CancelInput,
-): CancelResult | null {
-  if (idempotency === null) return null;
-  const answer = db
+/** Returns the first response under an Idempotency-Key of an organization; null when none is on record. */
+export function findIdempotentResponse(
+  db: Database,
+  { organizationId, key }: Pick<IdempotentResponse, 'organizationId' | 'key'>,
+): IdempotentResponse | null {
+  const row = db
     .select()
     .from(idempotencyKeys)
-    .where(
-      and(
-        eq(idempotencyKeys.organizationId, organizationId),
-        eq(idempotencyKeys.key, idempotency.key),
-        gte(idempotencyKeys.createdAt, idempotency.rememberedSince),
-      ),
-    )
+    .where(and(eq(idempotencyKeys.organizationId, organizationId), eq(idempotencyKeys.key, key)))
     .get();
-  if (answer === undefined) return null;
-  if (answer.fingerprint !== idempotency.fingerprint) return { kind: 'idempotency_key_reused' };
-  return answer.refusedStatus === null
-    ? { kind: 'replayed' }
-    : { kind: 'not_live', status: answer.refusedStatus };
+  return row ?? null;
 }
 
-export function rememberAnswer(
-  db: Connection,
-  { idempotency, organizationId, now }: CancelInput,
-  refusedStatus: EndedStatus | null,
-): void {
-  if (idempotency === null) return;
-  const answer = { fingerprint: idempotency.fingerprint, refusedStatus, createdAt: now };
+/** Replaces an older response under the same key. */
+export function saveIdempotentResponse(db: Database, response: IdempotentResponse): void {
+  const { organizationId: _, key: __, ...set } = response;
   db.insert(idempotencyKeys)
-    .values({ organizationId, key: idempotency.key, ...answer })
-    .onConflictDoUpdate({ target: [idempotencyKeys.organizationId, idempotencyKeys.key], set: answer })
+    .values(response)
+    .onConflictDoUpdate({ target: [idempotencyKeys.organizationId, idempotencyKeys.key], set })
     .run();
 }
 
 export function pruneIdempotencyKeys(
-  db: Connection,
+  db: Database,
   { before, limit }: { before: Timestamp; limit: number },
 ): number {
-  // Those of one millisecond go together.
+  // Rows of the same millisecond are deleted together.
   const old = db
     .select({ createdAt: idempotencyKeys.createdAt })
     .from(idempotencyKeys)

@@ -2,8 +2,8 @@ import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { isLive } from '../../domain/call.ts';
 import { NO_PROC } from '../../platform/assets.ts';
 import type { CallFacts, DatabaseFacts } from '../../ports/diagnostics.ts';
-import { census } from './census.ts';
-import { adviceFor, type Database, openSqlite, schemaAge } from './database.ts';
+import { countLive } from './counts.ts';
+import { adviceForDatabaseError, type Database, openSqlite, readSchemaVersion } from './database.ts';
 import { listLiveKitServers } from './livekit-servers.ts';
 
 /** Long enough for another process's checkpoint. */
@@ -27,7 +27,7 @@ export function inspectDatabase(
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
     const isNoProc = error instanceof Error && 'code' in error && error.code === NO_PROC;
-    return { kind: 'unusable', detail, advice: isNoProc ? adviceFor(error) : null };
+    return { kind: 'unusable', detail, advice: isNoProc ? adviceForDatabaseError(error) : null };
   }
 }
 
@@ -36,7 +36,7 @@ function inspectContents(db: Database, roomNames: readonly string[]): DatabaseFa
   const journalMode = String(client.pragma('journal_mode', { simple: true }));
   const rows = client.pragma('quick_check(10)') as { quick_check: string }[];
   const corruption = rows.map((row) => row.quick_check).filter((line) => line !== 'ok');
-  const schema = schemaAge(client);
+  const schema = readSchemaVersion(client);
   const calls = schema === 'current' && corruption.length === 0 ? readCallFacts(db, roomNames) : null;
   return { kind: 'open', schema, journalMode, corruption, calls };
 }
@@ -55,7 +55,7 @@ function readCallFacts(db: Database, roomNames: readonly string[]): CallFacts {
     rooms[call === undefined ? 'unknown' : isLive(call.status) ? 'live' : 'ended'] += 1;
   }
   return {
-    counts: census(db),
+    counts: countLive(db),
     lastWebhookAt: latest?.at ?? null,
     livekitServers: listLiveKitServers(db),
     rooms,

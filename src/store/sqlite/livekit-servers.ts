@@ -1,17 +1,17 @@
 import { existsSync } from 'node:fs';
 import { desc, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
-import { type Database, openSqlite, schemaAge } from './database.ts';
+import { type Database, openSqlite, readSchemaVersion } from './database.ts';
 import { livekitServers } from './schema.ts';
 
-/** URLs of the LiveKit servers that this database was ever served with, the last one first. */
+/** URLs of the LiveKit servers that this database was used with, the latest first. */
 export function listLiveKitServers(db: Database): string[] {
   const rows = db.select().from(livekitServers).orderBy(desc(livekitServers.lastServedAt)).all();
   return rows.map(({ url }) => url);
 }
 
-/** From now on it is the last one, whatever the clock says. */
-export function rememberLiveKitServer(db: Database, { url, now }: { url: string; now: Timestamp }): void {
+/** Records a server as the latest, whatever the clock shows. */
+export function recordLiveKitServer(db: Database, { url, now }: { url: string; now: Timestamp }): void {
   const lastServedAt = sql`(SELECT max(${now}, coalesce(max(last_served_at), 0) + 1) FROM livekit_servers)`;
   db.insert(livekitServers)
     .values({ url, firstServedAt: now, lastServedAt })
@@ -22,16 +22,16 @@ export function rememberLiveKitServer(db: Database, { url, now }: { url: string;
 const BUSY_TIMEOUT_MS = 2_000;
 
 /**
- * The same of a file that this or an older hangup made, without a change to it. Before migration 0005 the servers were not
- * written down: then `unrecorded` stands for them where people's calls are, as migration 0006 has it.
- * @returns none for a file that cannot be read: whoever opens it reports why
+ * Reads the servers of a database file of this or an older schema, and changes nothing. Before migration 0005 no server
+ * was recorded: then `unrecorded` stands for the server of calls that are not the demonstration's, as in migration 0006.
+ * @returns an empty list for an unreadable file: the code that opens the file reports the reason
  */
-export function liveKitServersOf(file: string): string[] {
+export function readLiveKitServers(file: string): string[] {
   if (!existsSync(file)) return [];
   try {
     const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      if (schemaAge(client) === 'ahead') return [];
+      if (readSchemaVersion(client) === 'ahead') return [];
       const columns = client.prepare("SELECT name FROM pragma_table_info('livekit_servers')").pluck().all();
       const order = columns.includes('last_served_at') ? 'ORDER BY last_served_at DESC' : '';
       const servers =

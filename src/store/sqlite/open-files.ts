@@ -2,21 +2,23 @@ import { readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 /**
- * The ids of processes that have a deleted file of this name open, as Linux lists them in /proc. Only processes of the
- * same user are seen, or as root all of them, and none of another container. Elsewhere than on Linux: none.
- * @param file in a folder that is there
+ * Returns the ids of processes that have a deleted file of this name open, as Linux lists them in /proc: processes of the
+ * same user, or all processes for root, and never those of another container. Returns an empty list outside Linux.
+ * @param file in an existing directory
  */
 export function processesWithDeleted(file: string): number[] {
-  // The kernel's own words for it.
+  // The kernel's name for a deleted file.
   const link = `${join(realpathSync(dirname(file)), basename(file))} (deleted)`;
-  return entriesOf('/proc')
+  return listDirectory('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => entriesOf(`/proc/${pid}/fd`).some((fd) => targetOf(`/proc/${pid}/fd/${fd}`) === link))
+    .filter((pid) =>
+      listDirectory(`/proc/${pid}/fd`).some((fd) => linkTarget(`/proc/${pid}/fd/${fd}`) === link),
+    )
     .map(Number);
 }
 
-/** Empty for a process that has ended, or is another user's. */
-function entriesOf(folder: string): string[] {
+/** Returns an empty list for a process that has ended or belongs to another user. */
+function listDirectory(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {
@@ -24,7 +26,7 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-function targetOf(link: string): string | null {
+function linkTarget(link: string): string | null {
   try {
     return readlinkSync(link);
   } catch {

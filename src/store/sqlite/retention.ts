@@ -4,13 +4,13 @@ import type { Retention } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { auditLog, calls, livekitEvents, roomDeletions } from './schema.ts';
 
-/** SQLite's own number: pages in the -wal from which a commit copies them into the file. */
+/** SQLite's default: a commit copies the -wal into the file once the -wal has this many pages. */
 const CHECKPOINT_PAGES = 1_000;
 const SHORT_CHECKPOINT_PAGES = 200;
 
 /**
- * Rows that are deleted lie all over the file: copying 1,000 such pages holds the store for 30 ms, and 200 for 8. Other
- * writes share pages, so for them fewer and longer checkpoints are quicker on the whole.
+ * Runs work with short checkpoints. Deleted rows are spread over the file: to copy 1,000 such pages blocks the store for
+ * 30 ms, and 200 pages for 8 ms. Other writes share pages, so that fewer and longer checkpoints are faster for them.
  */
 export function withShortCheckpoints<T>({ $client: client }: Database, work: () => T): T {
   client.pragma(`wal_autocheckpoint = ${SHORT_CHECKPOINT_PAGES}`);
@@ -21,8 +21,8 @@ export function withShortCheckpoints<T>({ $client: client }: Database, work: () 
   }
 }
 
-/** A call is kept while its room is not known to be gone. */
-const isForgettable = (db: Pick<Database, 'select'>, before: Timestamp) =>
+/** A call is kept until the deletion of its room is complete. */
+const isPrunable = (db: Database, before: Timestamp) =>
   and(
     isNotNull(calls.endedAt),
     lt(calls.endedAt, before),
@@ -34,27 +34,36 @@ const isForgettable = (db: Pick<Database, 'select'>, before: Timestamp) =>
     ),
   );
 
-/** Deletes calls that ended before a moment, the first of them first; what is audited of them stays. */
+/** Deletes calls that ended before a time, those that ended first. Their audit events stay. */
 export function pruneCalls(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
   return db.transaction(
-    (tx) => {
-      const old = tx
+    () => {
+      const old = db
         .select({ id: calls.id })
         .from(calls)
-        .where(isForgettable(tx, before))
+        .where(isPrunable(db, before))
         .orderBy(asc(calls.endedAt))
         .limit(limit)
         .all();
       if (old.length === 0) return 0;
       const ids = old.map(({ id }) => id);
-      tx.delete(roomDeletions).where(inArray(roomDeletions.callId, ids)).run();
-      return tx.delete(calls).where(inArray(calls.id, ids)).run().changes;
+      db.delete(roomDeletions).where(inArray(roomDeletions.callId, ids)).run();
+      return db.delete(calls).where(inArray(calls.id, ids)).run().changes;
     },
     { behavior: 'immediate' },
   );
 }
 
-/** Ids rise with time, so the oldest rows are the first, and no others are looked at but those of a clock that was ahead. */
+export function pruneEvents(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
+  const old = db
+    .select({ id: livekitEvents.id })
+    .from(livekitEvents)
+    .where(lt(livekitEvents.receivedAt, before))
+    .limit(limit);
+  return db.delete(livekitEvents).where(inArray(livekitEvents.id, old)).run().changes;
+}
+
+/** Deletes the oldest entries. Ids increase with time, so that the first rows are the oldest, except after clock skew. */
 export function pruneAudit(
   db: Database,
   { before, now, limit }: { before: Timestamp; now: Timestamp; limit: number },
@@ -74,7 +83,7 @@ export function pruneAudit(
     .run().changes;
 }
 
-/** What pruning would delete now. Reads whole tables: for an operator, not for a pass. */
+/** Counts the rows that pruning would delete. Reads complete tables: for an operator, not for a loop. */
 export function countPrunable(
   db: Database,
   { callsBefore, auditBefore, eventsBefore }: Retention,
@@ -82,8 +91,7 @@ export function countPrunable(
   const of = (found: { n: number } | undefined) => found?.n ?? 0;
   const n = { n: count() };
   return {
-    calls:
-      callsBefore === null ? 0 : of(db.select(n).from(calls).where(isForgettable(db, callsBefore)).get()),
+    calls: callsBefore === null ? 0 : of(db.select(n).from(calls).where(isPrunable(db, callsBefore)).get()),
     audit:
       auditBefore === null ? 0 : of(db.select(n).from(auditLog).where(lt(auditLog.at, auditBefore)).get()),
     events: of(db.select(n).from(livekitEvents).where(lt(livekitEvents.receivedAt, eventsBefore)).get()),

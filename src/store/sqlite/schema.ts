@@ -1,20 +1,28 @@
 import { sql } from 'drizzle-orm';
 import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { ACTIONS, ACTORS } from '../../domain/audit.ts';
 import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES, LIVE_STATUSES } from '../../domain/call.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { Roster } from '../../domain/roster.ts';
 
 /*
- * After a change: `npx drizzle-kit generate --name what_changed`, then add STRICT behind each new table
- * (drizzle-kit cannot say it; a test asserts it). Times are integer milliseconds.
+ * After a change: `npx drizzle-kit generate --name what_changed`, then add STRICT after each new table, which drizzle-kit
+ * cannot do. Times are integer milliseconds.
  * The invariants of the domain are CHECK constraints too: a bug must fail a transaction, not corrupt a record.
  */
 
-// Constraints are DDL, which takes no bound parameters.
+// Constraints are DDL, which accepts no bound parameters.
 const list = (words: readonly string[]) => sql.raw(words.map((word) => `'${word}'`).join(', '));
 
-/** Written out as in the index. */
+/*
+ * Conditions in the words of the partial indexes: a bound value does not show SQLite that an index holds every row that
+ * a query reads.
+ */
 export const IS_LIVE = `"calls"."status" IN (${LIVE_STATUSES.map((status) => `'${status}'`).join(', ')})`;
+export const IS_OPEN = sql.raw(
+  `"room_deletions"."state" IN (${OPEN_DELETION_STATES.map((state) => `'${state}'`).join(', ')})`,
+);
+export const IS_INCOMPLETE = sql.raw(`"room_deletions"."state" <> 'completed'`);
 
 export const organizations = sqliteTable('organizations', {
   id: text().primaryKey(),
@@ -62,7 +70,7 @@ export const calls = sqliteTable(
     roomId: text('room_id'),
     roster: text({ mode: 'json' }).$type<Roster>(),
     reviewAt: integer('review_at'),
-    /** 1: the call is live, and a phone in its room is not answered yet. */
+    /** 1: the call is live, with an unanswered phone in its room. */
     hasUnansweredPhone: integer('has_unanswered_phone').notNull().default(0),
     adoptedPrefix: text('adopted_prefix'),
     jobId: text('job_id'),
@@ -86,7 +94,7 @@ export const calls = sqliteTable(
     check('calls_id_length', sql`length(${t.id}) BETWEEN 1 AND 128`),
     check('calls_status', sql`${t.status} IN (${list(CALL_STATUSES)})`),
     check('calls_direction', sql`${t.direction} IN (${list(DIRECTIONS)})`),
-    // LiveKit takes an empty name for a room of its own, and counts its limit in bytes.
+    // LiveKit names a room itself if its name is empty, and counts its limit in bytes.
     check('calls_room_name_bytes', sql`octet_length(${t.roomName}) BETWEEN 1 AND 256`),
     check('calls_metadata_is_an_object', sql`json_type(${t.metadata}) = 'object'`),
     check(
@@ -98,7 +106,7 @@ export const calls = sqliteTable(
       'calls_only_a_cancelled_call_has_a_canceller',
       sql`${t.status} = 'cancelled' OR (${t.cancelledBy} IS NULL AND ${t.cancelReason} IS NULL)`,
     ),
-    // LiveKit knows a room by its name, so two live calls in one room would end each other.
+    // LiveKit identifies a room by its name, so two live calls in one room would end each other.
     uniqueIndex('calls_live_room_name')
       .on(t.roomName)
       .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
@@ -145,27 +153,12 @@ export const roomDeletions = sqliteTable(
     index('room_deletions_due')
       .on(t.scheduledAt)
       .where(sql`${t.state} IN (${list(OPEN_DELETION_STATES)})`),
-    // While one is not complete its room's name cannot be given to a new call.
+    // A new call cannot have the room's name while a deletion of that name is not complete.
     uniqueIndex('room_deletions_incomplete_room_name').on(t.roomName).where(sql`${t.state} <> 'completed'`),
   ],
 );
 
-export const ACTIONS = [
-  'call.created',
-  'call.status_changed',
-  'call.room_deletion_reopened',
-  'call.room_deletion_discarded',
-  'call.room_rescued',
-  'call.room_kept',
-  'call.ended_in_error',
-  'api_key.created',
-  'api_key.revoked',
-  'adoption.added',
-  'adoption.removed',
-] as const;
-export const ACTORS = ['api_key', 'operator', 'livekit', 'reconciler'] as const;
-
-/** Append only. */
+/** Append-only. */
 export const auditLog = sqliteTable(
   'audit_log',
   {
@@ -176,9 +169,9 @@ export const auditLog = sqliteTable(
       .references(() => organizations.id),
     action: text({ enum: ACTIONS }).notNull(),
     actor: text({ enum: ACTORS }).notNull(),
-    /** API key, LiveKit event: what the actor is known by. */
+    /** Id of the API key or of LiveKit's event. */
     actorId: text('actor_id'),
-    /** Id of the call or API key that it happened to. */
+    /** Id of the call or the API key, or the adoption prefix. */
     subjectId: text('subject_id').notNull(),
     fromStatus: text('from_status', { enum: CALL_STATUSES }),
     toStatus: text('to_status', { enum: CALL_STATUSES }),
@@ -190,7 +183,7 @@ export const auditLog = sqliteTable(
   ],
 );
 
-/** The first answer to a request with an Idempotency-Key, written in the transaction that it answers for. */
+/** The first response to a request with an Idempotency-Key, written in the transaction of the request. */
 export const idempotencyKeys = sqliteTable(
   'idempotency_keys',
   {
@@ -199,7 +192,7 @@ export const idempotencyKeys = sqliteTable(
       .references(() => organizations.id),
     key: text().notNull(),
     fingerprint: text().notNull(),
-    /** The status that forbade the cancel; null when it was done. */
+    /** The status that prevented the cancel; null when the call was cancelled. */
     refusedStatus: text('refused_status', { enum: ENDED_STATUSES }),
     createdAt: integer('created_at').notNull(),
   },
@@ -209,7 +202,7 @@ export const idempotencyKeys = sqliteTable(
   ],
 );
 
-/** LiveKit's events that have done what they do; each in the transaction of what it did. */
+/** Ids of LiveKit's events, each written in the transaction that applied the event. */
 export const livekitEvents = sqliteTable(
   'livekit_events',
   {
@@ -219,7 +212,7 @@ export const livekitEvents = sqliteTable(
   (t) => [index('livekit_events_by_received').on(t.receivedAt)],
 );
 
-/** A room whose name begins with a prefix becomes a call of its organization; of two, the longest. */
+/** A room whose name begins with a prefix becomes a call of its organization. The longest prefix wins. */
 export const adoptionPrefixes = sqliteTable('adoption_prefixes', {
   prefix: text().primaryKey(),
   organizationId: text('organization_id')
@@ -228,7 +221,7 @@ export const adoptionPrefixes = sqliteTable('adoption_prefixes', {
   createdAt: integer('created_at').notNull(),
 });
 
-/** Which LiveKit servers this database was served with, by their URL. The built-in emulator is none, and refuses such a database. */
+/** The LiveKit servers that this database was used with. The built-in emulator is never recorded, and refuses such a database. */
 export const livekitServers = sqliteTable('livekit_servers', {
   url: text().primaryKey(),
   firstServedAt: integer('first_served_at').notNull(),

@@ -1,56 +1,44 @@
-import type { Timestamp } from '../../domain/time.ts';
-import type { Store } from '../../ports/store.ts';
+import { systemClock } from '../../platform/clock.ts';
+import type { OpenStore, Store } from '../../ports/store.ts';
+import type { Clock } from '../../ports/system.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
 import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
-import { listCallEvents } from './call-events.ts';
+import { listCallEvents } from './audit.ts';
+import { changeCall } from './call-changes.ts';
 import { listCalls } from './call-list.ts';
-import { cancelCall, createCall, findCall } from './calls.ts';
-import { census, probe } from './census.ts';
+import { findCall } from './calls.ts';
+import { countLive } from './counts.ts';
 import {
   closeDatabase,
   type Database,
   DatabaseError,
-  type OnMigrating,
+  type OnMigrate,
   openDatabase,
-  watchPlace,
+  watchInode,
 } from './database.ts';
 import {
   claimDeletions,
   countOpenDeletions,
+  findDeletionSubject,
   listDeletions,
   nextDeletionAt,
   retryDeletion,
   settleDeletion,
 } from './deletions.ts';
+import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
-import { findLiveCallsIn, listLiveCalls } from './live-calls.ts';
-import { listLiveKitServers, rememberLiveKitServer } from './livekit-servers.ts';
+import { listLiveCalls, listLiveCallsByRoom, listReviews, listUnansweredPhones } from './live-calls.ts';
+import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
 import { listOrganizations } from './organizations.ts';
-import { countPrunable, pruneAudit, pruneCalls, withShortCheckpoints } from './retention.ts';
-import { findDeletionSubject, listReviews, listUnansweredPhones } from './reviews.ts';
-import { applyEvent, applyObservationTo, overview, pruneEvents } from './room-events.ts';
-
-/** The store on one SQLite file, which several processes may have open. */
-export interface SqliteStore extends Store {
-  /** URLs of the LiveKit servers that it was ever served with, the last one first; none of a database of the built-in emulator. */
-  listLiveKitServers(): Promise<readonly string[]>;
-  /** The names of all organizations. */
-  listOrganizations(): Promise<readonly string[]>;
-  rememberLiveKitServer(server: { readonly url: string; readonly now: Timestamp }): Promise<void>;
-}
-
-/** One in this thread. */
-export interface LocalStore extends SqliteStore {
-  close(): void;
-}
+import { countPrunable, pruneAudit, pruneCalls, pruneEvents, withShortCheckpoints } from './retention.ts';
 
 type Sync<Method> = Method extends (...args: infer Args) => Promise<infer Result>
   ? (...args: Args) => Result
   : never;
-type Methods = { readonly [N in keyof SqliteStore]: Sync<SqliteStore[N]> };
+type Methods = { readonly [N in keyof Store]: Sync<Store[N]> };
 
 /** The methods that never take SQLite's write lock. */
-export function readsOn(db: Database) {
+export function readsOn(db: Database, clock: Clock) {
   return {
     findApiKey: (hash) => findApiKey(db, hash),
     listApiKeys: () => listApiKeys(db),
@@ -58,90 +46,89 @@ export function readsOn(db: Database) {
     findCall: (id) => findCall(db, id),
     listCalls: (query) => listCalls(db, query),
     listLiveCalls: (input) => listLiveCalls(db, input),
-    listLiveCallsByRoom: (roomNames) => findLiveCallsIn(db, roomNames),
+    listLiveCallsByRoom: (roomNames) => listLiveCallsByRoom(db, roomNames),
     listUnansweredPhones: (input) => listUnansweredPhones(db, input),
-    listReviews: (input) => listReviews(db, input),
+    listReviews: (input) => listReviews(db, input, clock.now()),
     findDeletionSubject: (callId) => findDeletionSubject(db, callId),
     listCallEvents: (input) => listCallEvents(db, input),
-    getWebhookActivity: () => overview(db),
+    getWebhookActivity: () => getWebhookActivity(db),
     countPrunable: (retention) => countPrunable(db, retention),
     listAdoptionPrefixes: () => listAdoptionPrefixes(db),
     listDeletions: (input) => listDeletions(db, input),
     countOpenDeletions: () => countOpenDeletions(db),
     nextDeletionAt: () => nextDeletionAt(db),
-    countLive: () => census(db),
+    countLive: () => countLive(db),
     listLiveKitServers: () => listLiveKitServers(db),
   } satisfies Partial<Methods>;
 }
 
-/** The other methods, each one transaction: one that throws has changed nothing. */
-export function writesOn(db: Database) {
+/** The other methods, each in one transaction: a method that throws has changed nothing. */
+export function writesOn(db: Database, clock: Clock) {
   return {
     createApiKey: (input) => createApiKey(db, input),
     revokeApiKey: (input) => revokeApiKey(db, input),
     recordApiKeyUse: (input) => recordApiKeyUse(db, input),
-    createCall: (input) => createCall(db, input),
-    cancelCall: (input) => cancelCall(db, input),
-    applyEvent: (input) => applyEvent(db, input),
-    applyObservation: (input) => applyObservationTo(db, input),
+    changeCall: (command) => changeCall(db, command, clock.now()),
     pruneEvents: (input) => withShortCheckpoints(db, () => pruneEvents(db, input)),
     pruneCalls: (input) => withShortCheckpoints(db, () => pruneCalls(db, input)),
     pruneAudit: (input) => withShortCheckpoints(db, () => pruneAudit(db, input)),
     addAdoptionPrefix: (input) => addAdoptionPrefix(db, input),
     removeAdoptionPrefix: (input) => removeAdoptionPrefix(db, input),
-    claimDeletions: (input) => claimDeletions(db, input),
-    settleDeletion: (input) => settleDeletion(db, input),
-    retryDeletion: (input) => retryDeletion(db, input),
+    claimDeletions: (input) => claimDeletions(db, input, clock.now()),
+    settleDeletion: (input) => settleDeletion(db, input, clock.now()),
+    retryDeletion: (input) => retryDeletion(db, input, clock.now()),
     pruneIdempotencyKeys: (input) => withShortCheckpoints(db, () => pruneIdempotencyKeys(db, input)),
-    checkWritable: () => probe(db),
-    rememberLiveKitServer: (server) => rememberLiveKitServer(db, server),
+    checkWritable: () => checkWritable(db),
+    recordLiveKitServer: (server) => recordLiveKitServer(db, server),
   } satisfies Omit<Methods, keyof ReturnType<typeof readsOn>>;
 }
 
-export type Writes = ReturnType<typeof writesOn>;
-export type WriteMethod = keyof Writes;
+export type ReadMethod = keyof ReturnType<typeof readsOn>;
+export type WriteMethod = keyof ReturnType<typeof writesOn>;
 
-/** The same methods, with `run` around each of them. */
-export function wrapped<Port extends object>(
-  port: Port,
-  run: (method: keyof Port & string, args: unknown[]) => Promise<unknown>,
-): Asynchronous<Port> {
-  const methods = Object.keys(port) as (keyof Port & string)[];
-  const entries = methods.map((method) => [method, (...args: unknown[]) => run(method, args)]);
-  return Object.fromEntries(entries) as Asynchronous<Port>;
+/** Returns the methods of the same names, each of which calls `run`. */
+export function toAsync<Method extends keyof Store>(
+  methods: { readonly [M in Method]: unknown },
+  run: (method: Method, args: unknown[]) => Promise<unknown>,
+): Pick<Store, Method> {
+  const names = Object.keys(methods) as Method[];
+  const entries = names.map((method) => [method, (...args: unknown[]) => run(method, args)]);
+  return Object.fromEntries(entries) as Pick<Store, Method>;
 }
-
-type Asynchronous<Port> = {
-  readonly [M in keyof Port]: Port[M] extends (...args: infer Args) => infer Result
-    ? (...args: Args) => Promise<Result>
-    : never;
-};
 
 /** Runs one method by its name. */
 export function call<Port extends object>(port: Port, method: keyof Port, args: readonly unknown[]): unknown {
   return (port[method] as (...args: readonly unknown[]) => unknown)(...args);
 }
 
-/** Rejects when the file that was opened is not the one of this name any more. */
-export function withPlaceWatched<S extends Pick<Store, 'checkWritable'>>(store: S, file: string): S {
-  const isInPlace = watchPlace(file);
+/** Makes checkWritable reject when the database file was removed or replaced. */
+export function withFileWatched<S extends Pick<Store, 'checkWritable'>>(store: S, file: string): S {
+  const isSameFile = watchInode(file);
   return {
     ...store,
     checkWritable: async () => {
-      if (!isInPlace()) throw new DatabaseError(`${file} was removed or replaced under a running hangup`);
+      if (!isSameFile()) throw new DatabaseError(`${file} was removed or replaced while hangup was running`);
       return store.checkWritable();
     },
   };
 }
 
+export interface LocalStore extends OpenStore {
+  close(): void;
+}
+
 /**
- * The store in this thread, which waits while another process writes. For commands, and not for a server: it stands
- * still meanwhile.
- * @throws DatabaseError when the file cannot be used.
+ * Opens the store of a command: in this thread, which blocks while another process writes. Creates or migrates the
+ * database.
+ * @param onMigrating is called with the missing migrations, before they are applied
+ * @throws DatabaseError when the file cannot be used
  */
-export function openSqliteStore(file: string, onMigrating: OnMigrating = () => {}): LocalStore {
+export function openSqliteStore(
+  file: string,
+  { clock = systemClock, onMigrating = () => {} }: { clock?: Clock; onMigrating?: OnMigrate } = {},
+): LocalStore {
   const db = openDatabase(file, onMigrating);
-  const methods = { ...readsOn(db), ...writesOn(db) };
-  const store = wrapped(methods, async (method, args) => call(methods, method, args));
-  return { ...withPlaceWatched(store, file), close: () => closeDatabase(db) };
+  const methods = { ...readsOn(db, clock), ...writesOn(db, clock) };
+  const store = toAsync(methods, async (method, args) => call(methods, method, args));
+  return { ...withFileWatched(store, file), close: () => closeDatabase(db) };
 }

@@ -4,13 +4,15 @@ import { call, writesOn } from './sqlite-store.ts';
 import { encodeError, monotonicMs, type Reply, type Request } from './thread-messages.ts';
 import { createWriteQueue } from './write-queue.ts';
 
-/* The thread that owns the connection that writes: what a commit waits for, no request of another kind waits for. */
+/* The thread that owns the writing connection, so that requests which only read never wait for a commit. */
 
-if (parentPort === null) throw new Error('this is the code of a thread');
+if (parentPort === null) throw new Error('store-thread.ts runs in a worker thread only');
 const port = parentPort;
 const { file } = workerData as { file: string };
 const db = openWriter(file);
-const writes = writesOn(db);
+/** By the clock of the main thread when it sent the write, so that an injected clock holds here too. */
+let now = 0;
+const writes = writesOn(db, { now: () => now });
 const queue = createWriteQueue({
   nowMs: monotonicMs,
   after: (delayMs, run) => setTimeout(run, delayMs),
@@ -26,10 +28,13 @@ port.on('message', (request: Request) => {
     });
     return;
   }
-  const { id, method, args, expiresAtMs } = request;
+  const { id, method, args, now: sentAt, expiresAtMs } = request;
   queue.push({
     expiresAtMs,
-    run: () => call(writes, method, args),
+    run: () => {
+      now = sentAt;
+      return call(writes, method, args);
+    },
     done: (result) => reply({ id, result }),
     failed: (error) => reply({ id, error: encodeError(error) }),
   });

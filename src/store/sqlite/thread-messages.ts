@@ -1,19 +1,22 @@
 import SqliteDatabase from 'better-sqlite3';
 import { StoreBusyError } from '../../domain/errors.ts';
+import type { Timestamp } from '../../domain/time.ts';
 import type { WriteMethod } from './sqlite-store.ts';
 
-/** To the thread of the store. */
+/** Sent to the thread of the store. */
 export type Request =
   | {
       readonly id: number;
       readonly method: WriteMethod;
       readonly args: readonly unknown[];
+      /** The time of the write, by the store's clock. */
+      readonly now: Timestamp;
       /** By {@link monotonicMs}. */
       readonly expiresAtMs: number;
     }
   | 'close';
 
-/** From the thread of the store. */
+/** Sent by the thread of the store. */
 export type Reply =
   | 'ready'
   | { readonly id: number; readonly result: unknown }
@@ -28,7 +31,7 @@ export interface PlainError {
   readonly cause: PlainError | null;
 }
 
-/** Milliseconds of a clock that all threads of a process share, unlike performance.now(). */
+/** Milliseconds of a monotonic clock that all threads of a process share, unlike performance.now(). */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

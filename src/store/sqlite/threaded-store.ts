@@ -1,37 +1,31 @@
 import { Worker } from 'node:worker_threads';
 import { StoreBusyError } from '../../domain/errors.ts';
 import { storeThread } from '../../platform/assets.ts';
-import {
-  closeDatabase,
-  DatabaseError,
-  isBusy,
-  type OnMigrating,
-  openDatabase,
-  readOnly,
-} from './database.ts';
+import type { OpenStore } from '../../ports/store.ts';
+import type { Clock } from '../../ports/system.ts';
+import { closeDatabase, DatabaseError, isBusy, type OnMigrate, openDatabase, readOnly } from './database.ts';
 import {
   call,
+  type ReadMethod,
   readsOn,
-  type SqliteStore,
+  toAsync,
   type WriteMethod,
-  type Writes,
-  withPlaceWatched,
-  wrapped,
+  withFileWatched,
   writesOn,
 } from './sqlite-store.ts';
 import { decodeError, monotonicMs, type Reply, type Request } from './thread-messages.ts';
 
-/** A cancel is answered within 5 s, LiveKit's part included. */
-const WAIT_MS = 3_000;
-const WAITS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
-  // After LiveKit's part of a cancel; the reconciler makes good one that is not written.
+/** A cancel is answered within 5 s, which includes LiveKit's response. */
+const WRITE_TIMEOUT_MS = 3_000;
+const WRITE_TIMEOUTS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
+  // After LiveKit's response to a cancel. The reconciler repeats an attempt that was not settled.
   settleDeletion: 500,
   // Load balancers wait a second or two for /readyz.
   checkWritable: 1_000,
 };
-/** The thread answers by itself unless its commit stalls. */
-const GRACE_MS = 50;
-const READ_AGAIN_MS = 15;
+/** The thread rejects expired writes itself, unless a commit stalls. */
+const STALL_MARGIN_MS = 50;
+const READ_RETRY_DELAY_MS = 15;
 
 interface Pending {
   readonly method: WriteMethod;
@@ -41,25 +35,33 @@ interface Pending {
   reject(error: Error): void;
 }
 
-export interface ThreadedStore extends SqliteStore {
-  /** Resolves when the writes that wait are done or have failed. */
+export interface ThreadedStore extends OpenStore {
   close(): Promise<void>;
 }
 
 /**
- * The store of a server. This thread reads; a thread of its own writes, so that a lock of another process or a stalled disk
- * holds up neither reads nor health. A write that does not begin, or end, in time rejects with StoreBusyError.
- * @param onLate is called when a write ends that was rejected because it had begun and took too long
+ * Opens the store of a server. This thread reads and another thread writes, so that another process's lock or a stalled
+ * disk delays neither reads nor health checks. A write that does not start or end in time rejects with StoreBusyError.
+ * @param onLate is called when a write succeeds after it was rejected because it took too long
  * @throws DatabaseError when the file cannot be used
  */
 export async function openThreadedStore(
   file: string,
-  { onMigrating, onLate }: { onMigrating: OnMigrating; onLate: (method: string, tookMs: number) => void },
+  {
+    clock,
+    thread = storeThread(),
+    onMigrating,
+    onLate,
+  }: {
+    clock: Clock;
+    thread?: ReturnType<typeof storeThread>;
+    onMigrating: OnMigrate;
+    onLate: (method: string, tookMs: number) => void;
+  },
 ): Promise<ThreadedStore> {
   const db = openDatabase(file, onMigrating);
-  const reads = readsOn(db);
-  const { entry, options } = storeThread();
-  const worker = new Worker(entry, { ...options, workerData: { file } });
+  const reads = readsOn(db, clock);
+  const worker = new Worker(thread.entry, { ...thread.options, workerData: { file } });
   const pending = new Map<number, Pending>();
   const late = new Map<number, Pending>();
   const send = (request: Request) => worker.postMessage(request);
@@ -71,10 +73,10 @@ export async function openThreadedStore(
     readOnly(db);
   } catch (error) {
     closeDatabase(db);
-    const why = error instanceof Error ? error.message : String(error);
-    throw new DatabaseError(`Cannot use the database ${file}: its thread did not start: ${why}.`);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DatabaseError(`Cannot use the database ${file}: its thread did not start: ${reason}.`);
   }
-  // Without it no cancel is recorded ever again: the process ends, and is started anew.
+  // Without the thread no cancel can be recorded: the process exits, and the supervisor restarts it.
   worker.on('error', (error) => {
     throw error;
   });
@@ -86,54 +88,54 @@ export async function openThreadedStore(
       if ('result' in reply) onLate(overdue.method, Math.round(monotonicMs() - overdue.sentAtMs));
       return;
     }
-    const asked = pending.get(reply.id);
-    if (asked === undefined) return;
+    const write = pending.get(reply.id);
+    if (write === undefined) return;
     pending.delete(reply.id);
-    clearTimeout(asked.timer);
-    if ('result' in reply) asked.resolve(reply.result);
-    else asked.reject(decodeError(reply.error));
+    clearTimeout(write.timer);
+    if ('result' in reply) write.resolve(reply.result);
+    else write.reject(decodeError(reply.error));
   });
 
   let lastId = 0;
   function write(method: WriteMethod, args: readonly unknown[]): Promise<unknown> {
     lastId += 1;
     const id = lastId;
-    const waitMs = WAITS_MS[method] ?? WAIT_MS;
+    const timeoutMs = WRITE_TIMEOUTS_MS[method] ?? WRITE_TIMEOUT_MS;
     const sentAtMs = monotonicMs();
     return new Promise((resolve, reject) => {
       const giveUp = () => {
-        const asked = pending.get(id);
-        if (asked === undefined) return;
+        const overdue = pending.get(id);
+        if (overdue === undefined) return;
         pending.delete(id);
-        late.set(id, asked);
+        late.set(id, overdue);
         reject(new StoreBusyError());
       };
-      // An answer that came while this thread was busy is read first.
-      const timer = setTimeout(() => setImmediate(giveUp), waitMs + GRACE_MS);
+      // A reply that arrived while this thread was busy is read first.
+      const timer = setTimeout(() => setImmediate(giveUp), timeoutMs + STALL_MARGIN_MS);
       pending.set(id, { method, sentAtMs, timer, resolve, reject });
-      send({ id, method, args, expiresAtMs: sentAtMs + waitMs });
+      send({ id, method, args, now: clock.now(), expiresAtMs: sentAtMs + timeoutMs });
     });
   }
 
-  /** A read meets a lock only while another process repairs the database after a crash, or takes it for itself. */
-  async function read(method: keyof typeof reads, args: readonly unknown[]): Promise<unknown> {
-    const giveUpAtMs = monotonicMs() + WAIT_MS;
+  /** Reads wait for a lock only while another process repairs the database after a crash, or locks it exclusively. */
+  async function read(method: ReadMethod, args: readonly unknown[]): Promise<unknown> {
+    const giveUpAtMs = monotonicMs() + WRITE_TIMEOUT_MS;
     for (;;) {
       try {
         return call(reads, method, args);
       } catch (error) {
         if (!isBusy(error)) throw error;
         if (monotonicMs() > giveUpAtMs) throw new StoreBusyError();
-        await new Promise((resolve) => setTimeout(resolve, READ_AGAIN_MS));
+        await new Promise((resolve) => setTimeout(resolve, READ_RETRY_DELAY_MS));
       }
     }
   }
 
   const recording = new Map<string, Promise<void>>();
-  const writes = wrapped<Writes>(writesOn(db), write);
+  const writes = toAsync(writesOn(db, clock), write);
   return {
-    ...withPlaceWatched({ ...wrapped(reads, read), ...writes }, file),
-    // A key's requests while one is on its way have nothing to add.
+    ...withFileWatched({ ...toAsync(reads, read), ...writes }, file),
+    // One write in flight for a key is enough: a second one would record nearly the same time.
     recordApiKeyUse(input) {
       const recorded =
         recording.get(input.id) ??

@@ -1,10 +1,10 @@
 import { StoreBusyError } from '../../domain/errors.ts';
 
-/** SQLite does not announce the end of another process's lock: it is tried again after 1, 2, 4, 8 ms, then after this. */
-const LONGEST_PAUSE_MS = 15;
+/** SQLite does not report the end of another process's lock. The queue retries after 1, 2, 4, 8 ms, then after this time. */
+const MAX_PAUSE_MS = 15;
 
 export interface Write {
-  /** From here on it is not begun any more. */
+  /** The write does not start after this time. */
   readonly expiresAtMs: number;
   run(): unknown;
   done(result: unknown): void;
@@ -13,13 +13,13 @@ export interface Write {
 
 export interface WriteQueue {
   push(write: Write): void;
-  /** Resolves when no write waits. */
+  /** Resolves when the queue is empty. */
   drained(): Promise<void>;
 }
 
 /**
- * Runs writes one after another, in the order in which they came. While another process holds SQLite's lock all of them
- * wait for it, each until its own deadline, and no thread is blocked.
+ * Runs writes one after another, in the order of arrival. While another process holds SQLite's lock, all writes wait, each
+ * until its own deadline, and no thread is blocked.
  */
 export function createWriteQueue({
   nowMs,
@@ -31,8 +31,8 @@ export function createWriteQueue({
   isBusy: (error: unknown) => boolean;
 }): WriteQueue {
   let waiting: Write[] = [];
-  let isRetryPlanned = false;
-  let refusals = 0;
+  let isRetryScheduled = false;
+  let busyCount = 0;
   let onDrained = Promise.withResolvers<void>();
   onDrained.resolve();
 
@@ -54,7 +54,7 @@ export function createWriteQueue({
       }
       try {
         const result = write.run();
-        refusals = 0;
+        busyCount = 0;
         waiting.shift();
         write.done(result);
       } catch (error) {
@@ -69,11 +69,11 @@ export function createWriteQueue({
   }
 
   function retryLater(): void {
-    isRetryPlanned = true;
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, 2 ** refusals);
-    refusals += 1;
+    isRetryScheduled = true;
+    const pauseMs = Math.min(MAX_PAUSE_MS, 2 ** busyCount);
+    busyCount += 1;
     after(pauseMs, () => {
-      isRetryPlanned = false;
+      isRetryScheduled = false;
       runAll();
     });
   }
@@ -82,7 +82,7 @@ export function createWriteQueue({
     push(write) {
       if (waiting.length === 0) onDrained = Promise.withResolvers();
       waiting.push(write);
-      if (!isRetryPlanned) runAll();
+      if (!isRetryScheduled) runAll();
     },
     drained: () => onDrained.promise,
   };

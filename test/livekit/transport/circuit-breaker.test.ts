@@ -1,27 +1,27 @@
 import { expect, test } from 'vitest';
 import { createRoomService } from '../../../src/livekit/room-service.ts';
 import { circuitBreaker } from '../../../src/livekit/transport/circuit-breaker.ts';
-import { readAnswer, type TwirpOutcome, type TwirpRequest } from '../../../src/livekit/transport/twirp.ts';
+import { readResponse, type TwirpOutcome, type TwirpRequest } from '../../../src/livekit/transport/twirp.ts';
 
-const ASKING = { timeoutMs: 1_000, priority: 'retry' } as const;
+const OPTIONS = { timeoutMs: 1_000, priority: 'deletion' } as const;
 const UNREACHABLE = { kind: 'unavailable', code: null, detail: 'the connection failed' } as const;
 
 /** A breaker around a LiveKit that gives one answer after the other. */
 function start(...bodies: readonly (string | null)[]) {
   const left = [...bodies];
   const logged: string[] = [];
-  const recovered: number[] = [];
+  const events: string[] = [];
   let now = 1_000;
   const log = (_: object, message: string) => logged.push(message);
   const breaker = circuitBreaker(
-    async <Answer>(request: TwirpRequest<Answer>): Promise<TwirpOutcome<Answer>> => {
+    async <Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> => {
       now += 100;
       const body = left.shift() ?? null;
       if (body === null) return UNREACHABLE;
       const type = request.body instanceof Uint8Array ? 'application/protobuf' : 'application/json';
       const head = { status: 200, headers: { 'content-type': type } };
       try {
-        return await readAnswer(head, bytesOf(body), request);
+        return await readResponse(head, bytesOf(body), request);
       } catch (error) {
         return { ...UNREACHABLE, detail: String(error) };
       }
@@ -29,10 +29,11 @@ function start(...bodies: readonly (string | null)[]) {
     {
       clock: { now: () => now },
       log: { info: log, warn: log, error: log },
-      onRecovered: (downMs) => recovered.push(downMs),
+      onOpened: () => events.push('opened'),
+      onRecovered: (downMs) => events.push(`recovered after ${downMs} ms`),
     },
   );
-  return { breaker, rooms: createRoomService(breaker.transport), logged, recovered };
+  return { breaker, rooms: createRoomService(breaker.transport), logged, events };
 }
 
 async function* bytesOf(body: string) {
@@ -40,36 +41,34 @@ async function* bytesOf(body: string) {
 }
 
 test('the outage is logged once, and the recovery is reported with the length of the outage', async () => {
-  const { breaker, rooms, logged, recovered } = start(null, null, null, null, null, null, '{}');
-  for (let i = 0; i < 4; i += 1) await rooms.deleteRoom('r', ASKING);
+  const { breaker, rooms, logged, events } = start(null, null, null, null, null, null, '{}');
+  for (let i = 0; i < 4; i += 1) await rooms.deleteRoom('r', OPTIONS);
   expect(breaker.openSince()).toBeNull();
-  for (let i = 0; i < 2; i += 1) await rooms.deleteRoom('r', ASKING);
+  for (let i = 0; i < 2; i += 1) await rooms.deleteRoom('r', OPTIONS);
   expect(breaker.openSince()).toBe(1_100);
   expect(breaker.isUp()).toBe(false);
-  expect(logged).toEqual([
-    'LiveKit is away: cancels are kept, and their rooms deleted when it answers again',
-  ]);
-  expect(recovered).toEqual([]);
-  await rooms.deleteRoom('r', ASKING);
-  expect(recovered).toEqual([600]);
+  expect(logged).toEqual(['LiveKit is unreachable; room deletions are queued until it recovers']);
+  expect(events).toEqual(['opened']);
+  await rooms.deleteRoom('r', OPTIONS);
+  expect(events).toEqual(['opened', 'recovered after 600 ms']);
   expect(breaker.openSince()).toBeNull();
   expect(breaker.isUp()).toBe(true);
 });
 
-test('both requests of describeRoom count', async () => {
+test('both requests of describeRoom count for the circuit breaker', async () => {
   const { breaker, rooms } = start('', null, '', null, null, null, null, null);
   // The list of participants is empty, so the list of rooms is requested too.
-  for (let i = 0; i < 2; i += 1) await rooms.describeRoom('r', ASKING);
+  for (let i = 0; i < 2; i += 1) await rooms.describeRoom('r', OPTIONS);
   expect(breaker.isUp()).toBe(true);
-  for (let i = 0; i < 4; i += 1) await rooms.describeRoom('r', ASKING);
+  for (let i = 0; i < 4; i += 1) await rooms.describeRoom('r', OPTIONS);
   expect(breaker.isUp()).toBe(false);
 });
 
-test('an answer that is not LiveKit’s counts as none', async () => {
+test('a response of another server counts as no response', async () => {
   const wrong = '<html>';
   const { breaker, rooms } = start(wrong, wrong, wrong, wrong, wrong);
   for (let i = 0; i < 5; i += 1) {
-    expect(await rooms.listParticipants('r', ASKING)).toMatchObject({ kind: 'unavailable', code: null });
+    expect(await rooms.listParticipants('r', OPTIONS)).toMatchObject({ kind: 'unavailable', code: null });
   }
   expect(breaker.isUp()).toBe(false);
 });

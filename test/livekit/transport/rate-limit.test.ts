@@ -20,41 +20,41 @@ async function start(requestsPerMinute: number) {
   return { emulator: livekit.emulator, rooms, waiting, sent };
 }
 
-const asking = (priority: RequestOptions['priority'], timeoutMs = 20_000): RequestOptions => ({
+const optionsFor = (priority: RequestOptions['priority'], timeoutMs = 20_000): RequestOptions => ({
   timeoutMs,
   priority,
 });
 
-test('what waits goes by priority, however long the others have waited', async () => {
+test('waiting requests are sent by priority, whatever their waiting time', async () => {
   const { emulator, rooms, waiting } = await start(60);
   for (const name of ['first', 'second', 'third']) emulator.join(name, { identity: 'caller' });
   const order: string[] = [];
-  const ask = (what: string, requested: Promise<unknown>) => requested.then(() => order.push(what));
+  const recordOrder = (what: string, requested: Promise<unknown>) => requested.then(() => order.push(what));
   await Promise.all([
     // One may go at once; the rest waits for the next second.
-    ask(
+    recordOrder(
       'the one that did not wait',
-      rooms.listRooms(async () => {}, asking('comparison')),
+      rooms.listRooms(async () => {}, optionsFor('reconcile')),
     ),
-    ask(
+    recordOrder(
       'comparison',
-      rooms.listRooms(async () => {}, asking('comparison')),
+      rooms.listRooms(async () => {}, optionsFor('reconcile')),
     ),
-    ask('phones', rooms.listParticipants('third', asking('phones'))),
-    ask('retry', rooms.deleteRoom('second', asking('retry'))),
-    ask('cancel', rooms.deleteRoom('first', asking('cancel'))),
+    recordOrder('phones', rooms.listParticipants('third', optionsFor('phones'))),
+    recordOrder('retry', rooms.deleteRoom('second', optionsFor('deletion'))),
+    recordOrder('cancel', rooms.deleteRoom('first', optionsFor('cancel'))),
   ]);
   expect(order).toEqual(['the one that did not wait', 'cancel', 'retry', 'phones', 'comparison']);
   expect(Math.max(...waiting)).toBe(4);
   expect(waiting.at(-1)).toBe(0);
 });
 
-test('no more than the rate', async () => {
+test('no more requests are sent than the rate limit allows', async () => {
   const { rooms } = await start(600);
   const times: number[] = [];
   await Promise.all(
     Array.from({ length: 25 }, async () => {
-      await rooms.listRooms(async () => {}, asking('comparison'));
+      await rooms.listRooms(async () => {}, optionsFor('reconcile'));
       times.push(performance.now());
     }),
   );
@@ -64,49 +64,52 @@ test('no more than the rate', async () => {
   expect((times.at(-1) ?? 0) - first).toBeGreaterThan(1_800);
 });
 
-test('a request waits no longer than its deadline, and is not sent after it', async () => {
+test('a request waits until its deadline and is not sent afterwards', async () => {
   const { emulator, rooms } = await start(1);
   emulator.join('r', { identity: 'caller' });
-  await rooms.listRooms(async () => {}, asking('comparison'));
-  expect(await rooms.deleteRoom('r', asking('cancel', 100))).toEqual({
+  await rooms.listRooms(async () => {}, optionsFor('reconcile'));
+  expect(await rooms.deleteRoom('r', optionsFor('cancel', 100))).toEqual({
     kind: 'timed_out',
-    detail: 'it waited too long for the rate limit of LiveKit',
+    detail: 'timed out waiting for the rate limit of LiveKit',
   });
   expect(emulator.roomNames()).toEqual(['r']);
 });
 
-test('each request of describeRoom takes a slot of its own', async () => {
+test('each request of describeRoom takes its own slot of the rate limit', async () => {
   const { emulator, rooms, sent } = await start(1);
   emulator.join('r', { identity: 'caller' });
   // The participants of a room that is not there are none, so the list of rooms is requested too.
-  expect(await rooms.describeRoom('absent', asking('read', 500))).toMatchObject({
+  expect(await rooms.describeRoom('absent', optionsFor('read', 500))).toMatchObject({
     kind: 'timed_out',
-    detail: 'it waited too long for the rate limit of LiveKit',
+    detail: 'timed out waiting for the rate limit of LiveKit',
   });
   expect(sent).toEqual(['ListParticipants']);
 });
 
-describe('when LiveKit says that there were too many', () => {
-  test('all wait for as long as it says', async () => {
+describe('after a 429 of LiveKit', () => {
+  test('every request waits for Retry-After', async () => {
     const { emulator, rooms } = await start(0);
     emulator.join('r', { identity: 'caller' });
     emulator.setFault('ListRooms', { kind: 'status429', retryAfterS: 1 });
     const beganAt = performance.now();
-    expect(await rooms.listRooms(async () => {}, asking('comparison'))).toMatchObject({
+    expect(await rooms.listRooms(async () => {}, optionsFor('reconcile'))).toMatchObject({
       kind: 'rate_limited',
       retryAfterMs: 1_000,
     });
-    expect(await rooms.deleteRoom('r', asking('cancel', 100))).toMatchObject({ kind: 'timed_out' });
-    expect(await rooms.deleteRoom('r', asking('cancel'))).toEqual({ kind: 'deleted' });
+    expect(await rooms.deleteRoom('r', optionsFor('cancel', 100))).toMatchObject({ kind: 'timed_out' });
+    expect(await rooms.deleteRoom('r', optionsFor('cancel'))).toEqual({ kind: 'deleted' });
     expect(performance.now() - beganAt).toBeGreaterThanOrEqual(990);
   });
 });
 
-test('a deletion that waited is not sent once a newer call is in a room of its name', async () => {
+test('a waiting deletion is not sent when a newer call is in the room', async () => {
   const { emulator, rooms } = await start(60);
   for (const name of ['wanted', 'unwanted']) emulator.join(name, { identity: 'caller' });
-  await rooms.listRooms(async () => {}, asking('comparison'));
-  const deletion = (isWanted: boolean) => ({ ...asking('retry'), isStillWanted: async () => isWanted });
+  await rooms.listRooms(async () => {}, optionsFor('reconcile'));
+  const deletion = (isWanted: boolean) => ({
+    ...optionsFor('deletion'),
+    isStillWanted: async () => isWanted,
+  });
   const outcomes = await Promise.all([
     rooms.deleteRoom('unwanted', deletion(false)),
     rooms.deleteRoom('wanted', deletion(true)),

@@ -1,11 +1,11 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Fault } from '../../../src/livekit/emulator/emulator.ts';
-import { startEmulator } from '../../../src/livekit/emulator/emulator.ts';
-import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import type { Fault } from '../../../src/emulator/emulator.ts';
+import { startEmulator } from '../../../src/emulator/emulator.ts';
+import { maskPhoneNumbers } from '../../../src/platform/logger.ts';
+import { type Hangup, startHangup, type TestSettings } from '../../harness/hangup.ts';
 import type { LiveKitUnderTest } from '../../harness/livekit.ts';
 
-/** These inject faults, so they are about the emulator alone. */
+/** Starts the emulator, because the tests inject faults. */
 async function emulated() {
   const keys = { apiKey: 'devkey', apiSecret: 'secretsecretsecretsecretsecretsecret' };
   const emulator = await startEmulator(keys);
@@ -21,35 +21,36 @@ async function emulated() {
   return { emulator, livekit };
 }
 
-async function start(settings: Partial<Settings> = {}) {
+async function start(settings: TestSettings = {}) {
   const { emulator, livekit } = await emulated();
   const hangup = await startHangup({ livekit, settings });
   onTestFinished(() => hangup.stop());
-  const aLiveCall = async (id: string, parts: { roomName?: string } = {}) => {
-    await hangup.putCall({ id, status: 'active', ...parts });
+  const insertLiveCall = async (id: string, parts: { roomName?: string } = {}) => {
+    await hangup.insertCall({ id, status: 'active', ...parts });
     return emulator.join(parts.roomName ?? id, { identity: 'caller' });
   };
   const cancel = (id: string) => hangup.send('DELETE', `/api/v1/calls/${id}`);
-  return { emulator, livekit, hangup, aLiveCall, cancel };
+  return { emulator, livekit, hangup, aLiveCall: insertLiveCall, cancel };
 }
 
 const deletionOf = async (hangup: Hangup, id: string) => (await hangup.store.findCall(id))?.deletion;
 const warningsOf = (hangup: Hangup, callId: string) =>
   hangup.log.filter(({ level, fields }) => level === 'warn' && fields.callId === callId);
 
-describe('what LiveKit does not do at once is done when it can', () => {
-  test.each<[string, Fault, RegExp]>([
-    ['says 500', { kind: 'status500' }, /^unavailable: internal: /],
-    ['says 503', { kind: 'status503' }, /^unavailable: unavailable: .*no response from servers/],
-    ['hangs', { kind: 'hang' }, /^timed_out: no answer within 300 ms/],
-    ['resets the connection', { kind: 'reset' }, /^unavailable: the connection failed: /],
-    ['deletes, then says 503', { kind: 'applyThen503' }, /^unavailable: /],
-    ['deletes, then resets the connection', { kind: 'applyThenReset' }, /^unavailable: /],
-    ['is slow', { kind: 'slow', delayMs: 400 }, /^timed_out: /],
-  ])('LiveKit %s', async (_, fault, cause) => {
+describe('a cancel returns 200 and the room is deleted later', () => {
+  // A LiveKit that answers gets a deadline that no busy machine misses.
+  test.each<[string, Fault, number, RegExp]>([
+    ['answers 500', { kind: 'status500' }, 10_000, /^unavailable: internal: /],
+    ['answers 503', { kind: 'status503' }, 10_000, /^unavailable: unavailable: .*no response from servers/],
+    ['hangs', { kind: 'hang' }, 300, /^timed_out: no response within 300 ms/],
+    ['resets the connection', { kind: 'reset' }, 10_000, /^unavailable: the connection failed: /],
+    ['deletes the room and answers 503', { kind: 'applyThen503' }, 10_000, /^unavailable: /],
+    ['deletes the room and resets the connection', { kind: 'applyThenReset' }, 10_000, /^unavailable: /],
+    ['answers after the deadline', { kind: 'slow', delayMs: 10_000 }, 300, /^timed_out: /],
+  ])('when LiveKit %s', async (_, fault, timeoutMs, cause) => {
     const { emulator, hangup, aLiveCall, cancel } = await start({
-      cancelTimeoutMs: 300,
-      backgroundTimeoutMs: 300,
+      cancelTimeoutMs: timeoutMs,
+      backgroundTimeoutMs: timeoutMs,
     });
     const person = await aLiveCall('c1');
     emulator.setFault('DeleteRoom', fault);
@@ -63,7 +64,7 @@ describe('what LiveKit does not do at once is done when it can', () => {
     });
     const [warning] = warningsOf(hangup, 'c1');
     expect(warning).toMatchObject({
-      message: 'room not deleted; it will be tried again',
+      message: 'room deletion failed; retry scheduled',
       fields: {
         callId: 'c1',
         roomName: 'c1',
@@ -73,27 +74,27 @@ describe('what LiveKit does not do at once is done when it can', () => {
     });
     emulator.setFault('DeleteRoom', null);
     expect(await person.disconnected).toBe('ROOM_DELETED');
-    await until('it is settled', async () => (await deletionOf(hangup, 'c1'))?.state === 'completed');
+    await expect.poll(async () => (await deletionOf(hangup, 'c1'))?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual([]);
   });
 
-  test('LiveKit is not there at all', async () => {
+  test('when LiveKit refuses connections', async () => {
     const { emulator, hangup, aLiveCall, cancel } = await start();
     await aLiveCall('c1');
     await emulator.pause();
     expect(await cancel('c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields.cause).toMatch(/ECONNREFUSED/);
     await emulator.resume();
-    await until('the room is gone', () => emulator.roomNames().length === 0);
+    await expect.poll(() => emulator.roomNames()).toEqual([]);
   });
 });
 
-test('each attempt waits longer, and is counted', async () => {
+test('attempts of a deletion are numbered in sequence', async () => {
   const { emulator, hangup, aLiveCall, cancel } = await start();
   await aLiveCall('c1');
   emulator.setFault('DeleteRoom', { kind: 'status503' });
   await cancel('c1');
-  await until('it was tried five times', () => warningsOf(hangup, 'c1').length >= 5);
+  await expect.poll(() => warningsOf(hangup, 'c1').length).toBeGreaterThanOrEqual(5);
   expect(
     warningsOf(hangup, 'c1')
       .map(({ fields }) => fields.attempt)
@@ -101,28 +102,30 @@ test('each attempt waits longer, and is counted', async () => {
   ).toEqual([1, 2, 3, 4, 5]);
 });
 
-test('after its last day a deletion is given up, loudly', async () => {
-  const retry = { firstDelayMs: 20, maxDelayMs: 40, maxAgeMs: 100 };
+test('a deletion older than RETRY_MAX_AGE_MS is discarded and logged as an error', async () => {
+  const retry = { initialDelayMs: 20, maxDelayMs: 40, maxAgeMs: 100 };
   const { emulator, hangup, aLiveCall, cancel } = await start({ retry });
   await aLiveCall('c1');
   emulator.setFault('DeleteRoom', { kind: 'status503' });
   await cancel('c1');
-  await until('it is given up', async () => (await deletionOf(hangup, 'c1'))?.state === 'discarded');
-  expect(hangup.log).toContainEqual(
-    expect.objectContaining({
-      level: 'error',
-      message: 'room not deleted, and given up: it may be alive; try again with `hangup deletions retry`',
-      fields: expect.objectContaining({ callId: 'c1' }),
-    }),
-  );
+  await expect.poll(async () => (await deletionOf(hangup, 'c1'))?.state).toBe('discarded');
+  await expect
+    .poll(() => hangup.log)
+    .toContainEqual(
+      expect.objectContaining({
+        level: 'error',
+        message: 'room deletion discarded; try again with `hangup deletions retry`',
+        fields: expect.objectContaining({ callId: 'c1' }),
+      }),
+    );
 });
 
-describe('LiveKit refuses', () => {
-  test('wrong credentials: the cancel holds, the warning says what to fix, and no token is told', async () => {
+describe('the log advises and the cancel is stored', () => {
+  test('when LiveKit refuses the credentials, and no token is logged', async () => {
     const { livekit, emulator } = await emulated();
     const hangup = await startHangup({ livekit: { ...livekit, apiSecret: 'w'.repeat(36) } });
     onTestFinished(() => hangup.stop());
-    await hangup.putCall({ id: 'c1', status: 'active' });
+    await hangup.insertCall({ id: 'c1', status: 'active' });
     emulator.join('c1', { identity: 'caller' });
     expect(await hangup.send('DELETE', '/api/v1/calls/c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields).toMatchObject({
@@ -136,30 +139,30 @@ describe('LiveKit refuses', () => {
     expect(JSON.stringify(hangup.log)).not.toMatch(/eyJ/);
   });
 
-  test('what answers is no LiveKit: the warning says so', async () => {
+  test('when the server at LIVEKIT_URL is not LiveKit', async () => {
     const { hangup: another, livekit } = await start();
     const hangup = await startHangup({ livekit: { ...livekit, url: another.url } });
     onTestFinished(() => hangup.stop());
-    await hangup.putCall({ id: 'c1', status: 'active' });
+    await hangup.insertCall({ id: 'c1', status: 'active' });
     expect(await hangup.send('DELETE', '/api/v1/calls/c1')).toMatchObject({ status: 200 });
     expect(warningsOf(hangup, 'c1')[0]?.fields).toMatchObject({
-      advice: 'check LIVEKIT_URL: what answers there is no LiveKit server',
+      advice: 'check LIVEKIT_URL: the address is not a LiveKit server',
     });
   });
 });
 
-describe('LiveKit hangs under load', () => {
-  // How long both take is in scripts/bench/hanging.ts.
-  test('200 cancels at once are answered while it hangs, reads go on meanwhile, and every room goes in the end', async () => {
+describe('200 concurrent cancels while LiveKit hangs', () => {
+  // scripts/bench/hanging.ts measures both times.
+  test('all return 200, reads are answered meanwhile, and every room is deleted after LiveKit recovers', async () => {
     const { emulator, hangup, aLiveCall, cancel } = await start({
       cancelTimeoutMs: 2_500,
       backgroundTimeoutMs: 10_000,
       readTimeoutMs: 500,
-      retry: { firstDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
+      retry: { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 },
     });
     const ids = Array.from({ length: 200 }, (_, i) => `c${i}`);
     for (const id of ids) await aLiveCall(id);
-    await hangup.putCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
+    await hangup.insertCall({ id: 'ended', status: 'completed', endedAt: 2_000 });
     emulator.setFault('*', { kind: 'hang' });
 
     let areCancelling = true;
@@ -173,21 +176,16 @@ describe('LiveKit hangs under load', () => {
         if (areCancelling) readsMeanwhile += 1;
       }
     }
-    expect(readsMeanwhile).toBeGreaterThan(10);
+    expect(readsMeanwhile).toBeGreaterThan(0);
     expect((await cancels).every(({ status }) => status === 200)).toBe(true);
 
     emulator.setFault('*', null);
-    await until('every room is gone', () => emulator.roomNames().length === 0, 60_000);
-    await until(
-      'every deletion is settled',
-      async () => (await hangup.store.nextDeletionAt()) === null,
-      60_000,
-    );
+    await expect.poll(() => emulator.roomNames(), { timeout: 60_000 }).toEqual([]);
+    await expect.poll(() => hangup.store.nextDeletionAt(), { timeout: 60_000 }).toBeNull();
   }, 120_000);
 });
 
-test('phone numbers in the name of a room are masked where they are logged', async () => {
-  const { maskPhoneNumbers } = await import('../../../src/platform/logger.ts');
+test('maskPhoneNumbers keeps the last two digits of a phone number in a room name', () => {
   expect(maskPhoneNumbers('call-_+15557770001_RwD9s3s5uiTY')).toBe('call-_**********01_RwD9s3s5uiTY');
   expect(maskPhoneNumbers('call_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b')).toBe(
     'call_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b',

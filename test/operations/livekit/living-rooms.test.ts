@@ -1,19 +1,26 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Settings } from '../../../src/platform/config.ts';
-import { type Hangup, startHangup, until } from '../../harness/hangup.ts';
+import { type Hangup, nextReconciliation, startHangup, type TestSettings } from '../../harness/hangup.ts';
 import { freePorts, startEmulated } from '../../harness/livekit.ts';
+import { movableClock, quickScheduler } from '../../harness/time.ts';
 
-/* What comparing does with rooms that live on. Mostly no webhooks at all, and faults are injected, so: the emulator. */
+/* How reconciling treats rooms that live on. The tests inject faults, so they run on the emulator; most lose all webhooks. */
 
-async function start(
-  settings: Partial<Settings> = {},
-  { webhookUrls = [] }: { webhookUrls?: string[] } = {},
-) {
+/** A node is dead, and a participant gone, after it was missing for this long. */
+const MISSING_FOR_MS = 10_000;
+const GRACE_MS = 60_000;
+
+async function start(settings: TestSettings = {}, { webhookUrls = [] }: { webhookUrls?: string[] } = {}) {
   const livekit = await startEmulated({ webhookUrls });
   onTestFinished(() => livekit.stop());
-  const hangup = await startHangup({ livekit, settings: { reconcileSchedule: '* * * * * *', ...settings } });
+  const clock = movableClock();
+  const hangup = await startHangup({
+    livekit,
+    settings: { reconcileSchedule: '* * * * * *', ...settings },
+    clock,
+    scheduler: quickScheduler(clock),
+  });
   onTestFinished(() => hangup.stop());
-  return { hangup, emulator: livekit.emulator };
+  return { hangup, clock, emulator: livekit.emulator };
 }
 
 async function recordOf(hangup: Hangup, id: string) {
@@ -22,6 +29,8 @@ async function recordOf(hangup: Hangup, id: string) {
   return record;
 }
 const callOf = async (hangup: Hangup, id: string) => (await recordOf(hangup, id)).call;
+const missingMembers = async (hangup: Hangup, id: string) =>
+  (await callOf(hangup, id)).roster?.members.filter(({ missingSince }) => missingSince !== null);
 const eventsOf = async (hangup: Hangup, callId: string) =>
   (await hangup.store.listCallEvents({ callId, after: 0, limit: 100 })).map(
     ({ toStatus, action, reason }) => `${toStatus ?? action}: ${reason}`,
@@ -40,32 +49,26 @@ const adopt = (hangup: Hangup, prefix: string) =>
     now: 1,
   });
 
-test('a call that ended in error by an absence: its room is left alone, an error is logged, its events record it', async () => {
+test('a call that ended in error leaves its room alone, and an error and an event record the survival', async () => {
   const { hangup, emulator } = await start();
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
   const caller = emulator.join('c1', { identity: 'caller' });
   emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-  await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
-  // As if LiveKit, asked for the room and its participants, had left out both.
+  await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
+  // As if LiveKit's responses omitted the room and its participants.
   const { roomId: sid } = await callOf(hangup, 'c1');
   const policy = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
   const observation = { kind: 'room_absent', callId: 'c1', sid } as const;
-  await hangup.store.applyObservation({
-    observation,
-    policy,
-    now: Date.now(),
-    adoption: null,
-    leaseUntil: null,
-  });
+  await hangup.store.changeCall({ kind: 'observation', observation, policy, adopted: null, leaseMs: null });
   expect((await callOf(hangup, 'c1')).status).toBe('completed');
   const errors = () => hangup.log.filter(({ message }) => message.startsWith('call ended in error'));
-  await until('it is logged', () => errors().length > 0);
+  await expect.poll(() => errors()).not.toEqual([]);
   expect(errors()[0]).toMatchObject({ level: 'error', fields: { callId: 'c1' } });
   const compared = hangup.log.length;
   // A second caller: the next comparisons have gone by when it is known.
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c2' } });
   emulator.join('c2', { identity: 'caller' });
-  await until('another comparison is over', async () => (await callOf(hangup, 'c2')).status === 'connecting');
+  await expect.poll(async () => (await callOf(hangup, 'c2')).status).toBe('connecting');
   expect(
     hangup.log.slice(compared).filter(({ message }) => message.startsWith('call ended in error')),
   ).toEqual([]);
@@ -78,96 +81,101 @@ test('a call that ended in error by an absence: its room is left alone, an error
 });
 
 describe('a live call whose node died', () => {
-  const GRACE_MS = 1_500;
-
   test.each([
     ['completed', 'an agent and a person', true],
     ['failed', 'a person who waits for an agent', false],
-  ])(
-    'is %s with %s, and its room is deleted',
-    async (status, _, hasAgent) => {
-      const { hangup, emulator } = await start({ reconnectGraceMs: GRACE_MS });
-      await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
-      emulator.join('c1', { identity: 'caller' });
-      if (hasAgent) emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-      const before = hasAgent ? 'active' : 'connecting';
-      await until(`it is ${before}`, async () => (await callOf(hangup, 'c1')).status === before);
-      emulator.killNode();
-      await until('it has ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
-      expect(await callOf(hangup, 'c1')).toMatchObject({ status, failureReason: 'NODE_LOST' });
-      await until('its room is gone', () => emulator.roomNames().length === 0);
-      const rescued = 'call.room_rescued: taken over from a dead node';
-      await until('that is on record', async () => (await eventsOf(hangup, 'c1')).includes(rescued));
-    },
-    40_000,
-  );
+  ])('becomes %s and its room is deleted when it had %s', async (status, _, hasAgent) => {
+    const { hangup, clock, emulator } = await start({ reconnectGraceMs: 1_500 });
+    await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
+    emulator.join('c1', { identity: 'caller' });
+    if (hasAgent) emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
+    const before = hasAgent ? 'active' : 'connecting';
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe(before);
+    emulator.killNode();
+    await expect.poll(async () => (await callOf(hangup, 'c1')).roster?.unresponsive).not.toBeNull();
+    clock.advance(MISSING_FOR_MS);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
+    expect(await callOf(hangup, 'c1')).toMatchObject({ status, failureReason: 'NODE_LOST' });
+    await expect.poll(() => emulator.roomNames()).toEqual([]);
+    const rescued = 'call.room_rescued: taken over from a dead node';
+    await expect.poll(() => eventsOf(hangup, 'c1')).toContain(rescued);
+  });
 
-  test('goes on when its clients return within the grace', async () => {
+  test('goes on when its clients return within the grace period', async () => {
     const { hangup, emulator } = await start({ reconnectGraceMs: 4_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
     emulator.killNode();
     const isSuspected = async () => (await callOf(hangup, 'c1')).roster?.unresponsive != null;
-    await until('the node is missed', isSuspected);
+    await expect.poll(isSuspected).toBe(true);
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('the node answers', async () => !(await isSuspected()));
+    await expect.poll(() => isSuspected()).toBe(false);
     expect((await callOf(hangup, 'c1')).status).toBe('active');
     expect(emulator.roomNames()).toEqual(['c1']);
-  }, 40_000);
+  });
 
-  test('ends when one of two parties returns, and LiveKit lists the other one on', async () => {
+  test('ends when one of two parties returns and LiveKit still lists the other one', async () => {
     const [port = 0] = await freePorts(1);
     const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
-    const graces = { agentLeftGraceMs: 1_000, reconnectGraceMs: 2_000 };
-    const { hangup, emulator } = await start({ port, ...graces }, { webhookUrls });
+    const graces = { agentLeftGraceMs: GRACE_MS, reconnectGraceMs: GRACE_MS };
+    const { hangup, clock, emulator } = await start({ port, ...graces }, { webhookUrls });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
     // LiveKit reports in whole seconds when the room started again.
-    await until('a second has gone by', () => Date.now() - joinedAt > 1_500);
+    await expect.poll(() => Date.now() - joinedAt > 1_500).toBe(true);
     emulator.killNode();
     const one = emulator.join('c1', { identity: 'one' });
-    await until('it has ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).roster?.moved).not.toBeNull();
+    clock.advance(GRACE_MS);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).roster?.lastAgentLeft).not.toBeNull();
+    clock.advance(GRACE_MS);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
     expect(await callOf(hangup, 'c1')).toMatchObject({ status: 'completed', failureReason: 'NODE_LOST' });
     expect(await one.disconnected).toBe('ROOM_DELETED');
-  }, 40_000);
+  });
 
-  test('goes on when both parties return, on the living node', async () => {
+  test('goes on when both parties return on the living node', async () => {
     const [port = 0] = await freePorts(1);
     const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
-    const { hangup, emulator } = await start({ port, reconnectGraceMs: 1_000 }, { webhookUrls });
+    const { hangup, clock, emulator } = await start({ port, reconnectGraceMs: GRACE_MS }, { webhookUrls });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'two' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
-    await until('a second has gone by', () => Date.now() - joinedAt > 1_500);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
+    await expect.poll(() => Date.now() - joinedAt > 1_500).toBe(true);
     emulator.killNode();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'two' });
-    await until('they were asked for', async () => {
-      const { roster } = await callOf(hangup, 'c1');
-      return roster !== null && roster.members.length === 4 && roster.moved === null;
-    });
+    await emulator.webhooksDelivered('c1');
+    clock.advance(GRACE_MS);
+    await nextReconciliation(hangup.url);
+    await expect
+      .poll(async () => {
+        const { roster } = await callOf(hangup, 'c1');
+        return roster !== null && roster.members.length === 4 && roster.moved === null;
+      })
+      .toBe(true);
     expect((await callOf(hangup, 'c1')).status).toBe('active');
     expect(emulator.roomNames()).toEqual(['c1']);
-  }, 40_000);
+  });
 
-  test('is not taken for lost because LiveKit does not answer at all', async () => {
+  test('goes on when LiveKit does not answer at all', async () => {
     const { hangup, emulator } = await start({ reconnectGraceMs: 1_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
-    await until('it is active', async () => (await callOf(hangup, 'c1')).status === 'active');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
     emulator.setFault('SendData', { kind: 'reset' });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c2' } });
     emulator.join('c2', { identity: 'caller' });
-    await until('another call is seen', async () => (await callOf(hangup, 'c2')).status === 'connecting');
+    await expect.poll(async () => (await callOf(hangup, 'c2')).status).toBe('connecting');
     expect(await callOf(hangup, 'c1')).toMatchObject({
       status: 'active',
       roster: { unresponsive: null },
@@ -178,42 +186,41 @@ describe('a live call whose node died', () => {
 describe('a deletion', () => {
   const CALLER = { callerNumber: '+15557770001', calledNumber: '+15550002' };
 
-  test('of a cancelled call is not tried again on a new caller in a room of the same name', async () => {
+  test('of a cancelled call is not retried when a new caller is in a room of the same name', async () => {
     const { hangup, emulator } = await start({
-      retry: { firstDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
+      retry: { initialDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
     });
     await adopt(hangup, 'desk');
-    emulator.receive({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
-    await until('it rings', async () => (await callsIn(hangup, 'desk'))[0]?.status === 'ringing');
+    emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
+    await expect.poll(async () => (await callsIn(hangup, 'desk'))[0]?.status).toBe('ringing');
     const [first] = await callsIn(hangup, 'desk');
     emulator.setFault('DeleteRoom', { kind: 'applyThen503' });
     await hangup.send('DELETE', `/api/v1/calls/${first?.id}`);
     expect(emulator.roomNames()).toEqual([]);
-    const second = emulator.receive({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
+    const second = emulator.receiveCall({ rule: 'direct', roomName: 'desk', ...CALLER, identity: 'sip_1' });
     emulator.setFault('DeleteRoom', null);
-    await until('it is a call', async () => (await callsIn(hangup, 'desk')).length === 2);
-    await until('it rings', async () => (await callsIn(hangup, 'desk'))[1]?.status === 'ringing');
+    await expect.poll(() => callsIn(hangup, 'desk')).toHaveLength(2);
+    await expect.poll(async () => (await callsIn(hangup, 'desk'))[1]?.status).toBe('ringing');
     expect((await recordOf(hangup, first?.id ?? '')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual(['desk']);
     second.hangUp();
   });
 
-  test('of a call that ended by itself leaves two parties alone who came meanwhile, and that is on record', async () => {
-    const { hangup, emulator } = await start();
+  test('of a call that was not cancelled leaves the room alone, and records why, when two new parties have joined', async () => {
+    const { hangup, clock, emulator } = await start();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
-    const phone = emulator.dial('c1', { phoneNumber: '+15557770001' });
+    const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     phone.ring();
-    await until('it rings', async () => (await callOf(hangup, 'c1')).status === 'ringing');
+    await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('ringing');
     emulator.setFault('DeleteRoom', { kind: 'status500' });
     phone.busy();
-    await until('it ended', async () => (await callOf(hangup, 'c1')).endedAt !== null);
+    await expect.poll(() => missingMembers(hangup, 'c1')).toHaveLength(1);
+    clock.advance(MISSING_FOR_MS);
+    await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
     emulator.join('c1', { identity: 'one' });
     emulator.join('c1', { identity: 'two' });
-    await until(
-      'its deletion is over',
-      async () => (await recordOf(hangup, 'c1')).deletion?.state === 'completed',
-    );
+    await expect.poll(async () => (await recordOf(hangup, 'c1')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual(['c1']);
-    expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: others use the room now');
-  }, 40_000);
+    expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: other participants use the room');
+  });
 });

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import {
+  callNotFound,
+  callOfOtherOrganization,
+  idempotencyKeyReused,
+  missingScope,
+  notCancellable,
+  unauthorized,
+} from '../../domain/errors.ts';
+import { cancelCall } from '../../operations/calls/cancel.ts';
+import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
+import { callProcedure } from '../trpc.ts';
+import { plainText } from '../validators.ts';
+import { CALL_ID_EXAMPLE, callId } from './call-fields.ts';
+
+const CancelCallInput = z.strictObject({
+  callId,
+  reason: plainText(500)
+    .optional()
+    .meta({ description: 'Stored with the call and in the audit log.', examples: ['caller request'] }),
+  idempotencyKey: plainText(255).optional().meta({
+    description:
+      'A retry with the same key gets the first response again, for 24 h. The same key with another request is a 422.',
+  }),
+});
+
+export const CancelledCall = z
+  .object({ id: callId, status: z.literal('cancelled') })
+  .meta({ id: 'CancelledCall' });
+
+export const cancel = callProcedure('calls:cancel')
+  .meta({
+    rest: {
+      method: 'DELETE',
+      path: '/calls/{callId}',
+      operationId: 'cancelCall',
+      summary: 'Cancel a call',
+      description:
+        'Cancels the call and deletes its LiveKit room. 200 means that the cancel is stored. If LiveKit does not respond, hangup retries until the room is deleted.',
+      headers: { 'idempotency-key': 'idempotencyKey' },
+      success: {
+        status: 200,
+        message: 'Call cancelled successfully',
+        example: { id: CALL_ID_EXAMPLE, status: 'cancelled' },
+      },
+      errors: [
+        notCancellable('completed'),
+        badRequest(unrecognizedKeys(['Reason'])),
+        unauthorized(),
+        callOfOtherOrganization(),
+        missingScope('calls:cancel'),
+        callNotFound(),
+        bodyTooLarge(),
+        unsupportedMediaType('content-type application/json'),
+        idempotencyKeyReused(),
+      ],
+    },
+  })
+  .input(CancelCallInput)
+  .output(CancelledCall)
+  .mutation(async ({ ctx, input }) => {
+    const { callId, reason = null, idempotencyKey = null } = input;
+    await cancelCall(ctx.dependencies, { callId, apiKey: ctx.apiKey, reason, idempotencyKey });
+    return { id: callId, status: 'cancelled' as const };
+  });

@@ -1,0 +1,32 @@
+import type { CallCursor, CallQuery } from '../../ports/store.ts';
+
+type Order = Pick<CallQuery, 'sortBy' | 'sortOrder'>;
+
+/** A position in a list, and the list's order. */
+export type ListCursor = CallCursor & Order;
+
+/** The error for a cursor that hangup did not make. */
+export const NOT_A_CURSOR = 'expected pagination.nextCursor of an earlier response';
+
+/** Returns an opaque text: only {@link decodeCursor} reads it. */
+export function encodeCursor({ value, id }: CallCursor, { sortBy, sortOrder }: Order): string {
+  return Buffer.from(JSON.stringify([sortBy, sortOrder, value, id])).toString('base64url');
+}
+
+/** Returns null for a text that {@link encodeCursor} did not return. */
+export function decodeCursor(text: string): ListCursor | null {
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(text, 'base64url').toString());
+  } catch {
+    return null;
+  }
+  if (!Array.isArray(parts) || parts.length !== 4) return null;
+  const [sortBy, sortOrder, value, id]: unknown[] = parts;
+  if (sortBy !== 'createdAt' && sortBy !== 'scheduledAt') return null;
+  if (sortOrder !== 'asc' && sortOrder !== 'desc') return null;
+  if (!Number.isSafeInteger(value) || typeof value !== 'number' || typeof id !== 'string') return null;
+  const cursor: ListCursor = { sortBy, sortOrder, value, id };
+  // Buffer skips characters outside base64url.
+  return encodeCursor(cursor, cursor) === text ? cursor : null;
+}

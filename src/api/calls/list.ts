@@ -1,0 +1,215 @@
+import { z } from 'zod';
+import {
+  CALL_STATUSES,
+  type Direction as CallDirection,
+  DIRECTIONS,
+  durationSeconds,
+  isLive,
+} from '../../domain/call.ts';
+import { missingScope, unauthorized } from '../../domain/errors.ts';
+import { listCalls } from '../../operations/calls/list.ts';
+import { CALL_SORT_KEYS, type CallListItem as ListedCall } from '../../ports/store.ts';
+import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
+import { scopedProcedure } from '../trpc.ts';
+import { dateOrTimestamp, phoneNumber, plainText } from '../validators.ts';
+import {
+  Agent,
+  CALL_ID_EXAMPLE,
+  CallStatus,
+  callId,
+  Direction,
+  isoTime,
+  toIso,
+  toIsoOrNull,
+} from './call-fields.ts';
+import { type InfiniteQueryInput, isObject, type PageDirection, withoutPaging } from './infinite-query.ts';
+import { decodeCursor, encodeCursor, NOT_A_CURSOR } from './list-cursor.ts';
+
+const MAX_LIMIT = 100;
+/** The cost of a page grows with its offset. With `cursor` it does not. */
+const MAX_OFFSET = 1_000_000;
+
+const ListCallsInput = z
+  .strictObject({
+    agentId: plainText(256).optional(),
+    status: z
+      .array(CallStatus)
+      .min(1)
+      .max(CALL_STATUSES.length)
+      .optional()
+      .meta({ description: 'May be repeated.' }),
+    direction: Direction.optional(),
+    phoneNumber: phoneNumber.optional(),
+    startDate: dateOrTimestamp('startOfDay')
+      .optional()
+      .meta({
+        description:
+          'The earliest `createdAt`, inclusive: an ISO 8601 date (UTC), or a time with its offset from UTC.',
+        examples: ['2026-11-23'],
+      }),
+    endDate: dateOrTimestamp('endOfDay').optional().meta({
+      description: 'The latest `createdAt`, inclusive. A date includes that complete day (UTC).',
+    }),
+    limit: z.int().min(1).max(MAX_LIMIT).default(50),
+    offset: z.int().min(0).max(MAX_OFFSET).default(0),
+    sortBy: z.enum(CALL_SORT_KEYS).optional().meta({ description: 'Default: createdAt.' }),
+    sortOrder: z.enum(['asc', 'desc']).optional().meta({ description: 'Default: desc.' }),
+    cursor: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]+$/, NOT_A_CURSOR)
+      .max(512)
+      .transform((value, context) => {
+        const position = decodeCursor(value);
+        if (position !== null) return position;
+        context.issues.push({ code: 'custom', message: NOT_A_CURSOR, input: value });
+        return z.NEVER;
+      })
+      .optional()
+      .meta({
+        description:
+          "`pagination.nextCursor` of the previous page, and no other value. For deep pages, use `cursor` instead of `offset`. A cursor has its own order: `sortBy` and `sortOrder` must match the cursor's.",
+      }),
+  })
+  .refine(({ cursor, offset }) => cursor === undefined || offset === 0, {
+    path: ['offset'],
+    error: 'cannot be combined with cursor',
+  })
+  .refine(({ cursor, sortBy = cursor?.sortBy }) => cursor === undefined || sortBy === cursor.sortBy, {
+    path: ['sortBy'],
+    error: "does not match the cursor's order",
+  })
+  .refine(
+    ({ cursor, sortOrder = cursor?.sortOrder }) => cursor === undefined || sortOrder === cursor.sortOrder,
+    { path: ['sortOrder'], error: "does not match the cursor's order" },
+  );
+
+type InfiniteInput = Omit<InfiniteQueryInput<z.input<typeof ListCallsInput>>, 'direction'> & {
+  direction?: CallDirection | PageDirection | undefined;
+  /** The same filter as `direction`. Infinite queries need it, because they overwrite `direction`. */
+  callDirection?: CallDirection | undefined;
+};
+
+const InfiniteListCallsInput = z
+  .transform((input: InfiniteInput, context) => {
+    if (!isObject(input)) return input;
+    const { callDirection, ...others } = withoutPaging(input);
+    if (callDirection === undefined) return others;
+    const reject = (message: string) => {
+      context.issues.push({ code: 'custom', path: ['callDirection'], message, input });
+      return z.NEVER;
+    };
+    if (!DIRECTIONS.includes(callDirection)) return reject(`expected one of ${DIRECTIONS.join(', ')}`);
+    const isContradiction = 'direction' in others && others.direction !== callDirection;
+    return isContradiction
+      ? reject('cannot be combined with another direction')
+      : { ...others, direction: callDirection };
+  })
+  .pipe(ListCallsInput);
+
+const CallListItem = z
+  .object({
+    id: callId,
+    status: CallStatus,
+    direction: Direction,
+    scheduledAt: isoTime.nullable(),
+    duration: z.int().nullable(),
+    outcome: CallStatus.nullable().meta({ description: 'The final status. Null while the call is live.' }),
+    agent: Agent,
+    contact: z.object({
+      phone: z.string().nullable(),
+      name: z.string().nullable(),
+      email: z.string().nullable(),
+    }),
+    phoneNumber: z.string().nullable(),
+    createdAt: isoTime,
+  })
+  .meta({ id: 'CallListItem' });
+
+export const CallList = z
+  .object({
+    calls: z.array(CallListItem),
+    pagination: z.object({
+      total: z.int().meta({ description: 'Exact up to 10,000.' }),
+      totalCapped: z.boolean().meta({ description: 'True if there are more calls than `total`.' }),
+      limit: z.int(),
+      offset: z.int(),
+      hasMore: z.boolean(),
+      nextCursor: z.string().nullable(),
+    }),
+  })
+  .meta({ id: 'CallList' });
+
+export const CALL_LIST_EXAMPLE: z.output<typeof CallList> = {
+  calls: [
+    {
+      id: CALL_ID_EXAMPLE,
+      status: 'cancelled',
+      direction: 'outbound',
+      scheduledAt: null,
+      duration: null,
+      outcome: 'cancelled',
+      agent: { id: 'receptionist', name: 'Receptionist' },
+      contact: { phone: '+15551234567', name: 'Ada', email: null },
+      phoneNumber: '+15551234567',
+      createdAt: '2026-11-23T08:00:00.000Z',
+    },
+  ],
+  pagination: { total: 1, totalCapped: false, limit: 50, offset: 0, hasMore: false, nextCursor: null },
+};
+
+export const list = scopedProcedure('calls:read')
+  .meta({
+    rest: {
+      method: 'GET',
+      path: '/calls',
+      operationId: 'listCalls',
+      input: ListCallsInput,
+      summary: 'List calls',
+      description: "Lists the organization's calls, newest first.",
+      success: { status: 200, example: CALL_LIST_EXAMPLE },
+      errors: [
+        invalidInput(ListCallsInput, { limit: MAX_LIMIT + 1 }),
+        badRequest(unrecognizedKeys(['page'])),
+        unauthorized(),
+        missingScope('calls:read'),
+      ],
+    },
+  })
+  .input(InfiniteListCallsInput)
+  .output(CallList)
+  .query(async ({ ctx, input }) => {
+    const { startDate: from, endDate: to, status: statuses, cursor, ...query } = input;
+    // A cursor has its own order, so that a page never continues a list in another order.
+    const { sortBy = 'createdAt', sortOrder = 'desc' } = cursor ?? query;
+    const page = await listCalls(ctx.dependencies, {
+      apiKey: ctx.apiKey,
+      query: { ...query, statuses, from, to, sortBy, sortOrder, after: cursor },
+    });
+    const { total, totalCapped, next } = page;
+    return {
+      calls: page.calls.map(toCallListItem),
+      pagination: {
+        total,
+        totalCapped,
+        limit: query.limit,
+        offset: query.offset,
+        hasMore: next !== null,
+        nextCursor: next && encodeCursor(next, { sortBy, sortOrder }),
+      },
+    };
+  });
+
+function toCallListItem(call: ListedCall): z.output<typeof CallListItem> {
+  return {
+    id: call.id,
+    status: call.status,
+    direction: call.direction,
+    scheduledAt: toIsoOrNull(call.scheduledAt),
+    duration: durationSeconds(call),
+    outcome: isLive(call.status) ? null : call.status,
+    agent: { id: call.agentId, name: call.agentName },
+    contact: { phone: call.contactPhone, name: call.contactName, email: call.contactEmail },
+    phoneNumber: call.phoneNumber,
+    createdAt: toIso(call.createdAt),
+  };
+}

@@ -1,0 +1,180 @@
+import type { AuditEvent, Cause } from './audit.ts';
+import { type Call, type EndedStatus, isLive } from './call.ts';
+import { applyTransition, type Decision, type Transition } from './call-transition.ts';
+import type { RoomDeletion } from './room-deletion.ts';
+import { leaseDeletion, scheduleDeletion } from './schedule-deletion.ts';
+import type { Timestamp } from './time.ts';
+
+/** The rows that a decision about a call needs, as one transaction reads them. */
+export interface CallSnapshot {
+  /** By the store's clock. */
+  readonly now: Timestamp;
+  /** The call of the selected id, or the newest call in the selected room. */
+  readonly call: Call | null;
+  readonly isNewestInRoom: boolean;
+  /** The newest call but one in the room; null when the call was selected by its id. */
+  readonly previousCall: Call | null;
+  readonly hasLiveCallInRoom: boolean;
+  /** Of the call. */
+  readonly deletion: RoomDeletion | null;
+  /** Of any call in the room: a room name has at most one deletion that is not complete. */
+  readonly incompleteDeletion: RoomDeletion | null;
+  /** The longest prefix that makes the room a call; null when no prefix does. */
+  readonly adoption: { readonly prefix: string; readonly organizationId: string } | null;
+  /** Whether a call has the id of the call to register. */
+  readonly isIdTaken: boolean;
+  /** Whether LiveKit's event was applied before. */
+  readonly isDuplicateEvent: boolean;
+  /** The first response under the Idempotency-Key of the request. */
+  readonly idempotentResponse: IdempotentResponse | null;
+}
+
+/** Names the rows of a {@link CallSnapshot}. */
+export interface CallSelection {
+  readonly by: { readonly callId: string } | { readonly roomName: string };
+  readonly newCallId: string | null;
+  readonly eventId: string | null;
+  readonly idempotency: { readonly organizationId: string; readonly key: string } | null;
+}
+
+/** The first response to a request with an Idempotency-Key. */
+export interface IdempotentResponse {
+  readonly organizationId: string;
+  readonly key: string;
+  /** Differs between two requests under the same key. */
+  readonly fingerprint: string;
+  /** The status that prevented the cancel; null when the call was cancelled. */
+  readonly refusedStatus: EndedStatus | null;
+  readonly createdAt: Timestamp;
+}
+
+/** A call after a change, with everything that changes together with it. */
+export interface CallChange {
+  readonly call: Call;
+  readonly isNew: boolean;
+  /** Deletions after the change, in the order in which they are written. */
+  readonly deletions: readonly RoomDeletion[];
+  readonly events: readonly AuditEvent[];
+}
+
+/** What the store writes in the transaction of the snapshot, and what the caller gets. */
+export interface CallDecision<Result> {
+  /** Two when a new call begins in the room of an ended one. */
+  readonly changes: readonly CallChange[];
+  /** Id of LiveKit's event, recorded so that a repeated delivery changes nothing. */
+  readonly receivedEventId: string | null;
+  readonly idempotentResponse: IdempotentResponse | null;
+  readonly result: Result;
+}
+
+/** An event or an observation that concerns a call, and what followed. */
+export interface AppliedChange {
+  readonly kind: 'applied';
+  readonly callId: string;
+  readonly wasAdopted: boolean;
+  readonly decision: Decision;
+  /** Leased to the caller, if the caller requested a lease. */
+  readonly deletion: RoomDeletion | null;
+  /** The room of an ended call is listed; its participants decide. */
+  readonly isListedAfterEnd: boolean;
+  /** When the reconciler has work for the call. */
+  readonly dueAt: Timestamp | null;
+}
+
+/** A decision that writes nothing. */
+export function noChange<Result>(result: Result): CallDecision<Result> {
+  return { changes: [], receivedEventId: null, idempotentResponse: null, result };
+}
+
+export function writesNothing({
+  changes,
+  receivedEventId,
+  idempotentResponse,
+}: CallDecision<unknown>): boolean {
+  return changes.length === 0 && receivedEventId === null && idempotentResponse === null;
+}
+
+/** An audit event of a call. */
+export function callEvent(
+  call: Pick<Call, 'id' | 'organizationId'>,
+  event: Cause & Pick<AuditEvent, 'at' | 'action'> & Partial<Pick<AuditEvent, 'fromStatus' | 'toStatus'>>,
+): AuditEvent {
+  const { id: subjectId, organizationId } = call;
+  return { subjectId, organizationId, fromStatus: null, toStatus: null, ...event };
+}
+
+/** Returns what a transition writes, with its result. No change: the record already has all of the transition. */
+export function changeByTransition(
+  call: Call,
+  transition: Transition,
+  {
+    cause,
+    now,
+    deletion,
+    isRoomGone,
+    leaseMs,
+  }: {
+    cause: Cause;
+    now: Timestamp;
+    /** The call's deletion on record. */
+    deletion: RoomDeletion | null;
+    /** Then the end of the call needs no deletion. */
+    isRoomGone: boolean;
+    /** Not null: the deletion that an end schedules is leased to the caller for this long. */
+    leaseMs: number | null;
+  },
+): { change: CallChange | null; result: AppliedChange } {
+  const { decision, at } = transition;
+  const isChanged =
+    transition.roster !== call.roster ||
+    transition.reviewAt !== call.reviewAt ||
+    decision.kind === 'advance' ||
+    decision.kind === 'end';
+  const after = isChanged ? applyTransition(call, transition, now) : call;
+  const deletions: RoomDeletion[] = [];
+  const events: AuditEvent[] = [];
+  let leased: RoomDeletion | null = null;
+  let dueAt: Timestamp | null = null;
+  if (after.status !== call.status) {
+    const statuses = { fromStatus: call.status, toStatus: after.status };
+    events.push(callEvent(call, { ...cause, ...statuses, at, action: 'call.status_changed' }));
+  }
+  switch (decision.kind) {
+    case 'delete_room': {
+      const reason = decision.why;
+      deletions.push(scheduleDeletion(call, deletion, now));
+      events.push(callEvent(call, { ...cause, at, action: 'call.room_deletion_reopened', reason }));
+      dueAt = now;
+      break;
+    }
+    case 'report_survival':
+      events.push(callEvent(call, { ...cause, at, action: 'call.ended_in_error', reason: decision.why }));
+      break;
+    case 'end':
+      if (isRoomGone) break;
+      if (leaseMs === null) {
+        deletions.push(scheduleDeletion(call, deletion, now));
+        dueAt = now;
+      } else {
+        leased = leaseDeletion(call, deletion, { now, leaseMs });
+        deletions.push(leased);
+      }
+      break;
+    default:
+      // A review that is already on record needs no new wake-up.
+      if (isLive(call.status) && transition.reviewAt !== call.reviewAt) dueAt = transition.reviewAt;
+  }
+  const isWritten = isChanged || deletions.length > 0 || events.length > 0;
+  return {
+    change: isWritten ? { call: after, isNew: false, deletions, events } : null,
+    result: {
+      kind: 'applied',
+      callId: call.id,
+      wasAdopted: false,
+      decision,
+      deletion: leased,
+      isListedAfterEnd: false,
+      dueAt,
+    },
+  };
+}

@@ -1,0 +1,59 @@
+import type { AppliedChange, CallDecision, CallSelection, CallSnapshot } from './call-change.ts';
+import { type CancelCommand, type CancelResult, onCancel, selectForCancel } from './on-cancel.ts';
+import { type ObservationCommand, onObservation, selectForObservation } from './on-observation.ts';
+import { onRegister, type RegisterCommand, type RegisterResult, selectForRegister } from './on-register.ts';
+import {
+  onRoomEvent,
+  type RoomEventCommand,
+  type RoomEventResult,
+  selectForRoomEvent,
+} from './on-room-event.ts';
+
+interface Commands {
+  register: RegisterCommand;
+  cancel: CancelCommand;
+  room_event: RoomEventCommand;
+  observation: ObservationCommand;
+}
+
+export interface CommandResults {
+  register: RegisterResult;
+  cancel: CancelResult;
+  room_event: RoomEventResult;
+  observation: AppliedChange | null;
+}
+
+export type CommandKind = keyof Commands;
+
+/** A change of a call, as plain data: writes run on another thread, which a function cannot be sent to. */
+export type CallCommand<Kind extends CommandKind = CommandKind> = {
+  [K in Kind]: { readonly kind: K } & Commands[K];
+}[Kind];
+
+type Handlers = {
+  readonly [K in CommandKind]: {
+    readonly select: (command: CallCommand<K>) => CallSelection;
+    readonly decide: (snapshot: CallSnapshot, command: CallCommand<K>) => CallDecision<CommandResults[K]>;
+    /** Most commands of this kind change nothing, and then take no write lock. */
+    readonly isUsuallyNoChange: boolean;
+  };
+};
+
+const HANDLERS: Handlers = {
+  register: { select: selectForRegister, decide: onRegister, isUsuallyNoChange: false },
+  cancel: { select: selectForCancel, decide: onCancel, isUsuallyNoChange: false },
+  room_event: { select: selectForRoomEvent, decide: onRoomEvent, isUsuallyNoChange: false },
+  observation: { select: selectForObservation, decide: onObservation, isUsuallyNoChange: true },
+};
+
+/** Returns the rows to load for a command, and the decision on them. Pure: it may run again on newer rows. */
+export function handlerOf<Kind extends CommandKind>(
+  command: CallCommand<Kind>,
+): {
+  readonly selection: CallSelection;
+  readonly decide: (snapshot: CallSnapshot) => CallDecision<CommandResults[Kind]>;
+  readonly isUsuallyNoChange: boolean;
+} {
+  const { select, decide, isUsuallyNoChange } = HANDLERS[command.kind];
+  return { selection: select(command), decide: (snapshot) => decide(snapshot, command), isUsuallyNoChange };
+}

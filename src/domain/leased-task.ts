@@ -1,0 +1,61 @@
+import { type RetryPolicy, retryDelayMs } from './retry-policy.ts';
+import type { Timestamp } from './time.ts';
+
+/*
+ * A task in a durable queue, such as a room deletion. A worker leases it, attempts it and settles the lease. A lease
+ * that expires unsettled makes the task due again.
+ */
+
+/** available: never attempted. running: leased to a worker. retryable: failed, and due later. */
+export const OPEN_TASK_STATES = ['available', 'running', 'retryable'] as const;
+/** completed and discarded are final. */
+export const TASK_STATES = [...OPEN_TASK_STATES, 'completed', 'discarded'] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+export interface LeasedTask {
+  readonly state: TaskState;
+  /** Attempts started. State `running` and this number identify a lease. */
+  readonly attempt: number;
+  /** When a worker may claim the task: the time of the next attempt, or the end of the current lease. */
+  readonly scheduledAt: Timestamp;
+  readonly attemptedAt: Timestamp | null;
+  readonly finalizedAt: Timestamp | null;
+  readonly lastError: string | null;
+  readonly createdAt: Timestamp;
+}
+
+export type AttemptOutcome =
+  | { readonly kind: 'succeeded' }
+  | {
+      readonly kind: 'failed';
+      readonly error: string;
+      /** The shortest delay that the remote side accepts; 0: any. */
+      readonly minRetryDelayMs: number;
+    };
+
+/** The state that a lease ends in. */
+export type AttemptResult =
+  | { readonly state: 'completed' }
+  | { readonly state: 'retryable'; readonly retryAfterMs: number; readonly lastError: string }
+  | { readonly state: 'discarded'; readonly lastError: string };
+
+const MAX_ERROR_LENGTH = 500;
+
+/**
+ * Returns the state that an attempt leaves its task in. A failed task is discarded when its next attempt would come
+ * after `policy.maxAgeMs`.
+ * @param random in [0, 1)
+ */
+export function resolveAttempt(
+  task: Pick<LeasedTask, 'attempt' | 'createdAt'>,
+  outcome: AttemptOutcome,
+  { policy, now, random }: { policy: RetryPolicy; now: Timestamp; random: number },
+): AttemptResult {
+  if (outcome.kind === 'succeeded') return { state: 'completed' };
+  // The remote side chooses the length of its error.
+  const lastError = outcome.error.slice(0, MAX_ERROR_LENGTH);
+  const delayMs = retryDelayMs(policy, { ageMs: now - task.createdAt, attempt: task.attempt, random });
+  if (delayMs === null) return { state: 'discarded', lastError };
+  const retryAfterMs = Math.min(Math.max(delayMs, outcome.minRetryDelayMs), policy.maxDelayMs);
+  return { state: 'retryable', retryAfterMs, lastError };
+}

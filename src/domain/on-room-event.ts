@@ -1,0 +1,62 @@
+import { type AdoptedCall, adoptRoom } from './adopt-room.ts';
+import type { CallPolicy } from './assess-call.ts';
+import {
+  type AppliedChange,
+  type CallDecision,
+  type CallSelection,
+  type CallSnapshot,
+  changeByTransition,
+  noChange,
+} from './call-change.ts';
+import { applyRoomEvent } from './call-transition.ts';
+import { matchCall } from './match-call.ts';
+import type { RoomEvent } from './room-event.ts';
+import type { Roster } from './roster.ts';
+
+/** Applies one webhook of LiveKit. */
+export interface RoomEventCommand {
+  readonly event: RoomEvent;
+  readonly policy: CallPolicy;
+  /** The call that the room becomes when a prefix adopts it. */
+  readonly adopted: AdoptedCall;
+}
+
+export type RoomEventResult =
+  | { readonly kind: 'duplicate' }
+  /** The room belongs to no call, and no prefix adopts it. */
+  | { readonly kind: 'unknown_room' }
+  | AppliedChange;
+
+export function selectForRoomEvent({ event }: RoomEventCommand): CallSelection {
+  return { by: { roomName: event.room.name }, newCallId: null, eventId: event.id, idempotency: null };
+}
+
+export function onRoomEvent(
+  snapshot: CallSnapshot,
+  { event, policy, adopted }: RoomEventCommand,
+): CallDecision<RoomEventResult> {
+  if (snapshot.isDuplicateEvent) return noChange({ kind: 'duplicate' });
+  const { now, adoption, deletion } = snapshot;
+  const unknown = { ...noChange({ kind: 'unknown_room' } as const), receivedEventId: event.id };
+  const call = matchCall(snapshot, event, policy);
+  if (call === 'earlier_session') return unknown;
+  const cause = { actor: 'livekit', actorId: event.id, reason: reasonOf(event) } as const;
+  const adopt = (roster: Roster | null) => adoptRoom(snapshot, event, { adopted, roster, cause, policy });
+  if (call === null) {
+    const begun = adopt(null);
+    return begun === null ? unknown : { ...unknown, changes: [begun.change], result: begun.result };
+  }
+  const transition = applyRoomEvent(call, event, { policy, now, isAdoptable: adoption !== null });
+  const isRoomGone = event.payload.kind === 'room_finished';
+  const applied = changeByTransition(call, transition, { cause, now, deletion, isRoomGone, leaseMs: null });
+  const changes = applied.change === null ? [] : [applied.change];
+  const { decision } = transition;
+  const begun = decision.kind === 'begin_call' ? adopt(decision.roster) : null;
+  if (begun === null) return { ...unknown, changes, result: applied.result };
+  return { ...unknown, changes: [...changes, begun.change], result: begun.result };
+}
+
+/** For the audit log. */
+function reasonOf({ payload }: RoomEvent): string {
+  return 'reason' in payload ? `${payload.kind}: ${payload.reason}` : payload.kind;
+}

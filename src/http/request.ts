@@ -1,0 +1,30 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { WebhookLogFields } from './livekit-webhook.ts';
+
+/** A request, with the fields that its handler adds to its log line. */
+export interface HttpRequest extends IncomingMessage {
+  requestId?: string;
+  keyId?: string;
+  /** True if the request needs a valid API key and has none. */
+  isUnauthenticated?: boolean;
+  webhook?: WebhookLogFields;
+}
+
+export interface Target {
+  /** The path below the handler's mount, still percent-encoded. */
+  readonly path: string;
+  /** The query string without `?`. */
+  readonly search: string;
+}
+
+export type Handler = (request: HttpRequest, response: ServerResponse, target: Target) => Promise<void>;
+
+/** Logs an unexpected error. The client gets no detail of such an error. */
+export type ErrorListener = (error: unknown, request: HttpRequest) => void;
+
+/** Splits `/path?query` and the absolute form `http://host/path?query`, which HTTP/1.1 requires servers to accept. */
+export function splitTarget(target: string): [pathname: string, search: string] {
+  const url = target.replace(/^https?:\/\/[^/?]*/i, '');
+  const at = url.indexOf('?');
+  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+}

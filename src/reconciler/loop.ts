@@ -1,0 +1,51 @@
+import type { Logger } from '../ports/system.ts';
+
+/** A background task that runs when triggered, never twice at once. */
+export interface Loop {
+  /** Starts a run. During a run, requests one more after it. Does nothing after the abort of the signal. */
+  trigger(): void;
+  /** Resolves when no run is in flight. */
+  idle(): Promise<void>;
+}
+
+/**
+ * Creates a loop. A failed run is logged and does not stop the loop.
+ * @param signal after its abort no run starts; a run in flight ends by itself
+ */
+export function createLoop(
+  name: string,
+  run: () => Promise<void>,
+  { log, signal }: { log: Pick<Logger, 'error'>; signal: AbortSignal },
+): Loop {
+  let running: Promise<void> | null = null;
+  let isRerunRequested = false;
+
+  async function runLogged(): Promise<void> {
+    try {
+      await run();
+    } catch (error) {
+      log.error({ err: error, loop: name }, 'background loop failed; it runs again on schedule');
+    }
+  }
+
+  function trigger(): void {
+    if (signal.aborted) return;
+    if (running !== null) {
+      isRerunRequested = true;
+      return;
+    }
+    running = runLogged().then(() => {
+      running = null;
+      if (!isRerunRequested) return;
+      isRerunRequested = false;
+      trigger();
+    });
+  }
+
+  return {
+    trigger,
+    async idle() {
+      while (running !== null) await running;
+    },
+  };
+}

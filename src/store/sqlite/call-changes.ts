@@ -1,0 +1,115 @@
+import type { Call } from '../../domain/call.ts';
+import { hasUnansweredPhone } from '../../domain/call.ts';
+import {
+  type CallDecision,
+  type CallSelection,
+  type CallSnapshot,
+  writesNothing,
+} from '../../domain/call-change.ts';
+import { type CallCommand, type CommandKind, handlerOf } from '../../domain/call-command.ts';
+import type { RoomDeletion } from '../../domain/room-deletion.ts';
+import type { Timestamp } from '../../domain/time.ts';
+import type { ChangedCall } from '../../ports/store.ts';
+import { findAdoptionPrefix } from './adoption.ts';
+import { appendAudit } from './audit.ts';
+import { statements } from './call-statements.ts';
+import type { Database } from './database.ts';
+import { findIdempotentResponse, saveIdempotentResponse } from './idempotency.ts';
+import { toCall, toDeletion } from './rows.ts';
+
+/** Loads the rows, lets the domain decide, and writes the decision: every change of a call passes here. */
+export function changeCall<Kind extends CommandKind>(
+  db: Database,
+  command: CallCommand<Kind>,
+  now: Timestamp,
+): ChangedCall<Kind> {
+  const { selection, decide, isUsuallyNoChange } = handlerOf(command);
+  const load = () => loadSnapshot(db, selection, now);
+  if (isUsuallyNoChange) {
+    // A read transaction first: the write lock is for changes only.
+    const decision = db.transaction(() => decide(load()));
+    if (writesNothing(decision)) return { result: decision.result, events: [] };
+  }
+  return db.transaction(
+    () => {
+      const snapshot = load();
+      const decision = decide(snapshot);
+      saveDecision(db, snapshot, decision);
+      const events = decision.changes.flatMap((change) => change.events);
+      return { result: decision.result, events };
+    },
+    { behavior: 'immediate' },
+  );
+}
+
+function loadSnapshot(
+  db: Database,
+  { by, newCallId, eventId, idempotency }: CallSelection,
+  now: Timestamp,
+): CallSnapshot {
+  const read = statements(db);
+  const { call, previousCall, isNewestInRoom } =
+    'callId' in by ? loadCall(db, by.callId) : loadNewestCalls(db, by.roomName);
+  const roomName = 'callId' in by ? call?.roomName : by.roomName;
+  const deletion = call === null ? undefined : read.deletionOfCall.get({ callId: call.id });
+  const incompleteDeletion =
+    roomName === undefined ? undefined : read.incompleteDeletionInRoom.get({ roomName });
+  return {
+    now,
+    call,
+    previousCall,
+    isNewestInRoom,
+    hasLiveCallInRoom: roomName !== undefined && read.liveCallInRoom.get({ roomName }) !== undefined,
+    deletion: deletion === undefined ? null : toDeletion(deletion),
+    incompleteDeletion: incompleteDeletion === undefined ? null : toDeletion(incompleteDeletion),
+    adoption: roomName === undefined ? null : findAdoptionPrefix(db, roomName),
+    isIdTaken: newCallId !== null && read.idOfCall.get({ id: newCallId }) !== undefined,
+    isDuplicateEvent: eventId !== null && read.eventById.get({ id: eventId }) !== undefined,
+    idempotentResponse: idempotency === null ? null : findIdempotentResponse(db, idempotency),
+  };
+}
+
+type SelectedCalls = Pick<CallSnapshot, 'call' | 'previousCall' | 'isNewestInRoom'>;
+
+function loadCall(db: Database, id: string): SelectedCalls {
+  const row = statements(db).callById.get({ id });
+  if (row === undefined) return { call: null, previousCall: null, isNewestInRoom: false };
+  const call = toCall(row);
+  const newest = statements(db).newestIdInRoom.get({ roomName: call.roomName });
+  return { call, previousCall: null, isNewestInRoom: newest?.id === id };
+}
+
+function loadNewestCalls(db: Database, roomName: string): SelectedCalls {
+  const [call = null, previousCall = null] = statements(db).newestTwoInRoom.all({ roomName }).map(toCall);
+  return { call, previousCall, isNewestInRoom: call !== null };
+}
+
+function saveDecision(
+  db: Database,
+  snapshot: CallSnapshot,
+  { changes, receivedEventId, idempotentResponse }: CallDecision<unknown>,
+): void {
+  const { now } = snapshot;
+  if (receivedEventId !== null) statements(db).insertEvent.run({ id: receivedEventId, receivedAt: now });
+  if (idempotentResponse !== null) saveIdempotentResponse(db, idempotentResponse);
+  for (const { call, isNew, deletions, events } of changes) {
+    if (isNew) statements(db).insertCall.run(toRow(call));
+    else if (call !== snapshot.call) statements(db).updateCall.run(toRow(call));
+    for (const deletion of deletions) saveDeletion(db, deletion);
+    for (const event of events) appendAudit(db, event);
+  }
+}
+
+function saveDeletion(db: Database, deletion: RoomDeletion): void {
+  statements(db).saveDeletion.run({ ...deletion });
+}
+
+/** As values of a prepared statement, which writes JSON as text. */
+function toRow({ roster, metadata, ...call }: Call) {
+  return {
+    ...call,
+    roster: roster && JSON.stringify(roster),
+    metadata: JSON.stringify(metadata),
+    hasUnansweredPhone: hasUnansweredPhone({ status: call.status, roster }) ? 1 : 0,
+  };
+}

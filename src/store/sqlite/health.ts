@@ -1,0 +1,25 @@
+import { and, gt, sql } from 'drizzle-orm';
+import { type Database, readSchemaVersion } from './database.ts';
+import { calls, IS_LIVE, livekitEvents } from './schema.ts';
+
+/** Commits a write: a rolled back one never reaches a full disk. Nothing uses the number in the file's header. */
+export function checkWritable({ $client: client }: Database): { isSchemaCurrent: boolean } {
+  return client
+    .transaction(() => {
+      client.pragma(`user_version = ${Number(client.pragma('user_version', { simple: true }))}`);
+      return { isSchemaCurrent: readSchemaVersion(client) === 'current' };
+    })
+    .immediate();
+}
+
+export function getWebhookActivity(db: Database): { hasEvents: boolean; hasLiveCalls: boolean } {
+  const event = db.select({ id: livekitEvents.id }).from(livekitEvents).limit(1).get();
+  const live = db
+    .select({ id: calls.id })
+    .from(calls)
+    // By room name, which is never empty: otherwise SQLite searches all calls for a live one.
+    .where(and(sql.raw(IS_LIVE), gt(calls.roomName, '')))
+    .limit(1)
+    .get();
+  return { hasEvents: event !== undefined, hasLiveCalls: live !== undefined };
+}

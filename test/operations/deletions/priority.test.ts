@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { SCOPES } from '../../../src/domain/api-key.ts';
+import { createRoomService } from '../../../src/livekit/room-service.ts';
+import { rateLimit } from '../../../src/livekit/transport/rate-limit.ts';
+import type { RoomServiceTransport } from '../../../src/livekit/transport/twirp.ts';
+import { prometheusMetrics } from '../../../src/metrics/prometheus.ts';
+import { createApiKey } from '../../../src/operations/api-keys/create.ts';
+import { claimDueDeletions } from '../../../src/operations/deletions/claim-due-deletions.ts';
+import { deleteRoom } from '../../../src/operations/deletions/delete-room.ts';
+import type { Dependencies } from '../../../src/operations/dependencies.ts';
+import { systemClock, systemRandom } from '../../../src/platform/clock.ts';
+import { parseSettings } from '../../../src/platform/config.ts';
+import { openSqliteStore } from '../../../src/store/sqlite/sqlite-store.ts';
+import { buildCall } from '../../harness/calls.ts';
+import { temporaryFolder } from '../../harness/temporary.ts';
+
+/** A cancelled call whose first attempt lost its lease, and a LiveKit that accepts one request per second. */
+async function start() {
+  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock: systemClock });
+  onTestFinished(() => store.close());
+  const { apiKey } = await createApiKey(
+    { store, clock: systemClock, random: systemRandom },
+    { organizationName: 'acme', name: 'test', scopes: SCOPES, expiresAt: null },
+  );
+  const { organizationId } = apiKey;
+  const call = buildCall({ id: 'c1', organizationId, status: 'active' });
+  await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  await store.changeCall({
+    kind: 'cancel',
+    callId: 'c1',
+    organizationId,
+    apiKeyId: apiKey.id,
+    reason: null,
+    leaseMs: 0,
+    idempotency: null,
+  });
+  const sent: string[] = [];
+  const livekit: RoomServiceTransport = async ({ method, priority, body, read }) => {
+    sent.push(`${method} (${priority})`);
+    return { kind: 'answered', value: await read(emptyBody(body)) };
+  };
+  const shutdown = new AbortController();
+  onTestFinished(() => shutdown.abort());
+  const transport = rateLimit(livekit, {
+    requestsPerMinute: 60,
+    onQueueLength: () => {},
+    shutdown: shutdown.signal,
+  });
+  const rooms = createRoomService(transport);
+  // Uses up the first second.
+  await rooms.findRoom('any', { timeoutMs: 1_000, priority: 'phones' });
+  const settings = parseSettings({}, 'cli');
+  const dependencies: Dependencies = {
+    ...settings.operations,
+    store,
+    rooms,
+    clock: systemClock,
+    random: systemRandom,
+    metrics: prometheusMetrics({ clock: systemClock, version: 'test' }),
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    nudge: () => {},
+  };
+  return { dependencies, sent };
+}
+
+/** An empty message in the encoding of the request. */
+async function* emptyBody(request: object) {
+  if (!(request instanceof Uint8Array)) yield Buffer.from('{}');
+}
+
+/** Queues a read, then the next attempt at the deletion. Returns the first requests in the order in which they are sent. */
+async function readThenRetry({ dependencies, sent }: Awaited<ReturnType<typeof start>>, count: number) {
+  const options = { timeoutMs: 30_000, priority: 'deletion' } as const;
+  void dependencies.rooms.describeRoom('other', { ...options, priority: 'read' });
+  const [deletion] = await claimDueDeletions(dependencies, { limit: 1 });
+  if (deletion === undefined) throw new Error('the deletion is not due');
+  expect(deletion.attempt).toBe(2);
+  void deleteRoom(dependencies, deletion, options);
+  await expect.poll(() => sent.length, { timeout: 15_000 }).toBeGreaterThan(count);
+  return sent.slice(1, count + 1);
+}
+
+test("a retried deletion of a cancelled call's room is sent before a queued read", async () => {
+  expect(await readThenRetry(await start(), 2)).toEqual(['DeleteRoom (cancel)', 'ListParticipants (read)']);
+}, 20_000);
+
+test('the deletion of a call that was not cancelled is sent after a queued read', async () => {
+  const { dependencies, sent } = await start();
+  const { store } = dependencies;
+  const record = await store.findCall('c1');
+  if (record === null) throw new Error('there is no call c1');
+  const call = { ...record.call, status: 'completed' as const };
+  const ofCompletedCall = {
+    ...dependencies,
+    store: { ...store, findDeletionSubject: async () => ({ call, isAdoptable: false }) },
+  };
+  expect(await readThenRetry({ dependencies: ofCompletedCall, sent }, 3)).toEqual([
+    'ListParticipants (read)',
+    'ListRooms (read)',
+    'ListParticipants (deletion)',
+  ]);
+}, 20_000);

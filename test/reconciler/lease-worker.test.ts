@@ -1,0 +1,125 @@
+import { expect, test } from 'vitest';
+import { createLeaseWorker } from '../../src/reconciler/lease-worker.ts';
+
+/** A worker on a queue of numbered tasks. Attempts end when the test ends them. */
+function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
+  const due = Array.from({ length: tasks }, (_, number) => number);
+  const limits: number[] = [];
+  const inFlight = new Map<number, PromiseWithResolvers<void>>();
+  const logged: object[] = [];
+  let mostInFlight = 0;
+  let capacityReports = 0;
+  const nextDueAt: number | null = 5_000;
+  const worker = createLeaseWorker<number>({
+    queue: {
+      async claim(limit) {
+        limits.push(limit);
+        return due.splice(0, limit);
+      },
+      nextDueAt: async () => nextDueAt,
+    },
+    attempt(task) {
+      const end = Promise.withResolvers<void>();
+      inFlight.set(task, end);
+      mostInFlight = Math.max(mostInFlight, inFlight.size);
+      return end.promise;
+    },
+    concurrency,
+    onCapacity: () => {
+      capacityReports += 1;
+    },
+    log: { error: (fields, message) => logged.push({ ...fields, message }) },
+  });
+  const settle = async (task: number, error?: Error) => {
+    const end = inFlight.get(task);
+    inFlight.delete(task);
+    if (error === undefined) end?.resolve();
+    else end?.reject(error);
+    // A macrotask, after all promise callbacks.
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return {
+    worker,
+    limits,
+    logged,
+    due,
+    running: () => [...inFlight.keys()],
+    mostInFlight: () => mostInFlight,
+    capacityReports: () => capacityReports,
+    endAttempt: (task: number) => settle(task),
+    failAttempt: settle,
+  };
+}
+
+test('claims tasks up to the concurrency limit without waiting for their attempts', async () => {
+  const { worker, running, limits } = start({ tasks: 5, concurrency: 3 });
+  expect(await worker.claim()).toBeNull();
+  expect(running()).toEqual([0, 1, 2]);
+  expect(limits).toEqual([3]);
+});
+
+test('claims nothing at the concurrency limit', async () => {
+  const { worker, limits } = start({ tasks: 5, concurrency: 2 });
+  await worker.claim();
+  expect(await worker.claim()).toBeNull();
+  expect(limits).toEqual([2]);
+});
+
+test('reports capacity when an attempt ends, and then claims as many tasks as attempts ended', async () => {
+  const { worker, running, limits, capacityReports, endAttempt, mostInFlight } = start({
+    tasks: 5,
+    concurrency: 3,
+  });
+  await worker.claim();
+  expect(capacityReports()).toBe(0);
+  await endAttempt(1);
+  expect(capacityReports()).toBe(1);
+  await worker.claim();
+  expect(limits).toEqual([3, 1]);
+  expect(running()).toEqual([0, 2, 3]);
+  expect(mostInFlight()).toBe(3);
+});
+
+test('returns when the next task is due if it has free capacity', async () => {
+  const { worker } = start({ tasks: 1, concurrency: 3 });
+  expect(await worker.claim()).toBe(5_000);
+});
+
+test('a rejected attempt is logged and frees its capacity', async () => {
+  const { worker, logged, capacityReports, failAttempt, limits } = start({ tasks: 3, concurrency: 2 });
+  await worker.claim();
+  const error = new Error('disk I/O error');
+  await failAttempt(0, error);
+  expect(logged).toEqual([{ err: error, message: 'attempt failed without settling its lease' }]);
+  expect(capacityReports()).toBe(1);
+  await worker.claim();
+  expect(limits).toEqual([2, 1]);
+});
+
+test('idle resolves when all attempts have ended', async () => {
+  const { worker, endAttempt } = start({ tasks: 2, concurrency: 2 });
+  await worker.idle();
+  await worker.claim();
+  let isIdle = false;
+  const idle = worker.idle().then(() => {
+    isIdle = true;
+  });
+  await endAttempt(0);
+  expect(isIdle).toBe(false);
+  await endAttempt(1);
+  await idle;
+});
+
+test('a failed claim rejects and starts no attempt', async () => {
+  const started: unknown[] = [];
+  const worker = createLeaseWorker({
+    queue: { claim: () => Promise.reject(new Error('database is locked')), nextDueAt: async () => null },
+    attempt: async (task) => void started.push(task),
+    concurrency: 2,
+    onCapacity: () => {},
+    log: { error: () => {} },
+  });
+  await expect(worker.claim()).rejects.toThrow('database is locked');
+  expect(started).toEqual([]);
+  await worker.idle();
+});
