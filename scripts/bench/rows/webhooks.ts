@@ -97,7 +97,7 @@ async function open(
   seedInitiatedCalls(database, PREFIX, callsFor(events));
   seedInitiatedCalls(copy, PREFIX, callsFor(rawEvents));
   const server = await startHangup(bench, { database, livekitPort: livekit.port, prefix });
-  const steps = await learnSteps(server, database);
+  const steps = await recordSteps(server, database);
   const raw = bench.resources.use(
     await startProgram('raw-events', {
       core: bench.cores?.server ?? null,
@@ -126,7 +126,7 @@ function webhookSide(bench: Bench, server: HangupServer, database: Database, eve
   return async () => {
     const load = { port: server.port, requests, connections: CONNECTIONS, seconds: bench.seconds };
     const { count, seconds } = await bench.generator.run(load);
-    // The call that taught the steps adds its own.
+    // The sample call has rows of its own.
     expectWritten(database, requests.next, 1);
     return count / seconds;
   };
@@ -154,11 +154,11 @@ const AuditRow = Row.nullable();
 type Row = z.infer<typeof Row>;
 
 /** Sends the events of one call, and returns what each one wrote. */
-async function learnSteps(
+async function recordSteps(
   server: HangupServer,
   database: Database,
 ): Promise<{ call: Row; audit: Row | null }[]> {
-  const prefix = 'teacher';
+  const prefix = 'sample';
   seedInitiatedCalls(database, prefix, 1);
   const id = callId(prefix, 0);
   const read = () =>
@@ -173,7 +173,7 @@ async function learnSteps(
   let before = read();
   const startedAtMs = Date.now();
   for (let step = 0; step < EVENTS_PER_CALL; step += 1) {
-    const event = makeEvent(prefix, { call: 0, step, id: `EV_teacher_${step}`, startedAtMs });
+    const event = makeEvent(prefix, { call: 0, step, id: `EV_sample_${step}`, startedAtMs });
     const { path, headers, body = '' } = signWebhook(event);
     const response = await fetch(server.url + path, { method: 'POST', headers, body });
     if (response.status !== 200) throw new Error(`webhook: ${response.status} ${await response.text()}`);
