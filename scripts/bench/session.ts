@@ -16,7 +16,16 @@ export interface Session extends AsyncDisposable {
   withBench<Result>(runs: number, run: (bench: Bench) => Promise<Result>): Promise<Result>;
 }
 
-/** @throws if the temporary folder is in memory */
+/** Returns a temporary folder on a disk: in memory, a commit costs nothing. */
+function folderOnDisk(): string {
+  const folder = [tmpdir(), '/var/tmp'].find((path) => statfsSync(path).type !== TMPFS);
+  if (folder === undefined) {
+    throw new Error(`${tmpdir()} and /var/tmp are in memory. Set TMPDIR to a folder on a disk.`);
+  }
+  return folder;
+}
+
+/** @throws if no temporary folder is on a disk */
 export async function startSession({
   isSource,
   seconds,
@@ -26,12 +35,7 @@ export async function startSession({
   seconds: number;
   largeFile: string | null;
 }): Promise<Session> {
-  if (statfsSync(tmpdir()).type === TMPFS) {
-    throw new Error(
-      `${tmpdir()} is in memory, where a commit costs nothing. Set TMPDIR to a folder on a disk.`,
-    );
-  }
-  const root = mkdtempSync(join(tmpdir(), 'hangup-bench-'));
+  const root = mkdtempSync(join(folderOnDisk(), 'hangup-bench-'));
   const remove = () => rmSync(root, { recursive: true, force: true });
   process.on('exit', remove);
   process.on('SIGINT', () => process.exit(130));
