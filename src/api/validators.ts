@@ -50,7 +50,7 @@ export const phoneNumber = boundedText(
     }
     return value === value.trim()
       ? 'must not contain characters beyond U+FFFF'
-      : 'must not begin or end with white space; write %2B for + in a URL';
+      : 'must not begin or end with white space';
   },
   64,
 ).register(plusSigns, { where: 'first' });

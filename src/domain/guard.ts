@@ -73,7 +73,8 @@ export function guardAgainstList(
   // LiveKit's room list omitted a room that existed. hangup reports the error once, and never deletes the room for it.
   const isError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
   if (!isError) return { decision, roster: { ...roster, isFinished: before.isFinished } };
-  const survival = `its room ${room.sid} is still in use: ${parties(roster).length} parties`;
+  const count = parties(roster).length;
+  const survival = `its room ${room.sid} is still in use: ${count} ${count === 1 ? 'party' : 'parties'}`;
   return {
     decision: { kind: 'report_survival', why: survival },
     roster: { ...roster, isEndedInError: true },

@@ -27,7 +27,10 @@ export type LiveKitError =
     };
 
 export function formatLiveKitError(failure: LiveKitError): string {
-  return `${failure.kind === 'refused' ? `refused (${failure.code})` : failure.kind}: ${failure.detail}`;
+  if (failure.kind === 'refused') return `refused (${failure.code}): ${failure.detail}`;
+  // The Twirp code at the start of the detail can equal the kind.
+  const prefix = `${failure.kind}: `;
+  return failure.detail.startsWith(prefix) ? failure.detail : `${prefix}${failure.detail}`;
 }
 
 /** Returns advice for the operator. */

@@ -90,7 +90,8 @@ const SETTINGS = {
   LIVEKIT_BACKGROUND_TIMEOUT_MS: {
     schema: integer(100, 60_000),
     default: '10000',
-    description: 'Timeout of a background request to LiveKit (LiveKit reports a dead node after 3 s)',
+    description:
+      'Timeout of a background request to LiveKit; above 3000, because LiveKit reports a dead node after 3 s',
   },
   LIVEKIT_READ_TIMEOUT_MS: {
     schema: integer(50, 4_000),
@@ -126,7 +127,7 @@ const SETTINGS = {
     schema: integer(0, 2_592_000_000),
     default: '86400000',
     description:
-      "How long after a call's end hangup deletes the room again if participants recreate it (24 h: lifetime of a SIP token)",
+      'For how long after a call ends hangup deletes a room that its participants recreate (24 h: lifetime of a SIP token)',
   },
   ADOPT_AGENT_ID_KEY: {
     schema: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 of A-Z a-z 0-9 _ - .'),
@@ -157,12 +158,12 @@ const SETTINGS = {
   CALL_RETENTION_DAYS: {
     schema: integer(0, 36_500),
     default: '0',
-    description: 'Delete ended calls after this many days, unless their rooms may still exist; 0 keeps them',
+    description: 'Delete ended calls after this many days, unless their rooms may still exist; 0: no limit',
   },
   AUDIT_RETENTION_DAYS: {
     schema: integer(0, 36_500),
     default: '0',
-    description: 'Delete audit entries after this many days; 0 keeps them',
+    description: 'Delete audit entries after this many days; 0: no limit',
   },
   EVENT_DEDUP_HOURS: {
     schema: integer(1, 87_600),
@@ -232,7 +233,7 @@ export interface Settings {
     readonly callStartTimeoutMs: number;
     /** 0: no limit. */
     readonly requestsPerMinute: number;
-    /** Null: without limit. */
+    /** Null: no limit. */
     readonly retention: {
       readonly endedCallsMs: number | null;
       readonly auditMs: number | null;

@@ -49,24 +49,25 @@ export function settingSources(): {
  */
 export function environmentWarnings(): readonly string[] {
   const file = readEnvFile();
+  const environment = { ...file?.values, ...process.env };
   return [
     ...(file?.warnings ?? []),
-    ...(file === null ? [] : fileWarnings(file)),
+    ...(file === null ? [] : fileWarnings(file, environment)),
     ...Object.keys(process.env).flatMap((name) => {
-      if (isSetting(name)) return process.env[name] ? (renameWarning(name) ?? []) : [];
+      if (isSetting(name)) return process.env[name] ? (renameWarning(name, environment) ?? []) : [];
       const nearest = nearestCurrentSetting(name, LONG_NAMES);
       return SETTING_PREFIX.test(name) || nearest !== null ? [unknownName(name, nearest)] : [];
     }),
-    ...allProxyWarnings({ ...file?.values, ...process.env }),
+    ...allProxyWarnings(environment),
   ];
 }
 
-function fileWarnings({ lines, values }: EnvFile): string[] {
+function fileWarnings({ lines, values }: EnvFile, environment: Environment): string[] {
   const unrelated: string[] = [];
   const warnings = [...lines].flatMap(([name, line]) => {
     const place = `.env line ${line}`;
     if (isSetting(name)) {
-      const warning = values[name] ? renameWarning(name) : null;
+      const warning = values[name] ? renameWarning(name, environment) : null;
       return warning === null ? [] : [`${place}: ${warning}`];
     }
     if (PROXY_VARIABLES.includes(name.toUpperCase())) return [];

@@ -28,15 +28,17 @@ export function withCurrentNames(given: Environment): {
     if (!oldValue) continue;
     if (!given[newName]) environment[newName] = oldValue;
     else if (given[newName] !== oldValue)
-      conflicts.push(`${newName}: expected the same value as its old name ${oldName}; remove ${oldName}`);
+      conflicts.push(`${newName} conflicts with its old name ${oldName}; remove ${oldName}`);
   }
   return { environment, conflicts };
 }
 
 /** Returns a warning about an old name, null for another name. */
-export function renameWarning(name: string): string | null {
+export function renameWarning(name: string, environment: Environment): string | null {
   const newName = RENAMED_SETTINGS.get(name);
-  return newName === undefined
-    ? null
-    : `${name} is the old name of ${newName}; rename it, because the next release ignores the old name`;
+  if (newName === undefined) return null;
+  const remedy = environment[newName]
+    ? `remove ${name}, because ${newName} has the same value`
+    : `rename ${name} to ${newName}, because the next release ignores the old name`;
+  return `${name} is the old name of ${newName}; ${remedy}`;
 }

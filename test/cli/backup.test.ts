@@ -56,7 +56,7 @@ test('a backup under load is complete, replaces no file, and a failed one leaves
   expect(await run('backup no/such/folder.db', cwd)).toMatchObject({ code: 3 });
   expect(await run('restore copy.db', cwd)).toMatchObject({
     code: 3,
-    stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n',
+    stderr: 'hangup: The database hangup.db is in use by a running hangup. Stop hangup, then restore.\n',
   });
   expect(readdirSync(cwd).filter((name) => name.includes('restor'))).toEqual([]);
 });
@@ -112,7 +112,11 @@ test('two concurrent backups succeed, and two concurrent restores leave a valid 
     expect({ code, stderr }).toEqual(
       code === 0
         ? { code, stderr: '' }
-        : { code: 3, stderr: 'hangup: hangup is running on hangup.db. Stop hangup, then restore.\n' },
+        : {
+            code: 3,
+            stderr:
+              'hangup: The database hangup.db is in use by a running hangup. Stop hangup, then restore.\n',
+          },
     );
   }
   expect((await run('keys list', cwd)).stdout).toContain(id);

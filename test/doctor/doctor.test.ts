@@ -117,8 +117,9 @@ test('the settings finding lists names by source, without values, and warns of a
 
 test('invalid settings are reported together and no other check runs', async () => {
   const { cwd } = createDatabase();
-  const { code, levels, findingsOf } = await runDoctor(cwd, { PORT: 'eighty', LIVEKIT_API_KEY: 'x' });
+  const { code, levels, findingsOf, stderr } = await runDoctor(cwd, { PORT: 'eighty', LIVEKIT_API_KEY: 'x' });
   expect(code).toBe(1);
+  expect(stderr).toBe('hangup: 1 check failed; the others did not run\n');
   expect(levels).toEqual(['settings: failure', 'settings: failure']);
   expect(findingsOf('settings').map(({ message }) => message)).toEqual([
     'PORT: expected an integer from 0 to 65535',
@@ -245,7 +246,7 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
   expect(late.findingsOf('webhooks')).toMatchObject([
     {
       level: 'warning',
-      message: 'no LiveKit webhook on record; 1 live call; statuses are updated by polling only',
+      message: 'no LiveKit webhook on record; 1 live call; statuses are updated by reconciliation only',
     },
   ]);
   const { stdout } = await runHangup(['doctor'], { cwd, env });

@@ -196,7 +196,7 @@ test.each(RENAMED)('different values of %s and %s are a problem that names both'
   const [value, other] =
     newName === 'RECONCILE_SCHEDULE' ? ['*/20 * * * * *', '*/30 * * * * *'] : ['1500', '1600'];
   expect(problemsOf({ [oldName]: value, [newName]: other })).toEqual([
-    `${newName}: expected the same value as its old name ${oldName}; remove ${oldName}`,
+    `${newName} conflicts with its old name ${oldName}; remove ${oldName}`,
   ]);
 });
 

@@ -101,9 +101,9 @@ const RENAMED = {
   file: 'KEEP_AUDIT_DAYS=30\nROOM_GUARD_MS=\nAUDIT_RETENTION_DAYS=30\n',
   env: { COMPARE_SCHEDULE: '*/20 * * * * *', LIVEKIT_REQUEST_TIMEOUT_MS: '2000', RETRY_FIRST_DELAY_MS: '' },
   warnings: [
-    '.env line 1: KEEP_AUDIT_DAYS is the old name of AUDIT_RETENTION_DAYS; rename it, because the next release ignores the old name',
-    'COMPARE_SCHEDULE is the old name of RECONCILE_SCHEDULE; rename it, because the next release ignores the old name',
-    'LIVEKIT_REQUEST_TIMEOUT_MS is the old name of LIVEKIT_CANCEL_TIMEOUT_MS; rename it, because the next release ignores the old name',
+    '.env line 1: KEEP_AUDIT_DAYS is the old name of AUDIT_RETENTION_DAYS; remove KEEP_AUDIT_DAYS, because AUDIT_RETENTION_DAYS has the same value',
+    'COMPARE_SCHEDULE is the old name of RECONCILE_SCHEDULE; rename COMPARE_SCHEDULE to RECONCILE_SCHEDULE, because the next release ignores the old name',
+    'LIVEKIT_REQUEST_TIMEOUT_MS is the old name of LIVEKIT_CANCEL_TIMEOUT_MS; rename LIVEKIT_REQUEST_TIMEOUT_MS to LIVEKIT_CANCEL_TIMEOUT_MS, because the next release ignores the old name',
   ],
 };
 
@@ -138,7 +138,7 @@ test('different values under the old and the new name exit with 2 and name both'
       code: 2,
       stdout: '',
       stderr:
-        'hangup: Invalid settings:\n  CALL_RETENTION_DAYS: expected the same value as its old name KEEP_ENDED_CALLS_DAYS; remove KEEP_ENDED_CALLS_DAYS\n',
+        'hangup: Invalid settings:\n  CALL_RETENTION_DAYS conflicts with its old name KEEP_ENDED_CALLS_DAYS; remove KEEP_ENDED_CALLS_DAYS\n',
     });
   }
   expect(existsSync(join(cwd, 'hangup.db'))).toBe(false);

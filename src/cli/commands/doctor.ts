@@ -28,7 +28,12 @@ async function runDoctor({ json }: { json?: true }): Promise<void> {
   const failures = findings.filter(({ level }) => level === 'failure').length;
   if (json) print(JSON.stringify({ ok: failures === 0, findings }));
   else for (const finding of findings) print(formatFinding(finding));
-  if (failures > 0) throw new CliError(`${failures} of ${findings.length} checks failed`);
+  if (failures === 0) return;
+  // All other checks need valid settings.
+  const isStopped = findings.every(({ check }) => check === 'settings');
+  throw new CliError(
+    isStopped ? '1 check failed; the others did not run' : `${failures} of ${findings.length} checks failed`,
+  );
 }
 
 function formatFinding({ level, check, message, advice }: Finding): string {

@@ -127,7 +127,7 @@ function parseExpiry(text: string): number {
   const at = days === undefined ? parseTimeOrDate(text) : now + Number(days) * 86_400_000;
   if (at !== undefined && at > now) return at;
   throw new InvalidArgumentError(
-    'must be in the future, for example 2027-01-31, 2027-01-31T12:00:00Z or 90d.',
+    'expected a future date or a number of days, such as 2027-01-31, 2027-01-31T12:00:00Z or 90d.',
   );
 }
 

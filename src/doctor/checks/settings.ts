@@ -69,7 +69,7 @@ export function assessSettings(facts: InvalidSettings | Omit<ValidSettings, 'set
       check,
       level: 'warning',
       message,
-      advice: `correct or remove the name or the line; ${ADVICE}`,
+      advice: `rename, correct or remove the setting or the line; ${ADVICE}`,
     });
   }
   if (facts.isFileWorldReadable) {

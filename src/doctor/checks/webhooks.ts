@@ -24,7 +24,7 @@ export function assessWebhooks(
       : {
           check,
           level: 'warning',
-          message: `${message}; statuses are updated by polling only`,
+          message: `${message}; statuses are updated by reconciliation only`,
           advice: ADVICE,
         };
   }

@@ -17,10 +17,7 @@ export function logTransition(
       log.warn(fields, 'room of an ended call found; deletion scheduled');
       break;
     case 'report_survival':
-      log.error(
-        { ...fields, cause: decision.why },
-        'call ended in error: LiveKit did not list its room, which is still in use; the room is left alone',
-      );
+      log.error({ ...fields, cause: decision.why }, "call ended in error; LiveKit's list lacked its room");
       break;
     default:
   }

@@ -15,7 +15,7 @@ export async function warnIfNoWebhooks({
         'LiveKit must be able to reach this server: check HOST, firewall and proxy',
       ],
     },
-    'live calls exist but no LiveKit webhook was ever received; statuses are updated by polling only',
+    'live calls exist but no LiveKit webhook was ever received; statuses are updated by reconciliation only',
   );
   return { warned: true };
 }

@@ -149,7 +149,9 @@ function moveAside(file: string, previousPath: string): void {
     linkSync(file, previousPath);
   } catch (error) {
     if (error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
-      throw new DatabaseError(`hangup is running on ${file}. Stop hangup, then restore.`);
+      throw new DatabaseError(
+        `The database ${file} is in use by a running hangup. Stop hangup, then restore.`,
+      );
     }
     // A damaged database is a reason to restore.
     if (!(error instanceof SqliteDatabase.SqliteError)) throw error;

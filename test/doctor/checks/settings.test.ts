@@ -38,13 +38,13 @@ test('each name without effect and a world-readable .env are warnings with advic
       check: 'settings',
       level: 'warning',
       message: 'a',
-      advice: expect.stringMatching(/^correct or remove/),
+      advice: expect.stringMatching(/^rename, correct or remove/),
     },
     {
       check: 'settings',
       level: 'warning',
       message: 'b',
-      advice: expect.stringMatching(/^correct or remove/),
+      advice: expect.stringMatching(/^rename, correct or remove/),
     },
     {
       check: 'settings',
