@@ -4,7 +4,14 @@ import { expect, test } from 'vitest';
 import { blocksOf, readPages } from '../scripts/docs/blocks.ts';
 import { CALL_STATUSES, canTransition } from '../src/domain/call-status.ts';
 import { resolveAttempt } from '../src/domain/leased-task.ts';
-import { DELETION_STATES, type DeleteRoomOutcome, toAttemptOutcome } from '../src/domain/room-deletion.ts';
+import {
+  DELETION_STATES,
+  type DeleteRoomOutcome,
+  type DeletionState,
+  OPEN_DELETION_STATES,
+  toAttemptOutcome,
+} from '../src/domain/room-deletion.ts';
+import { completeDeletion, leaseDeletion, scheduleDeletion } from '../src/domain/schedule-deletion.ts';
 
 /* The diagrams of README.md and docs, and docs/architecture.md, against the code. test/docs.test.ts has the other pages. */
 
@@ -62,7 +69,9 @@ test('the diagram of call statuses allows exactly the changes of the domain', ()
   }
 });
 
-test('the diagram of room deletions has every state, and every result of an attempt', () => {
+const LEASE = { now: 0, leaseMs: 1 };
+
+test('the diagram of room deletions has exactly the changes of the domain', () => {
   const arrows = arrowsOf('States of a room deletion');
   expect(new Set(arrows.flat())).toEqual(new Set(DELETION_STATES));
   const policy = { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
@@ -70,9 +79,26 @@ test('the diagram of room deletions has every state, and every result of an atte
     resolveAttempt({ attempt: 1, createdAt: 0 }, toAttemptOutcome(outcome), { policy, now, random: 0 }).state;
   const failed = { kind: 'timed_out', detail: '' } as const;
   const results = [resultOf({ kind: 'absent' }, 0), resultOf(failed, 0), resultOf(failed, policy.maxAgeMs)];
-  const shown = arrows.filter(([from, to]) => from === 'running' && to !== 'running').map(([, to]) => to);
-  expect(shown).toHaveLength(results.length);
-  expect(new Set(shown)).toEqual(new Set(results));
+  const call = { id: 'c1', roomName: 'room' };
+  const inState = (state: DeletionState) => ({ ...scheduleDeletion(call, null, 0), state });
+  const expected = [
+    ...results.map((to) => ['running', to]),
+    // Every open deletion can be claimed, a running one after its lease.
+    ...OPEN_DELETION_STATES.map((from) => [from, leaseDeletion(call, inState(from), LEASE).state]),
+    // The room was recreated. A deletion that is already due stays available.
+    ...DELETION_STATES.filter((from) => from !== 'available').map((from) => [
+      from,
+      scheduleDeletion(call, inState(from), 0).state,
+    ]),
+    // A newer call completes every incomplete deletion.
+    ...DELETION_STATES.filter((from) => from !== 'completed').map((from) => [
+      from,
+      completeDeletion(inState(from), 0).state,
+    ]),
+  ];
+  const edges = (pairs: readonly (readonly string[])[]) => pairs.map((pair) => pair.join(' --> '));
+  expect(new Set(edges(arrows))).toEqual(new Set(edges(expected)));
+  expect(edges(arrows)).toHaveLength(new Set(edges(expected)).size);
 });
 
 test('docs/architecture.md lists the folders of src', () => {
