@@ -229,6 +229,18 @@ test('a call that ended by absence is reported when its session still has its pa
     kind: 'report_survival',
     why: 'its room RM_1 is still in use: 2 parties',
   });
+  const isPhone = ({ identity }: { identity: string }) => identity === PHONE.identity;
+  const roster = call.roster && { ...call.roster, members: call.roster.members.filter(isPhone) };
+  const alone = { ...list, participants: [AGENT, PHONE] };
+  const one = guardAgainstList(
+    { ...call, roster },
+    SESSIONS['the same session'],
+    alone,
+    circumstances(false),
+  );
+  expect(one).toMatchObject({
+    decision: { why: 'its room RM_1 is still in use: 1 party' },
+  });
   const later = guardAgainstList(
     { ...call, roster: seen.roster },
     SESSIONS['the same session'],
