@@ -13,9 +13,9 @@ async function startTestHangup(options: Parameters<typeof startHangup>[0] = {}):
 }
 
 const request = (hangup: Hangup, path: string, method = 'GET') => hangup.send(method, path, { key: null });
-const notReady = (what: string) => ({
+const notReady = (reason: string) => ({
   status: 503,
-  body: { error: { message: `Not ready: ${what}`, code: 503 } },
+  body: { error: { message: `Not ready: ${reason}`, code: 503 } },
 });
 
 test('/healthz returns 200 without a key', async () => {
@@ -160,13 +160,15 @@ describe('/readyz returns 503', () => {
 
 test('100 concurrent /readyz requests share database writes', async () => {
   const hangup = await startTestHangup();
+  const beganAt = performance.now();
   const answers = await Promise.all(Array.from({ length: 100 }, () => request(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
+  const seconds = Math.floor((performance.now() - beganAt) / 1_000);
   const metrics = await readMetrics(hangup.url);
-  // They take less than the second for which an answer holds, or on a busy machine a few of them.
+  // All requests within a second of a result share this result.
   expect(
     metrics.value('hangup_store_operation_duration_seconds_count', { method: 'checkWritable' }),
-  ).toBeLessThan(10);
+  ).toBeLessThanOrEqual(1 + seconds);
 });
 
 test('successful health checks are not logged, and failed ones are', async () => {
