@@ -158,7 +158,8 @@ test("SIGTERM does not wait for requests that wait for LiveKit's rate limit", as
   await expect.poll(async () => (await deletions()).filter(isWaiting).length).toBeGreaterThanOrEqual(2);
   const beganAt = performance.now();
   expect(await hangup.kill('SIGTERM')).toBe(0);
-  expect(performance.now() - beganAt).toBeLessThan(15_000);
+  // The timeout of the stop is 10 s. The rate limit would hold the attempts for 60 s.
+  expect(performance.now() - beganAt).toBeLessThan(30_000);
   const states = (await deletions()).map((deletion) => deletion?.state);
   expect(states).not.toContain('running');
   expect(states).toContain('retryable');
@@ -231,7 +232,7 @@ async function freePort(): Promise<{ port: number }> {
   return address;
 }
 
-const unusable: readonly [what: string, prepare: (file: string) => void, message: RegExp][] = [
+const unusable: readonly [condition: string, prepare: (file: string) => void, message: RegExp][] = [
   [
     'is not a database',
     (file) => writeFileSync(file, 'no database, but long enough to be looked at'.repeat(99)),

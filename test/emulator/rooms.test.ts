@@ -174,8 +174,10 @@ test('an individual dispatch rule assigns a new room to each call', async () => 
   expect(rooms[0]).not.toBe(rooms[1]);
 });
 
-test('an inbound call is answered immediately when a participant already publishes audio', async () => {
+test('an inbound call becomes active after the delay when a participant already publishes audio', async () => {
   const { emulator, attributesOf } = await start();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
   const agent = emulator.join('front-desk', { identity: 'agent', kind: 'AGENT' });
   const silent = emulator.receiveCall({ ...incoming, rule: 'direct', roomName: 'silent' });
   agent.publishAudio();
@@ -183,7 +185,8 @@ test('an inbound call is answered immediately when a participant already publish
   const statusOf = async ({ roomName, identity }: typeof phone) =>
     (await attributesOf(roomName, identity))['sip.callStatus'];
   expect(await statusOf(phone)).toBe('ringing');
-  await expect.poll(() => statusOf(phone)).toBe('active');
+  vi.advanceTimersByTime(incoming.activeAfterMs);
+  expect(await statusOf(phone)).toBe('active');
   expect(await statusOf(silent)).toBe('ringing');
 });
 
