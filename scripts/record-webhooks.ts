@@ -27,7 +27,7 @@ const livekit = await startLiveKit({ webhookUrls: [inbox.url] });
 try {
   for (const name of SCENARIO_NAMES) {
     const startedAtMs = Date.now();
-    const webhooks = inbox.of(await runScenario(name, livekit, inbox));
+    const webhooks = inbox.webhooksOf(await runScenario(name, livekit, inbox));
     const lines = webhooks.map((webhook) => `${toLine(webhook, startedAtMs)}\n`);
     writeFileSync(join(FIXTURES, `${name}.jsonl`), lines.join(''));
     process.stdout.write(`${name}: ${webhooks.map(({ event }) => event.event).join(' ')}\n`);

@@ -10,7 +10,6 @@ import {
   AGENT,
   ANSWERED,
   aborted,
-  again,
   at,
   audio,
   callAfter,
@@ -24,6 +23,7 @@ import {
   PERSON,
   POLICY,
   RECORDER,
+  reconnected,
   type Script,
   STARTED,
   STREAM,
@@ -336,7 +336,7 @@ describe('rule 6a: a call with phones ends with its last phone', () => {
     expect(assessed(script, 9)).toEqual(goesOn(33));
     expect(assessed(script, 32.9)).toEqual(goesOn(33));
     expect(assessed(script, 33)).toEqual(over('completed', null, 9));
-    expect(assessed([...script, [10, joined(again(OTHER_PERSON))]], 100)).toEqual(goesOn(null));
+    expect(assessed([...script, [10, joined(reconnected(OTHER_PERSON))]], 100)).toEqual(goesOn(null));
   });
 
   test('phones are guests of people who were active before the first phone joined', () => {
@@ -381,7 +381,7 @@ describe('rule 6b: a call without phones ends when LiveKit finishes its room', (
     ];
     expect(assessed(script, 33.9)).toEqual(goesOn(34));
     expect(assessed(script, 34)).toEqual(over('completed', null, 9));
-    expect(assessed([...script, [10, joined(again(PERSON))]], 100)).toEqual(goesOn(null));
+    expect(assessed([...script, [10, joined(reconnected(PERSON))]], 100)).toEqual(goesOn(null));
   });
 
   test('a recorder does not keep the call open', () => {
@@ -454,10 +454,10 @@ describe('rule 6c: a phone that was left alone', () => {
       [0, joined(CALLER)],
       [1, joined(AGENT)],
       [9, left(AGENT)],
-      [30, joined(again(AGENT))],
+      [30, joined(reconnected(AGENT))],
     ];
     expect(assessed(script, 1_000)).toEqual(goesOn(null));
-    expect(assessed([...script, [50, left(again(AGENT))]], 50)).toEqual(goesOn(80));
+    expect(assessed([...script, [50, left(reconnected(AGENT))]], 50)).toEqual(goesOn(80));
   });
 
   test('waits for a first company: inbound without limit, answered outbound for ten grace periods', () => {
@@ -491,7 +491,7 @@ describe('rule 6d: a single person whose only agent lost its connection', () => 
   });
 
   test.each<[string, Script]>([
-    ['the agent comes back', [...script, [20, joined(again(AGENT))]]],
+    ['the agent comes back', [...script, [20, joined(reconnected(AGENT))]]],
     ['another person joins', [...script, [20, joined(OTHER_PERSON)]]],
     ['the agent left normally', [...script.slice(0, 2), [9, left(AGENT)]]],
   ])('keeps the call: %s', (_, other) => {
@@ -539,13 +539,13 @@ describe('rule 8: a participant who moved or was replaced', () => {
       [9, left(CALLER, 'DUPLICATE_IDENTITY')],
     ];
     expect(assessed(script, 33.9)).toEqual(goesOn(34));
-    expect(assessed([...script, [10, joined(again(CALLER))]], 1_000)).toEqual(goesOn(null));
+    expect(assessed([...script, [10, joined(reconnected(CALLER))]], 1_000)).toEqual(goesOn(null));
   });
 
   test('has left when a later connection of the same identity joins, without a reported leave', () => {
     const script: Script = [
       [0, joined(PERSON)],
-      [9, joined(again(PERSON))],
+      [9, joined(reconnected(PERSON))],
     ];
     expect(statusFrom(callAfter(script).roster)).toBe('connecting');
   });

@@ -11,7 +11,6 @@ import type { Participant, RoomEventPayload } from '../../src/domain/room-event.
 import {
   AGENT,
   ANSWERED,
-  again,
   at,
   callAfter,
   inbound,
@@ -22,6 +21,7 @@ import {
   PERSON,
   POLICY,
   RECORDER,
+  reconnected,
   type Script,
   STARTED,
   STREAM,
@@ -31,7 +31,7 @@ import {
 
 const PHONE = inbound({ callStatus: 'active' }, 'caller');
 /** livekit-sip gives the same caller the same identity, and each call its own sip.callID. */
-const CALLS_AGAIN = { ...again(PHONE), phone: inbound({ callId: 'SCL_next' }).phone };
+const CALLS_AGAIN = { ...reconnected(PHONE), phone: inbound({ callId: 'SCL_next' }).phone };
 const NEW_INBOUND = inbound({}, 'new caller');
 const NEW_OUTBOUND = outbound(ANSWERED, 'dialled');
 const NEW_PERSON = OTHER_PERSON;
@@ -116,9 +116,9 @@ type Expected = readonly [
 ];
 
 const ROWS: readonly (readonly [string, readonly Participant[], Expected])[] = [
-  ['a returning agent', [again(AGENT)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
-  ['a returning person', [again(PERSON)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
-  ['a returning phone', [again(PHONE)], ['delete_room', 'delete_room', 'delete_room', 'delete_room']],
+  ['a returning agent', [reconnected(AGENT)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
+  ['a returning person', [reconnected(PERSON)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
+  ['a returning phone', [reconnected(PHONE)], ['delete_room', 'delete_room', 'delete_room', 'delete_room']],
   ['the same caller again', [CALLS_AGAIN], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
   ['a new inbound phone', [NEW_INBOUND], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
   ['a new outbound phone', [NEW_OUTBOUND], ['delete_room', 'delete_room', 'nothing', 'begin_call']],
@@ -126,7 +126,7 @@ const ROWS: readonly (readonly [string, readonly Participant[], Expected])[] = [
   ['a new agent', [NEW_AGENT], ['delete_room', 'nothing', 'nothing', 'nothing']],
   [
     'a conversation of a returning agent and person',
-    [again(AGENT), again(PERSON)],
+    [reconnected(AGENT), reconnected(PERSON)],
     ['delete_room', 'delete_room', 'nothing', 'begin_call'],
   ],
   ['a recorder', [RECORDER], ['nothing', 'nothing', 'nothing', 'nothing']],
@@ -159,12 +159,16 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
   );
 
   test('a returning phone is not disconnected from a conversation', () => {
-    expect(onList('ended by itself', false, [again(PHONE), again(PERSON)], session)).toBe('nothing');
-    expect(onList('ended by itself', true, [again(PHONE), again(PERSON)], session)).toBe('begin_call');
+    expect(onList('ended by itself', false, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
+      'nothing',
+    );
+    expect(onList('ended by itself', true, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
+      'begin_call',
+    );
   });
 
   test('a new caller beside a returning agent begins a new call, also after a cancel', () => {
-    expect(onList('cancelled', true, [again(AGENT), NEW_INBOUND], session)).toBe('begin_call');
+    expect(onList('cancelled', true, [reconnected(AGENT), NEW_INBOUND], session)).toBe('begin_call');
   });
 
   test.each(CALLS)(
@@ -203,7 +207,10 @@ test('late events of an earlier or a finished session are ignored', () => {
   const event = { id: 'EV_1', at: at(-90), room: early, payload: joined(PHONE) };
   expect(guardAgainstEvent(call, event, circumstances(false)).decision.kind).toBe('nothing');
   const finished = { ...call, roster: call.roster && { ...call.roster, isFinished: true } };
-  const late = onSign(finished, joined(again(PHONE)), { session: 'the same session', isAdoptable: false });
+  const late = onSign(finished, joined(reconnected(PHONE)), {
+    session: 'the same session',
+    isAdoptable: false,
+  });
   expect(late.decision.kind).toBe('nothing');
 });
 
@@ -256,9 +263,13 @@ describe('the deletion of a room', () => {
       ['delete', 'look_closer', 'delete', 'look_closer'],
     ],
     ['the same caller again', [CALLS_AGAIN], ['delete', 'look_closer', 'keep', 'look_closer']],
-    ['two other people', [NEW_PERSON, again(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
-    ['a returning person in a later session', [again(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
-    ['a returning phone in a later session', [again(PHONE)], ['delete', 'delete', 'delete', 'delete']],
+    ['two other people', [NEW_PERSON, reconnected(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
+    [
+      'a returning person in a later session',
+      [reconnected(PERSON)],
+      ['delete', 'delete', 'keep', 'look_closer'],
+    ],
+    ['a returning phone in a later session', [reconnected(PHONE)], ['delete', 'delete', 'delete', 'delete']],
   ])('with %s in it', (_, participants, expected) => {
     const found = CALLS.map(([, end, isAdopted]) => check(end, isAdopted, participants));
     expect(found).toEqual(expected);
@@ -280,8 +291,8 @@ describe('the deletion of a room', () => {
     ['nobody', [], [false, false, false, false]],
     ['its own phone and agent', [PHONE, AGENT], [false, false, false, false]],
     ['a new caller', [NEW_INBOUND], [false, true, true, true]],
-    ['a returning person', [again(PERSON)], [false, false, true, true]],
-    ['a returning agent', [again(AGENT)], [false, false, false, false]],
+    ['a returning person', [reconnected(PERSON)], [false, false, true, true]],
+    ['a returning agent', [reconnected(AGENT)], [false, false, false, false]],
   ])('stops its rescue when newcomers are in the room: %s', (_, participants, expected) => {
     const found = CALLS.map(([, end, isAdopted]) =>
       hasNewcomers(endedCall(end, isAdopted), participants, { isAdoptable: isAdopted }),

@@ -15,7 +15,6 @@ import {
 import {
   AGENT,
   ANSWERED,
-  again,
   at,
   audio,
   callAfter,
@@ -27,6 +26,7 @@ import {
   outbound,
   PERSON,
   RECORDER,
+  reconnected,
   type Script,
   STREAM,
 } from '../harness/rosters.ts';
@@ -217,7 +217,7 @@ test.each<[string, Script, boolean]>([
     'one person was there, by two connections',
     [
       [0, joined(PERSON)],
-      [1, joined(again(PERSON))],
+      [1, joined(reconnected(PERSON))],
       [2, joined(outbound())],
     ],
     false,

@@ -30,7 +30,7 @@ async function start(options: Partial<EmulatorOptions> = {}) {
   });
   const webhooksOf = async (roomName: string) => {
     await emulator.webhooksDelivered(roomName);
-    return inbox.of(roomName);
+    return inbox.webhooksOf(roomName);
   };
   const attributesOf = async (roomName: string, identity: string) =>
     (await client.getParticipant(roomName, identity)).attributes;

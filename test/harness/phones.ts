@@ -5,7 +5,6 @@ import { RoomServiceClient, SipClient } from 'livekit-server-sdk';
 import {
   API_KEY,
   API_SECRET,
-  answers,
   freePorts,
   kill,
   type LiveKitNode,
@@ -13,6 +12,7 @@ import {
   type LiveKitUnderTest,
   spawnLogged,
   startReal,
+  waitUntilUp,
 } from './livekit.ts';
 import { startRedis } from './redis.ts';
 import { type Phone, type Script, startPhone } from './sipp.ts';
@@ -178,7 +178,7 @@ async function startSip(
     ['--config', configFile],
     logFile,
   );
-  if (!(await answers(`http://127.0.0.1:${healthPort}`, server))) {
+  if (!(await waitUntilUp(`http://127.0.0.1:${healthPort}`, server))) {
     await kill(server);
     throw new Error(`livekit-sip did not start:\n${await readFile(logFile, 'utf8')}`);
   }

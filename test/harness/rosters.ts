@@ -29,7 +29,7 @@ export const RECORDER = participant('recorder', 'recorder');
 export const STREAM = participant('other', 'stream');
 
 /** The same identity, by another connection. */
-export const again = <T extends Participant>(one: T): T => ({ ...one, sid: `${one.sid}_again` });
+export const reconnected = <T extends Participant>(one: T): T => ({ ...one, sid: `${one.sid}_again` });
 
 const SIP: PhoneAttributes = {
   via: 'sip',

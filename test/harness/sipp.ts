@@ -28,15 +28,15 @@ const SDP = [
 const send = (lines: readonly string[], { again = false } = {}) =>
   `<send${again ? ' retrans="500"' : ''}><![CDATA[\n${lines.join('\n')}\n\n]]></send>`;
 const receive = (what: string) => `<recv request="${what}"/>`;
-const receiveAnswer = (status: number) => `<recv response="${status}"/>`;
-const maybeAnswer = (status: number) => `<recv response="${status}" optional="true"/>`;
+const receiveResponse = (status: number) => `<recv response="${status}"/>`;
+const receiveOptionalResponse = (status: number) => `<recv response="${status}" optional="true"/>`;
 const pause = (ms: number) => `<pause milliseconds="${ms}"/>`;
 
 const EMPTY = ['Content-Length: 0'];
 const OFFER = ['Content-Type: application/sdp', 'Content-Length: [len]', '', ...SDP];
 
 /** An answer to the INVITE, also when the last request was the CANCEL that ended it: all but the method is the same. */
-const answerInvite = (status: string, body = EMPTY) =>
+const respondToInvite = (status: string, body = EMPTY) =>
   send([
     `SIP/2.0 ${status}`,
     '[last_Via:]',
@@ -57,15 +57,15 @@ const acknowledgeLast = send([
   ...EMPTY,
 ]);
 
-const RINGING = [receive('INVITE'), answerInvite('100 Trying'), answerInvite('180 Ringing')];
-const HUNG_UP_ON = [receive('BYE'), acknowledgeLast];
+const RINGING = [receive('INVITE'), respondToInvite('100 Trying'), respondToInvite('180 Ringing')];
+const ANSWER_BYE = [receive('BYE'), acknowledgeLast];
 
 export function ringForEver(): Script {
   return [
     ...RINGING,
     receive('CANCEL'),
     acknowledgeLast,
-    answerInvite('487 Request Terminated'),
+    respondToInvite('487 Request Terminated'),
     receive('ACK'),
   ];
 }
@@ -73,18 +73,18 @@ export function ringForEver(): Script {
 /** @param status such as `486 Busy Here` */
 export function refuse(status: string, { afterRingingMs }: { afterRingingMs: number | null }): Script {
   const before = afterRingingMs === null ? [receive('INVITE')] : [...RINGING, pause(afterRingingMs)];
-  return [...before, answerInvite(status), receive('ACK')];
+  return [...before, respondToInvite(status), receive('ACK')];
 }
 
 export function answerAndStay({ afterRingingMs }: { afterRingingMs: number }): Script {
-  return [...RINGING, pause(afterRingingMs), answerInvite('200 OK', OFFER), receive('ACK'), ...HUNG_UP_ON];
+  return [...RINGING, pause(afterRingingMs), respondToInvite('200 OK', OFFER), receive('ACK'), ...ANSWER_BYE];
 }
 
 /** Keeps the other party's addresses, which the requests of a phone that was called need. */
 const ASSIGN_ADDRESSES = `<action>${['From', 'To']
   .map((header) => `<ereg regexp=".*" search_in="hdr" header="${header}:" assign_to="${header}"/>`)
   .join('')}</action>`;
-const hangUpAsCalled = [
+const HANG_UP_AS_CALLEE = [
   send(
     [
       'BYE sip:livekit@[livekit] SIP/2.0',
@@ -98,10 +98,10 @@ const hangUpAsCalled = [
     ],
     { again: true },
   ),
-  receiveAnswer(200),
+  receiveResponse(200),
 ];
 /** No phone sends it: see Phone.goOn. */
-const GO_ON = 'INFO';
+const CONTINUE = 'INFO';
 
 export function answerAndHangUp({
   afterRingingMs,
@@ -113,34 +113,34 @@ export function answerAndHangUp({
   return [
     ...RINGING,
     pause(afterRingingMs),
-    answerInvite('200 OK', OFFER),
+    respondToInvite('200 OK', OFFER),
     `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
     pause(talkMs),
-    ...hangUpAsCalled,
+    ...HANG_UP_AS_CALLEE,
   ];
 }
 
-/** Hangs up at {@link Phone.goOn}. */
+/** Hangs up at {@link Phone.continueScript}. */
 export function answerAndTalk({ afterRingingMs }: { afterRingingMs: number }): Script {
   return [
     ...RINGING,
     pause(afterRingingMs),
-    answerInvite('200 OK', OFFER),
+    respondToInvite('200 OK', OFFER),
     `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
-    receive(GO_ON),
-    ...hangUpAsCalled,
+    receive(CONTINUE),
+    ...HANG_UP_AS_CALLEE,
   ];
 }
 
-/** Answers at {@link Phone.goOn}, and hangs up at the next one. */
+/** Answers at {@link Phone.continueScript}, and hangs up at the next one. */
 export function ringAndTalk(): Script {
   return [
     ...RINGING,
-    receive(GO_ON),
-    answerInvite('200 OK', OFFER),
+    receive(CONTINUE),
+    respondToInvite('200 OK', OFFER),
     `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
-    receive(GO_ON),
-    ...hangUpAsCalled,
+    receive(CONTINUE),
+    ...HANG_UP_AS_CALLEE,
   ];
 }
 
@@ -168,34 +168,34 @@ const HANG_UP = send(
 const acknowledge = (branch: string) => send(request('ACK', { branch, toTag: '[peer_tag_param]' }));
 const CALLING = [
   send(request('INVITE', { branch: 'invite', body: OFFER }), { again: true }),
-  maybeAnswer(100),
+  receiveOptionalResponse(100),
 ];
 
 export function callAndStay(): Script {
-  return [...CALLING, maybeAnswer(180), receiveAnswer(200), acknowledge('ack'), ...HUNG_UP_ON];
+  return [...CALLING, receiveOptionalResponse(180), receiveResponse(200), acknowledge('ack'), ...ANSWER_BYE];
 }
 
-/** Hangs up at {@link Phone.goOn}. */
+/** Hangs up at {@link Phone.continueScript}. */
 export function callAndTalk(): Script {
   return [
     ...CALLING,
-    maybeAnswer(180),
-    receiveAnswer(200),
+    receiveOptionalResponse(180),
+    receiveResponse(200),
     acknowledge('ack'),
-    receive(GO_ON),
+    receive(CONTINUE),
     HANG_UP,
-    receiveAnswer(200),
+    receiveResponse(200),
   ];
 }
 
 export function callAndGiveUp({ afterRingingMs }: { afterRingingMs: number }): Script {
   return [
     ...CALLING,
-    receiveAnswer(180),
+    receiveResponse(180),
     pause(afterRingingMs),
     send(request('CANCEL', { branch: 'invite' }), { again: true }),
-    receiveAnswer(200),
-    receiveAnswer(487),
+    receiveResponse(200),
+    receiveResponse(487),
     acknowledge('invite'),
   ];
 }
@@ -214,11 +214,11 @@ export interface Phone {
   /** What went by so far, oldest first. */
   messages(): readonly SipMessage[];
   /** Resolves with the first such message, once it went by. */
-  saw(direction: SipMessage['direction'], begins: string, withinMs?: number): Promise<SipMessage>;
+  waitForMessage(direction: SipMessage['direction'], begins: string, withinMs?: number): Promise<SipMessage>;
   /** Lets a script go on that waits for the test. */
-  goOn(): Promise<void>;
+  continueScript(): Promise<void>;
   /** Resolves when the script was played to its end; rejects when something else came than it expects. */
-  played(): Promise<void>;
+  scriptEnded(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -272,7 +272,7 @@ export async function startPhone(
   const messages = () => parse(read('messages.txt'));
   const find = (direction: SipMessage['direction'], begins: string) =>
     messages().find((message) => message.direction === direction && message.line.startsWith(begins));
-  const story = () =>
+  const describeFailure = () =>
     [...messages().map(({ direction, line }) => `${direction} ${line}`), read('errors.txt')].join('\n');
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
 
@@ -280,34 +280,36 @@ export async function startPhone(
   await vi.waitFor(() => {
     if (!hasEnded() && read('statistics.csv') === '') throw new Error('sipp does not listen yet');
   }, WAIT);
-  if (hasEnded() && child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${story()}`);
+  if (hasEnded() && child.exitCode !== 0)
+    throw new Error(`sipp ended with ${child.exitCode}:\n${describeFailure()}`);
   return {
     address,
     messages,
-    async saw(direction, begins, withinMs) {
+    async waitForMessage(direction, begins, withinMs) {
       const isSeen = () => find(direction, begins) !== undefined || hasEnded();
       await vi.waitFor(
         () => {
-          if (!isSeen()) throw new Error(`sipp has not ${direction} ${begins}:\n${story()}`);
+          if (!isSeen()) throw new Error(`sipp has not ${direction} ${begins}:\n${describeFailure()}`);
         },
         { ...WAIT, ...(withinMs !== undefined && { timeout: withinMs }) },
       );
       const message = find(direction, begins);
-      if (message === undefined) throw new Error(`sipp ended and never ${direction} ${begins}:\n${story()}`);
+      if (message === undefined)
+        throw new Error(`sipp ended and never ${direction} ${begins}:\n${describeFailure()}`);
       return message;
     },
-    async goOn() {
+    async continueScript() {
       const last = messages().findLast(({ direction }) => direction === 'received');
       // Its headers are what the script's next message is made of.
       const headers = last?.headers.filter((header) => /^(Via|From|To|Call-ID|CSeq):/i.test(header)) ?? [];
-      const text = [`${GO_ON} sip:phone@${address} SIP/2.0`, ...headers, ...EMPTY, '', ''].join('\r\n');
+      const text = [`${CONTINUE} sip:phone@${address} SIP/2.0`, ...headers, ...EMPTY, '', ''].join('\r\n');
       const socket = createSocket('udp4');
       await new Promise((resolve) => socket.send(text, port, '127.0.0.1', resolve));
       socket.close();
     },
-    async played() {
+    async scriptEnded() {
       await ended(child);
-      if (child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${story()}`);
+      if (child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${describeFailure()}`);
     },
     stop: () => kill(child),
   };

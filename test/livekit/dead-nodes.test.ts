@@ -4,9 +4,9 @@ import {
   type Conversation,
   cancel,
   DELETION_SLO_MS,
-  isSettled,
+  isDeletionComplete,
   RESCUE_SLO_MS,
-  recordOf,
+  readCall,
   startConversation,
   startHangupOn,
   startMeasuring,
@@ -54,9 +54,12 @@ async function beginActive(hangup: Hangup, livekit: LiveKitNode, id: string): Pr
   return talk;
 }
 
-const namesOf = (inbox: WebhookInbox, roomName: string) => inbox.of(roomName).map(({ event }) => event.event);
+const namesOf = (inbox: WebhookInbox, roomName: string) =>
+  inbox.webhooksOf(roomName).map(({ event }) => event.event);
 const sidsBegun = (inbox: WebhookInbox, roomName: string) =>
-  inbox.of(roomName).flatMap(({ event }) => (event.event === 'room_started' ? [event.room?.sid] : []));
+  inbox
+    .webhooksOf(roomName)
+    .flatMap(({ event }) => (event.event === 'room_started' ? [event.room?.sid] : []));
 
 /** A living node took the room over, and nobody had joined it there. */
 async function expectRescued(inbox: WebhookInbox, { id }: Conversation): Promise<void> {
@@ -72,7 +75,9 @@ async function untilDeleted(
 ): Promise<void> {
   const giveUpAt = performance.now() + RESCUE_SLO_MS;
   for (const { id } of ended) {
-    await expect.poll(() => isSettled(hangup, id), { timeout: giveUpAt - performance.now() }).toBe(true);
+    await expect
+      .poll(() => isDeletionComplete(hangup, id), { timeout: giveUpAt - performance.now() })
+      .toBe(true);
   }
   const rooms = await livekit.roomNames();
   for (const { id } of ended) expect(rooms).not.toContain(id);
@@ -108,9 +113,11 @@ test('after one of two nodes is killed, rooms of its ended calls are deleted, it
   expect(hangup.log.filter(({ message }) => message.startsWith('LiveKit is unreachable'))).toEqual([]);
 
   // The clients of this one come back by themselves, and bring their room to the living node.
-  const { call } = await recordOf(hangup, moves.id);
+  const { call } = await readCall(hangup, moves.id);
   await expect.poll(() => sidsBegun(inbox, moves.id).length, { timeout: 60_000 }).toBeGreaterThan(1);
-  const movedAtMs = inbox.of(moves.id).findLast(({ event }) => event.event === 'room_started')?.receivedAtMs;
+  const movedAtMs = inbox
+    .webhooksOf(moves.id)
+    .findLast(({ event }) => event.event === 'room_started')?.receivedAtMs;
   measured(`a node killed, until its living room is on the other: ${(movedAtMs ?? 0) - killedAtMs} ms`);
   expect(await redis.nodeOf(moves.id)).toBe(livingId);
   expect(new Set(sidsBegun(inbox, moves.id))).toEqual(new Set([call.roomId]));
@@ -119,12 +126,12 @@ test('after one of two nodes is killed, rooms of its ended calls are deleted, it
       return namesOf(inbox, moves.id).filter((name) => name === 'participant_joined').length >= 4;
     })
     .toBe(true);
-  expect((await recordOf(hangup, moves.id)).call).toMatchObject({ status: 'active', roomId: call.roomId });
-  expect(moves.isGoingOn()).toBe(true);
+  expect((await readCall(hangup, moves.id)).call).toMatchObject({ status: 'active', roomId: call.roomId });
+  expect(moves.isConnected()).toBe(true);
   const rooms = await living.roomNames();
   for (const talk of stay) {
     expect(await statusOf(hangup, talk.id)).toBe('active');
-    expect(talk.isGoingOn()).toBe(true);
+    expect(talk.isConnected()).toBe(true);
     expect(rooms).toContain(talk.id);
     expect(sidsBegun(inbox, talk.id)).toHaveLength(1);
   }
@@ -144,7 +151,7 @@ test('after the only node is killed during cancels, a new node lets hangup delet
   const goesOn = await beginActive(hangup, livekit, 'goes-on');
   await livekit.join('nobodys', 'somebody').then(({ leave }) => leave());
   for (const { leave } of ended) await leave();
-  const { call } = await recordOf(hangup, goesOn.id);
+  const { call } = await readCall(hangup, goesOn.id);
   await livekit.kill();
   await Promise.all(ended.map(({ id }) => cancel(hangup, id)));
   // It has another id: what was on the one before is on no node.
@@ -169,7 +176,7 @@ test('after the only node is killed during cancels, a new node lets hangup delet
   await expect.poll(() => sidsBegun(inbox, goesOn.id).length, { timeout: 60_000 }).toBeGreaterThan(1);
   expect(new Set(sidsBegun(inbox, goesOn.id))).toEqual(new Set([call.roomId]));
   expect(await statusOf(hangup, goesOn.id)).toBe('active');
-  expect(goesOn.isGoingOn()).toBe(true);
+  expect(goesOn.isConnected()).toBe(true);
   // Nobody's room is not hangup's to delete.
   expect(new Set(await livekit.roomNames())).toEqual(new Set(['goes-on', 'nobodys']));
 }, 120_000);
@@ -216,12 +223,12 @@ async function expectLost(
   status: 'completed' | 'failed',
 ): Promise<void> {
   await expect.poll(() => statusOf(hangup, id), { timeout: NODE_LOST_WITHIN_MS }).toBe(status);
-  const { call } = await recordOf(hangup, id);
+  const { call } = await readCall(hangup, id);
   expect(call).toMatchObject({ status, failureReason: 'NODE_LOST', endedAt: expect.any(Number) });
   // The conversation ended with its node, not with the grace.
   expect(call.endedAt).toBeGreaterThanOrEqual(since);
   expect(call.endedAt).toBeLessThan(call.updatedAt);
-  await expect.poll(() => isSettled(hangup, id), { timeout: NODE_LOST_WITHIN_MS }).toBe(true);
+  await expect.poll(() => isDeletionComplete(hangup, id), { timeout: NODE_LOST_WITHIN_MS }).toBe(true);
   expect(await livekit.roomNames()).not.toContain(id);
 }
 
@@ -231,7 +238,7 @@ test('after one of two nodes is killed, only calls whose clients do not return e
   const lost = await beginActive(hangup, living, answered);
   const caller = await beginUnanswered(hangup, living, unanswered);
   const returns = await beginActive(hangup, living, returning);
-  const { call: before } = await recordOf(hangup, returning);
+  const { call: before } = await readCall(hangup, returning);
 
   const killedAtMs = Date.now();
   const beganAt = performance.now();
@@ -252,11 +259,11 @@ test('after one of two nodes is killed, only calls whose clients do not return e
     [returning, returns],
     [stays.id, stays],
   ] as const) {
-    expect((await recordOf(hangup, id)).call).toMatchObject({ status: 'active', failureReason: null });
-    expect(talk.isGoingOn()).toBe(true);
+    expect((await readCall(hangup, id)).call).toMatchObject({ status: 'active', failureReason: null });
+    expect(talk.isConnected()).toBe(true);
     expect(await living.roomNames()).toContain(id);
   }
-  expect((await recordOf(hangup, returning)).call.roomId).toBe(before.roomId);
+  expect((await readCall(hangup, returning)).call.roomId).toBe(before.roomId);
   await cancel(hangup, returning);
   expect(await returns.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
 }, 300_000);
@@ -278,8 +285,8 @@ test('after the only node is replaced, calls whose clients do not return end wit
   ]);
   const joins = () => namesOf(inbox, 'returns').filter((name) => name === 'participant_joined').length;
   await expect.poll(() => joins(), { timeout: 60_000 }).toBeGreaterThanOrEqual(4);
-  expect((await recordOf(hangup, 'returns')).call).toMatchObject({ status: 'active', failureReason: null });
-  expect(returns.isGoingOn()).toBe(true);
+  expect((await readCall(hangup, 'returns')).call).toMatchObject({ status: 'active', failureReason: null });
+  expect(returns.isConnected()).toBe(true);
   expect(await livekit.roomNames()).toEqual(['returns']);
 }, 300_000);
 
@@ -307,10 +314,10 @@ test('after one of two nodes is killed, participants who do not return count as 
 
   await expect.poll(() => statusOf(hangup, callerId), { timeout: 120_000 }).toBe('completed');
   measure('a node killed, until a caller whose agent did not return is hung up', beganAt);
-  const { call } = await recordOf(hangup, callerId);
+  const { call } = await readCall(hangup, callerId);
   expect(call).toMatchObject({ failureReason: 'NODE_LOST', endedAt: expect.any(Number) });
   // LiveKit reports the time of an event in whole seconds.
   expect(call.endedAt).toBeGreaterThanOrEqual(killedAtMs - 1_000);
   expect(await callerReturns.caller.disconnected).toBe('ROOM_DELETED');
-  await expect.poll(() => isSettled(hangup, callerId), { timeout: DELETION_SLO_MS }).toBe(true);
+  await expect.poll(() => isDeletionComplete(hangup, callerId), { timeout: DELETION_SLO_MS }).toBe(true);
 }, 300_000);

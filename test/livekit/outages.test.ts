@@ -3,8 +3,8 @@ import {
   type Conversation,
   cancel,
   DELETION_SLO_MS,
-  isSettled,
-  recordOf,
+  isDeletionComplete,
+  readCall,
   startConversation,
   startHangupOn,
   startMeasuring,
@@ -47,7 +47,7 @@ test('a cancel disconnects every participant with ROOM_DELETED', async () => {
   expect(await talk.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
   measure('DELETE, until both are disconnected', beganAt);
   await answered;
-  expect((await recordOf(hangup, 'c1')).deletion).toMatchObject({ state: 'completed', attempt: 1 });
+  expect((await readCall(hangup, 'c1')).deletion).toMatchObject({ state: 'completed', attempt: 1 });
 });
 
 describe('a client that rejoins after a cancel is disconnected again', () => {
@@ -61,7 +61,7 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
       const { caller } = await startConversation(hangup, livekit, 'c1');
       await cancel(hangup, 'c1');
       await caller.disconnected;
-      const { attempt = 0 } = (await recordOf(hangup, 'c1')).deletion ?? {};
+      const { attempt = 0 } = (await readCall(hangup, 'c1')).deletion ?? {};
       const beganAt = performance.now();
       // If the room is deleted while the client connects, the connection fails after 15 s.
       const fate = livekit.join('c1', 'caller').then(
@@ -71,7 +71,7 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
       await expect
         .poll(
           async () => {
-            const { deletion } = await recordOf(hangup, 'c1');
+            const { deletion } = await readCall(hangup, 'c1');
             return deletion?.state === 'completed' && deletion.attempt > attempt;
           },
           { timeout: DELETION_SLO_MS },
@@ -80,7 +80,7 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
       measure(`a client is back, until its room is deleted ${how}`, beganAt);
       expect(['ROOM_DELETED', 'never got in']).toContain(await fate);
       await expect.poll(() => livekit.roomNames(), { timeout: DELETION_SLO_MS }).toEqual([]);
-      await expect.poll(() => isSettled(hangup, 'c1')).toBe(true);
+      await expect.poll(() => isDeletionComplete(hangup, 'c1')).toBe(true);
       expect(await statusOf(hangup, 'c1')).toBe('cancelled');
       const events = hangup.log.filter(({ fields }) => fields.path === '/webhooks/livekit');
       expect(events.length > 0).toBe(webhooks);
@@ -115,7 +115,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
     await expect
       .poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')))
       .toBe(true);
-    expect(talks.every((talk) => talk.isGoingOn())).toBe(true);
+    expect(talks.every((talk) => talk.isConnected())).toBe(true);
 
     livekit.signal('SIGCONT');
     const beganAt = performance.now();
@@ -123,7 +123,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
     measure('LiveKit goes on, until the rooms of five cancelled calls are gone', beganAt);
     for (const { disconnected } of talks)
       expect(await disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
-    for (const { id } of talks) await expect.poll(() => isSettled(hangup, id)).toBe(true);
+    for (const { id } of talks) await expect.poll(() => isDeletionComplete(hangup, id)).toBe(true);
   }, 60_000);
 
   test('lose returning participants after a restart, and live calls go on', async () => {
@@ -135,7 +135,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
     for (const { id } of [goesOn, nobody]) {
       await expect.poll(() => statusOf(hangup, id)).toBe('active');
     }
-    const before = (await recordOf(hangup, goesOn.id)).call;
+    const before = (await readCall(hangup, goesOn.id)).call;
     await livekit.kill();
     const killedAtMs = Date.now();
     await nobody.leave();
@@ -145,21 +145,21 @@ describe('calls cancelled during an outage of livekit-server', () => {
     // Without Redis it begins empty; rooms are there again when their clients are.
     expect(await livekit.roomNames()).not.toContain(nobody.id);
 
-    await expect.poll(async () => (await recordOf(hangup, goesOn.id)).call.roomId).not.toBe(before.roomId);
+    await expect.poll(async () => (await readCall(hangup, goesOn.id)).call.roomId).not.toBe(before.roomId);
     measure('LiveKit killed and up again, until a living call has its new room', beganAt);
     await expect
       .poll(() => statusOf(hangup, nobody.id), { timeout: ABSENCE_BELIEVED_WITHIN_MS })
       .toBe('completed');
     measure('LiveKit killed and up again, until a call that nobody came back to is completed', beganAt);
 
-    const livesSince = ({ id }: Conversation) => livesOf(inbox.of(id), killedAtMs);
+    const livesSince = ({ id }: Conversation) => livesOf(inbox.webhooksOf(id), killedAtMs);
     await expect
-      .poll(() => cancelled.every((talk) => !talk.isGoingOn() || livesSince(talk).length >= TIMES_BACK), {
+      .poll(() => cancelled.every((talk) => !talk.isConnected() || livesSince(talk).length >= TIMES_BACK), {
         timeout: COMES_BACK_WITHIN_MS,
       })
       .toBe(true);
     measured(
-      `of ${cancelled.length} calls still tried: ${cancelled.filter((one) => one.isGoingOn()).length}`,
+      `of ${cancelled.length} calls still tried: ${cancelled.filter((one) => one.isConnected()).length}`,
     );
     for (const talk of cancelled) await talk.leave();
     const isOneLeft = async () => {
@@ -168,7 +168,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
     };
     await expect.poll(() => isOneLeft(), { timeout: DELETION_SLO_MS }).toBe(false);
     for (const { id } of cancelled) {
-      await expect.poll(() => isSettled(hangup, id)).toBe(true);
+      await expect.poll(() => isDeletionComplete(hangup, id)).toBe(true);
       expect(await statusOf(hangup, id)).toBe('cancelled');
     }
     const lives = () => cancelled.flatMap(livesSince);
@@ -180,7 +180,7 @@ describe('calls cancelled during an outage of livekit-server', () => {
     for (const lifeMs of livesMs) expect(lifeMs).toBeLessThan(DELETION_SLO_MS);
 
     expect(await statusOf(hangup, goesOn.id)).toBe('active');
-    expect(goesOn.isGoingOn()).toBe(true);
+    expect(goesOn.isConnected()).toBe(true);
     expect(await livekit.roomNames()).toContain(goesOn.id);
   }, 180_000);
 });

@@ -101,7 +101,7 @@ export async function runScenario(
         (webhooks) => webhooks.filter((webhook) => webhook.event.event === event).length >= times,
       );
     },
-    respondWith: (...statuses) => inbox.answerNext(roomName, ...statuses),
+    respondWith: (...statuses) => inbox.respondNext(roomName, ...statuses),
   });
   return roomName;
 }

@@ -14,7 +14,7 @@ import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from '../harness/calls.ts';
 import { type ManualClock, manualClock } from '../harness/manual-clock.ts';
 import {
-  AFTERWARDS,
+  AFTER_GRACE_PERIODS,
   type Arrival,
   agreeingList,
   applyAll,
@@ -23,11 +23,11 @@ import {
   LATER_SESSION,
 } from '../harness/room-events.ts';
 import {
-  aRoom,
+  arbitraryRoom,
   type History,
-  NO_TROUBLE,
   participantOf,
   playRoom,
+  RELIABLE_DELIVERY,
   type Room,
 } from '../harness/room-model.ts';
 import { inbound, POLICY } from '../harness/rosters.ts';
@@ -36,7 +36,7 @@ import { temporaryFolder } from '../harness/temporary.ts';
 /* Properties of histories of events that only a real store can break: applied once, stored, with the deletion. */
 
 const CONNECTIONS = 2;
-const aHistory = aRoom(NO_TROUBLE);
+const aHistory = arbitraryRoom(RELIABLE_DELIVERY);
 
 const commandOf = ({ event }: Arrival) =>
   ({
@@ -149,8 +149,8 @@ type Lister = (call: Call, requestedAt: number) => Pick<ParticipantList, 'partic
 const modelList =
   (room: Room, { sid, createdAt } = FIRST_SESSION): Lister =>
   (_, requestedAt) => ({
-    participants: room.list(requestedAt - createdAt).map(({ stay, callStatus, isAnswered }) => {
-      const one = participantOf(stay, callStatus, isAnswered);
+    participants: room.list(requestedAt - createdAt).map(({ connection, callStatus, isAnswered }) => {
+      const one = participantOf(connection, callStatus, isAnswered);
       return { ...one, sid: `${sid} ${one.sid}`, joinedAt: one.joinedAt + createdAt };
     }),
   });
@@ -219,7 +219,7 @@ async function play(
     }
     records.push(await recordOf(store, call.id));
   }
-  const now = Math.max(AFTERWARDS, arrivals.at(-1)?.arrivesAt ?? 0);
+  const now = Math.max(AFTER_GRACE_PERIODS, arrivals.at(-1)?.arrivesAt ?? 0);
   endedByReconciler.push(...(await reviewUntil(stores, now, list)));
   const { roomId: sid } = (await recordOf(store, call.id)).call;
   const absences = await Promise.all(
@@ -296,7 +296,7 @@ interface Scrambled {
   readonly everyMs: number;
 }
 const scrambled: fc.Arbitrary<Scrambled> = fc.tuple(aHistory, aHistory).chain(([one, two]) => {
-  const count = playRoom(one).reports.length + playRoom(two).reports.length;
+  const count = playRoom(one).webhooks.length + playRoom(two).webhooks.length;
   return fc.record({
     one: fc.constant(one),
     two: fc.constant(two),
@@ -389,7 +389,7 @@ const waiting = aHistory
   })
   .filter(([history, length]) => {
     const arrivals = arrivalsOf(playRoom(history)).slice(0, length);
-    const { call } = applyAll(arrivals, { isFoundAbsent: false });
+    const { call } = applyAll(arrivals, { isRoomAbsentAtEnd: false });
     return isLive(call.status) && (call.reviewAt ?? 0) > (arrivals.at(-1)?.arrivesAt ?? 0);
   });
 
@@ -450,7 +450,7 @@ test('the room of an ended call is claimed for deletion once, and again only whe
       const arrivals = arrivalsOf(playRoom(history), { ...FIRST_SESSION, name });
       const played = await play(stores, call, arrivals, { cancelAt: isCancelled ? 1 : -1 });
       await expectValidRecord(store, call, played);
-      let now = AFTERWARDS + 10_000;
+      let now = AFTER_GRACE_PERIODS + 10_000;
       const { deletion } = await recordOf(store, call.id);
       const isOpen = deletion !== null && deletion.state !== 'completed';
       expect(await deleteRooms(store, now)).toEqual(isOpen ? [call.id] : []);
@@ -513,14 +513,14 @@ test('late events of an earlier call in the room do not change the end of the ne
           await reviewUntil([store], arrival.arrivesAt - 1, AGREES);
           await applyEvent(store, arrival);
         }
-        await reviewUntil([store], AFTERWARDS, AGREES);
-        const options = { parts: second, isFoundAbsent: false, reviewedUntil: AFTERWARDS };
+        await reviewUntil([store], AFTER_GRACE_PERIODS, AGREES);
+        const options = { parts: second, isRoomAbsentAtEnd: false, reviewedUntil: AFTER_GRACE_PERIODS };
         const alone = applyAll(ofSecond, options).call;
         const { call } = await recordOf(store, second.id);
         expect(outcomeOf(call)).toEqual(outcomeOf(alone));
         expect(await recordOf(store, first.id)).toEqual(ended);
-        if (isLive(call.status)) await cancel(store, second, AFTERWARDS);
-        await deleteRooms(store, AFTERWARDS + 100_000);
+        if (isLive(call.status)) await cancel(store, second, AFTER_GRACE_PERIODS);
+        await deleteRooms(store, AFTER_GRACE_PERIODS + 100_000);
       },
     ),
     { numRuns: 50 },
