@@ -36,7 +36,7 @@ export function createCallMemory() {
     const call = 'callId' in by ? selected : newest;
     const incomplete = [...deletions.values()].filter(({ state }) => state !== 'completed');
     const [prefix] = [...prefixes.keys()]
-      .filter((one) => roomName?.startsWith(one))
+      .filter((prefix) => roomName?.startsWith(prefix))
       .toSorted((a, b) => b.length - a.length);
     return {
       now,

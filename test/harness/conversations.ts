@@ -49,9 +49,9 @@ export async function startConversation(
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id } })).toMatchObject({ status: 201 });
   const caller = await livekit.join(id, 'caller');
   const agent = await livekit.join(id, 'agent', { kind: 'agent' });
-  let isGoingOn = true;
+  let isConnected = true;
   const over = () => {
-    isGoingOn = false;
+    isConnected = false;
   };
   void caller.disconnected.then(over);
   void agent.disconnected.then(over);
@@ -64,7 +64,7 @@ export async function startConversation(
       await agent.leave();
     },
     disconnected: Promise.all([caller.disconnected, agent.disconnected]),
-    isConnected: () => isGoingOn,
+    isConnected: () => isConnected,
   };
 }
 
@@ -74,7 +74,7 @@ export async function cancel(hangup: Hangup, id: string): Promise<void> {
 
 export async function readCall({ store }: Hangup, id: string) {
   const record = await store.findCall(id);
-  if (record === null) throw new Error(`there is no call ${id}`);
+  if (record === null) throw new Error(`call not found: ${id}`);
   return record;
 }
 
@@ -85,7 +85,7 @@ export const isDeletionComplete = async (hangup: Hangup, id: string) =>
 
 /** Collects measurements and prints them after the tests of the file. */
 export function startMeasuring(): {
-  measure(what: string, sinceMs: number): void;
+  measure(duration: string, sinceMs: number): void;
   measured(line: string): void;
 } {
   const lines: string[] = [];
@@ -93,7 +93,8 @@ export function startMeasuring(): {
     process.stdout.write(`\nmeasured on the real server:\n${lines.map((line) => `  ${line}\n`).join('')}`);
   });
   return {
-    measure: (what, sinceMs) => void lines.push(`${what}: ${Math.round(performance.now() - sinceMs)} ms`),
+    measure: (duration, sinceMs) =>
+      void lines.push(`${duration}: ${Math.round(performance.now() - sinceMs)} ms`),
     measured: (line) => void lines.push(line),
   };
 }

@@ -8,9 +8,9 @@ import { vi } from 'vitest';
 import { freePorts, kill } from './livekit.ts';
 import { WAIT } from './time.ts';
 
-/* A phone, played by sipp: a script of what it sends, receives and waits for, and a record of all that went by. */
+/* A phone that sipp plays from a script, and a record of its SIP messages. */
 
-/** Steps of sipp's scenario XML, in which `[livekit]` and `[caller]` are filled in. */
+/** Steps of sipp's scenario XML. sipp replaces `[livekit]` and `[caller]`. */
 export type Script = readonly string[];
 
 const PHONE_TAG = '[pid]phone[call_number]';
@@ -24,10 +24,10 @@ const SDP = [
   'a=rtpmap:0 PCMU/8000',
 ];
 
-/** Requests are sent again until they are answered, as UDP wants it. */
-const send = (lines: readonly string[], { again = false } = {}) =>
-  `<send${again ? ' retrans="500"' : ''}><![CDATA[\n${lines.join('\n')}\n\n]]></send>`;
-const receive = (what: string) => `<recv request="${what}"/>`;
+/** `retransmit` repeats a request until its response, because UDP can lose messages. */
+const send = (lines: readonly string[], { retransmit = false } = {}) =>
+  `<send${retransmit ? ' retrans="500"' : ''}><![CDATA[\n${lines.join('\n')}\n\n]]></send>`;
+const receive = (method: string) => `<recv request="${method}"/>`;
 const receiveResponse = (status: number) => `<recv response="${status}"/>`;
 const receiveOptionalResponse = (status: number) => `<recv response="${status}" optional="true"/>`;
 const pause = (ms: number) => `<pause milliseconds="${ms}"/>`;
@@ -35,7 +35,7 @@ const pause = (ms: number) => `<pause milliseconds="${ms}"/>`;
 const EMPTY = ['Content-Length: 0'];
 const OFFER = ['Content-Type: application/sdp', 'Content-Length: [len]', '', ...SDP];
 
-/** An answer to the INVITE, also when the last request was the CANCEL that ended it: all but the method is the same. */
+/** A response to the INVITE, also after a CANCEL, whose headers differ only in the method. */
 const respondToInvite = (status: string, body = EMPTY) =>
   send([
     `SIP/2.0 ${status}`,
@@ -80,7 +80,7 @@ export function answerAndStay({ afterRingingMs }: { afterRingingMs: number }): S
   return [...RINGING, pause(afterRingingMs), respondToInvite('200 OK', OFFER), receive('ACK'), ...ANSWER_BYE];
 }
 
-/** Keeps the other party's addresses, which the requests of a phone that was called need. */
+/** Stores the caller's addresses for the requests of a called phone. */
 const ASSIGN_ADDRESSES = `<action>${['From', 'To']
   .map((header) => `<ereg regexp=".*" search_in="hdr" header="${header}:" assign_to="${header}"/>`)
   .join('')}</action>`;
@@ -96,11 +96,11 @@ const HANG_UP_AS_CALLEE = [
       'Max-Forwards: 70',
       ...EMPTY,
     ],
-    { again: true },
+    { retransmit: true },
   ),
   receiveResponse(200),
 ];
-/** No phone sends it: see Phone.goOn. */
+/** The request by which a test continues a waiting script. No phone sends this method. */
 const CONTINUE = 'INFO';
 
 export function answerAndHangUp({
@@ -144,7 +144,7 @@ export function ringAndTalk(): Script {
   ];
 }
 
-/** A request of the caller's. The branch is what ties a CANCEL, and the ACK of a refusal, to their INVITE. */
+/** A request of the caller. The branch relates a CANCEL, and the ACK of a refusal, to its INVITE. */
 const request = (
   method: string,
   { branch, toTag = '', body = EMPTY }: { branch: string; toTag?: string; body?: string[] },
@@ -163,11 +163,11 @@ const HANG_UP = send(
   request('BYE', { branch: 'bye', toTag: '[peer_tag_param]' }).map((line) =>
     line.replace('CSeq: 1', 'CSeq: 2'),
   ),
-  { again: true },
+  { retransmit: true },
 );
 const acknowledge = (branch: string) => send(request('ACK', { branch, toTag: '[peer_tag_param]' }));
 const CALLING = [
-  send(request('INVITE', { branch: 'invite', body: OFFER }), { again: true }),
+  send(request('INVITE', { branch: 'invite', body: OFFER }), { retransmit: true }),
   receiveOptionalResponse(100),
 ];
 
@@ -193,7 +193,7 @@ export function callAndGiveUp({ afterRingingMs }: { afterRingingMs: number }): S
     ...CALLING,
     receiveResponse(180),
     pause(afterRingingMs),
-    send(request('CANCEL', { branch: 'invite' }), { again: true }),
+    send(request('CANCEL', { branch: 'invite' }), { retransmit: true }),
     receiveResponse(200),
     receiveResponse(487),
     acknowledge('invite'),
@@ -203,7 +203,7 @@ export function callAndGiveUp({ afterRingingMs }: { afterRingingMs: number }): S
 export interface SipMessage {
   readonly at: number;
   readonly direction: 'sent' | 'received';
-  /** Its first line: `BYE sip:...` or `SIP/2.0 486 Busy Here`. */
+  /** The first line, such as `BYE sip:...` or `SIP/2.0 486 Busy Here`. */
   readonly line: string;
   readonly headers: readonly string[];
 }
@@ -211,18 +211,18 @@ export interface SipMessage {
 export interface Phone {
   /** host:port */
   readonly address: string;
-  /** What went by so far, oldest first. */
+  /** Returns the messages until now, oldest first. */
   messages(): readonly SipMessage[];
-  /** Resolves with the first such message, once it went by. */
+  /** Resolves with the first message that begins with this text. */
   waitForMessage(direction: SipMessage['direction'], begins: string, withinMs?: number): Promise<SipMessage>;
-  /** Lets a script go on that waits for the test. */
+  /** Continues a script that waits for the test. */
   continueScript(): Promise<void>;
-  /** Resolves when the script was played to its end; rejects when something else came than it expects. */
+  /** Resolves at the end of the script; rejects if a received message differs from the script. */
   scriptEnded(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** @param calls whom to call, with which numbers; a phone without waits to be called. */
+/** @param calls the dialled number and the caller's number; a phone without them waits for a call */
 export async function startPhone(
   script: Script,
   {
@@ -262,7 +262,7 @@ export async function startPhone(
     ...['-trace_stat', '-stf', file('statistics.csv')],
     ...(calls === undefined ? [] : ['-s', calls.number, livekitAddress]),
   ];
-  // Its record bears local times.
+  // sipp records local times.
   const child = spawn('sipp', args, {
     stdio: 'ignore',
     env: { PATH: process.env.PATH ?? '', TZ: 'UTC', TERM: 'dumb' },
@@ -276,9 +276,9 @@ export async function startPhone(
     [...messages().map(({ direction, line }) => `${direction} ${line}`), read('errors.txt')].join('\n');
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
 
-  // It writes its first statistics when it listens.
+  // sipp writes its first statistics when it listens.
   await vi.waitFor(() => {
-    if (!hasEnded() && read('statistics.csv') === '') throw new Error('sipp does not listen yet');
+    if (!hasEnded() && read('statistics.csv') === '') throw new Error('sipp is not listening');
   }, WAIT);
   if (hasEnded() && child.exitCode !== 0)
     throw new Error(`sipp ended with ${child.exitCode}:\n${describeFailure()}`);
@@ -286,21 +286,21 @@ export async function startPhone(
     address,
     messages,
     async waitForMessage(direction, begins, withinMs) {
-      const isSeen = () => find(direction, begins) !== undefined || hasEnded();
+      const isFinal = () => find(direction, begins) !== undefined || hasEnded();
       await vi.waitFor(
         () => {
-          if (!isSeen()) throw new Error(`sipp has not ${direction} ${begins}:\n${describeFailure()}`);
+          if (!isFinal()) throw new Error(`sipp has not yet ${direction} ${begins}:\n${describeFailure()}`);
         },
         { ...WAIT, ...(withinMs !== undefined && { timeout: withinMs }) },
       );
       const message = find(direction, begins);
       if (message === undefined)
-        throw new Error(`sipp ended and never ${direction} ${begins}:\n${describeFailure()}`);
+        throw new Error(`sipp ended without having ${direction} ${begins}:\n${describeFailure()}`);
       return message;
     },
     async continueScript() {
       const last = messages().findLast(({ direction }) => direction === 'received');
-      // Its headers are what the script's next message is made of.
+      // sipp copies these headers into the script's next message.
       const headers = last?.headers.filter((header) => /^(Via|From|To|Call-ID|CSeq):/i.test(header)) ?? [];
       const text = [`${CONTINUE} sip:phone@${address} SIP/2.0`, ...headers, ...EMPTY, '', ''].join('\r\n');
       const socket = createSocket('udp4');

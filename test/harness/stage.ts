@@ -30,7 +30,7 @@ const ListResponse = z.object({ data: z.object({ calls: z.array(z.object({ id: z
 
 export interface EndedCall extends z.infer<typeof CallDetails> {
   readonly events: readonly z.infer<typeof AuditEntry>[];
-  /** When the call became active; undefined when it never did. */
+  /** When the call became active; undefined if the call was never active. */
   readonly answeredAt: number | undefined;
 }
 

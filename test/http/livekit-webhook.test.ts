@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => hangup.stop());
 
 let calls = 0;
-async function aCallWithRoom(parts: object = {}) {
+async function insertCallWithRoom(parts: object = {}) {
   calls += 1;
   const id = `door-${calls}`;
   await hangup.insertCall({ id, createdAt: Date.now() - 60_000, ...parts });
@@ -35,13 +35,13 @@ const answerTo = (outcome: string) => ({ status: 200, body: { data: { outcome } 
 
 describe('POST /webhooks/livekit returns 200', () => {
   test('and applies an event', async () => {
-    const { room, status } = await aCallWithRoom();
+    const { room, status } = await insertCallWithRoom();
     expect(await postWebhook(hangup.url, room.started())).toEqual(answerTo('applied'));
     expect(await status()).toBe('connecting');
   });
 
   test('and applies a repeated event once, in sequence and concurrently', async () => {
-    const { id, room } = await aCallWithRoom();
+    const { id, room } = await insertCallWithRoom();
     const body = room.started();
     expect(await postWebhook(hangup.url, body)).toEqual(answerTo('applied'));
     expect(await postWebhook(hangup.url, body)).toEqual(answerTo('duplicate'));
@@ -53,7 +53,7 @@ describe('POST /webhooks/livekit returns 200', () => {
   });
 
   test('when the event is signed with another configured key', async () => {
-    const { room } = await aCallWithRoom();
+    const { room } = await insertCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body, SECOND_KEY) };
     expect(await postWebhook(hangup.url, body, headers)).toEqual(answerTo('applied'));
@@ -79,7 +79,7 @@ describe('POST /webhooks/livekit returns 200', () => {
   });
 
   test('and clamps event times in 1970 and 2100 between the stored times and now', async () => {
-    const { id, room } = await aCallWithRoom();
+    const { id, room } = await insertCallWithRoom();
     const early = JSON.parse(room.started());
     early.createdAt = '1';
     early.room.creationTime = '1';
@@ -96,7 +96,7 @@ describe('POST /webhooks/livekit returns 200', () => {
   });
 
   test('when known fields have unknown values', async () => {
-    const { id, room } = await aCallWithRoom();
+    const { id, room } = await insertCallWithRoom();
     const joined = JSON.parse(room.joined({ sid: 'PA_1', identity: 'x' }));
     joined.participant.kind = 'HOLOGRAM';
     joined.participant.state = 'THINKING';
@@ -113,7 +113,7 @@ describe('POST /webhooks/livekit returns 200', () => {
   });
 
   test('and keeps the roster bounded when a room has a thousand participants', async () => {
-    const { id, room } = await aCallWithRoom();
+    const { id, room } = await insertCallWithRoom();
     for (let i = 0; i < 1_000; i += 1) {
       const person = { sid: `PA_${i}`, identity: `person ${i}` };
       await postWebhook(hangup.url, room.joined(person));
@@ -126,7 +126,7 @@ describe('POST /webhooks/livekit returns 200', () => {
   });
 
   test('and neither stores nor logs turnPassword or token', async () => {
-    const { room } = await aCallWithRoom();
+    const { room } = await insertCallWithRoom();
     await postWebhook(hangup.url, room.started());
     const client = new SqliteDatabase(hangup.databaseFile);
     const dump = client.serialize().toString('latin1');
@@ -283,7 +283,7 @@ describe('POST /webhooks/livekit returns 401', () => {
       badSignature(API_KEY),
     ],
   ])('to a webhook with %s', async (_, headersFor, refusal) => {
-    const { room, status } = await aCallWithRoom();
+    const { room, status } = await insertCallWithRoom();
     const body = room.started();
     expect(await refusalOf(hangup, body, await headersFor(body))).toEqual(refusal);
     expect(await status()).toBe('initiated');
@@ -325,7 +325,7 @@ describe('POST /webhooks/livekit returns 401', () => {
   });
 
   test('when one character of the body was changed', async () => {
-    const { room, status } = await aCallWithRoom();
+    const { room, status } = await insertCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
     expect(await refusalOf(hangup, body.replace('300', '301'), headers)).toEqual({ reason: 'body_changed' });
@@ -333,7 +333,7 @@ describe('POST /webhooks/livekit returns 401', () => {
   });
 
   test('to a replay after 5 minutes, and 200 without effect before', async () => {
-    const { room } = await aCallWithRoom();
+    const { room } = await insertCallWithRoom();
     const body = room.started();
     const headers = { authorization: await sign(body) };
     expect(await postWebhook(hangup.url, body, headers)).toEqual(answerTo('applied'));
@@ -427,7 +427,7 @@ test('POST /webhooks/livekit returns 415 to a gzipped body', async () => {
 });
 
 test('POST /webhooks/livekit returns 503 when the store fails, and applies the repeated event', async () => {
-  const { room, status } = await aCallWithRoom();
+  const { room, status } = await insertCallWithRoom();
   const client = new SqliteDatabase(hangup.databaseFile);
   client.exec('ALTER TABLE audit_log RENAME TO hidden');
   const body = room.started();
@@ -531,7 +531,7 @@ describe('adoption by webhook', () => {
 
 describe('GET /calls/{callId}/events', () => {
   test('returns actor, time, statuses and reason of each event, newest last, in pages', async () => {
-    const { id, room } = await aCallWithRoom();
+    const { id, room } = await insertCallWithRoom();
     for (const body of [room.started(), room.joined(inboundPhone('ringing')), room.joined(AGENT)]) {
       await postWebhook(hangup.url, body);
     }
@@ -579,7 +579,7 @@ describe('GET /calls/{callId}/events', () => {
   });
 
   test('returns 404, 403 and 400 as GET /calls/{callId} does', async () => {
-    const { id } = await aCallWithRoom();
+    const { id } = await insertCallWithRoom();
     const get = (path: string, key = hangup.key) => hangup.send('GET', `/api/v1/calls/${path}`, { key });
     expect(await get('none/events')).toMatchObject({
       status: 404,

@@ -54,16 +54,16 @@ async function insertNewCall(parts: object = {}) {
   return { id, record, ended, status };
 }
 
-/** Posts webhooks of a new call's room, in which LiveKit lists nobody. */
+/** Posts webhooks of a new call's room, which LiveKit lists without participants. */
 async function deliverWebhooks(history: (room: Room) => string[], parts: object = {}) {
-  const one = await insertNewCall(parts);
-  for (const body of history(roomWebhooks(one.id))) {
+  const call = await insertNewCall(parts);
+  for (const body of history(roomWebhooks(call.id))) {
     expect(await postWebhook(hangup.url, body)).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
   }
-  return { ...one, ...(await one.record()) };
+  return { ...call, ...(await call.record()) };
 }
 
 const isAgent = { identity: 'agent', kind: 'AGENT' } as const;
@@ -71,28 +71,28 @@ const isHuman = { identity: 'human' } as const;
 
 /** Returns a call with an answered phone and an agent, in a room of the emulator. */
 async function answeredCall() {
-  const one = await insertNewCall();
+  const call = await insertNewCall();
   const phone = emulator.receiveCall({
     rule: 'direct',
-    roomName: one.id,
+    roomName: call.id,
     callerNumber: '+15557770001',
     calledNumber: '+15550002',
   });
-  const agent = emulator.join(one.id, isAgent);
+  const agent = emulator.join(call.id, isAgent);
   agent.publishAudio();
-  await emulator.webhooksDelivered(one.id);
-  expect(await one.status()).toBe('active');
-  return { ...one, phone, agent };
+  await emulator.webhooksDelivered(call.id);
+  expect(await call.status()).toBe('active');
+  return { ...call, phone, agent };
 }
 
 /** Returns a call of an agent and a person, in a room of the emulator. */
 async function webCall() {
-  const one = await insertNewCall();
-  const agent = emulator.join(one.id, isAgent);
-  const human = emulator.join(one.id, isHuman);
-  await emulator.webhooksDelivered(one.id);
-  expect(await one.status()).toBe('active');
-  return { ...one, agent, human };
+  const call = await insertNewCall();
+  const agent = emulator.join(call.id, isAgent);
+  const human = emulator.join(call.id, isHuman);
+  await emulator.webhooksDelivered(call.id);
+  expect(await call.status()).toBe('active');
+  return { ...call, agent, human };
 }
 
 /** Waits for a grace period that starts now. All earlier grace periods expire before it. */

@@ -12,18 +12,18 @@ import {
 import { Stage, statuses } from '../harness/stage.ts';
 
 /*
- * Real phone calls: livekit-server, livekit-sip, and sipp as the phone. What is looked at is hangup's own record, by
- * its API, and the phone's own. `npm run test:livekit` runs it where these programs are.
+ * Real phone calls with livekit-server, livekit-sip, and sipp as the phone. The tests compare hangup's API with the phone's
+ * SIP messages. `npm run test:livekit` runs them if these programs are installed.
  */
 
 const AGENT_LEFT_GRACE_MS = 3_000;
 const SETTINGS = { agentLeftGraceMs: AGENT_LEFT_GRACE_MS };
 /** LiveKit reports the time of an event in whole seconds. */
-const TOLD_WITHIN_MS = 2_000;
+const EVENT_TIME_TOLERANCE_MS = 2_000;
 
 const measured: string[] = [];
-function measure(what: string, ms: number): number {
-  measured.push(`${what} ${ms} ms`);
+function measure(duration: string, ms: number): number {
+  measured.push(`${duration} ${ms} ms`);
   return ms;
 }
 
@@ -49,7 +49,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
       const call = await doomed.waitForEnd('killed', 60_000);
       measure('livekit-sip killed to the room gone', Date.now() - killedAt);
       expect(call).toMatchObject({ status: 'completed', failureReason: 'CONNECTION_TIMEOUT' });
-      expect(call.endedAt).toBeGreaterThan(killedAt - TOLD_WITHIN_MS);
+      expect(call.endedAt).toBeGreaterThan(killedAt - EVENT_TIME_TOLERANCE_MS);
       expect(phone.messages().at(-1)).toMatchObject({
         direction: 'received',
         line: expect.stringMatching(/^ACK/),
@@ -68,10 +68,10 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     const bye = await phone.waitForMessage('sent', 'BYE');
     const call = await stage.waitForEnd('hung-up');
     expect(call).toMatchObject({ status: 'completed', failureReason: null, direction: 'outbound' });
-    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(TOLD_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
     expect(statuses(call)).toEqual(['initiated', 'connecting', 'ringing', 'active', 'completed']);
     expect(measure('answer to answeredAt', (call.answeredAt ?? 0) - answer.at)).toBeLessThan(2_000);
-    expect(call.answeredAt).toBeGreaterThan(answer.at - TOLD_WITHIN_MS);
+    expect(call.answeredAt).toBeGreaterThan(answer.at - EVENT_TIME_TOLERANCE_MS);
     expect(call.duration).toBe(Math.round(((call.endedAt ?? 0) - (call.answeredAt ?? 0)) / 1_000));
   });
 
@@ -124,7 +124,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
       const call = await stage.waitForEnd(id);
       expect(call).toMatchObject({ status, failureReason: reason, duration: null });
       expect(statuses(call)).not.toContain('active');
-      expect(Math.abs((call.endedAt ?? 0) - refusal.at)).toBeLessThan(TOLD_WITHIN_MS);
+      expect(Math.abs((call.endedAt ?? 0) - refusal.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
     },
   );
 
@@ -136,7 +136,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     const call = await stage.waitForEnd('unanswered');
     expect(call).toMatchObject({ status: 'no_answer', failureReason: 'USER_UNAVAILABLE', duration: null });
     expect(statuses(call)).not.toContain('active');
-    expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(TOLD_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
   test.for(['TCP', 'UDP'] as const)(
@@ -170,10 +170,10 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
       actor: 'livekit',
       reason: `adopted by the prefix ${DISPATCH_PREFIX}`,
     });
-    expect(Math.abs((call.answeredAt ?? 0) - answer.at)).toBeLessThan(TOLD_WITHIN_MS);
+    expect(Math.abs((call.answeredAt ?? 0) - answer.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
-  test('a call becomes no_answer when its caller hangs up while it rings', async () => {
+  test('a call becomes no_answer when its caller hangs up during ringing', async () => {
     const caller = '+15557770002';
     const phone = await stage.network.receive(callAndGiveUp({ afterRingingMs: 2_000 }), caller);
     const id = await stage.findAdoptedCall(caller);
@@ -187,7 +187,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
       duration: null,
     });
     expect(statuses(call)).not.toContain('active');
-    expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(TOLD_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - cancel.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
   test('a phone is hung up after the grace period when the agent leaves', async () => {

@@ -47,7 +47,7 @@ async function injectFault(world: World): Promise<void> {
   switch (kind) {
     case 'fault': {
       const method = prng.of(METHODS);
-      const fault = aFault(world);
+      const fault = randomFault(world);
       await during(
         `${method} meets ${JSON.stringify(fault)}`,
         prng.between(500, 45_000),
@@ -172,7 +172,7 @@ async function injectFault(world: World): Promise<void> {
   }
 }
 
-function aFault({ prng }: World): Fault {
+function randomFault({ prng }: World): Fault {
   const kind = prng.of([
     'status500',
     'status503',
