@@ -36,7 +36,7 @@ async function runOne(seed: number): Promise<boolean> {
   return violation === null;
 }
 
-/** Runs each seed in a process of its own. Returns the failed seeds. */
+/** Runs each seed in its own process. Returns the failed seeds. */
 async function runAll(): Promise<number[]> {
   const queue = Array.from({ length: seeds }, (_, index) => first + index);
   const failed: number[] = [];
@@ -44,7 +44,7 @@ async function runAll(): Promise<number[]> {
     for (let seed = queue.shift(); seed !== undefined; seed = queue.shift()) {
       const { isOk, output } = await runInProcess(seed);
       if (!isOk) failed.push(seed);
-      // Failures are results; the rest is progress.
+      // Only failures go to standard output.
       (isOk ? process.stderr : process.stdout).write(output);
     }
   };

@@ -68,7 +68,7 @@ test('a started room becomes a connecting inbound call of the organization of it
   });
 });
 
-test('the first participant makes a call of a room, and its phone gives the number', () => {
+test('the first participant makes the room a call, with the number of its phone', () => {
   const phone = inbound();
   const adopted = adopt({}, joined(phone));
   expect(adopted?.change.call).toMatchObject({

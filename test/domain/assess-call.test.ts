@@ -29,13 +29,13 @@ import {
   STREAM,
 } from '../harness/rosters.ts';
 
-/* The rules for real rooms, by their numbers, on the pure decisions. */
+/* The rules of docs/how-calls-end.md by their numbers, as pure decisions. */
 
 const assessed = (script: Script, seconds: number, policy = POLICY) => {
   const call = callAfter(script);
   return assess(call, call.roster, { policy, now: at(seconds) });
 };
-/** Goes on, with the second of the next review; null: until the next event. */
+/** The assessment of a call that continues, with the second of its next review; null: no review. */
 const goesOn = (seconds: number | null) => ({
   kind: 'goes_on',
   reviewAt: seconds === null ? null : at(seconds),
@@ -86,7 +86,7 @@ describe('rule 4: the status active', () => {
   test.each<[string, Script, string]>([
     ['an answered phone', [[0, joined(outbound(ANSWERED))]], 'active'],
     [
-      'a phone to which DTMF is sent after its answer',
+      'an outbound phone that receives DTMF after its answer',
       [[0, joined(outbound({ callStatus: 'automation' }))]],
       'active',
     ],
@@ -125,7 +125,7 @@ describe('rule 4: the status active', () => {
       'active',
     ],
     [
-      'a person and participants who count for nothing',
+      'a person and participants without a role',
       [
         [0, joined(PERSON)],
         [1, joined(RECORDER)],
@@ -285,7 +285,7 @@ describe('rule 6a: a call with phones ends with its last phone', () => {
       over('completed', 'CONNECTION_TIMEOUT', 9),
     ],
     [
-      'the answer is seen at the leaving only',
+      'the leave is the first report of the answer',
       [
         [0, joined(outbound({}, 'caller'))],
         [9, left(outbound({ callTag: 'tag' }, 'caller'))],
@@ -620,7 +620,7 @@ describe('an unresponsive node', () => {
     [string, readonly (readonly [seconds: number, isResponding: boolean, isTrusted?: boolean])[], boolean]
   >([
     [
-      'silent for the grace',
+      'ends its call after a grace period without a response',
       [
         [50, false],
         [75, false],
@@ -628,7 +628,7 @@ describe('an unresponsive node', () => {
       true,
     ],
     [
-      'silent for less',
+      'keeps its call when silent for less than a grace period',
       [
         [50, false],
         [74.9, false],
@@ -636,7 +636,7 @@ describe('an unresponsive node', () => {
       false,
     ],
     [
-      'it answers in between',
+      'keeps its call when it responds in between',
       [
         [50, false],
         [60, true],
@@ -645,7 +645,7 @@ describe('an unresponsive node', () => {
       false,
     ],
     [
-      'two grace periods without a participant',
+      'keeps its call when the requests are more than two grace periods apart',
       [
         [50, false],
         [110, false],
@@ -653,7 +653,7 @@ describe('an unresponsive node', () => {
       false,
     ],
     [
-      'LiveKit was away',
+      'keeps its call after an outage of LiveKit',
       [
         [50, false],
         [75, false, false],
@@ -697,7 +697,7 @@ describe('room_finished', () => {
 
   test.each<[string, Script, object]>([
     [
-      'an answered phone is there: the conversation ended now',
+      'ends the conversation now when an answered phone is present',
       [
         [0, joined(AGENT)],
         [1, joined(CALLER)],
@@ -705,7 +705,7 @@ describe('room_finished', () => {
       { status: 'completed', failureReason: null, at: at(99) },
     ],
     [
-      'the last person left before: the conversation ended then',
+      'ends the conversation at the departure of the last person',
       [
         [0, joined(AGENT)],
         [1, joined(PERSON)],
@@ -714,24 +714,28 @@ describe('room_finished', () => {
       { status: 'completed', failureReason: null, at: at(9) },
     ],
     [
-      'a phone rang',
+      'makes the call no_answer when a phone rang',
       [[0, joined(outbound({ callStatus: 'ringing' }))]],
       { status: 'no_answer', failureReason: 'ROOM_FINISHED', at: at(99) },
     ],
     [
-      'a phone was dialled',
+      'makes the call failed when a phone was dialled',
       [[0, joined(outbound())]],
       { status: 'failed', failureReason: 'ROOM_FINISHED', at: at(99) },
     ],
     [
-      'a phone was busy, and its grace had not been needed',
+      'makes the call busy when a phone was busy',
       [
         [0, joined(outbound({ callStatus: 'ringing' }))],
         [9, left(outbound({ callStatus: 'ringing' }), 'USER_REJECTED')],
       ],
       { status: 'busy', failureReason: 'USER_REJECTED', at: at(9) },
     ],
-    ['nobody came', [[0, STARTED]], { status: 'failed', failureReason: 'ROOM_FINISHED', at: at(99) }],
+    [
+      'makes the call failed when nobody joined',
+      [[0, STARTED]],
+      { status: 'failed', failureReason: 'ROOM_FINISHED', at: at(99) },
+    ],
   ])('%s', (_, script, expected) => {
     expect(finished(script)).toEqual(expected);
   });

@@ -36,7 +36,7 @@ test.each([
   ['SendData', UNREACHABLE, 'unanswered'],
   ['DeleteRoom', TIMED_OUT, 'unanswered'],
   ['ListParticipants', TIMED_OUT, 'unanswered'],
-  // LiveKit's answer about a dead node, and for SendData about an absent room: after 3 s.
+  // LiveKit's response, after 3 s, for a dead node, and to SendData for an absent room.
   ['DeleteRoom', NO_NODE, 'inconclusive'],
   ['SendData', NO_NODE, 'inconclusive'],
   ['SendData', TIMED_OUT, 'inconclusive'],

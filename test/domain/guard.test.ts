@@ -27,7 +27,7 @@ import {
   STREAM,
 } from '../harness/rosters.ts';
 
-/* Rule 11: the guard is against participants who come back, not against new callers. */
+/* Rule 11: the guard is against returning participants, not against new callers. */
 
 const PHONE = inbound({ callStatus: 'active' }, 'caller');
 /** livekit-sip gives the same caller the same identity, and each call its own sip.callID. */
@@ -69,7 +69,7 @@ const SESSIONS = {
 };
 type Session = keyof typeof SESSIONS;
 
-const circumstances = (isAdoptable: boolean, now = at(END_S + 10)) => ({ policy: POLICY, now, isAdoptable });
+const contextOf = (isAdoptable: boolean, now = at(END_S + 10)) => ({ policy: POLICY, now, isAdoptable });
 
 function onSign(
   call: Call,
@@ -77,10 +77,10 @@ function onSign(
   { session, isAdoptable, now }: { session: Session; isAdoptable: boolean; now?: number },
 ) {
   const event = { id: 'EV_1', at: at(END_S + 10), room: SESSIONS[session], payload };
-  return guardAgainstEvent(call, event, circumstances(isAdoptable, now));
+  return guardAgainstEvent(call, event, contextOf(isAdoptable, now));
 }
 
-/** The participants join one after the other; the first decision that is not `nothing`. */
+/** Lets the participants join in sequence. Returns the first decision that is not `nothing`. */
 function onJoins(
   end: End,
   isAdopted: boolean,
@@ -105,7 +105,7 @@ function onList(
   const requestedAt = at(END_S + 10);
   const list = { participants, requestedAt, version: '', isTrusted: false };
   const call = endedCall(end, isAdopted);
-  return guardAgainstList(call, SESSIONS[session], list, circumstances(isAdopted)).decision.kind;
+  return guardAgainstList(call, SESSIONS[session], list, contextOf(isAdopted)).decision.kind;
 }
 
 type Expected = readonly [
@@ -119,7 +119,7 @@ const ROWS: readonly (readonly [string, readonly Participant[], Expected])[] = [
   ['a returning agent', [reconnected(AGENT)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
   ['a returning person', [reconnected(PERSON)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
   ['a returning phone', [reconnected(PHONE)], ['delete_room', 'delete_room', 'delete_room', 'delete_room']],
-  ['the same caller again', [CALLS_AGAIN], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
+  ['the same caller in a new call', [CALLS_AGAIN], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
   ['a new inbound phone', [NEW_INBOUND], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
   ['a new outbound phone', [NEW_OUTBOUND], ['delete_room', 'delete_room', 'nothing', 'begin_call']],
   ['a new person', [NEW_PERSON], ['delete_room', 'delete_room', 'nothing', 'begin_call']],
@@ -144,15 +144,15 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
   describe.each(CALLS.map(([name, end, isAdopted], i) => ({ name, end, isAdopted, i })))(
     'the room of $name',
     ({ end, isAdopted, i }) => {
-      const cases = ROWS.map(([who, participants, expected]) => ({
-        who,
+      const cases = ROWS.map(([name, participants, expected]) => ({
+        name,
         participants,
         expected: expected[i],
       }));
-      test.each(cases)('$who joins: $expected', ({ participants, expected }) => {
+      test.each(cases)('$name joins: $expected', ({ participants, expected }) => {
         expect(onJoins(end, isAdopted, participants, session)).toBe(expected);
       });
-      test.each(cases)('$who is listed: $expected', ({ participants, expected }) => {
+      test.each(cases)('$name is listed: $expected', ({ participants, expected }) => {
         expect(onList(end, isAdopted, participants, session)).toBe(expected);
       });
     },
@@ -205,7 +205,7 @@ test('late events of an earlier or a finished session are ignored', () => {
   const call = endedCall('cancelled', false);
   const early = { name: 'room', sid: 'RM_0', createdAt: at(-100), metadata: '' };
   const event = { id: 'EV_1', at: at(-90), room: early, payload: joined(PHONE) };
-  expect(guardAgainstEvent(call, event, circumstances(false)).decision.kind).toBe('nothing');
+  expect(guardAgainstEvent(call, event, contextOf(false)).decision.kind).toBe('nothing');
   const finished = { ...call, roster: call.roster && { ...call.roster, isFinished: true } };
   const late = onSign(finished, joined(reconnected(PHONE)), {
     session: 'the same session',
@@ -231,7 +231,7 @@ test('a call that ended by absence is reported when its session still has its pa
     version: '',
     isTrusted: false,
   };
-  const seen = guardAgainstList(call, SESSIONS['the same session'], list, circumstances(false));
+  const seen = guardAgainstList(call, SESSIONS['the same session'], list, contextOf(false));
   expect(seen.decision).toEqual({
     kind: 'report_survival',
     why: 'its room RM_1 is still in use: 2 parties',
@@ -240,12 +240,12 @@ test('a call that ended by absence is reported when its session still has its pa
     { ...call, roster: seen.roster },
     SESSIONS['the same session'],
     list,
-    circumstances(false),
+    contextOf(false),
   );
   expect(later.decision.kind).toBe('nothing');
 });
 
-describe('the deletion of a room', () => {
+describe('the check before a deletion', () => {
   const check = (end: End, isAdopted: boolean, participants: readonly Participant[]) =>
     checkDeletion(endedCall(end, isAdopted, SCRIPT.slice(0, 3)), participants, { isAdoptable: isAdopted });
 
@@ -262,7 +262,7 @@ describe('the deletion of a room', () => {
       [NEW_INBOUND, AGENT],
       ['delete', 'look_closer', 'delete', 'look_closer'],
     ],
-    ['the same caller again', [CALLS_AGAIN], ['delete', 'look_closer', 'keep', 'look_closer']],
+    ['the same caller in a new call', [CALLS_AGAIN], ['delete', 'look_closer', 'keep', 'look_closer']],
     ['two other people', [NEW_PERSON, reconnected(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
     [
       'a returning person in a later session',
@@ -270,7 +270,7 @@ describe('the deletion of a room', () => {
       ['delete', 'delete', 'keep', 'look_closer'],
     ],
     ['a returning phone in a later session', [reconnected(PHONE)], ['delete', 'delete', 'delete', 'delete']],
-  ])('with %s in it', (_, participants, expected) => {
+  ])('of a room with %s', (_, participants, expected) => {
     const found = CALLS.map(([, end, isAdopted]) => check(end, isAdopted, participants));
     expect(found).toEqual(expected);
   });
@@ -279,12 +279,12 @@ describe('the deletion of a room', () => {
     ['a cancel', 'cancelled', false, 1, true],
     ['a retry of a registered room', 'cancelled', false, 7, true],
     ['a cancel in an adopted room', 'cancelled', true, 1, true],
-    ['a retry in an adopted room, where a newer call may be', 'cancelled', true, 2, false],
+    ['a retry in an adopted room, which a newer call may use', 'cancelled', true, 2, false],
     ['an end by itself', 'ended by itself', false, 1, false],
     ['an end by itself in an adopted room', 'ended by itself', true, 1, false],
-  ])('after %s', (_, end, isAdopted, attempt, isUnasked) => {
+  ])('after %s', (_, end, isAdopted, attempt, isUnchecked) => {
     const call = endedCall(end, isAdopted);
-    expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, attempt })).toBe(isUnasked);
+    expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, attempt })).toBe(isUnchecked);
   });
 
   test.each<[string, readonly Participant[], readonly [boolean, boolean, boolean, boolean]]>([

@@ -33,7 +33,7 @@ const listed = (participants: readonly Participant[], requestedAt: number, versi
 });
 const listRoom = (requestedAt = 4_000, now = 5_000) =>
   memory.observe({ kind: 'room', room: ROOM, requestedAt }, now);
-/** @param version of the roster that the reader of the list had seen */
+/** @param version the version of the roster before the request for the list */
 const listParticipants = (
   participants: readonly Participant[],
   requestedAt = 5_000,
@@ -195,7 +195,7 @@ describe("a list of the participants of an ended call's room", () => {
     expect(listEndedRoom([PHONE], 6_000)).toMatchObject({ decision: { kind: 'delete_room' }, dueAt: null });
     expect(memory.deletionOf('c1')).toEqual(leased);
     memory.settle('c1', 6_100);
-    // The room is still there after its deletion was completed.
+    // LiveKit still lists the room after the completed deletion.
     expect(listEndedRoom([PHONE], 7_000)).toMatchObject({ decision: { kind: 'delete_room' }, dueAt: 7_000 });
     expect(memory.deletionOf('c1')).toMatchObject({ state: 'available', attempt: 1 });
   });

@@ -115,7 +115,7 @@ test('a running deletion loses its lease when its room is recreated', () => {
   });
 });
 
-test('a phone that was left alone is due for review after the grace, unless an agent came back', () => {
+test('a phone left alone is due for review after the grace period, unless an agent returned', () => {
   for (const id of ['c1', 'c2']) {
     memory.register({ id, roomName: id });
     const room = { in: { ...ROOM, name: id } };

@@ -27,7 +27,7 @@ function compareRooms(
 ) {
   const { now, ...limits } = circumstances;
   const { addRooms, addCalls, finish } = createRoomDiff(last, { requestedAt: now, ...limits });
-  // In parts, as they come.
+  // In pages, as hangup receives them.
   for (const one of rooms) {
     addRooms(
       [one],
@@ -86,7 +86,7 @@ test('an empty list after a full one gives the clients of a restarted LiveKit ti
   expect(ids(compareRooms(again.next, { live, rooms: [] }, at(145_000)).gone)).toEqual(['a']);
 });
 
-test('a clock that is set back neither ends a call early nor keeps a call for ever', () => {
+test('a clock that is set back neither ends a call early nor prevents its end', () => {
   const live = [call({ id: 'a' })];
   const rooms = [room('x')];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(10_000_000));
@@ -153,7 +153,7 @@ describe('the calls whose participants are requested', () => {
     let last = INITIAL_RECONCILE_STATE;
     for (let now = 1; now <= 23 && requested.length < 23; now += 1) {
       const { callsToObserve, next } = compareRooms(last, { live, rooms }, at(now, 8));
-      requested.push(...ids(callsToObserve.filter((one) => one.status === status)));
+      requested.push(...ids(callsToObserve.filter((call) => call.status === status)));
       last = next;
     }
     expect(requested.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
@@ -174,6 +174,6 @@ test('a room that was created after the list was requested does not count as abs
   expect(after(100_000, 99_999, 101_000)).toEqual(['a']);
   expect(after(100_000, 100_000, 101_000)).toEqual([]);
   expect(after(100_000, 101_000, 101_000)).toEqual([]);
-  // What is later than now was written before the clock was set back.
+  // A time in the future was stored before the clock was set back.
   expect(after(100_000, 101_001, 101_000)).toEqual(['a']);
 });

@@ -21,7 +21,7 @@ describe('judgeClaims', () => {
       ...('nbf' in times && { nbf: NOW_S + times.nbf }),
       sha256: 'of the body',
     };
-    // Within a second its fraction does not count.
+    // Fractions of a second do not count.
     for (const now of [NOW_S * 1000, NOW_S * 1000 + 999]) {
       expect(checkClaims(claims, { now, bodySha256: 'of the body' })).toEqual(refusal);
     }

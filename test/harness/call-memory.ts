@@ -16,7 +16,7 @@ import { POLICY } from './rosters.ts';
 
 export const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
 
-/** Loads and writes calls as a store does, in memory: for tests of the decisions. Times are arguments. */
+/** Returns an in-memory store of calls for tests of the decisions. Times are arguments. */
 export function createCallMemory() {
   const calls = new Map<string, Call>();
   const deletions = new Map<string, RoomDeletion>();
@@ -112,7 +112,7 @@ export function createCallMemory() {
       if (deletion === null) throw new Error(`call ${callId} has no deletion`);
       deletions.set(callId, { ...deletion, state, finalizedAt: now });
     },
-    /** Calls with a due review, in the order in which they are due. */
+    /** Returns the ids of calls with a due review, in the order in which they are due. */
     dueReviews: (now: number) =>
       [...calls.values()]
         .filter(({ reviewAt }) => reviewAt !== null && reviewAt <= now)

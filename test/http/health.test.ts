@@ -57,7 +57,7 @@ test('/readyz returns 200 and the state of LiveKit when hangup is ready', async 
 test('/readyz, hangup_livekit_up and the log report LiveKit down after five unanswered requests', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  // So late that no retry sends a request of its own.
+  // Retries are late, so they send no requests during the test.
   const retry = { initialDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
   const hangup = await startTestHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
@@ -147,7 +147,7 @@ describe('/readyz returns 503', () => {
     socket.on('data', (chunk: Buffer) => {
       answered += chunk.toString();
     });
-    // Half of the second request: a server that shuts down waits for the rest.
+    // The server waits for the rest of the second request during its shutdown.
     socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\n');
     await expect.poll(() => answered).toContain('alive');
     const stopped = hangup.stop();

@@ -456,7 +456,7 @@ describe('adoption by webhook', () => {
     return (body as { data: { calls: { id: string; direction: string; phoneNumber: string }[] } }).data.calls;
   };
 
-  test("makes an inbound phone call the organization's, with its number", async () => {
+  test('makes an inbound phone call a call of the organization, with its number', async () => {
     await give('call-', 'inbound org');
     const room = roomWebhooks('call-_+15557770001_RwD9s3s5uiTY');
     expect(await postWebhook(hangup.url, room.started())).toEqual(answerTo('applied'));
@@ -465,7 +465,7 @@ describe('adoption by webhook', () => {
     expect(call).toMatchObject({ status: 'ringing', direction: 'inbound', phoneNumber: '+15557770001' });
     const key = await hangup.createKey('inbound org');
     expect(await hangup.send('DELETE', `/api/v1/calls/${call?.id}`, { key })).toMatchObject({ status: 200 });
-    // Its room shows life again: no second call, the first one's room is deleted.
+    // The call's participant returns: hangup deletes the room and creates no second call.
     expect(await postWebhook(hangup.url, room.joined(HUMAN))).toEqual(answerTo('applied'));
     expect(await callsIn('inbound org')).toHaveLength(1);
   });
@@ -592,7 +592,7 @@ describe('GET /calls/{callId}/events', () => {
   });
 });
 
-test('the log warns once with advice when there are live calls and never was a webhook', async () => {
+test('the log warns once with advice when calls are live and hangup has never received a webhook', async () => {
   const { warnIfNoWebhooks: watchWebhooks } = await import(
     '../../src/operations/livekit/warn-if-no-webhooks.ts'
   );

@@ -161,7 +161,7 @@ describe('/metrics of webhooks', () => {
 
   test('have no series for an unknown event name', async () => {
     const evil = ['"} 1\nup 0\n#', 'x'.repeat(10_000), '__proto__', 'constructor', 'none', '電話'];
-    // The first makes the one series that all others go into.
+    // All unknown event names share one series.
     await postWebhook(
       hangup.url,
       JSON.stringify({ event: 'other-1', id: 'EV_other', room: { sid: 'RM', name: 'x' } }),

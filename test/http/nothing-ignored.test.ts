@@ -23,7 +23,7 @@ interface Place {
   readonly title: string;
   /** Names that are valid in this place. */
   readonly known: readonly string[];
-  /** Null: the valid request. */
+  /** Returns the request with a name in this place; null: the valid request. */
   request(extra: { readonly name: string; readonly value: unknown } | null): Request;
 }
 

@@ -36,7 +36,7 @@ afterAll(async () => {
 let calls = 0;
 type Room = ReturnType<typeof roomWebhooks>;
 
-/** Puts a new call on record. */
+/** Inserts a new call. */
 async function insertNewCall(parts: object = {}) {
   calls += 1;
   const id = `table-${calls}`;
@@ -96,7 +96,7 @@ async function webCall() {
 }
 
 /** Waits for a grace period that starts now. All earlier grace periods expire before it. */
-async function anotherGraceIsOver() {
+async function waitForAnotherGrace() {
   const { agent, ended } = await answeredCall();
   agent.leave();
   await ended();
@@ -348,14 +348,14 @@ describe('a lost connection', () => {
     const { id, agent, status } = await webCall();
     emulator.join(id, { identity: 'other' });
     agent.leave('SIGNAL_CLOSE');
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 
   test('of a person completes the call with the reason when LiveKit finishes the room', async () => {
     const { id, agent, human, status, ended } = await webCall();
     human.leave('SIGNAL_CLOSE');
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
     agent.leave();
     emulator.closeIdleRoom(id);
@@ -374,7 +374,7 @@ describe('a lost connection', () => {
     const { id, agent, status } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     emulator.join(id, isAgent);
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 });
@@ -391,7 +391,7 @@ describe('departures that do not end a call', () => {
     emulator.join(id, isAgent).publishAudio();
     const web = await webCall();
     emulator.join(web.id, isHuman);
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
     expect(await web.status()).toBe('active');
   });
@@ -402,7 +402,7 @@ describe('departures that do not end a call', () => {
     phoneCall.agent.migrate();
     const web = await webCall();
     web.human.migrate();
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await phoneCall.status()).toBe('active');
     expect(await web.status()).toBe('active');
   });
@@ -412,7 +412,7 @@ describe('departures that do not end a call', () => {
     async (reason) => {
       const { human, status } = await webCall();
       human.leave(reason);
-      await anotherGraceIsOver();
+      await waitForAnotherGrace();
       expect(await status()).toBe('active');
     },
   );
@@ -431,7 +431,7 @@ describe('a phone that is left alone', () => {
     const { id, agent, status } = await answeredCall();
     agent.leave();
     emulator.join(id, isAgent);
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 
@@ -439,7 +439,7 @@ describe('a phone that is left alone', () => {
     const { id, agent, status } = await answeredCall();
     emulator.dialOut(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 
@@ -451,7 +451,7 @@ describe('a phone that is left alone', () => {
       callerNumber: '+15557770001',
       calledNumber: '+15550002',
     });
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('ringing');
   });
 

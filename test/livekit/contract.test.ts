@@ -544,7 +544,7 @@ describe('roles', () => {
     expect(await other.disconnected).toBe('ROOM_DELETED');
   });
 
-  /** Closes another room by a longer departure timeout. A room that was left before then has also had time to close. */
+  /** Waits until another room with a longer departure timeout has closed. A room that was left earlier had time to close. */
   async function closeControlRoom(): Promise<void> {
     const room = newRoomName();
     await client.createRoom({ name: room, departureTimeout: 2 });

@@ -283,8 +283,8 @@ class SimulatedWebhooks {
     this.#note(event, 'dropped: no receiver accepted it');
   }
 
-  #note({ event, id, room }: WebhookEvent, what: string): void {
-    this.#eventLog.count(`webhooks ${what}`);
-    this.#eventLog.record(room?.name ?? '', `webhook ${event} ${id} ${what}`);
+  #note({ event, id, room }: WebhookEvent, outcome: string): void {
+    this.#eventLog.count(`webhooks ${outcome}`);
+    this.#eventLog.record(room?.name ?? '', `webhook ${event} ${id} ${outcome}`);
   }
 }

@@ -128,7 +128,7 @@ export async function takeover(world: World, id: string): Promise<void> {
   await cancels;
 }
 
-/** The agent dials several phones at once. The first one to answer gets the call. */
+/** The agent dials several phones at once. The first phone that answers gets the call. */
 export async function huntGroup(world: World, id: string): Promise<void> {
   const { prng, virtualClock, eventLog } = world;
   const begun = await beginsWithAgent(world, id);
@@ -138,7 +138,7 @@ export async function huntGroup(world: World, id: string): Promise<void> {
   await virtualClock.sleep(prng.between(50, 2_000));
   for (const phone of phones) phone.ring();
   const taker = prng.happens(0.85) ? prng.of(phones) : null;
-  for (const phone of phones.filter((one) => one !== taker)) {
+  for (const phone of phones.filter((other) => other !== taker)) {
     if (prng.happens(0.5)) continue;
     await virtualClock.sleep(prng.around(1_000));
     eventLog.record(id, `${phone.identity}: busy`);
@@ -150,7 +150,7 @@ export async function huntGroup(world: World, id: string): Promise<void> {
     taker.answer();
   }
   // The dialler hangs up the other phones.
-  for (const phone of phones.filter((one) => one !== taker)) phone.leave('CLIENT_INITIATED');
+  for (const phone of phones.filter((other) => other !== taker)) phone.leave('CLIENT_INITIATED');
   if (taker !== null) {
     await virtualClock.sleep(prng.around(20_000));
     eventLog.record(id, `${taker.identity}: hangs up`);
@@ -174,20 +174,20 @@ export async function noteTaker(world: World, id: string): Promise<void> {
   const people = ['alice', 'bob'].map(
     (identity) => new SimulatedParticipant(world, id, { identity }, returns),
   );
-  for (const one of prng.happens(0.5) ? [notes, ...people] : [...people, notes]) {
-    one.join();
+  for (const participant of prng.happens(0.5) ? [notes, ...people] : [...people, notes]) {
+    participant.join();
     await virtualClock.sleep(prng.between(0, 2_000));
-    one.publishAudio();
+    participant.publishAudio();
   }
   await virtualClock.sleep(prng.around(10_000));
   notes.lose(prng.of(BROKEN));
   notes.leave();
   await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
-  for (const one of people) {
+  for (const person of people) {
     // A reloaded page leaves and rejoins.
-    if (prng.happens(0.3)) one.lose('CLIENT_INITIATED');
+    if (prng.happens(0.3)) person.lose('CLIENT_INITIATED');
     await virtualClock.sleep(prng.between(0, 10_000));
-    one.leave();
+    person.leave();
   }
   await cancels;
 }

@@ -81,17 +81,17 @@ export class VirtualClock {
     }
   }
 
-  #isBefore(one: number, other: number): boolean {
-    const a = this.#planned[one];
-    const b = this.#planned[other];
+  #isBefore(first: number, second: number): boolean {
+    const a = this.#planned[first];
+    const b = this.#planned[second];
     return a !== undefined && b !== undefined && (a.at - b.at || a.order - b.order) < 0;
   }
 
-  #swap(one: number, other: number): void {
-    const a = this.#planned[one];
-    const b = this.#planned[other];
+  #swap(first: number, second: number): void {
+    const a = this.#planned[first];
+    const b = this.#planned[second];
     if (a === undefined || b === undefined) return;
-    this.#planned[one] = b;
-    this.#planned[other] = a;
+    this.#planned[first] = b;
+    this.#planned[second] = a;
   }
 }

@@ -18,8 +18,8 @@ const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
 const PHONE = inbound({ callStatus: 'active' });
 
 /*
- * What every store must do, with any database: load the rows of a decision, write the decision as one change, lease,
- * list, count and prune. The decisions themselves are tested without a store, in test/domain.
+ * The tests of every store: load the rows of a decision, write the decision as one change, lease, list, count and prune.
+ * test/domain tests the decisions without a store.
  */
 export function conformance(name: string, openStore: Factory): void {
   describe(name, () => {

@@ -4,7 +4,7 @@ import { createWriteQueue } from '../../src/store/sqlite/write-queue.ts';
 
 const BUSY = new Error('busy');
 
-/** A queue whose clock and lock the test plays. */
+/** Returns a write queue with a clock and a lock that the test controls. */
 function aQueue() {
   let nowMs = 0;
   let isLocked = false;

@@ -9,7 +9,7 @@ test('a rescued ghost room counts as rescued once when another client deletes th
   const [port = 0] = await freePorts(1);
   const isDeletionRequested = Promise.withResolvers<void>();
   let isNodeDead = false;
-  // hangup receives the event of the takeover while its DeleteRoom request is on the way.
+  // hangup receives room_started of the takeover between its DeleteRoom request and the response.
   const webhooks = await startGate(`http://127.0.0.1:${port}`, async ({ body }) => {
     if (isNodeDead && body.includes('"room_started"')) await isDeletionRequested.promise;
   });
@@ -24,7 +24,7 @@ test('a rescued ghost room counts as rescued once when another client deletes th
     rescues += 1;
     isDeletionRequested.resolve();
     await vi.waitFor(() => expect(logged('the room of an ended call')).not.toEqual([]), WAIT);
-    // The next attempt of hangup may be faster.
+    // The next attempt of hangup may delete the room first.
     await client.deleteRoom('c1').catch((error) => expect(error).toMatchObject({ code: 'not_found' }));
   });
   const hangup = await startHangup({ livekit: { ...livekit, url }, settings: { port } });
