@@ -417,7 +417,7 @@ test('read-only commands do not migrate a database, because an older server may 
     expect(await run(command)).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /belongs to an older version of hangup\. Missing migrations: \S+\. Back it up, then run `hangup migrate`/,
+        /belongs to an older version of hangup\. Missing migrations: \S+\. Back up the database, then run `hangup migrate`/,
       ),
     });
   }
@@ -432,7 +432,7 @@ test('every command refuses a newer database with one line and does not change t
     expect(await run(command)).toMatchObject({
       code: 3,
       stderr: expect.stringMatching(
-        /^hangup: The database hangup\.db was made by a newer .* Start that version, or restore .*\n$/,
+        /^hangup: The database hangup\.db was created by a newer .* Start that version, or restore .*\n$/,
       ),
     });
   }

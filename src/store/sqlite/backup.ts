@@ -179,9 +179,9 @@ function validationError(file: string): string | null {
       if (found !== 'ok') return `is damaged: ${String(found)}`;
       switch (readSchemaVersion(client)) {
         case 'uninitialized':
-          return 'was not made by hangup';
+          return 'was not created by hangup';
         case 'ahead':
-          return 'was made by a newer hangup';
+          return 'was created by a newer version of hangup';
         default:
           // So that the database is a single file.
           client.pragma('journal_mode = DELETE');
@@ -195,7 +195,8 @@ function validationError(file: string): string | null {
   }
 }
 
-const fileExists = (target: string) => new DatabaseError(`${target} already exists. Name another file.`);
+const fileExists = (target: string) =>
+  new DatabaseError(`${target} already exists. Choose another file name.`);
 
 /** Moves a file by a link, which never replaces the file of another backup that ended meanwhile. */
 function moveToFreeName(from: string, to: string): void {

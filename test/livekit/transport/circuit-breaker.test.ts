@@ -6,7 +6,7 @@ import { readResponse, type TwirpOutcome, type TwirpRequest } from '../../../src
 const OPTIONS = { timeoutMs: 1_000, priority: 'deletion' } as const;
 const UNREACHABLE = { kind: 'unavailable', code: null, detail: 'the connection failed' } as const;
 
-/** Returns a breaker around a transport with these responses in sequence; null is no response. */
+/** Returns a breaker around a transport with these responses in sequence; null fails the connection. */
 function start(...bodies: readonly (string | null)[]) {
   const remaining = [...bodies];
   const logged: string[] = [];
