@@ -13,7 +13,7 @@ function toLine({ body, headers, receivedAtMs }: ReceivedWebhook, startedAtMs: n
   return JSON.stringify({
     t_ms: receivedAtMs - startedAtMs,
     headers: { 'content-type': headers['content-type'] },
-    // Replaced as text, so that the rest of the body stays unchanged.
+    // Replaces text, because parsing would change the rest of the body.
     body: body.replaceAll(/"turnPassword":"[^"]*"/g, '"turnPassword":""'),
   });
 }

@@ -11,7 +11,7 @@ import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { COMMAND, runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/** Starts a request without its last line, so that the connection stays open while hangup stops. */
+/** Starts a request without its last line, which keeps the connection open while hangup stops. */
 async function startRequest(url: string, head: string) {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);

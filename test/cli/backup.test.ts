@@ -154,7 +154,7 @@ test('restore refuses while a server still uses the deleted database file', asyn
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test('backup of a file that is not a database fails and names that file', async () => {
+test('backup of a file that is not a database fails and names the file', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
   const env = { DATABASE_URL: 'file:notes.txt' };

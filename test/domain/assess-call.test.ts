@@ -64,7 +64,7 @@ describe('rule 3: direction and number come from the first phone', () => {
     expect(callAfter(script, { adoptedPrefix: 'room' })).toMatchObject(expected);
   });
 
-  test('the first phone is the one that joined first when its join arrives later', () => {
+  test('the first phone is the phone that joined first, also when its webhook arrives later', () => {
     const call = callAfter([[5, joined(outbound({ phoneNumber: '+15559999999' }, 'colleague'))]], {
       adoptedPrefix: 'room',
     });

@@ -334,10 +334,10 @@ describe('a later session of the room', () => {
         fc.array(fc.nat(20), { minLength: 80, maxLength: 80 }),
         ({ earlier, next, cut, afterMs }, where) => {
           const ofEarlier = arrivalsOf(playRoom(earlier));
-          const known = ofEarlier.slice(0, cut);
+          const delivered = ofEarlier.slice(0, cut);
           const rest = ofEarlier.slice(cut);
           // The first event of the later session ends the earlier session.
-          const [first, ...ofLater] = soonAfter(known, afterMs + 1, next);
+          const [first, ...ofLater] = soonAfter(delivered, afterMs + 1, next);
           fc.pre(first !== undefined);
           const mixed = ofLater.flatMap((arrival, i) => [
             arrival,
@@ -345,8 +345,8 @@ describe('a later session of the room', () => {
               .filter((_, j) => where[j] === i)
               .map(({ event }): Arrival => ({ event, arrivesAt: arrival.arrivesAt })),
           ]);
-          const plain = applyAll([...known, first, ...ofLater]);
-          const outcome = applyAll([...known, first, ...mixed]);
+          const plain = applyAll([...delivered, first, ...ofLater]);
+          const outcome = applyAll([...delivered, first, ...mixed]);
           expectForwardOnly(outcome.versions);
           expect(withoutUpdatedAt(finalFields(outcome.call))).toEqual(
             withoutUpdatedAt(finalFields(plain.call)),
@@ -384,12 +384,12 @@ describe('a later session of the room', () => {
   test('ends the call by its own participants only', () => {
     fc.assert(
       fc.property(histories, fc.nat(20), fc.nat(30_000), histories, (earlier, cut, afterMs, next) => {
-        const known = arrivalsOf(playRoom(earlier)).slice(0, cut);
-        const before = applyAll(known, { isRoomAbsentAtEnd: false }).call;
+        const delivered = arrivalsOf(playRoom(earlier)).slice(0, cut);
+        const before = applyAll(delivered, { isRoomAbsentAtEnd: false }).call;
         // A status that the earlier session reached stays, because statuses only move forward.
         fc.pre(before.status === 'initiated' || before.status === 'connecting');
-        const ofLater = soonAfter(known, afterMs + 1, next);
-        const both = applyAll([...known, ...ofLater]);
+        const ofLater = soonAfter(delivered, afterMs + 1, next);
+        const both = applyAll([...delivered, ...ofLater]);
         const alone = applyAll(ofLater);
         const endOf = ({ status, failureReason, answeredAt, endedAt }: Call) => ({
           status,

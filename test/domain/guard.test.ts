@@ -49,7 +49,7 @@ const END_S = 20;
 
 const ENDS = {
   cancelled: { status: 'cancelled' },
-  'ended by itself': { status: 'completed' },
+  'ended by inference': { status: 'completed' },
 } as const;
 type End = keyof typeof ENDS;
 
@@ -136,8 +136,8 @@ const ROWS: readonly (readonly [string, readonly Participant[], Expected])[] = [
 const CALLS: readonly (readonly [string, End, boolean])[] = [
   ['a cancelled registered call', 'cancelled', false],
   ['a cancelled adopted call', 'cancelled', true],
-  ['a registered call that ended by itself', 'ended by itself', false],
-  ['an adopted call that ended by itself', 'ended by itself', true],
+  ['a registered call that ended by inference', 'ended by inference', false],
+  ['an adopted call that ended by inference', 'ended by inference', true],
 ];
 
 describe.each(['the same session', 'a new session'] as const)('in %s', (session) => {
@@ -159,10 +159,10 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
   );
 
   test('a returning phone is not disconnected from a conversation', () => {
-    expect(onList('ended by itself', false, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
+    expect(onList('ended by inference', false, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
       'nothing',
     );
-    expect(onList('ended by itself', true, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
+    expect(onList('ended by inference', true, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
       'begin_call',
     );
   });
@@ -182,7 +182,7 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
 });
 
 test('a new call begins with the present participants only', () => {
-  const call = endedCall('ended by itself', true, SCRIPT.slice(0, 5));
+  const call = endedCall('ended by inference', true, SCRIPT.slice(0, 5));
   const { decision } = onSign(call, joined(NEW_INBOUND), { session: 'the same session', isAdoptable: true });
   if (decision.kind !== 'begin_call') throw new Error(decision.kind);
   expect(decision.roster.members.map(({ sid }) => sid)).toEqual([AGENT.sid, NEW_INBOUND.sid]);
@@ -196,7 +196,7 @@ test('a new call begins with the present participants only', () => {
 });
 
 test('a repeated join of an earlier participant begins no call', () => {
-  const call = endedCall('ended by itself', true, SCRIPT.slice(0, 3));
+  const call = endedCall('ended by inference', true, SCRIPT.slice(0, 3));
   const { decision } = onSign(call, joined(PERSON), { session: 'the same session', isAdoptable: true });
   expect(decision.kind).toBe('nothing');
 });
@@ -223,7 +223,7 @@ test('no room is guarded after the guard time', () => {
 });
 
 test('a call that ended by absence is reported when its session still has its participants', () => {
-  const ended = endedCall('ended by itself', false, SCRIPT.slice(0, 3));
+  const ended = endedCall('ended by inference', false, SCRIPT.slice(0, 3));
   const call = { ...ended, roster: ended.roster && { ...ended.roster, isFinished: true } };
   const list = {
     participants: [AGENT, PERSON, PHONE],
@@ -280,8 +280,8 @@ describe('the check before a deletion', () => {
     ['a retry of a registered room', 'cancelled', false, 7, true],
     ['a cancel in an adopted room', 'cancelled', true, 1, true],
     ['a retry in an adopted room, which a newer call may use', 'cancelled', true, 2, false],
-    ['an end by itself', 'ended by itself', false, 1, false],
-    ['an end by itself in an adopted room', 'ended by itself', true, 1, false],
+    ['an end by inference', 'ended by inference', false, 1, false],
+    ['an end by inference in an adopted room', 'ended by inference', true, 1, false],
   ])('after %s', (_, end, isAdopted, attempt, isUnchecked) => {
     const call = endedCall(end, isAdopted);
     expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, attempt })).toBe(isUnchecked);

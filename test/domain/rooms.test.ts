@@ -39,12 +39,12 @@ function observableRooms(
   room: Room,
   { missedAt, answered, noticedAt, endedAtMs }: PlayedRoom,
 ): readonly Pick<Room, 'connections' | 'finishedAt'>[] {
-  const known = room.connections
+  const observed = room.connections
     .filter(({ sid }) => noticedAt.has(sid))
     .map((connection) => (answered.has(connection.sid) ? connection : { ...connection, answeredAt: null }));
   const hasLeaveWebhook = ({ leaveReceivedAt, until }: Connection) =>
     !Number.isFinite(until) || Number.isFinite(leaveReceivedAt);
-  const early = known.map((connection) =>
+  const early = observed.map((connection) =>
     hasLeaveWebhook(connection) ? connection : { ...connection, reason: null },
   );
   const late = early.map((connection) =>
@@ -122,10 +122,10 @@ function expectDuration(room: Room, played: PlayedRoom, toleranceMs: number): vo
       from: noticedAt.get(connection.sid) ?? connection.from,
     })),
   }));
-  const known = [...reported, ...noticed];
+  const candidates = [...reported, ...noticed];
   const closest = (time: number, times: readonly number[]) =>
     Math.min(...times.map((other) => Math.abs(time - EPOCH - other)));
-  expect(closest(call.answeredAt, known.map(activeFrom))).toBeLessThanOrEqual(toleranceMs);
+  expect(closest(call.answeredAt, candidates.map(activeFrom))).toBeLessThanOrEqual(toleranceMs);
   const ends = observableRooms(room, played).map((candidate) => conversationEnd(candidate, endedAtMs));
   expect(closest(call.endedAt, ends)).toBeLessThanOrEqual(toleranceMs);
 }

@@ -10,7 +10,7 @@ export interface GateRequest {
 
 /**
  * Starts a server that forwards each request to another server; returns its URL.
- * @param pass holds a request until the promise resolves, so that a test can order events
+ * @param pass holds a request until the promise resolves, by which a test orders events
  */
 export async function startGate(
   targetUrl: string,

@@ -245,7 +245,7 @@ export async function waitUntilUp(url: string, server: ChildProcess): Promise<bo
 
 /**
  * Returns ports that are free for TCP and UDP and below the range of outgoing connections, which could take a port
- * before the server does. All are held at once, so that they differ.
+ * before the server does. Holds all ports at once, because they must differ.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const held = await Promise.all(Array.from({ length: count }, holdPort));

@@ -284,9 +284,9 @@ export function isOver(
   { agentLeftGraceMs, reconnectGraceMs }: GracePeriods,
 ): boolean {
   if (at >= finishedAt) return true;
-  const known = connections.filter((connection) => connection.from <= at && !hasNeverJoined(connection, at));
-  const present = known.filter(({ until }) => at < until);
-  const departed = known.filter(({ until }) => until <= at);
+  const joined = connections.filter((connection) => connection.from <= at && !hasNeverJoined(connection, at));
+  const present = joined.filter(({ until }) => at < until);
+  const departed = joined.filter(({ until }) => until <= at);
   if (present.filter(isParty).length >= 2) return false;
   const isRecent = ({ until }: Connection) => at < until + reconnectGraceMs;
   const people = present.filter(({ kind }) => kind === 'person');
@@ -296,11 +296,11 @@ export function isOver(
   );
   const peopleAway = new Set(away.map(({ identity }) => identity)).size;
   const agents = present.filter(({ kind }) => kind === 'agent');
-  const phones = known.filter(isPhone);
+  const phones = joined.filter(isPhone);
   const [phone] = present.filter(isPhone);
   if (phone !== undefined) {
     if (agents.length > 0) return false;
-    const company = known.filter(
+    const company = joined.filter(
       (connection) =>
         (connection !== phone && isAnswered(connection, at)) ||
         connection.kind === 'agent' ||
@@ -314,7 +314,7 @@ export function isOver(
   }
   if (phones.length > 0) {
     const first = Math.min(...phones.map(({ from }) => from));
-    const areGuests = conversationStart(known) < first;
+    const areGuests = conversationStart(joined) < first;
     const lastPhoneLeft = Math.max(...phones.map(({ until }) => until));
     const hasRemainingPerson =
       people.length > 0 ||

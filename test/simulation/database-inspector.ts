@@ -27,7 +27,7 @@ const AUDIT =
   'SELECT at, action, actor, actor_id AS actorId, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason FROM audit_log';
 const ORDER: readonly (CallStatus | null)[] = [null, 'initiated', 'connecting', 'ringing', 'active'];
 
-/** Reads the database through a connection of its own, without hangup's code. */
+/** Reads the database through a separate connection, without hangup's code. */
 export class DatabaseInspector {
   readonly #db: SqliteDatabase.Database;
   readonly #inRoom: SqliteDatabase.Statement<[string], CallRow>;

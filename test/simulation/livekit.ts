@@ -92,7 +92,7 @@ export class SimulatedLiveKit {
 
   /** Never rejects, like the real transport. */
   send<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
-    const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
+    const method = ROOM_SERVICE_METHODS.find((method) => method === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
     const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();
     const giveUp = this.#virtualClock.after(request.timeoutMs, () => resolve(timedOut(request.timeoutMs)));

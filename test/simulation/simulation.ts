@@ -43,7 +43,7 @@ export interface Outcome {
 }
 
 const BEGIN = Date.UTC(2026, 0, 1);
-/** Minimum period in which the calls start, so that there is time for faults. */
+/** The minimum period in which the calls start. A shorter period leaves no time for faults. */
 const SHORTEST_MS = 600_000;
 const SMALLEST_GAP_MS = 200;
 /**

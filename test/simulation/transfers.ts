@@ -14,7 +14,7 @@ const BROKEN = ['CONNECTION_TIMEOUT', 'SIGNAL_CLOSE', 'SERVER_SHUTDOWN'];
 const anAgent = (world: World, roomName: string) =>
   new SimulatedParticipant(world, roomName, { identity: 'agent', kind: 'AGENT' }, AGENT_RETURNS);
 
-function aPhone(world: World, roomName: string, identity: string): OutboundCall {
+function dialPhone(world: World, roomName: string, identity: string): OutboundCall {
   world.eventLog.record(roomName, `${identity}: dialled`);
   return dialOut(world.livekit.rooms, roomName, { identity, phoneNumber: '+15550100001' });
 }
@@ -63,10 +63,10 @@ export async function warmTransfer(world: World, id: string): Promise<void> {
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
-  const caller = aPhone(world, id, 'caller');
+  const caller = dialPhone(world, id, 'caller');
   await answers(world, id, caller);
   await virtualClock.sleep(prng.around(10_000));
-  const colleague = aPhone(world, id, 'colleague');
+  const colleague = dialPhone(world, id, 'colleague');
   if (prng.happens(0.2)) {
     await virtualClock.sleep(prng.between(50, 2_000));
     colleague.ring();
@@ -98,7 +98,7 @@ export async function takeover(world: World, id: string): Promise<void> {
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
-  const caller = aPhone(world, id, 'caller');
+  const caller = dialPhone(world, id, 'caller');
   await answers(world, id, caller);
   const supervisor = new SimulatedParticipant(world, id, { identity: 'supervisor' }, NEVER_BACK);
   const listener = new SimulatedParticipant(
@@ -134,7 +134,7 @@ export async function huntGroup(world: World, id: string): Promise<void> {
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
-  const phones = Array.from({ length: prng.between(2, 4) }, (_, i) => aPhone(world, id, `phone-${i}`));
+  const phones = Array.from({ length: prng.between(2, 4) }, (_, i) => dialPhone(world, id, `phone-${i}`));
   await virtualClock.sleep(prng.between(50, 2_000));
   for (const phone of phones) phone.ring();
   const taker = prng.happens(0.85) ? prng.of(phones) : null;

@@ -7,7 +7,7 @@ interface Planned {
 
 /** Enough turns of the event loop for a long pause. */
 const MOST_TURNS = 10;
-const aTurn = () => new Promise((resolve) => setImmediate(resolve));
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** The simulation's clock and its queue of tasks. Tasks of one moment run in the order in which they were added. */
 export class VirtualClock {
@@ -48,11 +48,11 @@ export class VirtualClock {
       const next = this.#pop();
       if (next === undefined) throw new Error('no task is left');
       if (next.isCalledOff) continue;
-      for (let turns = Math.min(MOST_TURNS, next.at - this.now); turns > 0; turns -= 1) await aTurn();
+      for (let turns = Math.min(MOST_TURNS, next.at - this.now); turns > 0; turns -= 1) await nextTurn();
       this.now = next.at;
       this.happened += 1;
       next.run();
-      await aTurn();
+      await nextTurn();
     }
   }
 

@@ -500,9 +500,9 @@ test('late events of an earlier call in the room do not change the end of the ne
         const { roomName: name } = first;
         const ofFirst = arrivalsOf(playRoom(earlier), { ...FIRST_SESSION, name });
         // At least one event arrives before the cancel, so the call has a room.
-        const known = ofFirst.slice(0, cut + 1);
+        const delivered = ofFirst.slice(0, cut + 1);
         const rest = ofFirst.slice(cut + 1);
-        for (const arrival of known) await applyEvent(store, arrival);
+        for (const arrival of delivered) await applyEvent(store, arrival);
         const now = LATER_SESSION.createdAt - 100_000;
         await reviewUntil([store], now, AGREEING_LIST);
         await cancel(store, first, now);

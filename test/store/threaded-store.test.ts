@@ -40,7 +40,7 @@ function lockOf(file: string) {
   return { release: () => other.exec('ROLLBACK') };
 }
 
-const aKey = (id: string) => ({
+const newKey = (id: string) => ({
   id,
   organizationName: id,
   organizationIdIfNew: `org_${id}`,
@@ -54,7 +54,7 @@ const aKey = (id: string) => ({
 test('writes wait for the lock of another process, and all succeed after its release', async () => {
   const { file, store } = await openTestStore();
   const { release } = lockOf(file);
-  const made = Promise.all(['a', 'b', 'c'].map((id) => store.createApiKey(aKey(id))));
+  const made = Promise.all(['a', 'b', 'c'].map((id) => store.createApiKey(newKey(id))));
   // Reads succeed while the writes wait.
   expect(await store.listApiKeys()).toEqual([]);
   release();
@@ -65,13 +65,13 @@ test('writes wait for the lock of another process, and all succeed after its rel
 test('writes reject as busy while a lock stays, never run later, and succeed after its release', async () => {
   const { file, store, late } = await openTestStore();
   const { release } = lockOf(file);
-  const ended = await Promise.allSettled(['a', 'b'].map((id) => store.createApiKey(aKey(id))));
+  const ended = await Promise.allSettled(['a', 'b'].map((id) => store.createApiKey(newKey(id))));
   for (const { status, reason } of ended as PromiseRejectedResult[]) {
     expect({ status, reason }).toEqual({ status: 'rejected', reason: expect.any(StoreBusyError) });
     expect(toDatabaseError(reason)?.message).toMatch(/Another program holds the lock/);
   }
   release();
-  await store.createApiKey(aKey('c'));
+  await store.createApiKey(newKey('c'));
   expect((await store.listApiKeys()).map(({ id }) => id)).toEqual(['c']);
   expect(late).toEqual([]);
   await store.close();
@@ -96,7 +96,7 @@ test('an observation that changes nothing does not wait for a lock', async () =>
 test('close waits for the queued writes', async () => {
   const { file, store } = await openTestStore();
   const { release } = lockOf(file);
-  const made = store.createApiKey(aKey('a'));
+  const made = store.createApiKey(newKey('a'));
   const closed = store.close();
   release();
   expect((await made).id).toBe('a');
@@ -108,8 +108,8 @@ test('close waits for the queued writes', async () => {
 
 test('an error of SQLite keeps its code when it leaves the thread', async () => {
   const { file, store } = await openTestStore();
-  await store.createApiKey(aKey('a'));
-  const error = await store.createApiKey({ ...aKey('a'), organizationName: 'b' }).catch((thrown) => thrown);
+  await store.createApiKey(newKey('a'));
+  const error = await store.createApiKey({ ...newKey('a'), organizationName: 'b' }).catch((thrown) => thrown);
   expect(error).not.toBeInstanceOf(RequestError);
   expect(error.cause ?? error).toMatchObject({ code: expect.stringMatching(/^SQLITE_CONSTRAINT/) });
   expect(toDatabaseError(error)?.message).toMatch(/constraint failed/);
@@ -119,7 +119,7 @@ test('an error of SQLite keeps its code when it leaves the thread', async () => 
 
 test('50 concurrent uses of a key are written once', async () => {
   const { file, store } = await openTestStore();
-  await store.createApiKey(aKey('a'));
+  await store.createApiKey(newKey('a'));
   const { release } = lockOf(file);
   const uses = Array.from({ length: 50 }, (_, i) => store.recordApiKeyUse({ id: 'a', now: i }));
   release();
@@ -132,7 +132,7 @@ test('50 concurrent uses of a key are written once', async () => {
 
 test('the -wal that grew during a long read is truncated after the read (row 17)', async () => {
   const { file, store } = await openTestStore();
-  const { organizationId } = await store.createApiKey(aKey('a'));
+  const { organizationId } = await store.createApiKey(newKey('a'));
   const reader = new SqliteDatabase(file);
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM calls').get();
