@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- --seeds N [--seed FIRST] [--calls 10000]`: runs N simulations with seeds from FIRST, in parallel on
- * all processors. Without --seeds, runs one. When an invariant is violated, exits with 1 and prints the call's history and
+ * all processors. Without --seeds, runs one simulation. If an invariant is violated, exits with 1 and prints the call's history and
  * the command that repeats the simulation.
  */
 import { execFile } from 'node:child_process';

@@ -8,7 +8,7 @@ const NO_NODE: LiveKitError = { kind: 'unavailable', code: 'unavailable', detail
 const RATE_LIMITED: LiveKitError = { kind: 'rate_limited', retryAfterMs: null, detail: 'x' };
 const REFUSED: LiveKitError = { kind: 'refused', by: 'credentials', code: 'x', detail: 'x' };
 
-test('five unanswered requests in a row open the breaker from the first one, and one response closes the breaker', () => {
+test('five unanswered requests in a row open the breaker since the first request, and a response closes the breaker', () => {
   let state = UNKNOWN_STATE;
   expect(state.isUp).toBeNull();
   for (const now of [10, 20, 30, 40]) state = onRequestFinished(state, 'unanswered', now);

@@ -132,7 +132,7 @@ export function answerAndTalk({ afterRingingMs }: { afterRingingMs: number }): S
   ];
 }
 
-/** Answers at {@link Phone.continueScript}, and hangs up at the next one. */
+/** Answers at the first {@link Phone.continueScript}, and hangs up at the second. */
 export function ringAndTalk(): Script {
   return [
     ...RINGING,

@@ -134,7 +134,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
-  test('a hunt group is active when one phone is busy and one answers', async () => {
+  test('a hunt group is active when one phone is busy and another phone answers', async () => {
     await stage.joinAgent('hunt-busy');
     const busy = await stage.network.startPhone(refuse('486 Busy Here', { afterRingingMs: 500 }));
     const answering = await stage.network.startPhone(ringAndTalk());
@@ -194,30 +194,30 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
 
   test('a phone that returns after its node was lost keeps the call active until it hangs up', async () => {
     const reconnectGraceMs = 25_000;
-    const doomed = await Stage.start({ agentLeftGraceMs: GRACE_MS, reconnectGraceMs, reconcileSchedule });
+    const separateStage = await Stage.start({ agentLeftGraceMs: GRACE_MS, reconnectGraceMs, reconcileSchedule });
     try {
-      const called = await doomed.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
-      await doomed.joinAgent('returns');
-      await doomed.placeCall('returns', called.address);
+      const called = await separateStage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+      await separateStage.joinAgent('returns');
+      await separateStage.placeCall('returns', called.address);
       const number = '+15557770021';
-      const caller = await doomed.network.receive(callAndTalk(), number);
-      const inbound = await doomed.findAdoptedCall(number);
-      await doomed.joinAgent((await doomed.find(inbound)).roomName);
-      const left = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
-      const agentLost = await doomed.joinAgent('agent-lost');
-      await doomed.placeCall('agent-lost', left.address);
+      const caller = await separateStage.network.receive(callAndTalk(), number);
+      const inbound = await separateStage.findAdoptedCall(number);
+      await separateStage.joinAgent((await separateStage.find(inbound)).roomName);
+      const left = await separateStage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+      const agentLost = await separateStage.joinAgent('agent-lost');
+      await separateStage.placeCall('agent-lost', left.address);
       const calls = [
         { id: 'returns', phone: called },
         { id: inbound, phone: caller },
       ];
-      for (const id of ['returns', inbound, 'agent-lost']) await doomed.waitForStatus(id, 'active');
-      await doomed.network.livekit.kill();
+      for (const id of ['returns', inbound, 'agent-lost']) await separateStage.waitForStatus(id, 'active');
+      await separateStage.network.livekit.kill();
       await agentLost.leave();
       // livekit-sip and the agents reconnect as new participants.
-      await doomed.network.livekit.start();
+      await separateStage.network.livekit.start();
       for (const { id } of calls) {
         const hasReturned = async () => {
-          const { call } = (await doomed.hangup.store.findCall(id)) ?? {};
+          const { call } = (await separateStage.hangup.store.findCall(id)) ?? {};
           const members = call?.roster?.members ?? [];
           return ['phone', 'agent'].every((role) => {
             const sameRole = members.filter((member) => member.role === role);
@@ -230,23 +230,23 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
       }
       // LiveKit still lists the agent that did not return, but the phone is alone.
       await left.waitForMessage('received', 'BYE', 90_000);
-      expect(await doomed.waitForEnd('agent-lost')).toMatchObject({
+      expect(await separateStage.waitForEnd('agent-lost')).toMatchObject({
         status: 'completed',
         failureReason: 'AGENT_LEFT',
       });
       await sleep(reconnectGraceMs);
       for (const { id, phone } of calls) {
-        expect(await doomed.find(id)).toMatchObject({ status: 'active', endedAt: null });
+        expect(await separateStage.find(id)).toMatchObject({ status: 'active', endedAt: null });
         expect(phone.messages().at(-1)?.line).toMatch(/^ACK/);
         await phone.continueScript();
         await phone.scriptEnded();
         const bye = await phone.waitForMessage('sent', 'BYE');
-        const call = await doomed.waitForEnd(id);
+        const call = await separateStage.waitForEnd(id);
         expect(call).toMatchObject({ status: 'completed', failureReason: null });
         expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
       }
     } finally {
-      await doomed.stop();
+      await separateStage.stop();
     }
   });
 

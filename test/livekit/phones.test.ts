@@ -38,15 +38,15 @@ beforeAll(async () => {
 
 describe.concurrent('phone calls', { timeout: 90_000 }, () => {
   test('a call ends within a minute when livekit-sip is killed', async () => {
-    const doomed = await Stage.start(SETTINGS);
+    const separateStage = await Stage.start(SETTINGS);
     try {
-      const phone = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
-      await doomed.joinAgent('killed');
-      await doomed.placeCall('killed', phone.address);
+      const phone = await separateStage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+      await separateStage.joinAgent('killed');
+      await separateStage.placeCall('killed', phone.address);
       await phone.waitForMessage('received', 'ACK');
       const killedAt = Date.now();
-      await doomed.network.killSip();
-      const call = await doomed.waitForEnd('killed', 60_000);
+      await separateStage.network.killSip();
+      const call = await separateStage.waitForEnd('killed', 60_000);
       measure('livekit-sip killed to the room gone', Date.now() - killedAt);
       expect(call).toMatchObject({ status: 'completed', failureReason: 'CONNECTION_TIMEOUT' });
       expect(call.endedAt).toBeGreaterThan(killedAt - EVENT_TIME_TOLERANCE_MS);
@@ -55,7 +55,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
         line: expect.stringMatching(/^ACK/),
       });
     } finally {
-      await doomed.stop();
+      await separateStage.stop();
     }
   });
 

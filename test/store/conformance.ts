@@ -270,7 +270,7 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await cancel('c1', { idempotency })).toEqual({ kind: 'not_live', status: 'cancelled' });
       });
 
-      test('a newer response replaces an expired one, and each organization has keys of its own', async () => {
+      test('a newer response replaces an expired response, and each organization has its own keys', async () => {
         const idempotency = { key: 'k', fingerprint: 'f', ttlMs: 499 };
         for (const id of ['c1', 'c2']) await create({ id });
         await create({ id: 'c3', organizationId: other.organizationId });
