@@ -72,7 +72,7 @@ async function pruneAll(): Promise<number> {
   const policy = { agentLeftGraceMs: 0, reconnectGraceMs: 0, recreatedRoomWindowMs: DAY_MS };
   const clock = { now: () => DAY_MS + count + 1 };
   while (
-    (await pruneBatch({ store: measured, clock, retention, events: { policy, agentIdKey: 'agentId' } }))
+    (await pruneBatch({ store: measured, clock, retention, callSettings: { policy, agentIdKey: 'agentId' } }))
       .hasMore
   );
   const seconds = (performance.now() - startedAt) / 1_000;

@@ -2,7 +2,7 @@ import { type CallStatus, type Direction, isLive } from './call-status.ts';
 import { presentMembers, type Roster } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
-/** A call on record. LiveKit's present state of its room is not part of it. */
+/** A call on record, without LiveKit's present state of the room. */
 export interface Call {
   readonly id: string;
   readonly organizationId: string;

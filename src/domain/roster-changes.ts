@@ -18,7 +18,7 @@ import {
   deriveFacts,
   phoneState,
   recordDeparture,
-  replaceEarlier,
+  replaceEarlierConnections,
   replaceMember,
   upsertMember,
 } from './roster-members.ts';
@@ -55,7 +55,7 @@ const clampDeparture = (departure: Departure | null, now: Timestamp): Departure 
   departure && { ...departure, noticedAt: Math.min(departure.noticedAt, now) };
 
 /** Records a participant who joined, or whose presence an event shows. */
-export function join(
+export function recordJoin(
   roster: Roster,
   participant: Participant,
   { noticedAt }: { noticedAt: Timestamp },
@@ -63,7 +63,7 @@ export function join(
   const known = roster.members.find(({ sid }) => sid === participant.sid);
   // A late join event. Only a member who left without a reported reason may be present again.
   if (known !== undefined && known.departure !== null && known.departure.reason !== null) return roster;
-  return replaceEarlier(
+  return replaceEarlierConnections(
     upsertMember(roster, memberOf(participant, known, noticedAt), noticedAt),
     participant.sid,
     noticedAt,
@@ -71,18 +71,18 @@ export function join(
 }
 
 /** Records a departure, or a connection that was never established. */
-export function leave(
+export function recordLeave(
   roster: Roster,
   participant: Participant,
   departure: Departure & { readonly reason: string },
 ): Roster {
   const { sid } = participant;
   const { noticedAt } = departure;
-  if (departure.reason === MOVED) return join(roster, participant, { noticedAt });
+  if (departure.reason === MOVED) return recordJoin(roster, participant, { noticedAt });
   const known = roster.members.find((member) => member.sid === sid);
   if (known?.departure?.isReported) return roster;
   const member = memberOf(participant, known, noticedAt);
-  return replaceEarlier(recordDeparture(roster, member, departure), sid, noticedAt);
+  return replaceEarlierConnections(recordDeparture(roster, member, departure), sid, noticedAt);
 }
 
 function memberOf(participant: Participant, known: Member | undefined, noticedAt: Timestamp): Member {
@@ -98,7 +98,8 @@ function memberOf(participant: Participant, known: Member | undefined, noticedAt
   };
 }
 
-export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
+/** Records that a participant published audio. */
+export function recordAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
   const isNew = !roster.audioFrom.includes(sid) && roster.audioFrom.length < MAX_AUDIO_PUBLISHERS;
   const audioFrom = isNew ? [...roster.audioFrom, sid] : roster.audioFrom;
   // A participant who publishes is present, even if LiveKit's list lacked it.
@@ -108,7 +109,7 @@ export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp):
   return deriveFacts({ ...roster, audioFrom, members }, noticedAt);
 }
 
-/** LiveKit's list of a room's participants. Members who were noticed after `requestedAt` may be missing from the list. */
+/** LiveKit's list of a room's participants. The list may lack members who were noticed after `requestedAt`. */
 export interface ParticipantList {
   readonly participants: readonly Participant[];
   readonly requestedAt: Timestamp;
@@ -159,7 +160,7 @@ export function applyParticipantList(
       );
       next = { ...next, members };
     }
-    next = join(next, participant, { noticedAt: now });
+    next = recordJoin(next, participant, { noticedAt: now });
   }
   if (!isTrusted) return next;
   const listed = new Set(participants.map(({ sid }) => sid));
@@ -177,22 +178,26 @@ function limitParticipants(
 ): readonly Participant[] {
   if (participants.length <= MAX_MEMBERS) return participants;
   const known = new Set(members.map(({ sid }) => sid));
-  const old = participants.filter(({ sid }) => known.has(sid));
-  const others = participants.filter(({ sid }) => !known.has(sid));
+  const knownParticipants = participants.filter(({ sid }) => known.has(sid));
+  const newParticipants = participants.filter(({ sid }) => !known.has(sid));
   const rank = ({ role }: Participant) => ROLE_RANKS.indexOf(role);
-  return [...old, ...others.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS)];
+  return [
+    ...knownParticipants,
+    ...newParticipants.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS),
+  ];
 }
 
 /** Returns the first roster of a call that starts in the session of an ended call: the present participants. */
 export function rosterOfNewCall(roster: Roster): Roster {
-  const here = roster.members.filter(({ departure }) => departure === null);
+  const present = roster.members.filter(({ departure }) => departure === null);
   const empty = { ...newRoster(roster, roster.createdAt), audioFrom: roster.audioFrom };
   return {
-    ...here.reduce<Roster>((next, member) => upsertMember(next, member, member.noticedAt), empty),
-    answeredPhones: here.filter(({ phone }) => phone !== null && phone.answeredAt !== null).length,
+    ...present.reduce<Roster>((next, member) => upsertMember(next, member, member.noticedAt), empty),
+    answeredPhones: present.filter(({ phone }) => phone !== null && phone.answeredAt !== null).length,
   };
 }
 
+/** Records that a list lacks a member. The second such list, late enough, is the member's departure. */
 function markMissing(roster: Roster, member: Member, requestedAt: Timestamp): Roster {
   // A clock that was set back restarts the wait.
   const since = Math.min(member.missingSince ?? requestedAt, requestedAt);

@@ -91,7 +91,7 @@ function createRefusalLog({
 }: Pick<Dependencies, 'clock' | 'log'>): (refusal: WebhookRefusal) => void {
   const tallies = new Map<RefusalReason, RefusalTally>();
   return (refusal) => {
-    const { tally, logged } = tallyRefusal(tallies.get(refusal.reason), clock.now());
+    const { tally, countToLog: logged } = tallyRefusal(tallies.get(refusal.reason), clock.now());
     tallies.set(refusal.reason, tally);
     if (logged === 0) return;
     log.warn({ ...refusal, refusals: logged, advice: REFUSAL_ADVICE[refusal.reason] }, 'webhook refused');

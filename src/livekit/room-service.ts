@@ -183,7 +183,7 @@ function arrayField(json: object, key: string): readonly unknown[] {
 function unexpectedNotFound(method: string): LiveKitError {
   return {
     kind: 'refused',
-    by: 'request',
+    reason: 'request',
     code: 'not_found',
     detail: `${method} returned not_found`,
   };

@@ -239,7 +239,7 @@ export interface Settings {
       readonly auditMs: number | null;
       readonly eventIdsMs: number;
     };
-    readonly events: {
+    readonly callSettings: {
       readonly policy: {
         readonly agentLeftGraceMs: number;
         readonly reconnectGraceMs: number;
@@ -306,7 +306,7 @@ export function parseSettings(given: Environment, mode: 'server' | 'cli'): Setti
         auditMs: daysToMs(values.AUDIT_RETENTION_DAYS),
         eventIdsMs: values.EVENT_DEDUP_HOURS * 3_600_000,
       },
-      events: {
+      callSettings: {
         policy: {
           agentLeftGraceMs: values.AGENT_LEFT_GRACE_MS,
           reconnectGraceMs: values.RECONNECT_GRACE_MS,

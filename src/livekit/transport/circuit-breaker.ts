@@ -1,4 +1,4 @@
-import { onRequestFinished, resultOf, UNKNOWN_STATE } from '../../domain/circuit-breaker.ts';
+import { classifyOutcome, INITIAL_BREAKER_STATE, onRequestFinished } from '../../domain/circuit-breaker.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Clock, Logger } from '../../ports/system.ts';
 import type { RoomServiceTransport } from './twirp.ts';
@@ -26,13 +26,13 @@ export function circuitBreaker(
     onRecovered,
   }: { clock: Clock; log: Logger; onOpened: () => void; onRecovered: (downMs: number) => void },
 ): CircuitBreaker {
-  let state = UNKNOWN_STATE;
+  let state = INITIAL_BREAKER_STATE;
   return {
     async transport(request) {
       const outcome = await transport(request);
       const now = clock.now();
       const before = state.openSince;
-      state = onRequestFinished(state, resultOf(request.method, outcome), now);
+      state = onRequestFinished(state, classifyOutcome(request.method, outcome), now);
       const after = state.openSince;
       if (before === null && after !== null) {
         const cause = 'detail' in outcome ? outcome.detail : outcome.kind;

@@ -188,9 +188,9 @@ function toLiveKitError(
     return { kind: 'unavailable', code: twirpError?.code ?? null, detail: `${code}: ${detail}` };
   }
   // Not by the code alone: LiveKit rejects an invalid token in plain text, without a code.
-  if (status === 401 || status === 403) return { kind: 'refused', by: 'credentials', code, detail };
+  if (status === 401 || status === 403) return { kind: 'refused', reason: 'credentials', code, detail };
   const isWrongAddress = status === 404 || (status >= 300 && status < 400) || status < 300;
-  return { kind: 'refused', by: isWrongAddress ? 'address' : 'request', code, detail };
+  return { kind: 'refused', reason: isWrongAddress ? 'address' : 'request', code, detail };
 }
 
 function parseError(text: string): { code: string; msg: string } | null {

@@ -11,8 +11,8 @@ export async function applyWebhookEvent(
     random,
     log,
     nudge,
-    events: { policy, agentIdKey },
-  }: Pick<Dependencies, 'store' | 'random' | 'log' | 'nudge' | 'events'>,
+    callSettings: { policy, agentIdKey },
+  }: Pick<Dependencies, 'store' | 'random' | 'log' | 'nudge' | 'callSettings'>,
   event: RoomEvent,
 ): Promise<RoomEventResult> {
   const adopted = { id: random.id('call'), agentId: parseAgentId(event.room.metadata, agentIdKey) };

@@ -18,7 +18,7 @@ export function logTransition(
       break;
     case 'report_survival':
       log.error(
-        { ...fields, cause: decision.why },
+        { ...fields, cause: decision.reason },
         'call ended in error: LiveKit did not list its room, which is still in use; the room is left alone',
       );
       break;

@@ -10,7 +10,7 @@ import { logTransition } from './log-transition.ts';
  * @returns null when nothing follows from the response
  */
 export async function recordObservation(
-  { store, random, log, nudge, events: { policy, agentIdKey } }: Dependencies,
+  { store, random, log, nudge, callSettings: { policy, agentIdKey } }: Dependencies,
   observation: Observation,
   leaseMs: number | null = null,
 ): Promise<AppliedChange | null> {

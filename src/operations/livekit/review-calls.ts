@@ -28,12 +28,12 @@ export async function reviewCalls(
   dependencies: Dependencies,
   { isTrusted, inFlight, deferredUntil }: { isTrusted: boolean } & ReviewState,
 ): Promise<{ reviews: Promise<void>[]; hasMore: boolean; nextAt: Timestamp | null }> {
-  const { store, clock, log, events } = dependencies;
+  const { store, clock, log, callSettings } = dependencies;
   const now = clock.now();
   for (const [callId, until] of deferredUntil) {
     if (until <= now || until > now + DEFERRAL_MS) deferredUntil.delete(callId);
   }
-  const { agentLeftGraceMs, reconnectGraceMs } = events.policy;
+  const { agentLeftGraceMs, reconnectGraceMs } = callSettings.policy;
   const limit = REVIEW_BATCH_SIZE + inFlight.size + deferredUntil.size;
   const { due, nextAt } = await store.listReviews({
     maxDelayMs: Math.max(10 * agentLeftGraceMs, reconnectGraceMs, MIN_REVIEW_HORIZON_MS),
@@ -62,13 +62,13 @@ async function review(
   { isUnresponsive, suspects, movedAt, ...call }: Review,
   isTrusted: boolean,
 ): Promise<boolean> {
-  const { clock, events, cancelTimeoutMs: timeoutMs } = dependencies;
+  const { clock, callSettings, cancelTimeoutMs: timeoutMs } = dependencies;
   const priority = 'review';
   if (isUnresponsive) {
     const observed = await observeNode(dependencies, call, { priority, isTrusted });
     if (observed?.decision.kind === 'end') return true;
   }
-  const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.reconnectGraceMs;
+  const isProbeDue = movedAt !== null && clock.now() >= movedAt + callSettings.policy.reconnectGraceMs;
   if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
   const leaseMs = 2 * timeoutMs + LEASE_MARGIN_MS;
   const options = { timeoutMs, priority } as const;

@@ -44,13 +44,13 @@ export function changeCall<Kind extends CommandKind>(
 
 function loadSnapshot(
   db: Database,
-  { by, newCallId, eventId, idempotency }: CallSelection,
+  { target, newCallId, eventId, idempotency }: CallSelection,
   now: Timestamp,
 ): CallSnapshot {
   const read = statements(db);
   const { call, previousCall, isNewestInRoom } =
-    'callId' in by ? loadCall(db, by.callId) : loadNewestCalls(db, by.roomName);
-  const roomName = 'callId' in by ? call?.roomName : by.roomName;
+    'callId' in target ? loadCall(db, target.callId) : loadNewestCalls(db, target.roomName);
+  const roomName = 'callId' in target ? call?.roomName : target.roomName;
   const deletion = call === null ? undefined : read.deletionOfCall.get({ callId: call.id });
   const incompleteDeletion =
     roomName === undefined ? undefined : read.incompleteDeletionInRoom.get({ roomName });
