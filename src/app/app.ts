@@ -12,9 +12,10 @@ import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
 import { storeThread } from '../platform/assets.ts';
 import { systemClock, systemRandom } from '../platform/clock.ts';
-import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
+import type { Settings, SettingsError } from '../platform/config.ts';
 import { useUtcTimeZone } from '../platform/environment.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
+import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
@@ -53,7 +54,7 @@ export async function startApp({
   thread = storeThread(),
 }: {
   settings: Settings;
-  livekit: LiveKitAddress;
+  livekit: LiveKitServer;
   log: Logger;
   version: string;
   clock?: Clock;

@@ -26,8 +26,3 @@ export function printTable(rows: readonly (readonly string[])[]): void {
     print(row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  '));
   }
 }
-
-/** Returns an ISO 8601 timestamp, or null. */
-export function toIsoOrNull(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
-}

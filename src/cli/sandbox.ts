@@ -6,7 +6,7 @@ import { type Emulator, startEmulator } from '../emulator/emulator.ts';
 import { createApiKey } from '../operations/api-keys/create.ts';
 import { commandName } from '../platform/assets.ts';
 import { systemClock, systemRandom } from '../platform/clock.ts';
-import type { LiveKitAddress } from '../platform/config.ts';
+import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Store } from '../ports/store.ts';
 
 const ORGANIZATION = 'demo';
@@ -14,7 +14,7 @@ const DEMO_CALL_COUNT = 3;
 
 /** The built-in emulator, with demo data to try hangup without a LiveKit. */
 export interface Sandbox {
-  readonly livekit: LiveKitAddress;
+  readonly livekit: LiveKitServer;
   /** Creates an organization, an API key and live calls, and prints example commands to standard output. */
   welcome(app: App): Promise<void>;
   close(): Promise<void>;

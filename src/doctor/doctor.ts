@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import type { LiveKitAddress } from '../platform/config.ts';
 import type { CallFacts, DatabaseFacts, LiveKitFacts } from '../ports/diagnostics.ts';
+import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { assessAccess } from './checks/access.ts';
 import { assessClockSkew } from './checks/clock-skew.ts';
@@ -24,7 +24,7 @@ const LIVEKIT_TIMEOUT_MS = 5_000;
 /** Access to the database and to LiveKit. Neither function throws or changes anything. */
 export interface Inspectors {
   readonly inspectDatabase: (file: string, options: { roomNames: readonly string[] }) => DatabaseFacts;
-  readonly probeLiveKit: (server: LiveKitAddress, options: { timeoutMs: number }) => Promise<LiveKitFacts>;
+  readonly probeLiveKit: (server: LiveKitServer, options: { timeoutMs: number }) => Promise<LiveKitFacts>;
 }
 
 /** Returns the findings of all checks. Changes nothing, and can run beside a hangup on the same database. */

@@ -6,6 +6,10 @@ export function toIso(at: Timestamp): string {
   return new Date(at).toISOString();
 }
 
+export function toIsoOrNull(at: Timestamp | null): string | null {
+  return at === null ? null : toIso(at);
+}
+
 /** Returns the earliest of the times; null if all are null. */
 export function earliest(...times: readonly (Timestamp | null)[]): Timestamp | null {
   const known = times.filter((time) => time !== null);

@@ -6,7 +6,7 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 
-/** How long records are kept; null: forever. */
+/** Ages at which records are pruned; null: never. */
 interface RetentionSettings {
   readonly endedCallsMs: number | null;
   readonly auditMs: number | null;

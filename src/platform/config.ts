@@ -1,6 +1,6 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
-import type { HttpProxy } from '../ports/livekit.ts';
+import type { HttpProxy, LiveKitKeyPair, LiveKitServer } from '../ports/livekit.ts';
 import { PROXY_EXPECTED, proxyTo } from './proxy.ts';
 import { RENAMED_SETTINGS, withCurrentNames } from './renamed-settings.ts';
 import {
@@ -199,18 +199,9 @@ const SETTINGS = {
 type Name = keyof typeof SETTINGS;
 type Values = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> };
 
-export interface LiveKitAddress {
-  /** http or https, without a trailing slash. */
-  readonly url: string;
-  readonly apiKey: string;
-  readonly apiSecret: string;
-  /** The HTTP proxy between hangup and LiveKit; null for a direct connection. */
-  readonly proxy?: HttpProxy | null;
-}
-
 export interface Settings {
   /** Null: start the built-in emulator. */
-  readonly livekit: LiveKitAddress | null;
+  readonly livekit: LiveKitServer | null;
   readonly databaseFile: string;
   readonly host: string;
   readonly port: number;
@@ -219,7 +210,7 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** In addition to LiveKit's own key. */
-  readonly webhookKeys: readonly { readonly apiKey: string; readonly apiSecret: string }[];
+  readonly webhookKeys: readonly LiveKitKeyPair[];
   /** A part of the operations' dependencies. */
   readonly operations: {
     readonly cancelTimeoutMs: number;
@@ -334,7 +325,7 @@ function daysToMs(days: number): number | null {
   return days === 0 ? null : days * 86_400_000;
 }
 
-function livekitAddress(values: Values, proxy: ReturnType<typeof proxyTo>): LiveKitAddress | null {
+function livekitAddress(values: Values, proxy: ReturnType<typeof proxyTo>): LiveKitServer | null {
   const { LIVEKIT_URL: url, LIVEKIT_API_KEY: apiKey, LIVEKIT_API_SECRET: apiSecret } = values;
   return url && apiKey && apiSecret && proxy !== 'invalid' ? { url, apiKey, apiSecret, proxy } : null;
 }

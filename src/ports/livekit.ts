@@ -51,14 +51,14 @@ export interface RoomService {
   ): Promise<{ readonly kind: 'described'; readonly status: LiveRoomStatus } | LiveKitError>;
 }
 
-/** The origins of a request, the most urgent first: the order of the requests that wait for the rate limit. */
+/** The origins of a request. Requests that wait for the rate limit are sent in this order. */
 export const PRIORITIES = ['cancel', 'read', 'review', 'deletion', 'phones', 'reconcile'] as const;
 
 export interface RequestOptions {
   /** The deadline of the response, including the wait for the rate limit. */
   readonly timeoutMs: number;
   readonly priority: (typeof PRIORITIES)[number];
-  /** Called before a DeleteRoom that has waited is sent. False: a newer call uses this room name. */
+  /** Called before a DeleteRoom is sent that has waited. False prevents it: a newer call uses this room name. */
   readonly isStillWanted?: () => Promise<boolean>;
 }
 
@@ -85,11 +85,17 @@ export interface HttpProxy {
   readonly except: string;
 }
 
-/** The address of a LiveKit server, and a key for it. */
-export interface LiveKitServer {
-  readonly url: string;
+/** One of a LiveKit server's key pairs. */
+export interface LiveKitKeyPair {
   readonly apiKey: string;
   readonly apiSecret: string;
+}
+
+/** The address of a LiveKit server, with one of its key pairs. */
+export interface LiveKitServer extends LiveKitKeyPair {
+  /** http or https, without a trailing slash. */
+  readonly url: string;
+  /** The HTTP proxy between hangup and LiveKit; null for a direct connection. */
   readonly proxy?: HttpProxy | null;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The way into the store for the rest of hangup: a command's store, a server's store with a thread for writes, and what
- * an operator does with a database file.
+ * The public interface of this folder: the store of a command, the store of a server with a thread for writes, and
+ * operations on database files.
  */
 export { backupDatabase, restoreDatabase } from './sqlite/backup.ts';
 export { assertDatabaseExists, DatabaseError, inspectSchema, toDatabaseError } from './sqlite/database.ts';

@@ -1,5 +1,5 @@
 import { classifyOutcome, INITIAL_BREAKER_STATE, onRequestFinished } from '../../domain/circuit-breaker.ts';
-import type { Timestamp } from '../../domain/time.ts';
+import { type Timestamp, toIso } from '../../domain/time.ts';
 import type { Clock, Logger } from '../../ports/system.ts';
 import type { RoomServiceTransport } from './twirp.ts';
 
@@ -31,18 +31,18 @@ export function circuitBreaker(
     async transport(request) {
       const outcome = await transport(request);
       const now = clock.now();
-      const before = state.openSince;
+      const openedBefore = state.openSince;
       state = onRequestFinished(state, classifyOutcome(request.method, outcome), now);
-      const after = state.openSince;
-      if (before === null && after !== null) {
+      const { openSince } = state;
+      if (openedBefore === null && openSince !== null) {
         const cause = 'detail' in outcome ? outcome.detail : outcome.kind;
         log.error(
-          { cause, since: new Date(after).toISOString() },
+          { cause, since: toIso(openSince) },
           'LiveKit is unreachable; room deletions are queued until it recovers',
         );
         onOpened();
       }
-      if (before !== null && after === null) onRecovered(now - before);
+      if (openedBefore !== null && openSince === null) onRecovered(now - openedBefore);
       return outcome;
     },
     openSince: () => state.openSince,

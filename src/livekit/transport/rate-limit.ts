@@ -49,11 +49,11 @@ export function rateLimit(
           clearTimeout(timer);
           waiting.delete(expired);
           onQueueLength(queue.size);
-          // DeleteRoom goes by name, and a newer call may use the room since the request was queued.
+          // DeleteRoom deletes by name, and a newer call may use the name since the request was queued.
           const hasWaited = performance.now() - startedAt > NO_WAIT_MS;
           if (hasWaited && (await request.isStillWanted?.()) === false) return { kind: 'not_found' };
-          const leftMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
-          return leftMs >= 1 ? transport({ ...request, timeoutMs: leftMs }) : RATE_LIMIT_TIMEOUT;
+          const remainingMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
+          return remainingMs >= 1 ? transport({ ...request, timeoutMs: remainingMs }) : RATE_LIMIT_TIMEOUT;
         },
         { priority: -PRIORITIES.indexOf(request.priority), signal: expired.signal },
       );

@@ -4,7 +4,7 @@ import { parseAgentId } from '../../domain/room-metadata.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { logTransition } from './log-transition.ts';
 
-/** Applies one event of LiveKit. A repeated delivery changes nothing. */
+/** Applies one event of LiveKit, and logs the change. A repeated delivery changes nothing. */
 export async function applyWebhookEvent(
   {
     store,

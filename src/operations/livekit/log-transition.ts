@@ -1,7 +1,7 @@
 import type { AppliedChange } from '../../domain/call-change.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** Logs the change that followed from an event or an observation, and wakes the reconciler when it has work. */
+/** Logs the result of an event or an observation, and nudges the reconciler if the call has work for it. */
 export function logTransition(
   { log, nudge }: Pick<Dependencies, 'log' | 'nudge'>,
   { callId, wasAdopted, decision, dueAt }: AppliedChange,

@@ -5,7 +5,7 @@ import type { Dependencies } from '../dependencies.ts';
 import { logTransition } from './log-transition.ts';
 
 /**
- * Applies a response of LiveKit.
+ * Applies a response of LiveKit, and logs the change.
  * @param leaseMs not null: a room deletion that follows is leased to the caller for this long
  * @returns null when nothing follows from the response
  */

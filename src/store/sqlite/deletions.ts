@@ -70,7 +70,7 @@ export function claimDeletions(
   );
 }
 
-/** Fenced by state and attempt: an attempt that lost its lease changes nothing. */
+/** Ends a lease. State and attempt identify the lease, so an attempt that lost its lease changes nothing. */
 export function settleDeletion(
   db: Database,
   { callId, attempt, settlement, wasRescued, keptBecause }: Parameters<Store['settleDeletion']>[0],
