@@ -25,7 +25,7 @@ import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-bind
 
 /** After this time stop() closes open connections and aborts requests to LiveKit. */
 const SHUTDOWN_TIMEOUT_MS = 10_000;
-/** Without requests for /readyz, this check still logs that the database is unusable. */
+/** This check logs that the database is unusable, also without requests for /readyz. */
 const READINESS_CHECK_INTERVAL_MS = 60_000;
 
 export interface App {
@@ -39,7 +39,7 @@ export interface App {
 }
 
 /**
- * Wires the complete service and returns it listening.
+ * Starts the complete service, and returns after its server listens.
  * @param livekit the LiveKit of the settings, or else the built-in emulator
  * @throws DatabaseError, SettingsError if the database must not run on the emulator, or the listen error of node:net
  */

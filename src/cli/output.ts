@@ -19,6 +19,11 @@ export function printProgress(text: string): void {
   process.stderr.write(`hangup: ${text}\n`);
 }
 
+/** Returns the stack of an unexpected error. */
+export function errorStack(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 /** Prints aligned columns. The first row contains the headings. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));

@@ -20,6 +20,7 @@ export interface Sandbox {
   close(): Promise<void>;
 }
 
+/** Starts the emulator, with hangup's address for its webhooks. */
 export async function openSandbox({ host, port }: { host: string; port: number }): Promise<Sandbox> {
   const credentials = { apiKey: 'emulator', apiSecret: randomBytes(32).toString('base64url') };
   // The emulator cannot send webhooks to a port that is not selected yet.
@@ -41,7 +42,7 @@ function reachableHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Returns the key only when it creates it, because the database stores only the key's hash. */
+/** Creates the demo organization's key if it is missing. An existing key is null: the database stores only its hash. */
 async function ensureDemoKey(store: Store): Promise<{ organizationId: string; key: string | null }> {
   const existing = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
   if (existing !== undefined) return { organizationId: existing.organizationId, key: null };
@@ -57,7 +58,7 @@ async function ensureDemoKey(store: Store): Promise<{ organizationId: string; ke
   return { organizationId: apiKey.organizationId, key };
 }
 
-/** Reopens the rooms of live calls, because the emulator loses its rooms when it stops. */
+/** Creates missing demo calls, and the rooms of all live calls: the emulator loses its rooms when it stops. */
 async function ensureDemoCalls(
   store: Store,
   emulator: Emulator,

@@ -57,7 +57,7 @@ export async function runChecks(inspectors: Inspectors, clock: Clock): Promise<r
   ];
 }
 
-/** Returns null when LiveKit did not send a list of rooms. */
+/** Returns the names of LiveKit's rooms; null without a list of rooms. */
 function listedRooms(facts: LiveKitFacts | null): readonly string[] | null {
   return facts?.kind === 'answered' && facts.verdict.kind === 'accepted' ? facts.verdict.roomNames : null;
 }
@@ -66,7 +66,7 @@ function checkDatabase(
   file: string,
   inspectContents: (file: string) => DatabaseFacts,
 ): { findings: readonly Finding[]; calls: CallFacts | null } {
-  // Before the contents: a read by SQLite can create the -wal and the -shm.
+  // The attributes are read before the contents: a read by SQLite can create the -wal and the -shm.
   const facts = inspectDatabaseFile(file, process.getuid?.());
   if (facts.kind !== 'present') return { findings: [assessDatabaseFile(file, facts)], calls: null };
   const contents = inspectContents(file);

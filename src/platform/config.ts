@@ -1,7 +1,7 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
 import type { HttpProxy, LiveKitKeyPair, LiveKitServer } from '../ports/livekit.ts';
-import { PROXY_EXPECTED, proxyTo } from './proxy.ts';
+import { PROXY_EXPECTED, proxyFor } from './proxy.ts';
 import { RENAMED_SETTINGS, withCurrentNames } from './renamed-settings.ts';
 import {
   addressRanges,
@@ -255,21 +255,22 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * @param mode only a server requires LIVEKIT_URL in production
  * @throws SettingsError that lists all problems
  */
-export function parseSettings(given: Environment, mode: 'server' | 'cli'): Settings {
-  const { environment, conflicts } = withCurrentNames(given);
+export function parseSettings(rawEnvironment: Environment, mode: 'server' | 'cli'): Settings {
+  const { environment, conflicts } = withCurrentNames(rawEnvironment);
   const problems = [...conflicts];
   const values = Object.fromEntries(
     Object.entries(SETTINGS).map(([name, setting]) => {
       // Compose files and systemd units set variables to empty strings.
       const text = environment[name] || ('default' in setting ? setting.default : undefined);
       const result = setting.schema.safeParse(text);
-      if (!result.success) problems.push(`${givenName(name, given)}: ${result.error.issues[0]?.message}`);
+      if (!result.success)
+        problems.push(`${givenName(name, rawEnvironment)}: ${result.error.issues[0]?.message}`);
       return [name, result.data];
     }),
   ) as Values;
   problems.push(...crossFieldProblems(values, environment, mode));
-  const proxy = proxyTo(values.LIVEKIT_URL, environment);
-  const clientProxy = proxyTo(values.HANGUP_URL, environment);
+  const proxy = proxyFor(values.LIVEKIT_URL, environment);
+  const clientProxy = proxyFor(values.HANGUP_URL, environment);
   if (proxy === 'invalid' || clientProxy === 'invalid') problems.push(PROXY_EXPECTED);
   if (problems.length > 0) throw new SettingsError(problems);
   return {
@@ -315,17 +316,17 @@ export function parseSettings(given: Environment, mode: 'server' | 'cli'): Setti
   };
 }
 
-/** Returns the name under which the environment has a setting, which may be its old name. */
-function givenName(name: string, given: Environment): string {
+/** Returns the name of a setting in the environment, which may be its old name. */
+function givenName(name: string, rawEnvironment: Environment): string {
   const oldName = [...RENAMED_SETTINGS].find(([, newName]) => newName === name)?.[0];
-  return oldName !== undefined && given[oldName] && !given[name] ? oldName : name;
+  return oldName !== undefined && rawEnvironment[oldName] && !rawEnvironment[name] ? oldName : name;
 }
 
 function daysToMs(days: number): number | null {
   return days === 0 ? null : days * 86_400_000;
 }
 
-function livekitAddress(values: Values, proxy: ReturnType<typeof proxyTo>): LiveKitServer | null {
+function livekitAddress(values: Values, proxy: ReturnType<typeof proxyFor>): LiveKitServer | null {
   const { LIVEKIT_URL: url, LIVEKIT_API_KEY: apiKey, LIVEKIT_API_SECRET: apiSecret } = values;
   return url && apiKey && apiSecret && proxy !== 'invalid' ? { url, apiKey, apiSecret, proxy } : null;
 }

@@ -4,6 +4,7 @@
  */
 export { backupDatabase, restoreDatabase } from './sqlite/backup.ts';
 export { assertDatabaseExists, DatabaseError, inspectSchema, toDatabaseError } from './sqlite/database.ts';
+export { inspectDatabase } from './sqlite/inspect-database.ts';
 export { readLiveKitServers } from './sqlite/livekit-servers.ts';
 export { openSqliteStore as openStore } from './sqlite/sqlite-store.ts';
 export { openThreadedStore as openServerStore } from './sqlite/threaded-store.ts';

@@ -18,7 +18,7 @@ import { type InfiniteQueryInput, isObject, type PageDirection, withoutPaging } 
 import { decodeCursor, encodeCursor, NOT_A_CURSOR } from './list-cursor.ts';
 
 const MAX_LIMIT = 100;
-/** The cost of a page grows with its offset. With `cursor` it does not. */
+/** The cost of a page grows with its offset, in contrast to `cursor`. */
 const MAX_OFFSET = 1_000_000;
 
 const ListCallsInput = z

@@ -2,6 +2,8 @@ import { setGlobalProxyFromEnv } from 'node:http';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { CALL_STATUSES } from '../../domain/call-status.ts';
+import { errorCode } from '../../domain/errors.ts';
+import { parseJson } from '../../domain/json.ts';
 import { SettingsError } from '../../platform/config.ts';
 import { trustSystemCertificates } from '../../platform/system-ca.ts';
 import { CliError, print, printTable } from '../output.ts';
@@ -41,7 +43,7 @@ interface ApiResponse<Data> {
   readonly data: Data;
 }
 
-/** Returns the response to a request. @throws CliError for any response that is not a success of hangup */
+/** Sends a request and returns its response. @throws CliError for any response that is not a success of hangup */
 async function request<Data>(
   method: 'GET' | 'DELETE',
   path: string,
@@ -117,7 +119,7 @@ function explainNetworkError(
   { server, isRead }: { server: string; isRead: boolean },
 ): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const code = errorCode(cause);
   const detail = cause instanceof Error ? cause.message || code : String(cause);
   if (code.startsWith('ERR_SSL_'))
     return `${server} does not use TLS. Correct the scheme or the port of HANGUP_URL.`;
@@ -137,14 +139,6 @@ const ListItem = z.object({
   phoneNumber: z.string().nullable(),
   createdAt: z.string(),
 });
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
 
 async function list({
   status,
@@ -188,7 +182,7 @@ function callPath(callId: string): string {
   return `/calls/${encodeURIComponent(callId)}`;
 }
 
-/** Returns an empty string if the key cannot read calls. */
+/** Returns the state of the room's deletion, as the end of a sentence; empty if the key cannot read calls. */
 async function describeRoomDeletion(callId: string): Promise<string> {
   const data = z.object({ id: z.literal(callId), roomDeletion: RoomDeletion });
   const response = await request('GET', callPath(callId), { data }).catch(() => null);

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { dateOrTimestamp } from '../../api/validators.ts';
 import { type ApiKey, isActive, SCOPES, type Scope } from '../../domain/api-key.ts';
+import { errorMessage } from '../../domain/errors.ts';
 import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import { createApiKey } from '../../operations/api-keys/create.ts';
 import { systemClock, systemRandom } from '../../platform/clock.ts';
@@ -65,9 +66,8 @@ function createKey(options: {
       await printSafely(options.json ? JSON.stringify({ ...toJson(apiKey), key }) : key);
     } catch (error) {
       await store.revokeApiKey({ id: apiKey.id, now: systemClock.now() });
-      const cause = error instanceof Error ? error.message : String(error);
       throw new CliError(
-        `cannot write the key (${cause}); ${apiKey.id} is revoked. Create another key with a writable output.`,
+        `cannot write the key (${errorMessage(error)}); ${apiKey.id} is revoked. Create another key with a writable output.`,
       );
     }
   });
@@ -132,5 +132,5 @@ function parseExpiry(text: string): number {
   );
 }
 
-/** Date.parse would accept 2027-02-30 as the second of March. */
+/** Parses by the API's rules: Date.parse would accept 2027-02-30 as the second of March. */
 const parseTimeOrDate = (text: string) => dateOrTimestamp('startOfDay').safeParse(text).data;

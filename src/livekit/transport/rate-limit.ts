@@ -1,12 +1,12 @@
 import PQueue from 'p-queue';
 import type { LiveKitError } from '../../domain/livekit-error.ts';
 import { PRIORITIES } from '../../ports/livekit.ts';
-import type { RoomServiceTransport, TwirpOutcome, TwirpRequest } from './twirp.ts';
+import { type RoomServiceTransport, SHUTTING_DOWN, type TwirpOutcome, type TwirpRequest } from './twirp.ts';
 
 /** The pause of all requests after a 429 without a Retry-After. */
 const DEFAULT_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
-/** A request that is sent sooner has not waited. */
+/** A request that is sent within this time has not waited. */
 const NO_WAIT_MS = 10;
 
 /**
@@ -81,9 +81,4 @@ function toQueueOptions(requestsPerMinute: number) {
 const RATE_LIMIT_TIMEOUT: LiveKitError = {
   kind: 'timed_out',
   detail: 'timed out waiting for the rate limit of LiveKit',
-};
-const SHUTTING_DOWN: LiveKitError = {
-  kind: 'unavailable',
-  code: null,
-  detail: 'hangup is shutting down',
 };

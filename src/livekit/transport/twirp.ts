@@ -35,6 +35,12 @@ export const TOKEN_TTL = '2h';
 /** The JSON of thousands of participants is smaller. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
+export const SHUTTING_DOWN: LiveKitError = {
+  kind: 'unavailable',
+  code: null,
+  detail: 'hangup is shutting down',
+};
+
 const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/protobuf';
 
@@ -77,7 +83,7 @@ async function callRoomService<Value>(
     return await readResponse({ status, headers }, response, request);
   } catch (error) {
     if (deadline.aborted) return timedOut(timeoutMs);
-    if (shutdown?.aborted) return { kind: 'unavailable', code: null, detail: 'hangup is shutting down' };
+    if (shutdown?.aborted) return SHUTTING_DOWN;
     return { kind: 'unavailable', code: null, detail: formatNetworkError(error) };
   } finally {
     // Closes the connection if the response was not read to its end.
