@@ -13,7 +13,7 @@ export interface Context {
   readonly authenticate: () => Promise<ApiKey | null>;
   /** The inputs in the path of a REST request, available before the body is read. Null over tRPC. */
   readonly pathInput: Readonly<Record<string, string>> | null;
-  /** Returns the error of one call's input from before the check by its schema. Call this after reading the input. */
+  /** Returns an error of one call's input that parsing found, before the schema check. Call this after reading the input. */
   readonly inputErrorOf: (batchIndex: number) => TRPCError | null;
 }
 

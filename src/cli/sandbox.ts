@@ -42,7 +42,7 @@ function reachableHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Creates the demo organization's key if it is missing. An existing key is null: the database stores only its hash. */
+/** Creates the demo organization's key if missing. Returns null for an existing key: the database stores only its hash. */
 async function ensureDemoKey(store: Store): Promise<{ organizationId: string; key: string | null }> {
   const existing = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
   if (existing !== undefined) return { organizationId: existing.organizationId, key: null };

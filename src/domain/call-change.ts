@@ -13,12 +13,12 @@ export interface CallSnapshot {
   /** The call of the selected id, or the newest call in the selected room. */
   readonly call: Call | null;
   readonly isNewestInRoom: boolean;
-  /** The newest call but one in the room; null when the call was selected by its id. */
+  /** The second newest call in the room; null when the call was selected by its id. */
   readonly previousCall: Call | null;
   readonly hasLiveCallInRoom: boolean;
   /** The deletion of the call's room. */
   readonly deletion: RoomDeletion | null;
-  /** The deletion that any call of this room name has: at most one deletion of a room name is not complete. */
+  /** The incomplete deletion of the room name, which any call may have. A room name has at most one. */
   readonly incompleteDeletion: RoomDeletion | null;
   /** The longest prefix that makes the room a call; null when no prefix does. */
   readonly adoption: { readonly prefix: string; readonly organizationId: string } | null;

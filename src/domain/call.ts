@@ -71,7 +71,7 @@ export function newCall(
   };
 }
 
-/** Keeps createdAt increasing in a room, even if the clock steps back: the newest call owns its room. */
+/** Returns a time after the room's newest call, even if the clock was set back: the newest call owns its room. */
 export function nextCreatedAt(createdAt: Timestamp, newestInRoom: Pick<Call, 'createdAt'> | null): Timestamp {
   return newestInRoom === null ? createdAt : Math.max(createdAt, newestInRoom.createdAt + 1);
 }

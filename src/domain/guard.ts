@@ -139,7 +139,10 @@ const isInboundPhone = ({ phone }: Participant) => phone?.ruleId != null;
 const isMember = (roster: Roster | null, sid: string) =>
   (roster?.members ?? []).some((member) => member.sid === sid);
 
-/** True if hangup deletes the room without a check. A second attempt checks a room whose name new callers may use. */
+/**
+ * True if hangup deletes the room of a cancelled call without a check. From the second attempt, hangup checks a room whose
+ * name new callers may use.
+ */
 export function isDeletedWithoutCheck(
   call: Call,
   { isAdoptable, attempt }: { readonly isAdoptable: boolean; readonly attempt: number },

@@ -25,6 +25,6 @@ export function matchCall(
     if (previousCall.roomId === room.sid || (!mayBegin && isOlderRoom)) return 'earlier_session';
   }
   if (newest.endedAt === null || newest.endedAt >= now - recreatedRoomWindowMs) return newest;
-  // A discarded deletion must not keep new callers out for ever.
+  // A discarded deletion must not keep new callers out forever.
   return incompleteDeletion === null || incompleteDeletion.state === 'discarded' ? null : newest;
 }

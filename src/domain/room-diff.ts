@@ -50,9 +50,10 @@ const RECOVERY_SETTLE_MS = 30_000;
 
 export interface RoomDiff {
   readonly next: ReconcileState;
-  /** Live calls whose room is gone by two lists. */
-  readonly gone: readonly LiveCall[];
-  readonly neverStarted: readonly LiveCall[];
+  /** Live calls whose room is missing from two lists. */
+  readonly callsWithoutRoom: readonly LiveCall[];
+  /** Calls whose room was not observed in time. */
+  readonly neverStartedCalls: readonly LiveCall[];
   /** Listed rooms that are not the recorded session of a live call. */
   readonly unmatchedRooms: readonly RoomRef[];
   /** Live calls with a listed room whose participants are compared in this run. */
@@ -92,8 +93,8 @@ export function createRoomDiff(
   const waiting = roundRobin(previous.lastWaitingCall, limit);
   const active = roundRobin(previous.lastActiveCall, limit);
   const missing = new Map<string, { sid: string | null; since: Timestamp }>();
-  const gone: LiveCall[] = [];
-  const neverStarted: LiveCall[] = [];
+  const callsWithoutRoom: LiveCall[] = [];
+  const neverStartedCalls: LiveCall[] = [];
   let listedRooms = 0;
 
   /** @param callsInRooms the live calls in these rooms */
@@ -116,13 +117,13 @@ export function createRoomDiff(
       if (idsOfListedCalls.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const dueAt = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
-        if (now >= dueAt) neverStarted.push(call);
+        if (now >= dueAt) neverStartedCalls.push(call);
       } else if (call.updatedAt >= requestedAt && call.updatedAt <= now) {
         // The room may be newer than LiveKit's list: the next list decides.
       } else {
         const earlier = previous.missing.get(call.id);
         const since = earlier?.sid === call.roomId ? Math.min(earlier.since, now) : now;
-        if (now - since >= MISSING_CONFIRM_MS && now >= settlingUntil) gone.push(call);
+        if (now - since >= MISSING_CONFIRM_MS && now >= settlingUntil) callsWithoutRoom.push(call);
         else missing.set(call.id, { sid: call.roomId, since });
       }
     }
@@ -149,7 +150,7 @@ export function createRoomDiff(
       lastEndedRoom: previous.lastEndedRoom,
       requestedAt,
     };
-    return { next, gone, neverStarted, unmatchedRooms, callsToObserve };
+    return { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve };
   }
 
   return { addRooms, addCalls, finish };

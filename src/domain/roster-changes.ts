@@ -60,11 +60,12 @@ export function recordJoin(
   participant: Participant,
   { noticedAt }: { noticedAt: Timestamp },
 ): Roster {
-  const known = roster.members.find(({ sid }) => sid === participant.sid);
+  const existing = roster.members.find(({ sid }) => sid === participant.sid);
   // A late join event. Only a member who left without a reported reason may be present again.
-  if (known !== undefined && known.departure !== null && known.departure.reason !== null) return roster;
+  if (existing !== undefined && existing.departure !== null && existing.departure.reason !== null)
+    return roster;
   return replaceEarlierConnections(
-    upsertMember(roster, memberOf(participant, known, noticedAt), noticedAt),
+    upsertMember(roster, memberOf(participant, existing, noticedAt), noticedAt),
     participant.sid,
     noticedAt,
   );
@@ -79,20 +80,20 @@ export function recordLeave(
   const { sid } = participant;
   const { noticedAt } = departure;
   if (departure.reason === MOVED) return recordJoin(roster, participant, { noticedAt });
-  const known = roster.members.find((member) => member.sid === sid);
-  if (known?.departure?.isReported) return roster;
-  const member = memberOf(participant, known, noticedAt);
+  const existing = roster.members.find((member) => member.sid === sid);
+  if (existing?.departure?.isReported) return roster;
+  const member = memberOf(participant, existing, noticedAt);
   return replaceEarlierConnections(recordDeparture(roster, member, departure), sid, noticedAt);
 }
 
-function memberOf(participant: Participant, known: Member | undefined, noticedAt: Timestamp): Member {
+function memberOf(participant: Participant, existing: Member | undefined, noticedAt: Timestamp): Member {
   return {
     sid: participant.sid,
     identity: participant.identity,
     role: participant.role,
-    joinedAt: participant.joinedAt ?? known?.joinedAt ?? null,
-    noticedAt: known?.noticedAt ?? noticedAt,
-    phone: phoneState(known?.phone ?? null, participant),
+    joinedAt: participant.joinedAt ?? existing?.joinedAt ?? null,
+    noticedAt: existing?.noticedAt ?? noticedAt,
+    phone: phoneState(existing?.phone ?? null, participant),
     departure: null,
     missingSince: null,
   };
@@ -150,13 +151,13 @@ export function applyParticipantList(
 ): Roster {
   let next = roster;
   for (const participant of limitParticipants(roster, participants)) {
-    const known = next.members.find(({ sid }) => sid === participant.sid);
-    const departure = known?.departure ?? null;
+    const existing = next.members.find(({ sid }) => sid === participant.sid);
+    const departure = existing?.departure ?? null;
     if (departure !== null && departure.reason !== null) {
       const isStale = departure.reason === NODE_LOST || requestedAt - departure.noticedAt < LIST_LAG_MS;
       if (isStale) continue;
       const members = next.members.map((member) =>
-        member === known ? { ...member, departure: null } : member,
+        member === existing ? { ...member, departure: null } : member,
       );
       next = { ...next, members };
     }
@@ -171,18 +172,18 @@ export function applyParticipantList(
   return next;
 }
 
-/** Limits a long list to the known members and the new participants with the highest ranks. */
+/** Limits a long list to the members and the new participants with the highest ranks. */
 function limitParticipants(
   { members }: Roster,
   participants: readonly Participant[],
 ): readonly Participant[] {
   if (participants.length <= MAX_MEMBERS) return participants;
-  const known = new Set(members.map(({ sid }) => sid));
-  const knownParticipants = participants.filter(({ sid }) => known.has(sid));
-  const newParticipants = participants.filter(({ sid }) => !known.has(sid));
+  const memberSids = new Set(members.map(({ sid }) => sid));
+  const memberParticipants = participants.filter(({ sid }) => memberSids.has(sid));
+  const newParticipants = participants.filter(({ sid }) => !memberSids.has(sid));
   const rank = ({ role }: Participant) => ROLE_RANKS.indexOf(role);
   return [
-    ...knownParticipants,
+    ...memberParticipants,
     ...newParticipants.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS),
   ];
 }

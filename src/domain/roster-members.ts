@@ -16,14 +16,17 @@ import { earliest, type Timestamp } from './time.ts';
 
 /** Adds a member, or replaces the member of the same sid, and derives the facts again. */
 export function upsertMember(roster: Roster, member: Member, noticedAt: Timestamp): Roster {
-  const known = roster.members.find(({ sid }) => sid === member.sid);
+  const existing = roster.members.find(({ sid }) => sid === member.sid);
   const updated = deriveFacts(
-    known === undefined ? { ...roster, members: [...roster.members, member] } : replaceMember(roster, member),
+    existing === undefined
+      ? { ...roster, members: [...roster.members, member] }
+      : replaceMember(roster, member),
     noticedAt,
   );
   // A participant on hold may not publish: the role changes, which counts as a departure from the conversation.
-  const hasChangedRole = known !== undefined && known.departure === null && known.role !== member.role;
-  if (!hasChangedRole || member.departure !== null || !isCompany(known)) return updated;
+  const hasChangedRole =
+    existing !== undefined && existing.departure === null && existing.role !== member.role;
+  if (!hasChangedRole || member.departure !== null || !isCompany(existing)) return updated;
   return {
     ...updated,
     departures: updated.departures + 1,

@@ -45,7 +45,11 @@ export interface WebhookClaims {
   readonly sha256?: unknown;
 }
 
-/** @param bodySha256 of the raw body, in base64. @returns null for a webhook that is accepted */
+/**
+ * Checks verified claims against the clock and the body.
+ * @param bodySha256 of the raw body, in base64
+ * @returns null for a webhook that is accepted
+ */
 export function checkClaims(
   { nbf, exp, sha256 }: WebhookClaims,
   { now, bodySha256 }: { now: Timestamp; bodySha256: string },

@@ -26,7 +26,7 @@ export type WebhookLogFields = Outcome | (Outcome & WebhookRefusal);
 /**
  * Creates the handler of LiveKit's webhooks. LiveKit treats a 4xx as delivered and retries a 5xx. Therefore 200 comes
  * after the commit, 4xx only for a request that can never be an event, and 503 for an error of hangup. The handler
- * waits only for the store: LiveKit has no time-out, and a room's other events queue until the response.
+ * waits only for the store: LiveKit has no timeout, and a room's other events queue until the response.
  */
 export function createWebhookHandler({
   dependencies,

@@ -62,7 +62,7 @@ function roleOf({ permission }: ParticipantInfo, kind: string): Role {
   return isPerson ? 'person' : 'other';
 }
 
-/** Returns the time in milliseconds. An older LiveKit sends the seconds only; both are 0 for an unknown time. */
+/** Returns the time in milliseconds, from the seconds if LiveKit sends no milliseconds; null if both are 0. */
 function toTimestamp(ms: bigint, seconds: bigint): Timestamp | null {
   if (ms > 0n) return Number(ms);
   return seconds > 0n ? Number(seconds) * 1000 : null;

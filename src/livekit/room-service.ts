@@ -151,7 +151,7 @@ export function createRoomService(
   };
 }
 
-/** @throws Error for a response that this version cannot parse */
+/** Returns the parsed response. @throws Error for a response that this version cannot parse */
 function parseResponse<Value>(json: object, parse: (json: object) => Value): Value {
   try {
     return parse(json);

@@ -77,7 +77,7 @@ function issuerOf(payload: string): string {
   return typeof issuer === 'string' ? issuer : '';
 }
 
-/** @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */
+/** Returns the JSON value of a body. @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */
 function parseBody(body: Uint8Array): unknown {
   return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
 }
@@ -126,7 +126,7 @@ export function toParsedWebhook(webhook: WebhookEvent, rawNames: RawNames = {}):
   };
 }
 
-/** Returns null for an event that changes no call. */
+/** Returns the payload of an event: `incomplete` without a valid participant; null for an event that changes no call. */
 function toPayload(
   { event, createdAt, participant, track }: WebhookEvent,
   { kind, disconnectReason }: RawNames,

@@ -5,7 +5,7 @@ export const PROXY_EXPECTED =
 
 /**
  * Returns the proxy for a URL by the rules of curl and Go: the URL's scheme selects the variable, lower-case names win,
- * and this machine has no proxy. Null: a direct connection.
+ * and a URL of this machine has no proxy. Null: a direct connection.
  */
 export function proxyFor(
   target: string | undefined,

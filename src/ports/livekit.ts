@@ -58,7 +58,7 @@ export interface RequestOptions {
   /** The deadline of the response, including the wait for the rate limit. */
   readonly timeoutMs: number;
   readonly priority: (typeof PRIORITIES)[number];
-  /** Called before a DeleteRoom is sent that has waited. False prevents it: a newer call uses this room name. */
+  /** Called before sending a DeleteRoom that has waited. False drops the request: a newer call uses this room name. */
   readonly isStillWanted?: () => Promise<boolean>;
 }
 
@@ -74,7 +74,7 @@ export type ParsedWebhook =
   | { readonly kind: 'ignored'; readonly name: string }
   | { readonly kind: 'event'; readonly name: string; readonly event: RoomEvent };
 
-/** Verifies the raw body by its Authorization header, then parses it. Never rejects, whatever they contain. */
+/** Verifies the raw body by its Authorization header, then parses it. Never rejects, whatever the sender sent. */
 export type WebhookParser = (body: Uint8Array, authorization: string | undefined) => Promise<ParsedWebhook>;
 
 /** An HTTP proxy for requests to LiveKit. */

@@ -20,7 +20,7 @@ export interface Metrics {
   /** Sets the number of requests that wait for the rate limit. */
   livekitRequestsQueued(length: number): void;
 
-  /** Counts a webhook. @param webhook `event` is null if the body was not parsed; `reason` is that of a 401 */
+  /** Counts a webhook. @param webhook `event` is null if the body was not parsed; `reason` is the reason of a 401 */
   webhook(webhook: { event: string | null; outcome: string; reason?: RefusalReason }): void;
   /** Runs the function, records its duration and counts its error. Throws the same error. */
   timeLoop<T>(loop: Loop, run: () => Promise<T>): Promise<T>;

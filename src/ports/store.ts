@@ -80,9 +80,9 @@ export interface DeletionQueue {
     callId: string;
     attempt: number;
     settlement: AttemptResult;
-    /** The room was taken over from a dead node; for the audit log. */
+    /** Whether a living node took the room over from a dead node, for the audit log. */
     wasRescued: boolean;
-    /** Why the room was left as it is, for the audit log; null when the room was deleted. */
+    /** Reason for which the room was kept, for the audit log; null when the room was deleted. */
     keptBecause: string | null;
   }): Promise<RoomDeletion | null>;
   /** Deletions that are not complete, oldest first. */
@@ -161,7 +161,7 @@ export interface LiveCounts {
 /** A live call whose roster must be assessed again. */
 export interface Review extends CallInRoom {
   readonly isUnresponsive: boolean;
-  /** Members of a room that moved to another node: LiveKit may list them though they are gone. */
+  /** Members of a room that moved to another node: LiveKit may list them although they are gone. */
   readonly suspects: readonly { readonly sid: string; readonly identity: string }[];
   readonly movedAt: Timestamp | null;
 }

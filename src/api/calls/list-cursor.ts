@@ -14,7 +14,7 @@ export function encodeCursor({ value, id }: CallCursor, { sortBy, sortOrder }: O
   return Buffer.from(JSON.stringify([sortBy, sortOrder, value, id])).toString('base64url');
 }
 
-/** Returns null for a text that {@link encodeCursor} did not return. */
+/** Returns the position and the order in a cursor; null for a text that {@link encodeCursor} did not return. */
 export function decodeCursor(text: string): ListCursor | null {
   const parts = parseJson(Buffer.from(text, 'base64url').toString());
   if (!Array.isArray(parts) || parts.length !== 4) return null;

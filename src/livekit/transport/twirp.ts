@@ -147,7 +147,7 @@ export async function readResponse<Value>(
   return { kind: 'answered', value: await read(body) };
 }
 
-/** @throws Error if the body is not a JSON object, or is a Twirp error */
+/** Returns the JSON object in a response's body. @throws Error for another body, and for a Twirp error */
 export async function readJson(body: AsyncIterable<Uint8Array>): Promise<object> {
   const text = await readText(body);
   const json: unknown = JSON.parse(text);
@@ -163,7 +163,7 @@ function mediaType(headers: IncomingHttpHeaders): string | undefined {
   return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
-/** @throws Error over 4 MiB: the server may not be LiveKit, and its response may never end */
+/** Returns the text of a response. @throws Error over 4 MiB: another server's response may never end */
 async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;

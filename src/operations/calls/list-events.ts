@@ -1,7 +1,7 @@
 import type { AuditEntry } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** Returns a page of a call's audit log, oldest first. @returns `next`: the id to continue after; null on the last page */
+/** Returns a page of a call's audit log, oldest first. The next page starts after the id `next`; null on the last page. */
 export async function listCallEvents(
   { store }: Pick<Dependencies, 'store'>,
   { callId, after, limit }: { callId: string; after: number; limit: number },

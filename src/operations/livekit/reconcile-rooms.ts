@@ -49,7 +49,7 @@ export async function reconcileRooms(
   }
   const now = clock.now();
   for await (const page of liveCalls(store)) diff.addCalls(page, now);
-  const { next, gone, neverStarted, unmatchedRooms, callsToObserve } = diff.finish(now);
+  const { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve } = diff.finish(now);
   let changed = 0;
   /** Handles ten items at once, so that one slow response does not delay the others. Counts the changes. */
   const forEach = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
@@ -67,14 +67,14 @@ export async function reconcileRooms(
     if (result?.isListedAfterEnd) endedCalls.push({ callId: result.callId, room });
     return isChange(result);
   });
-  await forEach(gone, (call) => confirmMissingRoom(dependencies, call));
+  await forEach(callsWithoutRoom, (call) => confirmMissingRoom(dependencies, call));
   const inUse = new Set<string>();
   const newlyMissing = [...next.missing.keys()].filter((id) => !previous.missing.has(id)).slice(0, limit);
   await forEach(newlyMissing, async (id) => {
     if (await isRoomInUse(dependencies, id)) inUse.add(id);
     return false;
   });
-  await forEach(neverStarted, (call) => confirmNeverStarted(dependencies, call, requestedAt));
+  await forEach(neverStartedCalls, (call) => confirmNeverStarted(dependencies, call, requestedAt));
   const isTrusted = now >= next.settlingUntil;
   await forEach(callsToObserve, ({ id, roomName, version }) =>
     compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),

@@ -44,7 +44,7 @@ export async function backupDatabase(file: string, target: string): Promise<void
   try {
     const source = openSqlite(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      // In one step: SQLite starts again when another process writes between two steps.
+      // In one step: SQLite restarts the copy when another process writes between two steps.
       await source.backup(partial, { progress: ({ totalPages }) => totalPages + 1 });
     } finally {
       source.close();
@@ -167,7 +167,7 @@ function moveSidecarsAside(file: string, previousPath: string): void {
     if (existsSync(file + suffix)) renameSync(file + suffix, previousPath + suffix);
 }
 
-/** @param name the name that the operator uses for the file */
+/** Asserts that a file is a valid database. @param name the operator's name for the file. @throws DatabaseError */
 function assertValidDatabase(file: string, name: string): void {
   const problem = validationError(file);
   if (problem !== null) throw new DatabaseError(`${name} ${problem}. Nothing was changed.`);

@@ -93,7 +93,7 @@ export function settleDeletion(
       const audit = { at: now, subjectId: callId, actor: 'reconciler' } as const;
       const append = (action: DeletionAction, reason: string) =>
         appendAudit(db, { ...audit, organizationId: organizationOf(db, callId), action, reason });
-      // Also after the lease was lost: the rescue was done.
+      // Recorded also if the lease was lost, because the rescue took place.
       if (wasRescued) append('call.room_rescued', 'taken over from a dead node');
       if (settled === undefined) return null;
       if (keptBecause !== null) append('call.room_kept', keptBecause);
