@@ -38,7 +38,7 @@ export function assertSchema(file: string, allowed: readonly SchemaVersion[]): v
   switch (version) {
     case 'behind':
       throw new CliError(
-        `${file} belongs to an older version of hangup. Missing migrations: ${pending.join(', ')}. Back it up, then run \`hangup migrate\`.`,
+        `${file} belongs to an older version of hangup. Missing migrations: ${pending.join(', ')}. Back up the database, then run \`hangup migrate\`.`,
       );
     case 'ahead':
       throw new DatabaseError(`${file} belongs to a newer version of hangup. Use that version.`);

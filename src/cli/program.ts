@@ -22,9 +22,9 @@ import { serve } from './serve.ts';
 const HELP_FOOTER = `
 Examples:
   hangup                                        Start the server, on the built-in emulator unless LIVEKIT_URL is set
-  hangup keys create --org acme --name ops      Create an API key; it is shown once
-  hangup calls list --status active             List active calls of the server at HANGUP_URL, with HANGUP_API_KEY
-  hangup calls cancel CALL_ID --reason 'fire'   End a call and delete its room
+  hangup keys create --org acme --name ops      Create an API key, which is shown only once
+  hangup calls list --status active             List active calls on the server at HANGUP_URL, with HANGUP_API_KEY
+  hangup calls cancel CALL_ID --reason 'spam'   Cancel a call and delete its room
   hangup doctor                                 Find problems and their remedies
 
 Settings come from the environment and from .env. To list them: hangup serve --help
@@ -103,7 +103,7 @@ function formatError(error: unknown): string {
     return error.message;
   }
   if (errorCode(error) === 'EADDRINUSE') {
-    return `${errorMessage(error)}. Another program uses the port. Stop it, or set PORT.`;
+    return `${errorMessage(error)}. Another program uses the port. Stop that program, or set PORT.`;
   }
   if (isListenError(error)) {
     return `${error.message}. Set HOST and PORT to an address of this machine that this user may listen on.`;
@@ -118,7 +118,7 @@ function createProgram(): Command {
     .helpOption('-h, --help', 'Show help')
     // Subcommands inherit these settings only if they are created later.
     .exitOverride()
-    .showHelpAfterError('(--help shows the usage)')
+    .showHelpAfterError('(run with --help for the usage)')
     .addHelpText('after', HELP_FOOTER);
 
   program.commandsGroup('Server:');
@@ -140,7 +140,7 @@ function createProgram(): Command {
   registerPruneCommand(program);
   registerMigrateCommand(program);
 
-  program.commandsGroup('Information:').helpCommand('help [command]', 'Show help for a command');
+  program.commandsGroup('Information:');
   registerDocsCommand(program);
   program
     .command('openapi')
@@ -155,6 +155,9 @@ function createProgram(): Command {
     .command('licenses')
     .description('Print the licenses of all parts of a single-file build')
     .action(() => print(readLicenses() ?? 'hangup runs from source. The licenses are in node_modules.'));
+  for (const command of [program, ...program.commands]) {
+    if (command.commands.length > 0) command.helpCommand('help [command]', 'Show help for a command');
+  }
   return program;
 }
 

@@ -29,7 +29,7 @@ export type WebhookRefusal =
 export const REFUSAL_ADVICE: Readonly<Record<RefusalReason, string>> = {
   bad_signature:
     'set `webhook.api_key` in LiveKit to LIVEKIT_API_KEY or to a key in LIVEKIT_WEBHOOK_KEYS, and compare the secrets',
-  clock_skew: 'set the clocks of hangup and LiveKit by NTP',
+  clock_skew: 'synchronize the clocks of hangup and LiveKit with NTP',
   body_changed: 'configure the proxy in front of hangup to pass the body of a webhook unchanged',
   missing_token:
     'configure the proxy in front of hangup to pass the Authorization header unchanged; without a proxy, the sender is not LiveKit',

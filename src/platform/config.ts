@@ -60,7 +60,7 @@ const SETTINGS = {
     schema: integer(1_000, 3_600_000),
     default: '75000',
     description:
-      'How long idle connections stay open; must be longer than the idle timeout of a load balancer in front',
+      'How long idle connections stay open; must be longer than the idle timeout of a load balancer in front of hangup',
   },
   TRUSTED_PROXIES: {
     schema: addressRanges.optional(),
@@ -115,19 +115,18 @@ const SETTINGS = {
   AGENT_LEFT_GRACE_MS: {
     schema: integer(0, 3_600_000),
     default: '30000',
-    description:
-      'How long a phone may wait alone after its agent left, before the call ends; 0: without limit',
+    description: 'How long a phone that was left alone stays on the line before the call ends; 0: no limit',
   },
   RECONNECT_GRACE_MS: {
     schema: integer(0, 3_600_000),
     default: '25000',
-    description: 'How long a participant who left or was disconnected has to reconnect before the call ends',
+    description: 'How long a participant who left or lost the connection has to return before the call ends',
   },
   RECREATED_ROOM_WINDOW_MS: {
     schema: integer(0, 2_592_000_000),
     default: '86400000',
     description:
-      "How long after a call's end a room that its participants recreate is deleted again (24 h: lifetime of a SIP token)",
+      "How long after a call's end hangup deletes the room again if participants recreate it (24 h: lifetime of a SIP token)",
   },
   ADOPT_AGENT_ID_KEY: {
     schema: z.string().regex(/^[\w.-]{1,64}$/, 'expected 1 to 64 of A-Z a-z 0-9 _ - .'),
@@ -153,7 +152,7 @@ const SETTINGS = {
     schema: integer(0, 1_000_000),
     default: '0',
     description:
-      'Rate limit of all requests to LiveKit, cancels first; 0: no limit (LiveKit Cloud allows about 1000)',
+      'Maximum number of requests to LiveKit per minute, cancels first; 0: no limit (LiveKit Cloud allows about 1000)',
   },
   CALL_RETENTION_DAYS: {
     schema: integer(0, 36_500),
@@ -184,7 +183,7 @@ const SETTINGS = {
   HANGUP_API_KEY: {
     schema: z
       .string()
-      .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line ends')
+      .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line breaks')
       .refine(isCredential, 'expected one API key, without quotes')
       .optional(),
     description: 'API key, for `hangup calls`',

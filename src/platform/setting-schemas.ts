@@ -10,7 +10,7 @@ const QUOTE_AT_AN_END = /^["'`\p{Pi}\p{Pf}]|["'`\p{Pi}\p{Pf}]$/u;
 export const isCredential = (text: string) => !WHITE_SPACE.test(text) && !QUOTE_AT_AN_END.test(text);
 export const credential = z
   .string()
-  .refine(isCredential, 'expected no white space, line ends or surrounding quotes')
+  .refine(isCredential, 'expected no white space, line breaks or surrounding quotes')
   .optional();
 
 // LiveKit's own tools accept ws(s) and http(s). Its API is served over http(s), at the root of the host.

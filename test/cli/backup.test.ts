@@ -126,13 +126,13 @@ test('of concurrent backups to one name exactly one succeeds', async () => {
   // Another backup completes while this one copies.
   const copying = backupDatabase(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
-  await expect(copying).rejects.toThrow(`${target} already exists. Name another file.`);
+  await expect(copying).rejects.toThrow(`${target} already exists. Choose another file name.`);
   expect(readFileSync(target, 'utf8')).toBe('of another backup');
   rmSync(target);
   const ended = await Promise.all(Array.from({ length: 3 }, () => run('backup copy.db', cwd)));
   expect(ended.map(({ code }) => code).toSorted()).toEqual([0, 3, 3]);
   for (const { code, stderr } of ended) {
-    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db already exists. Name another file.\n');
+    expect(stderr).toBe(code === 0 ? '' : 'hangup: copy.db already exists. Choose another file name.\n');
   }
   expect(readdirSync(cwd).filter((name) => name.startsWith('copy'))).toEqual(['copy.db']);
 });

@@ -38,7 +38,7 @@ test('keys create prints only the key to standard output, and advice to standard
   expect(code).toBe(0);
   expect(stdout.trimEnd()).toMatch(KEY);
   expect(stderr).toMatch(
-    /^hangup: store this key now, .* if it is lost, run `hangup keys revoke key_[0-9a-f]{32}`\n$/,
+    /^hangup: store this key now, .* if the key is lost, run `hangup keys revoke key_[0-9a-f]{32}`\n$/,
   );
 });
 
@@ -323,7 +323,7 @@ test('serve on a taken port exits with 4 and sends nothing to LiveKit', async ()
   });
   expect({ code, requests }).toEqual({ code: 4, requests: [] });
   expect(stderr).toMatch(
-    /^hangup: listen EADDRINUSE.* Another program uses the port\. Stop it, or set PORT\.\n$/,
+    /^hangup: listen EADDRINUSE.* Another program uses the port\. Stop that program, or set PORT\.\n$/,
   );
 });
 

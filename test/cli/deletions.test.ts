@@ -81,11 +81,11 @@ test('deletions retry accepts a discarded deletion and refuses a completed or un
   expect(await run('deletions retry nobody', cwd)).toMatchObject({ code: 1 });
 });
 
-test('deletions list prints "no pending deletions" when the queue is empty', async () => {
+test('deletions list prints "no open or discarded room deletions" when the queue is empty', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
   expect(await run('deletions list', cwd)).toMatchObject({
     code: 0,
-    stdout: 'no pending deletions\n',
+    stdout: 'no open or discarded room deletions\n',
   });
 });

@@ -260,7 +260,7 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
   });
   store.close();
   expect((await runDoctor(cwd, env)).findingsOf('deletions')).toMatchObject([
-    { level: 'warning', message: '1 room deletion discarded after too many failed attempts' },
+    { level: 'warning', message: 'hangup stopped retrying 1 room deletion' },
   ]);
 });
 

@@ -464,7 +464,7 @@ describe('adoption by webhook', () => {
     expect(call).toMatchObject({ status: 'ringing', direction: 'inbound', phoneNumber: '+15557770001' });
     const key = await hangup.createKey('inbound org');
     expect(await hangup.send('DELETE', `/api/v1/calls/${call?.id}`, { key })).toMatchObject({ status: 200 });
-    // Its room shows life again: no second call, the first one's room is deleted.
+    // The room is in use again: no second call, the first one's room is deleted.
     expect(await postWebhook(hangup.url, room.joined(HUMAN))).toEqual(answerTo('applied'));
     expect(await callsIn('inbound org')).toHaveLength(1);
   });

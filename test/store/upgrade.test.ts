@@ -402,7 +402,7 @@ test('a command that only reads does not migrate: an older server may use the da
     expect(await run(command)).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /belongs to an older version of hangup\. Missing migrations: \S+\. Back it up, then run `hangup migrate`/,
+        /belongs to an older version of hangup\. Missing migrations: \S+\. Back up the database, then run `hangup migrate`/,
       ),
     });
   }
@@ -417,7 +417,7 @@ test('a newer database is refused in one sentence and not changed', async () => 
     expect(await run(command)).toMatchObject({
       code: 3,
       stderr: expect.stringMatching(
-        /^hangup: The database hangup\.db was made by a newer .* Start that version, or restore .*\n$/,
+        /^hangup: The database hangup\.db was created by a newer .* Start that version, or restore .*\n$/,
       ),
     });
   }

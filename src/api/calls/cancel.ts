@@ -20,7 +20,7 @@ const CancelCallInput = z.strictObject({
     .meta({ description: 'Stored with the call and in the audit log.', examples: ['caller request'] }),
   idempotencyKey: plainText(255).optional().meta({
     description:
-      'A retry with the same key gets the first response again, for 24 h. The same key with another request is a 422.',
+      'A retry with the same key gets the first response again, for 24 h. The same key with another request gets 422.',
   }),
 });
 

@@ -71,7 +71,7 @@ const CreateCallInput = z
     }),
     metadata: metadata.optional().meta({
       description:
-        'Any JSON object of at most 16 KiB and 32 levels, returned unchanged. Duplicate names and numbers that a double cannot represent exactly are a 400.',
+        'Any JSON object of at most 16 KiB and 32 levels, returned unchanged. Duplicate names and numbers that a double cannot represent exactly get 400.',
     }),
   })
   .meta({ id: 'CreateCall' });
@@ -84,7 +84,7 @@ export const create = scopedProcedure('calls:write')
       operationId: 'createCall',
       summary: 'Register a call',
       description:
-        'Registers a call before another system places it. The call can be cancelled from this moment.',
+        'Registers a call before your platform places the call. From then on, the call can be cancelled.',
       success: { status: 201, message: 'Call created successfully', example: CALL_DETAILS_EXAMPLE },
       errors: [
         badRequest(unrecognizedKeys(['phone'])),

@@ -15,7 +15,7 @@ export const get = callProcedure('calls:read')
       path: '/calls/{callId}',
       operationId: 'getCall',
       summary: 'Get a call',
-      description: "Returns the stored call and, if the call is live, its room's participants in LiveKit.",
+      description: 'Returns the stored call and, if the call is live, the participants in its LiveKit room.',
       success: { status: 200, example: CALL_DETAILS_EXAMPLE },
       errors: [
         badRequest(unrecognizedKeys(['page'])),

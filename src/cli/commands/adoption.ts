@@ -16,7 +16,10 @@ export function registerAdoptionCommand(program: Command): void {
     .description('Adopt rooms whose name begins with a prefix; the longest matching prefix wins')
     .requiredOption('--org <name>', 'Organization of the adopted calls', parseName)
     .requiredOption('--prefix <prefix>', 'Prefix of the room names', parseName)
-    .option('--create-org', 'Create the organization if it is missing; the first one needs no option')
+    .option(
+      '--create-org',
+      'Create the organization if it is missing; the first organization needs no option',
+    )
     .action(addPrefix);
   adoption
     .command('list')
@@ -25,7 +28,7 @@ export function registerAdoptionCommand(program: Command): void {
     .action(listPrefixes);
   adoption
     .command('remove')
-    .description('Remove a prefix; calls that it adopted stay')
+    .description('Remove a prefix; its adopted calls stay')
     .requiredOption('--prefix <prefix>', 'Prefix from `adoption list`', parseName)
     .action(removePrefix);
 }

@@ -10,7 +10,7 @@ import { readSettings } from '../settings.ts';
 export function registerBackupCommands(program: Command): void {
   program
     .command('backup')
-    .description('Copy the database into one file and check the copy; hangup may run meanwhile')
+    .description('Copy the database into a file and check the copy; works while hangup runs')
     .argument('<file>', 'File to create; it must not exist')
     .action(async (target: string) => {
       const file = databaseFile();

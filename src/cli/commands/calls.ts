@@ -14,7 +14,7 @@ const REQUEST_TIMEOUT_MS = 15_000;
 export function registerCallsCommand(program: Command): void {
   const calls = program
     .command('calls')
-    .description('List, read and cancel calls of the server at HANGUP_URL, with HANGUP_API_KEY');
+    .description('List, read and cancel calls on the server at HANGUP_URL, with HANGUP_API_KEY');
   calls
     .command('list')
     .description('List calls, newest first')
@@ -30,7 +30,7 @@ export function registerCallsCommand(program: Command): void {
     .action(get);
   calls
     .command('cancel')
-    .description('Cancel a call')
+    .description('Cancel a call and delete its room')
     .argument('<call-id>')
     .option('--reason <reason>', 'Reason, for the audit log')
     .option('--json', "Print the server's response")

@@ -10,7 +10,7 @@ const MAX_ROWS = 1_000;
 export function registerDeletionsCommand(program: Command): void {
   const deletions = program
     .command('deletions')
-    .description('List room deletions that are not complete, and retry them');
+    .description('List open and discarded room deletions, and retry them');
   deletions
     .command('list')
     .description(`List open and discarded room deletions, oldest first, at most ${MAX_ROWS}`)
@@ -43,7 +43,7 @@ function list({ state, json }: { state: DeletionState[]; json?: true }): Promise
           })),
         ),
       );
-    } else if (deletions.length === 0) print('no pending deletions');
+    } else if (deletions.length === 0) print('no open or discarded room deletions');
     else {
       const rows = deletions.map(({ callId, state, attempt, createdAt, lastError }) => [
         callId,
@@ -62,13 +62,13 @@ function retry(callId: string): Promise<void> {
     switch (await store.retryDeletion({ callId })) {
       case null:
         throw new CliError(
-          `room deletion not found: ${callId}; \`hangup deletions list\` lists all open deletions`,
+          `room deletion not found: ${callId}; \`hangup deletions list\` lists open and discarded deletions`,
         );
       case 'completed':
         throw new CliError(`the room of ${callId} is already deleted; there is nothing to retry`);
       default:
         print(
-          `the deletion of ${callId} is due; a running hangup starts it within 5 s, otherwise the next start`,
+          `the room deletion of ${callId} is due; a running hangup starts it within 5 s, a stopped hangup at its next start`,
         );
     }
   });

@@ -59,7 +59,7 @@ function createKey(options: {
     );
     if (!options.json) {
       printProgress(
-        `store this key now, it is not shown again; if it is lost, run \`hangup keys revoke ${apiKey.id}\``,
+        `store this key now, because hangup cannot show it again; if the key is lost, run \`hangup keys revoke ${apiKey.id}\``,
       );
     }
     try {

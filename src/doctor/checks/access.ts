@@ -47,7 +47,7 @@ export function assessAccess(
       check,
       level: 'failure',
       message: `this user cannot write ${file} or its directory, so hangup does not start as this user`,
-      advice: `run the doctor as the user that runs hangup; if the failure stays, chown ${file}* and the directory to that user`,
+      advice: `run the doctor as the user that runs hangup; if the check still fails, chown ${file}* and the directory to that user`,
     };
   }
   if (!isOwnedByUser) {

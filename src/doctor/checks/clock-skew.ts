@@ -20,14 +20,14 @@ export function assessClockSkew(clockSkewMs: number | null): Finding {
       message: "LiveKit's response has no Date header, so the clock skew is unknown",
     };
   }
-  const source = "by the Date header of LiveKit's response, which a proxy can replace";
+  const source = "according to the Date header of LiveKit's response, which a proxy can replace";
   if (Math.abs(clockSkewMs) <= SKEW_TOLERANCE_MS) {
     return { check, level: 'ok', message: `clock skew is under ${SKEW_TOLERANCE_MS / 1000} s (${source})` };
   }
   const seconds = Math.round(Math.abs(clockSkewMs) / 1000);
   const message = `LiveKit's clock is ${seconds} s ${clockSkewMs > 0 ? 'ahead' : 'behind'} (${source})`;
   const consequences = consequencesOf(clockSkewMs);
-  const advice = 'synchronize both clocks by NTP';
+  const advice = 'synchronize both clocks with NTP';
   return consequences.length === 0
     ? { check, level: 'warning', message, advice }
     : { check, level: 'failure', message: `${message}: ${consequences.join('; ')}`, advice };
@@ -35,14 +35,14 @@ export function assessClockSkew(clockSkewMs: number | null): Finding {
 
 function consequencesOf(clockSkewMs: number): string[] {
   if (clockSkewMs > MAX_SKEW_AHEAD_MS) {
-    return ['hangup refuses its webhooks (clock_skew), because they are not valid yet'];
+    return ["hangup refuses LiveKit's webhooks (clock_skew), because they are not valid yet"];
   }
   return [
     ...(clockSkewMs < -MAX_SKEW_BEHIND_MS
       ? ["LiveKit refuses hangup's tokens, because they are not valid yet"]
       : []),
     ...(clockSkewMs <= -EXPIRED_SKEW_BEHIND_MS
-      ? ['hangup refuses its webhooks (clock_skew), because they have expired']
+      ? ["hangup refuses LiveKit's webhooks (clock_skew), because they have expired"]
       : []),
   ];
 }

@@ -22,7 +22,7 @@ export function assessDeletions(
     return {
       check,
       level: 'warning',
-      message: `${pluralize(discarded, 'room deletion')} discarded after too many failed attempts`,
+      message: `hangup stopped retrying ${pluralize(discarded, 'room deletion')}`,
       advice:
         '`hangup deletions list --state discarded` lists the rooms; `hangup deletions retry` starts a deletion again',
     };

@@ -15,6 +15,6 @@ export function assessDurability(journalMode: string): Finding {
     level: 'warning',
     message: `the journal mode is ${journalMode}, expected WAL`,
     advice:
-      'restart hangup, which switches to WAL; if the mode stays, put the database on a local file system',
+      'restart hangup, which switches to WAL; if the mode does not change, put the database on a local file system',
   };
 }

@@ -17,7 +17,7 @@ export function assessSchema(file: string, schema: SchemaVersion): Finding {
       return {
         check,
         level: 'failure',
-        message: `${file} has the schema of a newer or another version`,
+        message: `${file} has the schema of a newer or different version`,
         advice: 'start that version, or restore a backup made with this version',
       };
     case 'uninitialized':

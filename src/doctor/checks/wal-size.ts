@@ -17,7 +17,7 @@ export function assessWalSize(file: string, walBytes: number): Finding[] {
     {
       check: 'disk',
       level: 'warning',
-      message: `${file}-wal has ${Math.round(walBytes / MEBIBYTE)} MiB, because a program reads the database without a pause`,
+      message: `${file}-wal takes ${Math.round(walBytes / MEBIBYTE)} MiB, because a program reads the database without a pause`,
       advice: `stop that program (\`fuser -v ${file}\` lists the programs); hangup then shrinks the -wal within two minutes`,
     },
   ];

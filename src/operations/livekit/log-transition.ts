@@ -8,13 +8,13 @@ export function logTransition(
   context: object,
 ): void {
   const fields = { callId, ...context };
-  if (wasAdopted) log.info(fields, 'room adopted: it is a call now');
+  if (wasAdopted) log.info(fields, 'room adopted as a call');
   switch (decision.kind) {
     case 'end':
       log.info({ ...fields, status: decision.status, cause: decision.failureReason }, 'call ended');
       break;
     case 'delete_room':
-      log.warn(fields, 'the room of an ended call shows life; it is deleted again');
+      log.warn(fields, 'room of an ended call found; deletion scheduled');
       break;
     case 'report_survival':
       log.error(

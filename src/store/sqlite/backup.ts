@@ -182,9 +182,9 @@ function validationError(file: string): string | null {
       if (found !== 'ok') return `is damaged: ${String(found)}`;
       switch (readSchemaVersion(client)) {
         case 'uninitialized':
-          return 'was not made by hangup';
+          return 'was not created by hangup';
         case 'ahead':
-          return 'was made by a newer hangup';
+          return 'was created by a newer version of hangup';
         default:
           // Without WAL, the database is a single file.
           client.pragma('journal_mode = DELETE');
@@ -198,7 +198,8 @@ function validationError(file: string): string | null {
   }
 }
 
-const fileExistsError = (target: string) => new DatabaseError(`${target} already exists. Name another file.`);
+const fileExistsError = (target: string) =>
+  new DatabaseError(`${target} already exists. Choose another file name.`);
 
 /** Moves a file by a link, which never replaces another file, such as that of a concurrent backup. */
 function moveToFreeName(from: string, to: string): void {

@@ -221,7 +221,7 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
       const known = migrations.map(({ hash }) => hash);
       if (applied.some(({ hash }, index) => hash !== known[index])) {
         throw new DatabaseError(
-          `The database ${file} was made by a newer (or another) hangup than this one. Start that version, or restore a backup of this version.`,
+          `The database ${file} was created by a newer or different version of hangup. Start that version, or restore a backup of this version.`,
         );
       }
       if (applied.length > 0 && applied.length < known.length) {
@@ -290,7 +290,7 @@ export function adviceForDatabaseError(error: unknown): string {
   if (/^(SQLITE_BUSY|SQLITE_LOCKED)/.test(code)) {
     return BUSY_ADVICE;
   }
-  if (/^SQLITE_IOERR/.test(code)) return 'The disk fails or is full: check the system log.';
+  if (/^SQLITE_IOERR/.test(code)) return 'The disk is full or faulty: check the system log.';
   if (/^(EACCES|EPERM|EROFS|SQLITE_CANTOPEN|SQLITE_READONLY)/.test(code)) {
     return 'Run as the user of the service, or as root, and check that this user can write the file and its directory.';
   }

@@ -9,8 +9,8 @@ test.each([
   [120_000, 0, 'ok', 'no overdue room deletions'],
   [121_000, 0, 'warning', 'a call ended 2 minutes ago, and its room is not deleted yet'],
   [121_000, 1, 'warning', 'a call ended 2 minutes ago, and its room is not deleted yet'],
-  [null, 1, 'warning', '1 room deletion discarded after too many failed attempts'],
-  [null, 2, 'warning', '2 room deletions discarded after too many failed attempts'],
+  [null, 1, 'warning', 'hangup stopped retrying 1 room deletion'],
+  [null, 2, 'warning', 'hangup stopped retrying 2 room deletions'],
 ])(
   'an oldest deletion of %j ms and %i discarded deletions are reported as %s',
   (ageMs, discarded, level, message) => {

@@ -13,7 +13,7 @@ test('a -wal of 121 MB is a warning with its size and the command that finds the
     {
       check: 'disk',
       level: 'warning',
-      message: 'f-wal has 115 MiB, because a program reads the database without a pause',
+      message: 'f-wal takes 115 MiB, because a program reads the database without a pause',
       advice: expect.stringContaining('fuser -v f'),
     },
   ]);

@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import type { Generator } from './load.ts';
+
+/** The cores of the server and of everything else. */
+export interface Cores {
+  readonly server: number;
+  readonly load: number;
+}
+
+export interface Bench {
+  /** Holds all databases; removed after the group. */
+  readonly folder: string;
+  /** Stops all programs of the group. */
+  readonly resources: AsyncDisposableStack;
+  /** How long one measurement under load lasts. */
+  readonly seconds: number;
+  /** How often each side is measured, with the warm-up. */
+  readonly runs: number;
+  readonly generator: Generator;
+  /** Null: the machine has one core, or `taskset` is missing. */
+  readonly cores: Cores | null;
+  readonly hangup: HangupCommand;
+  /** The database of 5 million calls, which the first group that needs it makes. */
+  readonly largeFile: string;
+  /** Adds a line under the table. */
+  note(text: string): void;
+}
+
+export interface HangupCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly description: string;
+}
+
+export function findCores(): Cores | null {
+  if (availableParallelism() < 2) return null;
+  try {
+    execFileSync('taskset', ['--version'], { stdio: 'ignore' });
+    return { server: 0, load: 1 };
+  } catch {
+    return null;
+  }
+}
