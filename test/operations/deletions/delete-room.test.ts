@@ -23,7 +23,7 @@ test('a rescued ghost room counts as rescued once when another client deletes th
     if (rescues !== 1 || !path.endsWith('/DeleteRoom')) return;
     rescues += 1;
     isDeletionRequested.resolve();
-    await vi.waitFor(() => expect(logged('the room of an ended call')).not.toEqual([]), WAIT);
+    await vi.waitFor(() => expect(logged('room of an ended call')).not.toEqual([]), WAIT);
     // The next attempt of hangup may be faster.
     await client.deleteRoom('c1').catch((error) => expect(error).toMatchObject({ code: 'not_found' }));
   });
