@@ -19,7 +19,7 @@ export function proxyFor(
   if (!value) return null;
   const url = URL.parse(value.includes('://') ? value : `http://${value}`);
   if (url === null || /\s/.test(value) || !/^https?:$/.test(url.protocol)) return 'invalid';
-  return { url: url.href, except: withSubdomains(environment.no_proxy || environment.NO_PROXY || '') };
+  return { url: url.href, noProxy: withSubdomains(environment.no_proxy || environment.NO_PROXY || '') };
 }
 
 /** Adds the subdomains of each host, which NO_PROXY includes in curl and Go, but not in Node.js. */

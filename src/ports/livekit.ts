@@ -82,7 +82,7 @@ export interface HttpProxy {
   /** http or https. */
   readonly url: string;
   /** Hosts that are requested without the proxy, in the syntax of NO_PROXY. */
-  readonly except: string;
+  readonly noProxy: string;
 }
 
 /** One of a LiveKit server's key pairs. */

@@ -49,8 +49,11 @@ async function request<Data>(
   path: string,
   {
     query = {},
-    data,
-  }: { query?: Readonly<Record<string, readonly string[] | string | undefined>>; data: z.ZodType<Data> },
+    dataSchema,
+  }: {
+    query?: Readonly<Record<string, readonly string[] | string | undefined>>;
+    dataSchema: z.ZodType<Data>;
+  },
 ): Promise<ApiResponse<Data>> {
   const { url: server, apiKey, proxy } = readSettings().client;
   if (apiKey === null)
@@ -59,7 +62,7 @@ async function request<Data>(
     ]);
   trustSystemCertificates(server);
   if (proxy !== null) {
-    setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except });
+    setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.noProxy });
   }
   const url = new URL(`${server}/api/v1${path}`);
   for (const [name, values = []] of Object.entries(query))
@@ -81,7 +84,7 @@ async function request<Data>(
   }
   const { status } = response;
   const body = parseJson(text);
-  const success = z.object({ data }).safeParse(body).data;
+  const success = z.object({ data: dataSchema }).safeParse(body).data;
   if (status === 200 && success !== undefined) return { text, data: success.data };
   const failure = ErrorBody.safeParse(body).data;
   if (status >= 400 && failure !== undefined)
@@ -152,7 +155,7 @@ async function list({
   const query = { status, limit };
   const { text, data } = await request('GET', '/calls', {
     query,
-    data: z.object({ calls: z.array(ListItem) }),
+    dataSchema: z.object({ calls: z.array(ListItem) }),
   });
   if (json) return print(text);
   const { calls } = data;
@@ -165,14 +168,14 @@ async function list({
 
 async function get(callId: string, { json }: { json?: true }): Promise<void> {
   const { text, data } = await request('GET', callPath(callId), {
-    data: z.looseObject({ id: z.literal(callId) }),
+    dataSchema: z.looseObject({ id: z.literal(callId) }),
   });
   print(json ? text : JSON.stringify(data, null, 2));
 }
 
 async function cancel(callId: string, { reason, json }: { reason?: string; json?: true }): Promise<void> {
-  const data = z.object({ id: z.literal(callId), status: z.literal('cancelled') });
-  const { text } = await request('DELETE', callPath(callId), { query: { reason }, data });
+  const dataSchema = z.object({ id: z.literal(callId), status: z.literal('cancelled') });
+  const { text } = await request('DELETE', callPath(callId), { query: { reason }, dataSchema });
   print(json ? text : `cancelled ${callId}${await describeRoomDeletion(callId)}`);
 }
 
@@ -184,8 +187,8 @@ function callPath(callId: string): string {
 
 /** Returns the state of the room's deletion, as the end of a sentence; empty if the key cannot read calls. */
 async function describeRoomDeletion(callId: string): Promise<string> {
-  const data = z.object({ id: z.literal(callId), roomDeletion: RoomDeletion });
-  const response = await request('GET', callPath(callId), { data }).catch(() => null);
+  const dataSchema = z.object({ id: z.literal(callId), roomDeletion: RoomDeletion });
+  const response = await request('GET', callPath(callId), { dataSchema }).catch(() => null);
   if (response === null) return '';
   const { state, lastError } = response.data.roomDeletion;
   if (state === 'completed') return '; its room is gone';

@@ -6,7 +6,8 @@ export async function listCallEvents(
   { store }: Pick<Dependencies, 'store'>,
   { callId, after, limit }: { callId: string; after: number; limit: number },
 ): Promise<{ entries: readonly AuditEntry[]; next: number | null }> {
-  const found = await store.listCallEvents({ callId, after, limit: limit + 1 });
-  const entries = found.slice(0, limit);
-  return { entries, next: found.length > limit ? (entries.at(-1)?.id ?? null) : null };
+  // One more entry than the page shows whether a next page exists.
+  const loaded = await store.listCallEvents({ callId, after, limit: limit + 1 });
+  const entries = loaded.slice(0, limit);
+  return { entries, next: loaded.length > limit ? (entries.at(-1)?.id ?? null) : null };
 }

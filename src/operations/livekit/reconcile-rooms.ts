@@ -52,7 +52,7 @@ export async function reconcileRooms(
   const { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve } = diff.finish(now);
   let changed = 0;
   /** Handles ten items at once, so that one slow response does not delay the others. Counts the changes. */
-  const forEach = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
+  const forEachInBatches = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
     for (let i = 0; i < items.length; i += CONCURRENCY) {
       if (signal.aborted) return;
       const results = await Promise.all(items.slice(i, i + CONCURRENCY).map(apply));
@@ -62,25 +62,25 @@ export async function reconcileRooms(
     }
   };
   const endedCalls: EndedCall[] = [];
-  await forEach(unmatchedRooms, async (room) => {
+  await forEachInBatches(unmatchedRooms, async (room) => {
     const result = await recordObservation(dependencies, { kind: 'room', room, requestedAt });
     if (result?.isListedAfterEnd) endedCalls.push({ callId: result.callId, room });
     return isChange(result);
   });
-  await forEach(callsWithoutRoom, (call) => confirmMissingRoom(dependencies, call));
+  await forEachInBatches(callsWithoutRoom, (call) => confirmMissingRoom(dependencies, call));
   const inUse = new Set<string>();
   const newlyMissing = [...next.missing.keys()].filter((id) => !previous.missing.has(id)).slice(0, limit);
-  await forEach(newlyMissing, async (id) => {
+  await forEachInBatches(newlyMissing, async (id) => {
     if (await isRoomInUse(dependencies, id)) inUse.add(id);
     return false;
   });
-  await forEach(neverStartedCalls, (call) => confirmNeverStarted(dependencies, call, requestedAt));
+  await forEachInBatches(neverStartedCalls, (call) => confirmNeverStarted(dependencies, call, requestedAt));
   const isTrusted = now >= next.settlingUntil;
-  await forEach(callsToObserve, ({ id, roomName, version }) =>
+  await forEachInBatches(callsToObserve, ({ id, roomName, version }) =>
     compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
   );
   const batch = nextEndedCalls(endedCalls, { after: previous.lastEndedRoom, limit });
-  await forEach(batch, (call) => observeEndedCall(dependencies, call));
+  await forEachInBatches(batch, (call) => observeEndedCall(dependencies, call));
   const missing = new Map([...next.missing].filter(([id]) => !inUse.has(id)));
   const lastEndedRoom = batch.at(-1)?.room.name ?? previous.lastEndedRoom;
   return { state: { ...next, missing, lastEndedRoom }, changed };

@@ -178,8 +178,8 @@ function validationError(file: string): string | null {
   try {
     const client = openSqlite(file, { fileMustExist: true });
     try {
-      const found = client.pragma('integrity_check', { simple: true });
-      if (found !== 'ok') return `is damaged: ${String(found)}`;
+      const integrity = client.pragma('integrity_check', { simple: true });
+      if (integrity !== 'ok') return `is damaged: ${String(integrity)}`;
       switch (readSchemaVersion(client)) {
         case 'uninitialized':
           return 'was not created by hangup';
