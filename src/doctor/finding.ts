@@ -1,7 +1,7 @@
-/** `unknown`: the check could not decide, which is not a fault by itself. */
+/** `unknown`: the check has no result, which is not a fault by itself. */
 export type Severity = 'ok' | 'warning' | 'failure' | 'unknown';
 
-/** One result of one check. `hangup doctor --json` prints it as it is. */
+/** One result of one check. `hangup doctor --json` prints these fields. */
 export interface Finding {
   readonly check: string;
   readonly level: Severity;

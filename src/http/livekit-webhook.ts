@@ -26,7 +26,7 @@ export type WebhookLogFields = Outcome | (Outcome & WebhookRefusal);
 /**
  * Creates the handler of LiveKit's webhooks. LiveKit treats a 4xx as delivered and retries a 5xx. Therefore 200 comes
  * after the commit, 4xx only for a request that can never be an event, and 503 for an error of hangup. The handler
- * waits only for the store: LiveKit has no time-out, and a room's other events queue until the response.
+ * waits only for the store: LiveKit has no timeout, and a room's other events queue until the response.
  */
 export function createWebhookHandler({
   dependencies,
@@ -39,7 +39,7 @@ export function createWebhookHandler({
   draining: AbortSignal;
   onError: ErrorListener;
 }): (request: HttpRequest, response: ServerResponse) => Promise<WebhookLogFields> {
-  let firstWebhookLogged = false;
+  let isFirstWebhookLogged = false;
   const logRefusal = createRefusalLog(dependencies);
 
   return async (request, response) => {
@@ -66,8 +66,8 @@ export function createWebhookHandler({
       return refuse({ code: 400, message: `Malformed webhook: ${webhook.reason}` }, 'malformed');
     }
     const event = webhook.name.slice(0, 64);
-    if (!firstWebhookLogged) {
-      firstWebhookLogged = true;
+    if (!isFirstWebhookLogged) {
+      isFirstWebhookLogged = true;
       dependencies.log.info({ event }, 'first LiveKit webhook received');
     }
     let outcome = 'ignored';
@@ -91,9 +91,9 @@ function createRefusalLog({
 }: Pick<Dependencies, 'clock' | 'log'>): (refusal: WebhookRefusal) => void {
   const tallies = new Map<RefusalReason, RefusalTally>();
   return (refusal) => {
-    const { tally, logged } = tallyRefusal(tallies.get(refusal.reason), clock.now());
+    const { tally, countToLog } = tallyRefusal(tallies.get(refusal.reason), clock.now());
     tallies.set(refusal.reason, tally);
-    if (logged === 0) return;
-    log.warn({ ...refusal, refusals: logged, advice: REFUSAL_ADVICE[refusal.reason] }, 'webhook refused');
+    if (countToLog === 0) return;
+    log.warn({ ...refusal, refusals: countToLog, advice: REFUSAL_ADVICE[refusal.reason] }, 'webhook refused');
   };
 }

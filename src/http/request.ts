@@ -10,6 +10,7 @@ export interface HttpRequest extends IncomingMessage {
   webhook?: WebhookLogFields;
 }
 
+/** The target of a request, for the handler of a mount. */
 export interface Target {
   /** The path below the handler's mount, still percent-encoded. */
   readonly path: string;
@@ -25,6 +26,6 @@ export type ErrorListener = (error: unknown, request: HttpRequest) => void;
 /** Splits `/path?query` and the absolute form `http://host/path?query`, which HTTP/1.1 requires servers to accept. */
 export function splitTarget(target: string): [pathname: string, search: string] {
   const url = target.replace(/^https?:\/\/[^/?]*/i, '');
-  const at = url.indexOf('?');
-  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+  const separator = url.indexOf('?');
+  return separator < 0 ? [url, ''] : [url.slice(0, separator), url.slice(separator + 1)];
 }

@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type ParticipantInfo, TokenVerifier, TrackType, WebhookEvent } from 'livekit-server-sdk';
 import { z } from 'zod';
+import { parseJson } from '../domain/json.ts';
 import type { RoomEventPayload } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { checkClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
-import type { ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
+import type { LiveKitKeyPair, ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { isValidParticipant, isValidRoom, toParticipant, toRoom } from './mapping.ts';
-
-interface KeyPair {
-  readonly apiKey: string;
-  readonly apiSecret: string;
-}
 
 const MAX_EVENT_ID_LENGTH = 128;
 const MAX_NAME_LENGTH = 64;
@@ -20,7 +16,7 @@ const JWT = /^[\w-]+\.([\w-]+)\.[\w-]*$/;
 const PLAIN_API_KEY = /^[\x21-\x7e]{1,64}$/;
 
 /** Creates a parser of webhooks that are signed with any of these keys. */
-export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): WebhookParser {
+export function createWebhookParser(keys: readonly LiveKitKeyPair[], clock: Clock): WebhookParser {
   const verifiers = keys.map(({ apiKey, apiSecret }) => new TokenVerifier(apiKey, apiSecret));
 
   return async (body, token) => {
@@ -35,7 +31,7 @@ export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): Web
     const refusal = checkClaims(claims, { now: clock.now(), bodySha256 });
     if (refusal !== null) return { kind: 'refused', refusal };
     try {
-      const json = parseJson(body);
+      const json = parseBody(body);
       return toParsedWebhook(WebhookEvent.fromJson(json as never, PARSE_OPTIONS), rawNamesOf(json));
     } catch (error) {
       return {
@@ -63,9 +59,9 @@ async function verifiedClaims(
   return null;
 }
 
-function badSignature(payload: string, keys: readonly KeyPair[]): WebhookRefusal {
+function badSignature(payload: string, keys: readonly LiveKitKeyPair[]): WebhookRefusal {
   const issuer = issuerOf(payload);
-  // A sender that confuses key and secret puts the secret here.
+  // A sender that confuses key and secret puts the secret into the token.
   const isLoggable = PLAIN_API_KEY.test(issuer) && !keys.some(({ apiSecret }) => issuer.includes(apiSecret));
   return {
     reason: 'bad_signature',
@@ -76,17 +72,13 @@ function badSignature(payload: string, keys: readonly KeyPair[]): WebhookRefusal
 
 /** Returns the claim `iss` of an unverified token; empty if it has none. */
 function issuerOf(payload: string): string {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString());
-    const named = claims !== null && typeof claims === 'object' && 'iss' in claims && claims.iss;
-    return typeof named === 'string' ? named : '';
-  } catch {
-    return '';
-  }
+  const claims = parseJson(Buffer.from(payload, 'base64url').toString());
+  const issuer = typeof claims === 'object' && claims !== null && 'iss' in claims ? claims.iss : null;
+  return typeof issuer === 'string' ? issuer : '';
 }
 
-/** @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */
-function parseJson(body: Uint8Array): unknown {
+/** Returns the JSON value of a body. @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */
+function parseBody(body: Uint8Array): unknown {
   return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
 }
 
@@ -104,7 +96,7 @@ const RawNames = z.object({
   }),
 });
 
-/** Returns LiveKit's names as sent: the SDK parses a name that is newer than this version as the zero value. */
+/** Returns the names in LiveKit's JSON: the SDK parses a name that is newer than this version as the zero value. */
 function rawNamesOf(json: unknown): RawNames {
   const parsed = RawNames.safeParse(json);
   return parsed.success ? parsed.data.participant : {};
@@ -134,7 +126,7 @@ export function toParsedWebhook(webhook: WebhookEvent, rawNames: RawNames = {}):
   };
 }
 
-/** Returns null for an event that changes no call. */
+/** Returns the payload of an event: `incomplete` without a valid participant; null for an event that changes no call. */
 function toPayload(
   { event, createdAt, participant, track }: WebhookEvent,
   { kind, disconnectReason }: RawNames,
@@ -168,7 +160,7 @@ function toPayload(
   }
 }
 
-/** Returns a time in milliseconds, if the event has one: its own time is in seconds. */
+/** Returns the event's time in milliseconds; null if only the webhook's own time exists, which is in seconds. */
 function eventTime(payload: RoomEventPayload, createdAt: Timestamp | null): Timestamp | null {
   if (payload.kind === 'room_started') return createdAt;
   return payload.kind === 'participant_joined' ? payload.participant.joinedAt : null;

@@ -98,7 +98,7 @@ function allProxyWarnings(environment: Environment): string[] {
     .map((name) => `${name} has no effect; set HTTPS_PROXY, or HTTP_PROXY if LIVEKIT_URL is ws or http`);
 }
 
-/** Returns null if there is no `.env`. @throws SettingsError */
+/** Returns the parsed `.env`; null if there is none. @throws SettingsError */
 function readEnvFile(): EnvFile | null {
   let bytes: Buffer;
   try {

@@ -17,17 +17,17 @@ export const RENAMED_SETTINGS: ReadonlyMap<string, string> = new Map([
  * Returns the environment with the values of old names under the new names. If both names have a value, the new name
  * wins; different values are a conflict, because either may be the intended one.
  */
-export function withCurrentNames(given: Environment): {
+export function withCurrentNames(rawEnvironment: Environment): {
   environment: Environment;
   conflicts: readonly string[];
 } {
-  const environment = { ...given };
+  const environment = { ...rawEnvironment };
   const conflicts: string[] = [];
   for (const [oldName, newName] of RENAMED_SETTINGS) {
-    const oldValue = given[oldName];
+    const oldValue = rawEnvironment[oldName];
     if (!oldValue) continue;
-    if (!given[newName]) environment[newName] = oldValue;
-    else if (given[newName] !== oldValue)
+    if (!rawEnvironment[newName]) environment[newName] = oldValue;
+    else if (rawEnvironment[newName] !== oldValue)
       conflicts.push(`${newName}: expected the same value as its old name ${oldName}; remove ${oldName}`);
   }
   return { environment, conflicts };

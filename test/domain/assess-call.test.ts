@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
+import {
+  assess,
+  type CallEnd,
+  endOfNode,
+  endOfSession,
+  impliedStatus,
+} from '../../src/domain/assess-call.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { isLive } from '../../src/domain/call-status.ts';
 import { applyTransition } from '../../src/domain/call-transition.ts';
@@ -169,7 +175,7 @@ describe('rule 4: the status active', () => {
       'connecting',
     ],
   ])('%s: %s', (_, script, status) => {
-    expect(statusFrom(callAfter(script).roster)).toBe(status);
+    expect(impliedStatus(callAfter(script).roster)).toBe(status);
   });
 
   test("a member missing from LiveKit's list does not make a call active", () => {
@@ -177,7 +183,7 @@ describe('rule 4: the status active', () => {
     const lacks = { participants: [], requestedAt: at(5), version: versionOf(roster), isTrusted: true };
     const missing = applyParticipantList(roster, lacks, at(5));
     const back = { ...lacks, participants: [{ ...PERSON, joinedAt: at(6) }], requestedAt: at(6) };
-    expect(statusFrom(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe(
+    expect(impliedStatus(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe(
       'connecting',
     );
   });
@@ -547,7 +553,7 @@ describe('rule 8: a participant who moved or was replaced', () => {
       [0, joined(PERSON)],
       [9, joined(reconnected(PERSON))],
     ];
-    expect(statusFrom(callAfter(script).roster)).toBe('connecting');
+    expect(impliedStatus(callAfter(script).roster)).toBe('connecting');
   });
 });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assess, statusFrom } from '../../src/domain/assess-call.ts';
+import { assess, impliedStatus } from '../../src/domain/assess-call.ts';
 import { type Call, durationSeconds } from '../../src/domain/call.ts';
 import { isLive, LIVE_STATUSES } from '../../src/domain/call-status.ts';
 import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
@@ -11,7 +11,7 @@ import {
   type Roster,
   versionOf,
 } from '../../src/domain/roster.ts';
-import { applyParticipantList, join, publishAudio } from '../../src/domain/roster-changes.ts';
+import { applyParticipantList, recordAudio, recordJoin } from '../../src/domain/roster-changes.ts';
 import {
   AFTER_GRACE_PERIODS,
   type Arrival,
@@ -287,15 +287,15 @@ describe('webhooks in the order of LiveKit', () => {
             const roster = all.reduce<Roster>(
               (before, arrival) =>
                 'audio' in arrival
-                  ? publishAudio(before, arrival.audio ?? '', 5_000)
-                  : join(before, arrival.participant, { noticedAt: 5_000 }),
+                  ? recordAudio(before, arrival.audio ?? '', 5_000)
+                  : recordJoin(before, arrival.participant, { noticedAt: 5_000 }),
               newRoster({ sid: 'RM_1', createdAt: 0 }, 0),
             );
             const { members, ...rest } = roster;
             return {
               ...rest,
               audioFrom: roster.audioFrom.toSorted(),
-              status: statusFrom(roster),
+              status: impliedStatus(roster),
               members: members.toSorted((a, b) => a.sid.localeCompare(b.sid)),
             };
           };
@@ -584,7 +584,7 @@ test.each(['DUPLICATE_IDENTITY', 'CLIENT_INITIATED', 'CONNECTION_TIMEOUT'])(
           const inOrder = callAfter([...before, [1, left(participant, reason)]]);
           const swapped = callAfter([...before, [1, left(participant, reason)], [2, joined(participant)]]);
           expect(swapped.roster).toEqual(inOrder.roster);
-          expect(statusFrom(swapped.roster)).toBe('connecting');
+          expect(impliedStatus(swapped.roster)).toBe('connecting');
         },
       ),
     );

@@ -234,7 +234,7 @@ test('a call that ended by absence is reported when its session still has its pa
   const seen = guardAgainstList(call, SESSIONS['the same session'], list, contextOf(false));
   expect(seen.decision).toEqual({
     kind: 'report_survival',
-    why: 'its room RM_1 is still in use: 2 parties',
+    reason: 'its room RM_1 is still in use: 2 parties',
   });
   const later = guardAgainstList(
     { ...call, roster: seen.roster },

@@ -42,7 +42,7 @@ test('a refusal is logged at most once a minute with the number since the last, 
   const logged = (now: number) => {
     const next = tallyRefusal(tally, now);
     tally = next.tally;
-    return next.logged;
+    return next.countToLog;
   };
   expect([0, 0, 30_000, 59_999].map(logged)).toEqual([1, 0, 0, 0]);
   expect([60_000, 61_000].map(logged)).toEqual([4, 0]);

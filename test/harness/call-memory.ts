@@ -26,14 +26,14 @@ export function createCallMemory() {
   const audit: AuditEvent[] = [];
   let lastEvent = 0;
 
-  function load({ by, newCallId, eventId, idempotency }: CallSelection, now: number): CallSnapshot {
-    const selected = 'callId' in by ? (calls.get(by.callId) ?? null) : null;
-    const roomName = 'callId' in by ? selected?.roomName : by.roomName;
+  function load({ target, newCallId, eventId, idempotency }: CallSelection, now: number): CallSnapshot {
+    const selected = 'callId' in target ? (calls.get(target.callId) ?? null) : null;
+    const roomName = 'callId' in target ? selected?.roomName : target.roomName;
     const inRoom = [...calls.values()]
       .filter((call) => call.roomName === roomName)
       .toSorted((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
     const [newest = null, previousCall = null] = inRoom;
-    const call = 'callId' in by ? selected : newest;
+    const call = 'callId' in target ? selected : newest;
     const incomplete = [...deletions.values()].filter(({ state }) => state !== 'completed');
     const [prefix] = [...prefixes.keys()]
       .filter((prefix) => roomName?.startsWith(prefix))
@@ -42,7 +42,7 @@ export function createCallMemory() {
       now,
       call,
       isNewestInRoom: call !== null && call === newest,
-      previousCall: 'callId' in by ? null : previousCall,
+      previousCall: 'callId' in target ? null : previousCall,
       hasLiveCallInRoom: inRoom.some(({ status }) => isLive(status)),
       deletion: deletions.get(call?.id ?? '') ?? null,
       incompleteDeletion: incomplete.find((deletion) => deletion.roomName === roomName) ?? null,

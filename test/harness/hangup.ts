@@ -60,9 +60,9 @@ type Operations = Settings['operations'];
 export type TestSettings = Partial<
   Omit<Settings, 'operations' | 'reconciler'> &
     Settings['reconciler'] &
-    Omit<Operations, 'events'> &
-    Omit<Operations['events'], 'policy'> &
-    Operations['events']['policy']
+    Omit<Operations, 'callSettings'> &
+    Omit<Operations['callSettings'], 'policy'> &
+    Operations['callSettings']['policy']
 >;
 
 /** Returns the settings with each chosen value in its group. */

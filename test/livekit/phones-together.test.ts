@@ -194,7 +194,11 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
 
   test('a phone that returns after its node was lost keeps the call active until it hangs up', async () => {
     const reconnectGraceMs = 25_000;
-    const separateStage = await Stage.start({ agentLeftGraceMs: GRACE_MS, reconnectGraceMs, reconcileSchedule });
+    const separateStage = await Stage.start({
+      agentLeftGraceMs: GRACE_MS,
+      reconnectGraceMs,
+      reconcileSchedule,
+    });
     try {
       const called = await separateStage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
       await separateStage.joinAgent('returns');

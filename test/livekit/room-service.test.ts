@@ -185,7 +185,7 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
       to
         .writeHead(401, { 'content-type': 'application/json' })
         .end(JSON.stringify({ code: 'unauthenticated', msg: 'permissions denied' })),
-    { kind: 'refused', by: 'credentials', code: 'unauthenticated' },
+    { kind: 'refused', reason: 'credentials', code: 'unauthenticated' },
   ],
   [
     'not_found',
@@ -193,7 +193,7 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
       to
         .writeHead(404, { 'content-type': 'application/json' })
         .end(JSON.stringify({ code: 'not_found', msg: 'what?' })),
-    { kind: 'refused', by: 'request', code: 'not_found' },
+    { kind: 'refused', reason: 'request', code: 'not_found' },
   ],
 ];
 
@@ -281,7 +281,7 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
   [
     'a not_found whose content type is not JSON',
     (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
-    { kind: 'refused', by: 'address' },
+    { kind: 'refused', reason: 'address' },
   ],
 ];
 

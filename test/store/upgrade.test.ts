@@ -4,7 +4,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Participant } from '../../src/domain/room-event.ts';
 import { newRoster, versionOf } from '../../src/domain/roster.ts';
-import { join as joinRoster, leave } from '../../src/domain/roster-changes.ts';
+import { recordJoin as joinRoster, recordLeave } from '../../src/domain/roster-changes.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
@@ -241,7 +241,7 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(fields(call.roster?.members[0]?.phone ?? {})).toEqual(fields(member?.phone ?? {}));
     expect(fields(call.roster?.members[1]?.departure ?? {})).toEqual(
       fields(
-        leave(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, DEPARTURE).members[0]
+        recordLeave(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, DEPARTURE).members[0]
           ?.departure ?? {},
       ),
     );

@@ -1,7 +1,7 @@
 import type { AppliedChange } from '../../domain/call-change.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** Logs the change that followed from an event or an observation, and wakes the reconciler when it has work. */
+/** Logs the result of an event or an observation, and nudges the reconciler if the call has work for it. */
 export function logTransition(
   { log, nudge }: Pick<Dependencies, 'log' | 'nudge'>,
   { callId, wasAdopted, decision, dueAt }: AppliedChange,
@@ -18,7 +18,7 @@ export function logTransition(
       break;
     case 'report_survival':
       log.error(
-        { ...fields, cause: decision.why },
+        { ...fields, cause: decision.reason },
         'call ended in error: LiveKit did not list its room, which is still in use; the room is left alone',
       );
       break;
