@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts } from './livekit.ts';
 import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';
+import { poll } from './time.ts';
 
 /* Real phone calls, observed through hangup's API. */
 
@@ -90,7 +91,7 @@ export class Stage {
    */
   async findAdoptedCall(callerNumber: string, earlier: readonly string[] = []): Promise<string> {
     const later = async () => (await this.callIdsFrom(callerNumber)).filter((id) => !earlier.includes(id));
-    await expect.poll(later).not.toEqual([]);
+    await poll(async () => (await later()).length > 0).toBe(true);
     const ids = await later();
     expect(ids).toHaveLength(1);
     return ids[0] ?? '';
@@ -114,7 +115,7 @@ export class Stage {
   }
 
   async waitForStatus(id: string, status: string): Promise<void> {
-    await expect.poll(async () => (await this.find(id)).status).toBe(status);
+    await poll(async () => (await this.find(id)).status).toBe(status);
   }
 
   async readCall(id: string): Promise<EndedCall> {
@@ -140,7 +141,7 @@ export class Stage {
       ended = await this.readCall(id);
       return ended.roomDeletion?.state;
     };
-    await expect.poll(deletionState, withinMs === undefined ? {} : { timeout: withinMs }).toBe('completed');
+    await poll(deletionState, withinMs === undefined ? {} : { timeout: withinMs }).toBe('completed');
     this.ended.set(id, ended);
     expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
     expect(ended.events.filter(({ to }) => to === ended.status)).toHaveLength(1);

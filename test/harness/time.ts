@@ -1,8 +1,16 @@
+import { expect, vi } from 'vitest';
 import type { Clock } from '../../src/ports/system.ts';
 import { createScheduler, type Scheduler } from '../../src/reconciler/scheduler.ts';
 
 /** Options of vi.waitFor, for code outside of a test, where expect.poll does not work. */
 export const WAIT = { timeout: 20_000, interval: 10 };
+
+/** Returns a poll of a value, for concurrent tests: vitest may refuse their expect.poll when another test ends. */
+export function poll<T>(read: () => T | Promise<T>, { timeout = WAIT.timeout } = {}) {
+  return {
+    toBe: (expected: T) => vi.waitFor(async () => expect(await read()).toBe(expected), { ...WAIT, timeout }),
+  };
+}
 
 const QUICK_TICK_MS = 50;
 

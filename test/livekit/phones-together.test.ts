@@ -10,6 +10,7 @@ import {
   ringAndTalk,
 } from '../harness/sipp.ts';
 import { Stage, statuses } from '../harness/stage.ts';
+import { poll } from '../harness/time.ts';
 
 /* Several real phones in one room: transfers, hunt groups, and dispatch rules that give all callers one room. */
 
@@ -125,7 +126,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     const agent = await stage.joinAgent('left-before');
     const phone = await stage.network.startPhone(ringAndTalk());
     await stage.placeCall('left-before', phone.address);
-    await expect.poll(() => stage.network.callStatus('left-before')).toBe('ringing');
+    await poll(() => stage.network.callStatus('left-before')).toBe('ringing');
     await agent.leave();
     await phone.continueScript();
     const bye = await phone.waitForMessage('received', 'BYE');
@@ -141,16 +142,12 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     await stage.placeCall('hunt-busy', busy.address, { identity: 'first' });
     await stage.network.dial('hunt-busy', answering.address, { identity: 'second', number: '+15557654321' });
     await busy.scriptEnded();
-    await expect
-      .poll(async () => {
-        return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
-      })
-      .toBe(true);
-    await expect
-      .poll(async () => {
-        return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
-      })
-      .toBe(true);
+    await poll(async () => {
+      return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
+    }).toBe(true);
+    await poll(async () => {
+      return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
+    }).toBe(true);
     await sleep(GRACE_MS);
     expect(await stage.find('hunt-busy')).toMatchObject({ status: 'ringing', endedAt: null });
     await answering.continueScript();
@@ -172,11 +169,9 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
     await stage.placeCall('hunt-late', first.address, { identity: 'first' });
     await stage.network.dial('hunt-late', second.address, { identity: 'second' });
     await stage.waitForStatus('hunt-late', 'active');
-    await expect
-      .poll(async () => {
-        return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
-      })
-      .toBe(true);
+    await poll(async () => {
+      return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
+    }).toBe(true);
     await first.continueScript();
     await first.scriptEnded();
     await sleep(GRACE_MS);
@@ -230,7 +225,7 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
             );
           });
         };
-        await expect.poll(hasReturned, { timeout: 60_000 }).toBe(true);
+        await poll(hasReturned, { timeout: 60_000 }).toBe(true);
       }
       // LiveKit still lists the agent that did not return, but the phone is alone.
       await left.waitForMessage('received', 'BYE', 90_000);

@@ -10,6 +10,7 @@ import {
   ringForEver,
 } from '../harness/sipp.ts';
 import { Stage, statuses } from '../harness/stage.ts';
+import { poll } from '../harness/time.ts';
 
 /*
  * Real phone calls with livekit-server, livekit-sip, and sipp as the phone. The tests compare hangup's API with the phone's
@@ -94,7 +95,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
   test('a cancel stops a ringing phone', async () => {
     const phone = await stage.network.startPhone(ringForEver());
     await stage.placeCall('cancelled-ringing', phone.address);
-    await expect.poll(() => stage.network.callStatus('cancelled-ringing')).toBe('ringing');
+    await poll(() => stage.network.callStatus('cancelled-ringing')).toBe('ringing');
     const requestedAt = await stage.cancel('cancelled-ringing');
     const cancel = await phone.waitForMessage('received', 'CANCEL');
     expect(measure('DELETE to CANCEL', cancel.at - requestedAt)).toBeLessThan(1_000);
@@ -158,7 +159,7 @@ describe.concurrent('phone calls', { timeout: 90_000 }, () => {
     const { roomName } = await stage.find(id);
     await stage.joinAgent(roomName);
     const answer = await phone.waitForMessage('received', 'SIP/2.0 200');
-    await expect.poll(async () => (await stage.find(id)).status).toBe('active');
+    await poll(async () => (await stage.find(id)).status).toBe('active');
     const requestedAt = await stage.cancel(id);
     const bye = await phone.waitForMessage('received', 'BYE');
     expect(measure('DELETE to BYE, inbound', bye.at - requestedAt)).toBeLessThan(1_000);
