@@ -22,9 +22,8 @@ import { createReconciler } from '../reconciler/reconciler.ts';
 import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
 import { openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
+import { shutDown } from './shutdown.ts';
 
-/** After this time stop() closes open connections and aborts requests to LiveKit. */
-const SHUTDOWN_TIMEOUT_MS = 10_000;
 /** This check logs that the database is unusable, also without requests for /readyz. */
 const READINESS_CHECK_INTERVAL_MS = 60_000;
 
@@ -125,27 +124,10 @@ export async function startApp({
   });
   let binding: LiveKitBinding | undefined;
   const readinessTimer = setInterval(() => void checkReadiness(dependencies), READINESS_CHECK_INTERVAL_MS);
-  const closeServer = async () => {
-    if (server.listening) {
-      const closed = once(server, 'close');
-      server.close();
-      // A connection that becomes idle after close() would keep the server open until its keep-alive timeout.
-      const idleSweep = setInterval(() => server.closeIdleConnections(), 20);
-      await closed;
-      clearInterval(idleSweep);
-    }
-    await whenIdle();
-  };
   const stop = async () => {
-    draining.abort();
     clearInterval(readinessTimer);
     binding?.release();
-    const forceCloseTimer = setTimeout(() => {
-      server.closeAllConnections();
-      requestAbort.abort();
-    }, SHUTDOWN_TIMEOUT_MS);
-    await Promise.all([closeServer(), reconciler.stop()]);
-    clearTimeout(forceCloseTimer);
+    await shutDown({ server, whenIdle, draining, requestAbort, reconciler });
     await store.close();
   };
   try {

@@ -2,9 +2,11 @@ import { writeSync } from 'node:fs';
 import { url as debuggerUrl } from 'node:inspector';
 import { format } from 'node:util';
 import { startApp } from '../app/app.ts';
-import { type Environment, parseSettings } from '../platform/config.ts';
+import { parseSettings } from '../platform/config.ts';
 import { environmentWarnings } from '../platform/environment.ts';
-import { createLogger, maskPhoneNumbers } from '../platform/logger.ts';
+import type { EnvironmentVariables } from '../platform/environment-variables.ts';
+import { createLogger } from '../platform/logger.ts';
+import { maskPhoneNumbers } from '../platform/mask-phone-numbers.ts';
 import { notifySystemd, readSystemdSettings } from '../platform/systemd.ts';
 import type { Logger } from '../ports/system.ts';
 import { errorStack } from './output.ts';
@@ -15,7 +17,7 @@ export async function serve({
   environment,
   version,
 }: {
-  environment: Environment;
+  environment: EnvironmentVariables;
   version: string;
 }): Promise<void> {
   const settings = parseSettings(environment, 'server');

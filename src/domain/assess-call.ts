@@ -1,5 +1,5 @@
 import type { Call } from './call.ts';
-import type { EndedStatus, LiveStatus } from './call-status.ts';
+import type { EndedStatus } from './call-status.ts';
 import {
   type Departure,
   directionOf,
@@ -50,27 +50,6 @@ const GOES_ON = { kind: 'goes_on', reviewAt: null } as const;
 interface AssessmentContext {
   readonly policy: CallPolicy;
   readonly now: Timestamp;
-}
-
-/** Returns the live status that the roster implies. A missing member does not make the call active. */
-export function impliedStatus(roster: Roster): LiveStatus {
-  return impliedStatusOfMembers({
-    ...roster,
-    members: roster.members.filter(({ missingSince }) => missingSince === null),
-  });
-}
-
-function impliedStatusOfMembers(roster: Roster): LiveStatus {
-  const phones = presentMembers(roster, 'phone');
-  if (phones.some(({ phone }) => phone?.answeredAt != null)) return 'active';
-  const people = presentMembers(roster, 'person').length;
-  if (people >= 2) return 'active';
-  if (phones.length === 0) {
-    // Before a phone of a phone call is answered, one person and agents do not make the call active.
-    if (roster.firstPhone !== null && !phonesAreGuests(roster)) return 'connecting';
-    return people === 1 && presentMembers(roster, 'agent').length > 0 ? 'active' : 'connecting';
-  }
-  return phones.some(({ phone }) => phone?.callStatus === 'ringing') ? 'ringing' : 'connecting';
 }
 
 /** Assesses whether a live call goes on, by the participants in its room. A missing member still counts as present. */

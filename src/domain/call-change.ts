@@ -127,7 +127,9 @@ export function changeFromTransition(
     leaseMs: number | null;
   },
 ): { change: CallChange | null; result: AppliedChange } {
-  const { decision, at } = transition;
+  const { decision } = transition;
+  // LiveKit dates a recreated room by the first creation, which is before the end.
+  const at = Math.max(transition.at, call.endedAt ?? 0);
   const isChanged =
     transition.roster !== call.roster ||
     transition.reviewAt !== call.reviewAt ||

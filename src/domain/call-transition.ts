@@ -1,7 +1,8 @@
-import { assess, type CallEnd, type CallPolicy, endOfSession, impliedStatus } from './assess-call.ts';
+import { assess, type CallEnd, type CallPolicy, endOfSession } from './assess-call.ts';
 import { type Call, clampTime } from './call.ts';
 import { canTransition, isLive, type LiveStatus } from './call-status.ts';
 import { type GuardDecision, guardAgainstEvent, NO_CHANGE } from './guard.ts';
+import { impliedStatus } from './implied-status.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';
 import { clampToNow, recordAudio, recordJoin, recordLeave, recordRoomStart } from './roster-changes.ts';

@@ -12,16 +12,8 @@ import type { Dependencies } from '../operations/dependencies.ts';
 import { applyWebhookEvent } from '../operations/livekit/apply-webhook-event.ts';
 import type { WebhookParser } from '../ports/livekit.ts';
 import { assertUncompressed, readBody } from './body.ts';
-import type { ErrorListener, HttpRequest } from './request.ts';
+import type { ErrorListener, HttpRequest, WebhookLogFields, WebhookOutcome } from './request.ts';
 import { sendError, sendJson } from './response.ts';
-
-interface Outcome {
-  readonly event: string | null;
-  readonly outcome: string;
-}
-
-/** The event and the outcome; for a webhook that gets 401, the reason too. */
-export type WebhookLogFields = Outcome | (Outcome & WebhookRefusal);
 
 /**
  * Creates the handler of LiveKit's webhooks. LiveKit treats a 4xx as delivered and retries a 5xx. Therefore 200 comes
@@ -43,7 +35,7 @@ export function createWebhookHandler({
   const logRefusal = createRefusalLog(dependencies);
 
   return async (request, response) => {
-    const refuse = (error: PublicError, outcome: string, headers = {}): Outcome => {
+    const refuse = (error: PublicError, outcome: string, headers = {}): WebhookOutcome => {
       sendError(request, response, error, headers);
       return { event: null, outcome };
     };

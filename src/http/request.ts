@@ -1,5 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { WebhookLogFields } from './livekit-webhook.ts';
+import type { WebhookRefusal } from '../domain/webhook-refusal.ts';
+
+export interface WebhookOutcome {
+  readonly event: string | null;
+  readonly outcome: string;
+}
+
+/** The event and the outcome; for a webhook that gets 401, the reason too. */
+export type WebhookLogFields = WebhookOutcome | (WebhookOutcome & WebhookRefusal);
 
 /** A request, with the fields that its handler adds to its log line. */
 export interface HttpRequest extends IncomingMessage {

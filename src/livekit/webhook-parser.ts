@@ -1,34 +1,20 @@
-import { createHash } from 'node:crypto';
-import { type ParticipantInfo, TokenVerifier, TrackType, WebhookEvent } from 'livekit-server-sdk';
+import { type ParticipantInfo, TrackType, WebhookEvent } from 'livekit-server-sdk';
 import { z } from 'zod';
-import { parseJson } from '../domain/json.ts';
 import type { RoomEventPayload } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
-import { checkClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
 import type { LiveKitKeyPair, ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { isValidParticipant, isValidRoom, toParticipant, toRoom } from './mapping.ts';
+import { createWebhookVerifier } from './webhook-signature.ts';
 
 const MAX_EVENT_ID_LENGTH = 128;
 const MAX_NAME_LENGTH = 64;
-const JWT = /^[\w-]+\.([\w-]+)\.[\w-]*$/;
-/** An API key id that is safe to log. */
-const PLAIN_API_KEY = /^[\x21-\x7e]{1,64}$/;
 
 /** Creates a parser of webhooks that are signed with any of these keys. */
 export function createWebhookParser(keys: readonly LiveKitKeyPair[], clock: Clock): WebhookParser {
-  const verifiers = keys.map(({ apiKey, apiSecret }) => new TokenVerifier(apiKey, apiSecret));
-
+  const verify = createWebhookVerifier(keys, clock);
   return async (body, token) => {
-    const [, payload] = JWT.exec(token ?? '') ?? [];
-    if (token === undefined || payload === undefined) {
-      return { kind: 'refused', refusal: { reason: 'missing_token' } };
-    }
-    // Without a valid signature the claims are untrusted, so the signature is checked first.
-    const claims = await verifiedClaims(verifiers, token);
-    if (claims === null) return { kind: 'refused', refusal: badSignature(payload, keys) };
-    const bodySha256 = createHash('sha256').update(body).digest('base64');
-    const refusal = checkClaims(claims, { now: clock.now(), bodySha256 });
+    const refusal = await verify(body, token);
     if (refusal !== null) return { kind: 'refused', refusal };
     try {
       const json = parseBody(body);
@@ -40,41 +26,6 @@ export function createWebhookParser(keys: readonly LiveKitKeyPair[], clock: Cloc
       };
     }
   };
-}
-
-/** Returns the claims of a token that one of the keys signed, expired or not; null for any other token. */
-async function verifiedClaims(
-  verifiers: readonly TokenVerifier[],
-  token: string,
-): Promise<WebhookClaims | null> {
-  for (const verifier of verifiers) {
-    try {
-      const { nbf, exp, sha256 } = await verifier.verify(token, Number.POSITIVE_INFINITY);
-      // The verifier requires `exp`, but its type allows undefined.
-      if (exp !== undefined) return { nbf, exp, sha256 };
-    } catch {
-      // Signed with another key, or not a token of LiveKit.
-    }
-  }
-  return null;
-}
-
-function badSignature(payload: string, keys: readonly LiveKitKeyPair[]): WebhookRefusal {
-  const issuer = issuerOf(payload);
-  // A sender that confuses key and secret puts the secret into the token.
-  const isLoggable = PLAIN_API_KEY.test(issuer) && !keys.some(({ apiSecret }) => issuer.includes(apiSecret));
-  return {
-    reason: 'bad_signature',
-    livekitApiKey: isLoggable ? issuer : null,
-    isLivekitApiKeyConfigured: keys.some(({ apiKey }) => apiKey === issuer),
-  };
-}
-
-/** Returns the claim `iss` of an unverified token; empty if it has none. */
-function issuerOf(payload: string): string {
-  const claims = parseJson(Buffer.from(payload, 'base64url').toString());
-  const issuer = typeof claims === 'object' && claims !== null && 'iss' in claims ? claims.iss : null;
-  return typeof issuer === 'string' ? issuer : '';
 }
 
 /** Returns the JSON value of a body. @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */

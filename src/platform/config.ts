@@ -1,6 +1,7 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
 import type { HttpProxy, LiveKitKeyPair, LiveKitServer } from '../ports/livekit.ts';
+import type { EnvironmentVariables } from './environment-variables.ts';
 import { PROXY_EXPECTED, proxyFor } from './proxy.ts';
 import { RENAMED_SETTINGS, withCurrentNames } from './renamed-settings.ts';
 import {
@@ -247,14 +248,12 @@ export interface Settings {
   };
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 /**
  * Returns the settings of an environment. An empty variable counts as unset.
  * @param mode only a server requires LIVEKIT_URL in production
  * @throws SettingsError that lists all problems
  */
-export function parseSettings(rawEnvironment: Environment, mode: 'server' | 'cli'): Settings {
+export function parseSettings(rawEnvironment: EnvironmentVariables, mode: 'server' | 'cli'): Settings {
   const { environment, conflicts } = withCurrentNames(rawEnvironment);
   const problems = [...conflicts];
   const values = Object.fromEntries(
@@ -316,7 +315,7 @@ export function parseSettings(rawEnvironment: Environment, mode: 'server' | 'cli
 }
 
 /** Returns the name of a setting in the environment, which may be its old name. */
-function givenName(name: string, rawEnvironment: Environment): string {
+function givenName(name: string, rawEnvironment: EnvironmentVariables): string {
   const oldName = [...RENAMED_SETTINGS].find(([, newName]) => newName === name)?.[0];
   return oldName !== undefined && rawEnvironment[oldName] && !rawEnvironment[name] ? oldName : name;
 }
@@ -330,7 +329,11 @@ function livekitAddress(values: Values, proxy: ReturnType<typeof proxyFor>): Liv
   return url && apiKey && apiSecret && proxy !== 'invalid' ? { url, apiKey, apiSecret, proxy } : null;
 }
 
-function crossFieldProblems(values: Values, environment: Environment, mode: 'server' | 'cli'): string[] {
+function crossFieldProblems(
+  values: Values,
+  environment: EnvironmentVariables,
+  mode: 'server' | 'cli',
+): string[] {
   const problems: string[] = [];
   const credentials = ['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET'] as const;
   if (environment.LIVEKIT_URL) {

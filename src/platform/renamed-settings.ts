@@ -1,4 +1,4 @@
-import type { Environment } from './config.ts';
+import type { EnvironmentVariables } from './environment-variables.ts';
 
 /** The settings that 0.2.0 renamed: new names by old names. The next release removes this list. */
 export const RENAMED_SETTINGS: ReadonlyMap<string, string> = new Map([
@@ -17,8 +17,8 @@ export const RENAMED_SETTINGS: ReadonlyMap<string, string> = new Map([
  * Returns the environment with the values of old names under the new names. If both names have a value, the new name
  * wins; different values are a conflict, because either may be the intended one.
  */
-export function withCurrentNames(rawEnvironment: Environment): {
-  environment: Environment;
+export function withCurrentNames(rawEnvironment: EnvironmentVariables): {
+  environment: EnvironmentVariables;
   conflicts: readonly string[];
 } {
   const environment = { ...rawEnvironment };

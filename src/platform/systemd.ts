@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import type { Environment } from './config.ts';
+import type { EnvironmentVariables } from './environment-variables.ts';
 
 /** The variables that systemd sets in the environment of a Type=notify service. */
 export interface SystemdSettings {
@@ -9,7 +9,10 @@ export interface SystemdSettings {
 }
 
 /** Returns systemd's settings; null unless systemd started this process as a Type=notify service. */
-export function readSystemdSettings({ NOTIFY_SOCKET, WATCHDOG_USEC }: Environment): SystemdSettings | null {
+export function readSystemdSettings({
+  NOTIFY_SOCKET,
+  WATCHDOG_USEC,
+}: EnvironmentVariables): SystemdSettings | null {
   if (!NOTIFY_SOCKET) return null;
   const watchdogMs = Number(WATCHDOG_USEC) / 1_000;
   return { notifySocket: NOTIFY_SOCKET, watchdogMs: watchdogMs > 0 ? watchdogMs : null };

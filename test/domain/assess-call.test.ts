@@ -1,14 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import {
-  assess,
-  type CallEnd,
-  endOfNode,
-  endOfSession,
-  impliedStatus,
-} from '../../src/domain/assess-call.ts';
+import { assess, type CallEnd, endOfNode, endOfSession } from '../../src/domain/assess-call.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { isLive } from '../../src/domain/call-status.ts';
 import { applyTransition } from '../../src/domain/call-transition.ts';
+import { impliedStatus } from '../../src/domain/implied-status.ts';
 import { applyObservation } from '../../src/domain/observation.ts';
 import { type Roster, versionOf } from '../../src/domain/roster.ts';
 import { applyParticipantList } from '../../src/domain/roster-changes.ts';

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assess, impliedStatus } from '../../src/domain/assess-call.ts';
+import { assess } from '../../src/domain/assess-call.ts';
 import { type Call, durationSeconds } from '../../src/domain/call.ts';
 import { isLive, LIVE_STATUSES } from '../../src/domain/call-status.ts';
+import { impliedStatus } from '../../src/domain/implied-status.ts';
 import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
 import {
   MAX_AUDIO_PUBLISHERS,

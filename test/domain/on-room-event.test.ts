@@ -115,6 +115,17 @@ test('a running deletion loses its lease when its room is recreated', () => {
   });
 });
 
+test('the audit log dates a recreated room after the cancel when LiveKit reports the first creation', () => {
+  memory.register({ id: 'c1', roomName: 'room' });
+  memory.cancel('c1', 4_000);
+  memory.receive(STARTED, { now: 5_000, at: 3_000 });
+  expect(memory.auditOf('c1').map(({ action, at }) => [action, at])).toEqual([
+    ['call.created', expect.any(Number)],
+    ['call.status_changed', 4_000],
+    ['call.room_deletion_reopened', 4_000],
+  ]);
+});
+
 test('a phone left alone is due for review after the grace period, unless an agent returned', () => {
   for (const id of ['c1', 'c2']) {
     memory.register({ id, roomName: id });

@@ -95,10 +95,10 @@ export function createCallMemory() {
       ),
     receive: (
       payload: RoomEventPayload,
-      { now = 5_000, id = '', in: room = ROOM as RoomEvent['room'] } = {},
+      { now = 5_000, at = null as number | null, id = '', in: room = ROOM as RoomEvent['room'] } = {},
     ) => {
       lastEvent += 1;
-      const event = { id: id || `EV_${lastEvent}`, at: now, room, payload };
+      const event = { id: id || `EV_${lastEvent}`, at: at ?? now, room, payload };
       const adopted = { id: `adopted_${lastEvent}`, agentId: 'a' };
       return change({ kind: 'room_event', event, policy: POLICY, adopted }, now);
     },
