@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: cancels calls while LiveKit fails and hangup is killed. The emulator in this process replaces LiveKit; hangup
- * runs in a process of its own. Exits with 1 if a check fails.
+ * runs in its own process. Exits with 1 if a check fails.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

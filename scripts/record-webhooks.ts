@@ -13,7 +13,7 @@ function toLine({ body, headers, receivedAtMs }: ReceivedWebhook, startedAtMs: n
   return JSON.stringify({
     t_ms: receivedAtMs - startedAtMs,
     headers: { 'content-type': headers['content-type'] },
-    // Replaced as text, so that the rest of the body stays unchanged.
+    // Replaces text, because parsing would change the rest of the body.
     body: body.replaceAll(/"turnPassword":"[^"]*"/g, '"turnPassword":""'),
   });
 }
@@ -27,7 +27,7 @@ const livekit = await startLiveKit({ webhookUrls: [inbox.url] });
 try {
   for (const name of SCENARIO_NAMES) {
     const startedAtMs = Date.now();
-    const webhooks = inbox.of(await runScenario(name, livekit, inbox));
+    const webhooks = inbox.webhooksOf(await runScenario(name, livekit, inbox));
     const lines = webhooks.map((webhook) => `${toLine(webhook, startedAtMs)}\n`);
     writeFileSync(join(FIXTURES, `${name}.jsonl`), lines.join(''));
     process.stdout.write(`${name}: ${webhooks.map(({ event }) => event.event).join(' ')}\n`);

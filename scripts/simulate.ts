@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- --seeds N [--seed FIRST] [--calls 10000]`: runs N simulations with seeds from FIRST, in parallel on
- * all processors. Without --seeds, runs one. When an invariant is violated, exits with 1 and prints the call's history and
+ * all processors. Without --seeds, runs one simulation. If an invariant is violated, exits with 1 and prints the call's history and
  * the command that repeats the simulation.
  */
 import { execFile } from 'node:child_process';
@@ -36,7 +36,7 @@ async function runOne(seed: number): Promise<boolean> {
   return violation === null;
 }
 
-/** Runs each seed in a process of its own. Returns the failed seeds. */
+/** Runs each seed in its own process. Returns the failed seeds. */
 async function runAll(): Promise<number[]> {
   const queue = Array.from({ length: seeds }, (_, index) => first + index);
   const failed: number[] = [];
@@ -44,7 +44,7 @@ async function runAll(): Promise<number[]> {
     for (let seed = queue.shift(); seed !== undefined; seed = queue.shift()) {
       const { isOk, output } = await runInProcess(seed);
       if (!isOk) failed.push(seed);
-      // Failures are results; the rest is progress.
+      // Only failures go to standard output.
       (isOk ? process.stderr : process.stdout).write(output);
     }
   };

@@ -1,4 +1,4 @@
-/** `npm run test:binary`: builds the single file twice, compares the files, and runs the end-to-end tests against one. */
+/** `npm run test:binary`: builds the single file twice, compares the files, and runs the end-to-end tests with the file. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * `npm run test:livekit`: the tests that inject no faults, on a real livekit-server with real participants; its outages
- * and real phone calls too. A suite without its programs is left out, and one line names them.
- * REQUIRE_ALL=1: a suite that was left out is a failure.
+ * `npm run test:livekit`: runs the tests without injected faults on a real livekit-server, and tests of outages and of real
+ * phone calls. Skips a suite if its programs are missing, and names the programs. With REQUIRE_ALL=1, a skipped suite is a
+ * failure.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -26,7 +26,7 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** @param named the file itself, which needs no PATH */
+/** @param named the path of the program, instead of a search in PATH */
 function find(program: string, named?: string): string | undefined {
   const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, program));
   return (named ? [named] : onPath).find(isExecutable);
@@ -36,17 +36,17 @@ const server = find('livekit-server', process.env.LIVEKIT_SERVER);
 const sip = find('livekit-sip', process.env.LIVEKIT_SIP);
 const redis = find('redis-server');
 const sipp = find('sipp');
-const more = [
-  { what: 'The dead nodes', file: 'test/livekit/dead-nodes', needs: { 'redis-server': redis } },
+const optionalSuites = [
+  { name: 'The dead nodes', file: 'test/livekit/dead-nodes', needs: { 'redis-server': redis } },
   {
-    what: 'The phone calls',
+    name: 'The phone calls',
     file: 'test/livekit/phones',
     needs: { 'livekit-sip': sip, 'redis-server': redis, sipp },
   },
-].map(({ what, file, needs }) => ({
-  what,
+].map(({ name, file, needs }) => ({
+  name,
   file,
-  missing: Object.entries(needs).flatMap(([name, found]) => (found === undefined ? [name] : [])),
+  missing: Object.entries(needs).flatMap(([program, path]) => (path === undefined ? [program] : [])),
 }));
 
 if (server === undefined) {
@@ -56,16 +56,16 @@ if (server === undefined) {
   if (process.env.REQUIRE_ALL === '1') process.exitCode = 1;
 } else {
   const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
-  const possible = more.filter(({ missing }) => missing.length === 0).map(({ file }) => file);
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...FILES, ...possible], {
+  const runnable = optionalSuites.filter(({ missing }) => missing.length === 0).map(({ file }) => file);
+  const { status } = spawnSync(process.execPath, [vitest, 'run', ...FILES, ...runnable], {
     stdio: 'inherit',
     env: { ...process.env, LIVEKIT_SERVER: server, LIVEKIT_SIP: sip },
   });
   process.exitCode = status ?? 1;
-  for (const { what, missing } of more) {
+  for (const { name, missing } of optionalSuites) {
     if (missing.length === 0) continue;
     process.stderr.write(
-      `${what} did NOT run: ${missing.join(', ')} not found (Debian: redis-server, sip-tester; livekit-sip on PATH or in LIVEKIT_SIP).\n`,
+      `${name} did NOT run: ${missing.join(', ')} not found (Debian: redis-server, sip-tester; livekit-sip on PATH or in LIVEKIT_SIP).\n`,
     );
     if (process.env.REQUIRE_ALL === '1') process.exitCode = 1;
   }

@@ -25,7 +25,7 @@ function run(name: string, command: string, args: readonly string[]): void {
   check(name, status === 0, `${error ?? ''}${stdout}${stderr}`);
 }
 
-/** Start a proxy with its configuration in docs and the ports of this test. `idleTimeout` replaces the configured one. */
+/** Starts a proxy with its configuration in docs and the ports of this test. `idleTimeout` replaces the configured timeout. */
 const PROXIES: Readonly<Record<string, (hangupPort: number, idleTimeout: string) => Promise<Server>>> = {
   async Caddy(hangupPort, idleTimeout) {
     const port = await freePort();
@@ -47,7 +47,7 @@ const PROXIES: Readonly<Record<string, (hangupPort: number, idleTimeout: string)
       .replace('127.0.0.1:8080', `127.0.0.1:${hangupPort}`)
       .replace(`keepalive_timeout ${PROXY_IDLE_TIMEOUT}`, `keepalive_timeout ${idleTimeout}`)
       .replace('http {', 'http {\n    access_log off;');
-    // One worker, so that all requests share its idle connections.
+    // With one worker, all requests share its idle connections.
     writeFileSync(config, `pid ${folder}/pid;\nerror_log stderr crit;\nworker_processes 1;\n${text}`);
     const args = ['-c', config, '-g', 'daemon off;'];
     return startProxy('nginx', args, { url: `https://127.0.0.1:${port}`, port, env });

@@ -1,6 +1,6 @@
 /**
- * `npm run verify`, which is `npm test`: Biome, tsc, knip and vitest side by side. Prints the result and the time of each
- * check at the end, and exits with 1 if one of them failed. Arguments go to vitest.
+ * `npm run verify`, also `npm test`: runs Biome, tsc, knip and vitest concurrently. Prints the result and the duration of each
+ * check at the end, and exits with 1 if a check failed. vitest receives the arguments.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ interface Check {
 interface Result {
   readonly name: string;
   readonly hasPassed: boolean;
-  readonly tookMs: number;
+  readonly durationMs: number;
   readonly output: string;
 }
 
@@ -30,7 +30,7 @@ const STATIC_CHECKS: readonly Check[] = [
   { name: 'knip', program: 'knip', args: [] },
 ];
 
-/** @param isShown whether the output appears at once; otherwise the result has it */
+/** @param isShown whether the output appears at once, or at the end with the result */
 async function run({ name, program, args }: Check, { isShown }: { isShown: boolean }): Promise<Result> {
   const startedAt = performance.now();
   const child = spawn(join(ROOT, 'node_modules/.bin', program), args, {
@@ -44,7 +44,7 @@ async function run({ name, program, args }: Check, { isShown }: { isShown: boole
   return {
     name,
     hasPassed: child.exitCode === 0,
-    tookMs: performance.now() - startedAt,
+    durationMs: performance.now() - startedAt,
     output: Buffer.concat(chunks).toString(),
   };
 }
@@ -64,8 +64,8 @@ const results = [
 for (const { name, hasPassed, output } of results) {
   if (!hasPassed && output !== '') printLine(`${name}:\n${output}`);
 }
-for (const { name, hasPassed, tookMs } of results) {
-  printLine(`${name.padEnd(8)}${hasPassed ? 'passed' : 'FAILED'}${seconds(tookMs)}`);
+for (const { name, hasPassed, durationMs } of results) {
+  printLine(`${name.padEnd(8)}${hasPassed ? 'passed' : 'FAILED'}${seconds(durationMs)}`);
 }
 printLine(`${'total'.padEnd(14)}${seconds(performance.now() - startedAt)}`);
 process.exitCode = results.every(({ hasPassed }) => hasPassed) ? 0 : 1;

@@ -119,7 +119,7 @@ test('every folder is in the table or may import everything', () => {
   expect([...parts].filter((part) => !(part in TABLE) && ![...WIRING, 'main'].includes(part))).toEqual([]);
 });
 
-test('main.ts imports nothing before it has checked the Node version', () => {
+test('main.ts imports nothing before the check of the Node version', () => {
   const source = readFileSync(resolve(SRC, 'main.ts'), 'utf8');
   expect(source).not.toMatch(/^\s*import\b(?!\()/m);
   expect(importsOf(source)).toEqual(['./cli/program.ts']);

@@ -17,7 +17,7 @@ const PAGES = readPages();
 const BLOCKS = PAGES.flatMap(({ page, text }) => blocksOf(page, text));
 const blocksIn = (language: string) => BLOCKS.filter((block) => block.language === language);
 
-/** As GitHub makes them of a page's headings. */
+/** Returns the anchors of a page's headings as GitHub generates them. */
 function anchorsOf(file: string): string[] {
   return [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading

@@ -44,7 +44,7 @@ test('.editorconfig sets the indentation and line width that Biome enforces', ()
       ],
     ),
   );
-  // Two spaces are Biome's own default.
+  // Two spaces are Biome's default.
   expect(sections.get('*')).toMatchObject({ indent_style: formatter.indentStyle, indent_size: '2' });
   expect(sections.get('*.{ts,cjs,json}')).toEqual({ max_line_length: String(formatter.lineWidth) });
 });

@@ -1,12 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import type { Cores } from './cores.ts';
 import type { Generator } from './load.ts';
-
-/** The cores of the server and of everything else. */
-export interface Cores {
-  readonly server: number;
-  readonly load: number;
-}
 
 export interface Bench {
   /** Holds all databases; removed after the group. */
@@ -31,14 +24,4 @@ export interface HangupCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly description: string;
-}
-
-export function findCores(): Cores | null {
-  if (availableParallelism() < 2) return null;
-  try {
-    execFileSync('taskset', ['--version'], { stdio: 'ignore' });
-    return { server: 0, load: 1 };
-  } catch {
-    return null;
-  }
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { Cores } from './context.ts';
+import type { Cores } from './cores.ts';
 import { type Program, startProgram } from './processes.ts';
 
 export const Report = z.object({

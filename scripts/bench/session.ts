@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Bench, findCores } from './context.ts';
+import type { Bench } from './context.ts';
+import { findCores } from './cores.ts';
 import { findHangup } from './hangup.ts';
 import { type Generator, startGenerator } from './load.ts';
 

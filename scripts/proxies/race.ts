@@ -144,7 +144,7 @@ function send(url: string, key: string, method: 'DELETE' | 'POST'): Promise<numb
   return new Promise((done, failed) => {
     request(
       `${url}${path}`,
-      // The client uses a new connection; only the proxy reuses one.
+      // The client uses a new connection. Only the proxy reuses connections.
       { method, agent: false, headers, rejectUnauthorized: false },
       (response) => {
         response.resume();

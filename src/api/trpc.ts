@@ -6,14 +6,14 @@ import { authorizeCall, requireScope } from '../operations/calls/authorize.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { badRequest, publicError, toTrpcError } from './errors.ts';
 
-/** One HTTP request. */
+/** The context of one HTTP request. */
 export interface Context {
   readonly dependencies: Dependencies;
   /** Loads the key once per request, also for a batch of many calls. */
   readonly authenticate: () => Promise<ApiKey | null>;
   /** The inputs in the path of a REST request, available before the body is read. Null over tRPC. */
   readonly pathInput: Readonly<Record<string, string>> | null;
-  /** Returns the error that one call's input has before its schema checks it. Complete after the input is read. */
+  /** Returns an error of one call's input that parsing found, before the schema check. Call this after reading the input. */
   readonly inputErrorOf: (batchIndex: number) => TRPCError | null;
 }
 
@@ -102,7 +102,7 @@ export function callProcedure(scope: Scope) {
   });
 }
 
-/** @throws TRPCError if parsing changed the input, or if the input is encoded by a data transformer */
+/** Asserts that parsing did not change the input, and that no data transformer encoded it. @throws TRPCError */
 function assertReadable(
   { inputErrorOf }: Context,
   { input, batchIndex }: { input: unknown; batchIndex: number },

@@ -12,19 +12,19 @@ import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
 import { storeThread } from '../platform/assets.ts';
 import { systemClock, systemRandom } from '../platform/clock.ts';
-import type { LiveKitAddress, Settings, SettingsError } from '../platform/config.ts';
+import type { Settings, SettingsError } from '../platform/config.ts';
 import { useUtcTimeZone } from '../platform/environment.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
+import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
 import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
 import { openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
+import { shutDown } from './shutdown.ts';
 
-/** After this time stop() closes open connections and aborts requests to LiveKit. */
-const SHUTDOWN_TIMEOUT_MS = 10_000;
-/** Without requests for /readyz, this check still logs that the database is unusable. */
+/** This check logs that the database is unusable, also without requests for /readyz. */
 const READINESS_CHECK_INTERVAL_MS = 60_000;
 
 export interface App {
@@ -38,7 +38,7 @@ export interface App {
 }
 
 /**
- * Wires the complete service and returns it listening.
+ * Starts the complete service, and returns after its server listens.
  * @param livekit the LiveKit of the settings, or else the built-in emulator
  * @throws DatabaseError, SettingsError if the database must not run on the emulator, or the listen error of node:net
  */
@@ -53,7 +53,7 @@ export async function startApp({
   thread = storeThread(),
 }: {
   settings: Settings;
-  livekit: LiveKitAddress;
+  livekit: LiveKitServer;
   log: Logger;
   version: string;
   clock?: Clock;
@@ -124,27 +124,10 @@ export async function startApp({
   });
   let binding: LiveKitBinding | undefined;
   const readinessTimer = setInterval(() => void checkReadiness(dependencies), READINESS_CHECK_INTERVAL_MS);
-  const closeServer = async () => {
-    if (server.listening) {
-      const closed = once(server, 'close');
-      server.close();
-      // A connection that becomes idle after close() would keep the server open until its keep-alive timeout.
-      const idleSweep = setInterval(() => server.closeIdleConnections(), 20);
-      await closed;
-      clearInterval(idleSweep);
-    }
-    await whenIdle();
-  };
   const stop = async () => {
-    draining.abort();
     clearInterval(readinessTimer);
     binding?.release();
-    const forceCloseTimer = setTimeout(() => {
-      server.closeAllConnections();
-      requestAbort.abort();
-    }, SHUTDOWN_TIMEOUT_MS);
-    await Promise.all([closeServer(), reconciler.stop()]);
-    clearTimeout(forceCloseTimer);
+    await shutDown({ server, whenIdle, draining, requestAbort, reconciler });
     await store.close();
   };
   try {

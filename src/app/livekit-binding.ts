@@ -7,7 +7,7 @@ import { readLiveKitServers } from '../store/open-store.ts';
 /** Much shorter than the time after which a missing room ends its call. */
 const CHECK_INTERVAL_MS = 1_000;
 
-/** The record in the database of the LiveKit that this process serves it with. */
+/** The record in the database of the LiveKit that this process uses. */
 export interface LiveKitBinding {
   /** Resolves if this process runs on the emulator and another process serves the database with a real LiveKit. */
   readonly conflict: Promise<SettingsError>;
@@ -27,7 +27,7 @@ export function assertBindable(settings: BindingSettings): void {
   if (servers.length > 0) throw bindingError(settings, servers);
 }
 
-/** Records the LiveKit and watches for another one. Call this only when the server listens. @throws the store's errors */
+/** Records the LiveKit and watches for a different one. Call this when the server listens. @throws the store's errors */
 export async function bindLiveKit(
   store: LiveKitServerStore,
   settings: BindingSettings,
@@ -61,7 +61,7 @@ export async function bindLiveKit(
     }
     conflictingUrl = latestUrl;
   };
-  // The readiness check logs that the database cannot be read.
+  // Errors are ignored, because the readiness check logs that the database cannot be used.
   const timer = setInterval(() => void checkBinding().catch(() => {}), CHECK_INTERVAL_MS);
   return { conflict: conflict.promise, release: () => clearInterval(timer) };
 }

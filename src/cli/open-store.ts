@@ -5,8 +5,8 @@ import { CliError, printProgress } from './output.ts';
 import { readSettings } from './settings.ts';
 
 /**
- * Opens the store for a command, then closes it. Does not create or migrate the database: it may be in a wrong directory,
- * or an older hangup may serve it.
+ * Opens the store for a command, then closes it. Does not create or migrate the database: the directory may be wrong, or
+ * an older hangup may serve the database.
  */
 export async function withExistingStore(use: (store: Store) => Promise<void>): Promise<void> {
   const { databaseFile: file } = readSettings();
@@ -33,9 +33,9 @@ export async function withMigratedStore(use: (store: Store, file: string) => Pro
  */
 export function assertSchema(file: string, allowed: readonly SchemaVersion[]): void {
   assertDatabaseExists(file);
-  const { age, pending } = inspectSchema(file);
-  if (allowed.includes(age)) return;
-  switch (age) {
+  const { version, pending } = inspectSchema(file);
+  if (allowed.includes(version)) return;
+  switch (version) {
     case 'behind':
       throw new CliError(
         `${file} belongs to an older version of hangup. Missing migrations: ${pending.join(', ')}. Back up the database, then run \`hangup migrate\`.`,

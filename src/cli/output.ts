@@ -19,15 +19,15 @@ export function printProgress(text: string): void {
   process.stderr.write(`hangup: ${text}\n`);
 }
 
+/** Returns the stack of an unexpected error. */
+export function errorStack(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 /** Prints aligned columns. The first row contains the headings. */
 export function printTable(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   for (const row of rows) {
     print(row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  '));
   }
-}
-
-/** Returns an ISO 8601 timestamp, or null. */
-export function toIsoOrNull(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
 }

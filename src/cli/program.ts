@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { appRouter } from '../api/router.ts';
+import { errorCode, errorMessage } from '../domain/errors.ts';
 import { openApiDocument } from '../http/openapi.ts';
 import { readLicenses, readVersion } from '../platform/assets.ts';
 import { describeSettings, SettingsError } from '../platform/config.ts';
@@ -15,7 +16,7 @@ import { registerDoctorCommand } from './commands/doctor.ts';
 import { registerKeysCommand } from './commands/keys.ts';
 import { registerMigrateCommand } from './commands/migrate.ts';
 import { registerPruneCommand } from './commands/prune.ts';
-import { CliError, print, printProgress } from './output.ts';
+import { CliError, errorStack, print, printProgress } from './output.ts';
 import { serve } from './serve.ts';
 
 const HELP_FOOTER = `
@@ -71,8 +72,8 @@ function withCurrentName([command, ...rest]: readonly string[]): readonly string
 }
 
 /**
- * A reader that closes the pipe (`hangup docs install | head`) does not make the command fail. After another output error
- * the command continues, because it may have to undo its work, and exits with 1.
+ * Ignores a closed pipe, such as that of `hangup docs install | head`. After another output error the command continues,
+ * because it may have to undo its work, and exits with 1.
  */
 function handleOutputErrors(): void {
   let isReported = false;
@@ -101,13 +102,13 @@ function formatError(error: unknown): string {
   if (error instanceof SettingsError || error instanceof DatabaseError || error instanceof CliError) {
     return error.message;
   }
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    return `${error.message}. Another program uses the port. Stop that program, or set PORT.`;
+  if (errorCode(error) === 'EADDRINUSE') {
+    return `${errorMessage(error)}. Another program uses the port. Stop that program, or set PORT.`;
   }
   if (isListenError(error)) {
     return `${error.message}. Set HOST and PORT to an address of this machine that this user may listen on.`;
   }
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return errorStack(error);
 }
 
 function createProgram(): Command {

@@ -6,7 +6,7 @@ import { type Emulator, startEmulator } from '../emulator/emulator.ts';
 import { createApiKey } from '../operations/api-keys/create.ts';
 import { commandName } from '../platform/assets.ts';
 import { systemClock, systemRandom } from '../platform/clock.ts';
-import type { LiveKitAddress } from '../platform/config.ts';
+import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Store } from '../ports/store.ts';
 
 const ORGANIZATION = 'demo';
@@ -14,12 +14,13 @@ const DEMO_CALL_COUNT = 3;
 
 /** The built-in emulator, with demo data to try hangup without a LiveKit. */
 export interface Sandbox {
-  readonly livekit: LiveKitAddress;
+  readonly livekit: LiveKitServer;
   /** Creates an organization, an API key and live calls, and prints example commands to standard output. */
   welcome(app: App): Promise<void>;
   close(): Promise<void>;
 }
 
+/** Starts the emulator, with hangup's address for its webhooks. */
 export async function openSandbox({ host, port }: { host: string; port: number }): Promise<Sandbox> {
   const credentials = { apiKey: 'emulator', apiSecret: randomBytes(32).toString('base64url') };
   // The emulator cannot send webhooks to a port that is not selected yet.
@@ -41,7 +42,7 @@ function reachableHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Returns the key only when it creates it, because the database stores only the key's hash. */
+/** Creates the demo organization's key if missing. Returns null for an existing key: the database stores only its hash. */
 async function ensureDemoKey(store: Store): Promise<{ organizationId: string; key: string | null }> {
   const existing = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
   if (existing !== undefined) return { organizationId: existing.organizationId, key: null };
@@ -57,7 +58,7 @@ async function ensureDemoKey(store: Store): Promise<{ organizationId: string; ke
   return { organizationId: apiKey.organizationId, key };
 }
 
-/** Reopens the rooms of live calls, because the emulator loses its rooms when it stops. */
+/** Creates missing demo calls, and the rooms of all live calls: the emulator loses its rooms when it stops. */
 async function ensureDemoCalls(
   store: Store,
   emulator: Emulator,

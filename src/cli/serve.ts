@@ -2,11 +2,14 @@ import { writeSync } from 'node:fs';
 import { url as debuggerUrl } from 'node:inspector';
 import { format } from 'node:util';
 import { startApp } from '../app/app.ts';
-import { type Environment, parseSettings } from '../platform/config.ts';
+import { parseSettings } from '../platform/config.ts';
 import { environmentWarnings } from '../platform/environment.ts';
-import { createLogger, maskPhoneNumbers } from '../platform/logger.ts';
+import type { EnvironmentVariables } from '../platform/environment-variables.ts';
+import { createLogger } from '../platform/logger.ts';
+import { maskPhoneNumbers } from '../platform/mask-phone-numbers.ts';
 import { notifySystemd, readSystemdSettings } from '../platform/systemd.ts';
 import type { Logger } from '../ports/system.ts';
+import { errorStack } from './output.ts';
 import { openSandbox } from './sandbox.ts';
 
 /** Serves until SIGTERM or SIGINT, and on a terminal until SIGHUP. */
@@ -14,7 +17,7 @@ export async function serve({
   environment,
   version,
 }: {
-  environment: Environment;
+  environment: EnvironmentVariables;
   version: string;
 }): Promise<void> {
   const settings = parseSettings(environment, 'server');
@@ -42,7 +45,7 @@ export async function serve({
   try {
     const app = await startApp({ settings, livekit, log, version });
     try {
-      // Only the host: the URL may contain a user and a password.
+      // Logs only the host, because the URL may contain a user and a password.
       const proxy = livekit.proxy ? { proxy: new URL(livekit.proxy.url).host } : {};
       const { databaseFile: database } = settings;
       log.info({ url: app.url, livekit: livekit.url, ...proxy, database }, 'server started');
@@ -79,10 +82,10 @@ function redirectConsoleToLogger(log: Logger): void {
   });
 }
 
-/** Exits after a bug, because the process's state is unknown. Acknowledged requests are already on disk. */
+/** Makes an uncaught error exit the process, whose state is then unknown. Acknowledged requests are already on disk. */
 function exitOnUncaughtError(): void {
   const exit = (error: unknown) => {
-    const err = maskPhoneNumbers(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    const err = maskPhoneNumbers(errorStack(error));
     const line = JSON.stringify({ level: 'fatal', err, msg: 'uncaught error; exiting' });
     try {
       // Synchronous, because the logger may still buffer lines when the process exits.
@@ -94,7 +97,7 @@ function exitOnUncaughtError(): void {
   process.on('uncaughtException', exit).on('unhandledRejection', exit);
 }
 
-/** Resolves with the first signal to stop. A second one exits at once. */
+/** Resolves with the first signal to stop. A second signal exits at once. */
 function waitForSignal(log: Logger, { isTerminal }: { isTerminal: boolean }): Promise<string> {
   return new Promise((resolve) => {
     let isStopping = false;

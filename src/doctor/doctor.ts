@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import type { LiveKitAddress } from '../platform/config.ts';
 import type { CallFacts, DatabaseFacts, LiveKitFacts } from '../ports/diagnostics.ts';
+import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { assessAccess } from './checks/access.ts';
 import { assessClockSkew } from './checks/clock-skew.ts';
@@ -24,7 +24,7 @@ const LIVEKIT_TIMEOUT_MS = 5_000;
 /** Access to the database and to LiveKit. Neither function throws or changes anything. */
 export interface Inspectors {
   readonly inspectDatabase: (file: string, options: { roomNames: readonly string[] }) => DatabaseFacts;
-  readonly probeLiveKit: (server: LiveKitAddress, options: { timeoutMs: number }) => Promise<LiveKitFacts>;
+  readonly probeLiveKit: (server: LiveKitServer, options: { timeoutMs: number }) => Promise<LiveKitFacts>;
 }
 
 /** Returns the findings of all checks. Changes nothing, and can run beside a hangup on the same database. */
@@ -57,7 +57,7 @@ export async function runChecks(inspectors: Inspectors, clock: Clock): Promise<r
   ];
 }
 
-/** Returns null when LiveKit did not send a list of rooms. */
+/** Returns the names of LiveKit's rooms; null without a list of rooms. */
 function listedRooms(facts: LiveKitFacts | null): readonly string[] | null {
   return facts?.kind === 'answered' && facts.verdict.kind === 'accepted' ? facts.verdict.roomNames : null;
 }
@@ -66,7 +66,7 @@ function checkDatabase(
   file: string,
   inspectContents: (file: string) => DatabaseFacts,
 ): { findings: readonly Finding[]; calls: CallFacts | null } {
-  // Before the contents: a read by SQLite can create the -wal and the -shm.
+  // The attributes are read before the contents: a read by SQLite can create the -wal and the -shm.
   const facts = inspectDatabaseFile(file, process.getuid?.());
   if (facts.kind !== 'present') return { findings: [assessDatabaseFile(file, facts)], calls: null };
   const contents = inspectContents(file);

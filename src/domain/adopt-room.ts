@@ -6,7 +6,7 @@ import {
   type CallChange,
   type CallSnapshot,
   callEvent,
-  changeByTransition,
+  changeFromTransition,
 } from './call-change.ts';
 import { applyRoomEvent } from './call-transition.ts';
 import type { RoomEvent } from './room-event.ts';
@@ -45,14 +45,14 @@ export function adoptRoom(
   if (payload.kind !== 'room_started' && payload.kind !== 'participant_joined') return null;
   if (adoption === null) return null;
   const { prefix, organizationId } = adoption;
-  // In the session of an ended call, the new call begins now.
+  // The session of an ended call may be much older than the new call.
   const startedAt = roster === null ? (room.createdAt ?? now) : now;
   const call = newCall({
     id: adopted.id,
     organizationId,
     roomName: room.name,
     roster,
-    // Until its phone shows the direction: an unregistered call is an incoming one.
+    // Until its first phone shows the direction. Unregistered calls are usually inbound.
     direction: 'inbound',
     adoptedPrefix: prefix,
     agentId: adopted.agentId,
@@ -66,7 +66,7 @@ export function adoptRoom(
     reason: `adopted by the prefix ${prefix}`,
   });
   const transition = applyRoomEvent(call, event, { policy, now, isAdoptable: false });
-  const { change, result } = changeByTransition(call, transition, {
+  const { change, result } = changeFromTransition(call, transition, {
     cause,
     now,
     deletion: null,

@@ -32,13 +32,15 @@ export function isApiKeyFormat(text: string): boolean {
   return API_KEY_PATTERN.test(text);
 }
 
+/** True unless the key is revoked or expired. */
 export function isActive(key: ApiKey, now: Timestamp): boolean {
   return key.revokedAt === null && (key.expiresAt === null || now < key.expiresAt);
 }
 
 const LAST_USED_RESOLUTION_MS = 60_000;
 
+/** True if the key's `lastUsedAt` is at least a minute old. */
 export function shouldRecordUse(key: ApiKey, now: Timestamp): boolean {
-  // By absolute difference: after the clock was set back, a use is still recorded.
+  // The absolute difference: after the clock was set back, a use is still recorded.
   return key.lastUsedAt === null || Math.abs(now - key.lastUsedAt) >= LAST_USED_RESOLUTION_MS;
 }

@@ -1,5 +1,5 @@
 import type { Call } from './call.ts';
-import type { EndedStatus, LiveStatus } from './call-status.ts';
+import type { EndedStatus } from './call-status.ts';
 import {
   type Departure,
   directionOf,
@@ -13,7 +13,7 @@ import {
   REPLACED,
   type Roster,
 } from './roster.ts';
-import type { Timestamp } from './time.ts';
+import { earliest, type Timestamp } from './time.ts';
 
 export interface CallPolicy {
   /** How long a phone may be alone after the others left; 0: no limit. */
@@ -31,7 +31,7 @@ export interface CallEnd {
 }
 
 /**
- * goes_on: the call stays live. `reviewAt` is the time of the next assessment; null: at the next event.
+ * goes_on: the call stays live. `reviewAt` is the time of the next assessment; null: an event starts the next one.
  * over: the roster implies an end. hangup confirms it with LiveKit's list, unless the roster is that list.
  */
 export type Assessment =
@@ -42,7 +42,7 @@ export type Assessment =
 export const LEFT_ALONE = 'AGENT_LEFT';
 const ROOM_FINISHED = 'ROOM_FINISHED';
 
-/** How many grace periods an answered outbound phone waits for the first other participant. */
+/** Number of grace periods that an answered outbound phone waits for the first other participant. */
 const LONE_PHONE_GRACE_PERIODS = 10;
 
 const GOES_ON = { kind: 'goes_on', reviewAt: null } as const;
@@ -52,43 +52,29 @@ interface AssessmentContext {
   readonly now: Timestamp;
 }
 
-/** Returns the live status that the roster implies. A missing member does not make the call active. */
-export function statusFrom(members: Roster): LiveStatus {
-  const roster = { ...members, members: members.members.filter(({ missingSince }) => missingSince === null) };
-  const phones = presentMembers(roster, 'phone');
-  if (phones.some(({ phone }) => phone?.answeredAt != null)) return 'active';
-  const people = presentMembers(roster, 'person').length;
-  if (people >= 2) return 'active';
-  if (phones.length === 0) {
-    // Before a phone of a phone call is answered, one person and agents do not make the call active.
-    if (roster.firstPhone !== null && !phonesAreGuests(roster)) return 'connecting';
-    return people === 1 && presentMembers(roster, 'agent').length > 0 ? 'active' : 'connecting';
-  }
-  return phones.some(({ phone }) => phone?.callStatus === 'ringing') ? 'ringing' : 'connecting';
-}
-
-/** Assesses whether a live call goes on, by the participants in its room. */
-export function assess(call: Call, roster: Roster, circumstances: AssessmentContext): Assessment {
-  const assessment = assessMembers(call, roster, circumstances);
-  const missing = missingDueAt(roster);
-  const { reconnectGraceMs } = circumstances.policy;
-  const unresponsive =
+/** Assesses whether a live call goes on, by the participants in its room. A missing member still counts as present. */
+export function assess(call: Call, roster: Roster, context: AssessmentContext): Assessment {
+  const assessment = assessMembers(call, roster, context);
+  if (assessment.kind === 'over') return assessment;
+  const { reconnectGraceMs } = context.policy;
+  const nodeDueAt =
     roster.unresponsive && roster.unresponsive.since + Math.max(reconnectGraceMs, MISSING_CONFIRM_MS);
   // Until this time, the clients of a dead node may reconnect.
-  const probeDueAt = roster.moved === null ? null : roster.moved.noticedAt + reconnectGraceMs;
-  return assessment.kind === 'over'
-    ? assessment
-    : { kind: 'goes_on', reviewAt: soonest(assessment.reviewAt, missing, unresponsive, probeDueAt) };
+  const probeDueAt = roster.moved && roster.moved.noticedAt + reconnectGraceMs;
+  return {
+    kind: 'goes_on',
+    reviewAt: earliest(assessment.reviewAt, missingDueAt(roster), nodeDueAt, probeDueAt),
+  };
 }
 
-function assessMembers(call: Call, roster: Roster, circumstances: AssessmentContext): Assessment {
+function assessMembers(call: Call, roster: Roster, context: AssessmentContext): Assessment {
   if (parties(roster).length >= 2) return GOES_ON;
   const hasAgent = presentMembers(roster, 'agent').length > 0;
   const [phone] = presentMembers(roster, 'phone');
-  if (phone !== undefined) return hasAgent ? GOES_ON : assessLonePhone(call, roster, phone, circumstances);
+  if (phone !== undefined) return hasAgent ? GOES_ON : assessLonePhone(call, roster, phone, context);
   const isPhoneCall = roster.firstPhone !== null && !goesOnWithoutPhones(roster);
-  if (isPhoneCall) return assessAfterLastPhone(call, roster, circumstances);
-  return assessWithoutPhones(call, roster, circumstances);
+  if (isPhoneCall) return assessAfterLastPhone(call, roster, context);
+  return assessWithoutPhones(call, roster, context);
 }
 
 /** Returns the end of a call whose room is gone. */
@@ -144,20 +130,20 @@ function goesOnWithoutPhones(roster: Roster): boolean {
 
 /** Assesses a call whose last phone has left. */
 function assessAfterLastPhone(call: Call, roster: Roster, { policy, now }: AssessmentContext): Assessment {
-  const backBy = (departure: Departure) => departure.noticedAt + policy.reconnectGraceMs;
-  const mayReturn = ({ departure }: Member) => departure !== null && now < backBy(departure);
+  const returnDueAt = (departure: Departure) => departure.noticedAt + policy.reconnectGraceMs;
+  const mayReturn = ({ departure }: Member) => departure !== null && now < returnDueAt(departure);
   const away = roster.members.filter((member) => mayReturn(member));
   const lostPhones = away.filter((member) => member.role === 'phone' && mayPhoneReconnect(member));
   const people = peopleWhoMayReturn(roster, away);
-  const isWaited =
+  const mayGoOn =
     lostPhones.length > 0 ||
     presentMembers(roster, 'person').length + people.length >= 2 ||
     (phonesAreGuests(roster) && people.length > 0);
-  if (isWaited) {
-    const dueAt = [...lostPhones, ...people].flatMap(({ departure }) =>
-      departure === null ? [] : [backBy(departure)],
+  if (mayGoOn) {
+    const dueTimes = [...lostPhones, ...people].flatMap(({ departure }) =>
+      departure === null ? [] : [returnDueAt(departure)],
     );
-    return { kind: 'goes_on', reviewAt: Math.min(...dueAt) };
+    return { kind: 'goes_on', reviewAt: Math.min(...dueTimes) };
   }
   const at = roster.lastPhoneLeft?.at ?? now;
   if (!hasTalked(call, roster)) return { kind: 'over', end: endOfUnansweredCall(call, roster, at) };
@@ -166,9 +152,9 @@ function assessAfterLastPhone(call: Call, roster: Roster, { policy, now }: Asses
 
 /** Returns the people who left, one for each identity that has not returned. */
 function peopleWhoMayReturn(roster: Roster, away: readonly Member[]): readonly Member[] {
-  const isHere = new Set(presentMembers(roster, 'person').map(({ identity }) => identity));
+  const present = new Set(presentMembers(roster, 'person').map(({ identity }) => identity));
   const people = away.filter(
-    ({ role, identity, departure }) => role === 'person' && !departure?.isAborted && !isHere.has(identity),
+    ({ role, identity, departure }) => role === 'person' && !departure?.isAborted && !present.has(identity),
   );
   return [...new Map(people.map((member) => [member.identity, member])).values()];
 }
@@ -185,25 +171,25 @@ function assessWithoutPhones(call: Call, roster: Roster, { policy, now }: Assess
   const graceMs = policy.reconnectGraceMs;
   const [person] = presentMembers(roster, 'person');
   if (person !== undefined) {
-    const agent = roster.lastAgentLeft;
-    if (agent?.reason == null || !CONNECTION_LOST_REASONS.has(agent.reason)) return GOES_ON;
+    const agentLeft = roster.lastAgentLeft;
+    if (agentLeft?.reason == null || !CONNECTION_LOST_REASONS.has(agentLeft.reason)) return GOES_ON;
     if (presentMembers(roster, 'agent').length > 0) return GOES_ON;
-    const dueAt = Math.max(agent.noticedAt, person.noticedAt) + graceMs;
+    const dueAt = Math.max(agentLeft.noticedAt, person.noticedAt) + graceMs;
     if (now < dueAt) return { kind: 'goes_on', reviewAt: dueAt };
     const status = hasTalked(call, roster) ? 'completed' : 'failed';
     // The conversation ended when the last party left, which may be after the agent.
-    const at = Math.max(agent.at, roster.lastTalkerLeft?.at ?? 0);
-    return { kind: 'over', end: { status, failureReason: agent.reason, at } };
+    const at = Math.max(agentLeft.at, roster.lastTalkerLeft?.at ?? 0);
+    return { kind: 'over', end: { status, failureReason: agentLeft.reason, at } };
   }
   // LiveKit closes an empty room by itself, unless a participant that does not count keeps it open.
-  const left = roster.lastPersonLeft;
-  if (left === null || presentMembers(roster, 'other').length === 0) return GOES_ON;
-  const dueAt = left.noticedAt + graceMs;
+  const personLeft = roster.lastPersonLeft;
+  if (personLeft === null || presentMembers(roster, 'other').length === 0) return GOES_ON;
+  const dueAt = personLeft.noticedAt + graceMs;
   if (now < dueAt) return { kind: 'goes_on', reviewAt: dueAt };
-  if (hasTalked(call, roster)) return { kind: 'over', end: endOfTalk(roster.lastTalkerLeft ?? left) };
+  if (hasTalked(call, roster)) return { kind: 'over', end: endOfTalk(roster.lastTalkerLeft ?? personLeft) };
   return {
     kind: 'over',
-    end: { status: 'failed', failureReason: left.reason ?? ROOM_FINISHED, at: left.at },
+    end: { status: 'failed', failureReason: personLeft.reason ?? ROOM_FINISHED, at: personLeft.at },
   };
 }
 
@@ -215,7 +201,7 @@ function hasTalked(call: Call, roster: Roster | null): boolean {
   return roster.talkedSince !== null && (roster.firstPhone === null || phonesAreGuests(roster));
 }
 
-/** Disconnect reasons of a broken connection, without anybody's decision. */
+/** LiveKit's disconnect reasons of a connection that broke. */
 const CONNECTION_LOST_REASONS: ReadonlySet<string> = new Set([
   'SERVER_SHUTDOWN',
   'SIGNAL_CLOSE',
@@ -226,7 +212,7 @@ const CONNECTION_LOST_REASONS: ReadonlySet<string> = new Set([
   NODE_LOST,
 ]);
 
-/** Disconnect reasons of a call that ended as usual. */
+/** LiveKit's disconnect reasons of a normal end: such a call has no failure reason. */
 const NORMAL_HANGUP_REASONS: ReadonlySet<string> = new Set([
   'CLIENT_INITIATED',
   'ROOM_DELETED',
@@ -236,13 +222,13 @@ const NORMAL_HANGUP_REASONS: ReadonlySet<string> = new Set([
 ]);
 
 function endOfTalk({ at, reason }: Pick<Departure, 'at' | 'reason'>): CallEnd {
-  const isUsual = reason === null || NORMAL_HANGUP_REASONS.has(reason);
-  return { status: 'completed', failureReason: isUsual ? null : reason, at };
+  const isNormal = reason === null || NORMAL_HANGUP_REASONS.has(reason);
+  return { status: 'completed', failureReason: isNormal ? null : reason, at };
 }
 
 /** Returns the end of a call without an answered phone, by the last phone's state and disconnect reason. */
-function endOfUnansweredCall(call: Call, { lastPhoneLeft }: Roster, otherwiseAt: Timestamp): CallEnd {
-  const { reason = null, at = otherwiseAt } = lastPhoneLeft ?? {};
+function endOfUnansweredCall(call: Call, { lastPhoneLeft }: Roster, defaultAt: Timestamp): CallEnd {
+  const { reason = null, at = defaultAt } = lastPhoneLeft ?? {};
   if (lastPhoneLeft === null || reason === null || reason === REPLACED) {
     const hasRung = lastPhoneLeft?.hasRung || call.status === 'ringing';
     return { status: hasRung ? 'no_answer' : 'failed', failureReason: ROOM_FINISHED, at };
@@ -269,9 +255,4 @@ function unansweredStatus(
     default:
       return 'failed';
   }
-}
-
-function soonest(...times: readonly (Timestamp | null)[]): Timestamp | null {
-  const known = times.filter((time) => time !== null);
-  return known.length === 0 ? null : Math.min(...known);
 }

@@ -35,5 +35,5 @@ export interface AuditEvent {
   readonly reason: string | null;
 }
 
-/** Who changed a call, and why. */
+/** Actor and reason of a change. */
 export type Cause = Pick<AuditEvent, 'actor' | 'actorId' | 'reason'>;

@@ -13,12 +13,12 @@ export interface CallSnapshot {
   /** The call of the selected id, or the newest call in the selected room. */
   readonly call: Call | null;
   readonly isNewestInRoom: boolean;
-  /** The newest call but one in the room; null when the call was selected by its id. */
+  /** The second newest call in the room; null when the call was selected by its id. */
   readonly previousCall: Call | null;
   readonly hasLiveCallInRoom: boolean;
-  /** Of the call. */
+  /** The deletion of the call's room. */
   readonly deletion: RoomDeletion | null;
-  /** Of any call in the room: a room name has at most one deletion that is not complete. */
+  /** The incomplete deletion of the room name, which any call may have. A room name has at most one. */
   readonly incompleteDeletion: RoomDeletion | null;
   /** The longest prefix that makes the room a call; null when no prefix does. */
   readonly adoption: { readonly prefix: string; readonly organizationId: string } | null;
@@ -30,10 +30,12 @@ export interface CallSnapshot {
   readonly idempotentResponse: IdempotentResponse | null;
 }
 
-/** Names the rows of a {@link CallSnapshot}. */
+/** Selects the rows of a {@link CallSnapshot}. */
 export interface CallSelection {
-  readonly by: { readonly callId: string } | { readonly roomName: string };
+  readonly target: { readonly callId: string } | { readonly roomName: string };
+  /** Id of the call to register. */
   readonly newCallId: string | null;
+  /** LiveKit's id of the event to apply. */
   readonly eventId: string | null;
   readonly idempotency: { readonly organizationId: string; readonly key: string } | null;
 }
@@ -49,7 +51,7 @@ export interface IdempotentResponse {
   readonly createdAt: Timestamp;
 }
 
-/** A call after a change, with everything that changes together with it. */
+/** A call after a change, with the rows that are written in the same transaction. */
 export interface CallChange {
   readonly call: Call;
   readonly isNew: boolean;
@@ -58,7 +60,7 @@ export interface CallChange {
   readonly events: readonly AuditEvent[];
 }
 
-/** What the store writes in the transaction of the snapshot, and what the caller gets. */
+/** The rows that the store writes in the transaction of the snapshot, and the result for the caller. */
 export interface CallDecision<Result> {
   /** Two when a new call begins in the room of an ended one. */
   readonly changes: readonly CallChange[];
@@ -68,7 +70,7 @@ export interface CallDecision<Result> {
   readonly result: Result;
 }
 
-/** An event or an observation that concerns a call, and what followed. */
+/** The result of an event or an observation that concerns a call. */
 export interface AppliedChange {
   readonly kind: 'applied';
   readonly callId: string;
@@ -95,7 +97,7 @@ export function writesNothing({
   return changes.length === 0 && receivedEventId === null && idempotentResponse === null;
 }
 
-/** An audit event of a call. */
+/** Returns an audit event of a call. */
 export function callEvent(
   call: Pick<Call, 'id' | 'organizationId'>,
   event: Cause & Pick<AuditEvent, 'at' | 'action'> & Partial<Pick<AuditEvent, 'fromStatus' | 'toStatus'>>,
@@ -104,8 +106,8 @@ export function callEvent(
   return { subjectId, organizationId, fromStatus: null, toStatus: null, ...event };
 }
 
-/** Returns what a transition writes, with its result. No change: the record already has all of the transition. */
-export function changeByTransition(
+/** Returns the rows that a transition writes, and its result. A null change: the record already has the transition. */
+export function changeFromTransition(
   call: Call,
   transition: Transition,
   {
@@ -119,13 +121,15 @@ export function changeByTransition(
     now: Timestamp;
     /** The call's deletion on record. */
     deletion: RoomDeletion | null;
-    /** Then the end of the call needs no deletion. */
+    /** True: an end needs no deletion. */
     isRoomGone: boolean;
     /** Not null: the deletion that an end schedules is leased to the caller for this long. */
     leaseMs: number | null;
   },
 ): { change: CallChange | null; result: AppliedChange } {
-  const { decision, at } = transition;
+  const { decision } = transition;
+  // LiveKit dates a recreated room by the first creation, which is before the end.
+  const at = Math.max(transition.at, call.endedAt ?? 0);
   const isChanged =
     transition.roster !== call.roster ||
     transition.reviewAt !== call.reviewAt ||
@@ -142,14 +146,14 @@ export function changeByTransition(
   }
   switch (decision.kind) {
     case 'delete_room': {
-      const reason = decision.why;
+      const { reason } = decision;
       deletions.push(scheduleDeletion(call, deletion, now));
       events.push(callEvent(call, { ...cause, at, action: 'call.room_deletion_reopened', reason }));
       dueAt = now;
       break;
     }
     case 'report_survival':
-      events.push(callEvent(call, { ...cause, at, action: 'call.ended_in_error', reason: decision.why }));
+      events.push(callEvent(call, { ...cause, at, action: 'call.ended_in_error', reason: decision.reason }));
       break;
     case 'end':
       if (isRoomGone) break;

@@ -25,7 +25,7 @@ export interface CommandResults {
 
 export type CommandKind = keyof Commands;
 
-/** A change of a call, as plain data: writes run on another thread, which a function cannot be sent to. */
+/** A requested change of a call, as plain data: writes run on another thread, and a message cannot carry a function. */
 export type CallCommand<Kind extends CommandKind = CommandKind> = {
   [K in Kind]: { readonly kind: K } & Commands[K];
 }[Kind];
@@ -34,7 +34,7 @@ type Handlers = {
   readonly [K in CommandKind]: {
     readonly select: (command: CallCommand<K>) => CallSelection;
     readonly decide: (snapshot: CallSnapshot, command: CallCommand<K>) => CallDecision<CommandResults[K]>;
-    /** Most commands of this kind change nothing, and then take no write lock. */
+    /** Most commands of this kind change nothing. The store decides on a read first, without the write lock. */
     readonly isUsuallyNoChange: boolean;
   };
 };

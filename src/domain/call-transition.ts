@@ -1,22 +1,19 @@
-import { assess, type CallEnd, type CallPolicy, endOfSession, statusFrom } from './assess-call.ts';
+import { assess, type CallEnd, type CallPolicy, endOfSession } from './assess-call.ts';
 import { type Call, clampTime } from './call.ts';
 import { canTransition, isLive, type LiveStatus } from './call-status.ts';
-import { type AfterEnd, guardAgainstEvent } from './guard.ts';
+import { type GuardDecision, guardAgainstEvent, NO_CHANGE } from './guard.ts';
+import { impliedStatus } from './implied-status.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';
-import { clampToNow, join, leave, publishAudio, recordRoomStart } from './roster-changes.ts';
+import { clampToNow, recordAudio, recordJoin, recordLeave, recordRoomStart } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
-/**
- * delete_room: the room of an ended call is in use by its own participants again.
- * begin_call: a new caller is in the room of an ended call.
- * report_survival: the room of a call that ended by its absence is still in use.
- */
+/** advance and end: of a live call. The others are decisions about the room of an ended call. */
 export type Decision =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'advance'; readonly to: LiveStatus }
   | ({ readonly kind: 'end' } & CallEnd)
-  | AfterEnd;
+  | GuardDecision;
 
 /** The change of a call by an event or an observation. */
 export interface Transition {
@@ -36,8 +33,6 @@ export interface DecisionContext {
   readonly isAdoptable: boolean;
 }
 
-export const NO_CHANGE = { kind: 'nothing' } as const;
-
 /** Returns the change of a call by a webhook. */
 export function applyRoomEvent(call: Call, event: RoomEvent, context: DecisionContext): Transition {
   const { policy, now } = context;
@@ -47,10 +42,10 @@ export function applyRoomEvent(call: Call, event: RoomEvent, context: DecisionCo
     const { decision, roster } = guardAgainstEvent(call, event, context);
     return { ...unchanged, decision, roster };
   }
-  const before = sessionFor(call, event, at);
-  if (before === null) return { ...unchanged, decision: NO_CHANGE };
+  const sessionRoster = rosterOfSession(call, event, at);
+  if (sessionRoster === null) return { ...unchanged, decision: NO_CHANGE };
   // A node that reports an event of the room is responsive.
-  const roster = { ...rosterAfterEvent(clampToNow(before, now), event, now), unresponsive: null };
+  const roster = { ...rosterAfterEvent(clampToNow(sessionRoster, now), event, now), unresponsive: null };
   if (event.payload.kind === 'room_finished') {
     const end = endOfSession(call, roster, at);
     return { decision: endIfAllowed(call, end), roster: { ...roster, isFinished: true }, reviewAt: null, at };
@@ -75,7 +70,7 @@ export function transitionFromRoster(
     isConfirmed: boolean;
   },
 ): Transition {
-  const status = statusFrom(roster);
+  const status = impliedStatus(roster);
   const advance: Decision = canTransition(call.status, status) ? { kind: 'advance', to: status } : NO_CHANGE;
   const assessment = assess(advance.kind === 'advance' ? { ...call, status } : call, roster, { policy, now });
   if (assessment.kind === 'goes_on') {
@@ -130,12 +125,12 @@ export function applyTransition(
 }
 
 /** Returns the roster of the event's session; null for an earlier session. */
-function sessionFor({ roster }: Call, { room, payload }: RoomEvent, at: Timestamp): Roster | null {
+function rosterOfSession({ roster }: Call, { room, payload }: RoomEvent, at: Timestamp): Roster | null {
   if (roster === null) return newRoster(room, at);
   if (roster.sid === room.sid) return roster.isFinished ? null : roster;
   // A later session can only start after the end of the earlier one, reported or not.
-  const begins = payload.kind === 'room_started' || payload.kind === 'participant_joined';
-  return begins && (room.createdAt ?? 0) > roster.createdAt ? newRoster(room, at) : null;
+  const mayBegin = payload.kind === 'room_started' || payload.kind === 'participant_joined';
+  return mayBegin && (room.createdAt ?? 0) > roster.createdAt ? newRoster(room, at) : null;
 }
 
 /** Returns the roster after an event of its session. */
@@ -152,10 +147,10 @@ export function rosterAfterEvent(
     case 'room_finished':
       return roster;
     case 'participant_joined':
-      return join(roster, payload.participant, { noticedAt: now });
+      return recordJoin(roster, payload.participant, { noticedAt: now });
     case 'participant_left':
     case 'participant_connection_aborted':
-      return leave(roster, payload.participant, {
+      return recordLeave(roster, payload.participant, {
         sid: payload.participant.sid,
         at,
         noticedAt: now,
@@ -164,7 +159,7 @@ export function rosterAfterEvent(
         isAborted: payload.kind === 'participant_connection_aborted',
       });
     case 'audio_published':
-      return publishAudio(roster, payload.participantSid, now);
+      return recordAudio(roster, payload.participantSid, now);
   }
 }
 

@@ -2,7 +2,7 @@ import { type CallStatus, type Direction, isLive } from './call-status.ts';
 import { presentMembers, type Roster } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
-/** A call on record. LiveKit's present state of its room is not part of it. */
+/** A call on record, without LiveKit's present state of the room. */
 export interface Call {
   readonly id: string;
   readonly organizationId: string;
@@ -71,7 +71,7 @@ export function newCall(
   };
 }
 
-/** Keeps createdAt increasing in a room, even if the clock steps back: the newest call owns its room. */
+/** Returns a time after the room's newest call, even if the clock was set back: the newest call owns its room. */
 export function nextCreatedAt(createdAt: Timestamp, newestInRoom: Pick<Call, 'createdAt'> | null): Timestamp {
   return newestInRoom === null ? createdAt : Math.max(createdAt, newestInRoom.createdAt + 1);
 }

@@ -12,17 +12,17 @@ export interface BreakerState {
   readonly isUp: boolean | null;
 }
 
-export const UNKNOWN_STATE: BreakerState = {
+export const INITIAL_BREAKER_STATE: BreakerState = {
   consecutiveFailures: 0,
   firstFailureAt: null,
   openSince: null,
   isUp: null,
 };
-const CLOSED: BreakerState = { ...UNKNOWN_STATE, isUp: true };
+const CLOSED: BreakerState = { ...INITIAL_BREAKER_STATE, isUp: true };
 
 const FAILURE_THRESHOLD = 5;
 
-/** Outcome of one request. `inconclusive`: the outcome concerns one room or node, not LiveKit as a whole. */
+/** `inconclusive`: the outcome concerns one room or node, and shows nothing about LiveKit itself. */
 export type RequestResult = 'answered' | 'unanswered' | 'inconclusive';
 
 export function onRequestFinished(state: BreakerState, result: RequestResult, now: Timestamp): BreakerState {
@@ -44,11 +44,14 @@ export function onRequestFinished(state: BreakerState, result: RequestResult, no
 const PROBES: readonly string[] = ['SendData', 'UpdateSubscriptions'];
 
 /**
- * LiveKit returns 503 if the node of a room is dead, and for SendData also if the room does not exist. That response
- * takes 3 s, so a probe with a shorter deadline times out although LiveKit is up.
+ * Returns whether LiveKit answered. LiveKit returns 503 if the node of a room is dead, and for SendData also if the room
+ * does not exist. That response takes 3 s, so a probe with a shorter deadline times out although LiveKit is up.
  * @param method LiveKit's name, such as `DeleteRoom`
  */
-export function resultOf(method: string, outcome: { readonly kind: string } | LiveKitError): RequestResult {
+export function classifyOutcome(
+  method: string,
+  outcome: { readonly kind: string } | LiveKitError,
+): RequestResult {
   if (!isFailure(outcome)) return 'answered';
   if (outcome.kind === 'timed_out') return PROBES.includes(method) ? 'inconclusive' : 'unanswered';
   const isRoomSpecific = method !== 'ListRooms';

@@ -32,6 +32,16 @@ export class StoreBusyError extends Error {
   }
 }
 
+/** Returns the message of a thrown value, which need not be an Error. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Returns the code of an error of Node.js or SQLite, such as `ENOENT`; empty for other values. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
 export const unauthorized = () => new RequestError('unauthorized', 'Unauthorized');
 export const callNotFound = () => new RequestError('not_found', 'Call not found');
 export const callOfOtherOrganization = () =>

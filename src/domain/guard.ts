@@ -3,9 +3,9 @@ import type { Participant, RoomEvent } from './room-event.ts';
 import { newRoster, parties, presentMembers, type Roster } from './roster.ts';
 import {
   applyParticipantList,
-  join,
-  leave,
   type ParticipantList,
+  recordJoin,
+  recordLeave,
   rosterOfNewCall,
 } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
@@ -16,12 +16,17 @@ import type { Timestamp } from './time.ts';
  * other participants by identity.
  */
 
-export type AfterEnd =
+/**
+ * delete_room: the call's own participants use the room again.
+ * begin_call: a new caller is in the room.
+ * report_survival: the call ended because LiveKit's room list lacked the room, which is still in use.
+ */
+export type GuardDecision =
   | { readonly kind: 'nothing' }
-  | { readonly kind: 'delete_room'; readonly why: string }
+  | { readonly kind: 'delete_room'; readonly reason: string }
   /** `roster` is the first roster of the new call. */
   | { readonly kind: 'begin_call'; readonly roster: Roster }
-  | { readonly kind: 'report_survival'; readonly why: string };
+  | { readonly kind: 'report_survival'; readonly reason: string };
 
 interface GuardContext {
   readonly policy: { readonly recreatedRoomWindowMs: number };
@@ -29,30 +34,32 @@ interface GuardContext {
   readonly isAdoptable: boolean;
 }
 
-const NO_CHANGE = { kind: 'nothing' } as const;
+export const NO_CHANGE = { kind: 'nothing' } as const;
 
 /** Decides on a webhook about the room of an ended call. */
 export function guardAgainstEvent(
   call: Call,
   event: RoomEvent,
-  circumstances: GuardContext,
-): { readonly decision: AfterEnd; readonly roster: Roster | null } {
+  context: GuardContext,
+): { readonly decision: GuardDecision; readonly roster: Roster | null } {
   const { payload, id } = event;
   const unchanged = { decision: NO_CHANGE, roster: call.roster };
-  if (!isGuarded(call, circumstances)) return unchanged;
-  const why = `the room of an ended call was recreated: ${payload.kind} ${id}`;
+  if (!isGuarded(call, context)) return unchanged;
+  const reason = `the room of an ended call was recreated: ${payload.kind} ${id}`;
   if (payload.kind === 'room_started') {
     const isCancelledRegistration = call.status === 'cancelled' && call.adoptedPrefix === null;
-    return isCancelledRegistration ? { ...unchanged, decision: { kind: 'delete_room', why } } : unchanged;
+    return isCancelledRegistration ? { ...unchanged, decision: { kind: 'delete_room', reason } } : unchanged;
   }
-  const roster = rosterAfterEvent(call.roster, event, circumstances.now);
+  const roster = rosterOfEndedCall(call.roster, event, context.now);
   // The event belongs to an earlier or a finished session.
   if (roster === null) return unchanged;
   if (payload.kind !== 'participant_joined') return { decision: NO_CHANGE, roster };
-  const isNews = call.roster?.members.every(({ sid }) => sid !== payload.participant.sid) ?? true;
-  const decision = decideAfterEnd(call, [payload.participant], roster, { ...circumstances, why });
+  const isNewMember = !isMember(call.roster, payload.participant.sid);
+  const decision = decideAfterEnd(call, [payload.participant], roster, { ...context, reason });
   // A late or duplicate join does not start a new call.
-  return decision.kind === 'begin_call' && !isNews ? { decision: NO_CHANGE, roster } : { decision, roster };
+  return decision.kind === 'begin_call' && !isNewMember
+    ? { decision: NO_CHANGE, roster }
+    : { decision, roster };
 }
 
 /** Decides on LiveKit's participant list of a room whose call ended. */
@@ -60,48 +67,51 @@ export function guardAgainstList(
   call: Call,
   room: { readonly sid: string; readonly createdAt: Timestamp | null },
   list: ParticipantList,
-  circumstances: GuardContext,
-): { readonly decision: AfterEnd; readonly roster: Roster | null } {
-  if (!isGuarded(call, circumstances)) return { decision: NO_CHANGE, roster: call.roster };
-  const { now } = circumstances;
+  context: GuardContext,
+): { readonly decision: GuardDecision; readonly roster: Roster | null } {
+  if (!isGuarded(call, context)) return { decision: NO_CHANGE, roster: call.roster };
+  const { now } = context;
   const isSameSession = call.roster?.sid === room.sid;
-  const before =
+  const sessionRoster =
     isSameSession && call.roster !== null ? call.roster : rosterOfNextSession(call.roster, room, now);
-  const roster = applyParticipantList({ ...before, isFinished: false }, list, now);
-  const why = 'the room of an ended call is still in use';
-  const decision = decideAfterEnd(call, list.participants, roster, { ...circumstances, why });
+  const roster = applyParticipantList({ ...sessionRoster, isFinished: false }, list, now);
+  const reason = 'the room of an ended call is still in use';
+  const decision = decideAfterEnd(call, list.participants, roster, { ...context, reason });
   // LiveKit's room list omitted a room that existed. hangup reports the error once, and never deletes the room for it.
-  const isError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
-  if (!isError) return { decision, roster: { ...roster, isFinished: before.isFinished } };
+  const hasEndedInError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
+  if (!hasEndedInError) return { decision, roster: { ...roster, isFinished: sessionRoster.isFinished } };
   const count = parties(roster).length;
-  const survival = `its room ${room.sid} is still in use: ${count} ${count === 1 ? 'party' : 'parties'}`;
   return {
-    decision: { kind: 'report_survival', why: survival },
+    decision: {
+      kind: 'report_survival',
+      reason: `its room ${room.sid} is still in use: ${count} ${count === 1 ? 'party' : 'parties'}`,
+    },
     roster: { ...roster, isEndedInError: true },
   };
 }
 
 /**
  * Decides by the participants whether a deletion attempt may delete the room.
- * look_closer: the room may have a new caller, and the room's session decides whether a call starts.
+ * look_closer: the room may have a new caller. {@link guardAgainstList} decides, with the room's session.
  */
 export function checkDeletion(
   call: Call,
   participants: readonly Participant[],
   { isAdoptable }: { readonly isAdoptable: boolean },
 ): 'delete' | 'keep' | 'look_closer' {
-  const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
-  const isNew = (one: Participant) => !wasInCall(call.roster, one);
+  const counted = participants.filter(isCounted);
+  const isNew = (participant: Participant) => !wasInCall(call.roster, participant);
   if (call.status === 'cancelled') {
-    const isNewCaller = (one: Participant) => one.phone?.ruleId != null && isNew(one);
-    return isAdoptable && counting.some(isNewCaller) ? 'look_closer' : 'delete';
+    const hasNewCaller = counted.some((participant) => isInboundPhone(participant) && isNew(participant));
+    return isAdoptable && hasNewCaller ? 'look_closer' : 'delete';
   }
   const keep = isAdoptable ? 'look_closer' : 'keep';
-  const talkers = counting.filter(({ role }) => role === 'phone' || role === 'person');
-  if (talkers.length >= 2) return keep;
-  const isLaterSession = counting.length > 0 && counting.every(({ sid }) => !isMember(call.roster, sid));
-  if (isLaterSession && !counting.some((one) => one.role === 'phone' && !isNew(one))) return keep;
-  return isAdoptable && talkers.some(isNew) ? 'look_closer' : 'delete';
+  const presentParties = counted.filter(isParty);
+  if (presentParties.length >= 2) return keep;
+  const isLaterSession = counted.length > 0 && counted.every(({ sid }) => !isMember(call.roster, sid));
+  const isPhoneBack = counted.some((participant) => participant.role === 'phone' && !isNew(participant));
+  if (isLaterSession && !isPhoneBack) return keep;
+  return isAdoptable && presentParties.some(isNew) ? 'look_closer' : 'delete';
 }
 
 /** True if a participant who joined after the call's end would be disconnected by the deletion. */
@@ -111,22 +121,29 @@ export function hasNewcomers(
   { isAdoptable }: { readonly isAdoptable: boolean },
 ): boolean {
   if (call.status === 'cancelled') {
-    return (
-      isAdoptable && participants.some((one) => one.phone?.ruleId != null && !wasInCall(call.roster, one))
-    );
+    const isNewCaller = (participant: Participant) =>
+      isInboundPhone(participant) && !wasInCall(call.roster, participant);
+    return isAdoptable && participants.some(isNewCaller);
   }
   // LiveKit keeps listing the participants of a dead node, and their joins may never have been reported.
-  const cameAfterEnd = (joinedAt: Timestamp | null) => joinedAt === null || joinedAt > (call.endedAt ?? 0);
+  const joinedAfterEnd = ({ joinedAt }: Participant) => joinedAt === null || joinedAt > (call.endedAt ?? 0);
   return participants.some(
-    ({ role, sid, joinedAt }) =>
-      (role === 'phone' || role === 'person') && !isMember(call.roster, sid) && cameAfterEnd(joinedAt),
+    (participant) =>
+      isParty(participant) && !isMember(call.roster, participant.sid) && joinedAfterEnd(participant),
   );
 }
+
+const isCounted = ({ role }: Participant) => role !== 'recorder' && role !== 'other';
+const isParty = ({ role }: Participant) => role === 'phone' || role === 'person';
+const isInboundPhone = ({ phone }: Participant) => phone?.ruleId != null;
 
 const isMember = (roster: Roster | null, sid: string) =>
   (roster?.members ?? []).some((member) => member.sid === sid);
 
-/** True if hangup deletes the room without a check. A later attempt needs one if new callers may use the room's name. */
+/**
+ * True if hangup deletes the room of a cancelled call without a check. From the second attempt, hangup checks a room whose
+ * name new callers may use.
+ */
 export function isDeletedWithoutCheck(
   call: Call,
   { isAdoptable, attempt }: { readonly isAdoptable: boolean; readonly attempt: number },
@@ -142,26 +159,27 @@ function decideAfterEnd(
   call: Call,
   participants: readonly Participant[],
   roster: Roster,
-  { isAdoptable, why }: GuardContext & { readonly why: string },
-): AfterEnd {
-  const counting = participants.filter(({ role }) => role !== 'recorder' && role !== 'other');
-  if (counting.length === 0) return NO_CHANGE;
-  const isNew = (one: Participant) => !wasInCall(call.roster, one);
+  { isAdoptable, reason }: GuardContext & { readonly reason: string },
+): GuardDecision {
+  const counted = participants.filter(isCounted);
+  if (counted.length === 0) return NO_CHANGE;
+  const isNew = (participant: Participant) => !wasInCall(call.roster, participant);
   const begin = { kind: 'begin_call', roster: rosterOfNewCall(roster) } as const;
-  const isNewCaller = ({ phone, ...one }: Participant) => phone?.ruleId != null && isNew({ phone, ...one });
-  if (isAdoptable && counting.some(isNewCaller)) return begin;
+  const hasNewCaller = counted.some((participant) => isInboundPhone(participant) && isNew(participant));
+  if (isAdoptable && hasNewCaller) return begin;
   if (call.status === 'cancelled') {
     // The agent of an adopted, cancelled call may join late and alone. LiveKit closes that room by itself.
-    const isHarmless = (one: Participant) =>
-      call.adoptedPrefix !== null && one.role === 'agent' && isNew(one);
-    return counting.every(isHarmless) ? NO_CHANGE : { kind: 'delete_room', why };
+    const isHarmless = (participant: Participant) =>
+      call.adoptedPrefix !== null && participant.role === 'agent' && isNew(participant);
+    return counted.every(isHarmless) ? NO_CHANGE : { kind: 'delete_room', reason };
   }
-  if (isAdoptable && (counting.some((one) => one.role !== 'agent' && isNew(one)) || isConversation(roster))) {
-    return begin;
-  }
-  const isPhoneBack = !roster.isEndedInError && counting.some((one) => one.role === 'phone' && !isNew(one));
+  const hasNewParty = counted.some((participant) => participant.role !== 'agent' && isNew(participant));
+  if (isAdoptable && (hasNewParty || isConversation(roster))) return begin;
+  const isPhoneBack =
+    !roster.isEndedInError &&
+    counted.some((participant) => participant.role === 'phone' && !isNew(participant));
   // Never end a conversation of two parties.
-  return isPhoneBack && parties(roster).length < 2 ? { kind: 'delete_room', why } : NO_CHANGE;
+  return isPhoneBack && parties(roster).length < 2 ? { kind: 'delete_room', reason } : NO_CHANGE;
 }
 
 function isConversation(roster: Roster): boolean {
@@ -180,7 +198,7 @@ function wasInCall(roster: Roster | null, { identity, phone }: Participant): boo
 }
 
 /** Returns the ended call's roster after an event. Null: the event belongs to an earlier or a finished session. */
-function rosterAfterEvent(roster: Roster | null, event: RoomEvent, now: Timestamp): Roster | null {
+function rosterOfEndedCall(roster: Roster | null, event: RoomEvent, now: Timestamp): Roster | null {
   const { room, payload, at } = event;
   let current = roster;
   if (current === null || current.sid !== room.sid) {
@@ -191,10 +209,10 @@ function rosterAfterEvent(roster: Roster | null, event: RoomEvent, now: Timestam
   }
   switch (payload.kind) {
     case 'participant_joined':
-      return join(current, payload.participant, { noticedAt: now });
+      return recordJoin(current, payload.participant, { noticedAt: now });
     case 'participant_left':
     case 'participant_connection_aborted':
-      return leave(current, payload.participant, {
+      return recordLeave(current, payload.participant, {
         sid: payload.participant.sid,
         at,
         noticedAt: now,

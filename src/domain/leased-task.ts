@@ -2,8 +2,8 @@ import { type RetryPolicy, retryDelayMs } from './retry-policy.ts';
 import type { Timestamp } from './time.ts';
 
 /*
- * A task in a durable queue, such as a room deletion. A worker leases it, attempts it and settles the lease. A lease
- * that expires unsettled makes the task due again.
+ * A task in a durable queue, such as a room deletion. A worker leases the task, makes one attempt and settles the lease.
+ * If a lease expires before its settlement, the task is due again.
  */
 
 /** available: never attempted. running: leased to a worker. retryable: failed, and due later. */

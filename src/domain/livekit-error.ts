@@ -20,12 +20,13 @@ export type LiveKitError =
     }
   | {
       readonly kind: 'refused';
-      readonly by: 'credentials' | 'address' | 'request';
+      readonly reason: 'credentials' | 'address' | 'request';
       /** Twirp error code, such as `permission_denied`. */
       readonly code: string;
       readonly detail: string;
     };
 
+/** Returns the failure as one line for logs and for the deletion's last error. */
 export function formatLiveKitError(failure: LiveKitError): string {
   if (failure.kind === 'refused') return `refused (${failure.code}): ${failure.detail}`;
   // The Twirp code at the start of the detail can equal the kind.
@@ -33,13 +34,13 @@ export function formatLiveKitError(failure: LiveKitError): string {
   return failure.detail.startsWith(prefix) ? failure.detail : `${prefix}${failure.detail}`;
 }
 
-/** Returns advice for the operator. */
+/** Returns advice for the operator, as a field of a log line. */
 export function adviceForLiveKitError(failure: LiveKitError): { readonly advice?: string } {
   if (failure.kind === 'rate_limited') {
     return { advice: 'set LIVEKIT_REQUESTS_PER_MINUTE below the limit of your LiveKit project' };
   }
   if (failure.kind !== 'refused') return {};
-  switch (failure.by) {
+  switch (failure.reason) {
     case 'credentials':
       return {
         advice:

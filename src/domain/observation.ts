@@ -1,14 +1,8 @@
 import { type CallPolicy, endOfNode, endOfSession } from './assess-call.ts';
 import type { Call } from './call.ts';
 import { isLive } from './call-status.ts';
-import {
-  applyRoomEvent,
-  endIfAllowed,
-  NO_CHANGE,
-  type Transition,
-  transitionFromRoster,
-} from './call-transition.ts';
-import { guardAgainstList } from './guard.ts';
+import { applyRoomEvent, endIfAllowed, type Transition, transitionFromRoster } from './call-transition.ts';
+import { guardAgainstList, NO_CHANGE } from './guard.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import { type RoomRef, roomStartedEvent } from './room-event.ts';
 import { MISSING_CONFIRM_MS, versionOf } from './roster.ts';
@@ -48,8 +42,8 @@ export interface ObservationContext {
   readonly isAdoptable: boolean;
 }
 
-/** A node is dead only after this silence, however short the grace period is. */
-const SHORTEST_SILENCE_MS = MISSING_CONFIRM_MS;
+/** A node counts as dead only after this silence, however short the grace period is. */
+const MIN_SILENCE_MS = MISSING_CONFIRM_MS;
 
 /** Returns the change of a call by an observation. */
 export function applyObservation(
@@ -74,17 +68,22 @@ export function applyObservation(
   switch (observation.kind) {
     case 'room': {
       const { room } = observation;
-      const applied = applyRoomEvent(call, roomStartedEvent(room, now), context);
-      // A room of a dead node stays listed.
-      const isSame = applied.roster !== null && applied.roster.sid === roster?.sid;
-      const listed = isSame ? { ...applied.roster, unresponsive: roster.unresponsive } : null;
-      return dropUnchanged(call, listed === null ? applied : conclude(call, listed, policy, now));
+      const transition = applyRoomEvent(call, roomStartedEvent(room, now), context);
+      const isSameSession = transition.roster !== null && transition.roster.sid === roster?.sid;
+      if (!isSameSession) return keepEqualRoster(call, transition);
+      // A room of a dead node stays listed, so the list does not show that the node responds.
+      const listed = { ...transition.roster, unresponsive: roster.unresponsive };
+      return keepEqualRoster(call, assessRoster(call, listed, policy, now));
     }
     case 'participants': {
       if (roster === null) return unchanged;
-      const seen = applyParticipantList(roster, observation, now);
+      const updated = applyParticipantList(roster, observation, now);
+      // A departure after the request may be missing from the list.
       const isConfirmed = observation.version === versionOf(roster);
-      return dropUnchanged(call, transitionFromRoster(call, seen, { policy, now, at: now, isConfirmed }));
+      return keepEqualRoster(
+        call,
+        transitionFromRoster(call, updated, { policy, now, at: now, isConfirmed }),
+      );
     }
     case 'room_absent': {
       if (call.roomId !== observation.sid || !hasStarted(call)) return unchanged;
@@ -104,20 +103,20 @@ export function applyObservation(
     case 'suspects':
       return roster === null
         ? unchanged
-        : dropUnchanged(call, conclude(call, loseSuspects(roster, observation.lost, now), policy, now));
+        : keepEqualRoster(call, assessRoster(call, loseSuspects(roster, observation.lost, now), policy, now));
     case 'node': {
       if (roster === null) return unchanged;
       const { isResponding, isTrusted, requestedAt } = observation;
       if (isResponding)
-        return dropUnchanged(call, conclude(call, { ...roster, unresponsive: null }, policy, now));
-      // The grace period counts from the first of a series of requests without a gap: no request was sent during a gap.
-      const graceMs = Math.max(policy.reconnectGraceMs, SHORTEST_SILENCE_MS);
+        return keepEqualRoster(call, assessRoster(call, { ...roster, unresponsive: null }, policy, now));
+      // The grace period counts from the first request of a series. After a gap in the requests, a new series begins.
+      const graceMs = Math.max(policy.reconnectGraceMs, MIN_SILENCE_MS);
       const last = isTrusted ? roster.unresponsive : null;
       const isSeries = last !== null && last.since <= requestedAt && requestedAt - last.lastAt <= 2 * graceMs;
       const since = isSeries ? last.since : requestedAt;
       if (requestedAt - since < graceMs) {
         const unresponsive = { since, lastAt: requestedAt };
-        return dropUnchanged(call, conclude(call, { ...roster, unresponsive }, policy, now));
+        return keepEqualRoster(call, assessRoster(call, { ...roster, unresponsive }, policy, now));
       }
       return { ...unchanged, decision: endIfAllowed(call, endOfNode(call, roster, since)), reviewAt: null };
     }
@@ -143,11 +142,11 @@ export function isRoomListedAfterEnd(
 /** The first event of a late registration can be the end of its room. */
 const hasStarted = ({ status, roomId }: Call) => status !== 'initiated' || roomId !== null;
 
-const conclude = (call: Call, roster: NonNullable<Call['roster']>, policy: CallPolicy, now: Timestamp) =>
+const assessRoster = (call: Call, roster: NonNullable<Call['roster']>, policy: CallPolicy, now: Timestamp) =>
   transitionFromRoster(call, roster, { policy, now, at: now, isConfirmed: false });
 
-/** Returns the roster on record when the observation repeats it, so that nothing is written. */
-function dropUnchanged(call: Call, applied: Transition): Transition {
-  const isKnown = JSON.stringify(applied.roster) === JSON.stringify(call.roster);
-  return isKnown ? { ...applied, roster: call.roster } : applied;
+/** Replaces an equal roster by the roster on record: the store writes a call only if the object differs. */
+function keepEqualRoster(call: Call, transition: Transition): Transition {
+  const isEqual = JSON.stringify(transition.roster) === JSON.stringify(call.roster);
+  return isEqual ? { ...transition, roster: call.roster } : transition;
 }

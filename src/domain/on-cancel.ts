@@ -39,7 +39,7 @@ export type CancelResult =
 
 export function selectForCancel({ callId, organizationId, idempotency }: CancelCommand): CallSelection {
   return {
-    by: { callId },
+    target: { callId },
     newCallId: null,
     eventId: null,
     idempotency: idempotency === null ? null : { organizationId, key: idempotency.key },

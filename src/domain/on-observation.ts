@@ -7,11 +7,11 @@ import {
   type CallDecision,
   type CallSelection,
   type CallSnapshot,
-  changeByTransition,
+  changeFromTransition,
   noChange,
 } from './call-change.ts';
 import { isLive } from './call-status.ts';
-import { NO_CHANGE } from './call-transition.ts';
+import { NO_CHANGE } from './guard.ts';
 import { matchCall } from './match-call.ts';
 import { applyObservation, isRoomListedAfterEnd, type Observation } from './observation.ts';
 import { OPEN_DELETION_STATES, type RoomDeletion } from './room-deletion.ts';
@@ -29,7 +29,7 @@ export interface ObservationCommand {
 
 type Decision = CallDecision<AppliedChange | null>;
 
-/** For the audit log. */
+/** Reasons in the audit log. */
 const REASONS: Readonly<Record<Observation['kind'], string>> = {
   room: 'LiveKit listed the room',
   participants: 'LiveKit listed the participants',
@@ -41,9 +41,9 @@ const REASONS: Readonly<Record<Observation['kind'], string>> = {
 };
 
 export function selectForObservation({ observation }: ObservationCommand): CallSelection {
-  const by =
+  const target =
     observation.kind === 'room' ? { roomName: observation.room.name } : { callId: observation.callId };
-  return { by, newCallId: null, eventId: null, idempotency: null };
+  return { target, newCallId: null, eventId: null, idempotency: null };
 }
 
 /** The result is null when nothing follows from the observation. */
@@ -69,21 +69,24 @@ export function onObservation(snapshot: CallSnapshot, command: ObservationComman
   const transition = applyObservation(call, observation, { policy, now, isAdoptable: adoption !== null });
   const isRoomGone = observation.kind === 'room_absent';
   const context = { cause, now, deletion, isRoomGone, leaseMs };
-  // The list was requested for the open deletion: to schedule it again would take the lease from that attempt.
+  // The attempt of the open deletion requested the list: scheduling the deletion again would take the attempt's lease.
   if (transition.decision.kind === 'delete_room' && isOpen(deletion)) {
-    const { change, result } = changeByTransition(call, { ...transition, decision: NO_CHANGE }, context);
+    const { change, result } = changeFromTransition(call, { ...transition, decision: NO_CHANGE }, context);
     return decisionOf({ change, result: { ...result, decision: transition.decision, dueAt: null } });
   }
-  const applied = changeByTransition(call, transition, context);
+  const applied = changeFromTransition(call, transition, context);
   if (transition.decision.kind !== 'begin_call' || observation.kind !== 'room_of_ended') {
     return decisionOf(applied);
   }
-  const begun = adoptListedRoom(snapshot, observation, command, cause, transition.decision.roster);
+  const adopted = adoptListedRoom(snapshot, observation, command, cause, transition.decision.roster);
   const { changes } = decisionOf(applied);
-  return { ...begun, changes: [...changes, ...begun.changes] };
+  return { ...adopted, changes: [...changes, ...adopted.changes] };
 }
 
-function decisionOf({ change, result }: ReturnType<typeof changeByTransition>): CallDecision<AppliedChange> {
+function decisionOf({
+  change,
+  result,
+}: ReturnType<typeof changeFromTransition>): CallDecision<AppliedChange> {
   return { ...noChange(result), changes: change === null ? [] : [change] };
 }
 
@@ -95,11 +98,11 @@ function adoptListedRoom(
   roster: Call['roster'] = null,
 ): Decision {
   const event = roomStartedEvent(room, snapshot.now);
-  const begun = adopted && adoptRoom(snapshot, event, { adopted, roster, cause, policy });
-  return begun === null ? noChange(null) : decisionOf(begun);
+  const applied = adopted && adoptRoom(snapshot, event, { adopted, roster, cause, policy });
+  return applied === null ? noChange(null) : decisionOf(applied);
 }
 
-/** The room of a cancelled registered call is deleted again; in all other rooms the participants decide. */
+/** Deletes the room of a cancelled registered call again. In all other rooms the participants decide. */
 function onRoomListedAfterEnd(
   call: Call,
   { requestedAt }: Extract<Observation, { kind: 'room' }>,
@@ -109,11 +112,11 @@ function onRoomListedAfterEnd(
   if (!isRoomListedAfterEnd({ call, deletion }, requestedAt, { policy, now })) return noChange(null);
   const isDeleted = call.status === 'cancelled' && call.adoptedPrefix === null && adoption === null;
   const decision = isDeleted
-    ? ({ kind: 'delete_room', why: 'the room of an ended call is still listed' } as const)
+    ? ({ kind: 'delete_room', reason: 'the room of an ended call is still listed' } as const)
     : NO_CHANGE;
   const transition = { decision, roster: call.roster, reviewAt: call.reviewAt, at: now };
   const context = { cause, now, deletion, isRoomGone: false, leaseMs: null };
-  const { change, result } = changeByTransition(call, transition, context);
+  const { change, result } = changeFromTransition(call, transition, context);
   return decisionOf({ change, result: { ...result, isListedAfterEnd: !isDeleted } });
 }
 

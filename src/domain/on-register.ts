@@ -21,7 +21,7 @@ export type RegisterResult =
   | { readonly kind: 'room_name_taken' };
 
 export function selectForRegister({ call }: RegisterCommand): CallSelection {
-  return { by: { roomName: call.roomName }, newCallId: call.id, eventId: null, idempotency: null };
+  return { target: { roomName: call.roomName }, newCallId: call.id, eventId: null, idempotency: null };
 }
 
 export function onRegister(

@@ -5,7 +5,7 @@ import {
   type CallDecision,
   type CallSelection,
   type CallSnapshot,
-  changeByTransition,
+  changeFromTransition,
   noChange,
 } from './call-change.ts';
 import { applyRoomEvent } from './call-transition.ts';
@@ -28,7 +28,7 @@ export type RoomEventResult =
   | AppliedChange;
 
 export function selectForRoomEvent({ event }: RoomEventCommand): CallSelection {
-  return { by: { roomName: event.room.name }, newCallId: null, eventId: event.id, idempotency: null };
+  return { target: { roomName: event.room.name }, newCallId: null, eventId: event.id, idempotency: null };
 }
 
 export function onRoomEvent(
@@ -36,27 +36,31 @@ export function onRoomEvent(
   { event, policy, adopted }: RoomEventCommand,
 ): CallDecision<RoomEventResult> {
   if (snapshot.isDuplicateEvent) return noChange({ kind: 'duplicate' });
-  const { now, adoption, deletion } = snapshot;
+  const { now, deletion } = snapshot;
   const unknown = { ...noChange({ kind: 'unknown_room' } as const), receivedEventId: event.id };
   const call = matchCall(snapshot, event, policy);
   if (call === 'earlier_session') return unknown;
   const cause = { actor: 'livekit', actorId: event.id, reason: reasonOf(event) } as const;
   const adopt = (roster: Roster | null) => adoptRoom(snapshot, event, { adopted, roster, cause, policy });
   if (call === null) {
-    const begun = adopt(null);
-    return begun === null ? unknown : { ...unknown, changes: [begun.change], result: begun.result };
+    const adoption = adopt(null);
+    return adoption === null ? unknown : { ...unknown, changes: [adoption.change], result: adoption.result };
   }
-  const transition = applyRoomEvent(call, event, { policy, now, isAdoptable: adoption !== null });
+  const transition = applyRoomEvent(call, event, {
+    policy,
+    now,
+    isAdoptable: snapshot.adoption !== null,
+  });
   const isRoomGone = event.payload.kind === 'room_finished';
-  const applied = changeByTransition(call, transition, { cause, now, deletion, isRoomGone, leaseMs: null });
+  const applied = changeFromTransition(call, transition, { cause, now, deletion, isRoomGone, leaseMs: null });
   const changes = applied.change === null ? [] : [applied.change];
   const { decision } = transition;
-  const begun = decision.kind === 'begin_call' ? adopt(decision.roster) : null;
-  if (begun === null) return { ...unknown, changes, result: applied.result };
-  return { ...unknown, changes: [...changes, begun.change], result: begun.result };
+  const adoption = decision.kind === 'begin_call' ? adopt(decision.roster) : null;
+  if (adoption === null) return { ...unknown, changes, result: applied.result };
+  return { ...unknown, changes: [...changes, adoption.change], result: adoption.result };
 }
 
-/** For the audit log. */
+/** Returns the reason in the audit log. */
 function reasonOf({ payload }: RoomEvent): string {
   return 'reason' in payload ? `${payload.kind}: ${payload.reason}` : payload.kind;
 }

@@ -1,5 +1,6 @@
 import type { LiveStatus } from './call-status.ts';
 import type { RoomRef } from './room-event.ts';
+import { MISSING_CONFIRM_MS } from './roster.ts';
 import type { Timestamp } from './time.ts';
 
 /** The fields of a live call that reconciliation needs. */
@@ -16,7 +17,7 @@ export interface LiveCall {
   readonly version: string;
 }
 
-/** State that one run of the reconciliation passes to the next. */
+/** State that one run of the reconciliation passes to the next run. */
 export interface ReconcileState {
   /** Live calls whose room is missing from LiveKit's list, by call id: the room's sid and the first such list. */
   readonly missing: ReadonlyMap<string, { readonly sid: string | null; readonly since: Timestamp }>;
@@ -44,38 +45,37 @@ export const INITIAL_RECONCILE_STATE: ReconcileState = {
   requestedAt: null,
 };
 
-/** A room that is missing from two lists this far apart is gone. */
-const MISSING_CONFIRM_MS = 10_000;
 /** After an outage of LiveKit, clients need this long to reconnect and recreate their rooms. */
 const RECOVERY_SETTLE_MS = 30_000;
 
 export interface RoomDiff {
   readonly next: ReconcileState;
-  /** Live calls whose room is gone by two lists. */
-  readonly gone: readonly LiveCall[];
-  readonly neverStarted: readonly LiveCall[];
-  /** Listed rooms that do not match a live call's recorded session. */
+  /** Live calls whose room is missing from two lists. */
+  readonly callsWithoutRoom: readonly LiveCall[];
+  /** Calls whose room was not observed in time. */
+  readonly neverStartedCalls: readonly LiveCall[];
+  /** Listed rooms that are not the recorded session of a live call. */
   readonly unmatchedRooms: readonly RoomRef[];
   /** Live calls with a listed room whose participants are compared in this run. */
   readonly callsToObserve: readonly LiveCall[];
 }
 
 /** The list failed or was incomplete: earlier observations of missing rooms no longer count. */
-export function onListFailed(last: ReconcileState): ReconcileState {
-  return { ...last, missing: new Map(), listedRooms: null };
+export function onListFailed(previous: ReconcileState): ReconcileState {
+  return { ...previous, missing: new Map(), listedRooms: null };
 }
 
 /** LiveKit recovered: clients need time to reconnect, so earlier observations of missing rooms no longer count. */
-export function afterOutage(last: ReconcileState, now: Timestamp): ReconcileState {
-  return { ...last, missing: new Map(), settlingUntil: now + RECOVERY_SETTLE_MS };
+export function afterOutage(previous: ReconcileState, now: Timestamp): ReconcileState {
+  return { ...previous, missing: new Map(), settlingUntil: now + RECOVERY_SETTLE_MS };
 }
 
 /**
- * Compares LiveKit's rooms with the live calls. Rooms come first, then calls, both in pages: 100,000 of both would need
- * too much memory at once. Of matching calls only the id is kept.
+ * Compares LiveKit's rooms with the live calls. Add all rooms, then all calls, both in pages: 100,000 of both at once
+ * would need too much memory. Of matching calls only the id is kept.
  */
 export function createRoomDiff(
-  last: ReconcileState,
+  previous: ReconcileState,
   {
     requestedAt,
     callStartTimeoutMs,
@@ -87,25 +87,25 @@ export function createRoomDiff(
     limit: number;
   },
 ) {
-  const seen = new Set<string>();
+  const idsOfListedCalls = new Set<string>();
   const unmatchedRooms: RoomRef[] = [];
   // Calls that are not active come first: no other observation shows that a participant joined.
-  const waiting = roundRobin(last.lastWaitingCall, limit);
-  const active = roundRobin(last.lastActiveCall, limit);
+  const waiting = roundRobin(previous.lastWaitingCall, limit);
+  const active = roundRobin(previous.lastActiveCall, limit);
   const missing = new Map<string, { sid: string | null; since: Timestamp }>();
-  const gone: LiveCall[] = [];
-  const neverStarted: LiveCall[] = [];
+  const callsWithoutRoom: LiveCall[] = [];
+  const neverStartedCalls: LiveCall[] = [];
   let listedRooms = 0;
 
   /** @param callsInRooms the live calls in these rooms */
   function addRooms(rooms: readonly RoomRef[], callsInRooms: readonly LiveCall[]): void {
     listedRooms += rooms.length;
-    const callIn = new Map(callsInRooms.map((call) => [call.roomName, call]));
+    const callByRoom = new Map(callsInRooms.map((call) => [call.roomName, call]));
     for (const room of rooms) {
-      const call = callIn.get(room.name);
+      const call = callByRoom.get(room.name);
       if (call === undefined || call.roomId !== room.sid) unmatchedRooms.push(room);
       if (call === undefined) continue;
-      seen.add(call.id);
+      idsOfListedCalls.add(call.id);
       (call.status === 'active' ? active : waiting).offer(call);
     }
   }
@@ -114,24 +114,24 @@ export function createRoomDiff(
   function addCalls(calls: readonly LiveCall[], now: Timestamp): void {
     const settlingUntil = computeSettlingUntil(now);
     for (const call of calls) {
-      if (seen.has(call.id)) continue;
+      if (idsOfListedCalls.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
-        const due = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
-        if (now >= due) neverStarted.push(call);
+        const dueAt = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
+        if (now >= dueAt) neverStartedCalls.push(call);
       } else if (call.updatedAt >= requestedAt && call.updatedAt <= now) {
         // The room may be newer than LiveKit's list: the next list decides.
       } else {
-        const before = last.missing.get(call.id);
-        const since = before?.sid === call.roomId ? Math.min(before.since, now) : now;
-        if (now - since >= MISSING_CONFIRM_MS && now >= settlingUntil) gone.push(call);
+        const earlier = previous.missing.get(call.id);
+        const since = earlier?.sid === call.roomId ? Math.min(earlier.since, now) : now;
+        if (now - since >= MISSING_CONFIRM_MS && now >= settlingUntil) callsWithoutRoom.push(call);
         else missing.set(call.id, { sid: call.roomId, since });
       }
     }
   }
 
   function computeSettlingUntil(now: Timestamp): Timestamp {
-    const justRecovered = last.listedRooms === null || (listedRooms === 0 && last.listedRooms > 0);
-    return justRecovered ? now + RECOVERY_SETTLE_MS : last.settlingUntil;
+    const hasRecovered = previous.listedRooms === null || (listedRooms === 0 && previous.listedRooms > 0);
+    return hasRecovered ? now + RECOVERY_SETTLE_MS : previous.settlingUntil;
   }
 
   function finish(now: Timestamp): RoomDiff {
@@ -139,24 +139,24 @@ export function createRoomDiff(
     const fromActive = active.take(Math.max(Math.ceil(limit / 2), limit - waiting.size()));
     const fromWaiting = waiting.take(limit - fromActive.length);
     const callsToObserve = [...fromWaiting, ...fromActive];
-    const lastActiveCall = fromActive.at(-1)?.id ?? last.lastActiveCall;
-    const lastWaitingCall = fromWaiting.at(-1)?.id ?? last.lastWaitingCall;
+    const lastActiveCall = fromActive.at(-1)?.id ?? previous.lastActiveCall;
+    const lastWaitingCall = fromWaiting.at(-1)?.id ?? previous.lastWaitingCall;
     const next = {
       missing,
       listedRooms,
       settlingUntil: computeSettlingUntil(now),
       lastActiveCall,
       lastWaitingCall,
-      lastEndedRoom: last.lastEndedRoom,
+      lastEndedRoom: previous.lastEndedRoom,
       requestedAt,
     };
-    return { next, gone, neverStarted, unmatchedRooms, callsToObserve };
+    return { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve };
   }
 
   return { addRooms, addCalls, finish };
 }
 
-/** Selects calls in turn: the lowest ids after `after`, then the lowest of all. */
+/** Selects at most `limit` calls in turn: the lowest ids after `after`, then the lowest of all. */
 function roundRobin(after: string, limit: number) {
   let ahead: LiveCall[] = [];
   let rest: LiveCall[] = [];

@@ -18,7 +18,7 @@ import {
   deriveFacts,
   phoneState,
   recordDeparture,
-  replaceEarlier,
+  replaceEarlierConnections,
   replaceMember,
   upsertMember,
 } from './roster-members.ts';
@@ -55,50 +55,52 @@ const clampDeparture = (departure: Departure | null, now: Timestamp): Departure 
   departure && { ...departure, noticedAt: Math.min(departure.noticedAt, now) };
 
 /** Records a participant who joined, or whose presence an event shows. */
-export function join(
+export function recordJoin(
   roster: Roster,
   participant: Participant,
   { noticedAt }: { noticedAt: Timestamp },
 ): Roster {
-  const known = roster.members.find(({ sid }) => sid === participant.sid);
+  const existing = roster.members.find(({ sid }) => sid === participant.sid);
   // A late join event. Only a member who left without a reported reason may be present again.
-  if (known !== undefined && known.departure !== null && known.departure.reason !== null) return roster;
-  return replaceEarlier(
-    upsertMember(roster, memberOf(participant, known, noticedAt), noticedAt),
+  if (existing !== undefined && existing.departure !== null && existing.departure.reason !== null)
+    return roster;
+  return replaceEarlierConnections(
+    upsertMember(roster, memberOf(participant, existing, noticedAt), noticedAt),
     participant.sid,
     noticedAt,
   );
 }
 
 /** Records a departure, or a connection that was never established. */
-export function leave(
+export function recordLeave(
   roster: Roster,
   participant: Participant,
   departure: Departure & { readonly reason: string },
 ): Roster {
   const { sid } = participant;
   const { noticedAt } = departure;
-  if (departure.reason === MOVED) return join(roster, participant, { noticedAt });
-  const known = roster.members.find((member) => member.sid === sid);
-  if (known?.departure?.isReported) return roster;
-  const member = memberOf(participant, known, noticedAt);
-  return replaceEarlier(recordDeparture(roster, member, departure), sid, noticedAt);
+  if (departure.reason === MOVED) return recordJoin(roster, participant, { noticedAt });
+  const existing = roster.members.find((member) => member.sid === sid);
+  if (existing?.departure?.isReported) return roster;
+  const member = memberOf(participant, existing, noticedAt);
+  return replaceEarlierConnections(recordDeparture(roster, member, departure), sid, noticedAt);
 }
 
-function memberOf(participant: Participant, known: Member | undefined, noticedAt: Timestamp): Member {
+function memberOf(participant: Participant, existing: Member | undefined, noticedAt: Timestamp): Member {
   return {
     sid: participant.sid,
     identity: participant.identity,
     role: participant.role,
-    joinedAt: participant.joinedAt ?? known?.joinedAt ?? null,
-    noticedAt: known?.noticedAt ?? noticedAt,
-    phone: phoneState(known?.phone ?? null, participant),
+    joinedAt: participant.joinedAt ?? existing?.joinedAt ?? null,
+    noticedAt: existing?.noticedAt ?? noticedAt,
+    phone: phoneState(existing?.phone ?? null, participant),
     departure: null,
     missingSince: null,
   };
 }
 
-export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
+/** Records that a participant published audio. */
+export function recordAudio(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
   const isNew = !roster.audioFrom.includes(sid) && roster.audioFrom.length < MAX_AUDIO_PUBLISHERS;
   const audioFrom = isNew ? [...roster.audioFrom, sid] : roster.audioFrom;
   // A participant who publishes is present, even if LiveKit's list lacked it.
@@ -108,7 +110,7 @@ export function publishAudio(roster: Roster, sid: string, noticedAt: Timestamp):
   return deriveFacts({ ...roster, audioFrom, members }, noticedAt);
 }
 
-/** LiveKit's list of a room's participants. Members who were noticed after `requestedAt` may be missing from the list. */
+/** LiveKit's list of a room's participants. The list may lack members who were noticed after `requestedAt`. */
 export interface ParticipantList {
   readonly participants: readonly Participant[];
   readonly requestedAt: Timestamp;
@@ -149,17 +151,17 @@ export function applyParticipantList(
 ): Roster {
   let next = roster;
   for (const participant of limitParticipants(roster, participants)) {
-    const known = next.members.find(({ sid }) => sid === participant.sid);
-    const departure = known?.departure ?? null;
+    const existing = next.members.find(({ sid }) => sid === participant.sid);
+    const departure = existing?.departure ?? null;
     if (departure !== null && departure.reason !== null) {
       const isStale = departure.reason === NODE_LOST || requestedAt - departure.noticedAt < LIST_LAG_MS;
       if (isStale) continue;
       const members = next.members.map((member) =>
-        member === known ? { ...member, departure: null } : member,
+        member === existing ? { ...member, departure: null } : member,
       );
       next = { ...next, members };
     }
-    next = join(next, participant, { noticedAt: now });
+    next = recordJoin(next, participant, { noticedAt: now });
   }
   if (!isTrusted) return next;
   const listed = new Set(participants.map(({ sid }) => sid));
@@ -170,29 +172,33 @@ export function applyParticipantList(
   return next;
 }
 
-/** Limits a long list to the known members and the new participants with the highest ranks. */
+/** Limits a long list to the members and the new participants with the highest ranks. */
 function limitParticipants(
   { members }: Roster,
   participants: readonly Participant[],
 ): readonly Participant[] {
   if (participants.length <= MAX_MEMBERS) return participants;
-  const known = new Set(members.map(({ sid }) => sid));
-  const old = participants.filter(({ sid }) => known.has(sid));
-  const others = participants.filter(({ sid }) => !known.has(sid));
+  const memberSids = new Set(members.map(({ sid }) => sid));
+  const memberParticipants = participants.filter(({ sid }) => memberSids.has(sid));
+  const newParticipants = participants.filter(({ sid }) => !memberSids.has(sid));
   const rank = ({ role }: Participant) => ROLE_RANKS.indexOf(role);
-  return [...old, ...others.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS)];
+  return [
+    ...memberParticipants,
+    ...newParticipants.toSorted((a, b) => rank(b) - rank(a)).slice(0, MAX_MEMBERS),
+  ];
 }
 
 /** Returns the first roster of a call that starts in the session of an ended call: the present participants. */
 export function rosterOfNewCall(roster: Roster): Roster {
-  const here = roster.members.filter(({ departure }) => departure === null);
+  const present = roster.members.filter(({ departure }) => departure === null);
   const empty = { ...newRoster(roster, roster.createdAt), audioFrom: roster.audioFrom };
   return {
-    ...here.reduce<Roster>((next, member) => upsertMember(next, member, member.noticedAt), empty),
-    answeredPhones: here.filter(({ phone }) => phone !== null && phone.answeredAt !== null).length,
+    ...present.reduce<Roster>((next, member) => upsertMember(next, member, member.noticedAt), empty),
+    answeredPhones: present.filter(({ phone }) => phone !== null && phone.answeredAt !== null).length,
   };
 }
 
+/** Records that a list lacks a member. The second such list, late enough, is the member's departure. */
 function markMissing(roster: Roster, member: Member, requestedAt: Timestamp): Roster {
   // A clock that was set back restarts the wait.
   const since = Math.min(member.missingSince ?? requestedAt, requestedAt);

@@ -10,62 +10,73 @@ import {
   ROLE_RANKS,
   type Roster,
 } from './roster.ts';
-import type { Timestamp } from './time.ts';
+import { earliest, type Timestamp } from './time.ts';
 
 /* The members of a roster, and the facts derived from them. */
 
+/** Adds a member, or replaces the member of the same sid, and derives the facts again. */
 export function upsertMember(roster: Roster, member: Member, noticedAt: Timestamp): Roster {
-  const known = roster.members.find(({ sid }) => sid === member.sid);
-  const next =
-    known === undefined ? { ...roster, members: [...roster.members, member] } : replaceMember(roster, member);
-  const settled = deriveFacts(next, noticedAt);
+  const existing = roster.members.find(({ sid }) => sid === member.sid);
+  const updated = deriveFacts(
+    existing === undefined
+      ? { ...roster, members: [...roster.members, member] }
+      : replaceMember(roster, member),
+    noticedAt,
+  );
   // A participant on hold may not publish: the role changes, which counts as a departure from the conversation.
-  const hasStepped = known !== undefined && known.departure === null && known.role !== member.role;
-  if (!hasStepped || member.departure !== null || !isCompany(known)) return settled;
+  const hasChangedRole =
+    existing !== undefined && existing.departure === null && existing.role !== member.role;
+  if (!hasChangedRole || member.departure !== null || !isCompany(existing)) return updated;
   return {
-    ...settled,
-    departures: settled.departures + 1,
-    lastLeaveNoticedAt: Math.max(settled.lastLeaveNoticedAt ?? 0, noticedAt),
+    ...updated,
+    departures: updated.departures + 1,
+    lastLeaveNoticedAt: Math.max(updated.lastLeaveNoticedAt ?? 0, noticedAt),
   };
 }
 
 /** Records the departure of earlier members with the same identity: LiveKit allows one participant per identity. */
-export function replaceEarlier(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
-  const member = roster.members.find((one) => one.sid === sid);
-  if (member === undefined) return roster;
-  const same = roster.members.filter((one) => one.identity === member.identity);
-  return same.reduce<Roster>((next, one) => {
-    const later = same.find((other) => isBefore(one, other));
-    if (one.departure !== null || later === undefined) return next;
+export function replaceEarlierConnections(roster: Roster, sid: string, noticedAt: Timestamp): Roster {
+  const identity = roster.members.find((member) => member.sid === sid)?.identity;
+  if (identity === undefined) return roster;
+  const connections = roster.members.filter((member) => member.identity === identity);
+  return connections.reduce<Roster>((next, member) => {
+    const later = connections.find((other) => joinedBefore(member, other));
+    if (member.departure !== null || later === undefined) return next;
     const at = Math.min(later.joinedAt ?? noticedAt, noticedAt);
-    const departure = { sid: one.sid, at, noticedAt, reason: REPLACED, isReported: false, isAborted: false };
-    return recordDeparture(next, one, departure);
+    return recordDeparture(next, member, {
+      sid: member.sid,
+      at,
+      noticedAt,
+      reason: REPLACED,
+      isReported: false,
+      isAborted: false,
+    });
   }, roster);
 }
 
-function isBefore(one: Member, other: Member): boolean {
-  return (one.joinedAt ?? Number.POSITIVE_INFINITY) < (other.joinedAt ?? 0);
+function joinedBefore(member: Member, other: Member): boolean {
+  return (member.joinedAt ?? Number.POSITIVE_INFINITY) < (other.joinedAt ?? 0);
 }
 
-export function recordDeparture(roster: Roster, gone: Member, departure: Departure): Roster {
-  const settled = upsertMember(roster, { ...gone, departure, missingSince: null }, departure.noticedAt);
-  const member = settled.members.find(({ sid }) => sid === gone.sid) ?? gone;
-  const { role, phone } = member;
-  if (role === 'recorder' || role === 'other') return settled;
+/** Marks a member as departed, and records the departure by role. */
+export function recordDeparture(roster: Roster, departing: Member, departure: Departure): Roster {
+  const updated = upsertMember(roster, { ...departing, departure, missingSince: null }, departure.noticedAt);
+  const { role, phone } = updated.members.find(({ sid }) => sid === departing.sid) ?? departing;
+  if (role === 'recorder' || role === 'other') return updated;
   // LiveKit reports an aborted connection instead of a join: only a phone counts, because it may have rung.
-  if (departure.isAborted && role !== 'phone') return { ...settled, departures: settled.departures + 1 };
+  if (departure.isAborted && role !== 'phone') return { ...updated, departures: updated.departures + 1 };
   const isTalker = role === 'person' || (phone !== null && phone.answeredAt !== null);
   return {
-    ...settled,
-    departures: settled.departures + 1,
-    lastLeaveNoticedAt: Math.max(settled.lastLeaveNoticedAt ?? 0, departure.noticedAt),
-    lastTalkerLeft: isTalker ? laterOf(settled.lastTalkerLeft, departure) : settled.lastTalkerLeft,
-    lastPersonLeft: role === 'person' ? laterOf(settled.lastPersonLeft, departure) : settled.lastPersonLeft,
-    lastAgentLeft: role === 'agent' ? laterOf(settled.lastAgentLeft, departure) : settled.lastAgentLeft,
+    ...updated,
+    departures: updated.departures + 1,
+    lastLeaveNoticedAt: Math.max(updated.lastLeaveNoticedAt ?? 0, departure.noticedAt),
+    lastTalkerLeft: isTalker ? laterOf(updated.lastTalkerLeft, departure) : updated.lastTalkerLeft,
+    lastPersonLeft: role === 'person' ? laterOf(updated.lastPersonLeft, departure) : updated.lastPersonLeft,
+    lastAgentLeft: role === 'agent' ? laterOf(updated.lastAgentLeft, departure) : updated.lastAgentLeft,
     lastPhoneLeft:
       phone === null
-        ? settled.lastPhoneLeft
-        : laterOf(settled.lastPhoneLeft, {
+        ? updated.lastPhoneLeft
+        : laterOf(updated.lastPhoneLeft, {
             ...departure,
             direction: directionOf(phone),
             hasRung: phone.hasRung,
@@ -75,12 +86,17 @@ export function recordDeparture(roster: Roster, gone: Member, departure: Departu
 }
 
 /** A reported departure replaces the inferred one of the same participant, even if it is earlier. */
-function laterOf<T extends Departure>(last: T | null, departure: T): T {
-  return last !== null && last.sid !== departure.sid && last.at > departure.at ? last : departure;
+function laterOf<T extends Departure>(recorded: T | null, departure: T): T {
+  const isLater = recorded !== null && recorded.sid !== departure.sid && recorded.at > departure.at;
+  return isLater ? recorded : departure;
 }
 
+/** Replaces the member of the same sid. The derived facts stay as they are. */
 export function replaceMember(roster: Roster, member: Member): Roster {
-  return { ...roster, members: roster.members.map((one) => (one.sid === member.sid ? member : one)) };
+  return {
+    ...roster,
+    members: roster.members.map((other) => (other.sid === member.sid ? member : other)),
+  };
 }
 
 /** Recomputes all facts that are derived from the members. */
@@ -94,15 +110,15 @@ export function deriveFacts(roster: Roster, noticedAt: Timestamp): Roster {
   const hasAudio = audioFrom.some((sid) => roster.members.some((member) => member.sid === sid));
   const members = roster.members.map((member) => recordAnswer(member, hasAudio, noticedAt));
   // A phone that reconnects after its node died has another sid, and the same SIP call id.
-  const phonesIn = (list: readonly Member[]) =>
+  const answeredIds = (list: readonly Member[]) =>
     new Set(list.flatMap(({ sid, phone }) => (phone?.answeredAt != null ? [phone.callId ?? sid] : [])));
-  const before = phonesIn(roster.members);
-  const answered = [...phonesIn(members)].filter((id) => !before.has(id));
+  const answeredBefore = answeredIds(roster.members);
+  const newlyAnswered = [...answeredIds(members)].filter((id) => !answeredBefore.has(id));
   return {
     ...roster,
     audioFrom,
     members: limitMembers(members),
-    firstPhone: members.reduce(earlierPhone, roster.firstPhone),
+    firstPhone: members.reduce(firstPhoneOf, roster.firstPhone),
     talkedSince: earliest(
       roster.isCropped ? roster.talkedSince : null,
       conversationStart(members, isCompany),
@@ -110,7 +126,7 @@ export function deriveFacts(roster: Roster, noticedAt: Timestamp): Roster {
     peopleSince: earliest(roster.isCropped ? roster.peopleSince : null, conversationStart(members, isPerson)),
     isCropped: roster.isCropped || members.length > MAX_MEMBERS,
     hadCompany: roster.hadCompany || members.some(isCompany),
-    answeredPhones: roster.answeredPhones + answered.length,
+    answeredPhones: roster.answeredPhones + newlyAnswered.length,
   };
 }
 
@@ -119,6 +135,7 @@ function isCompany({ role, departure }: Member): boolean {
   return (role === 'agent' || role === 'person') && !(departure?.isAborted ?? false);
 }
 
+/** Returns the phone's new attributes with the facts that the roster already has about the phone. */
 export function phoneState(before: PhoneState | null, { phone }: Participant): PhoneState | null {
   if (phone === null) return null;
   return {
@@ -145,7 +162,7 @@ function isAnswered(phone: PhoneState, hasAudio: boolean): boolean {
     : phone.callStatus === 'ringing' && hasAudio;
 }
 
-function earlierPhone(
+function firstPhoneOf(
   first: FirstPhone | null,
   { sid, phone, joinedAt, noticedAt }: Member,
 ): FirstPhone | null {
@@ -163,10 +180,10 @@ function earlierPhone(
 /** Returns the first moment when a person and another counted participant were in the room together. */
 function conversationStart(
   members: readonly Member[],
-  counts: (member: Member) => boolean,
+  isCounted: (member: Member) => boolean,
 ): Timestamp | null {
   const stays = members
-    .filter(counts)
+    .filter(isCounted)
     .map(({ identity, role, joinedAt, noticedAt, departure }) => ({
       identity,
       role,
@@ -174,12 +191,12 @@ function conversationStart(
       until: departure === null ? Number.POSITIVE_INFINITY : endOfSecond(departure.at),
     }))
     .toSorted((a, b) => a.from - b.from);
-  const isTalk = (moment: Timestamp) => {
-    const there = stays.filter(({ from, until }) => from <= moment && moment < until);
+  const isConversation = (moment: Timestamp) => {
+    const present = stays.filter(({ from, until }) => from <= moment && moment < until);
     // Two connections of one identity are one participant.
-    return there.some(isPerson) && new Set(there.map(({ identity }) => identity)).size >= 2;
+    return present.some(isPerson) && new Set(present.map(({ identity }) => identity)).size >= 2;
   };
-  return stays.map(({ from }) => from).find(isTalk) ?? null;
+  return stays.map(({ from }) => from).find(isConversation) ?? null;
 }
 
 /** LiveKit reports departures in whole seconds, rounded down. */
@@ -187,22 +204,14 @@ const endOfSecond = (at: Timestamp) => (at % 1_000 === 0 ? at + 999 : at);
 
 const isPerson = ({ role }: { readonly role: Role }) => role === 'person';
 
-function earliest(one: Timestamp | null, other: Timestamp | null): Timestamp | null {
-  if (one === null || other === null) return one ?? other;
-  return Math.min(one, other);
-}
-
 /**
- * Drops members over the limit: first those who left, then the roles that do not count, then the earliest people.
+ * Drops members over the limit: first those who left, then by {@link ROLE_RANKS}, the earliest first.
  * hangup requests LiveKit's list before a call ends by inference, and that list restores dropped members.
  */
 function limitMembers(members: readonly Member[]): readonly Member[] {
   const excess = members.length - MAX_MEMBERS;
   if (excess <= 0) return members;
-  const rank = ({ departure, role }: Member) => {
-    if (departure !== null) return -1;
-    return ROLE_RANKS.indexOf(role);
-  };
+  const rank = ({ departure, role }: Member) => (departure === null ? ROLE_RANKS.indexOf(role) : -1);
   // The sort is stable: among equal ranks, the earliest member is dropped first.
   const dropped = new Set(members.toSorted((a, b) => rank(a) - rank(b)).slice(0, excess));
   return members.filter((member) => !dropped.has(member));

@@ -97,7 +97,7 @@ export interface FirstPhone {
 export const MAX_MEMBERS = 100;
 /** The audio event of a phone may arrive before its join event. */
 export const MAX_AUDIO_PUBLISHERS = 4;
-/** A participant who is missing from two lists this far apart has left. */
+/** A participant or a room that is missing from two lists this far apart is gone. */
 export const MISSING_CONFIRM_MS = 10_000;
 /** LiveKit's list may still contain a participant this long after the departure was reported. */
 export const LIST_LAG_MS = 5_000;
@@ -112,6 +112,7 @@ export const NODE_LOST = 'NODE_LOST';
 /** The participant moved to another node and is still in the room, under the same sid. */
 export const MOVED = 'MIGRATION';
 
+/** Returns the empty roster of a session. @param at used when the room has no creation time */
 export function newRoster(room: Pick<RoomRef, 'sid' | 'createdAt'>, at: Timestamp): Roster {
   return {
     sid: room.sid,
@@ -158,6 +159,7 @@ export function phonesAreGuests({ talkedSince, firstPhone }: Roster): boolean {
   return talkedSince !== null && firstPhone !== null && talkedSince < firstPhone.joinedAt;
 }
 
+/** Returns the direction of a SIP phone. */
 export function directionOf({ ruleId }: PhoneAttributes): Direction {
   return ruleId === null ? 'outbound' : 'inbound';
 }
@@ -167,6 +169,7 @@ export function suspects(roster: Roster): readonly Member[] {
   return roster.moved === null ? [] : membersBefore(roster, roster.moved.at);
 }
 
+/** Returns the present members who joined before a time, without the roles that do not count. */
 export function membersBefore(roster: Roster, moment: Timestamp): readonly Member[] {
   return roster.members.filter(
     ({ role, joinedAt, noticedAt, departure }) =>

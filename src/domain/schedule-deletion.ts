@@ -42,7 +42,7 @@ export function leaseDeletion(
   };
 }
 
-/** Returns a deletion as completed by a newer call in a room of its name: a deletion is for one session of a room. */
+/** Returns the deletion as complete, because a newer call uses the room name: a deletion is for one session of a room. */
 export function completeDeletion(deletion: RoomDeletion, now: Timestamp): RoomDeletion {
   return {
     ...deletion,

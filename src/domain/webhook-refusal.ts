@@ -45,7 +45,11 @@ export interface WebhookClaims {
   readonly sha256?: unknown;
 }
 
-/** @param bodySha256 of the raw body, in base64. @returns null for a webhook that is accepted */
+/**
+ * Checks verified claims against the clock and the body.
+ * @param bodySha256 of the raw body, in base64
+ * @returns null for a webhook that is accepted
+ */
 export function checkClaims(
   { nbf, exp, sha256 }: WebhookClaims,
   { now, bodySha256 }: { now: Timestamp; bodySha256: string },
@@ -61,7 +65,7 @@ export function checkClaims(
   return sha256 === bodySha256 ? null : { reason: 'body_changed' };
 }
 
-/** Refusals for one reason since its last log line. */
+/** The refusals for one reason since its last log line. */
 export interface RefusalTally {
   readonly loggedAt: Timestamp;
   readonly unlogged: number;
@@ -69,15 +73,18 @@ export interface RefusalTally {
 
 const LOG_INTERVAL_MS = 60_000;
 
-/** Decides whether to log a refusal, with the number of refusals. At most one line a minute: anybody can send webhooks. */
+/**
+ * Counts a refusal. At most one refusal a minute is logged, because anybody can send webhooks.
+ * @returns `countToLog` refusals since the last log line; 0: the caller does not log
+ */
 export function tallyRefusal(
   tally: RefusalTally | undefined,
   now: Timestamp,
-): { readonly tally: RefusalTally; readonly logged: number } {
+): { readonly tally: RefusalTally; readonly countToLog: number } {
   const unlogged = (tally?.unlogged ?? 0) + 1;
   // A clock that was set back must not silence the log.
-  const isDue = tally === undefined || Math.abs(now - tally.loggedAt) >= LOG_INTERVAL_MS;
-  return isDue
-    ? { tally: { loggedAt: now, unlogged: 0 }, logged: unlogged }
-    : { tally: { loggedAt: tally.loggedAt, unlogged }, logged: 0 };
+  const isLogged = tally === undefined || Math.abs(now - tally.loggedAt) >= LOG_INTERVAL_MS;
+  return isLogged
+    ? { tally: { loggedAt: now, unlogged: 0 }, countToLog: unlogged }
+    : { tally: { loggedAt: tally.loggedAt, unlogged }, countToLog: 0 };
 }

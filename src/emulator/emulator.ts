@@ -100,10 +100,10 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const faults = new FaultInjector();
   const { deadNodeDelayMs = 3_000 } = options;
   const server = await startServer({ host, port, keys, rooms, faults, deadNodeDelayMs });
-  let stopped = false;
+  let isStopped = false;
 
   function assertCanJoin(roomName: string, identity?: string): void {
-    if (stopped) throw new Error('the emulator is stopped');
+    if (isStopped) throw new Error('the emulator is stopped');
     if (exceedsNameLimit(roomName)) throw new Error('the room name is too long');
     if (identity === '') throw new Error('a participant needs an identity');
   }
@@ -139,11 +139,11 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     setFault: (method, fault) => faults.set(method, fault),
     pause: () => server.close(),
     async resume() {
-      if (stopped) throw new Error('the emulator is stopped');
+      if (isStopped) throw new Error('the emulator is stopped');
       await server.reopen();
     },
     async stop() {
-      stopped = true;
+      isStopped = true;
       await server.close();
       rooms.stop();
       await Promise.all(senders.map((sender) => sender.stop()));

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 export interface Environment {
   /** Unix time in milliseconds. */
   now(): number;
-  /** Runs the callback once; the timer does not keep the process alive. @returns cancels the timer */
+  /** Runs the callback once; the timer does not keep the process alive. @returns a function that cancels the timer */
   setTimer(delayMs: number, run: () => void): () => void;
   randomBytes(count: number): Uint8Array;
 }
@@ -37,13 +37,13 @@ const ALPHABET = '23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 
 type RandomSource = Pick<Environment, 'randomBytes'>;
 
-/** An id in LiveKit's format: the prefix and twelve random characters. */
+/** Returns an id in LiveKit's format: the prefix and twelve random characters. */
 export function newId(prefix: string, environment: RandomSource): string {
   const bytes = environment.randomBytes(12);
   return prefix + Array.from(bytes, (byte) => ALPHABET[byte % ALPHABET.length]).join('');
 }
 
-/** A random UUID, version 4. */
+/** Returns a random UUID, version 4. */
 export function newUuid(environment: RandomSource): string {
   const bytes = Uint8Array.from(environment.randomBytes(16));
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;

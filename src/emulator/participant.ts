@@ -28,11 +28,11 @@ export interface ParticipantOptions {
   readonly permission?: GrantedPermission;
 }
 
-/** A participant with the fields that livekit-sip sends (kind SIP), or LiveKit's client for Node (other kinds). */
+/** Returns a participant with the fields that livekit-sip (kind SIP) or LiveKit's client for Node (other kinds) sends. */
 export function newParticipant(options: ParticipantOptions, environment: Environment): ParticipantInfo {
   const kind = options.kind ?? 'STANDARD';
   const now = environment.now();
-  // From JSON, because the SDK exports few of these enums.
+  // The message is made from JSON, because the SDK exports few of these enums.
   return ParticipantInfo.fromJson({
     sid: newId('PA_', environment),
     identity: options.identity,

@@ -133,7 +133,7 @@ export function dialOut(rooms: RoomState, roomName: string, options: OutboundCal
   };
 }
 
-/** The room that a dispatch rule assigns to a call. An individual rule returns a new name each time. */
+/** Returns the name of the room that a dispatch rule assigns to a call; for an individual rule, a new name each time. */
 export function dispatchedRoomName(
   options: InboundCallOptions,
   environment: Pick<Environment, 'randomBytes'>,

@@ -43,7 +43,7 @@ const STRICT: Partial<BinaryReadOptions> = {
   readerFactory: (bytes) => new BinaryReader(bytes, new TextDecoder('utf-8', { fatal: true })),
 };
 
-/** The request in JSON form; undefined if the body is not a valid message. */
+/** Returns the request in JSON form; undefined if the body is not a valid message. */
 export function fromProtobuf(method: RoomServiceMethod, body: Uint8Array): JsonValue | undefined {
   try {
     return TYPES[method][0].fromBinary(body, STRICT).toJson();
@@ -52,7 +52,7 @@ export function fromProtobuf(method: RoomServiceMethod, body: Uint8Array): JsonV
   }
 }
 
-/** The same response in protobuf. Errors are JSON in either encoding. */
+/** Returns the response in protobuf. Errors are JSON in either encoding. */
 export function toProtobuf(method: RoomServiceMethod, response: HttpResponse): HttpResponse {
   if (response.status !== 200) return response;
   const message = TYPES[method][1].fromJson(JSON.parse(response.body.toString()));

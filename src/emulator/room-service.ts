@@ -125,7 +125,7 @@ function handle<Request extends Message<Request>>(
   return respond(request);
 }
 
-/** Null if the JSON is not a message of the type. */
+/** Returns the message; null if the JSON is not a message of the type. */
 function decode<Request extends Message<Request>>(
   type: MessageType<Request>,
   body: JsonValue,
@@ -146,7 +146,7 @@ function decode<Request extends Message<Request>>(
 const isAdmin = (grants: VideoGrant) => (request: { readonly room: string }) =>
   grants.roomAdmin === true && (grants.room ?? '') === request.room;
 
-/** LiveKit's response for a room on a dead node, and for a message to an absent room. LiveKit sends it late. */
+/** LiveKit's response for a room on a dead node, and for a message to an absent room. LiveKit sends this response late. */
 export const nodeUnavailable = () => livekitError('unavailable', 'no response from servers');
 
 const participantNotFound = () => livekitError('not_found', 'participant does not exist');

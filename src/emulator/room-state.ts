@@ -196,7 +196,7 @@ export class RoomState {
     const ranks = this.environment.randomBytes(listed.length);
     return listed
       .map((info, index) => ({ info, rank: ranks[index] ?? 0 }))
-      .sort((one, other) => one.rank - other.rank)
+      .sort((a, b) => a.rank - b.rank)
       .map(({ info }) => info);
   }
 
@@ -306,7 +306,7 @@ export class RoomState {
     reason: string,
     event: 'participant_left' | 'participant_connection_aborted' = 'participant_left',
   ): void {
-    // First, because fromJson throws on an undefined reason.
+    // Before any change, because fromJson throws on an undefined reason.
     info.fromJson({ disconnectReason: reason });
     this.#refreshCountIfDue(room);
     room.participants.delete(info.identity);
@@ -320,10 +320,10 @@ export class RoomState {
   }
 
   #migrate(room: LiveRoom, info: ParticipantInfo): void {
-    const left = info.clone().fromJson({ disconnectReason: 'MIGRATION' });
-    left.state = ParticipantInfo_State.DISCONNECTED;
-    left.tracks = [];
-    this.#events.emitParticipantEvent('participant_left', room.info, left);
+    const departed = info.clone().fromJson({ disconnectReason: 'MIGRATION' });
+    departed.state = ParticipantInfo_State.DISCONNECTED;
+    departed.tracks = [];
+    this.#events.emitParticipantEvent('participant_left', room.info, departed);
   }
 
   #closeAfter(room: LiveRoom, delayMs: number): void {
@@ -341,7 +341,7 @@ export class RoomState {
     this.#events.emitRoomEvent('room_finished', room.info);
   }
 
-  /** Call before each change, so that the count has the state of the time when the count was due. */
+  /** Counts the participants if a count is due. Call this before each change, so that the count is of the due time. */
   #refreshCountIfDue(room: LiveRoom): void {
     const lateMs = this.environment.now() - room.nextCountAtMs;
     if (lateMs < 0 || room.isGhost) return;

@@ -39,7 +39,7 @@ const ENABLED_CODECS = [
   'video/rtx',
 ];
 
-/** A new room, as LiveKit's API and webhooks describe the room. */
+/** Returns a new room, as LiveKit's API and webhooks describe rooms. */
 export function newRoom(request: CreateRoomOptions, timeouts: RoomTimeouts, environment: Environment): Room {
   const now = environment.now();
   const info = new Room({
@@ -56,7 +56,7 @@ export function newRoom(request: CreateRoomOptions, timeouts: RoomTimeouts, envi
   return info;
 }
 
-/** The request's timeouts. A timeout of 0 selects the default. */
+/** Returns the request's timeouts. A timeout of 0 selects the default. */
 export function requestedTimeouts(
   { emptyTimeout, departureTimeout }: CreateRoomOptions,
   defaults: RoomTimeouts,

@@ -131,7 +131,7 @@ export async function startServer(options: ServerOptions): Promise<RoomServiceSe
 
 const Address = z.object({ port: z.number() });
 
-/** The body; null if the body is too long. Reads the complete request, because an early response may get lost. */
+/** Returns the body; null if the body is too long. Reads the complete request, because an early response may get lost. */
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -142,7 +142,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer | null> {
   return length > MAX_BODY_BYTES ? null : Buffer.concat(chunks);
 }
 
-/** Undefined if the body is not JSON in UTF-8. */
+/** Returns the value of a JSON body; undefined if the body is not JSON in UTF-8. */
 function parseJson(body: Buffer): JsonValue | undefined {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));

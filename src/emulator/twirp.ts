@@ -55,7 +55,7 @@ export interface RoutedRequest {
   readonly contentType: string;
 }
 
-/** The RPC method in a path; null for a path outside the room service. */
+/** Returns the RPC method in a path; null for a path outside the room service. */
 export function parseMethodName(path: string): string | null {
   return path.startsWith(PREFIX) ? path.slice(PREFIX.length) : null;
 }

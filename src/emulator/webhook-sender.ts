@@ -72,7 +72,7 @@ export class WebhookSender {
     this.#queues.delete(roomName);
   }
 
-  /** Never rejects. The event is dropped after the last attempt. */
+  /** Posts one event, with retries. Never rejects. The event is dropped after the last attempt. */
   async #deliver(event: WebhookEvent): Promise<void> {
     const body = event.toJsonString();
     // LiveKit signs an event once: each attempt carries the same token.
@@ -93,7 +93,7 @@ export class WebhookSender {
     return token.toJwt();
   }
 
-  /** Resolves to the response status. Like LiveKit, without a timeout: a slow receiver blocks the room's queue. */
+  /** Resolves to the response status. LiveKit has no timeout either: a slow receiver blocks the room's queue. */
   #post(body: string, token: string): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const headers = { 'content-type': 'application/webhook+json', authorization: token };

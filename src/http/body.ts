@@ -32,11 +32,12 @@ export async function readOptionalJsonObject(
   return parseJsonObject(bytes);
 }
 
-/** @throws TRPCError 400 */
+/** Asserts that a request has no body. @throws TRPCError 400 */
 export function assertNoBody(request: IncomingMessage): void {
   if (hasBody(request)) throw badRequest('Request body: not expected with this method');
 }
 
+/** Returns the JSON object in a body. @throws TRPCError 400, also for JSON that JSON.parse would change */
 function parseJsonObject(bytes: Buffer): object {
   const text = decodeJson(bytes);
   const value = parseJson(text, MALFORMED_BODY);
@@ -48,7 +49,7 @@ function parseJsonObject(bytes: Buffer): object {
   return value;
 }
 
-/** @throws TRPCError 400 for bytes that are not UTF-8 */
+/** Returns the text of a body. @throws TRPCError 400 for bytes that are not UTF-8 */
 export function decodeJson(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -57,7 +58,7 @@ export function decodeJson(bytes: Buffer): string {
   }
 }
 
-/** @throws TRPCError 400 with this message */
+/** Returns the value of a JSON text. @throws TRPCError 400 with this message */
 export function parseJson(text: string, message: string): unknown {
   try {
     return JSON.parse(text);
@@ -70,7 +71,7 @@ export function describeProblem({ path, message }: JsonProblem): string {
   return path.length === 0 ? message : `${path.join('.').slice(0, 200)}: ${message}`;
 }
 
-/** @throws TRPCError 415 unless the headers declare JSON in UTF-8 */
+/** Asserts that the headers declare uncompressed JSON in UTF-8. @throws TRPCError 415 */
 export function assertJson(headers: IncomingMessage['headers']): void {
   const [type = '', ...parameters] = (headers['content-type'] ?? '').split(';');
   if (type.trim().toLowerCase() !== 'application/json') {
@@ -84,7 +85,7 @@ export function assertJson(headers: IncomingMessage['headers']): void {
   assertUncompressed(headers);
 }
 
-/** @throws TRPCError 415 for a compressed body */
+/** Asserts that the body is not compressed. @throws TRPCError 415 */
 export function assertUncompressed(headers: IncomingMessage['headers']): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
@@ -101,7 +102,7 @@ export function hasBody({ headers }: IncomingMessage): boolean {
  * @throws TRPCError 413; CLIENT_CLOSED_REQUEST if the client disconnected
  */
 export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
-  // Before the check of the connection: a disconnect does not cancel a request that has no body.
+  // A request without a body is complete, even if its client has disconnected.
   if (!hasBody(request)) return Buffer.alloc(0);
   // A destroyed request emits no more events.
   if (request.destroyed) throw new TRPCError({ code: 'CLIENT_CLOSED_REQUEST' });
@@ -109,7 +110,7 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
   if (request.headers.expect !== undefined) response.writeContinue();
   const chunks: Buffer[] = [];
   let size = 0;
-  // Not `for await`: leaving that loop early destroys the request, and with it the response.
+  // An early exit from `for await` would destroy the request, and with it the response.
   await new Promise<void>((resolve, reject) => {
     request
       .on('data', (chunk: Buffer) => {

@@ -13,11 +13,11 @@ export function readApiKey({ headers }: IncomingMessage): string | null {
 }
 
 /**
- * Returns a function that finds the address of a request's client, for the log. It reads `X-Forwarded-For` from the
- * end, because each proxy appends its client. It stops at an untrusted address: a client can send any header.
+ * Returns a function that returns the address of a request's client, for the log. The function reads `X-Forwarded-For`
+ * from the end, because each proxy appends its client, up to an untrusted address: a client can send any header.
  * @param trustedProxies addresses and CIDR ranges
  */
-export function remoteAddresses(
+export function createAddressResolver(
   trustedProxies: readonly string[],
 ): (request: IncomingMessage) => string | undefined {
   const trusted = new BlockList();

@@ -6,10 +6,10 @@ import { splitQuery } from './query.ts';
 import type { Handler, HttpRequest } from './request.ts';
 import { sendError, sendJson, sendText } from './response.ts';
 
-/** Limits the cost of /readyz, which needs no key: each check writes to the database. */
+/** Each check writes to the database, and anybody can request /readyz. */
 const READINESS_CACHE_MS = 1_000;
 
-/** What the health endpoints report besides the store. */
+/** Sources of the health endpoints besides the store. */
 export interface HealthSources {
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>;
   /** Null until LiveKit has responded once. */
@@ -50,7 +50,7 @@ export function createHealthHandlers({
           data: {
             status: 'ready',
             checks: { store: 'ok', migrations: 'ok' },
-            // Shown, but not a check: hangup stores cancels also while LiveKit is unreachable.
+            // Not a check: hangup stores cancels also while LiveKit is unreachable.
             livekit: isUp === null ? 'no answer yet' : isUp ? 'answers' : 'does not answer',
           },
         });
@@ -65,7 +65,7 @@ export function createHealthHandlers({
   };
 }
 
-/** Limits a handler to GET and HEAD without a body and, unless `allowQuery` is set, without a query. */
+/** Returns a handler of GET and HEAD that rejects bodies and queries, unless `allowQuery` is set. */
 export function allowGet(handle: Handler, { allowQuery = false } = {}): Handler {
   return async (request, response, target) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -82,7 +82,7 @@ export function allowGet(handle: Handler, { allowQuery = false } = {}): Handler 
   };
 }
 
-/** @throws TRPCError 400 */
+/** Asserts that a request has no query and no body. @throws TRPCError 400 */
 function assertNoInput(request: HttpRequest, search: string): void {
   const names = splitQuery(search).map(({ name }) => name);
   if (names.length > 0) throw badRequest(unrecognizedKeys(names));

@@ -8,11 +8,11 @@ export interface JsonProblem {
 interface Container {
   /** Names so far; null for an array. */
   readonly names: Set<string> | null;
-  at: string | number;
+  position: string | number;
   isNameNext: boolean;
 }
 
-/** Strings, numbers and punctuation. JSON.parse loses nothing in the literals and `:`. */
+/** Strings, numbers and punctuation. Literals and `:` need no check. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[[\]{},]/g;
 
 /**
@@ -22,22 +22,22 @@ const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*|[[\]{},]/g;
  */
 export function* findJsonProblems(text: string): Generator<JsonProblem> {
   const stack: Container[] = [];
-  const path = (depth = stack.length) => stack.slice(0, depth).map(({ at }) => at);
+  const path = (depth = stack.length) => stack.slice(0, depth).map(({ position }) => position);
   for (const [token] of text.matchAll(TOKEN)) {
     const top = stack.at(-1);
     switch (token[0]) {
       case '{':
-        stack.push({ names: new Set(), at: '', isNameNext: true });
+        stack.push({ names: new Set(), position: '', isNameNext: true });
         break;
       case '[':
-        stack.push({ names: null, at: 0, isNameNext: false });
+        stack.push({ names: null, position: 0, isNameNext: false });
         break;
       case '}':
       case ']':
         stack.pop();
         break;
       case ',':
-        if (top?.names === null) top.at = Number(top.at) + 1;
+        if (top?.names === null) top.position = Number(top.position) + 1;
         else if (top !== undefined) top.isNameNext = true;
         break;
       case '"': {
@@ -46,7 +46,7 @@ export function* findJsonProblems(text: string): Generator<JsonProblem> {
           const message = nameProblem(string, top.names);
           if (message !== null) yield { path: path(stack.length - 1), message };
           top.names.add(string);
-          top.at = string;
+          top.position = string;
           top.isNameNext = false;
         } else if (!string.isWellFormed()) yield { path: path(), message: HALF_SURROGATE_PAIR };
         break;

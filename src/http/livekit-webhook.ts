@@ -12,21 +12,13 @@ import type { Dependencies } from '../operations/dependencies.ts';
 import { applyWebhookEvent } from '../operations/livekit/apply-webhook-event.ts';
 import type { WebhookParser } from '../ports/livekit.ts';
 import { assertUncompressed, readBody } from './body.ts';
-import type { ErrorListener, HttpRequest } from './request.ts';
+import type { ErrorListener, HttpRequest, WebhookLogFields, WebhookOutcome } from './request.ts';
 import { sendError, sendJson } from './response.ts';
-
-interface Outcome {
-  readonly event: string | null;
-  readonly outcome: string;
-}
-
-/** The event and the outcome; for a webhook that gets 401, the reason too. */
-export type WebhookLogFields = Outcome | (Outcome & WebhookRefusal);
 
 /**
  * Creates the handler of LiveKit's webhooks. LiveKit treats a 4xx as delivered and retries a 5xx. Therefore 200 comes
  * after the commit, 4xx only for a request that can never be an event, and 503 for an error of hangup. The handler
- * waits only for the store: LiveKit has no time-out, and a room's other events queue until the response.
+ * waits only for the store: LiveKit has no timeout, and a room's other events queue until the response.
  */
 export function createWebhookHandler({
   dependencies,
@@ -39,11 +31,11 @@ export function createWebhookHandler({
   draining: AbortSignal;
   onError: ErrorListener;
 }): (request: HttpRequest, response: ServerResponse) => Promise<WebhookLogFields> {
-  let firstWebhookLogged = false;
+  let isFirstWebhookLogged = false;
   const logRefusal = createRefusalLog(dependencies);
 
   return async (request, response) => {
-    const refuse = (error: PublicError, outcome: string, headers = {}): Outcome => {
+    const refuse = (error: PublicError, outcome: string, headers = {}): WebhookOutcome => {
       sendError(request, response, error, headers);
       return { event: null, outcome };
     };
@@ -66,8 +58,8 @@ export function createWebhookHandler({
       return refuse({ code: 400, message: `Malformed webhook: ${webhook.reason}` }, 'malformed');
     }
     const event = webhook.name.slice(0, 64);
-    if (!firstWebhookLogged) {
-      firstWebhookLogged = true;
+    if (!isFirstWebhookLogged) {
+      isFirstWebhookLogged = true;
       dependencies.log.info({ event }, 'first LiveKit webhook received');
     }
     let outcome = 'ignored';
@@ -91,9 +83,9 @@ function createRefusalLog({
 }: Pick<Dependencies, 'clock' | 'log'>): (refusal: WebhookRefusal) => void {
   const tallies = new Map<RefusalReason, RefusalTally>();
   return (refusal) => {
-    const { tally, logged } = tallyRefusal(tallies.get(refusal.reason), clock.now());
+    const { tally, countToLog } = tallyRefusal(tallies.get(refusal.reason), clock.now());
     tallies.set(refusal.reason, tally);
-    if (logged === 0) return;
-    log.warn({ ...refusal, refusals: logged, advice: REFUSAL_ADVICE[refusal.reason] }, 'webhook refused');
+    if (countToLog === 0) return;
+    log.warn({ ...refusal, refusals: countToLog, advice: REFUSAL_ADVICE[refusal.reason] }, 'webhook refused');
   };
 }

@@ -73,7 +73,7 @@ export function createMounts(options: MountOptions, onError: ErrorListener): rea
   ];
 }
 
-/** Returns the mount of a path; for an unknown path one that sends 404. */
+/** Returns the mount of a path; for an unknown path, a mount that sends 404. */
 export function findMount(mounts: readonly Mount[], pathname: string): Mount {
   const found = mounts.find(({ path }) =>
     path.endsWith('/') ? pathname.startsWith(path) : pathname === path,

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { badRequest, unrecognizedKeys } from '../api/errors.ts';
 import { plusSigns } from '../api/validators.ts';
 
-/** Decodes the values of one parameter. Text of another type than the schema's stays text, and zod rejects it. */
+/** Decodes the values of one parameter. A text that does not match the schema's type stays a text, which zod rejects. */
 type QueryParser = (raw: readonly string[]) => unknown;
 
-/** By the name in the query string: `status` and, for a list, also `status[]`. */
+/** The parsers by the name in the query string: `status` and, for a list, also `status[]`. */
 export type QueryParsers = ReadonlyMap<string, { readonly input: string; readonly parse: QueryParser }>;
 
 /** Returns the parsers of these inputs of a procedure. */
@@ -60,8 +60,8 @@ export function splitQuery(search: string): { readonly name: string; readonly ra
     .split('&')
     .filter((part) => part !== '')
     .map((part) => {
-      const at = part.indexOf('=');
-      const [name, raw] = at < 0 ? [part, ''] : [part.slice(0, at), part.slice(at + 1)];
+      const separator = part.indexOf('=');
+      const [name, raw] = separator < 0 ? [part, ''] : [part.slice(0, separator), part.slice(separator + 1)];
       try {
         return { name: decodeText(name), raw };
       } catch {

@@ -1,5 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { WebhookLogFields } from './livekit-webhook.ts';
+import type { WebhookRefusal } from '../domain/webhook-refusal.ts';
+
+export interface WebhookOutcome {
+  readonly event: string | null;
+  readonly outcome: string;
+}
+
+/** The event and the outcome; for a webhook that gets 401, the reason too. */
+export type WebhookLogFields = WebhookOutcome | (WebhookOutcome & WebhookRefusal);
 
 /** A request, with the fields that its handler adds to its log line. */
 export interface HttpRequest extends IncomingMessage {
@@ -10,6 +18,7 @@ export interface HttpRequest extends IncomingMessage {
   webhook?: WebhookLogFields;
 }
 
+/** The target of a request, for the handler of a mount. */
 export interface Target {
   /** The path below the handler's mount, still percent-encoded. */
   readonly path: string;
@@ -25,6 +34,6 @@ export type ErrorListener = (error: unknown, request: HttpRequest) => void;
 /** Splits `/path?query` and the absolute form `http://host/path?query`, which HTTP/1.1 requires servers to accept. */
 export function splitTarget(target: string): [pathname: string, search: string] {
   const url = target.replace(/^https?:\/\/[^/?]*/i, '');
-  const at = url.indexOf('?');
-  return at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+  const separator = url.indexOf('?');
+  return separator < 0 ? [url, ''] : [url.slice(0, separator), url.slice(separator + 1)];
 }

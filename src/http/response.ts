@@ -6,7 +6,7 @@ import { hasBody } from './body.ts';
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
 const DISCARD_TIMEOUT_MS = 2_000;
 
-/** In seconds. A 503 means a database lock or a restart: both take about this long. */
+/** In seconds: the usual duration of a database lock or a restart, which cause a 503. */
 const RETRY_AFTER = { 'retry-after': '1' };
 
 export function sendJson(
@@ -60,8 +60,8 @@ function isBodyUnread(request: IncomingMessage): boolean {
 }
 
 /**
- * Sends the body and ends the response. If the client still sends, closing at once would reset the connection before
- * the client reads the response. In this case the rest of the request is discarded first, up to a limit.
+ * Sends the body and ends the response. While the client still sends its request, a close would reset the connection
+ * before the client reads the response. Therefore the rest of the request is discarded first, up to a limit.
  */
 function endResponse(request: IncomingMessage, response: ServerResponse, body: string): void {
   if (!isBodyUnread(request)) {

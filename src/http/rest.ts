@@ -10,7 +10,7 @@ import { collectRoutes, type Route } from './routes.ts';
 
 interface Endpoint extends Route {
   /** Names of the inputs in the query or in the body. */
-  readonly names: readonly string[];
+  readonly inputNames: readonly string[];
   readonly parsers: QueryParsers;
 }
 
@@ -64,21 +64,21 @@ export function createRestHandler({
             ...parameters,
           }),
         ),
-        // No signal: a client that disconnects does not stop its cancel.
+        // No signal: the disconnect of a client must not stop its cancel.
         signal: undefined,
         batchIndex: 0,
       });
       const { status, message } = endpoint.rest.success;
       sendJson(request, response, status, message === undefined ? { data } : { data, message });
     } catch (error) {
-      const shown = publicError(error);
-      if (shown.code >= 500) onError(error, request);
-      sendError(request, response, shown);
+      const clientError = publicError(error);
+      if (clientError.code >= 500) onError(error, request);
+      sendError(request, response, clientError);
     }
   };
 }
 
-/** Not URLPattern, which resolves `..`: the path `calls/a/../b` would reach the call b. */
+/** Returns a pattern of a path. URLPattern would resolve `..`: the path `calls/a/../b` would reach the call b. */
 function toPattern(path: string): RegExp {
   return new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`);
 }
@@ -105,7 +105,7 @@ function decodeParameters(groups: Record<string, string>): Record<string, string
 }
 
 /**
- * The procedure checks its own input. This checks the input over REST if that is narrower.
+ * Checks the input by REST's own schema, which may be narrower than the schema of the procedure.
  * @throws TRPCError 400
  */
 function checkInput({ rest }: Endpoint, raw: object): object {
@@ -115,10 +115,10 @@ function checkInput({ rest }: Endpoint, raw: object): object {
 }
 
 function toEndpoint(route: Route): Endpoint {
-  const others = [...route.pathParameters, ...Object.values(route.rest.headers ?? {})];
-  const names = Object.keys(route.input.shape).filter((name) => !others.includes(name));
-  const parsers = createQueryParsers(route.input, route.rest.method === 'POST' ? [] : names);
-  return { ...route, names, parsers };
+  const otherNames = [...route.pathParameters, ...Object.values(route.rest.headers ?? {})];
+  const inputNames = Object.keys(route.input.shape).filter((name) => !otherNames.includes(name));
+  const parsers = createQueryParsers(route.input, route.rest.method === 'POST' ? [] : inputNames);
+  return { ...route, inputNames, parsers };
 }
 
 /**
@@ -126,7 +126,7 @@ function toEndpoint(route: Route): Endpoint {
  * @throws TRPCError 400 that names an unknown input, or an input in both
  */
 async function readInput(
-  { rest, names, parsers }: Endpoint,
+  { rest, inputNames, parsers }: Endpoint,
   { request, response, search }: { request: IncomingMessage; response: ServerResponse; search: string },
 ): Promise<object> {
   const query = parseQuery(parsers, search);
@@ -136,7 +136,7 @@ async function readInput(
   }
   const read = rest.method === 'POST' ? readJsonObject : readOptionalJsonObject;
   const body = await read(request, response);
-  const unknown = Object.keys(body).filter((name) => !names.includes(name));
+  const unknown = Object.keys(body).filter((name) => !inputNames.includes(name));
   if (unknown.length > 0) throw badRequest(unrecognizedKeys(unknown));
   const duplicate = Object.keys(body).find((name) => name in query);
   if (duplicate !== undefined) {

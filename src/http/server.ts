@@ -1,16 +1,16 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { publicError } from '../api/errors.ts';
-import { remoteAddresses } from './credentials.ts';
+import { createAddressResolver } from './credentials.ts';
 import { createMounts, findMount, type MountOptions } from './mounts.ts';
 import { protocolError, respondToProtocolErrors, sendProtocolError } from './protocol-errors.ts';
 import { type HttpRequest, splitTarget } from './request.ts';
 import { sendError } from './response.ts';
 
 /** A request without an API key can have a path of 16 KiB. */
-const MAX_LOGGED_PATH = 200;
+const MAX_LOGGED_PATH_LENGTH = 200;
 
 export interface HttpServer {
-  /** Not listening yet. */
+  /** The caller makes the server listen. */
   readonly server: Server;
   /** Resolves when no request is in flight. A request can outlast its connection. */
   whenIdle(): Promise<void>;
@@ -36,7 +36,7 @@ export function createHttpServer({
     log.error({ err: error, requestId: request.requestId }, 'request failed');
   };
   const mounts = createMounts(options, onError);
-  const remoteAddress = remoteAddresses(trustedProxies);
+  const remoteAddress = createAddressResolver(trustedProxies);
 
   async function handle(request: HttpRequest, response: ServerResponse): Promise<void> {
     const error = protocolError(request);
@@ -70,7 +70,7 @@ export function createHttpServer({
         {
           requestId,
           method: request.method,
-          path: path.slice(0, MAX_LOGGED_PATH),
+          path: path.slice(0, MAX_LOGGED_PATH_LENGTH),
           status: response.headersSent ? response.statusCode : null,
           durationMs: Math.round(performance.now() - startedAt),
           ...(request.keyId !== undefined && { keyId: request.keyId }),
@@ -116,7 +116,7 @@ export function createHttpServer({
   };
 }
 
-/** Prevents the client from sending its next request into a connection that closes at that moment. */
+/** Announces the close of a connection, so that the client sends its next request over another connection. */
 function closeAfterResponse(response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('connection', 'close');
 }

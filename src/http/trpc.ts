@@ -44,7 +44,7 @@ export function createTrpcHandler({
     const body = () => inputs.readBody(request, response);
     const resolved = await resolveResponse({
       req: new Request(url, {
-        // Every other method is a 405. PUT stands for them, because Request throws for some.
+        // Every other method is a 405. PUT represents them, because Request throws for some methods.
         method: method === 'GET' || method === 'POST' ? method : 'PUT',
         // The real content-type is checked with the body, after the check for 401.
         headers: { ...acceptHeaders(request), 'content-type': 'application/json' },
@@ -139,7 +139,7 @@ class Inputs {
     this.checkAll(() => {
       if (raw === undefined) return;
       const text = decodeInput(raw);
-      this.check(text, 'input: malformed JSON');
+      this.checkText(text, 'input: malformed JSON');
       query.set('input', text);
     });
     return query;
@@ -150,12 +150,12 @@ class Inputs {
     const bytes = await readBody(request, response);
     if (bytes.length === 0) return bytes;
     this.checkAll(() => assertJson(request.headers));
-    const isValid = this.checkAll(() => this.check(decodeJson(bytes), MALFORMED_BODY));
+    const isValid = this.checkAll(() => this.checkText(decodeJson(bytes), MALFORMED_BODY));
     return isValid ? bytes : new Uint8Array();
   }
 
   /** Stores the errors of single calls. @throws TRPCError for an error of the complete text */
-  private check(text: string, malformed: string): void {
+  private checkText(text: string, malformed: string): void {
     const value = parseJson(text, malformed);
     if (this.isBatch) this.assertIndexes(value);
     for (const { path, message } of findJsonProblems(text)) {
@@ -166,7 +166,7 @@ class Inputs {
     }
   }
 
-  /** The names in the object of a batch are the indexes of its calls. @throws TRPCError */
+  /** Asserts that the names in the object of a batch are indexes of its calls. @throws TRPCError */
   private assertIndexes(value: unknown): void {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) {
       throw badRequest('input: expected an object with the inputs of the batch by their index');

@@ -13,10 +13,10 @@ export interface Agents {
 /** The default of Node's own agents. */
 const KEEP_ALIVE_TIMEOUT_MS = 5_000;
 
-/** @param proxy null: direct connections */
+/** Returns the agents for a server. @param proxy null: direct connections */
 export function agentsFor(url: string, proxy: HttpProxy | null): Agents {
   const Agent = url.startsWith('https:') ? HttpsAgent : HttpAgent;
-  const proxyEnv = proxy && { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except };
+  const proxyEnv = proxy && { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.noProxy };
   const options = proxyEnv === null ? {} : { proxyEnv };
   return {
     keepAlive: new Agent({ ...options, keepAlive: true, scheduling: 'lifo', timeout: KEEP_ALIVE_TIMEOUT_MS }),

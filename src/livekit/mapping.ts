@@ -16,11 +16,12 @@ export function isValidRoom({ name, sid }: RoomRef): boolean {
   return isNameValid && sid !== '' && sid.length <= MAX_ID_LENGTH;
 }
 
+/** Whether the participant has a sid, and no id over the limit. */
 export function isValidParticipant({ sid, identity }: ParticipantInfo): boolean {
   return sid !== '' && sid.length <= MAX_ID_LENGTH && identity.length <= MAX_ID_LENGTH;
 }
 
-/** @param kind LiveKit's name of the kind, which may be newer than this version */
+/** Returns LiveKit's participant in hangup's terms. @param kind LiveKit's name, which may be newer than this version */
 export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)): Participant {
   const role = roleOf(info, kind);
   const attribute = (name: string) => info.attributes[name]?.slice(0, MAX_ID_LENGTH) ?? null;
@@ -46,8 +47,8 @@ export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)
 }
 
 /**
- * Follows LiveKit's rules (IsAgent and IsRecorder in pkg/rtc/participant.go), not the kind alone: a bot of kind STANDARD
- * with the grant `agent` is an agent. An unknown kind is `other`.
+ * Returns the role by LiveKit's rules (IsAgent and IsRecorder in pkg/rtc/participant.go), not by the kind alone: a bot of
+ * kind STANDARD with the grant `agent` is an agent. An unknown kind is `other`.
  */
 function roleOf({ permission }: ParticipantInfo, kind: string): Role {
   const isAgent = kind === 'AGENT' || (permission?.agent ?? false);
@@ -61,6 +62,7 @@ function roleOf({ permission }: ParticipantInfo, kind: string): Role {
   return isPerson ? 'person' : 'other';
 }
 
+/** Returns the time in milliseconds, from the seconds if LiveKit sends no milliseconds; null if both are 0. */
 function toTimestamp(ms: bigint, seconds: bigint): Timestamp | null {
   if (ms > 0n) return Number(ms);
   return seconds > 0n ? Number(seconds) * 1000 : null;

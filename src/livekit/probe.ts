@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
+import { parseJson } from '../domain/json.ts';
 import type { LiveKitFacts, LiveKitVerdict } from '../ports/diagnostics.ts';
 import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
@@ -57,15 +58,10 @@ function verdictOf(status: number, body: string): LiveKitVerdict {
     : { kind: 'not_livekit', status };
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** The header is truncated to seconds: half a second later is the middle. */
+/**
+ * Returns the milliseconds by which LiveKit's clock is ahead; null without a valid Date header. The header is truncated
+ * to seconds, so half a second later is the middle.
+ */
 function clockSkew(date: string | undefined, localTime: number): number | null {
   const remoteTime = Date.parse(date ?? '');
   return Number.isNaN(remoteTime) ? null : remoteTime + 500 - localTime;

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { ListParticipantsRequest, ListParticipantsResponse, ListRoomsResponse } from '@livekit/protocol';
 import { type ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
+import { errorMessage } from '../domain/errors.ts';
 import type { LiveKitError } from '../domain/livekit-error.ts';
 import type { RoomRef } from '../domain/room-event.ts';
 import type { LiveParticipant, RequestOptions, RoomService } from '../ports/livekit.ts';
@@ -35,7 +36,7 @@ export function createRoomService(
       read: async (responseBody) => parseResponse(await readJson(responseBody), parse),
     });
 
-  /** Uses protobuf and reads in parts: JSON with thousands of participants would be one text of megabytes. */
+  /** Requests protobuf and reads it in parts: the JSON of thousands of participants is a text of megabytes. */
   async function fetchParticipants(
     roomName: string,
     options: RequestOptions,
@@ -136,9 +137,9 @@ export function createRoomService(
       if (participants.length > 0) return { kind: 'described', status: { roomExists: true, ...fields } };
       // An empty room and an absent room have the same list, so the list of rooms decides. The participant count
       // there is seconds late and leaves out agents.
-      const leftMs = Math.ceil(options.timeoutMs - (monotonicMs() - startedAt));
-      if (leftMs < 1) return timedOut(options.timeoutMs);
-      const found = await findRoom(roomName, { ...options, timeoutMs: leftMs });
+      const remainingMs = Math.ceil(options.timeoutMs - (monotonicMs() - startedAt));
+      if (remainingMs < 1) return timedOut(options.timeoutMs);
+      const found = await findRoom(roomName, { ...options, timeoutMs: remainingMs });
       switch (found.kind) {
         case 'listed':
         case 'absent':
@@ -150,13 +151,12 @@ export function createRoomService(
   };
 }
 
-/** @throws Error for a response that this version cannot parse */
+/** Returns the parsed response. @throws Error for a response that this version cannot parse */
 function parseResponse<Value>(json: object, parse: (json: object) => Value): Value {
   try {
     return parse(json);
   } catch (error) {
-    const reason = error instanceof Error ? error.message.slice(0, 200) : String(error);
-    throw new Error(`invalid response: ${reason}`);
+    throw new Error(`invalid response: ${errorMessage(error).slice(0, 200)}`);
   }
 }
 
@@ -183,7 +183,7 @@ function arrayField(json: object, key: string): readonly unknown[] {
 function unexpectedNotFound(method: string): LiveKitError {
   return {
     kind: 'refused',
-    by: 'request',
+    reason: 'request',
     code: 'not_found',
     detail: `${method} returned not_found`,
   };

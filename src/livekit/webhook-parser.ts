@@ -1,41 +1,23 @@
-import { createHash } from 'node:crypto';
-import { type ParticipantInfo, TokenVerifier, TrackType, WebhookEvent } from 'livekit-server-sdk';
+import { type ParticipantInfo, TrackType, WebhookEvent } from 'livekit-server-sdk';
 import { z } from 'zod';
 import type { RoomEventPayload } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
-import { checkClaims, type WebhookClaims, type WebhookRefusal } from '../domain/webhook-refusal.ts';
-import type { ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
+import type { LiveKitKeyPair, ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { isValidParticipant, isValidRoom, toParticipant, toRoom } from './mapping.ts';
-
-interface KeyPair {
-  readonly apiKey: string;
-  readonly apiSecret: string;
-}
+import { createWebhookVerifier } from './webhook-signature.ts';
 
 const MAX_EVENT_ID_LENGTH = 128;
 const MAX_NAME_LENGTH = 64;
-const JWT = /^[\w-]+\.([\w-]+)\.[\w-]*$/;
-/** An API key id that is safe to log. */
-const PLAIN_API_KEY = /^[\x21-\x7e]{1,64}$/;
 
 /** Creates a parser of webhooks that are signed with any of these keys. */
-export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): WebhookParser {
-  const verifiers = keys.map(({ apiKey, apiSecret }) => new TokenVerifier(apiKey, apiSecret));
-
+export function createWebhookParser(keys: readonly LiveKitKeyPair[], clock: Clock): WebhookParser {
+  const verify = createWebhookVerifier(keys, clock);
   return async (body, token) => {
-    const [, payload] = JWT.exec(token ?? '') ?? [];
-    if (token === undefined || payload === undefined) {
-      return { kind: 'refused', refusal: { reason: 'missing_token' } };
-    }
-    // Without a valid signature the claims are untrusted, so the signature is checked first.
-    const claims = await verifiedClaims(verifiers, token);
-    if (claims === null) return { kind: 'refused', refusal: badSignature(payload, keys) };
-    const bodySha256 = createHash('sha256').update(body).digest('base64');
-    const refusal = checkClaims(claims, { now: clock.now(), bodySha256 });
+    const refusal = await verify(body, token);
     if (refusal !== null) return { kind: 'refused', refusal };
     try {
-      const json = parseJson(body);
+      const json = parseBody(body);
       return toParsedWebhook(WebhookEvent.fromJson(json as never, PARSE_OPTIONS), rawNamesOf(json));
     } catch (error) {
       return {
@@ -46,47 +28,8 @@ export function createWebhookParser(keys: readonly KeyPair[], clock: Clock): Web
   };
 }
 
-/** Returns the claims of a token that one of the keys signed, expired or not; null for any other token. */
-async function verifiedClaims(
-  verifiers: readonly TokenVerifier[],
-  token: string,
-): Promise<WebhookClaims | null> {
-  for (const verifier of verifiers) {
-    try {
-      const { nbf, exp, sha256 } = await verifier.verify(token, Number.POSITIVE_INFINITY);
-      // The verifier requires `exp`, but its type allows undefined.
-      if (exp !== undefined) return { nbf, exp, sha256 };
-    } catch {
-      // Signed with another key, or not a token of LiveKit.
-    }
-  }
-  return null;
-}
-
-function badSignature(payload: string, keys: readonly KeyPair[]): WebhookRefusal {
-  const issuer = issuerOf(payload);
-  // A sender that confuses key and secret puts the secret here.
-  const isLoggable = PLAIN_API_KEY.test(issuer) && !keys.some(({ apiSecret }) => issuer.includes(apiSecret));
-  return {
-    reason: 'bad_signature',
-    livekitApiKey: isLoggable ? issuer : null,
-    isLivekitApiKeyConfigured: keys.some(({ apiKey }) => apiKey === issuer),
-  };
-}
-
-/** Returns the claim `iss` of an unverified token; empty if it has none. */
-function issuerOf(payload: string): string {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString());
-    const named = claims !== null && typeof claims === 'object' && 'iss' in claims && claims.iss;
-    return typeof named === 'string' ? named : '';
-  } catch {
-    return '';
-  }
-}
-
-/** @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */
-function parseJson(body: Uint8Array): unknown {
+/** Returns the JSON value of a body. @throws SyntaxError if the body is not JSON, another error if it is not UTF-8 */
+function parseBody(body: Uint8Array): unknown {
   return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
 }
 
@@ -104,7 +47,7 @@ const RawNames = z.object({
   }),
 });
 
-/** Returns LiveKit's names as sent: the SDK parses a name that is newer than this version as the zero value. */
+/** Returns the names in LiveKit's JSON: the SDK parses a name that is newer than this version as the zero value. */
 function rawNamesOf(json: unknown): RawNames {
   const parsed = RawNames.safeParse(json);
   return parsed.success ? parsed.data.participant : {};
@@ -134,7 +77,7 @@ export function toParsedWebhook(webhook: WebhookEvent, rawNames: RawNames = {}):
   };
 }
 
-/** Returns null for an event that changes no call. */
+/** Returns the payload of an event: `incomplete` without a valid participant; null for an event that changes no call. */
 function toPayload(
   { event, createdAt, participant, track }: WebhookEvent,
   { kind, disconnectReason }: RawNames,
@@ -168,7 +111,7 @@ function toPayload(
   }
 }
 
-/** Returns a time in milliseconds, if the event has one: its own time is in seconds. */
+/** Returns the event's time in milliseconds; null if only the webhook's own time exists, which is in seconds. */
 function eventTime(payload: RoomEventPayload, createdAt: Timestamp | null): Timestamp | null {
   if (payload.kind === 'room_started') return createdAt;
   return payload.kind === 'participant_joined' ? payload.participant.joinedAt : null;

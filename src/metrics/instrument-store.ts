@@ -5,13 +5,13 @@ import { instrument } from './instrument.ts';
 
 /** Times each method of the store, and counts failures and ended calls. */
 export function instrumentStore(store: Store, metrics: Metrics): Store {
-  const record = (method: string, ended: { readonly durationMs: number; readonly error?: unknown }) =>
-    metrics.storeOperation({ method, failed: 'error' in ended, durationMs: ended.durationMs });
+  const record = (method: string, finished: { readonly durationMs: number; readonly error?: unknown }) =>
+    metrics.storeOperation({ method, failed: 'error' in finished, durationMs: finished.durationMs });
   return {
-    ...instrument(store, (ended) => record(ended.method, ended)),
+    ...instrument(store, (finished) => record(finished.method, finished)),
     async changeCall(command) {
-      const { run } = instrument({ run: () => store.changeCall(command) }, (ended) =>
-        record(`changeCall:${command.kind}`, ended),
+      const { run } = instrument({ run: () => store.changeCall(command) }, (finished) =>
+        record(`changeCall:${command.kind}`, finished),
       );
       const changed = await run();
       for (const { action, toStatus } of changed.events) {

@@ -5,7 +5,7 @@ import { LOOPS, type Metrics } from '../ports/metrics.ts';
 import type { LiveCounts } from '../ports/store.ts';
 import type { Clock } from '../ports/system.ts';
 
-/** LiveKit's events. Others get the label `other`, because a sender could otherwise create any number of series. */
+/** LiveKit's events. Other names get the label `other`: a sender could otherwise create any number of series. */
 const WEBHOOK_EVENTS: readonly string[] = [
   'room_started',
   'room_finished',
@@ -38,7 +38,7 @@ export interface PrometheusMetrics extends Metrics {
   scrape(sources: { countLive: () => Promise<LiveCounts>; isLiveKitUp: boolean | null }): Promise<Scrape>;
 }
 
-/** Returns the metrics with a registry of their own. Durations are in seconds, Prometheus's base unit. */
+/** Creates the metrics, with a registry of their own. Durations are in seconds, Prometheus's base unit. */
 export function prometheusMetrics({ clock, version }: { clock: Clock; version: string }): PrometheusMetrics {
   const registry = new Registry();
   const registers = [registry];
@@ -147,7 +147,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     help: 'Store operations that failed and changed nothing',
   });
 
-  // A counter that starts at its first event shows no increase, so the alerts' series exist from the start.
+  // The first value of a new series shows no increase, so the series of the alerts exist from the start.
   for (const status of ENDED_STATUSES) callsEnded.inc({ status }, 0);
   for (const state of ['completed', 'retryable', 'discarded']) deletionAttempts.inc({ state }, 0);
   for (const loop of LOOPS) loopErrors.inc({ loop }, 0);

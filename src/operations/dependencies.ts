@@ -6,7 +6,7 @@ import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random } from '../ports/system.ts';
 
-/** How long records are kept; null: forever. */
+/** Ages at which records are pruned; null: never. */
 interface RetentionSettings {
   readonly endedCallsMs: number | null;
   readonly auditMs: number | null;
@@ -15,7 +15,7 @@ interface RetentionSettings {
 }
 
 /** Settings of the operations that change calls. */
-interface CallEventSettings {
+interface CallSettings {
   readonly policy: CallPolicy;
   /** Key in the room's metadata whose value is the agent id of an adopted call. */
   readonly agentIdKey: string;
@@ -41,7 +41,7 @@ export interface Dependencies {
   /** The rate limit of requests to LiveKit; 0: no limit. */
   readonly requestsPerMinute: number;
   readonly retention: RetentionSettings;
-  readonly events: CallEventSettings;
+  readonly callSettings: CallSettings;
   /** Makes the reconciler run at this time. */
   readonly nudge: (at: Timestamp) => void;
 }

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from 'node:worker_threads';
 
 /*
- * The files that are not code: migrations, SQLite's addon, the version. From source they are in the project. The single
- * file contains them (scripts/build.ts), and fs reads them as if they were beside its script.
+ * The files that are not code: migrations, SQLite's addon, the version. They are in the project, or in the single file
+ * (scripts/build.ts), where fs reads them as if they were beside its script.
  */
 const IS_BUNDLE = import.meta.url.endsWith('.cjs');
 const ROOT = fileURLToPath(new URL(IS_BUNDLE ? '.' : '../..', import.meta.url));

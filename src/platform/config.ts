@@ -1,7 +1,8 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
-import type { HttpProxy } from '../ports/livekit.ts';
-import { PROXY_EXPECTED, proxyTo } from './proxy.ts';
+import type { HttpProxy, LiveKitKeyPair, LiveKitServer } from '../ports/livekit.ts';
+import type { EnvironmentVariables } from './environment-variables.ts';
+import { PROXY_EXPECTED, proxyFor } from './proxy.ts';
 import { RENAMED_SETTINGS, withCurrentNames } from './renamed-settings.ts';
 import {
   addressRanges,
@@ -199,18 +200,9 @@ const SETTINGS = {
 type Name = keyof typeof SETTINGS;
 type Values = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> };
 
-export interface LiveKitAddress {
-  /** http or https, without a trailing slash. */
-  readonly url: string;
-  readonly apiKey: string;
-  readonly apiSecret: string;
-  /** The HTTP proxy between hangup and LiveKit; null for a direct connection. */
-  readonly proxy?: HttpProxy | null;
-}
-
 export interface Settings {
   /** Null: start the built-in emulator. */
-  readonly livekit: LiveKitAddress | null;
+  readonly livekit: LiveKitServer | null;
   readonly databaseFile: string;
   readonly host: string;
   readonly port: number;
@@ -219,7 +211,7 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** In addition to LiveKit's own key. */
-  readonly webhookKeys: readonly { readonly apiKey: string; readonly apiSecret: string }[];
+  readonly webhookKeys: readonly LiveKitKeyPair[];
   /** A part of the operations' dependencies. */
   readonly operations: {
     readonly cancelTimeoutMs: number;
@@ -239,7 +231,7 @@ export interface Settings {
       readonly auditMs: number | null;
       readonly eventIdsMs: number;
     };
-    readonly events: {
+    readonly callSettings: {
       readonly policy: {
         readonly agentLeftGraceMs: number;
         readonly reconnectGraceMs: number;
@@ -257,28 +249,27 @@ export interface Settings {
   };
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 /**
  * Returns the settings of an environment. An empty variable counts as unset.
  * @param mode only a server requires LIVEKIT_URL in production
  * @throws SettingsError that lists all problems
  */
-export function parseSettings(given: Environment, mode: 'server' | 'cli'): Settings {
-  const { environment, conflicts } = withCurrentNames(given);
+export function parseSettings(rawEnvironment: EnvironmentVariables, mode: 'server' | 'cli'): Settings {
+  const { environment, conflicts } = withCurrentNames(rawEnvironment);
   const problems = [...conflicts];
   const values = Object.fromEntries(
     Object.entries(SETTINGS).map(([name, setting]) => {
       // Compose files and systemd units set variables to empty strings.
       const text = environment[name] || ('default' in setting ? setting.default : undefined);
       const result = setting.schema.safeParse(text);
-      if (!result.success) problems.push(`${givenName(name, given)}: ${result.error.issues[0]?.message}`);
+      if (!result.success)
+        problems.push(`${givenName(name, rawEnvironment)}: ${result.error.issues[0]?.message}`);
       return [name, result.data];
     }),
   ) as Values;
   problems.push(...crossFieldProblems(values, environment, mode));
-  const proxy = proxyTo(values.LIVEKIT_URL, environment);
-  const clientProxy = proxyTo(values.HANGUP_URL, environment);
+  const proxy = proxyFor(values.LIVEKIT_URL, environment);
+  const clientProxy = proxyFor(values.HANGUP_URL, environment);
   if (proxy === 'invalid' || clientProxy === 'invalid') problems.push(PROXY_EXPECTED);
   if (problems.length > 0) throw new SettingsError(problems);
   return {
@@ -306,7 +297,7 @@ export function parseSettings(given: Environment, mode: 'server' | 'cli'): Setti
         auditMs: daysToMs(values.AUDIT_RETENTION_DAYS),
         eventIdsMs: values.EVENT_DEDUP_HOURS * 3_600_000,
       },
-      events: {
+      callSettings: {
         policy: {
           agentLeftGraceMs: values.AGENT_LEFT_GRACE_MS,
           reconnectGraceMs: values.RECONNECT_GRACE_MS,
@@ -324,22 +315,26 @@ export function parseSettings(given: Environment, mode: 'server' | 'cli'): Setti
   };
 }
 
-/** Returns the name under which the environment has a setting, which may be its old name. */
-function givenName(name: string, given: Environment): string {
+/** Returns the name of a setting in the environment, which may be its old name. */
+function givenName(name: string, rawEnvironment: EnvironmentVariables): string {
   const oldName = [...RENAMED_SETTINGS].find(([, newName]) => newName === name)?.[0];
-  return oldName !== undefined && given[oldName] && !given[name] ? oldName : name;
+  return oldName !== undefined && rawEnvironment[oldName] && !rawEnvironment[name] ? oldName : name;
 }
 
 function daysToMs(days: number): number | null {
   return days === 0 ? null : days * 86_400_000;
 }
 
-function livekitAddress(values: Values, proxy: ReturnType<typeof proxyTo>): LiveKitAddress | null {
+function livekitAddress(values: Values, proxy: ReturnType<typeof proxyFor>): LiveKitServer | null {
   const { LIVEKIT_URL: url, LIVEKIT_API_KEY: apiKey, LIVEKIT_API_SECRET: apiSecret } = values;
   return url && apiKey && apiSecret && proxy !== 'invalid' ? { url, apiKey, apiSecret, proxy } : null;
 }
 
-function crossFieldProblems(values: Values, environment: Environment, mode: 'server' | 'cli'): string[] {
+function crossFieldProblems(
+  values: Values,
+  environment: EnvironmentVariables,
+  mode: 'server' | 'cli',
+): string[] {
   const problems: string[] = [];
   const credentials = ['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET'] as const;
   if (environment.LIVEKIT_URL) {

@@ -1,7 +1,7 @@
 /** The contents of a `.env` file. Warnings and problems contain line numbers, and never a value. */
 export interface EnvFile {
   readonly values: Readonly<Record<string, string>>;
-  /** By name: the number of the last line that sets it. */
+  /** The number of the last line that sets a name, by name. */
   readonly lines: ReadonlyMap<string, number>;
   /** Lines without effect. */
   readonly warnings: readonly string[];
@@ -22,7 +22,7 @@ export function parseEnvFile(bytes: Uint8Array, isSetting: (name: string) => boo
   if (text === null) return null;
   const lines = text.split(/\r\n|\n|\r/);
   const values: Record<string, string> = {};
-  const numbers = new Map<string, number>();
+  const lineNumbers = new Map<string, number>();
   const warnings: string[] = [];
   const problems: string[] = [];
   for (let i = 0; i < lines.length; i += 1) {
@@ -47,17 +47,18 @@ export function parseEnvFile(bytes: Uint8Array, isSetting: (name: string) => boo
         i = end;
       }
     }
-    const read = readValue(rawValue);
-    if (read.problem !== null && isSetting(name)) problems.push(`${name}: ${read.problem} (${place})`);
-    const before = numbers.get(name);
-    if (before !== undefined) warnings.push(`${place}: ${name} occurs twice; line ${before} has no effect`);
-    values[name] = read.value;
-    numbers.set(name, number);
+    const { value, problem } = parseValue(rawValue);
+    if (problem !== null && isSetting(name)) problems.push(`${name}: ${problem} (${place})`);
+    const earlierLine = lineNumbers.get(name);
+    if (earlierLine !== undefined)
+      warnings.push(`${place}: ${name} occurs twice; line ${earlierLine} has no effect`);
+    values[name] = value;
+    lineNumbers.set(name, number);
   }
-  return { values, lines: numbers, warnings, problems };
+  return { values, lines: lineNumbers, warnings, problems };
 }
 
-function readValue(raw: string): { value: string; problem: string | null } {
+function parseValue(raw: string): { value: string; problem: string | null } {
   const [, quote, inside = '', rest = ''] = QUOTED.exec(raw) ?? [];
   if (quote !== undefined) {
     const isRestEmpty = /^\s*(#.*)?$/.test(rest);

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { describeSettings, type Environment, SettingsError } from './config.ts';
+import { describeSettings, SettingsError } from './config.ts';
 import { type EnvFile, parseEnvFile } from './env-file.ts';
+import type { EnvironmentVariables } from './environment-variables.ts';
 import { RENAMED_SETTINGS, renameWarning } from './renamed-settings.ts';
 import { nearestSetting } from './setting-names.ts';
 
@@ -18,7 +19,7 @@ const PROXY_VARIABLES = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'];
 const SETTING_PREFIX = /^(LIVEKIT|HANGUP)_/i;
 
 /** Returns the process's environment, merged over the `.env` file of the working directory. @throws SettingsError */
-export function readEnvironment(): Environment {
+export function readEnvironment(): EnvironmentVariables {
   const { values, problems } = readEnvFile() ?? { values: {}, problems: [] };
   if (problems.length > 0) throw new SettingsError(problems);
   return { ...values, ...process.env };
@@ -62,7 +63,7 @@ export function environmentWarnings(): readonly string[] {
   ];
 }
 
-function fileWarnings({ lines, values }: EnvFile, environment: Environment): string[] {
+function fileWarnings({ lines, values }: EnvFile, environment: EnvironmentVariables): string[] {
   const unrelated: string[] = [];
   const warnings = [...lines].flatMap(([name, line]) => {
     const place = `.env line ${line}`;
@@ -93,13 +94,13 @@ function unknownName(name: string, nearest: string | null): string {
   return `${name} is not a hangup setting and has no effect${hint}`;
 }
 
-function allProxyWarnings(environment: Environment): string[] {
+function allProxyWarnings(environment: EnvironmentVariables): string[] {
   return ['ALL_PROXY', 'all_proxy']
     .filter((name) => environment[name])
     .map((name) => `${name} has no effect; set HTTPS_PROXY, or HTTP_PROXY if LIVEKIT_URL is ws or http`);
 }
 
-/** Returns null if there is no `.env`. @throws SettingsError */
+/** Returns the parsed `.env`; null if there is none. @throws SettingsError */
 function readEnvFile(): EnvFile | null {
   let bytes: Buffer;
   try {

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { Logger } from '../ports/system.ts';
+import { maskPhoneNumbers } from './mask-phone-numbers.ts';
 
 /**
  * Returns a logger that writes JSON lines to standard output, or readable lines to a terminal. It masks phone numbers,
@@ -26,17 +27,4 @@ export function createLogger(level: string, { isTerminal }: { isTerminal: boolea
     // pino's transports start worker threads, which cannot load in the single file.
     isTerminal ? pretty({ sync: true, ignore: 'pid,hostname' }) : process.stdout,
   );
-}
-
-/**
- * Masks all but the last two digits of each possible phone number: 7 to 15 digits that are not part of an id. A number
- * may follow %2B, the encoded + of a URL. Returns other values than strings unchanged.
- */
-export function maskPhoneNumbers(text: unknown): unknown {
-  return typeof text === 'string'
-    ? text.replaceAll(
-        /(?:(?<=%2B)|(?<![A-Za-z0-9]))\+?\d{7,15}(?![A-Za-z0-9])/gi,
-        (number) => `${'*'.repeat(number.length - 2)}${number.slice(-2)}`,
-      )
-    : text;
 }

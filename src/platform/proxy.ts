@@ -4,10 +4,10 @@ export const PROXY_EXPECTED =
   'HTTPS_PROXY, HTTP_PROXY: expected a URL such as http://proxy.example.com:3128 (http or https)';
 
 /**
- * Returns the proxy for a URL by the rules of curl and Go: the URL's scheme selects the variable, lower-case names go
- * first, and this machine has no proxy. Null: a direct connection.
+ * Returns the proxy for a URL by the rules of curl and Go: the URL's scheme selects the variable, lower-case names win,
+ * and a URL of this machine has no proxy. Null: a direct connection.
  */
-export function proxyTo(
+export function proxyFor(
   target: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,
 ): HttpProxy | null | 'invalid' {
@@ -19,10 +19,10 @@ export function proxyTo(
   if (!value) return null;
   const url = URL.parse(value.includes('://') ? value : `http://${value}`);
   if (url === null || /\s/.test(value) || !/^https?:$/.test(url.protocol)) return 'invalid';
-  return { url: url.href, except: withSubdomains(environment.no_proxy || environment.NO_PROXY || '') };
+  return { url: url.href, noProxy: withSubdomains(environment.no_proxy || environment.NO_PROXY || '') };
 }
 
-/** In curl and Go a host includes its subdomains; in Node.js it does not. */
+/** Adds the subdomains of each host, which NO_PROXY includes in curl and Go, but not in Node.js. */
 function withSubdomains(noProxy: string): string {
   const hosts = noProxy.split(/[\s,]+/).filter((host) => host !== '');
   return hosts.flatMap((host) => (/^[.*]/.test(host) ? [host] : [host, `.${host}`])).join(',');

@@ -1,4 +1,4 @@
-import type { Environment } from './config.ts';
+import type { EnvironmentVariables } from './environment-variables.ts';
 
 /** The settings that 0.2.0 renamed: new names by old names. The next release removes this list. */
 export const RENAMED_SETTINGS: ReadonlyMap<string, string> = new Map([
@@ -17,24 +17,24 @@ export const RENAMED_SETTINGS: ReadonlyMap<string, string> = new Map([
  * Returns the environment with the values of old names under the new names. If both names have a value, the new name
  * wins; different values are a conflict, because either may be the intended one.
  */
-export function withCurrentNames(given: Environment): {
-  environment: Environment;
+export function withCurrentNames(rawEnvironment: EnvironmentVariables): {
+  environment: EnvironmentVariables;
   conflicts: readonly string[];
 } {
-  const environment = { ...given };
+  const environment = { ...rawEnvironment };
   const conflicts: string[] = [];
   for (const [oldName, newName] of RENAMED_SETTINGS) {
-    const oldValue = given[oldName];
+    const oldValue = rawEnvironment[oldName];
     if (!oldValue) continue;
-    if (!given[newName]) environment[newName] = oldValue;
-    else if (given[newName] !== oldValue)
+    if (!rawEnvironment[newName]) environment[newName] = oldValue;
+    else if (rawEnvironment[newName] !== oldValue)
       conflicts.push(`${newName} conflicts with its old name ${oldName}; remove ${oldName}`);
   }
   return { environment, conflicts };
 }
 
 /** Returns a warning about an old name, null for another name. */
-export function renameWarning(name: string, environment: Environment): string | null {
+export function renameWarning(name: string, environment: EnvironmentVariables): string | null {
   const newName = RENAMED_SETTINGS.get(name);
   if (newName === undefined) return null;
   const remedy = environment[newName]

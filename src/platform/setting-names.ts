@@ -1,4 +1,4 @@
-/** Largest number of mistyped letters. */
+/** Maximum number of mistyped letters. */
 const MAX_DISTANCE = 2;
 /** In a shorter name, only one letter may differ. */
 const LONG_NAME_LENGTH = 8;
@@ -6,11 +6,11 @@ const LONG_NAME_LENGTH = 8;
 /** Returns the setting that resembles a name most, ignoring case; null if no setting is close. */
 export function nearestSetting(name: string, settings: readonly string[]): string | null {
   const upper = name.toUpperCase();
-  const near = settings
+  const candidates = settings
     .map((setting) => ({ setting, distance: levenshtein(upper, setting) }))
     .filter(({ setting, distance }) => distance <= (setting.length < LONG_NAME_LENGTH ? 1 : MAX_DISTANCE))
     .toSorted((a, b) => a.distance - b.distance);
-  return near[0]?.setting ?? null;
+  return candidates[0]?.setting ?? null;
 }
 
 function levenshtein(a: string, b: string): number {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 const WHITE_SPACE = /[\s\p{C}]/u;
 const QUOTE_AT_AN_END = /^["'`\p{Pi}\p{Pf}]|["'`\p{Pi}\p{Pf}]$/u;
 
-/** Pasted white space or quotes would make LiveKit refuse each request, perhaps hours after the start. */
+/** Rejects pasted white space and quotes: LiveKit would refuse each request, perhaps hours after the start. */
 export const isCredential = (text: string) => !WHITE_SPACE.test(text) && !QUOTE_AT_AN_END.test(text);
 export const credential = z
   .string()

@@ -1,23 +1,26 @@
 import { spawn } from 'node:child_process';
-import type { Environment } from './config.ts';
+import type { EnvironmentVariables } from './environment-variables.ts';
 
-/** What systemd sets in the environment of a Type=notify service. */
+/** The variables that systemd sets in the environment of a Type=notify service. */
 export interface SystemdSettings {
   readonly notifySocket: string;
   /** Null: the watchdog is off. */
   readonly watchdogMs: number | null;
 }
 
-/** Returns null unless systemd started this process as a Type=notify service. */
-export function readSystemdSettings({ NOTIFY_SOCKET, WATCHDOG_USEC }: Environment): SystemdSettings | null {
+/** Returns systemd's settings; null unless systemd started this process as a Type=notify service. */
+export function readSystemdSettings({
+  NOTIFY_SOCKET,
+  WATCHDOG_USEC,
+}: EnvironmentVariables): SystemdSettings | null {
   if (!NOTIFY_SOCKET) return null;
   const watchdogMs = Number(WATCHDOG_USEC) / 1_000;
   return { notifySocket: NOTIFY_SOCKET, watchdogMs: watchdogMs > 0 ? watchdogMs : null };
 }
 
 /**
- * Returns functions that notify systemd when hangup is ready or stops; the first one starts the watchdog's messages.
- * They run systemd-notify, because Node.js has no Unix datagram sockets. If the program is missing, hangup serves anyway.
+ * Returns functions that notify systemd when hangup is ready or stops; `ready` also starts the watchdog's messages. Both
+ * run systemd-notify, because Node.js has no Unix datagram sockets. hangup also serves if the program is missing.
  */
 export function notifySystemd(
   systemd: SystemdSettings | null,

@@ -51,14 +51,14 @@ export interface RoomService {
   ): Promise<{ readonly kind: 'described'; readonly status: LiveRoomStatus } | LiveKitError>;
 }
 
-/** The origins of a request, the most urgent first: the order of the requests that wait for the rate limit. */
+/** The origins of a request. Requests that wait for the rate limit are sent in this order. */
 export const PRIORITIES = ['cancel', 'read', 'review', 'deletion', 'phones', 'reconcile'] as const;
 
 export interface RequestOptions {
   /** The deadline of the response, including the wait for the rate limit. */
   readonly timeoutMs: number;
   readonly priority: (typeof PRIORITIES)[number];
-  /** Called before a DeleteRoom that has waited is sent. False: a newer call uses this room name. */
+  /** Called before sending a DeleteRoom that has waited. False drops the request: a newer call uses this room name. */
   readonly isStillWanted?: () => Promise<boolean>;
 }
 
@@ -74,7 +74,7 @@ export type ParsedWebhook =
   | { readonly kind: 'ignored'; readonly name: string }
   | { readonly kind: 'event'; readonly name: string; readonly event: RoomEvent };
 
-/** Verifies the raw body by its Authorization header, then parses it. Never rejects, whatever they contain. */
+/** Verifies the raw body by its Authorization header, then parses it. Never rejects, whatever the sender sent. */
 export type WebhookParser = (body: Uint8Array, authorization: string | undefined) => Promise<ParsedWebhook>;
 
 /** An HTTP proxy for requests to LiveKit. */
@@ -82,14 +82,20 @@ export interface HttpProxy {
   /** http or https. */
   readonly url: string;
   /** Hosts that are requested without the proxy, in the syntax of NO_PROXY. */
-  readonly except: string;
+  readonly noProxy: string;
 }
 
-/** The address of a LiveKit server, and a key for it. */
-export interface LiveKitServer {
-  readonly url: string;
+/** One of a LiveKit server's key pairs. */
+export interface LiveKitKeyPair {
   readonly apiKey: string;
   readonly apiSecret: string;
+}
+
+/** The address of a LiveKit server, with one of its key pairs. */
+export interface LiveKitServer extends LiveKitKeyPair {
+  /** http or https, without a trailing slash. */
+  readonly url: string;
+  /** The HTTP proxy between hangup and LiveKit; null for a direct connection. */
   readonly proxy?: HttpProxy | null;
 }
 

@@ -15,14 +15,15 @@ export interface Metrics {
   /** Counts a rescued and deleted ghost room. */
   ghostRescued(): void;
 
-  /** @param request the RoomService method, and a code from a closed set; never a text from LiveKit */
+  /** Records a request to LiveKit. @param request `code` is from a closed set, never a text from LiveKit */
   livekitRequest(request: { method: string; code: string; durationMs: number }): void;
   /** Sets the number of requests that wait for the rate limit. */
   livekitRequestsQueued(length: number): void;
 
-  /** @param webhook LiveKit's event name, null if the body was not parsed; the reason of a 401 */
+  /** Counts a webhook. @param webhook `event` is null if the body was not parsed; `reason` is the reason of a 401 */
   webhook(webhook: { event: string | null; outcome: string; reason?: RefusalReason }): void;
   /** Runs the function, records its duration and counts its error. Throws the same error. */
   timeLoop<T>(loop: Loop, run: () => Promise<T>): Promise<T>;
+  /** Records a call of a store method. */
   storeOperation(call: { method: string; failed: boolean; durationMs: number }): void;
 }

@@ -23,9 +23,9 @@ export interface Store
     LiveKitServerStore,
     HealthStore {}
 
-/** A store that belongs to its opener, who closes it. */
+/** A store that its opener must close. */
 export interface OpenStore extends Store {
-  /** Ends after the writes in flight. */
+  /** Closes the store after the writes in flight. */
   close(): void | Promise<void>;
 }
 
@@ -54,7 +54,7 @@ export interface LiveCallStore {
   listUnansweredPhones(input: { after: string; limit: number }): Promise<readonly CallInRoom[]>;
   /** Live calls with a due review, in the order in which they are due. */
   listReviews(input: {
-    /** A review that is due later than this is due now: no review is set so far ahead, so the clock was set back. */
+    /** The longest delay of a review. A review that is due later is due now, because the clock was set back. */
     maxDelayMs: number;
     limit: number;
   }): Promise<{
@@ -69,7 +69,7 @@ export interface DeletionQueue {
   /** Leases due deletions (new, retryable, or with an expired lease), those due first. */
   claimDeletions(input: {
     leaseMs: number;
-    /** A deletion that is scheduled later than this is due: no deletion waits so long, so the clock was set back. */
+    /** The longest delay of a deletion. A deletion that is due later is due now, because the clock was set back. */
     maxDelayMs: number;
     limit: number;
   }): Promise<readonly RoomDeletion[]>;
@@ -80,9 +80,9 @@ export interface DeletionQueue {
     callId: string;
     attempt: number;
     settlement: AttemptResult;
-    /** The room was taken over from a dead node; for the audit log. */
+    /** Whether a living node took the room over from a dead node, for the audit log. */
     wasRescued: boolean;
-    /** Why the room was left as it is, for the audit log; null when the room was deleted. */
+    /** Reason for which the room was kept, for the audit log; null when the room was deleted. */
     keptBecause: string | null;
   }): Promise<RoomDeletion | null>;
   /** Deletions that are not complete, oldest first. */
@@ -121,12 +121,12 @@ export interface AdoptionStore {
   removeAdoptionPrefix(input: { prefix: string; now: Timestamp }): Promise<boolean>;
 }
 
-/** Each method deletes at most `limit` rows, and returns how many it deleted. */
+/** Each method that prunes deletes at most `limit` rows, and returns the number of deleted rows. */
 export interface RetentionStore {
   pruneEvents(input: { before: Timestamp; limit: number }): Promise<number>;
   /** Deletes calls whose room is gone, those that ended first. Their audit events stay. */
   pruneCalls(input: { before: Timestamp; limit: number }): Promise<number>;
-  /** @param input.now entries with a later time do not hold up older ones: a clock that was ahead wrote them */
+  /** Ignores entries that are later than `now`: a clock that was ahead wrote them. */
   pruneAudit(input: { before: Timestamp; now: Timestamp; limit: number }): Promise<number>;
   pruneIdempotencyKeys(input: { before: Timestamp; limit: number }): Promise<number>;
   /** Counts the rows that pruning would delete. */
@@ -158,14 +158,15 @@ export interface LiveCounts {
   readonly oldestOpenDeletionAt: Timestamp | null;
 }
 
-/** A live call whose roster is to be assessed again. */
+/** A live call whose roster must be assessed again. */
 export interface Review extends CallInRoom {
   readonly isUnresponsive: boolean;
-  /** Members of a room that moved to another node: LiveKit may list them though they are gone. */
+  /** Members of a room that moved to another node: LiveKit may list them although they are gone. */
   readonly suspects: readonly { readonly sid: string; readonly identity: string }[];
   readonly movedAt: Timestamp | null;
 }
 
+/** A live call, for a request about its room. */
 export interface CallInRoom {
   readonly callId: string;
   readonly roomName: string;
@@ -173,7 +174,7 @@ export interface CallInRoom {
   readonly version: string;
 }
 
-/** Rows older than these times may be deleted; null: they are kept for ever. */
+/** Rows older than these times may be deleted; null: never. */
 export interface Retention {
   readonly callsBefore: Timestamp | null;
   readonly auditBefore: Timestamp | null;
@@ -235,7 +236,7 @@ export type CallListItem = Pick<
 export const CALL_SORT_KEYS = ['createdAt', 'scheduledAt'] as const;
 export type CallSortKey = (typeof CALL_SORT_KEYS)[number];
 
-/** A place in a sorted list: after the call with this sort value and id. */
+/** A position in a sorted list: after the call with this sort value and id. */
 export interface CallCursor {
   /** A call without `scheduledAt` sorts as 0. */
   readonly value: Timestamp;
@@ -258,7 +259,7 @@ export interface CallQuery {
   readonly after?: CallCursor | undefined;
 }
 
-/** Counting stops here, so that a list takes the same time with any number of calls. */
+/** Counting stops at this number, so that the time of a list does not grow with the number of calls. */
 export const MAX_COUNT = 10_000;
 
 export interface CallPage {
@@ -266,6 +267,6 @@ export interface CallPage {
   /** Exact up to {@link MAX_COUNT}; above, that number and `totalCapped`. */
   readonly total: number;
   readonly totalCapped: boolean;
-  /** Where the next page begins; null on the last one. */
+  /** The position after this page; null on the last page. */
   readonly next: CallCursor | null;
 }

@@ -12,7 +12,7 @@ export interface TaskQueue<Task> {
 export interface LeaseWorker {
   /**
    * Claims due tasks up to the free capacity and starts their attempts. Does not wait for the attempts, so that a slow
-   * one does not delay the others.
+   * attempt does not delay the others.
    * @returns when the next task is due; null if no task is open, or if `onCapacity` has to come first
    */
   claim(): Promise<Timestamp | null>;

@@ -1,8 +1,8 @@
 import type { Logger } from '../ports/system.ts';
 
-/** A background task that runs when triggered, never twice at once. */
+/** A background task that runs when triggered. Runs never overlap. */
 export interface Loop {
-  /** Starts a run. During a run, requests one more after it. Does nothing after the abort of the signal. */
+  /** Starts a run. During a run, requests one further run. Does nothing after the abort of the signal. */
   trigger(): void;
   /** Resolves when no run is in flight. */
   idle(): Promise<void>;

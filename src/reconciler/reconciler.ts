@@ -19,7 +19,7 @@ const WEBHOOK_CHECK_INTERVAL_MS = 60_000;
 const PRUNE_INTERVAL_MS = 3_600_000;
 /** Without an early first run, a process that is restarted every hour would never prune. */
 const FIRST_PRUNE_DELAY_MS = 60_000;
-/** Requests that waited for the start are handled first, because the first runs put as much load on the database. */
+/** Time for the HTTP requests that waited for the start: the first runs load the database. */
 const STARTUP_DELAY_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
 /** The room need not exist: the probe tests whether LiveKit responds. */
@@ -31,9 +31,9 @@ export interface Reconciler {
   start(): void;
   /** Makes reviews and deletions run at this time instead of at their next interval. */
   nudge(at: Timestamp): void;
-  /** Interrupts the reconciliation of rooms: LiveKit stopped responding. */
+  /** Interrupts the reconciliation of rooms, because LiveKit no longer responds. */
   onLiveKitUnreachable(): void;
-  /** Starts the work that waited for LiveKit. */
+  /** Starts the work that waited for LiveKit. @param downMs duration of the outage */
   onLiveKitRecovered(downMs: number): void;
   /** Starts no further run. Resolves when no run, attempt or review is in flight. */
   stop(): Promise<void>;
@@ -42,9 +42,9 @@ export interface Reconciler {
 /**
  * Creates the reconciler. While LiveKit is unreachable, the deletion loop sends one probe per interval, and the other
  * loops send no request.
- * @param concurrency the largest number of deletions in flight
+ * @param concurrency maximum number of deletions in flight
  * @param reconcileSchedule cron expression with seconds for the reconciliation of rooms
- * @param openSince since when LiveKit is unreachable; null if it is not
+ * @param openSince returns since when LiveKit is unreachable; null if LiveKit is reachable
  */
 export function createReconciler(
   base: Omit<Dependencies, 'nudge'>,
@@ -75,7 +75,7 @@ export function createReconciler(
     attempt: (deletion) =>
       deleteRoom(dependencies, deletion, { timeoutMs: base.backgroundTimeoutMs, priority: 'deletion' }),
     concurrency,
-    // During an outage the next interval probes LiveKit.
+    // During an outage, only the interval triggers the loop, which then sends one probe.
     onCapacity: () => {
       if (!isUnreachable()) deletionLoop.trigger();
     },
@@ -107,7 +107,7 @@ export function createReconciler(
     loopOptions,
   );
 
-  /** After an outage, clients need time to reconnect: until then no participant counts as missing. */
+  /** False after an outage, while clients reconnect: no participant counts as missing. */
   const isTrusted = () => reconcileState.listedRooms !== null && clock.now() >= reconcileState.settlingUntil;
 
   let lastPolledCall = '';
@@ -167,14 +167,14 @@ export function createReconciler(
     return !isUnreachable();
   }
 
-  let nudgedFor: Timestamp | null = null;
+  let nudgeDueAt: Timestamp | null = null;
   let cancelNudge = () => {};
   function nudge(at: Timestamp): void {
-    if (stopping.signal.aborted || (nudgedFor !== null && nudgedFor <= at)) return;
+    if (stopping.signal.aborted || (nudgeDueAt !== null && nudgeDueAt <= at)) return;
     cancelNudge();
-    nudgedFor = at;
+    nudgeDueAt = at;
     cancelNudge = scheduler.after(at - clock.now(), () => {
-      nudgedFor = null;
+      nudgeDueAt = null;
       reviewLoop.trigger();
       deletionLoop.trigger();
     });
@@ -188,7 +188,7 @@ export function createReconciler(
     }
   }
 
-  function triggerAll(): void {
+  function triggerLiveKitLoops(): void {
     reviewLoop.trigger();
     deletionLoop.trigger();
     roomLoop.trigger();
@@ -208,7 +208,7 @@ export function createReconciler(
           scheduler.after(FIRST_PRUNE_DELAY_MS, pruneLoop.trigger),
           scheduler.every(PRUNE_INTERVAL_MS, pruneLoop.trigger),
         ];
-        triggerAll();
+        triggerLiveKitLoops();
       });
       cancelTimers = [cancelStart];
     },
@@ -221,7 +221,7 @@ export function createReconciler(
       recoveredAt = clock.now();
       void logRecovery(downMs);
       reconcileState = afterOutage(reconcileState, recoveredAt);
-      triggerAll();
+      triggerLiveKitLoops();
     },
     async stop() {
       stopping.abort();

@@ -1,20 +1,20 @@
 import { schedule } from 'node-cron';
 import type { Clock } from '../ports/system.ts';
 
-/** Sets off background work. Each method returns a function that cancels its runs. */
+/** Triggers background work. Each method returns a function that cancels further runs. */
 export interface Scheduler {
   /** Runs at every match of a cron expression with seconds, by the wall clock. */
   cron(expression: string, run: () => void): () => void;
   /** Runs every `intervalMs`, first after one interval. Changes of the wall clock have no effect. */
   every(intervalMs: number, run: () => void): () => void;
-  /** Runs once after `delayMs`, or after 24 days if that is sooner. Changes of the wall clock have no effect. */
+  /** Runs once after `delayMs`, at most 24 days. Changes of the wall clock have no effect. */
   after(delayMs: number, run: () => void): () => void;
 }
 
 /** The longest delay of a timer in Node.js. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const CLOCK_CHECK_INTERVAL_MS = 1_000;
-/** A busy process may miss a match of the expression; the next one does its work. */
+/** A busy process may miss a match of the expression. The next match does the same work. */
 const CRON_OPTIONS = { suppressMissedWarning: true };
 
 /**

@@ -1,9 +1,10 @@
 /*
- * The way into the store for the rest of hangup: a command's store, a server's store with a thread for writes, and what
- * an operator does with a database file.
+ * The public interface of this folder: the store of a command, the store of a server with a thread for writes, and
+ * operations on database files.
  */
 export { backupDatabase, restoreDatabase } from './sqlite/backup.ts';
 export { assertDatabaseExists, DatabaseError, inspectSchema, toDatabaseError } from './sqlite/database.ts';
+export { inspectDatabase } from './sqlite/inspect-database.ts';
 export { readLiveKitServers } from './sqlite/livekit-servers.ts';
 export { openSqliteStore as openStore } from './sqlite/sqlite-store.ts';
 export { openThreadedStore as openServerStore } from './sqlite/threaded-store.ts';

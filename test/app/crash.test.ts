@@ -20,7 +20,7 @@ async function expectConsistent(
 test('acknowledged cancels and their deletions survive kill -9 during 50 cancels', async () => {
   const { emulator, store, key, ids, serve } = await prepareCalls(300);
   const answered: string[] = [];
-  // Slow responses, so that the kill falls before, between and after them.
+  // Responses are slow, so the kill comes before, between and after them.
   emulator.setFault('DeleteRoom', { kind: 'slow', delayMs: 20 });
   for (let round = 0; round < 6; round += 1) {
     const hangup = await serve();
@@ -30,9 +30,9 @@ test('acknowledged cancels and their deletions survive kill -9 during 50 cancels
       const records = await Promise.all(batch.map((id) => store.findCall(id)));
       return records.filter((record) => record?.call.status === 'cancelled').length;
     };
-    // Each round is killed when so many of its 50 are on record: 1, 10, 19, ...
+    // Each round is killed when 1, 10, 19, ... of its 50 cancels are stored.
     await expect.poll(() => cancelled()).toBeGreaterThanOrEqual(1 + 9 * round);
-    // The last one also when some have been answered.
+    // The last round is killed after some responses.
     const settled = async () => {
       const records = await Promise.all(batch.map((id) => store.findCall(id)));
       return records.filter((record) => record?.deletion?.state === 'completed').length;

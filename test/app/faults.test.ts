@@ -62,7 +62,7 @@ test('acknowledged cancels survive a stop on a full disk', async () => {
   const filler = fill(folder);
   const answered = await cancelAll(hangup.url, key, ids);
   expect(answered.length).toBeLessThan(ids.length);
-  // hangup must close the database last, so that it has to checkpoint the -wal file.
+  // hangup closes the database last, so the close has to checkpoint the -wal file.
   store.close();
   expect({ code: await hangup.kill('SIGTERM'), output: hangup.output() }).toMatchObject({ code: 0 });
   rmSync(filler);
@@ -147,7 +147,7 @@ test('while the disk stalls, reads work and each cancel gets 503 in time', async
   expect(await Promise.all(cancels)).toEqual(ids.map(() => ({ status: 503, retryAfter: '1' })));
   expect(await statusOf(hangup.url, '/api/v1/calls/c0', key)).toBe(200);
   await disk.end();
-  // One commit had started and completes. The clients retry all cancels.
+  // A started commit completes. The clients retry all cancels.
   await expect
     .poll(async () => {
       await cancelAll(hangup.url, key, ids);

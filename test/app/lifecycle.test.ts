@@ -11,7 +11,7 @@ import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { COMMAND, runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/** Starts a request without its last line, so that the connection stays open while hangup stops. */
+/** Starts a request without its last line, which keeps the connection open while hangup stops. */
 async function startRequest(url: string, head: string) {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -38,11 +38,14 @@ async function startRequest(url: string, head: string) {
 }
 
 test('after SIGTERM hangup completes open cancels, answers new requests with 503, and exits with 0', async () => {
+  const hasStoppedListening = Promise.withResolvers<void>();
   const { emulator, store, key, ids, file, serve } = await prepareCalls(60, {
     settings: { LIVEKIT_CANCEL_TIMEOUT_MS: '4000' },
+    // No cancel completes before the signal.
+    pass: async ({ path }) => {
+      if (path.endsWith('/DeleteRoom')) await hasStoppedListening.promise;
+    },
   });
-  // Long enough for the signal to arrive before the first response, on a busy machine too.
-  emulator.setFault('DeleteRoom', { kind: 'slow', delayMs: 2_000 });
   const hangup = await serve();
   const webhook = await startRequest(hangup.url, 'POST /webhooks/livekit HTTP/1.1');
   const readiness = await startRequest(hangup.url, 'GET /readyz HTTP/1.1');
@@ -62,6 +65,7 @@ test('after SIGTERM hangup completes open cancels, answers new requests with 503
   hangup.child.kill('SIGTERM');
   await expect.poll(() => hangup.output()).toContain('"msg":"server stopping"');
   await expect(fetch(`${hangup.url}/healthz`)).rejects.toThrow();
+  hasStoppedListening.resolve();
   // LiveKit retries a webhook after 503.
   expect(await webhook.finish()).toMatch(/^HTTP\/1.1 503 /);
   expect(await readiness.finish()).toMatch(/^HTTP\/1.1 503 [\s\S]*^connection: close\r$/im);
@@ -110,19 +114,21 @@ test('SIGTERM releases the leases of attempts without a response from LiveKit', 
   emulator.setFault('DeleteRoom', { kind: 'hang' });
   const hangup = await serve();
   expect(await cancelAll(hangup.url, key, ids)).toHaveLength(3);
-  const states = async () =>
+  const deletions = async () =>
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
   await expect
-    .poll(async () => (await states()).every((one) => one?.state === 'running' && one.attempt > 1))
+    .poll(async () =>
+      (await deletions()).every((deletion) => deletion?.state === 'running' && deletion.attempt > 1),
+    )
     .toBe(true);
-  // A client that never sends the rest of its request does not hold it up for longer.
+  // A client that never sends the rest of its request must not delay the stop further.
   const { socket } = await startRequest(hangup.url, 'GET /api/v1/calls HTTP/1.1');
   const beganAt = performance.now();
   expect(await hangup.kill('SIGTERM')).toBe(0);
-  // Both share the same 10 s.
-  expect(performance.now() - beganAt).toBeLessThan(15_000);
+  // One after the other, the timeouts of the client and of the attempts would take 20 s.
+  expect(performance.now() - beganAt).toBeLessThan(20_000);
   expect(socket.writable).toBe(false);
-  for (const deletion of await states()) {
+  for (const deletion of await deletions()) {
     expect(deletion).toMatchObject({
       state: 'retryable',
       lastError: 'unavailable: hangup is shutting down',
@@ -147,12 +153,13 @@ test("SIGTERM does not wait for requests that wait for LiveKit's rate limit", as
   expect(await cancelAll(hangup.url, key, ids)).toHaveLength(3);
   const deletions = async () =>
     (await Promise.all(ids.map((id) => store.findCall(id)))).map((record) => record?.deletion);
-  const isWaiting = (one: Awaited<ReturnType<typeof deletions>>[number]) =>
-    one?.state === 'running' && one.attempt > 1;
+  const isWaiting = (deletion: Awaited<ReturnType<typeof deletions>>[number]) =>
+    deletion?.state === 'running' && deletion.attempt > 1;
   await expect.poll(async () => (await deletions()).filter(isWaiting).length).toBeGreaterThanOrEqual(2);
   const beganAt = performance.now();
   expect(await hangup.kill('SIGTERM')).toBe(0);
-  expect(performance.now() - beganAt).toBeLessThan(15_000);
+  // The timeout of the stop is 10 s. The rate limit would hold the attempts for 60 s.
+  expect(performance.now() - beganAt).toBeLessThan(30_000);
   const states = (await deletions()).map((deletion) => deletion?.state);
   expect(states).not.toContain('running');
   expect(states).toContain('retryable');
@@ -225,7 +232,7 @@ async function freePort(): Promise<{ port: number }> {
   return address;
 }
 
-const unusable: readonly [what: string, prepare: (file: string) => void, message: RegExp][] = [
+const unusable: readonly [condition: string, prepare: (file: string) => void, message: RegExp][] = [
   [
     'is not a database',
     (file) => writeFileSync(file, 'no database, but long enough to be looked at'.repeat(99)),

@@ -21,7 +21,7 @@ test.each([
   ['an unhandled rejection', "Promise.reject(new Error('a bug'))"],
   ['a thrown string', "throw 'a bug'"],
 ])('%s exits a server with 1 and logs one fatal line', async (_, bug) => {
-  // After the start, because hangup handles uncaught errors only from then on.
+  // hangup handles uncaught errors only after its start.
   const preload = `const write = process.stdout.write.bind(process.stdout);
     process.stdout.write = (chunk, ...rest) => {
       if (String(chunk).includes('server started')) setTimeout(() => { ${bug}; }, 10);

@@ -9,12 +9,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { readMetrics } from '../harness/metrics.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/* The single file where operators put it. Some of it needs mounts and other users: a test of its own right, or root. */
+/* The single file in the environments of operators. Some tests require root or user namespaces for mounts and users. */
 
 const BINARY = process.env.HANGUP_BINARY ?? '';
 const EMPTY = { encoding: 'utf8', env: {} } as const;
 
-/** Starts it and waits until it serves; ends with the test. @returns its URL */
+/** Starts hangup, waits until it serves, and stops it after the test. @returns its URL */
 async function serve(
   command: string,
   args: readonly string[],
@@ -33,17 +33,17 @@ async function serve(
   const urlIn = () => /"url":"(http:[^"]+)"/.exec(output)?.[1];
   await expect
     .poll(() => {
-      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${output}`);
+      if (child.exitCode !== null) throw new Error(`hangup ended with ${child.exitCode}:\n${output}`);
       return urlIn() !== undefined;
     })
     .toBe(true);
   return urlIn() ?? '';
 }
 
-const answers = async (url: string) => (await fetch(`${url}/readyz`)).status;
+const readinessOf = async (url: string) => (await fetch(`${url}/readyz`)).status;
 
-/** In mounts of its own, as root there. */
-function mounted(script: string): { command: string; args: string[] } {
+/** Returns a command that runs a script as root in its own mount namespace. */
+function inMountNamespace(script: string): { command: string; args: string[] } {
   const asRoot = process.getuid?.() === 0 ? [] : ['--map-root-user'];
   return { command: 'unshare', args: [...asRoot, '--mount', 'sh', '-ec', script] };
 }
@@ -51,10 +51,10 @@ function mounted(script: string): { command: string; args: string[] } {
 test('the binary contains its version, its commit and the licenses of its packages', () => {
   expect(execFileSync(BINARY, ['version'], EMPTY)).toMatch(/^\d+\.\d+\.\d+ \([0-9a-f]{12}(-dirty)?\)\n$/);
   const licenses = execFileSync(BINARY, ['licenses'], { ...EMPTY, maxBuffer: 2 ** 24 });
-  // hangup's own comes first.
+  // The license of hangup is first.
   expect(licenses.toString()).toMatch(/^hangup \d+\.\d+\.\d+ \(Apache-2\.0\)\n\nApache License\n/);
-  for (const held of ['better-sqlite3', 'livekit-server-sdk', 'zod', 'node-linux-'])
-    expect(licenses).toContain(held);
+  for (const name of ['better-sqlite3', 'livekit-server-sdk', 'zod', 'node-linux-'])
+    expect(licenses).toContain(name);
   expect(licenses).toContain('Node.js is licensed for use as follows');
 });
 
@@ -65,7 +65,7 @@ test('the SBOM lists exactly the bundled packages, and no file contains the buil
   for (const inside of ['zod', '@trpc/server', 'pino-pretty', '@bufbuild/protobuf', 'node', 'sqlite'])
     expect(names).toContain(inside);
   for (const outside of ['tsx', 'esbuild', 'vitest']) expect(names).not.toContain(outside);
-  // Of these the packages have no license file.
+  // The packages of these licenses have no license file.
   expect(beside('hangup.licenses.txt')).toMatch(
     /^@bufbuild\/protobuf .*\n\n.*Apache-2\.0.*\n\nCopyright 2008 Google/m,
   );
@@ -79,7 +79,7 @@ test('the SBOM lists exactly the bundled packages, and no file contains the buil
 test('the binary writes readable log lines on a terminal', async () => {
   const cwd = temporaryFolder();
   const env = { PATH: process.env.PATH, PORT: '0' };
-  // It makes a terminal, and hands the signal on.
+  // `script` creates a terminal and forwards the signal.
   const child = spawn('script', ['-qefc', `exec ${BINARY} serve`, '/dev/null'], { cwd, env });
   onTestFinished(() => {
     child.kill('SIGKILL');
@@ -99,12 +99,12 @@ test('the binary writes readable log lines on a terminal', async () => {
 test('the binary creates its database and serves in an empty folder with an empty environment', async () => {
   const cwd = temporaryFolder();
   const url = await serve('env', ['-i', 'PORT=0', BINARY], { cwd });
-  expect(await answers(url)).toBe(200);
+  expect(await readinessOf(url)).toBe(200);
   expect(readdirSync(cwd)).toEqual(['data']);
 });
 
-/** A folder that everybody may write in, and a copy of the single file there that the user `nobody` runs. */
-function forNobody(): { cwd: string; args: string[] } {
+/** Creates a world-writable folder with a copy of the single file, which the user `nobody` runs. */
+function prepareForNobody(): { cwd: string; args: string[] } {
   const cwd = temporaryFolder();
   chmodSync(cwd, 0o777);
   const copy = join(cwd, 'hangup');
@@ -114,8 +114,8 @@ function forNobody(): { cwd: string; args: string[] } {
 }
 
 test('the binary runs as user nobody', async () => {
-  const { cwd, args } = forNobody();
-  expect(await answers(await serve('setpriv', args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
+  const { cwd, args } = prepareForNobody();
+  expect(await readinessOf(await serve('setpriv', args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
 });
 
 const LIVEKIT = {
@@ -128,7 +128,7 @@ test.each([
   ['the emulator', {}],
   ['a LiveKit', LIVEKIT],
 ])('the binary exits with 3 when user nobody may only read the database, with %s', async (_, settings) => {
-  const { cwd, args } = forNobody();
+  const { cwd, args } = prepareForNobody();
   const env = { PATH: '/usr/bin:/bin', PORT: '0', DATABASE_URL: 'file:hangup.db', ...settings };
   execFileSync(BINARY, ['migrate'], { cwd, env });
   chmodSync(join(cwd, 'hangup.db'), 0o444);
@@ -146,7 +146,9 @@ test.each([['serve'], ['keys', 'list'], ['doctor']])(
   (...words) => {
     const cwd = temporaryFolder();
     execFileSync(BINARY, ['migrate'], { cwd, env: {} });
-    const { command, args } = mounted(`mount -t tmpfs tmpfs /proc; exec ${BINARY} ${words.join(' ')}`);
+    const { command, args } = inMountNamespace(
+      `mount -t tmpfs tmpfs /proc; exec ${BINARY} ${words.join(' ')}`,
+    );
     const { status, stdout, stderr } = spawnSync(command, args, {
       cwd,
       env: { PATH: process.env.PATH, PORT: '0' },
@@ -165,35 +167,35 @@ test('the binary runs from a read-only mount with a noexec /tmp', async () => {
   mkdirSync(join(cwd, 'ro'));
   mkdirSync(join(cwd, 'data'));
   copyFileSync(BINARY, join(cwd, 'ro/hangup'));
-  const { command, args } = mounted(`
+  const { command, args } = inMountNamespace(`
     mount --bind ${cwd}/ro ${cwd}/ro
     mount -o remount,bind,ro ${cwd}/ro
     mkdir ${cwd}/tmp && mount -t tmpfs -o noexec tmpfs ${cwd}/tmp
     ! touch ${cwd}/ro/x 2>/dev/null
     cp /bin/true ${cwd}/tmp/true && ! ${cwd}/tmp/true 2>/dev/null
     cd ${cwd} && TMPDIR=${cwd}/tmp exec ${cwd}/ro/hangup`);
-  expect(await answers(await serve(command, args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
+  expect(await readinessOf(await serve(command, args, { cwd, env: { PATH: '/usr/bin:/bin' } }))).toBe(200);
 });
 
 test('eight binaries serve at once on eight databases', async () => {
   const urls = await Promise.all(
     Array.from({ length: 8 }, () => serve(BINARY, [], { cwd: temporaryFolder() })),
   );
-  expect(await Promise.all(urls.map(answers))).toEqual(Array.from({ length: 8 }, () => 200));
+  expect(await Promise.all(urls.map(readinessOf))).toEqual(Array.from({ length: 8 }, () => 200));
 });
 
 test('two binaries serve at once on one database', async () => {
   const cwd = temporaryFolder();
-  const [one, two] = await Promise.all([serve(BINARY, [], { cwd }), serve(BINARY, [], { cwd })]);
+  const [first, second] = await Promise.all([serve(BINARY, [], { cwd }), serve(BINARY, [], { cwd })]);
   const { key } = JSON.parse(
     execFileSync(BINARY, ['keys', 'create', '--org', 'acme', '--name', 'test', '--json'], { ...EMPTY, cwd }),
   );
   const headers = { 'x-api-key': key, 'content-type': 'application/json' };
-  const made = await fetch(`${one}/api/v1/calls`, { method: 'POST', headers, body: '{"id":"c1"}' });
+  const made = await fetch(`${first}/api/v1/calls`, { method: 'POST', headers, body: '{"id":"c1"}' });
   expect(made.status).toBe(201);
-  const cancelled = await fetch(`${two}/api/v1/calls/c1`, { method: 'DELETE', headers });
+  const cancelled = await fetch(`${second}/api/v1/calls/c1`, { method: 'DELETE', headers });
   expect(cancelled.status).toBe(200);
-  const read = await fetch(`${one}/api/v1/calls/c1`, { headers });
+  const read = await fetch(`${first}/api/v1/calls/c1`, { headers });
   expect(await read.json()).toMatchObject({ data: { status: 'cancelled' } });
 });
 
@@ -218,7 +220,7 @@ describe('a server with a certificate of a private CA', () => {
     const server = createServer({ key, cert }, ({ url, headers }, response) => {
       const type = headers['content-type'] ?? 'application/json';
       const json = url?.startsWith('/api/v1/calls') ? '{"data":{"calls":[]}}' : '{"rooms":[]}';
-      // A list without rooms in protobuf is nothing at all.
+      // An empty list in protobuf has no bytes.
       response.writeHead(200, { 'content-type': type }).end(type.endsWith('json') ? json : '');
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');

@@ -93,7 +93,7 @@ test('only the owner can read a backup and a restored database', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const modeOf = (name: string) => statSync(join(cwd, name)).mode & 0o777;
-  // A file of an earlier backup that was killed.
+  // A temporary file of an earlier backup that was killed.
   writeFileSync(join(cwd, 'copy.db.partial'), 'x', { mode: 0o644 });
   expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
   expect(modeOf('copy.db')).toBe(0o600);
@@ -108,7 +108,7 @@ test('two concurrent backups succeed, and two concurrent restores leave a valid 
   const backups = await Promise.all([run('backup a.db', cwd), run('backup b.db', cwd)]);
   expect(backups.map(({ code }) => code)).toEqual([0, 0]);
   for (const { code, stderr } of await Promise.all([run('restore a.db', cwd), run('restore b.db', cwd)])) {
-    // One restore may see the other's lock.
+    // A restore can find the lock of the other restore.
     expect({ code, stderr }).toEqual(
       code === 0
         ? { code, stderr: '' }
@@ -127,7 +127,7 @@ test('of concurrent backups to one name exactly one succeeds', async () => {
   const cwd = temporaryFolder();
   await makeKey(cwd);
   const target = join(cwd, 'copy.db');
-  // Another backup completes while this one copies.
+  // Another backup completes during the copy of this backup.
   const copying = backupDatabase(join(cwd, 'hangup.db'), target);
   writeFileSync(target, 'of another backup');
   await expect(copying).rejects.toThrow(`${target} already exists. Choose another file name.`);
@@ -158,7 +158,7 @@ test('restore refuses while a server still uses the deleted database file', asyn
   expect((await run('keys list', cwd)).stdout).toContain(id);
 });
 
-test('backup of a file that is not a database fails and names that file', async () => {
+test('backup of a file that is not a database fails and names the file', async () => {
   const cwd = temporaryFolder();
   writeFileSync(join(cwd, 'notes.txt'), 'no database, but long enough to be looked at'.repeat(99));
   const env = { DATABASE_URL: 'file:notes.txt' };

@@ -68,7 +68,7 @@ test('a started room becomes a connecting inbound call of the organization of it
   });
 });
 
-test('the first participant makes a call of a room, and its phone gives the number', () => {
+test('the first participant makes the room a call, with the number of its phone', () => {
   const phone = inbound();
   const adopted = adopt({}, joined(phone));
   expect(adopted?.change.call).toMatchObject({
@@ -90,7 +90,7 @@ test('a room without a prefix does not become a call', () => {
   expect(adopt({ adoption: null })).toBeNull();
 });
 
-test('an adopted call begins with its room, but never in the future, and after the call before it', () => {
+test('an adopted call begins with its room, but never in the future, and after the previous call', () => {
   const createdAt = (...args: Parameters<typeof adopt>) => adopt(...args)?.change.call.createdAt;
   expect(createdAt({}, STARTED, { room: { ...ROOM, createdAt: 11_000 } })).toBe(10_000);
   // In the session of an ended call, the new call begins now.

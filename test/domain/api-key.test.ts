@@ -26,7 +26,7 @@ test('isApiKeyFormat accepts only the format of a key', () => {
   }
 });
 
-test('a key is active until it is revoked or expires', () => {
+test('a key is active until its revocation or expiry', () => {
   expect(isActive(KEY, 1_000)).toBe(true);
   expect(isActive({ ...KEY, expiresAt: 1_000 }, 999)).toBe(true);
   expect(isActive({ ...KEY, expiresAt: 1_000 }, 1_000)).toBe(false);

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { assess, type CallEnd, endOfNode, endOfSession, statusFrom } from '../../src/domain/assess-call.ts';
+import { assess, type CallEnd, endOfNode, endOfSession } from '../../src/domain/assess-call.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { isLive } from '../../src/domain/call-status.ts';
 import { applyTransition } from '../../src/domain/call-transition.ts';
+import { impliedStatus } from '../../src/domain/implied-status.ts';
 import { applyObservation } from '../../src/domain/observation.ts';
 import { type Roster, versionOf } from '../../src/domain/roster.ts';
 import { applyParticipantList } from '../../src/domain/roster-changes.ts';
@@ -10,7 +11,6 @@ import {
   AGENT,
   ANSWERED,
   aborted,
-  again,
   at,
   audio,
   callAfter,
@@ -24,18 +24,19 @@ import {
   PERSON,
   POLICY,
   RECORDER,
+  reconnected,
   type Script,
   STARTED,
   STREAM,
 } from '../harness/rosters.ts';
 
-/* The rules for real rooms, by their numbers, on the pure decisions. */
+/* The rules of docs/how-calls-end.md by their numbers, as pure decisions. */
 
 const assessed = (script: Script, seconds: number, policy = POLICY) => {
   const call = callAfter(script);
   return assess(call, call.roster, { policy, now: at(seconds) });
 };
-/** Goes on, with the second of the next review; null: until the next event. */
+/** The assessment of a call that continues, with the second of its next review; null: no review. */
 const goesOn = (seconds: number | null) => ({
   kind: 'goes_on',
   reviewAt: seconds === null ? null : at(seconds),
@@ -64,7 +65,7 @@ describe('rule 3: direction and number come from the first phone', () => {
     expect(callAfter(script, { adoptedPrefix: 'room' })).toMatchObject(expected);
   });
 
-  test('the first phone is the one that joined first when its join arrives later', () => {
+  test('the first phone is the phone that joined first, also when its webhook arrives later', () => {
     const call = callAfter([[5, joined(outbound({ phoneNumber: '+15559999999' }, 'colleague'))]], {
       adoptedPrefix: 'room',
     });
@@ -86,7 +87,7 @@ describe('rule 4: the status active', () => {
   test.each<[string, Script, string]>([
     ['an answered phone', [[0, joined(outbound(ANSWERED))]], 'active'],
     [
-      'a phone to which DTMF is sent after its answer',
+      'an outbound phone that receives DTMF after its answer',
       [[0, joined(outbound({ callStatus: 'automation' }))]],
       'active',
     ],
@@ -125,7 +126,7 @@ describe('rule 4: the status active', () => {
       'active',
     ],
     [
-      'a person and participants who count for nothing',
+      'a person and participants without a role',
       [
         [0, joined(PERSON)],
         [1, joined(RECORDER)],
@@ -169,7 +170,7 @@ describe('rule 4: the status active', () => {
       'connecting',
     ],
   ])('%s: %s', (_, script, status) => {
-    expect(statusFrom(callAfter(script).roster)).toBe(status);
+    expect(impliedStatus(callAfter(script).roster)).toBe(status);
   });
 
   test("a member missing from LiveKit's list does not make a call active", () => {
@@ -177,7 +178,7 @@ describe('rule 4: the status active', () => {
     const lacks = { participants: [], requestedAt: at(5), version: versionOf(roster), isTrusted: true };
     const missing = applyParticipantList(roster, lacks, at(5));
     const back = { ...lacks, participants: [{ ...PERSON, joinedAt: at(6) }], requestedAt: at(6) };
-    expect(statusFrom(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe(
+    expect(impliedStatus(applyParticipantList(missing, { ...back, isTrusted: false }, at(6)))).toBe(
       'connecting',
     );
   });
@@ -285,7 +286,7 @@ describe('rule 6a: a call with phones ends with its last phone', () => {
       over('completed', 'CONNECTION_TIMEOUT', 9),
     ],
     [
-      'the answer is seen at the leaving only',
+      'the leave is the first report of the answer',
       [
         [0, joined(outbound({}, 'caller'))],
         [9, left(outbound({ callTag: 'tag' }, 'caller'))],
@@ -336,7 +337,7 @@ describe('rule 6a: a call with phones ends with its last phone', () => {
     expect(assessed(script, 9)).toEqual(goesOn(33));
     expect(assessed(script, 32.9)).toEqual(goesOn(33));
     expect(assessed(script, 33)).toEqual(over('completed', null, 9));
-    expect(assessed([...script, [10, joined(again(OTHER_PERSON))]], 100)).toEqual(goesOn(null));
+    expect(assessed([...script, [10, joined(reconnected(OTHER_PERSON))]], 100)).toEqual(goesOn(null));
   });
 
   test('phones are guests of people who were active before the first phone joined', () => {
@@ -381,7 +382,7 @@ describe('rule 6b: a call without phones ends when LiveKit finishes its room', (
     ];
     expect(assessed(script, 33.9)).toEqual(goesOn(34));
     expect(assessed(script, 34)).toEqual(over('completed', null, 9));
-    expect(assessed([...script, [10, joined(again(PERSON))]], 100)).toEqual(goesOn(null));
+    expect(assessed([...script, [10, joined(reconnected(PERSON))]], 100)).toEqual(goesOn(null));
   });
 
   test('a recorder does not keep the call open', () => {
@@ -454,10 +455,10 @@ describe('rule 6c: a phone that was left alone', () => {
       [0, joined(CALLER)],
       [1, joined(AGENT)],
       [9, left(AGENT)],
-      [30, joined(again(AGENT))],
+      [30, joined(reconnected(AGENT))],
     ];
     expect(assessed(script, 1_000)).toEqual(goesOn(null));
-    expect(assessed([...script, [50, left(again(AGENT))]], 50)).toEqual(goesOn(80));
+    expect(assessed([...script, [50, left(reconnected(AGENT))]], 50)).toEqual(goesOn(80));
   });
 
   test('waits for a first company: inbound without limit, answered outbound for ten grace periods', () => {
@@ -491,7 +492,7 @@ describe('rule 6d: a single person whose only agent lost its connection', () => 
   });
 
   test.each<[string, Script]>([
-    ['the agent comes back', [...script, [20, joined(again(AGENT))]]],
+    ['the agent comes back', [...script, [20, joined(reconnected(AGENT))]]],
     ['another person joins', [...script, [20, joined(OTHER_PERSON)]]],
     ['the agent left normally', [...script.slice(0, 2), [9, left(AGENT)]]],
   ])('keeps the call: %s', (_, other) => {
@@ -539,15 +540,15 @@ describe('rule 8: a participant who moved or was replaced', () => {
       [9, left(CALLER, 'DUPLICATE_IDENTITY')],
     ];
     expect(assessed(script, 33.9)).toEqual(goesOn(34));
-    expect(assessed([...script, [10, joined(again(CALLER))]], 1_000)).toEqual(goesOn(null));
+    expect(assessed([...script, [10, joined(reconnected(CALLER))]], 1_000)).toEqual(goesOn(null));
   });
 
   test('has left when a later connection of the same identity joins, without a reported leave', () => {
     const script: Script = [
       [0, joined(PERSON)],
-      [9, joined(again(PERSON))],
+      [9, joined(reconnected(PERSON))],
     ];
-    expect(statusFrom(callAfter(script).roster)).toBe('connecting');
+    expect(impliedStatus(callAfter(script).roster)).toBe('connecting');
   });
 });
 
@@ -620,7 +621,7 @@ describe('an unresponsive node', () => {
     [string, readonly (readonly [seconds: number, isResponding: boolean, isTrusted?: boolean])[], boolean]
   >([
     [
-      'silent for the grace',
+      'ends its call after a grace period without a response',
       [
         [50, false],
         [75, false],
@@ -628,7 +629,7 @@ describe('an unresponsive node', () => {
       true,
     ],
     [
-      'silent for less',
+      'keeps its call when silent for less than a grace period',
       [
         [50, false],
         [74.9, false],
@@ -636,7 +637,7 @@ describe('an unresponsive node', () => {
       false,
     ],
     [
-      'it answers in between',
+      'keeps its call when it responds in between',
       [
         [50, false],
         [60, true],
@@ -645,7 +646,7 @@ describe('an unresponsive node', () => {
       false,
     ],
     [
-      'two grace periods without a participant',
+      'keeps its call when the requests are more than two grace periods apart',
       [
         [50, false],
         [110, false],
@@ -653,7 +654,7 @@ describe('an unresponsive node', () => {
       false,
     ],
     [
-      'LiveKit was away',
+      'keeps its call after an outage of LiveKit',
       [
         [50, false],
         [75, false, false],
@@ -697,7 +698,7 @@ describe('room_finished', () => {
 
   test.each<[string, Script, object]>([
     [
-      'an answered phone is there: the conversation ended now',
+      'ends the conversation now when an answered phone is present',
       [
         [0, joined(AGENT)],
         [1, joined(CALLER)],
@@ -705,7 +706,7 @@ describe('room_finished', () => {
       { status: 'completed', failureReason: null, at: at(99) },
     ],
     [
-      'the last person left before: the conversation ended then',
+      'ends the conversation at the departure of the last person',
       [
         [0, joined(AGENT)],
         [1, joined(PERSON)],
@@ -714,24 +715,28 @@ describe('room_finished', () => {
       { status: 'completed', failureReason: null, at: at(9) },
     ],
     [
-      'a phone rang',
+      'makes the call no_answer when a phone rang',
       [[0, joined(outbound({ callStatus: 'ringing' }))]],
       { status: 'no_answer', failureReason: 'ROOM_FINISHED', at: at(99) },
     ],
     [
-      'a phone was dialled',
+      'makes the call failed when a phone was dialled',
       [[0, joined(outbound())]],
       { status: 'failed', failureReason: 'ROOM_FINISHED', at: at(99) },
     ],
     [
-      'a phone was busy, and its grace had not been needed',
+      'makes the call busy when a phone was busy',
       [
         [0, joined(outbound({ callStatus: 'ringing' }))],
         [9, left(outbound({ callStatus: 'ringing' }), 'USER_REJECTED')],
       ],
       { status: 'busy', failureReason: 'USER_REJECTED', at: at(9) },
     ],
-    ['nobody came', [[0, STARTED]], { status: 'failed', failureReason: 'ROOM_FINISHED', at: at(99) }],
+    [
+      'makes the call failed when nobody joined',
+      [[0, STARTED]],
+      { status: 'failed', failureReason: 'ROOM_FINISHED', at: at(99) },
+    ],
   ])('%s', (_, script, expected) => {
     expect(finished(script)).toEqual(expected);
   });

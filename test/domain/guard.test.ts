@@ -11,7 +11,6 @@ import type { Participant, RoomEventPayload } from '../../src/domain/room-event.
 import {
   AGENT,
   ANSWERED,
-  again,
   at,
   callAfter,
   inbound,
@@ -22,16 +21,17 @@ import {
   PERSON,
   POLICY,
   RECORDER,
+  reconnected,
   type Script,
   STARTED,
   STREAM,
 } from '../harness/rosters.ts';
 
-/* Rule 11: the guard is against participants who come back, not against new callers. */
+/* Rule 11: the guard is against returning participants, not against new callers. */
 
 const PHONE = inbound({ callStatus: 'active' }, 'caller');
 /** livekit-sip gives the same caller the same identity, and each call its own sip.callID. */
-const CALLS_AGAIN = { ...again(PHONE), phone: inbound({ callId: 'SCL_next' }).phone };
+const CALLS_AGAIN = { ...reconnected(PHONE), phone: inbound({ callId: 'SCL_next' }).phone };
 const NEW_INBOUND = inbound({}, 'new caller');
 const NEW_OUTBOUND = outbound(ANSWERED, 'dialled');
 const NEW_PERSON = OTHER_PERSON;
@@ -49,7 +49,7 @@ const END_S = 20;
 
 const ENDS = {
   cancelled: { status: 'cancelled' },
-  'ended by itself': { status: 'completed' },
+  'ended by inference': { status: 'completed' },
 } as const;
 type End = keyof typeof ENDS;
 
@@ -69,7 +69,7 @@ const SESSIONS = {
 };
 type Session = keyof typeof SESSIONS;
 
-const circumstances = (isAdoptable: boolean, now = at(END_S + 10)) => ({ policy: POLICY, now, isAdoptable });
+const contextOf = (isAdoptable: boolean, now = at(END_S + 10)) => ({ policy: POLICY, now, isAdoptable });
 
 function onSign(
   call: Call,
@@ -77,10 +77,10 @@ function onSign(
   { session, isAdoptable, now }: { session: Session; isAdoptable: boolean; now?: number },
 ) {
   const event = { id: 'EV_1', at: at(END_S + 10), room: SESSIONS[session], payload };
-  return guardAgainstEvent(call, event, circumstances(isAdoptable, now));
+  return guardAgainstEvent(call, event, contextOf(isAdoptable, now));
 }
 
-/** The participants join one after the other; the first decision that is not `nothing`. */
+/** Lets the participants join in sequence. Returns the first decision that is not `nothing`. */
 function onJoins(
   end: End,
   isAdopted: boolean,
@@ -105,7 +105,7 @@ function onList(
   const requestedAt = at(END_S + 10);
   const list = { participants, requestedAt, version: '', isTrusted: false };
   const call = endedCall(end, isAdopted);
-  return guardAgainstList(call, SESSIONS[session], list, circumstances(isAdopted)).decision.kind;
+  return guardAgainstList(call, SESSIONS[session], list, contextOf(isAdopted)).decision.kind;
 }
 
 type Expected = readonly [
@@ -116,17 +116,17 @@ type Expected = readonly [
 ];
 
 const ROWS: readonly (readonly [string, readonly Participant[], Expected])[] = [
-  ['a returning agent', [again(AGENT)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
-  ['a returning person', [again(PERSON)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
-  ['a returning phone', [again(PHONE)], ['delete_room', 'delete_room', 'delete_room', 'delete_room']],
-  ['the same caller again', [CALLS_AGAIN], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
+  ['a returning agent', [reconnected(AGENT)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
+  ['a returning person', [reconnected(PERSON)], ['delete_room', 'delete_room', 'nothing', 'nothing']],
+  ['a returning phone', [reconnected(PHONE)], ['delete_room', 'delete_room', 'delete_room', 'delete_room']],
+  ['the same caller in a new call', [CALLS_AGAIN], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
   ['a new inbound phone', [NEW_INBOUND], ['delete_room', 'begin_call', 'nothing', 'begin_call']],
   ['a new outbound phone', [NEW_OUTBOUND], ['delete_room', 'delete_room', 'nothing', 'begin_call']],
   ['a new person', [NEW_PERSON], ['delete_room', 'delete_room', 'nothing', 'begin_call']],
   ['a new agent', [NEW_AGENT], ['delete_room', 'nothing', 'nothing', 'nothing']],
   [
     'a conversation of a returning agent and person',
-    [again(AGENT), again(PERSON)],
+    [reconnected(AGENT), reconnected(PERSON)],
     ['delete_room', 'delete_room', 'nothing', 'begin_call'],
   ],
   ['a recorder', [RECORDER], ['nothing', 'nothing', 'nothing', 'nothing']],
@@ -136,35 +136,39 @@ const ROWS: readonly (readonly [string, readonly Participant[], Expected])[] = [
 const CALLS: readonly (readonly [string, End, boolean])[] = [
   ['a cancelled registered call', 'cancelled', false],
   ['a cancelled adopted call', 'cancelled', true],
-  ['a registered call that ended by itself', 'ended by itself', false],
-  ['an adopted call that ended by itself', 'ended by itself', true],
+  ['a registered call that ended by inference', 'ended by inference', false],
+  ['an adopted call that ended by inference', 'ended by inference', true],
 ];
 
 describe.each(['the same session', 'a new session'] as const)('in %s', (session) => {
   describe.each(CALLS.map(([name, end, isAdopted], i) => ({ name, end, isAdopted, i })))(
     'the room of $name',
     ({ end, isAdopted, i }) => {
-      const cases = ROWS.map(([who, participants, expected]) => ({
-        who,
+      const cases = ROWS.map(([name, participants, expected]) => ({
+        name,
         participants,
         expected: expected[i],
       }));
-      test.each(cases)('$who joins: $expected', ({ participants, expected }) => {
+      test.each(cases)('$name joins: $expected', ({ participants, expected }) => {
         expect(onJoins(end, isAdopted, participants, session)).toBe(expected);
       });
-      test.each(cases)('$who is listed: $expected', ({ participants, expected }) => {
+      test.each(cases)('$name is listed: $expected', ({ participants, expected }) => {
         expect(onList(end, isAdopted, participants, session)).toBe(expected);
       });
     },
   );
 
   test('a returning phone is not disconnected from a conversation', () => {
-    expect(onList('ended by itself', false, [again(PHONE), again(PERSON)], session)).toBe('nothing');
-    expect(onList('ended by itself', true, [again(PHONE), again(PERSON)], session)).toBe('begin_call');
+    expect(onList('ended by inference', false, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
+      'nothing',
+    );
+    expect(onList('ended by inference', true, [reconnected(PHONE), reconnected(PERSON)], session)).toBe(
+      'begin_call',
+    );
   });
 
   test('a new caller beside a returning agent begins a new call, also after a cancel', () => {
-    expect(onList('cancelled', true, [again(AGENT), NEW_INBOUND], session)).toBe('begin_call');
+    expect(onList('cancelled', true, [reconnected(AGENT), NEW_INBOUND], session)).toBe('begin_call');
   });
 
   test.each(CALLS)(
@@ -178,7 +182,7 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
 });
 
 test('a new call begins with the present participants only', () => {
-  const call = endedCall('ended by itself', true, SCRIPT.slice(0, 5));
+  const call = endedCall('ended by inference', true, SCRIPT.slice(0, 5));
   const { decision } = onSign(call, joined(NEW_INBOUND), { session: 'the same session', isAdoptable: true });
   if (decision.kind !== 'begin_call') throw new Error(decision.kind);
   expect(decision.roster.members.map(({ sid }) => sid)).toEqual([AGENT.sid, NEW_INBOUND.sid]);
@@ -192,7 +196,7 @@ test('a new call begins with the present participants only', () => {
 });
 
 test('a repeated join of an earlier participant begins no call', () => {
-  const call = endedCall('ended by itself', true, SCRIPT.slice(0, 3));
+  const call = endedCall('ended by inference', true, SCRIPT.slice(0, 3));
   const { decision } = onSign(call, joined(PERSON), { session: 'the same session', isAdoptable: true });
   expect(decision.kind).toBe('nothing');
 });
@@ -201,9 +205,12 @@ test('late events of an earlier or a finished session are ignored', () => {
   const call = endedCall('cancelled', false);
   const early = { name: 'room', sid: 'RM_0', createdAt: at(-100), metadata: '' };
   const event = { id: 'EV_1', at: at(-90), room: early, payload: joined(PHONE) };
-  expect(guardAgainstEvent(call, event, circumstances(false)).decision.kind).toBe('nothing');
+  expect(guardAgainstEvent(call, event, contextOf(false)).decision.kind).toBe('nothing');
   const finished = { ...call, roster: call.roster && { ...call.roster, isFinished: true } };
-  const late = onSign(finished, joined(again(PHONE)), { session: 'the same session', isAdoptable: false });
+  const late = onSign(finished, joined(reconnected(PHONE)), {
+    session: 'the same session',
+    isAdoptable: false,
+  });
   expect(late.decision.kind).toBe('nothing');
 });
 
@@ -216,7 +223,7 @@ test('no room is guarded after the guard time', () => {
 });
 
 test('a call that ended by absence is reported when its session still has its participants', () => {
-  const ended = endedCall('ended by itself', false, SCRIPT.slice(0, 3));
+  const ended = endedCall('ended by inference', false, SCRIPT.slice(0, 3));
   const call = { ...ended, roster: ended.roster && { ...ended.roster, isFinished: true } };
   const list = {
     participants: [AGENT, PERSON, PHONE],
@@ -224,33 +231,28 @@ test('a call that ended by absence is reported when its session still has its pa
     version: '',
     isTrusted: false,
   };
-  const seen = guardAgainstList(call, SESSIONS['the same session'], list, circumstances(false));
+  const seen = guardAgainstList(call, SESSIONS['the same session'], list, contextOf(false));
   expect(seen.decision).toEqual({
     kind: 'report_survival',
-    why: 'its room RM_1 is still in use: 2 parties',
+    reason: 'its room RM_1 is still in use: 2 parties',
   });
   const isPhone = ({ identity }: { identity: string }) => identity === PHONE.identity;
   const roster = call.roster && { ...call.roster, members: call.roster.members.filter(isPhone) };
   const alone = { ...list, participants: [AGENT, PHONE] };
-  const one = guardAgainstList(
-    { ...call, roster },
-    SESSIONS['the same session'],
-    alone,
-    circumstances(false),
-  );
+  const one = guardAgainstList({ ...call, roster }, SESSIONS['the same session'], alone, contextOf(false));
   expect(one).toMatchObject({
-    decision: { why: 'its room RM_1 is still in use: 1 party' },
+    decision: { reason: 'its room RM_1 is still in use: 1 party' },
   });
   const later = guardAgainstList(
     { ...call, roster: seen.roster },
     SESSIONS['the same session'],
     list,
-    circumstances(false),
+    contextOf(false),
   );
   expect(later.decision.kind).toBe('nothing');
 });
 
-describe('the deletion of a room', () => {
+describe('the check before a deletion', () => {
   const check = (end: End, isAdopted: boolean, participants: readonly Participant[]) =>
     checkDeletion(endedCall(end, isAdopted, SCRIPT.slice(0, 3)), participants, { isAdoptable: isAdopted });
 
@@ -267,11 +269,15 @@ describe('the deletion of a room', () => {
       [NEW_INBOUND, AGENT],
       ['delete', 'look_closer', 'delete', 'look_closer'],
     ],
-    ['the same caller again', [CALLS_AGAIN], ['delete', 'look_closer', 'keep', 'look_closer']],
-    ['two other people', [NEW_PERSON, again(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
-    ['a returning person in a later session', [again(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
-    ['a returning phone in a later session', [again(PHONE)], ['delete', 'delete', 'delete', 'delete']],
-  ])('with %s in it', (_, participants, expected) => {
+    ['the same caller in a new call', [CALLS_AGAIN], ['delete', 'look_closer', 'keep', 'look_closer']],
+    ['two other people', [NEW_PERSON, reconnected(PERSON)], ['delete', 'delete', 'keep', 'look_closer']],
+    [
+      'a returning person in a later session',
+      [reconnected(PERSON)],
+      ['delete', 'delete', 'keep', 'look_closer'],
+    ],
+    ['a returning phone in a later session', [reconnected(PHONE)], ['delete', 'delete', 'delete', 'delete']],
+  ])('of a room with %s', (_, participants, expected) => {
     const found = CALLS.map(([, end, isAdopted]) => check(end, isAdopted, participants));
     expect(found).toEqual(expected);
   });
@@ -280,20 +286,20 @@ describe('the deletion of a room', () => {
     ['a cancel', 'cancelled', false, 1, true],
     ['a retry of a registered room', 'cancelled', false, 7, true],
     ['a cancel in an adopted room', 'cancelled', true, 1, true],
-    ['a retry in an adopted room, where a newer call may be', 'cancelled', true, 2, false],
-    ['an end by itself', 'ended by itself', false, 1, false],
-    ['an end by itself in an adopted room', 'ended by itself', true, 1, false],
-  ])('after %s', (_, end, isAdopted, attempt, isUnasked) => {
+    ['a retry in an adopted room, which a newer call may use', 'cancelled', true, 2, false],
+    ['an end by inference', 'ended by inference', false, 1, false],
+    ['an end by inference in an adopted room', 'ended by inference', true, 1, false],
+  ])('after %s', (_, end, isAdopted, attempt, isUnchecked) => {
     const call = endedCall(end, isAdopted);
-    expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, attempt })).toBe(isUnasked);
+    expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, attempt })).toBe(isUnchecked);
   });
 
   test.each<[string, readonly Participant[], readonly [boolean, boolean, boolean, boolean]]>([
     ['nobody', [], [false, false, false, false]],
     ['its own phone and agent', [PHONE, AGENT], [false, false, false, false]],
     ['a new caller', [NEW_INBOUND], [false, true, true, true]],
-    ['a returning person', [again(PERSON)], [false, false, true, true]],
-    ['a returning agent', [again(AGENT)], [false, false, false, false]],
+    ['a returning person', [reconnected(PERSON)], [false, false, true, true]],
+    ['a returning agent', [reconnected(AGENT)], [false, false, false, false]],
   ])('stops its rescue when newcomers are in the room: %s', (_, participants, expected) => {
     const found = CALLS.map(([, end, isAdopted]) =>
       hasNewcomers(endedCall(end, isAdopted), participants, { isAdoptable: isAdopted }),

@@ -25,7 +25,7 @@ test('a failed attempt is retried after the delay of the policy, with its error'
   });
 });
 
-test('the retry delay is at least the delay that the remote side requires, up to the maximum delay', () => {
+test('the retry delay is at least the delay required by the remote side, up to the maximum delay', () => {
   expect(resolveAttempt(task, failure(500), at(5_000))).toMatchObject({ retryAfterMs: 1_000 });
   expect(resolveAttempt(task, failure(30_000), at(5_000))).toMatchObject({ retryAfterMs: 30_000 });
   expect(resolveAttempt(task, failure(3_600_000), at(5_000))).toMatchObject({ retryAfterMs: 60_000 });

@@ -31,13 +31,13 @@ test('an event matches an ended call within the time in which its room may be re
   expect(match({ call: ENDED, now: LATE })).toBeNull();
 });
 
-test('an event matches an ended call while the deletion of its room is open, but not once it was discarded', () => {
+test('an event matches an ended call while the deletion of its room is open, but not after the deletion was discarded', () => {
   const open = scheduleDeletion(ENDED, null, 5_000);
   expect(match({ call: ENDED, now: LATE, incompleteDeletion: open })).toBe(ENDED);
   expect(match({ call: ENDED, now: LATE, incompleteDeletion: { ...open, state: 'discarded' } })).toBeNull();
 });
 
-test('an event of the session that an earlier call had does not match a call whose room was never seen', () => {
+test("an event of an earlier call's session does not match a call without a room", () => {
   const snapshot = { call: LIVE, previousCall: ENDED };
   expect(match(snapshot, STARTED, { ...ROOM, sid: 'RM_1' })).toBe('earlier_session');
   expect(match(snapshot)).toBe(LIVE);

@@ -33,7 +33,7 @@ const listed = (participants: readonly Participant[], requestedAt: number, versi
 });
 const listRoom = (requestedAt = 4_000, now = 5_000) =>
   memory.observe({ kind: 'room', room: ROOM, requestedAt }, now);
-/** @param version of the roster that the reader of the list had seen */
+/** @param version the version of the roster before the request for the list */
 const listParticipants = (
   participants: readonly Participant[],
   requestedAt = 5_000,
@@ -62,7 +62,7 @@ function registerLeftCall(): void {
 }
 
 describe('a list of participants', () => {
-  test('that was requested before a departure was noticed confirms no end', () => {
+  test('does not confirm an end when it was requested before a departure was noticed', () => {
     registerLeftCall();
     expect(listParticipants([], 6_500, { version: 'RM_1:0' })).toMatchObject({
       decision: { kind: 'nothing' },
@@ -77,7 +77,7 @@ describe('a list of participants', () => {
     expect(memory.call()?.status).toBe('active');
   });
 
-  test('that ends the call leases the deletion of the room to its reader', () => {
+  test('leases the deletion of the room to its reader when it ends the call', () => {
     registerLeftCall();
     const result = listParticipants([], 6_500, { leaseMs: 7_500 });
     expect(result).toMatchObject({ decision: { kind: 'end' }, dueAt: null });
@@ -91,7 +91,7 @@ describe('a list of participants', () => {
     });
   });
 
-  test('that repeats the roster changes nothing, not even updatedAt', () => {
+  test('changes nothing, not even updatedAt, when it equals the roster', () => {
     memory.register({ id: 'c1', roomName: 'room' });
     listRoom();
     listParticipants([AGENT, PERSON]);
@@ -157,7 +157,7 @@ describe('a listed room', () => {
     expect(listRoom()).toMatchObject({ decision: { kind: 'nothing' }, isListedAfterEnd: true });
   });
 
-  test('of a call that ended by itself is left to its participants', () => {
+  test('of a call that ended by inference is left to its participants', () => {
     memory.register({ id: 'c1', roomName: 'room', status: 'completed', endedAt: 1_500 });
     expect(listRoom()).toMatchObject({ decision: { kind: 'nothing' }, isListedAfterEnd: true });
     expect(memory.deletionOf('c1')).toBeNull();
@@ -171,7 +171,7 @@ describe('a listed room', () => {
     expect(listRoom(late, late)).toBeNull();
   });
 
-  test('whose deletion was discarded is left to the operator', () => {
+  test('is left to the operator when its deletion was discarded', () => {
     memory.register({ id: 'c1', roomName: 'room' });
     memory.cancel('c1');
     memory.settle('c1', 3_000, 'discarded');
@@ -187,7 +187,7 @@ describe('a listed room', () => {
 });
 
 describe("a list of the participants of an ended call's room", () => {
-  test('that was requested for a deletion does not take the lease from its attempt', () => {
+  test('does not take the lease from an attempt when it was requested for the deletion', () => {
     memory.register({ id: 'c1', roomName: 'room', createdAt: 3_000 });
     memory.receive(joined(PHONE));
     memory.cancel('c1', 5_100);
@@ -195,7 +195,7 @@ describe("a list of the participants of an ended call's room", () => {
     expect(listEndedRoom([PHONE], 6_000)).toMatchObject({ decision: { kind: 'delete_room' }, dueAt: null });
     expect(memory.deletionOf('c1')).toEqual(leased);
     memory.settle('c1', 6_100);
-    // The room is still there after its deletion was completed.
+    // LiveKit still lists the room after the completed deletion.
     expect(listEndedRoom([PHONE], 7_000)).toMatchObject({ decision: { kind: 'delete_room' }, dueAt: 7_000 });
     expect(memory.deletionOf('c1')).toMatchObject({ state: 'available', attempt: 1 });
   });
@@ -209,7 +209,7 @@ describe("a list of the participants of an ended call's room", () => {
     expect(memory.deletionOf('c1')).toMatchObject({ state: 'completed' });
   });
 
-  test('reports once a call that ended by absence while its room was in use, and leaves the room alone', () => {
+  test('reports a call that ended by absence while its room was in use, once, and keeps the room', () => {
     memory.register({ id: 'c1', roomName: 'room' });
     listRoom();
     listParticipants(PEOPLE);
@@ -225,7 +225,7 @@ describe("a list of the participants of an ended call's room", () => {
     expect(listEndedRoom(PEOPLE, 8_000)).toMatchObject({ decision: { kind: 'nothing' } });
   });
 
-  test('with a new caller begins a call with an id, a roster and an end of its own', () => {
+  test('with a new caller begins a separate call, which has its own id, roster and end', () => {
     memory.addPrefix('room');
     memory.register({ id: 'c1', roomName: 'room' });
     memory.receive(joined(PHONE));
@@ -244,7 +244,7 @@ describe("a list of the participants of an ended call's room", () => {
   });
 });
 
-test('an absent room ends only the call of its session, and no call that never had a room', () => {
+test('an absent room ends only the call of its session, and never a call without a room', () => {
   memory.register({ id: 'c1', roomName: 'room' });
   const missing = (sid: string | null) =>
     memory.observe({ kind: 'room_absent', callId: 'c1', sid })?.decision.kind;
@@ -258,7 +258,7 @@ test('an absent room ends only the call of its session, and no call that never h
   expect(memory.observe({ kind: 'room_absent', callId: 'none', sid: null })).toBeNull();
 });
 
-test('a node that is silent for the grace ends its call, and a node that responds again does not', () => {
+test('a node without a response for the grace period ends its call, and a node that responds again does not', () => {
   const probe = (callId: string, isResponding: boolean, requestedAt: number) =>
     memory.observe({ kind: 'node', callId, isResponding, isTrusted: true, requestedAt }, requestedAt)
       ?.decision.kind;
@@ -289,7 +289,7 @@ test('a call that never started fails, unless its room was seen', () => {
   expect(memory.call('c2')).toMatchObject({ status: 'failed', failureReason: 'never started' });
 });
 
-test('an observation that changes nothing writes nothing, so that the store takes no write lock', () => {
+test('an observation without a change writes nothing, so the store takes no write lock', () => {
   memory.register({ id: 'c1', roomName: 'room' });
   listRoom();
   listParticipants([AGENT, PERSON]);

@@ -53,7 +53,7 @@ test('a room name stays taken when its deletion was discarded: the room may be a
   expect(memory.register({ id: 'c2', roomName: 'room' })).toEqual({ kind: 'room_name_taken' });
 });
 
-test('a call is newer than the call before it in the room, also when the clock was set back', () => {
+test('a call is newer than the previous call in the room, also when the clock was set back', () => {
   expect(nextCreatedAt(3_000, null)).toBe(3_000);
   expect(nextCreatedAt(3_000, { createdAt: 2_000 })).toBe(3_000);
   expect(nextCreatedAt(3_000, { createdAt: 3_000 })).toBe(3_001);

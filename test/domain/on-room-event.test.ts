@@ -47,7 +47,7 @@ test('an event is applied once, with its time and its cause in the audit log', (
   ]);
 });
 
-test('an event of an unknown room is recorded, so that its repetition is a duplicate', () => {
+test('the id of an event of an unknown room is stored, so the repeated event is a duplicate', () => {
   expect(memory.receive(STARTED, { id: 'EV_same' })).toEqual({ kind: 'unknown_room' });
   memory.register({ id: 'c1', roomName: 'room' });
   expect(memory.receive(STARTED, { id: 'EV_same' })).toEqual({ kind: 'duplicate' });
@@ -85,7 +85,7 @@ test('room_finished ends a call at once, without a deletion', () => {
   expect(memory.deletionOf('c1')).toBeNull();
 });
 
-test('the newest call has the room, also when the clock was set back before it was registered', () => {
+test('an event belongs to the newest call in the room, also when the clock was set back before the registration', () => {
   memory.register({ id: 'z', roomName: 'room', createdAt: 4_000 });
   memory.cancel('z', 4_500);
   memory.settle('z');
@@ -115,7 +115,18 @@ test('a running deletion loses its lease when its room is recreated', () => {
   });
 });
 
-test('a phone that was left alone is due for review after the grace, unless an agent came back', () => {
+test('the audit log dates a recreated room after the cancel when LiveKit reports the first creation', () => {
+  memory.register({ id: 'c1', roomName: 'room' });
+  memory.cancel('c1', 4_000);
+  memory.receive(STARTED, { now: 5_000, at: 3_000 });
+  expect(memory.auditOf('c1').map(({ action, at }) => [action, at])).toEqual([
+    ['call.created', expect.any(Number)],
+    ['call.status_changed', 4_000],
+    ['call.room_deletion_reopened', 4_000],
+  ]);
+});
+
+test('a phone left alone is due for review after the grace period, unless an agent returned', () => {
   for (const id of ['c1', 'c2']) {
     memory.register({ id, roomName: id });
     const room = { in: { ...ROOM, name: id } };
@@ -141,7 +152,7 @@ test('a cancelled call is not reviewed', () => {
   expect(memory.dueReviews(1_000_000)).toEqual([]);
 });
 
-test('a late event of the call before in the same room does not end the next call', () => {
+test('a late event of the previous call in the room does not end the next call', () => {
   memory.register({ id: 'c1', roomName: 'room' });
   memory.receive(STARTED);
   memory.cancel('c1', 5_500);
@@ -161,7 +172,7 @@ test('an event of an earlier session changes nothing', () => {
   expect(memory.call()).toEqual(before);
 });
 
-test('a call that was registered late ends when its room is gone, also when its first event is its end', () => {
+test('a call that was registered after its room started ends with the room, also when room_finished is its first event', () => {
   memory.register({ id: 'c1', roomName: 'room' });
   memory.receive(left(PERSON));
   expect(memory.observe({ kind: 'room_absent', callId: 'c1', sid: ROOM.sid }, 9_000)).toMatchObject({

@@ -16,7 +16,7 @@ test('jitter shortens the delay by up to a fifth', () => {
   expect(delayAfter(7, 0.999_999)).toBe(48_000);
 });
 
-test('no attempt follows when it would start after the maximum age', () => {
+test('no attempt follows after the maximum age', () => {
   const late = { ageMs: 86_400_000 - 999, attempt: 1, random: 0 };
   expect(retryDelayMs(POLICY, late)).toBeNull();
   expect(retryDelayMs(POLICY, { ...late, ageMs: late.ageMs - 1 })).toBe(1_000);

@@ -17,7 +17,7 @@ test('the attempt fails with the error of LiveKit', () => {
   expect(
     toAttemptOutcome({
       kind: 'refused',
-      by: 'credentials',
+      reason: 'credentials',
       code: 'unauthenticated',
       detail: 'invalid token',
     }),

@@ -27,14 +27,14 @@ function compareRooms(
 ) {
   const { now, ...limits } = circumstances;
   const { addRooms, addCalls, finish } = createRoomDiff(last, { requestedAt: now, ...limits });
-  // In parts, as they come.
-  for (const one of rooms) {
+  // In pages, as hangup receives them.
+  for (const room of rooms) {
     addRooms(
-      [one],
-      live.filter(({ roomName }) => roomName === one.name),
+      [room],
+      live.filter(({ roomName }) => roomName === room.name),
     );
   }
-  for (const one of live) addCalls([one], now);
+  for (const call of live) addCalls([call], now);
   return finish(now);
 }
 const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
@@ -42,18 +42,20 @@ const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);
 test('a room is gone when two lists at least 10 s apart lack it', () => {
   const live = [call({ id: 'a' }), call({ id: 'b' })];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('b')] }, at(100_000));
-  expect(ids(first.gone)).toEqual([]);
+  expect(ids(first.callsWithoutRoom)).toEqual([]);
   const tooSoon = compareRooms(first.next, { live, rooms: [room('b')] }, at(109_999));
-  expect(ids(tooSoon.gone)).toEqual([]);
-  expect(ids(compareRooms(tooSoon.next, { live, rooms: [room('b')] }, at(110_000)).gone)).toEqual(['a']);
+  expect(ids(tooSoon.callsWithoutRoom)).toEqual([]);
+  expect(ids(compareRooms(tooSoon.next, { live, rooms: [room('b')] }, at(110_000)).callsWithoutRoom)).toEqual(
+    ['a'],
+  );
 });
 
 test('exactly the calls whose rooms were not listed are gone', () => {
   const live = Array.from({ length: 105 }, (_, i) => call({ id: `c${i}` }));
   const rooms = live.filter((_, i) => i % 3 !== 0).map(({ id }) => room(id));
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(100_000));
-  const { gone } = compareRooms(first.next, { live, rooms }, at(115_000));
-  expect(ids(gone)).toEqual(ids(live.filter((_, i) => i % 3 === 0)));
+  const { callsWithoutRoom } = compareRooms(first.next, { live, rooms }, at(115_000));
+  expect(ids(callsWithoutRoom)).toEqual(ids(live.filter((_, i) => i % 3 === 0)));
 });
 
 test('an absence starts again when the room was listed in between or has a new session', () => {
@@ -61,9 +63,11 @@ test('an absence starts again when the room was listed in between or has a new s
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('x')] }, at(100_000));
   const back = compareRooms(first.next, { live, rooms: [room('a'), room('x')] }, at(115_000));
   const away = compareRooms(back.next, { live, rooms: [room('x')] }, at(130_000));
-  expect(ids(away.gone)).toEqual([]);
+  expect(ids(away.callsWithoutRoom)).toEqual([]);
   const other = [call({ id: 'a', roomId: 'RM_another' })];
-  expect(ids(compareRooms(away.next, { live: other, rooms: [room('x')] }, at(145_000)).gone)).toEqual([]);
+  expect(
+    ids(compareRooms(away.next, { live: other, rooms: [room('x')] }, at(145_000)).callsWithoutRoom),
+  ).toEqual([]);
 });
 
 test('a failed list restarts every absence and distrusts the next lists', () => {
@@ -71,10 +75,10 @@ test('a failed list restarts every absence and distrusts the next lists', () => 
   const rooms = [room('x')];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(100_000));
   const back = compareRooms(onListFailed(first.next), { live, rooms }, at(115_000));
-  expect(ids(back.gone)).toEqual([]);
+  expect(ids(back.callsWithoutRoom)).toEqual([]);
   const second = compareRooms(back.next, { live, rooms }, at(130_000));
-  expect(ids(second.gone)).toEqual([]);
-  expect(ids(compareRooms(second.next, { live, rooms }, at(145_000)).gone)).toEqual(['a']);
+  expect(ids(second.callsWithoutRoom)).toEqual([]);
+  expect(ids(compareRooms(second.next, { live, rooms }, at(145_000)).callsWithoutRoom)).toEqual(['a']);
 });
 
 test('an empty list after a full one gives the clients of a restarted LiveKit time to return', () => {
@@ -82,17 +86,17 @@ test('an empty list after a full one gives the clients of a restarted LiveKit ti
   const full = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('a')] }, at(100_000));
   const empty = compareRooms(full.next, { live, rooms: [] }, at(115_000));
   const again = compareRooms(empty.next, { live, rooms: [] }, at(130_000));
-  expect(ids(again.gone)).toEqual([]);
-  expect(ids(compareRooms(again.next, { live, rooms: [] }, at(145_000)).gone)).toEqual(['a']);
+  expect(ids(again.callsWithoutRoom)).toEqual([]);
+  expect(ids(compareRooms(again.next, { live, rooms: [] }, at(145_000)).callsWithoutRoom)).toEqual(['a']);
 });
 
-test('a clock that is set back neither ends a call early nor keeps a call for ever', () => {
+test('a clock that is set back neither ends a call early nor prevents its end', () => {
   const live = [call({ id: 'a' })];
   const rooms = [room('x')];
   const first = compareRooms(INITIAL_RECONCILE_STATE, { live, rooms }, at(10_000_000));
   const setBack = compareRooms(first.next, { live, rooms }, at(1_000_000));
-  expect(ids(setBack.gone)).toEqual([]);
-  expect(ids(compareRooms(setBack.next, { live, rooms }, at(1_015_000)).gone)).toEqual(['a']);
+  expect(ids(setBack.callsWithoutRoom)).toEqual([]);
+  expect(ids(compareRooms(setBack.next, { live, rooms }, at(1_015_000)).callsWithoutRoom)).toEqual(['a']);
 });
 
 test('a call fails a day after its planned start when its room never appeared', () => {
@@ -102,7 +106,7 @@ test('a call fails a day after its planned start when its room never appeared', 
     call({ id: 'there', status: 'initiated', roomId: null }),
   ];
   const never = (now: number) =>
-    ids(compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('there')] }, at(now)).neverStarted);
+    ids(compareRooms(INITIAL_RECONCILE_STATE, { live, rooms: [room('there')] }, at(now)).neverStartedCalls);
   expect(never(86_400_999)).toEqual([]);
   expect(never(86_401_000)).toEqual(['registered']);
   expect(never(136_400_000)).toEqual(['registered', 'scheduled']);
@@ -153,7 +157,7 @@ describe('the calls whose participants are requested', () => {
     let last = INITIAL_RECONCILE_STATE;
     for (let now = 1; now <= 23 && requested.length < 23; now += 1) {
       const { callsToObserve, next } = compareRooms(last, { live, rooms }, at(now, 8));
-      requested.push(...ids(callsToObserve.filter((one) => one.status === status)));
+      requested.push(...ids(callsToObserve.filter((call) => call.status === status)));
       last = next;
     }
     expect(requested.slice(0, 23).toSorted()).toEqual(ids(turn).toSorted());
@@ -174,6 +178,6 @@ test('a room that was created after the list was requested does not count as abs
   expect(after(100_000, 99_999, 101_000)).toEqual(['a']);
   expect(after(100_000, 100_000, 101_000)).toEqual([]);
   expect(after(100_000, 101_000, 101_000)).toEqual([]);
-  // What is later than now was written before the clock was set back.
+  // A time in the future was stored before the clock was set back.
   expect(after(100_000, 101_001, 101_000)).toEqual(['a']);
 });

@@ -1,65 +1,69 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  activeSince,
-  aRoom,
-  conversationUntil,
+  activeFrom,
+  arbitraryRoom,
+  type Connection,
+  conversationEnd,
   type History,
   isOver,
-  LOSSES,
+  LOSSY_DELIVERY,
   MAX_DELAY_MS,
-  NO_TROUBLE,
   partiesAt,
   playRoom,
+  RELIABLE_DELIVERY,
   type Room,
-  SOME_TROUBLE,
-  type Stay,
+  UNRELIABLE_DELIVERY,
 } from '../harness/room-model.ts';
 import {
-  COMPARED_EVERY_MS,
   EPOCH,
   LATENCY_MS,
-  type Played,
+  type PlayedRoom,
   POLICY,
-  POLLED_EVERY_MS,
+  POLL_INTERVAL_MS,
   playToHangup,
+  RECONCILE_INTERVAL_MS,
 } from '../harness/room-player.ts';
 
 /* hangup's decisions about random rooms, against the reference model. CI runs 20,000 of each. */
 
 const RUNS = { numRuns: Number(process.env['ROOMS'] ?? 1_000) };
-/** A participant is missing in two lists 10 s apart, the second one at the next comparison at the latest. */
-const NOTICED_WITHIN_MS = 2 * COMPARED_EVERY_MS + 10_000;
+/** A departure without a webhook is confirmed by two lists at least 10 s apart. */
+const NOTICED_WITHIN_MS = 2 * RECONCILE_INTERVAL_MS + 10_000;
 
 /**
- * The stays as far as hangup was able to learn of them: of a leaving that was not reported, the time is between the
- * real one and the list that lacked the participant, and the reason is unknown. An answer that nobody saw is none.
+ * Returns the connections as hangup can observe them, with the earliest and the latest possible times. A departure without
+ * a webhook is between its real time and the first list without the participant. Omits answers that hangup did not notice.
  */
-function readings(
+function observableRooms(
   room: Room,
-  { missedAt, answered, noticedAt, endedAtMs }: Played,
-): readonly Pick<Room, 'stays' | 'finishedAt'>[] {
-  const known = room.stays
+  { missedAt, answered, noticedAt, endedAtMs }: PlayedRoom,
+): readonly Pick<Room, 'connections' | 'finishedAt'>[] {
+  const observed = room.connections
     .filter(({ sid }) => noticedAt.has(sid))
-    .map((stay) => (answered.has(stay.sid) ? stay : { ...stay, answeredAt: null }));
-  const isReported = ({ leaveReportedAt, until }: Stay) =>
-    !Number.isFinite(until) || Number.isFinite(leaveReportedAt);
-  const early = known.map((stay) => (isReported(stay) ? stay : { ...stay, reason: null }));
-  const late = early.map((stay) =>
-    isReported(stay) ? stay : { ...stay, until: Math.max(stay.until, missedAt.get(stay.sid) ?? endedAtMs) },
+    .map((connection) => (answered.has(connection.sid) ? connection : { ...connection, answeredAt: null }));
+  const hasLeaveWebhook = ({ leaveReceivedAt, until }: Connection) =>
+    !Number.isFinite(until) || Number.isFinite(leaveReceivedAt);
+  const early = observed.map((connection) =>
+    hasLeaveWebhook(connection) ? connection : { ...connection, reason: null },
   );
-  return [early, late].map((stays) => ({ stays, finishedAt: room.finishedAt }));
+  const late = early.map((connection) =>
+    hasLeaveWebhook(connection)
+      ? connection
+      : { ...connection, until: Math.max(connection.until, missedAt.get(connection.sid) ?? endedAtMs) },
+  );
+  return [early, late].map((connections) => ({ connections, finishedAt: room.finishedAt }));
 }
 
-/** Since when the call is over without a break, by every reading; null: it is not over. */
-function overSince(room: Room, played: Played, at: number): number | null {
-  const both = readings(room, played);
-  const isOverAt = (moment: number) => both.every((reading) => isOver(reading, moment, POLICY));
+/** Returns since when the call is over by all observable rooms, without interruption; null if the call is not over. */
+function overSince(room: Room, played: PlayedRoom, at: number): number | null {
+  const candidates = observableRooms(room, played);
+  const isOverAt = (moment: number) => candidates.every((candidate) => isOver(candidate, moment, POLICY));
   const graces = [0, POLICY.agentLeftGraceMs, POLICY.reconnectGraceMs, 10 * POLICY.agentLeftGraceMs];
-  const moments = both
-    .flatMap(({ stays, finishedAt }) => [
+  const moments = candidates
+    .flatMap(({ connections, finishedAt }) => [
       finishedAt,
-      ...stays.flatMap(({ from, until, answeredAt }) => [from, until, answeredAt ?? from]),
+      ...connections.flatMap(({ from, until, answeredAt }) => [from, until, answeredAt ?? from]),
     ])
     .flatMap((moment) => graces.map((grace) => moment + grace))
     .filter((moment) => moment <= at)
@@ -72,55 +76,57 @@ function overSince(room: Room, played: Played, at: number): number | null {
   return since;
 }
 
-function expectNoLivingConversationEnded(room: Room, played: Played): void {
+function expectNoConversationEnded(room: Room, played: PlayedRoom): void {
   if (!Number.isFinite(played.endedAtMs)) return;
   if (played.endedAtMs >= room.finishedAt) return;
-  // When the list was requested: participants may join while the response is in flight.
+  // Participants may join after the request for the list, before its response.
   expect(partiesAt(room, played.endedAtMs - LATENCY_MS)).toBeLessThan(2);
 }
 
-/** Without faults hangup has all facts: no call ends before rule 6 requires it. */
-function expectNotEndedEarly(room: Room, { endedAtMs }: Played): void {
+/** Without faults, hangup observes everything: no call ends before rule 6 requires the end. */
+function expectNotEndedEarly(room: Room, { endedAtMs }: PlayedRoom): void {
   if (!Number.isFinite(endedAtMs) || endedAtMs >= room.finishedAt) return;
-  // A grace may run out while LiveKit's answer is on the way.
+  // A grace period may expire between the request to LiveKit and its response.
   const moments = [endedAtMs - LATENCY_MS, endedAtMs];
   expect(moments.some((at) => isOver(room, at, POLICY))).toBe(true);
 }
 
-function expectEndedInTime(room: Room, played: Played, boundMs: number): void {
-  // Up to the end, or to the last moment that was played.
+function expectEndedInTime(room: Room, played: PlayedRoom, boundMs: number): void {
   const until = Math.min(played.endedAtMs, played.playedUntilMs);
   const since = overSince(room, played, until);
   if (since === null) return;
   expect(until - since).toBeLessThanOrEqual(boundMs);
 }
 
-/** The conversation is as long as it was, but for the time that was not reported. */
-function expectDuration(room: Room, played: Played, toleranceMs: number): void {
+/** Expects the duration of the real conversation, except for times without a webhook. */
+function expectDuration(room: Room, played: PlayedRoom, toleranceMs: number): void {
   const { call, endedAtMs, noticedAt, answerSeenAt } = played;
   if (call.status !== 'completed' || call.answeredAt === null || call.endedAt === null) return;
-  const isUnreported = ({ until, leaveReportedAt }: Stay) => until < leaveReportedAt;
-  const hasUnreported = room.stays.some(isUnreported);
-  const reported = readings(room, played).map(({ stays, finishedAt }) => ({
+  const isLeaveMissing = ({ until, leaveReceivedAt }: Connection) => until < leaveReceivedAt;
+  const hasMissingLeave = room.connections.some(isLeaveMissing);
+  const reported = observableRooms(room, played).map(({ connections, finishedAt }) => ({
     finishedAt,
-    stays: stays.map((stay) => {
-      const seenAt = answerSeenAt.get(stay.sid) ?? null;
-      // A participant whose leaving was not reported seems to answer an inbound phone that it did not meet.
-      const mistakenAt = hasUnreported && stay.kind === 'inbound' ? seenAt : null;
-      // The answer of a phone that left before it was seen is not reported.
-      return { ...stay, answeredAt: seenAt === null ? null : (stay.answeredAt ?? mistakenAt) };
+    connections: connections.map((connection) => {
+      const seenAt = answerSeenAt.get(connection.sid) ?? null;
+      // A participant whose leave was lost seems to answer an inbound phone that joined after the leave.
+      const mistakenAt = hasMissingLeave && connection.kind === 'inbound' ? seenAt : null;
+      // No webhook reports the answer of a phone that left before hangup noticed the answer.
+      return { ...connection, answeredAt: seenAt === null ? null : (connection.answeredAt ?? mistakenAt) };
     }),
   }));
-  // Before it noticed a participant, hangup was not able to count it.
-  const noticed = reported.map(({ stays, finishedAt }) => ({
+  // hangup counts a participant from the time at which it noticed the participant.
+  const noticed = reported.map(({ connections, finishedAt }) => ({
     finishedAt,
-    stays: stays.map((stay) => ({ ...stay, from: noticedAt.get(stay.sid) ?? stay.from })),
+    connections: connections.map((connection) => ({
+      ...connection,
+      from: noticedAt.get(connection.sid) ?? connection.from,
+    })),
   }));
-  const known = [...reported, ...noticed];
+  const candidates = [...reported, ...noticed];
   const closest = (time: number, times: readonly number[]) =>
-    Math.min(...times.map((one) => Math.abs(time - EPOCH - one)));
-  expect(closest(call.answeredAt, known.map(activeSince))).toBeLessThanOrEqual(toleranceMs);
-  const ends = readings(room, played).map((reading) => conversationUntil(reading, endedAtMs));
+    Math.min(...times.map((other) => Math.abs(time - EPOCH - other)));
+  expect(closest(call.answeredAt, candidates.map(activeFrom))).toBeLessThanOrEqual(toleranceMs);
+  const ends = observableRooms(room, played).map((candidate) => conversationEnd(candidate, endedAtMs));
   expect(closest(call.endedAt, ends)).toBeLessThanOrEqual(toleranceMs);
 }
 
@@ -130,38 +136,38 @@ const play = (history: History) => {
 };
 
 describe('a random room', () => {
-  test('never ends its call while two parties are present, and ends the call within one reconciliation after that, without faults', () => {
+  test('without faults, never ends its call while two parties are present, and then ends the call within one reconciliation', () => {
     fc.assert(
-      fc.property(aRoom(NO_TROUBLE), (history) => {
+      fc.property(arbitraryRoom(RELIABLE_DELIVERY), (history) => {
         const { room, played } = play(history);
-        expectNoLivingConversationEnded(room, played);
+        expectNoConversationEnded(room, played);
         expectNotEndedEarly(room, played);
-        expectEndedInTime(room, played, COMPARED_EVERY_MS);
+        expectEndedInTime(room, played, RECONCILE_INTERVAL_MS);
         // No webhook reports an answer; phones are polled every second.
-        expectDuration(room, played, POLLED_EVERY_MS + LATENCY_MS + 1);
+        expectDuration(room, played, POLL_INTERVAL_MS + LATENCY_MS + 1);
       }),
       RUNS,
     );
   });
 
-  test('gives its call the right duration, except for unreported time, when webhooks are lost and repeated', () => {
+  test('gives its call the right duration, except for times without a webhook, when webhooks are lost and repeated', () => {
     fc.assert(
-      fc.property(aRoom(LOSSES), (history) => {
+      fc.property(arbitraryRoom(LOSSY_DELIVERY), (history) => {
         const { room, played } = play(history);
-        expectNoLivingConversationEnded(room, played);
+        expectNoConversationEnded(room, played);
         expectDuration(room, played, NOTICED_WITHIN_MS + LATENCY_MS);
       }),
       RUNS,
     );
   });
 
-  test('never ends its call while two parties are present, and ends the call at last, when webhooks are lost, late and repeated', () => {
+  test('never ends its call while two parties are present, and ends the call in time, when webhooks are lost, late or repeated', () => {
     fc.assert(
-      fc.property(aRoom(SOME_TROUBLE), (history) => {
+      fc.property(arbitraryRoom(UNRELIABLE_DELIVERY), (history) => {
         const { room, played } = play(history);
-        expectNoLivingConversationEnded(room, played);
+        expectNoConversationEnded(room, played);
         const noticeMs = Math.max(NOTICED_WITHIN_MS, MAX_DELAY_MS);
-        expectEndedInTime(room, played, noticeMs + POLICY.agentLeftGraceMs + COMPARED_EVERY_MS);
+        expectEndedInTime(room, played, noticeMs + POLICY.agentLeftGraceMs + RECONCILE_INTERVAL_MS);
       }),
       RUNS,
     );

@@ -8,14 +8,13 @@ import {
 } from '../../src/domain/roster.ts';
 import {
   applyParticipantList,
-  leave,
-  publishAudio,
+  recordAudio,
+  recordLeave,
   rosterOfNewCall,
 } from '../../src/domain/roster-changes.ts';
 import {
   AGENT,
   ANSWERED,
-  again,
   at,
   audio,
   callAfter,
@@ -27,6 +26,7 @@ import {
   outbound,
   PERSON,
   RECORDER,
+  reconnected,
   type Script,
   STREAM,
 } from '../harness/rosters.ts';
@@ -182,7 +182,7 @@ test('a webhook replaces the inferred departure of the same participant', () => 
     );
   const inferred = lacks(lacks(roster, 20), 30);
   expect(inferred.lastPhoneLeft).toMatchObject({ at: at(20), reason: null });
-  const reported = leave(inferred, outbound(ANSWERED), {
+  const reported = recordLeave(inferred, outbound(ANSWERED), {
     sid: 'PA_phone',
     at: at(19),
     noticedAt: at(31),
@@ -217,7 +217,7 @@ test.each<[string, Script, boolean]>([
     'one person was there, by two connections',
     [
       [0, joined(PERSON)],
-      [1, joined(again(PERSON))],
+      [1, joined(reconnected(PERSON))],
       [2, joined(outbound())],
     ],
     false,
@@ -250,7 +250,7 @@ test('a new call in the same session begins with the participants who are there'
 
 test('a roster keeps a bounded number of audio publishers before their joins', () => {
   const roster = Array.from({ length: 9 }, (_, i) => `PA_${i}`).reduce(
-    (before, sid) => publishAudio(before, sid, at(1)),
+    (before, sid) => recordAudio(before, sid, at(1)),
     rosterAfter([[0, joined(AGENT)]]),
   );
   expect(roster.audioFrom).toHaveLength(MAX_AUDIO_PUBLISHERS);

@@ -21,7 +21,7 @@ describe('judgeClaims', () => {
       ...('nbf' in times && { nbf: NOW_S + times.nbf }),
       sha256: 'of the body',
     };
-    // Within a second its fraction does not count.
+    // Fractions of a second do not count.
     for (const now of [NOW_S * 1000, NOW_S * 1000 + 999]) {
       expect(checkClaims(claims, { now, bodySha256: 'of the body' })).toEqual(refusal);
     }
@@ -42,7 +42,7 @@ test('a refusal is logged at most once a minute with the number since the last, 
   const logged = (now: number) => {
     const next = tallyRefusal(tally, now);
     tally = next.tally;
-    return next.logged;
+    return next.countToLog;
   };
   expect([0, 0, 30_000, 59_999].map(logged)).toEqual([1, 0, 0, 0]);
   expect([60_000, 61_000].map(logged)).toEqual([4, 0]);

@@ -36,7 +36,7 @@ test('every webhook URL receives every event', async () => {
 
 test('an event is dropped after its last attempt, and the next event of the room is sent', async () => {
   const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [5, 10] });
-  inbox.answerNext('r', 503, 503, 503);
+  inbox.respondNext('r', 503, 503, 503);
   emulator.join('r', { identity: 'caller' });
   const webhooks = await inbox.waitFor('r', (all) => names(all).includes('participant_joined'));
   expect(names(webhooks)).toEqual(['room_started', 'room_started', 'room_started', 'participant_joined']);
@@ -45,12 +45,12 @@ test('an event is dropped after its last attempt, and the next event of the room
 
 test('a failing receiver does not delay the events of another room', async () => {
   const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [60_000] });
-  inbox.answerNext('stuck', 503);
+  inbox.respondNext('stuck', 503);
   emulator.join('stuck', { identity: 'caller' });
   await inbox.waitFor('stuck', (all) => all.length === 1);
   emulator.join('free', { identity: 'caller' });
   await inbox.waitFor('free', (all) => all.length === 2);
-  expect(names(inbox.of('stuck'))).toEqual(['room_started']);
+  expect(names(inbox.webhooksOf('stuck'))).toEqual(['room_started']);
 });
 
 test('an event is retried when the connection breaks', async () => {
@@ -72,7 +72,7 @@ test('an event is retried when the connection breaks', async () => {
 
 test('a room drops new events when 200 events are queued', { timeout: 15_000 }, async () => {
   const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [5] });
-  inbox.answerNext('r', 503);
+  inbox.respondNext('r', 503);
   for (let i = 0; i < 250; i += 1) emulator.join('r', { identity: `p-${i}` });
   emulator.join('another', { identity: 'caller' });
   await inbox.waitFor('r', (all) => all.length === 202);
@@ -84,7 +84,7 @@ test('a room drops new events when 200 events are queued', { timeout: 15_000 }, 
 
 test('stop cancels the delay before the next attempt', async () => {
   const { inbox, emulator } = await startWithInbox({ webhookRetryDelaysMs: [60_000] });
-  inbox.answerNext('r', 503);
+  inbox.respondNext('r', 503);
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   emulator.join('r', { identity: 'caller' });
@@ -92,7 +92,7 @@ test('stop cancels the delay before the next attempt', async () => {
   await expect.poll(() => vi.getTimerCount()).toBe(1);
   await emulator.stop();
   expect(vi.getTimerCount()).toBe(0);
-  expect(inbox.of('r')).toHaveLength(1);
+  expect(inbox.webhooksOf('r')).toHaveLength(1);
 });
 
 test('stop aborts a webhook request without a response', async () => {

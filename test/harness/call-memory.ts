@@ -16,7 +16,7 @@ import { POLICY } from './rosters.ts';
 
 export const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
 
-/** Loads and writes calls as a store does, in memory: for tests of the decisions. Times are arguments. */
+/** Returns an in-memory store of calls for tests of the decisions. Times are arguments. */
 export function createCallMemory() {
   const calls = new Map<string, Call>();
   const deletions = new Map<string, RoomDeletion>();
@@ -26,23 +26,23 @@ export function createCallMemory() {
   const audit: AuditEvent[] = [];
   let lastEvent = 0;
 
-  function load({ by, newCallId, eventId, idempotency }: CallSelection, now: number): CallSnapshot {
-    const selected = 'callId' in by ? (calls.get(by.callId) ?? null) : null;
-    const roomName = 'callId' in by ? selected?.roomName : by.roomName;
+  function load({ target, newCallId, eventId, idempotency }: CallSelection, now: number): CallSnapshot {
+    const selected = 'callId' in target ? (calls.get(target.callId) ?? null) : null;
+    const roomName = 'callId' in target ? selected?.roomName : target.roomName;
     const inRoom = [...calls.values()]
       .filter((call) => call.roomName === roomName)
       .toSorted((a, b) => b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1));
     const [newest = null, previousCall = null] = inRoom;
-    const call = 'callId' in by ? selected : newest;
+    const call = 'callId' in target ? selected : newest;
     const incomplete = [...deletions.values()].filter(({ state }) => state !== 'completed');
     const [prefix] = [...prefixes.keys()]
-      .filter((one) => roomName?.startsWith(one))
+      .filter((prefix) => roomName?.startsWith(prefix))
       .toSorted((a, b) => b.length - a.length);
     return {
       now,
       call,
       isNewestInRoom: call !== null && call === newest,
-      previousCall: 'callId' in by ? null : previousCall,
+      previousCall: 'callId' in target ? null : previousCall,
       hasLiveCallInRoom: inRoom.some(({ status }) => isLive(status)),
       deletion: deletions.get(call?.id ?? '') ?? null,
       incompleteDeletion: incomplete.find((deletion) => deletion.roomName === roomName) ?? null,
@@ -95,10 +95,10 @@ export function createCallMemory() {
       ),
     receive: (
       payload: RoomEventPayload,
-      { now = 5_000, id = '', in: room = ROOM as RoomEvent['room'] } = {},
+      { now = 5_000, at = null as number | null, id = '', in: room = ROOM as RoomEvent['room'] } = {},
     ) => {
       lastEvent += 1;
-      const event = { id: id || `EV_${lastEvent}`, at: now, room, payload };
+      const event = { id: id || `EV_${lastEvent}`, at: at ?? now, room, payload };
       const adopted = { id: `adopted_${lastEvent}`, agentId: 'a' };
       return change({ kind: 'room_event', event, policy: POLICY, adopted }, now);
     },
@@ -112,7 +112,7 @@ export function createCallMemory() {
       if (deletion === null) throw new Error(`call ${callId} has no deletion`);
       deletions.set(callId, { ...deletion, state, finalizedAt: now });
     },
-    /** Calls with a due review, in the order in which they are due. */
+    /** Returns the ids of calls with a due review, in the order in which they are due. */
     dueReviews: (now: number) =>
       [...calls.values()]
         .filter(({ reviewAt }) => reviewAt !== null && reviewAt <= now)

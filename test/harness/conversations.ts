@@ -4,25 +4,25 @@ import type { LiveKitUnderTest, TestParticipant } from './livekit.ts';
 
 /* Calls of a caller with an agent on a real LiveKit. */
 
-const COMPARED_EVERY_MS = 5_000;
-const LONGEST_BACKOFF_MS = 5_000;
+const RECONCILE_INTERVAL_MS = 5_000;
+const MAX_RETRY_DELAY_MS = 5_000;
 
 /** The default settings, with shorter waits. */
-const AS_SHIPPED: TestSettings = {
+const SHORTENED_DEFAULTS: TestSettings = {
   cancelTimeoutMs: 2_500,
   backgroundTimeoutMs: 10_000,
-  retry: { initialDelayMs: 1_000, maxDelayMs: LONGEST_BACKOFF_MS, maxAgeMs: 86_400_000 },
+  retry: { initialDelayMs: 1_000, maxDelayMs: MAX_RETRY_DELAY_MS, maxAgeMs: 86_400_000 },
   reconcileSchedule: '*/5 * * * * *',
 };
 
 /** The rooms of ended calls are deleted within this time after LiveKit responds again. */
-export const DELETION_SLO_MS = COMPARED_EVERY_MS + LONGEST_BACKOFF_MS;
+export const DELETION_SLO_MS = RECONCILE_INTERVAL_MS + MAX_RETRY_DELAY_MS;
 
 /** LiveKit needs 3 s to report an unresponsive node, and the third attempt rescues a room at the latest. */
-export const RESCUE_SLO_MS = DELETION_SLO_MS + 3 * 3_000 + LONGEST_BACKOFF_MS;
+export const RESCUE_SLO_MS = DELETION_SLO_MS + 3 * 3_000 + MAX_RETRY_DELAY_MS;
 
 export async function startHangupOn(livekit: LiveKitUnderTest, settings: TestSettings = {}): Promise<Hangup> {
-  const hangup = await startHangup({ livekit, settings: { ...AS_SHIPPED, ...settings } });
+  const hangup = await startHangup({ livekit, settings: { ...SHORTENED_DEFAULTS, ...settings } });
   onTestFinished(() => hangup.stop());
   return hangup;
 }
@@ -37,7 +37,7 @@ export interface Conversation {
   /** Resolves with both disconnect reasons. */
   readonly disconnected: Promise<readonly string[]>;
   /** True while both participants are connected. */
-  isGoingOn(): boolean;
+  isConnected(): boolean;
 }
 
 /** Registers a call and joins a caller and an agent to its room. */
@@ -49,9 +49,9 @@ export async function startConversation(
   expect(await hangup.send('POST', '/api/v1/calls', { body: { id } })).toMatchObject({ status: 201 });
   const caller = await livekit.join(id, 'caller');
   const agent = await livekit.join(id, 'agent', { kind: 'agent' });
-  let isGoingOn = true;
+  let isConnected = true;
   const over = () => {
-    isGoingOn = false;
+    isConnected = false;
   };
   void caller.disconnected.then(over);
   void agent.disconnected.then(over);
@@ -64,7 +64,7 @@ export async function startConversation(
       await agent.leave();
     },
     disconnected: Promise.all([caller.disconnected, agent.disconnected]),
-    isGoingOn: () => isGoingOn,
+    isConnected: () => isConnected,
   };
 }
 
@@ -72,20 +72,20 @@ export async function cancel(hangup: Hangup, id: string): Promise<void> {
   expect(await hangup.send('DELETE', `/api/v1/calls/${id}`)).toMatchObject({ status: 200 });
 }
 
-export async function recordOf({ store }: Hangup, id: string) {
+export async function readCall({ store }: Hangup, id: string) {
   const record = await store.findCall(id);
-  if (record === null) throw new Error(`there is no call ${id}`);
+  if (record === null) throw new Error(`call not found: ${id}`);
   return record;
 }
 
-export const statusOf = async (hangup: Hangup, id: string) => (await recordOf(hangup, id)).call.status;
+export const statusOf = async (hangup: Hangup, id: string) => (await readCall(hangup, id)).call.status;
 
-export const isSettled = async (hangup: Hangup, id: string) =>
-  (await recordOf(hangup, id)).deletion?.state === 'completed';
+export const isDeletionComplete = async (hangup: Hangup, id: string) =>
+  (await readCall(hangup, id)).deletion?.state === 'completed';
 
 /** Collects measurements and prints them after the tests of the file. */
 export function startMeasuring(): {
-  measure(what: string, sinceMs: number): void;
+  measure(duration: string, sinceMs: number): void;
   measured(line: string): void;
 } {
   const lines: string[] = [];
@@ -93,7 +93,8 @@ export function startMeasuring(): {
     process.stdout.write(`\nmeasured on the real server:\n${lines.map((line) => `  ${line}\n`).join('')}`);
   });
   return {
-    measure: (what, sinceMs) => void lines.push(`${what}: ${Math.round(performance.now() - sinceMs)} ms`),
+    measure: (duration, sinceMs) =>
+      void lines.push(`${duration}: ${Math.round(performance.now() - sinceMs)} ms`),
     measured: (line) => void lines.push(line),
   };
 }

@@ -3,14 +3,14 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-interface GateRequest {
+export interface GateRequest {
   readonly path: string;
   readonly body: string;
 }
 
 /**
- * Starts a server that forwards each request to another one; returns its URL.
- * @param pass holds a request until the promise resolves, so that a test orders events
+ * Starts a server that forwards each request to another server; returns its URL.
+ * @param pass holds a request until the promise resolves, by which a test orders events
  */
 export async function startGate(
   targetUrl: string,

@@ -60,9 +60,9 @@ type Operations = Settings['operations'];
 export type TestSettings = Partial<
   Omit<Settings, 'operations' | 'reconciler'> &
     Settings['reconciler'] &
-    Omit<Operations, 'events'> &
-    Omit<Operations['events'], 'policy'> &
-    Operations['events']['policy']
+    Omit<Operations, 'callSettings'> &
+    Omit<Operations['callSettings'], 'policy'> &
+    Operations['callSettings']['policy']
 >;
 
 /** Returns the settings with each chosen value in its group. */
@@ -80,7 +80,7 @@ const QUICK: TestSettings = {
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
   retry: { initialDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
-  // Inserted calls have no rooms, and a reconciliation would end them. One runs at the start, the next in January.
+  // A reconciliation would end inserted calls, because they have no rooms. Reconciles only at the start and in January.
   reconcileSchedule: '0 0 0 1 1 *',
 };
 
@@ -244,7 +244,7 @@ function logInto(lines: LogLine[]): Logger {
   return { info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-/** The first reconciliation would end a call that has no room and is as old as most calls of tests. */
+/** Waits for the first reconciliation, which would end an inserted call without a room. */
 async function firstReconciliation(url: string): Promise<void> {
   await vi.waitFor(async () => {
     if ((await countReconciliations(url)) === 0) throw new Error('the rooms are not reconciled yet');
@@ -255,7 +255,7 @@ async function firstReconciliation(url: string): Promise<void> {
 export async function nextReconciliation(url: string): Promise<void> {
   const before = await countReconciliations(url);
   await vi.waitFor(async () => {
-    // The first one to end may have begun before.
+    // The first reconciliation that ends may have started before this call.
     if ((await countReconciliations(url)) < before + 2) throw new Error('the rooms are not reconciled yet');
   }, WAIT);
 }

@@ -5,15 +5,27 @@ import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from './calls.ts';
+import { type GateRequest, startGate } from './gate.ts';
 import { serveHangup } from './process.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const KEYS = { apiKey: 'devkey', apiSecret: 'secretsecretsecretsecretsecretsecret' };
 
-/** Creates a database with live calls, each with a caller in its room, and the environment to serve it. */
+/**
+ * Creates a database with live calls, each with a caller in its room, and the environment to serve it.
+ * @param pass holds each request to LiveKit until the promise resolves
+ */
 export async function prepareCalls(
   count: number,
-  { folder = temporaryFolder(), settings = {} }: { folder?: string; settings?: Record<string, string> } = {},
+  {
+    folder = temporaryFolder(),
+    settings = {},
+    pass,
+  }: {
+    folder?: string;
+    settings?: Record<string, string>;
+    pass?: (request: GateRequest) => Promise<void>;
+  } = {},
 ) {
   const emulator = await startEmulator(KEYS);
   onTestFinished(() => emulator.stop());
@@ -33,7 +45,7 @@ export async function prepareCalls(
   }
   const env = {
     DATABASE_URL: `file:${file}`,
-    LIVEKIT_URL: emulator.url,
+    LIVEKIT_URL: pass === undefined ? emulator.url : await startGate(emulator.url, pass),
     LIVEKIT_API_KEY: KEYS.apiKey,
     LIVEKIT_API_SECRET: KEYS.apiSecret,
     // Short leases: a deletion that a crash interrupted is due when its lease ends.

@@ -141,7 +141,7 @@ export async function startReal(
   };
   async function start(): Promise<void> {
     server = await spawnLogged(binary, ['--config', configFile], logFile);
-    if (await answers(url, server)) return;
+    if (await waitUntilUp(url, server)) return;
     const log = await readFile(logFile, 'utf8');
     await stop();
     throw new Error(`${binary} did not start:\n${log}`);
@@ -230,7 +230,7 @@ export async function kill(child: ChildProcess): Promise<void> {
 }
 
 /** Returns false when the process ends or does not respond within ten seconds. */
-export async function answers(url: string, server: ChildProcess): Promise<boolean> {
+export async function waitUntilUp(url: string, server: ChildProcess): Promise<boolean> {
   const deadline = Date.now() + 10_000;
   while (Date.now() < deadline && server.exitCode === null) {
     const isUp = await fetch(url).then(
@@ -245,7 +245,7 @@ export async function answers(url: string, server: ChildProcess): Promise<boolea
 
 /**
  * Returns ports that are free for TCP and UDP and below the range of outgoing connections, which could take a port
- * before the server does. All are held at once, so that they differ.
+ * before the server does. Holds all ports at once, because they must differ.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const held = await Promise.all(Array.from({ length: count }, holdPort));
@@ -281,9 +281,9 @@ export interface ReceivedWebhook {
 export interface WebhookInbox {
   readonly url: string;
   /** Returns the webhooks of one room so far, in the order of arrival. */
-  of(roomName: string): readonly ReceivedWebhook[];
+  webhooksOf(roomName: string): readonly ReceivedWebhook[];
   /** Sets the statuses for a room's next webhooks; later ones get 200. */
-  answerNext(roomName: string, ...statuses: number[]): void;
+  respondNext(roomName: string, ...statuses: number[]): void;
   /** Resolves once a room's webhooks satisfy the condition, with all of them. */
   waitFor(
     roomName: string,
@@ -301,7 +301,7 @@ export async function openWebhookInbox(): Promise<WebhookInbox> {
   const refused: string[] = [];
   const answers = new Map<string, number[]>();
   const waiting = new Set<() => void>();
-  const of = (roomName: string) => received.filter(({ event }) => event.room?.name === roomName);
+  const webhooksOf = (roomName: string) => received.filter(({ event }) => event.room?.name === roomName);
 
   const server = createHttpServer(async (request, response) => {
     try {
@@ -319,13 +319,13 @@ export async function openWebhookInbox(): Promise<WebhookInbox> {
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/livekit`,
-    of,
+    webhooksOf,
     refused,
-    answerNext: (roomName, ...statuses) => void answers.set(roomName, statuses),
+    respondNext: (roomName, ...statuses) => void answers.set(roomName, statuses),
     waitFor(roomName, condition) {
       const { promise, resolve } = Promise.withResolvers<readonly ReceivedWebhook[]>();
       const check = () => {
-        const webhooks = of(roomName);
+        const webhooks = webhooksOf(roomName);
         if (!condition(webhooks)) return;
         waiting.delete(check);
         resolve(webhooks);

@@ -5,7 +5,6 @@ import { RoomServiceClient, SipClient } from 'livekit-server-sdk';
 import {
   API_KEY,
   API_SECRET,
-  answers,
   freePorts,
   kill,
   type LiveKitNode,
@@ -13,18 +12,19 @@ import {
   type LiveKitUnderTest,
   spawnLogged,
   startReal,
+  waitUntilUp,
 } from './livekit.ts';
 import { startRedis } from './redis.ts';
 import { type Phone, type Script, startPhone } from './sipp.ts';
 
-/** LiveKit's three kinds of dispatch rules, by the number that a caller from outside dials. */
+/** The number that an inbound caller dials for each kind of LiveKit's dispatch rules. */
 const NUMBERS = { individual: '+15559999', direct: '+15558888', callee: '+15557777' } as const;
 type DispatchRule = keyof typeof NUMBERS;
 /** The rooms of the individual rule are named `call-_CALLER_RANDOM`. */
 export const DISPATCH_PREFIX = 'call-';
-/** The one room of all calls by the direct rule. */
+/** The room of all calls by the direct rule. */
 export const DIRECT_ROOM = 'direct-support';
-/** The one room of all calls to the number of the callee rule. */
+/** The room of all calls to the number of the callee rule. */
 export const CALLEE_ROOM = `callee_${NUMBERS.callee}`;
 export const ADOPTED_PREFIXES = [DISPATCH_PREFIX, 'direct-', 'callee_'] as const;
 
@@ -37,10 +37,10 @@ const DISPATCH_RULES = {
 /** The protocol's numbers; the SDK does not export their enumeration. */
 const TRANSPORTS = { UDP: 1, TCP: 2 } as const;
 
-/** A real LiveKit with a real livekit-sip, and the phones around it. */
+/** A real LiveKit with a real livekit-sip and phones. */
 export interface PhoneNetwork {
   readonly livekit: LiveKitNode;
-  /** A phone that waits to be called. */
+  /** Starts a phone that waits for a call. */
   startPhone(script: Script): Promise<Phone>;
   /** Calls an address from a room; resolves as soon as livekit-sip dials. */
   dial(
@@ -49,39 +49,42 @@ export interface PhoneNetwork {
     options?: {
       readonly ringingTimeoutS?: number;
       readonly transport?: keyof typeof TRANSPORTS;
-      /** Of the phone's participant: `phone` by default. */
+      /** The identity of the phone's participant: `phone` by default. */
       readonly identity?: string;
       readonly number?: string;
     },
   ): Promise<void>;
-  /** A phone that calls; the dispatch rule of the number (the individual one by default) chooses the room. */
+  /** Starts a phone that calls. The dispatch rule of the number, by default the individual rule, assigns the room. */
   receive(script: Script, from: string, rule?: DispatchRule): Promise<Phone>;
-  /** livekit-sip's word for how far a phone in a room is, the first one listed by default; undefined when there is none. */
+  /** Returns `sip.callStatus` of a phone in a room, by default of the first listed phone; undefined without a phone. */
   callStatus(roomName: string, identity?: string): Promise<string | undefined>;
-  /** With SIGKILL. */
+  /** Kills livekit-sip with SIGKILL. */
   killSip(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Needs redis-server and sipp on PATH, livekit-server and livekit-sip there or named by LIVEKIT_SERVER and LIVEKIT_SIP. */
+/**
+ * Requires redis-server and sipp on PATH. livekit-server and livekit-sip are on PATH, or LIVEKIT_SERVER and LIVEKIT_SIP
+ * are their paths.
+ */
 export async function startPhoneNetwork(options: LiveKitOptions): Promise<PhoneNetwork> {
   const folder = await mkdtemp(join(tmpdir(), 'hangup-phones-'));
-  const stops = [() => rm(folder, { recursive: true, force: true })];
+  const cleanups = [() => rm(folder, { recursive: true, force: true })];
   const stop = async () => {
-    // Each stands on what was started before it.
-    for (const one of stops.splice(0).reverse()) await one();
+    // In reverse order, because each process depends on the earlier ones.
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   };
   try {
     const redis = await startRedis();
-    stops.push(() => redis.stop());
+    cleanups.push(() => redis.stop());
     const livekit = await startReal(process.env.LIVEKIT_SERVER || 'livekit-server', {
       ...options,
       redisAddress: redis.address,
     });
-    stops.push(() => livekit.stop());
+    cleanups.push(() => livekit.stop());
     const sip = await startSip(folder, { livekit, redisAddress: redis.address });
-    stops.push(sip.stop);
-    return { ...(await openNetwork({ folder, livekit, sip, stops })), stop };
+    cleanups.push(sip.stop);
+    return { ...(await openNetwork({ folder, livekit, sip, cleanups })), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -92,12 +95,12 @@ async function openNetwork({
   folder,
   livekit,
   sip,
-  stops,
+  cleanups,
 }: {
   folder: string;
   livekit: LiveKitNode;
   sip: { readonly address: string; stop(): Promise<void> };
-  stops: (() => Promise<void>)[];
+  cleanups: (() => Promise<void>)[];
 }): Promise<Omit<PhoneNetwork, 'stop'>> {
   const client = new SipClient(livekit.url, API_KEY, API_SECRET);
   const rooms = new RoomServiceClient(livekit.url, API_KEY, API_SECRET);
@@ -115,7 +118,7 @@ async function openNetwork({
       livekitAddress: sip.address,
       ...(calls && { calls }),
     });
-    stops.push(() => phone.stop());
+    cleanups.push(() => phone.stop());
     return phone;
   };
   return {
@@ -138,7 +141,7 @@ async function openNetwork({
     async callStatus(roomName, identity) {
       const participants = await rooms.listParticipants(roomName);
       const phones = participants.filter(({ attributes }) => 'sip.callStatus' in attributes);
-      const phone = phones.find((one) => identity === undefined || one.identity === identity);
+      const phone = phones.find((candidate) => identity === undefined || candidate.identity === identity);
       return phone?.attributes['sip.callStatus'];
     },
     killSip: sip.stop,
@@ -160,13 +163,13 @@ async function startSip(
       redis: { address: redisAddress },
       sip_port: port,
       listen_ip: '127.0.0.1',
-      // Without it livekit-sip looks for an interface other than loopback.
+      // By default, livekit-sip requires an interface other than loopback.
       nat_1_to_1_ip: '127.0.0.1',
       rtp_port: '20000-20400',
       health_port: healthPort,
-      // Without it a call under load is refused: "cpu exhausted".
+      // By default, livekit-sip refuses calls under load with "cpu exhausted".
       max_cpu_utilization: 1,
-      // sipp sends no sound: livekit-sip would hang up after half a minute.
+      // sipp sends no audio, and livekit-sip would hang up after half a minute.
       media_timeout_initial: '10m',
       media_timeout: '10m',
       logging: { level: 'info', json: true },
@@ -178,7 +181,7 @@ async function startSip(
     ['--config', configFile],
     logFile,
   );
-  if (!(await answers(`http://127.0.0.1:${healthPort}`, server))) {
+  if (!(await waitUntilUp(`http://127.0.0.1:${healthPort}`, server))) {
     await kill(server);
     throw new Error(`livekit-sip did not start:\n${await readFile(logFile, 'utf8')}`);
   }

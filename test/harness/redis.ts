@@ -11,12 +11,12 @@ import { WAIT } from './time.ts';
 export interface Redis {
   /** host:port */
   readonly address: string;
-  /** The id of the node that has a room. */
+  /** Returns the id of the node that has a room. */
   nodeOf(roomName: string): Promise<string>;
   stop(): Promise<void>;
 }
 
-/** redis-server from PATH, on a free port, with nothing kept. */
+/** Starts redis-server from PATH on a free port, without persistence. */
 export async function startRedis(): Promise<Redis> {
   const folder = await mkdtemp(join(tmpdir(), 'hangup-redis-'));
   const [port = 0] = await freePorts(1);
@@ -26,7 +26,7 @@ export async function startRedis(): Promise<Redis> {
   await vi.waitFor(() => connectOnce(port), WAIT);
   return {
     address: `127.0.0.1:${port}`,
-    // Where LiveKit keeps it (pkg/routing/redisrouter.go).
+    // LiveKit stores the node of each room here (pkg/routing/redisrouter.go).
     nodeOf: (roomName) => sendCommand(port, ['HGET', 'room_node_map', roomName]),
     async stop() {
       await kill(redis);
@@ -35,17 +35,17 @@ export async function startRedis(): Promise<Redis> {
   };
 }
 
-/** One command; the answer is a string. */
+/** Sends a command and returns the string in its response. */
 async function sendCommand(port: number, words: readonly string[]): Promise<string> {
   const socket = createConnection({ port, host: '127.0.0.1' });
   const command = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('');
   socket.write(`*${words.length}\r\n${command}`);
-  const [answer] = await once(socket, 'data');
+  const [response] = await once(socket, 'data');
   socket.destroy();
-  return /^\$\d+\r\n(.*)\r\n$/s.exec(String(answer))?.[1] ?? '';
+  return /^\$\d+\r\n(.*)\r\n$/s.exec(String(response))?.[1] ?? '';
 }
 
-/** @throws when nobody listens on the port */
+/** @throws if nothing listens on the port */
 async function connectOnce(port: number): Promise<void> {
   const socket = createConnection({ port, host: '127.0.0.1' });
   try {

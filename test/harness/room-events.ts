@@ -13,9 +13,9 @@ import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import type { Room } from './room-model.ts';
 import { POLICY } from './rosters.ts';
 
-/* Webhooks of a model room's sessions, applied in any order. LiveKit's responses agree with the webhooks so far. */
+/* Applies webhooks of a model room in any order. LiveKit's lists agree with the webhooks that have arrived. */
 
-/** One session of a room, and when it began. */
+/** A session of a room; `createdAt` is its start. */
 export interface Session {
   readonly sid: string;
   readonly createdAt: number;
@@ -24,20 +24,20 @@ export interface Session {
 
 export const FIRST_SESSION: Session = { sid: 'RM_1', createdAt: 10_000_000 };
 export const LATER_SESSION: Session = { sid: 'RM_2', createdAt: 50_000_000 };
-/** After every grace of both sessions. */
-export const AFTERWARDS = 90_000_000;
+/** A time after every grace period of both sessions. */
+export const AFTER_GRACE_PERIODS = 90_000_000;
 
 export interface Arrival {
   readonly event: RoomEvent;
   readonly arrivesAt: number;
 }
 
-/** The webhooks of a room as they arrive. Participants of another session have other sids, and the same identities. */
+/** Returns the webhooks of a room with their arrival times. Each session has its own sids and the same identities. */
 export function arrivalsOf(
-  { reports }: Pick<Room, 'reports'>,
+  { webhooks }: Pick<Room, 'webhooks'>,
   { sid, createdAt, name = 'room' }: Session = FIRST_SESSION,
 ): Arrival[] {
-  const inSession = (one: string) => `${sid} ${one}`;
+  const inSession = (participantSid: string) => `${sid} ${participantSid}`;
   const shifted = (payload: RoomEventPayload): RoomEventPayload => {
     if (payload.kind === 'audio_published')
       return { ...payload, participantSid: inSession(payload.participantSid) };
@@ -46,11 +46,11 @@ export function arrivalsOf(
     const joinedAt = (participant.joinedAt ?? 0) + createdAt;
     return { ...payload, participant: { ...participant, sid: inSession(participant.sid), joinedAt } };
   };
-  return reports.map(({ id, at, arrivesAt, payload }) => ({
+  return webhooks.map(({ id, at, arrivesAt, payload }) => ({
     event: {
       id: `${name} ${sid} ${id}`,
       at: at + createdAt,
-      // Events about tracks leave out when the room was made.
+      // Events of tracks do not have the creation time of the room.
       room: { name, sid, createdAt: payload.kind === 'audio_published' ? null : createdAt, metadata: '' },
       payload: shifted(payload),
     },
@@ -58,7 +58,7 @@ export function arrivalsOf(
   }));
 }
 
-/** LiveKit's list as the webhooks so far have it. */
+/** Returns a list of participants that agrees with the roster. */
 export function agreeingList({ roster }: Pick<Call, 'roster'>, requestedAt: number): ParticipantList {
   const participants = (roster?.members ?? []).flatMap(
     ({ departure, sid, identity, role, joinedAt, phone }): Participant[] =>
@@ -69,19 +69,19 @@ export function agreeingList({ roster }: Pick<Call, 'roster'>, requestedAt: numb
 
 export interface Outcome {
   readonly call: Call;
-  /** Each call that was on record, in order. */
+  /** The call after each change, in order. */
   readonly versions: readonly Call[];
   readonly decisions: readonly Decision[];
-  /** An event's id, or `review` or `absence`; null: the call lives. */
+  /** An event's id, or `review` or `absence`; null: the call is live. */
   readonly endedBy: string | null;
 }
 
-/** The store's part, in memory: each event id once, reviews when due, at last the room found absent. */
+/** Applies each event once, runs due reviews and finally reports the room absent, as the store and the loops do. */
 export function applyAll(
   arrivals: readonly Arrival[],
   {
-    remembersIds = true,
-    isFoundAbsent = true,
+    detectsDuplicates = true,
+    isRoomAbsentAtEnd = true,
     isReviewed = true,
     reviewedUntil = 0,
     isAdoptable = false,
@@ -111,13 +111,13 @@ export function applyAll(
   };
   for (const { event, arrivesAt: now } of arrivals) {
     reviewUntil(now - 1);
-    if (remembersIds && received.has(event.id)) continue;
+    if (detectsDuplicates && received.has(event.id)) continue;
     received.add(event.id);
     change(applyRoomEvent(call, event, { policy: POLICY, now, isAdoptable }), now, event.id);
   }
   reviewUntil(reviewedUntil);
-  if (isFoundAbsent) {
-    const now = Math.max(AFTERWARDS, arrivals.at(-1)?.arrivesAt ?? 0);
+  if (isRoomAbsentAtEnd) {
+    const now = Math.max(AFTER_GRACE_PERIODS, arrivals.at(-1)?.arrivesAt ?? 0);
     reviewUntil(now);
     if (isLive(call.status))
       observe({ kind: 'room_absent', callId: call.id, sid: call.roomId }, now, 'absence');

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import type { PhoneAttributes, Role, RoomEventPayload } from '../../src/domain/room-event.ts';
 
 /*
- * A reference model of a room: the participants as they are, what LiveKit reports of them, and by which moment a call is
- * over. It shares no code with src: it reads whole stays, where src follows events.
+ * A reference model of a room: the participants, LiveKit's webhooks and lists, and the end of the call. Shares no code with
+ * src: the model reads complete connections, and src reads events.
  */
 
 export const DEPARTURE_TIMEOUT_MS = 20_000;
@@ -11,7 +11,7 @@ const EMPTY_TIMEOUT_MS = 300_000;
 
 export type Kind = 'person' | 'agent' | 'outbound' | 'inbound' | 'connector' | 'recorder' | 'stream';
 
-/** A webhook on its way: lost, or so much late, or repeated so much later. */
+/** The delivery of a webhook. A lost webhook is never sent. */
 export interface Delivery {
   readonly isLost: boolean;
   readonly delayMs: number;
@@ -20,7 +20,7 @@ export interface Delivery {
 
 export interface Move {
   readonly actor: number;
-  readonly act: 'leave' | 'replace' | 'migrate' | 'audio' | 'ring' | 'answer' | 'automation' | 'abort';
+  readonly action: 'leave' | 'replace' | 'migrate' | 'audio' | 'ring' | 'answer' | 'automation' | 'abort';
   readonly afterMs: number;
   readonly reason: string;
   readonly delivery: Delivery;
@@ -32,7 +32,7 @@ export interface History {
 }
 
 /** One connection of a participant, from its join to its end. */
-export interface Stay {
+export interface Connection {
   readonly sid: string;
   readonly identity: string;
   readonly kind: Kind;
@@ -44,13 +44,13 @@ export interface Stay {
   hasRung: boolean;
   callStatus: string;
   hasAudio: boolean;
-  /** When hangup received anything of it for the first time. */
+  /** When hangup received the first webhook about the participant. */
   noticedAt: number;
-  /** When the leaving reached hangup by a webhook; Infinity: never. */
-  leaveReportedAt: number;
+  /** When hangup received the webhook of the departure; Infinity: never. */
+  leaveReceivedAt: number;
 }
 
-export interface Report {
+export interface SentWebhook {
   readonly id: string;
   readonly at: number;
   readonly arrivesAt: number;
@@ -58,27 +58,27 @@ export interface Report {
 }
 
 export interface Room {
-  readonly stays: readonly Stay[];
-  readonly reports: readonly Report[];
-  /** When something changed that no webhook reports. */
+  readonly connections: readonly Connection[];
+  readonly webhooks: readonly SentWebhook[];
+  /** When a status changed without a webhook. */
   readonly silentChanges: readonly number[];
   readonly finishedAt: number;
   readonly lastMoveAt: number;
-  /** The participants at a moment, as LiveKit lists them. */
+  /** Returns the participants in LiveKit's list at a moment. */
   list(at: number): readonly Snapshot[];
 }
 
 export interface Snapshot {
-  readonly stay: Stay;
+  readonly connection: Connection;
   readonly callStatus: string;
   readonly isAnswered: boolean;
 }
 
 const isPhone = ({ kind }: { kind: Kind }) =>
   kind === 'outbound' || kind === 'inbound' || kind === 'connector';
-const isParty = (stay: { kind: Kind }) => isPhone(stay) || stay.kind === 'person';
-/** Agents and recorders keep no room open. */
-const holdsOpen = ({ kind }: { kind: Kind }) => kind !== 'agent' && kind !== 'recorder';
+const isParty = (connection: { kind: Kind }) => isPhone(connection) || connection.kind === 'person';
+/** LiveKit closes a room that only agents and recorders are in. */
+const keepsRoomOpen = ({ kind }: { kind: Kind }) => kind !== 'agent' && kind !== 'recorder';
 
 const ROLES: Readonly<Record<Kind, Role>> = {
   person: 'person',
@@ -90,7 +90,11 @@ const ROLES: Readonly<Record<Kind, Role>> = {
   stream: 'other',
 };
 
-export function participantOf({ sid, identity, kind, from }: Stay, callStatus: string, isAnswered: boolean) {
+export function participantOf(
+  { sid, identity, kind, from }: Connection,
+  callStatus: string,
+  isAnswered: boolean,
+) {
   const phone: PhoneAttributes | null = isPhone({ kind })
     ? {
         via: kind === 'connector' ? 'connector' : 'sip',
@@ -106,47 +110,47 @@ export function participantOf({ sid, identity, kind, from }: Stay, callStatus: s
   return { sid, identity, role: ROLES[kind], phone, joinedAt: from };
 }
 
-/** Plays the moves: who is there, what LiveKit sends, and when it finishes the room. */
+/** Applies the moves to an empty room and returns its connections, its webhooks and its end. */
 export function playRoom({ kinds, moves }: History): Room {
-  const stays: Stay[] = [];
-  const reports: Report[] = [];
+  const connections: Connection[] = [];
+  const webhooks: SentWebhook[] = [];
   const silentChanges: number[] = [];
-  const statuses: { at: number; stay: Stay; callStatus: string }[] = [];
-  const here = (at: number) => stays.filter(({ from, until }) => from <= at && at < until);
+  const statuses: { at: number; connection: Connection; callStatus: string }[] = [];
+  const presentAt = (at: number) => connections.filter(({ from, until }) => from <= at && at < until);
   let lastArrival = 0;
   const send = (
     payload: RoomEventPayload,
     at: number,
     { isLost, delayMs, repeatAfterMs }: Delivery,
   ): number => {
-    const id = `EV_${reports.length}`;
+    const id = `EV_${webhooks.length}`;
     if (isLost) return Number.POSITIVE_INFINITY;
-    // First in, first out.
+    // Webhooks of a room arrive in the order in which LiveKit sends them.
     lastArrival = Math.max(lastArrival, at + delayMs);
-    reports.push({ id, at, arrivesAt: lastArrival, payload });
-    if (repeatAfterMs !== null) reports.push({ id, at, arrivesAt: lastArrival + repeatAfterMs, payload });
+    webhooks.push({ id, at, arrivesAt: lastArrival, payload });
+    if (repeatAfterMs !== null) webhooks.push({ id, at, arrivesAt: lastArrival + repeatAfterMs, payload });
     return lastArrival;
   };
-  const inTime: Delivery = { isLost: false, delayMs: 0, repeatAfterMs: null };
-  const setStatus = (stay: Stay, callStatus: string, at: number) => {
-    stay.callStatus = callStatus;
-    statuses.push({ at, stay, callStatus });
+  const prompt: Delivery = { isLost: false, delayMs: 0, repeatAfterMs: null };
+  const setStatus = (connection: Connection, callStatus: string, at: number) => {
+    connection.callStatus = callStatus;
+    statuses.push({ at, connection, callStatus });
     silentChanges.push(at);
   };
   const answerInbound = (at: number) => {
-    const hasOtherAudio = (phone: Stay) =>
-      here(at).some(
-        (one) => (one.kind === 'agent' || one.kind === 'person') && one.hasAudio && one !== phone,
+    const hasOtherAudio = (phone: Connection) =>
+      presentAt(at).some(
+        (other) => (other.kind === 'agent' || other.kind === 'person') && other.hasAudio && other !== phone,
       );
-    for (const phone of here(at)) {
+    for (const phone of presentAt(at)) {
       if (phone.kind !== 'inbound' || phone.answeredAt !== null || !hasOtherAudio(phone)) continue;
       phone.answeredAt = at;
       setStatus(phone, 'active', at);
     }
   };
   const join = (actor: number, kind: Kind, at: number, delivery: Delivery) => {
-    const stay: Stay = {
-      sid: `PA_${stays.length}`,
+    const connection: Connection = {
+      sid: `PA_${connections.length}`,
       identity: `${kind}-${actor}`,
       kind,
       from: at,
@@ -158,103 +162,113 @@ export function playRoom({ kinds, moves }: History): Room {
       callStatus: kind === 'inbound' ? 'ringing' : 'dialing',
       hasAudio: false,
       noticedAt: Number.POSITIVE_INFINITY,
-      leaveReportedAt: Number.POSITIVE_INFINITY,
+      leaveReceivedAt: Number.POSITIVE_INFINITY,
     };
-    stays.push(stay);
-    statuses.push({ at, stay, callStatus: stay.callStatus });
-    const participant = participantOf(stay, stay.callStatus, false);
-    stay.noticedAt = send({ kind: 'participant_joined', participant }, at, delivery);
+    connections.push(connection);
+    statuses.push({ at, connection, callStatus: connection.callStatus });
+    const participant = participantOf(connection, connection.callStatus, false);
+    connection.noticedAt = send({ kind: 'participant_joined', participant }, at, delivery);
     answerInbound(at);
   };
-  const leave = (stay: Stay, at: number, reason: string, delivery: Delivery, isAborted = false) => {
-    stay.until = at;
-    stay.reason = reason;
-    stay.isAborted = isAborted;
-    const participant = participantOf(stay, 'hangup', stay.answeredAt !== null);
+  const leave = (
+    connection: Connection,
+    at: number,
+    reason: string,
+    delivery: Delivery,
+    isAborted = false,
+  ) => {
+    connection.until = at;
+    connection.reason = reason;
+    connection.isAborted = isAborted;
+    const participant = participantOf(connection, 'hangup', connection.answeredAt !== null);
     const kind = isAborted ? 'participant_connection_aborted' : 'participant_left';
-    stay.leaveReportedAt = send({ kind, participant, reason }, at, delivery);
-    stay.noticedAt = Math.min(stay.noticedAt, stay.leaveReportedAt);
+    connection.leaveReceivedAt = send({ kind, participant, reason }, at, delivery);
+    connection.noticedAt = Math.min(connection.noticedAt, connection.leaveReceivedAt);
   };
 
   let now = 0;
   let emptySince = 0;
-  let wasHeld = false;
+  let wasEverKeptOpen = false;
   let finishedAt = Number.POSITIVE_INFINITY;
   const closesAt = () => {
-    if (here(now).some(holdsOpen)) return Number.POSITIVE_INFINITY;
-    return emptySince + (wasHeld ? DEPARTURE_TIMEOUT_MS : EMPTY_TIMEOUT_MS);
+    if (presentAt(now).some(keepsRoomOpen)) return Number.POSITIVE_INFINITY;
+    return emptySince + (wasEverKeptOpen ? DEPARTURE_TIMEOUT_MS : EMPTY_TIMEOUT_MS);
   };
   const finish = (at: number, delivery: Delivery) => {
     finishedAt = at;
-    for (const stay of here(at)) leave(stay, at, 'ROOM_CLOSED', delivery);
+    for (const connection of presentAt(at)) leave(connection, at, 'ROOM_CLOSED', delivery);
     send({ kind: 'room_finished' }, at, delivery);
   };
-  send({ kind: 'room_started' }, 0, moves[0]?.delivery ?? inTime);
-  for (const { actor, act, afterMs, reason, delivery } of moves) {
+  send({ kind: 'room_started' }, 0, moves[0]?.delivery ?? prompt);
+  for (const { actor, action, afterMs, reason, delivery } of moves) {
     if (now + afterMs >= closesAt()) break;
     now += afterMs;
     const kind = kinds[actor % kinds.length] ?? 'person';
-    const stay = here(now).find(({ identity }) => identity === `${kind}-${actor % kinds.length}`);
-    const heldBefore = here(now).some(holdsOpen);
-    if (stay === undefined && act === 'abort') {
-      // LiveKit lists it while it connects, and reports an aborted connection instead of a join.
+    const connection = presentAt(now).find(({ identity }) => identity === `${kind}-${actor % kinds.length}`);
+    const wasKeptOpen = presentAt(now).some(keepsRoomOpen);
+    if (connection === undefined && action === 'abort') {
+      // LiveKit lists a connecting participant, and sends an abort instead of a join.
       join(actor % kinds.length, kind, now, { ...delivery, isLost: true });
-      const connecting = stays.at(-1);
+      const connecting = connections.at(-1);
       now += 1;
       if (connecting !== undefined) leave(connecting, now, 'JOIN_FAILURE', delivery, true);
-    } else if (stay === undefined) join(actor % kinds.length, kind, now, delivery);
-    else if (act === 'leave' || act === 'abort') leave(stay, now, reason, delivery);
-    else if (act === 'migrate') {
-      const participant = participantOf(stay, stay.callStatus, stay.answeredAt !== null);
+    } else if (connection === undefined) join(actor % kinds.length, kind, now, delivery);
+    else if (action === 'leave' || action === 'abort') leave(connection, now, reason, delivery);
+    else if (action === 'migrate') {
+      const participant = participantOf(connection, connection.callStatus, connection.answeredAt !== null);
       send({ kind: 'participant_left', participant, reason: 'MIGRATION' }, now, delivery);
-    } else if (act === 'replace') {
-      leave(stay, now, 'DUPLICATE_IDENTITY', delivery);
+    } else if (action === 'replace') {
+      leave(connection, now, 'DUPLICATE_IDENTITY', delivery);
       now += 1;
       join(actor % kinds.length, kind, now, delivery);
-    } else if (act === 'audio') {
-      stay.hasAudio = true;
-      send({ kind: 'audio_published', participantSid: stay.sid }, now, delivery);
+    } else if (action === 'audio') {
+      connection.hasAudio = true;
+      send({ kind: 'audio_published', participantSid: connection.sid }, now, delivery);
       answerInbound(now);
-    } else if (stay.kind === 'outbound' && stay.answeredAt === null) {
-      if (act === 'ring') {
-        stay.hasRung = true;
-        setStatus(stay, 'ringing', now);
+    } else if (connection.kind === 'outbound' && connection.answeredAt === null) {
+      if (action === 'ring') {
+        connection.hasRung = true;
+        setStatus(connection, 'ringing', now);
       } else {
-        stay.answeredAt = now;
-        setStatus(stay, act === 'answer' ? 'active' : 'automation', now);
+        connection.answeredAt = now;
+        setStatus(connection, action === 'answer' ? 'active' : 'automation', now);
       }
     }
-    const isHeld = here(now).some(holdsOpen);
-    wasHeld ||= isHeld;
-    if (!isHeld && heldBefore) emptySince = now;
+    const isKeptOpen = presentAt(now).some(keepsRoomOpen);
+    wasEverKeptOpen ||= isKeptOpen;
+    if (!isKeptOpen && wasKeptOpen) emptySince = now;
   }
-  if (closesAt() < Number.POSITIVE_INFINITY) finish(closesAt(), moves.at(-1)?.delivery ?? inTime);
+  if (closesAt() < Number.POSITIVE_INFINITY) finish(closesAt(), moves.at(-1)?.delivery ?? prompt);
   return {
-    stays,
-    reports: reports.toSorted((a, b) => a.arrivesAt - b.arrivesAt),
+    connections,
+    webhooks: webhooks.toSorted((a, b) => a.arrivesAt - b.arrivesAt),
     silentChanges,
     finishedAt,
     lastMoveAt: now,
     list: (at) =>
-      here(at).map((stay) => ({
-        stay,
-        callStatus: statuses.findLast((one) => one.stay === stay && one.at <= at)?.callStatus ?? 'dialing',
-        isAnswered: stay.answeredAt !== null && stay.answeredAt <= at,
+      presentAt(at).map((connection) => ({
+        connection,
+        callStatus:
+          statuses.findLast((status) => status.connection === connection && status.at <= at)?.callStatus ??
+          'dialing',
+        isAnswered: connection.answeredAt !== null && connection.answeredAt <= at,
       })),
   };
 }
 
-/** Phones (one that rings too) and people who are there: two of them can talk. */
-export function partiesAt({ stays }: Pick<Room, 'stays'>, at: number): number {
-  return stays.filter((stay) => isParty(stay) && stay.from <= at && at < stay.until).length;
+/** Returns the number of parties at a moment: phones, also ringing ones, and people. */
+export function partiesAt({ connections }: Pick<Room, 'connections'>, at: number): number {
+  return connections.filter(
+    (connection) => isParty(connection) && connection.from <= at && at < connection.until,
+  ).length;
 }
 
-export interface Graces {
+export interface GracePeriods {
   readonly agentLeftGraceMs: number;
   readonly reconnectGraceMs: number;
 }
 
-const BROKEN = [
+const CONNECTION_LOSSES = [
   'SERVER_SHUTDOWN',
   'SIGNAL_CLOSE',
   'CONNECTION_TIMEOUT',
@@ -263,31 +277,36 @@ const BROKEN = [
   'JOIN_FAILURE',
 ];
 
-/** Rule 6: whether the call is over at a moment, by the stays up to then. */
+/** Returns whether the call is over at a moment, by rule 6 and the connections until this moment. */
 export function isOver(
-  { stays, finishedAt }: Pick<Room, 'stays' | 'finishedAt'>,
+  { connections, finishedAt }: Pick<Room, 'connections' | 'finishedAt'>,
   at: number,
-  { agentLeftGraceMs, reconnectGraceMs }: Graces,
+  { agentLeftGraceMs, reconnectGraceMs }: GracePeriods,
 ): boolean {
   if (at >= finishedAt) return true;
-  const known = stays.filter((stay) => stay.from <= at && !wasNeverThere(stay, at));
-  const here = known.filter(({ until }) => at < until);
-  const gone = known.filter(({ until }) => until <= at);
-  if (here.filter(isParty).length >= 2) return false;
-  const recently = ({ until }: Stay) => at < until + reconnectGraceMs;
-  const people = here.filter(({ kind }) => kind === 'person');
-  const isBack = ({ identity }: Stay) => people.some((one) => one.identity === identity);
-  const away = gone.filter((stay) => stay.kind === 'person' && recently(stay) && !isBack(stay));
+  const joined = connections.filter((connection) => connection.from <= at && !hasNeverJoined(connection, at));
+  const present = joined.filter(({ until }) => at < until);
+  const departed = joined.filter(({ until }) => until <= at);
+  if (present.filter(isParty).length >= 2) return false;
+  const isRecent = ({ until }: Connection) => at < until + reconnectGraceMs;
+  const people = present.filter(({ kind }) => kind === 'person');
+  const isBack = ({ identity }: Connection) => people.some((person) => person.identity === identity);
+  const away = departed.filter(
+    (connection) => connection.kind === 'person' && isRecent(connection) && !isBack(connection),
+  );
   const peopleAway = new Set(away.map(({ identity }) => identity)).size;
-  const agents = here.filter(({ kind }) => kind === 'agent');
-  const phones = known.filter(isPhone);
-  const [phone] = here.filter(isPhone);
+  const agents = present.filter(({ kind }) => kind === 'agent');
+  const phones = joined.filter(isPhone);
+  const [phone] = present.filter(isPhone);
   if (phone !== undefined) {
     if (agents.length > 0) return false;
-    const company = known.filter(
-      (stay) => (stay !== phone && isAnswered(stay, at)) || stay.kind === 'agent' || stay.kind === 'person',
+    const company = joined.filter(
+      (connection) =>
+        (connection !== phone && isAnswered(connection, at)) ||
+        connection.kind === 'agent' ||
+        connection.kind === 'person',
     );
-    const others = gone.filter((stay) => stay.kind === 'agent' || isParty(stay));
+    const others = departed.filter((connection) => connection.kind === 'agent' || isParty(connection));
     const aloneSince = Math.max(phone.from, ...others.map(({ until }) => until));
     if (company.length > 0) return at >= aloneSince + agentLeftGraceMs;
     const waits = phone.kind === 'inbound' || !isAnswered(phone, at);
@@ -295,89 +314,108 @@ export function isOver(
   }
   if (phones.length > 0) {
     const first = Math.min(...phones.map(({ from }) => from));
-    const areGuests = talkBegan(known) < first;
+    const areGuests = conversationStart(joined) < first;
     const lastPhoneLeft = Math.max(...phones.map(({ until }) => until));
-    const someoneStayed =
-      people.length > 0 || gone.some((stay) => stay.kind === 'person' && stay.until > lastPhoneLeft);
-    const isLost = (stay: Stay) =>
-      recently(stay) &&
-      !stay.isAborted &&
-      (stay.reason === 'DUPLICATE_IDENTITY' ||
-        (!isAnswered(stay, at) && stay.reason !== null && BROKEN.includes(stay.reason)));
-    if (!areGuests || !someoneStayed) {
+    const hasRemainingPerson =
+      people.length > 0 ||
+      departed.some((connection) => connection.kind === 'person' && connection.until > lastPhoneLeft);
+    const isLost = (connection: Connection) =>
+      isRecent(connection) &&
+      !connection.isAborted &&
+      (connection.reason === 'DUPLICATE_IDENTITY' ||
+        (!isAnswered(connection, at) &&
+          connection.reason !== null &&
+          CONNECTION_LOSSES.includes(connection.reason)));
+    if (!areGuests || !hasRemainingPerson) {
       if (phones.some(isLost) || (areGuests && peopleAway > 0)) return false;
       return people.length + peopleAway < 2;
     }
   }
   if (people.length === 1) {
-    const lastAgent = gone
+    const lastAgent = departed
       .filter(({ kind }) => kind === 'agent')
       .toSorted((a, b) => a.until - b.until)
       .at(-1);
-    if (agents.length > 0 || lastAgent?.reason == null || !BROKEN.includes(lastAgent.reason)) return false;
+    if (agents.length > 0 || lastAgent?.reason == null || !CONNECTION_LOSSES.includes(lastAgent.reason))
+      return false;
     return at >= Math.max(lastAgent.until, people[0]?.from ?? 0) + reconnectGraceMs;
   }
-  const lastPerson = Math.max(0, ...gone.filter(({ kind }) => kind === 'person').map(({ until }) => until));
-  const isHeldOpen = here.some(({ kind }) => kind === 'stream');
-  return lastPerson > 0 && isHeldOpen && at >= lastPerson + reconnectGraceMs;
+  const lastPerson = Math.max(
+    0,
+    ...departed.filter(({ kind }) => kind === 'person').map(({ until }) => until),
+  );
+  const isKeptOpen = present.some(({ kind }) => kind === 'stream');
+  return lastPerson > 0 && isKeptOpen && at >= lastPerson + reconnectGraceMs;
 }
 
-/** Rule 4: when the call became active, by the stays; Infinity: never. */
-export function activeSince({ stays: all }: Pick<Room, 'stays'>): number {
-  const stays = all.filter((stay) => !wasNeverThere(stay));
-  const answers = stays.flatMap(({ answeredAt, until }) =>
+/** Returns when the call became active, by rule 4 and the connections; Infinity: never. */
+export function activeFrom({ connections: all }: Pick<Room, 'connections'>): number {
+  const connections = all.filter((connection) => !hasNeverJoined(connection));
+  const answers = connections.flatMap(({ answeredAt, until }) =>
     answeredAt !== null && answeredAt < until ? [answeredAt] : [],
   );
-  const moments = stays.flatMap(({ from, until }) => [from, until]).toSorted((a, b) => a - b);
+  const moments = connections.flatMap(({ from, until }) => [from, until]).toSorted((a, b) => a - b);
   const talks = moments.filter((at) => {
-    const here = stays.filter(({ from, until }) => from <= at && at < until);
+    const here = connections.filter(({ from, until }) => from <= at && at < until);
     const people = here.filter(({ kind }) => kind === 'person').length;
     const hasAgent = here.some(({ kind }) => kind === 'agent');
     return (
-      people >= 2 || (people === 1 && hasAgent && !stays.some((stay) => isPhone(stay) && stay.from <= at))
+      people >= 2 ||
+      (people === 1 &&
+        hasAgent &&
+        !connections.some((connection) => isPhone(connection) && connection.from <= at))
     );
   });
   return Math.min(Number.POSITIVE_INFINITY, ...answers, ...talks);
 }
 
-/** When the conversation of a call that was active was over, for a call that ended at a moment. */
-export function conversationUntil(
-  { stays: all, finishedAt }: Pick<Room, 'stays' | 'finishedAt'>,
+/** Returns the end of the conversation of a call that was active and ended at `endedAt`. */
+export function conversationEnd(
+  { connections: all, finishedAt }: Pick<Room, 'connections' | 'finishedAt'>,
   endedAt: number,
 ): number {
-  const stays = all.filter((stay) => !wasNeverThere(stay));
+  const connections = all.filter((connection) => !hasNeverJoined(connection));
   const end = Math.min(endedAt, finishedAt);
-  const talkers = stays.filter(
-    (stay) => stay.from <= end && (stay.kind === 'person' || (isPhone(stay) && stay.answeredAt !== null)),
+  const talkers = connections.filter(
+    (connection) =>
+      connection.from <= end &&
+      (connection.kind === 'person' || (isPhone(connection) && connection.answeredAt !== null)),
   );
-  const gone = talkers.filter(({ until }) => until <= end && until < finishedAt);
-  const stayed = stays.filter(
-    (stay) => isParty(stay) && stay.from < end && (end < stay.until || stay.until === finishedAt),
+  const departed = talkers.filter(({ until }) => until <= end && until < finishedAt);
+  const remaining = connections.filter(
+    (connection) =>
+      isParty(connection) &&
+      connection.from < end &&
+      (end < connection.until || connection.until === finishedAt),
   );
-  const [alone] = stayed;
-  // A phone that is left alone was on the line until it was hung up, a person until the agent was gone.
+  const [alone] = remaining;
+  // The conversation of a phone left alone ends when hangup disconnects it; that of a person, when the agent leaves.
   if (alone?.kind === 'person' && end < finishedAt) {
-    const agents = stays.filter(({ kind, until }) => kind === 'agent' && until <= end);
-    const phones = stays.filter(isPhone);
-    const isPhoneCall = phones.length > 0 && talkBegan(stays) >= Math.min(...phones.map(({ from }) => from));
-    if (!isPhoneCall) return Math.max(...[...agents, ...gone].map(({ until }) => until));
+    const agents = connections.filter(({ kind, until }) => kind === 'agent' && until <= end);
+    const phones = connections.filter(isPhone);
+    const isPhoneCall =
+      phones.length > 0 && conversationStart(connections) >= Math.min(...phones.map(({ from }) => from));
+    if (!isPhoneCall) return Math.max(...[...agents, ...departed].map(({ until }) => until));
   } else if (alone !== undefined) return end;
-  // Where nobody who talked has left, the call ended with its last phone.
-  const last = gone.length > 0 ? gone : stays.filter((stay) => isPhone(stay) && stay.until <= end);
+  // If no party of the conversation has left, the conversation ended with the last phone.
+  const last =
+    departed.length > 0
+      ? departed
+      : connections.filter((connection) => isPhone(connection) && connection.until <= end);
   return Math.max(...last.map(({ until }) => until));
 }
 
-/** Its connection was aborted. A phone rang all the same. */
-const wasNeverThere = (stay: Stay, at = Number.POSITIVE_INFINITY) =>
-  stay.isAborted && !isPhone(stay) && stay.until <= at;
+/** Whether the connection was aborted. An aborted phone has rung, so it counts as joined. */
+const hasNeverJoined = (connection: Connection, at = Number.POSITIVE_INFINITY) =>
+  connection.isAborted && !isPhone(connection) && connection.until <= at;
 
-const isAnswered = ({ answeredAt }: Stay, at: number) => answeredAt !== null && answeredAt <= at;
+const isAnswered = ({ answeredAt }: Connection, at: number) => answeredAt !== null && answeredAt <= at;
 
-/** Two people, or a person and an agent, together for the first time. */
-function talkBegan(stays: readonly Stay[]): number {
-  const people = stays.filter(({ kind }) => kind === 'person');
+/** Returns when a person and another person or an agent were first together; Infinity: never. */
+function conversationStart(connections: readonly Connection[]): number {
+  const people = connections.filter(({ kind }) => kind === 'person');
   const moments = people.flatMap((person) =>
-    stays
+    connections
       .filter((other) => other !== person && (other.kind === 'person' || other.kind === 'agent'))
       .map((other) => ({
         began: Math.max(person.from, other.from),
@@ -404,17 +442,17 @@ const kinds = fc.array(
   ),
   { minLength: 1, maxLength: 6 },
 );
-const gaps = fc.oneof(
+const gapsMs = fc.oneof(
   fc.integer({ min: 1, max: 3_000 }),
   fc.integer({ min: 1, max: 3_000 }),
   fc.integer({ min: 1, max: 40_000 }),
 );
 
-/** Rooms of up to 6 participants and 30 moves, with webhooks lost, late or repeated. */
-export function aRoom(deliveries: fc.Arbitrary<Delivery>): fc.Arbitrary<History> {
+/** Returns random rooms of up to 6 participants and 30 moves, with the given deliveries of webhooks. */
+export function arbitraryRoom(deliveries: fc.Arbitrary<Delivery>): fc.Arbitrary<History> {
   const move = fc.record({
     actor: fc.nat(5),
-    act: fc.constantFrom<Move['act']>(
+    action: fc.constantFrom<Move['action']>(
       'leave',
       'leave',
       'leave',
@@ -426,7 +464,7 @@ export function aRoom(deliveries: fc.Arbitrary<Delivery>): fc.Arbitrary<History>
       'automation',
       'abort',
     ),
-    afterMs: gaps,
+    afterMs: gapsMs,
     reason: fc.constantFrom(
       'CLIENT_INITIATED',
       'CLIENT_INITIATED',
@@ -443,27 +481,30 @@ export function aRoom(deliveries: fc.Arbitrary<Delivery>): fc.Arbitrary<History>
 }
 
 export const MAX_DELAY_MS = 20_000;
-export const SOME_TROUBLE: fc.Arbitrary<Delivery> = fc.record({
+export const UNRELIABLE_DELIVERY: fc.Arbitrary<Delivery> = fc.record({
   isLost: fc.integer({ min: 0, max: 7 }).map((n) => n === 7),
   delayMs: fc.oneof(fc.constant(0), fc.constant(0), fc.integer({ min: 0, max: MAX_DELAY_MS })),
   repeatAfterMs: fc.option(fc.integer({ min: 0, max: 60_000 }), { freq: 4 }),
 });
-export const LOSSES: fc.Arbitrary<Delivery> = SOME_TROUBLE.map((delivery) => ({ ...delivery, delayMs: 0 }));
-export const NO_TROUBLE: fc.Arbitrary<Delivery> = fc.constant({
+export const LOSSY_DELIVERY: fc.Arbitrary<Delivery> = UNRELIABLE_DELIVERY.map((delivery) => ({
+  ...delivery,
+  delayMs: 0,
+}));
+export const RELIABLE_DELIVERY: fc.Arbitrary<Delivery> = fc.constant({
   isLost: false,
   delayMs: 0,
   repeatAfterMs: null,
 });
 
-/** One line for each stay and each webhook: what a failure prints. */
+/** Returns a line for each connection and each webhook, for a failure report. */
 export function describeRoom(history: History): string {
   const room = playRoom(history);
   const seconds = (ms: number) => (Number.isFinite(ms) ? `${(ms / 1000).toFixed(3)} s` : 'never');
-  const stays = room.stays.map(
+  const connections = room.connections.map(
     ({ identity, sid, from, until, reason, answeredAt }) =>
       `${identity} (${sid}): from ${seconds(from)} until ${seconds(until)} ${reason ?? ''}${answeredAt === null ? '' : `, answered at ${seconds(answeredAt)}`}`,
   );
-  const reports = room.reports.map(({ at, arrivesAt, payload }) => {
+  const webhooks = room.webhooks.map(({ at, arrivesAt, payload }) => {
     const about =
       'participant' in payload
         ? payload.participant.sid
@@ -472,5 +513,5 @@ export function describeRoom(history: History): string {
           : '';
     return `  ${payload.kind} ${about} ${'reason' in payload ? payload.reason : ''} of ${seconds(at)} arrives at ${seconds(arrivesAt)}`;
   });
-  return ['', ...stays, `finished at ${seconds(room.finishedAt)}`, ...reports].join('\n');
+  return ['', ...connections, `finished at ${seconds(room.finishedAt)}`, ...webhooks].join('\n');
 }

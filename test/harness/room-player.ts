@@ -6,41 +6,41 @@ import { applyObservation, type Observation } from '../../src/domain/observation
 import { presentMembers, versionOf } from '../../src/domain/roster.ts';
 import { DEPARTURE_TIMEOUT_MS, participantOf, type Room } from './room-model.ts';
 
-/* Plays a room to hangup's decisions, without a store: webhooks as they arrive, and LiveKit's lists on request. */
+/* Applies a room's webhooks and LiveKit's lists to hangup's decisions, without a store. */
 
 export const POLICY: CallPolicy = {
-  // Not whole milliseconds, so that no grace runs out in the very moment of an event.
+  // Fractions of a millisecond: no grace period expires at the time of an event.
   agentLeftGraceMs: 30_000.25,
   reconnectGraceMs: 25_000.75,
   recreatedRoomWindowMs: 86_400_000,
 };
-export const COMPARED_EVERY_MS = 15_000;
-export const POLLED_EVERY_MS = 1_000;
-/** From a request to LiveKit to its answer. Webhooks arrive in between. */
+export const RECONCILE_INTERVAL_MS = 15_000;
+export const POLL_INTERVAL_MS = 1_000;
+/** The time from a request to LiveKit to its response. Webhooks can arrive in between. */
 export const LATENCY_MS = 40;
-const ABSENT_FOR_MS = 10_000;
-/** Event times are milliseconds behind this, so that none is 0. */
+const MISSING_CONFIRM_MS = 10_000;
+/** Event times are later than this, because 0 is not a valid time. */
 export const EPOCH = 1_000_000;
-/** Long enough for every grace to run out, ten of them for a phone that nobody joins. */
-const RUNS_ON_FOR_MS = 10 * POLICY.agentLeftGraceMs + 120_000;
+/** Every grace period expires in this time: ten agent grace periods for an answered outbound phone alone. */
+const TIME_AFTER_LAST_MOVE_MS = 10 * POLICY.agentLeftGraceMs + 120_000;
 
-export interface Played {
+export interface PlayedRoom {
   readonly call: Call;
   readonly versions: readonly Call[];
-  /** When hangup ended the call, by its own clock since the beginning; Infinity: it lives. */
+  /** When hangup ended the call, in milliseconds since the start; Infinity: the call is live. */
   readonly endedAtMs: number;
-  /** When hangup saw by LiveKit's list that a participant had left without a report, by sid. */
+  /** When LiveKit's list first lacked a participant whose departure had no webhook, by sid. */
   readonly missedAt: ReadonlyMap<string, number>;
-  /** Sids of phones whose answer hangup noticed, at their leaving at the latest. */
+  /** The sids of phones whose answer hangup noticed, at the latest when they left. */
   readonly answered: ReadonlySet<string>;
-  /** When hangup noticed the answer of a phone that was there, by its sid. */
+  /** When hangup noticed the answer of a present phone, by sid. */
   readonly answerSeenAt: ReadonlyMap<string, number>;
-  /** When hangup noticed each participant, by sid; one that is not in it was never seen. */
+  /** When hangup first noticed each participant, by sid. */
   readonly noticedAt: ReadonlyMap<string, number>;
   readonly playedUntilMs: number;
 }
 
-export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
+export function playToHangup(room: Room, { detectsDuplicates = true } = {}): PlayedRoom {
   let call = newCall({ id: 'c1', organizationId: 'org', roomName: 'r', createdAt: EPOCH });
   const versions = [call];
   const missedAt = new Map<string, number>();
@@ -59,16 +59,16 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
     versions.push(call);
     if (!isLive(call.status)) endedAtMs = Math.min(endedAtMs, now);
   };
-  const circumstances = (now: number) => ({ policy: POLICY, now: now + EPOCH, isAdoptable: false });
+  const optionsAt = (now: number) => ({ policy: POLICY, now: now + EPOCH, isAdoptable: false });
   const observe = (observation: Observation, now: number) => {
-    if (isLive(call.status)) change(applyObservation(call, observation, circumstances(now)), now);
+    if (isLive(call.status)) change(applyObservation(call, observation, optionsAt(now)), now);
   };
-  const answers: { readonly at: number; apply(): void }[] = [];
+  const responses: { readonly at: number; apply(): void }[] = [];
   const listParticipants = (requestedAt: number, then = () => {}) => {
     const participants = room
       .list(requestedAt)
-      .map(({ stay, callStatus, isAnswered }) => participantOf(stay, callStatus, isAnswered))
-      .map((one) => ({ ...one, joinedAt: one.joinedAt + EPOCH }));
+      .map(({ connection, callStatus, isAnswered }) => participantOf(connection, callStatus, isAnswered))
+      .map((participant) => ({ ...participant, joinedAt: participant.joinedAt + EPOCH }));
     const version = versionOf(call.roster);
     const list = { participants, requestedAt: requestedAt + EPOCH, version, isTrusted: true };
     const at = requestedAt + LATENCY_MS;
@@ -76,21 +76,21 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
       observe({ kind: 'participants', callId: call.id, ...list }, at);
       then();
     };
-    answers.push({ at, apply });
+    responses.push({ at, apply });
   };
   let isReviewing = false;
-  /** Reviews that are due, and LiveKit's answers as they arrive. */
+  /** Runs the due reviews and applies LiveKit's responses until a time. */
   const advanceTo = (until: number) => {
     for (let rounds = 0; ; rounds += 1) {
       if (rounds > 1_000) throw new Error('reviews without end');
-      const [answer] = answers;
+      const [response] = responses;
       const isReviewed = isLive(call.status) && call.reviewAt !== null && !isReviewing;
       const reviewAt = isReviewed ? Math.max(clock, (call.reviewAt ?? 0) - EPOCH) : Number.POSITIVE_INFINITY;
-      if (Math.min(answer?.at ?? Number.POSITIVE_INFINITY, reviewAt) > until) break;
-      if (answer !== undefined && answer.at <= reviewAt) {
-        answers.shift();
-        clock = answer.at;
-        answer.apply();
+      if (Math.min(response?.at ?? Number.POSITIVE_INFINITY, reviewAt) > until) break;
+      if (response !== undefined && response.at <= reviewAt) {
+        responses.shift();
+        clock = response.at;
+        response.apply();
       } else {
         clock = reviewAt;
         isReviewing = true;
@@ -103,7 +103,7 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
   };
   let clock = 0;
   let absentSince: number | null = null;
-  const compare = (now: number) => {
+  const reconcile = (now: number) => {
     const isListed = now < room.finishedAt;
     const eventRoom = { name: 'r', sid: 'RM_1', createdAt: EPOCH, metadata: '' };
     if (isListed) {
@@ -112,27 +112,27 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
       return;
     }
     absentSince ??= now;
-    if (now - absentSince >= ABSENT_FOR_MS) {
+    if (now - absentSince >= MISSING_CONFIRM_MS) {
       observe({ kind: 'room_absent', callId: call.id, sid: call.roomId }, now);
     }
   };
   const end = Number.isFinite(room.finishedAt)
     ? Math.max(room.finishedAt, room.lastMoveAt) + DEPARTURE_TIMEOUT_MS + 120_000
-    : room.lastMoveAt + RUNS_ON_FOR_MS;
-  const polls = room.silentChanges.map((at) => Math.ceil((at + 1) / POLLED_EVERY_MS) * POLLED_EVERY_MS);
+    : room.lastMoveAt + TIME_AFTER_LAST_MOVE_MS;
+  const polls = room.silentChanges.map((at) => Math.ceil((at + 1) / POLL_INTERVAL_MS) * POLL_INTERVAL_MS);
   const agenda = [
-    ...room.reports.map((report) => ({ at: report.arrivesAt, report, kind: 'report' as const })),
+    ...room.webhooks.map((webhook) => ({ at: webhook.arrivesAt, webhook, kind: 'webhook' as const })),
     ...polls.map((at) => ({ at, kind: 'poll' as const })),
-    ...Array.from({ length: Math.floor(end / COMPARED_EVERY_MS) }, (_, i) => ({
-      at: (i + 1) * COMPARED_EVERY_MS,
-      kind: 'compare' as const,
+    ...Array.from({ length: Math.floor(end / RECONCILE_INTERVAL_MS) }, (_, i) => ({
+      at: (i + 1) * RECONCILE_INTERVAL_MS,
+      kind: 'reconcile' as const,
     })),
   ].toSorted((a, b) => a.at - b.at);
   for (const item of agenda) {
     advanceTo(item.at);
-    if (item.kind === 'report') {
-      const { id, at, payload } = item.report;
-      if (!forgetsIds && received.has(id)) continue;
+    if (item.kind === 'webhook') {
+      const { id, at, payload } = item.webhook;
+      if (detectsDuplicates && received.has(id)) continue;
       received.add(id);
       const shifted =
         'participant' in payload
@@ -143,8 +143,8 @@ export function playToHangup(room: Room, { forgetsIds = false } = {}): Played {
           : payload;
       const eventRoom = { name: 'r', sid: 'RM_1', createdAt: EPOCH, metadata: '' };
       const event = { id, at: at + EPOCH, room: eventRoom, payload: shifted };
-      change(applyRoomEvent(call, event, circumstances(item.at)), item.at);
-    } else if (item.kind === 'compare') compare(item.at);
+      change(applyRoomEvent(call, event, optionsAt(item.at)), item.at);
+    } else if (item.kind === 'reconcile') reconcile(item.at);
     else if (
       call.roster !== null &&
       presentMembers(call.roster, 'phone').some(({ phone }) => phone?.answeredAt == null)

@@ -9,7 +9,7 @@ import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts, startEmulated } from './livekit.ts';
 import { WAIT } from './time.ts';
 
-/* Plays short histories of rooms to hangup over HTTP, then compares the API and LiveKit's rooms with expected values. */
+/* Plays the steps of room cases on hangup over HTTP, then compares the API and LiveKit's rooms with expected values. */
 
 const Attributes = z.record(z.string(), z.string());
 const Joining = z.strictObject({
@@ -88,7 +88,7 @@ export function readRoomCases(file: string): RoomCase[] {
   return z.object({ cases: z.array(RoomCase) }).parse(JSON.parse(readFileSync(file, 'utf8'))).cases;
 }
 
-/** The waits of the cases fit these settings. */
+/** The waits of the cases depend on these settings. */
 const SETTINGS: TestSettings = {
   agentLeftGraceMs: 3_000,
   reconnectGraceMs: 3_000,

@@ -4,7 +4,7 @@ import { applyRoomEvent, applyTransition } from '../../src/domain/call-transitio
 import type { Participant, PhoneAttributes, Role, RoomEventPayload } from '../../src/domain/room-event.ts';
 import type { Roster } from '../../src/domain/roster.ts';
 
-/* Calls by short scripts: seconds, and the payload that arrives then. */
+/* Builds calls from short scripts: each step has the seconds and the payload of an event. */
 
 export const POLICY: CallPolicy = {
   agentLeftGraceMs: 30_000,
@@ -12,24 +12,27 @@ export const POLICY: CallPolicy = {
   recreatedRoomWindowMs: 86_400_000,
 };
 
-/** Milliseconds of a second of a script. */
+/** Returns the time of a script's second, in milliseconds. */
 export const at = (seconds: number): number => 1_000_000 + seconds * 1_000;
 
-const participant = (role: Role, identity: string, sid = `PA_${identity}`): Participant => ({
+const buildParticipant = (role: Role, identity: string, sid = `PA_${identity}`): Participant => ({
   sid,
   identity,
   role,
   joinedAt: null,
   phone: null,
 });
-export const AGENT = participant('agent', 'agent');
-export const PERSON = participant('person', 'person');
-export const OTHER_PERSON = participant('person', 'other');
-export const RECORDER = participant('recorder', 'recorder');
-export const STREAM = participant('other', 'stream');
+export const AGENT = buildParticipant('agent', 'agent');
+export const PERSON = buildParticipant('person', 'person');
+export const OTHER_PERSON = buildParticipant('person', 'other');
+export const RECORDER = buildParticipant('recorder', 'recorder');
+export const STREAM = buildParticipant('other', 'stream');
 
-/** The same identity, by another connection. */
-export const again = <T extends Participant>(one: T): T => ({ ...one, sid: `${one.sid}_again` });
+/** Returns the participant after a reconnection: the same identity with another sid. */
+export const reconnected = <T extends Participant>(participant: T): T => ({
+  ...participant,
+  sid: `${participant.sid}_again`,
+});
 
 const SIP: PhoneAttributes = {
   via: 'sip',
@@ -42,7 +45,7 @@ const SIP: PhoneAttributes = {
   ruleId: null,
 };
 export const outbound = (parts: Partial<PhoneAttributes> = {}, identity = 'phone'): Participant => ({
-  ...participant('phone', identity),
+  ...buildParticipant('phone', identity),
   phone: { ...SIP, callId: `SCL_${identity}`, ...parts },
 });
 export const inbound = (parts: Partial<PhoneAttributes> = {}, identity = 'caller'): Participant =>
@@ -51,18 +54,18 @@ export const ANSWERED = { callStatus: 'active', callTag: 'tag' } as const;
 export const connector = (): Participant =>
   outbound({ via: 'connector', callStatus: null, callId: null, phoneNumber: null }, 'whatsapp');
 
-export const joined = (one: Participant): RoomEventPayload => ({
+export const joined = (participant: Participant): RoomEventPayload => ({
   kind: 'participant_joined',
-  participant: one,
+  participant,
 });
-export const left = (one: Participant, reason = 'CLIENT_INITIATED'): RoomEventPayload => ({
+export const left = (participant: Participant, reason = 'CLIENT_INITIATED'): RoomEventPayload => ({
   kind: 'participant_left',
-  participant: one,
+  participant,
   reason,
 });
-export const aborted = (one: Participant, reason = 'JOIN_FAILURE'): RoomEventPayload => ({
+export const aborted = (participant: Participant, reason = 'JOIN_FAILURE'): RoomEventPayload => ({
   kind: 'participant_connection_aborted',
-  participant: one,
+  participant,
   reason,
 });
 export const audio = ({ sid }: Participant): RoomEventPayload => ({
@@ -74,7 +77,7 @@ export const FINISHED: RoomEventPayload = { kind: 'room_finished' };
 
 export type Script = readonly (readonly [seconds: number, payload: RoomEventPayload])[];
 
-/** The call after webhooks that arrive in time. Participants joined when their join arrives. */
+/** Returns the call after webhooks that arrive at once. A participant joins at the time of the webhook. */
 export function callAfter(script: Script, parts: Partial<Call> = {}): Call & { readonly roster: Roster } {
   let call = newCall({ id: 'c', organizationId: 'o', roomName: 'room', createdAt: at(-10), ...parts });
   for (const [i, [seconds, payload]] of script.entries()) {

@@ -1,6 +1,6 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Small files whose tests wait for half a minute. By their size they would come last, and the run would wait for them. */
+/** Small files with long waits. Ordered by size, they would run last, and the complete run would wait for them. */
 const FIRST = ['test/http/rooms.test.ts', 'test/http/busy-database.test.ts'];
 
 /** Starts the files that wait longest first, also without the cached durations of an earlier run. */

@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { bundle } from '../../scripts/build/bundle.ts';
 
-/* Runs once, before the first test file: makes the folder of this run and the bundle that tests start as processes. */
+/* Runs once before the first test file: creates the temporary folder and the bundle that tests start as processes. */
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -26,10 +26,10 @@ declare module 'vitest' {
 }
 
 const ROOT = resolve(import.meta.dirname, '../..');
-/** The most that the databases of one run take, several times over. */
+/** Several times the size of all databases of one run. */
 const NEEDED_BYTES = 2 ** 30;
 
-/** A folder in memory, where an fsync costs nothing, if the machine has one with enough room. */
+/** Returns a folder in memory, where an fsync costs nothing, if the machine has enough memory for it. */
 function fastestFolder(): string {
   const inMemory = '/dev/shm';
   try {
@@ -50,12 +50,12 @@ export default async function setUp({ provide }: TestProject): Promise<() => voi
   chmodSync(folder, 0o711);
   const built = join(folder, 'bundle');
   mkdirSync(built);
-  // The script reads these beside itself, as in the single file.
+  // The script reads these files from its own folder, as in the single file.
   for (const name of ['package.json', 'drizzle', 'docs', 'node_modules']) {
     symlinkSync(join(ROOT, name), join(built, name));
   }
   const script = join(built, 'hangup.cjs');
-  // The addon of SQLite is a file of its own.
+  // The addon of SQLite is a separate file.
   const external = ['better-sqlite3'];
   await Promise.all([
     bundle('src/main.ts', script, { external }),

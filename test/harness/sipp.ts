@@ -8,9 +8,9 @@ import { vi } from 'vitest';
 import { freePorts, kill } from './livekit.ts';
 import { WAIT } from './time.ts';
 
-/* A phone, played by sipp: a script of what it sends, receives and waits for, and a record of all that went by. */
+/* A phone that sipp plays from a script, and a record of its SIP messages. */
 
-/** Steps of sipp's scenario XML, in which `[livekit]` and `[caller]` are filled in. */
+/** Steps of sipp's scenario XML. sipp replaces `[livekit]` and `[caller]`. */
 export type Script = readonly string[];
 
 const PHONE_TAG = '[pid]phone[call_number]';
@@ -24,19 +24,19 @@ const SDP = [
   'a=rtpmap:0 PCMU/8000',
 ];
 
-/** Requests are sent again until they are answered, as UDP wants it. */
-const send = (lines: readonly string[], { again = false } = {}) =>
-  `<send${again ? ' retrans="500"' : ''}><![CDATA[\n${lines.join('\n')}\n\n]]></send>`;
-const receive = (what: string) => `<recv request="${what}"/>`;
-const receiveAnswer = (status: number) => `<recv response="${status}"/>`;
-const maybeAnswer = (status: number) => `<recv response="${status}" optional="true"/>`;
+/** `retransmit` repeats a request until its response, because UDP can lose messages. */
+const send = (lines: readonly string[], { retransmit = false } = {}) =>
+  `<send${retransmit ? ' retrans="500"' : ''}><![CDATA[\n${lines.join('\n')}\n\n]]></send>`;
+const receive = (method: string) => `<recv request="${method}"/>`;
+const receiveResponse = (status: number) => `<recv response="${status}"/>`;
+const receiveOptionalResponse = (status: number) => `<recv response="${status}" optional="true"/>`;
 const pause = (ms: number) => `<pause milliseconds="${ms}"/>`;
 
 const EMPTY = ['Content-Length: 0'];
 const OFFER = ['Content-Type: application/sdp', 'Content-Length: [len]', '', ...SDP];
 
-/** An answer to the INVITE, also when the last request was the CANCEL that ended it: all but the method is the same. */
-const answerInvite = (status: string, body = EMPTY) =>
+/** A response to the INVITE, also after a CANCEL, whose headers differ only in the method. */
+const respondToInvite = (status: string, body = EMPTY) =>
   send([
     `SIP/2.0 ${status}`,
     '[last_Via:]',
@@ -57,15 +57,15 @@ const acknowledgeLast = send([
   ...EMPTY,
 ]);
 
-const RINGING = [receive('INVITE'), answerInvite('100 Trying'), answerInvite('180 Ringing')];
-const HUNG_UP_ON = [receive('BYE'), acknowledgeLast];
+const RINGING = [receive('INVITE'), respondToInvite('100 Trying'), respondToInvite('180 Ringing')];
+const ANSWER_BYE = [receive('BYE'), acknowledgeLast];
 
 export function ringForEver(): Script {
   return [
     ...RINGING,
     receive('CANCEL'),
     acknowledgeLast,
-    answerInvite('487 Request Terminated'),
+    respondToInvite('487 Request Terminated'),
     receive('ACK'),
   ];
 }
@@ -73,18 +73,18 @@ export function ringForEver(): Script {
 /** @param status such as `486 Busy Here` */
 export function refuse(status: string, { afterRingingMs }: { afterRingingMs: number | null }): Script {
   const before = afterRingingMs === null ? [receive('INVITE')] : [...RINGING, pause(afterRingingMs)];
-  return [...before, answerInvite(status), receive('ACK')];
+  return [...before, respondToInvite(status), receive('ACK')];
 }
 
 export function answerAndStay({ afterRingingMs }: { afterRingingMs: number }): Script {
-  return [...RINGING, pause(afterRingingMs), answerInvite('200 OK', OFFER), receive('ACK'), ...HUNG_UP_ON];
+  return [...RINGING, pause(afterRingingMs), respondToInvite('200 OK', OFFER), receive('ACK'), ...ANSWER_BYE];
 }
 
-/** Keeps the other party's addresses, which the requests of a phone that was called need. */
+/** Stores the caller's addresses for the requests of a called phone. */
 const ASSIGN_ADDRESSES = `<action>${['From', 'To']
   .map((header) => `<ereg regexp=".*" search_in="hdr" header="${header}:" assign_to="${header}"/>`)
   .join('')}</action>`;
-const hangUpAsCalled = [
+const HANG_UP_AS_CALLEE = [
   send(
     [
       'BYE sip:livekit@[livekit] SIP/2.0',
@@ -96,12 +96,12 @@ const hangUpAsCalled = [
       'Max-Forwards: 70',
       ...EMPTY,
     ],
-    { again: true },
+    { retransmit: true },
   ),
-  receiveAnswer(200),
+  receiveResponse(200),
 ];
-/** No phone sends it: see Phone.goOn. */
-const GO_ON = 'INFO';
+/** The request by which a test continues a waiting script. No phone sends this method. */
+const CONTINUE = 'INFO';
 
 export function answerAndHangUp({
   afterRingingMs,
@@ -113,38 +113,38 @@ export function answerAndHangUp({
   return [
     ...RINGING,
     pause(afterRingingMs),
-    answerInvite('200 OK', OFFER),
+    respondToInvite('200 OK', OFFER),
     `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
     pause(talkMs),
-    ...hangUpAsCalled,
+    ...HANG_UP_AS_CALLEE,
   ];
 }
 
-/** Hangs up at {@link Phone.goOn}. */
+/** Hangs up at {@link Phone.continueScript}. */
 export function answerAndTalk({ afterRingingMs }: { afterRingingMs: number }): Script {
   return [
     ...RINGING,
     pause(afterRingingMs),
-    answerInvite('200 OK', OFFER),
+    respondToInvite('200 OK', OFFER),
     `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
-    receive(GO_ON),
-    ...hangUpAsCalled,
+    receive(CONTINUE),
+    ...HANG_UP_AS_CALLEE,
   ];
 }
 
-/** Answers at {@link Phone.goOn}, and hangs up at the next one. */
+/** Answers at the first {@link Phone.continueScript}, and hangs up at the second. */
 export function ringAndTalk(): Script {
   return [
     ...RINGING,
-    receive(GO_ON),
-    answerInvite('200 OK', OFFER),
+    receive(CONTINUE),
+    respondToInvite('200 OK', OFFER),
     `<recv request="ACK">${ASSIGN_ADDRESSES}</recv>`,
-    receive(GO_ON),
-    ...hangUpAsCalled,
+    receive(CONTINUE),
+    ...HANG_UP_AS_CALLEE,
   ];
 }
 
-/** A request of the caller's. The branch is what ties a CANCEL, and the ACK of a refusal, to their INVITE. */
+/** A request of the caller. The branch relates a CANCEL, and the ACK of a refusal, to its INVITE. */
 const request = (
   method: string,
   { branch, toTag = '', body = EMPTY }: { branch: string; toTag?: string; body?: string[] },
@@ -163,39 +163,39 @@ const HANG_UP = send(
   request('BYE', { branch: 'bye', toTag: '[peer_tag_param]' }).map((line) =>
     line.replace('CSeq: 1', 'CSeq: 2'),
   ),
-  { again: true },
+  { retransmit: true },
 );
 const acknowledge = (branch: string) => send(request('ACK', { branch, toTag: '[peer_tag_param]' }));
 const CALLING = [
-  send(request('INVITE', { branch: 'invite', body: OFFER }), { again: true }),
-  maybeAnswer(100),
+  send(request('INVITE', { branch: 'invite', body: OFFER }), { retransmit: true }),
+  receiveOptionalResponse(100),
 ];
 
 export function callAndStay(): Script {
-  return [...CALLING, maybeAnswer(180), receiveAnswer(200), acknowledge('ack'), ...HUNG_UP_ON];
+  return [...CALLING, receiveOptionalResponse(180), receiveResponse(200), acknowledge('ack'), ...ANSWER_BYE];
 }
 
-/** Hangs up at {@link Phone.goOn}. */
+/** Hangs up at {@link Phone.continueScript}. */
 export function callAndTalk(): Script {
   return [
     ...CALLING,
-    maybeAnswer(180),
-    receiveAnswer(200),
+    receiveOptionalResponse(180),
+    receiveResponse(200),
     acknowledge('ack'),
-    receive(GO_ON),
+    receive(CONTINUE),
     HANG_UP,
-    receiveAnswer(200),
+    receiveResponse(200),
   ];
 }
 
 export function callAndGiveUp({ afterRingingMs }: { afterRingingMs: number }): Script {
   return [
     ...CALLING,
-    receiveAnswer(180),
+    receiveResponse(180),
     pause(afterRingingMs),
-    send(request('CANCEL', { branch: 'invite' }), { again: true }),
-    receiveAnswer(200),
-    receiveAnswer(487),
+    send(request('CANCEL', { branch: 'invite' }), { retransmit: true }),
+    receiveResponse(200),
+    receiveResponse(487),
     acknowledge('invite'),
   ];
 }
@@ -203,7 +203,7 @@ export function callAndGiveUp({ afterRingingMs }: { afterRingingMs: number }): S
 export interface SipMessage {
   readonly at: number;
   readonly direction: 'sent' | 'received';
-  /** Its first line: `BYE sip:...` or `SIP/2.0 486 Busy Here`. */
+  /** The first line, such as `BYE sip:...` or `SIP/2.0 486 Busy Here`. */
   readonly line: string;
   readonly headers: readonly string[];
 }
@@ -211,18 +211,18 @@ export interface SipMessage {
 export interface Phone {
   /** host:port */
   readonly address: string;
-  /** What went by so far, oldest first. */
+  /** Returns the messages until now, oldest first. */
   messages(): readonly SipMessage[];
-  /** Resolves with the first such message, once it went by. */
-  saw(direction: SipMessage['direction'], begins: string, withinMs?: number): Promise<SipMessage>;
-  /** Lets a script go on that waits for the test. */
-  goOn(): Promise<void>;
-  /** Resolves when the script was played to its end; rejects when something else came than it expects. */
-  played(): Promise<void>;
+  /** Resolves with the first message that begins with this text. */
+  waitForMessage(direction: SipMessage['direction'], begins: string, withinMs?: number): Promise<SipMessage>;
+  /** Continues a script that waits for the test. */
+  continueScript(): Promise<void>;
+  /** Resolves at the end of the script; rejects if a received message differs from the script. */
+  scriptEnded(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** @param calls whom to call, with which numbers; a phone without waits to be called. */
+/** @param calls the dialled number and the caller's number; a phone without them waits for a call */
 export async function startPhone(
   script: Script,
   {
@@ -262,7 +262,7 @@ export async function startPhone(
     ...['-trace_stat', '-stf', file('statistics.csv')],
     ...(calls === undefined ? [] : ['-s', calls.number, livekitAddress]),
   ];
-  // Its record bears local times.
+  // sipp records local times.
   const child = spawn('sipp', args, {
     stdio: 'ignore',
     env: { PATH: process.env.PATH ?? '', TZ: 'UTC', TERM: 'dumb' },
@@ -272,42 +272,44 @@ export async function startPhone(
   const messages = () => parse(read('messages.txt'));
   const find = (direction: SipMessage['direction'], begins: string) =>
     messages().find((message) => message.direction === direction && message.line.startsWith(begins));
-  const story = () =>
+  const describeFailure = () =>
     [...messages().map(({ direction, line }) => `${direction} ${line}`), read('errors.txt')].join('\n');
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
 
-  // It writes its first statistics when it listens.
+  // sipp writes its first statistics when it listens.
   await vi.waitFor(() => {
-    if (!hasEnded() && read('statistics.csv') === '') throw new Error('sipp does not listen yet');
+    if (!hasEnded() && read('statistics.csv') === '') throw new Error('sipp is not listening');
   }, WAIT);
-  if (hasEnded() && child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${story()}`);
+  if (hasEnded() && child.exitCode !== 0)
+    throw new Error(`sipp ended with ${child.exitCode}:\n${describeFailure()}`);
   return {
     address,
     messages,
-    async saw(direction, begins, withinMs) {
-      const isSeen = () => find(direction, begins) !== undefined || hasEnded();
+    async waitForMessage(direction, begins, withinMs) {
+      const isFinal = () => find(direction, begins) !== undefined || hasEnded();
       await vi.waitFor(
         () => {
-          if (!isSeen()) throw new Error(`sipp has not ${direction} ${begins}:\n${story()}`);
+          if (!isFinal()) throw new Error(`sipp has not yet ${direction} ${begins}:\n${describeFailure()}`);
         },
         { ...WAIT, ...(withinMs !== undefined && { timeout: withinMs }) },
       );
       const message = find(direction, begins);
-      if (message === undefined) throw new Error(`sipp ended and never ${direction} ${begins}:\n${story()}`);
+      if (message === undefined)
+        throw new Error(`sipp ended without having ${direction} ${begins}:\n${describeFailure()}`);
       return message;
     },
-    async goOn() {
+    async continueScript() {
       const last = messages().findLast(({ direction }) => direction === 'received');
-      // Its headers are what the script's next message is made of.
+      // sipp copies these headers into the script's next message.
       const headers = last?.headers.filter((header) => /^(Via|From|To|Call-ID|CSeq):/i.test(header)) ?? [];
-      const text = [`${GO_ON} sip:phone@${address} SIP/2.0`, ...headers, ...EMPTY, '', ''].join('\r\n');
+      const text = [`${CONTINUE} sip:phone@${address} SIP/2.0`, ...headers, ...EMPTY, '', ''].join('\r\n');
       const socket = createSocket('udp4');
       await new Promise((resolve) => socket.send(text, port, '127.0.0.1', resolve));
       socket.close();
     },
-    async played() {
+    async scriptEnded() {
       await ended(child);
-      if (child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${story()}`);
+      if (child.exitCode !== 0) throw new Error(`sipp ended with ${child.exitCode}:\n${describeFailure()}`);
     },
     stop: () => kill(child),
   };

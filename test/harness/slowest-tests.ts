@@ -3,7 +3,7 @@ import type { Reporter, TestModule } from 'vitest/node';
 
 const SHOWN = 10;
 
-/** A reporter that prints the slowest tests after the last one. */
+/** A reporter that prints the slowest tests at the end of the run. */
 export const slowestTests: Reporter = {
   onTestRunEnd(modules: readonly TestModule[]) {
     const tests = modules

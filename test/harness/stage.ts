@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
 import { freePorts } from './livekit.ts';
 import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';
+import { poll } from './time.ts';
 
 /* Real phone calls, observed through hangup's API. */
 
@@ -24,13 +25,13 @@ const AuditEntry = z.object({
   to: z.string().nullable(),
   reason: z.string().nullable(),
 });
-const Found = z.object({ data: CallDetails });
-const Trail = z.object({ data: z.object({ events: z.array(AuditEntry) }) });
-const Listed = z.object({ data: z.object({ calls: z.array(z.object({ id: z.string() })) }) });
+const CallResponse = z.object({ data: CallDetails });
+const EventsResponse = z.object({ data: z.object({ events: z.array(AuditEntry) }) });
+const ListResponse = z.object({ data: z.object({ calls: z.array(z.object({ id: z.string() })) }) });
 
-export interface Ended extends z.infer<typeof CallDetails> {
-  readonly trail: readonly z.infer<typeof AuditEntry>[];
-  /** When the call became active; undefined when it never did. */
+export interface EndedCall extends z.infer<typeof CallDetails> {
+  readonly events: readonly z.infer<typeof AuditEntry>[];
+  /** When the call became active; undefined if the call was never active. */
   readonly answeredAt: number | undefined;
 }
 
@@ -39,14 +40,14 @@ export class Stage {
   readonly network: PhoneNetwork;
   readonly hangup: Hangup;
   /** The ended calls, as read at the end of their tests. */
-  readonly ended = new Map<string, Ended>();
+  readonly ended = new Map<string, EndedCall>();
 
   private constructor(network: PhoneNetwork, hangup: Hangup) {
     this.network = network;
     this.hangup = hangup;
   }
 
-  static async set(chosen: TestSettings): Promise<Stage> {
+  static async start(chosen: TestSettings): Promise<Stage> {
     const [port = 0] = await freePorts(1);
     const network = await startPhoneNetwork({ webhookUrls: [`http://127.0.0.1:${port}/webhooks/livekit`] });
     const settings = { port, ...chosen };
@@ -65,20 +66,20 @@ export class Stage {
     return new Stage(network, hangup);
   }
 
-  async strike(): Promise<void> {
+  async stop(): Promise<void> {
     await this.hangup.stop();
     await this.network.stop();
   }
 
   /** Registers and places a call, as a platform does. */
-  async call(id: string, address: string, options?: Parameters<PhoneNetwork['dial']>[2]): Promise<void> {
+  async placeCall(id: string, address: string, options?: Parameters<PhoneNetwork['dial']>[2]): Promise<void> {
     const { status } = await this.hangup.send('POST', '/api/v1/calls', { body: { id } });
     expect(status).toBe(201);
     await this.network.dial(id, address, options);
   }
 
   /** Joins an agent that publishes audio. */
-  async agent(roomName: string) {
+  async joinAgent(roomName: string) {
     const agent = await this.network.livekit.join(roomName, 'agent', { kind: 'agent' });
     await agent.publishAudio();
     return agent;
@@ -88,37 +89,41 @@ export class Stage {
    * Returns the id of the call into which hangup adopted a caller's room.
    * @param earlier ids of the caller's earlier calls
    */
-  async adopted(callerNumber: string, earlier: readonly string[] = []): Promise<string> {
-    const later = async () => (await this.callsFrom(callerNumber)).filter((id) => !earlier.includes(id));
-    await expect.poll(later).not.toEqual([]);
+  async findAdoptedCall(callerNumber: string, earlier: readonly string[] = []): Promise<string> {
+    const later = async () => (await this.callIdsFrom(callerNumber)).filter((id) => !earlier.includes(id));
+    await poll(async () => (await later()).length > 0).toBe(true);
     const ids = await later();
     expect(ids).toHaveLength(1);
     return ids[0] ?? '';
   }
 
   /** Returns the ids of all calls whose first phone has this number. */
-  async callsFrom(callerNumber: string): Promise<readonly string[]> {
+  async callIdsFrom(callerNumber: string): Promise<readonly string[]> {
     const path = `/api/v1/calls?phoneNumber=${encodeURIComponent(callerNumber)}`;
-    return Listed.parse((await this.hangup.send('GET', path)).body).data.calls.map(({ id }) => id);
+    return ListResponse.parse((await this.hangup.send('GET', path)).body).data.calls.map(({ id }) => id);
   }
 
   /** Returns the ids of all calls. */
-  async calls(): Promise<readonly string[]> {
-    return Listed.parse((await this.hangup.send('GET', '/api/v1/calls')).body).data.calls.map(({ id }) => id);
+  async callIds(): Promise<readonly string[]> {
+    return ListResponse.parse((await this.hangup.send('GET', '/api/v1/calls')).body).data.calls.map(
+      ({ id }) => id,
+    );
   }
 
   async find(id: string) {
-    return Found.parse((await this.hangup.send('GET', `/api/v1/calls/${id}`)).body).data;
+    return CallResponse.parse((await this.hangup.send('GET', `/api/v1/calls/${id}`)).body).data;
   }
 
-  async becomes(id: string, status: string): Promise<void> {
-    await expect.poll(async () => (await this.find(id)).status).toBe(status);
+  async waitForStatus(id: string, status: string): Promise<void> {
+    await poll(async () => (await this.find(id)).status).toBe(status);
   }
 
-  async read(id: string): Promise<Ended> {
+  async readCall(id: string): Promise<EndedCall> {
     const found = await this.find(id);
-    const { events } = Trail.parse((await this.hangup.send('GET', `/api/v1/calls/${id}/events`)).body).data;
-    return { ...found, trail: events, answeredAt: events.find(({ to }) => to === 'active')?.at };
+    const { events } = EventsResponse.parse(
+      (await this.hangup.send('GET', `/api/v1/calls/${id}/events`)).body,
+    ).data;
+    return { ...found, events: events, answeredAt: events.find(({ to }) => to === 'active')?.at };
   }
 
   /** @returns when the cancel was requested */
@@ -129,19 +134,19 @@ export class Stage {
   }
 
   /** Waits until the call has ended and its room is deleted. */
-  async end(id: string, withinMs?: number): Promise<Ended> {
-    let ended = await this.read(id);
+  async waitForEnd(id: string, withinMs?: number): Promise<EndedCall> {
+    let ended = await this.readCall(id);
     // All events are read again with the deletion: a late webhook may delete the room once more.
     const deletionState = async () => {
-      ended = await this.read(id);
+      ended = await this.readCall(id);
       return ended.roomDeletion?.state;
     };
-    await expect.poll(deletionState, withinMs === undefined ? {} : { timeout: withinMs }).toBe('completed');
+    await poll(deletionState, withinMs === undefined ? {} : { timeout: withinMs }).toBe('completed');
     this.ended.set(id, ended);
     expect(await this.network.livekit.roomNames()).not.toContain(ended.roomName);
-    expect(ended.trail.filter(({ to }) => to === ended.status)).toHaveLength(1);
+    expect(ended.events.filter(({ to }) => to === ended.status)).toHaveLength(1);
     return ended;
   }
 }
 
-export const statuses = ({ trail }: Ended) => trail.flatMap(({ to }) => to ?? []);
+export const statuses = ({ events }: EndedCall) => events.flatMap(({ to }) => to ?? []);

@@ -64,8 +64,8 @@ export function roomWebhooks(
       id: `EV_${randomUUID()}`,
       createdAt: String(Math.floor(at / 1000)),
     });
-  const person = (one: Person) => ({
-    ...one,
+  const person = (participant: Person) => ({
+    ...participant,
     state: 'ACTIVE',
     joinedAt: String(Math.floor(Date.now() / 1000)),
     joinedAtMs: String(Date.now()),
@@ -74,10 +74,14 @@ export function roomWebhooks(
     sid,
     started: () => webhook('room_started', {}),
     finished: () => webhook('room_finished', {}),
-    joined: (one: Person) => webhook('participant_joined', { participant: person(one) }),
-    left: (one: Person, disconnectReason?: string, event = 'participant_left') =>
+    joined: (participant: Person) => webhook('participant_joined', { participant: person(participant) }),
+    left: (participant: Person, disconnectReason?: string, event = 'participant_left') =>
       webhook(event, {
-        participant: { ...person(one), state: 'DISCONNECTED', ...(disconnectReason && { disconnectReason }) },
+        participant: {
+          ...person(participant),
+          state: 'DISCONNECTED',
+          ...(disconnectReason && { disconnectReason }),
+        },
       }),
     published: ({ sid: participantSid, identity }: Person, type?: 'VIDEO') =>
       JSON.stringify({

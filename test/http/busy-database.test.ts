@@ -6,9 +6,9 @@ import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { postWebhook, roomWebhooks } from '../harness/webhooks.ts';
 
-/* Another process holds SQLite's write lock. */
+/* hangup's responses while another process holds SQLite's write lock. */
 
-/** The time-out of clients. */
+/** The timeout of the clients. */
 const CLIENT_TIMEOUT_MS = 5_000;
 
 async function startTestHangup(
@@ -84,7 +84,7 @@ test('waiting cancels succeed when the lock of another process is released in ti
   const hangup = await startTestHangup(ids);
   const { release } = lock(hangup);
   const cancels = ids.map((id) => cancel(hangup, id));
-  // Queued after the cancels with a shorter time-out: when it ends, the cancels have been tried.
+  // Queued after the cancels with a shorter timeout. When this request ends, the cancels have been tried.
   expect(await hangup.send('GET', '/readyz', { key: null })).toMatchObject({
     status: 503,
     body: { error: { message: 'Not ready: store' } },

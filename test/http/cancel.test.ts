@@ -115,7 +115,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
 
   test('to exactly one of two concurrent cancels (1,000 runs)', async () => {
     for (let i = 0; i < 1_000; i += 20) {
-      // A few at a time: while this process writes it does not see the connections that the single file closes.
+      // A few at a time, because a busy client does not notice connections that the single file has closed.
       const ids = await Promise.all(Array.from({ length: 20 }, () => insertLiveCall()));
       await Promise.all(
         ids.map(async (id) => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { sendBytes, sendRaw } from '../harness/raw-http.ts';
 
-/* Requirements of HTTP and the contract for every response, including those that Node would send itself. */
+/* Requirements of HTTP and the contract for every response, including those that Node.js would send. */
 
 let hangup: Hangup;
 beforeAll(async () => {
@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => hangup.stop());
 
-/** Not hangup.send, because some bodies are not JSON. */
+/** Sends a request without parsing the response, because some bodies are not JSON. */
 const headersOf = async (method: string, path: string, key: string | null) => {
   const response = await fetch(hangup.url + path, {
     method,
@@ -148,7 +148,7 @@ describe('/trpc returns 405 with the allowed methods', () => {
   });
 });
 
-describe('a request that Node.js would answer by itself gets the JSON error', () => {
+describe('a request that Node.js would refuse without hangup gets the JSON error', () => {
   const auth = () => `x-api-key: ${hangup.key}\r\nconnection: close\r\n`;
 
   test.each<[string, string, number, string]>([
@@ -283,7 +283,7 @@ describe('an idle connection stays open', () => {
     const first = answered();
     socket.write(request);
     expect(await first).toMatch(/^HTTP\/1\.1 200 /);
-    // By now the deadline has passed, counted from the start of the idle connection.
+    // The deadline, counted from the start of the idle connection, has passed.
     expect(await slow).toMatch(/^HTTP\/1\.1 408 .*\r\ncache-control: no-store\r\n.*"code":408/s);
     const second = answered();
     socket.write(request);

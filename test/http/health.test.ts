@@ -13,9 +13,9 @@ async function startTestHangup(options: Parameters<typeof startHangup>[0] = {}):
 }
 
 const request = (hangup: Hangup, path: string, method = 'GET') => hangup.send(method, path, { key: null });
-const notReady = (what: string) => ({
+const notReady = (reason: string) => ({
   status: 503,
-  body: { error: { message: `Not ready: ${what}`, code: 503 } },
+  body: { error: { message: `Not ready: ${reason}`, code: 503 } },
 });
 
 test('/healthz returns 200 without a key', async () => {
@@ -57,7 +57,7 @@ test('/readyz returns 200 and the state of LiveKit when hangup is ready', async 
 test('/readyz, hangup_livekit_up and the log report LiveKit down after five unanswered requests', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  // So late that no retry sends a request of its own.
+  // Retries are late, so they send no requests during the test.
   const retry = { initialDelayMs: 60_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
   const hangup = await startTestHangup({ livekit, settings: { retry }, inProcess: true });
   const ids = ['c1', 'c2', 'c3', 'c4', 'c5'];
@@ -147,7 +147,7 @@ describe('/readyz returns 503', () => {
     socket.on('data', (chunk: Buffer) => {
       answered += chunk.toString();
     });
-    // Half of the second request: a server that shuts down waits for the rest.
+    // The server waits for the rest of the second request during its shutdown.
     socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /readyz HTTP/1.1\r\n');
     await expect.poll(() => answered).toContain('alive');
     const stopped = hangup.stop();
@@ -160,13 +160,15 @@ describe('/readyz returns 503', () => {
 
 test('100 concurrent /readyz requests share database writes', async () => {
   const hangup = await startTestHangup();
+  const beganAt = performance.now();
   const answers = await Promise.all(Array.from({ length: 100 }, () => request(hangup, '/readyz')));
   expect(answers.every(({ status }) => status === 200)).toBe(true);
+  const seconds = Math.floor((performance.now() - beganAt) / 1_000);
   const metrics = await readMetrics(hangup.url);
-  // They take less than the second for which an answer holds, or on a busy machine a few of them.
+  // All requests within a second of a result share this result.
   expect(
     metrics.value('hangup_store_operation_duration_seconds_count', { method: 'checkWritable' }),
-  ).toBeLessThan(10);
+  ).toBeLessThanOrEqual(1 + seconds);
 });
 
 test('successful health checks are not logged, and failed ones are', async () => {

@@ -37,7 +37,7 @@ test('the JSON check accepts a text exactly when JSON.parse loses nothing of it'
   );
 });
 
-/** Returns a decimal as a multiple of 1e-400: exact, and calculated in another way than in the tested code. */
+/** Returns a decimal as an exact multiple of 1e-400, by another calculation than the tested code. */
 function rational(source: string): bigint {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/.exec(source) ?? [];

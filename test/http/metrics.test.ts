@@ -61,13 +61,15 @@ describe('/metrics of calls and room deletions', () => {
     await hangup.livekit.join('m-cancel', 'caller');
     await hangup.insertCall({ id: 'm-cancel' });
     const before = await scrape();
+    const beganAt = Date.now();
     expect(await hangup.send('DELETE', '/api/v1/calls/m-cancel')).toMatchObject({ status: 200 });
+    const seconds = (Date.now() - beganAt) / 1_000;
     const after = await scrape();
     const grew = (name: string, labels = {}) => after.value(name, labels) - before.value(name, labels);
     expect(grew('hangup_calls_ended_total', { status: 'cancelled' })).toBe(1);
     expect(grew('hangup_room_deletion_attempts_total', { state: 'completed' })).toBe(1);
     expect(grew('hangup_room_deletion_duration_seconds_count')).toBe(1);
-    expect(grew('hangup_room_deletion_duration_seconds_sum')).toBeLessThan(5);
+    expect(grew('hangup_room_deletion_duration_seconds_sum')).toBeLessThanOrEqual(seconds + 0.001);
     expect(grew('hangup_livekit_requests_total', { method: 'DeleteRoom', code: 'answered' })).toBe(1);
     expect(grew('hangup_livekit_request_duration_seconds_count', { method: 'DeleteRoom' })).toBe(1);
     const cancels = { method: 'changeCall:cancel' };
@@ -159,7 +161,7 @@ describe('/metrics of webhooks', () => {
 
   test('have no series for an unknown event name', async () => {
     const evil = ['"} 1\nup 0\n#', 'x'.repeat(10_000), '__proto__', 'constructor', 'none', '電話'];
-    // The first makes the one series that all others go into.
+    // All unknown event names share one series.
     await postWebhook(
       hangup.url,
       JSON.stringify({ event: 'other-1', id: 'EV_other', room: { sid: 'RM', name: 'x' } }),

@@ -22,8 +22,8 @@ interface Request {
 interface Place {
   readonly title: string;
   /** Names that are valid in this place. */
-  readonly known: readonly string[];
-  /** Null: the valid request. */
+  readonly validNames: readonly string[];
+  /** Returns the request with a name in this place; null: the valid request. */
   request(extra: { readonly name: string; readonly value: unknown } | null): Request;
 }
 
@@ -116,7 +116,7 @@ function restPlaces({ rest, input, pathParameters }: Route): Place[] {
   });
   const query: Place = {
     title: `${method} ${rest.path}, query`,
-    known: method === 'POST' ? [] : [...names, ...lists.map((name) => `${name}[]`)],
+    validNames: method === 'POST' ? [] : [...names, ...lists.map((name) => `${name}[]`)],
     request: (extra) => ({
       method,
       path: `${path()}?${inQuery(extra)}`,
@@ -128,13 +128,13 @@ function restPlaces({ rest, input, pathParameters }: Route): Place[] {
     query,
     {
       title: `${method} ${rest.path}, body`,
-      known: names,
+      validNames: names,
       request: (extra) => ({ method, path: path(), body: withExtra({}, extra) }),
     },
     ...nestedOf(input).map(
       ([name, nested]): Place => ({
         title: `${method} ${rest.path}, ${name} in the body`,
-        known: Object.keys(nested.shape),
+        validNames: Object.keys(nested.shape),
         request: (extra) => ({ method, path: path(), body: `{"${name}":${withExtra({}, extra)}}` }),
       }),
     ),
@@ -154,23 +154,23 @@ function trpcPlaces({ procedure, type, input }: Route): Place[] {
     {
       title: `${procedure}, input`,
       // An input with only these names comes from superjson, and has its own error.
-      known: [...Object.keys(input.shape), ...(isAnyNeeded ? [] : ['json', 'meta'])],
+      validNames: [...Object.keys(input.shape), ...(isAnyNeeded ? [] : ['json', 'meta'])],
       request: (extra) => send(withExtra(neededOf(input), extra)),
     },
     {
       title: `${procedure}, query`,
-      known: type === 'query' ? ['input', 'batch'] : ['batch'],
+      validNames: type === 'query' ? ['input', 'batch'] : ['batch'],
       request: (extra) => send(JSON.stringify(neededOf(input)), inQuery(extra)),
     },
     {
       title: `${procedure}, indexes of a batch`,
-      known: ['0'],
+      validNames: ['0'],
       request: (extra) => send(withExtra({ 0: neededOf(input) }, extra), 'batch=1'),
     },
     ...nestedOf(input).map(
       ([name, nested]): Place => ({
         title: `${procedure}, ${name} in the input`,
-        known: Object.keys(nested.shape),
+        validNames: Object.keys(nested.shape),
         request: (extra) => send(`{"${name}":${withExtra({}, extra)}}`),
       }),
     ),
@@ -179,7 +179,7 @@ function trpcPlaces({ procedure, type, input }: Route): Place[] {
 
 const OPEN: Place[] = ['/openapi.json', '/metrics'].map((path) => ({
   title: `GET ${path}, query`,
-  known: [],
+  validNames: [],
   request: (extra) => ({ method: 'GET', path: `${path}?${inQuery(extra)}` }),
 }));
 
@@ -237,7 +237,7 @@ describe.each(PLACES)('$title', (place) => {
     calls += 1;
     await hangup.insertCall({ id: `live-${calls}` });
   });
-  const isUnknown = (name: string) => !place.known.includes(name);
+  const isUnknown = (name: string) => !place.validNames.includes(name);
 
   test('returns 400 with the name, and changes nothing, when a name is reserved or misspelt', async () => {
     const before = record();

@@ -104,7 +104,7 @@ interface Schema {
 const IS_SCHEMA = /\/(schema|schemas\/\w+|items|properties\/\w+|anyOf\/\d+)$/;
 
 describe('the OpenAPI document suits client generators', () => {
-  /** Components are in one place for requests and answers: those of requests are reached by reference. */
+  /** Requests and responses share the components. The schemas of requests are those that requests refer to. */
   const requestSchemas = () => {
     const requests = operations().map(({ parameters, requestBody }) => ({ parameters, requestBody }));
     return [...schemasIn({ requests }), ...schemasIn(document.components.schemas.CreateCall, '/CreateCall')];

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { playRoom, type RoomStage, readRoomCases, startRoomStage } from '../harness/rooms.ts';
 
-// A case mostly waits, so all cases run concurrently.
+// All cases run concurrently, because they mostly wait.
 const CASES = readRoomCases(join(import.meta.dirname, 'rooms.json'));
 vi.setConfig({ maxConcurrency: CASES.length, testTimeout: 60_000 });
 

@@ -189,7 +189,7 @@ test('POST /calls accepts exactly the bodies that the OpenAPI schema accepts', a
 /** Returns a query that repeats the name for each entry of a list, OpenAPI's default style. */
 function toQuery(inputs: object): string {
   const pairs = Object.entries(inputs).flatMap(([name, value]: [string, unknown]) =>
-    (Array.isArray(value) ? value : [value]).map((one) => [name, String(one)]),
+    (Array.isArray(value) ? value : [value]).map((entry) => [name, String(entry)]),
   );
   // A space is %20, as OpenAPI encodes it. A bare + at the start of a phone number or a time is a plus sign.
   return new URLSearchParams(pairs).toString().replaceAll('+', '%20');

@@ -111,7 +111,7 @@ describe('tRPC errors have the message and the code of REST', () => {
 });
 
 describe('a tRPC batch', () => {
-  /** Cancels all of them in one tick, by a client that batches without a limit of its own, as the README's does. */
+  /** Cancels all calls in one tick by a client without a batch limit, as in README.md. */
   const cancelAtOnce = async (prefix: string, count: number) => {
     const ids = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
     for (const id of ids) await hangup.insertCall({ id });

@@ -36,7 +36,7 @@ afterAll(async () => {
 let calls = 0;
 type Room = ReturnType<typeof roomWebhooks>;
 
-/** Puts a new call on record. */
+/** Inserts a new call. */
 async function insertNewCall(parts: object = {}) {
   calls += 1;
   const id = `table-${calls}`;
@@ -54,16 +54,16 @@ async function insertNewCall(parts: object = {}) {
   return { id, record, ended, status };
 }
 
-/** Posts webhooks of a new call's room, in which LiveKit lists nobody. */
+/** Posts webhooks of a new call's room, which LiveKit lists without participants. */
 async function deliverWebhooks(history: (room: Room) => string[], parts: object = {}) {
-  const one = await insertNewCall(parts);
-  for (const body of history(roomWebhooks(one.id))) {
+  const call = await insertNewCall(parts);
+  for (const body of history(roomWebhooks(call.id))) {
     expect(await postWebhook(hangup.url, body)).toMatchObject({
       status: 200,
       body: { data: { outcome: 'applied' } },
     });
   }
-  return { ...one, ...(await one.record()) };
+  return { ...call, ...(await call.record()) };
 }
 
 const isAgent = { identity: 'agent', kind: 'AGENT' } as const;
@@ -71,32 +71,32 @@ const isHuman = { identity: 'human' } as const;
 
 /** Returns a call with an answered phone and an agent, in a room of the emulator. */
 async function answeredCall() {
-  const one = await insertNewCall();
+  const call = await insertNewCall();
   const phone = emulator.receiveCall({
     rule: 'direct',
-    roomName: one.id,
+    roomName: call.id,
     callerNumber: '+15557770001',
     calledNumber: '+15550002',
   });
-  const agent = emulator.join(one.id, isAgent);
+  const agent = emulator.join(call.id, isAgent);
   agent.publishAudio();
-  await emulator.webhooksDelivered(one.id);
-  expect(await one.status()).toBe('active');
-  return { ...one, phone, agent };
+  await emulator.webhooksDelivered(call.id);
+  expect(await call.status()).toBe('active');
+  return { ...call, phone, agent };
 }
 
 /** Returns a call of an agent and a person, in a room of the emulator. */
 async function webCall() {
-  const one = await insertNewCall();
-  const agent = emulator.join(one.id, isAgent);
-  const human = emulator.join(one.id, isHuman);
-  await emulator.webhooksDelivered(one.id);
-  expect(await one.status()).toBe('active');
-  return { ...one, agent, human };
+  const call = await insertNewCall();
+  const agent = emulator.join(call.id, isAgent);
+  const human = emulator.join(call.id, isHuman);
+  await emulator.webhooksDelivered(call.id);
+  expect(await call.status()).toBe('active');
+  return { ...call, agent, human };
 }
 
 /** Waits for a grace period that starts now. All earlier grace periods expire before it. */
-async function anotherGraceIsOver() {
+async function waitForAnotherGrace() {
   const { agent, ended } = await answeredCall();
   agent.leave();
   await ended();
@@ -348,14 +348,14 @@ describe('a lost connection', () => {
     const { id, agent, status } = await webCall();
     emulator.join(id, { identity: 'other' });
     agent.leave('SIGNAL_CLOSE');
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 
   test('of a person completes the call with the reason when LiveKit finishes the room', async () => {
     const { id, agent, human, status, ended } = await webCall();
     human.leave('SIGNAL_CLOSE');
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
     agent.leave();
     emulator.closeIdleRoom(id);
@@ -374,7 +374,7 @@ describe('a lost connection', () => {
     const { id, agent, status } = await webCall();
     agent.leave('SIGNAL_CLOSE');
     emulator.join(id, isAgent);
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 });
@@ -391,7 +391,7 @@ describe('departures that do not end a call', () => {
     emulator.join(id, isAgent).publishAudio();
     const web = await webCall();
     emulator.join(web.id, isHuman);
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
     expect(await web.status()).toBe('active');
   });
@@ -402,7 +402,7 @@ describe('departures that do not end a call', () => {
     phoneCall.agent.migrate();
     const web = await webCall();
     web.human.migrate();
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await phoneCall.status()).toBe('active');
     expect(await web.status()).toBe('active');
   });
@@ -412,7 +412,7 @@ describe('departures that do not end a call', () => {
     async (reason) => {
       const { human, status } = await webCall();
       human.leave(reason);
-      await anotherGraceIsOver();
+      await waitForAnotherGrace();
       expect(await status()).toBe('active');
     },
   );
@@ -431,7 +431,7 @@ describe('a phone that is left alone', () => {
     const { id, agent, status } = await answeredCall();
     agent.leave();
     emulator.join(id, isAgent);
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 
@@ -439,7 +439,7 @@ describe('a phone that is left alone', () => {
     const { id, agent, status } = await answeredCall();
     emulator.dialOut(id, { phoneNumber: '+15551234567' }).answer();
     agent.leave();
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('active');
   });
 
@@ -451,7 +451,7 @@ describe('a phone that is left alone', () => {
       callerNumber: '+15557770001',
       calledNumber: '+15550002',
     });
-    await anotherGraceIsOver();
+    await waitForAnotherGrace();
     expect(await status()).toBe('ringing');
   });
 

@@ -544,7 +544,7 @@ describe('roles', () => {
     expect(await other.disconnected).toBe('ROOM_DELETED');
   });
 
-  /** Closes another room by a longer departure timeout. A room that was left before then has also had time to close. */
+  /** Waits until another room with a longer departure timeout has closed. A room that was left earlier had time to close. */
   async function closeControlRoom(): Promise<void> {
     const room = newRoomName();
     await client.createRoom({ name: room, departureTimeout: 2 });
@@ -744,7 +744,11 @@ describe('rooms of a dead node', () => {
     expect(await errorOf(client.removeParticipant(room, 'caller'))).toMatchObject(unavailable);
     expect(await errorOf(client.deleteRoom(room))).toMatchObject(unavailable);
     expect(await sids()).toEqual({ caller, agent });
-    expect(names(inbox.of(room))).toEqual(['room_started', 'participant_joined', 'participant_joined']);
+    expect(names(inbox.webhooksOf(room))).toEqual([
+      'room_started',
+      'participant_joined',
+      'participant_joined',
+    ]);
   });
 
   test('move to a living node by CreateRoom, and receive the options of the request', async () => {
@@ -918,7 +922,7 @@ describe('webhooks', () => {
     { timeout: 15_000 },
     async (status) => {
       const name = newRoomName();
-      inbox.answerNext(name, status, status);
+      inbox.respondNext(name, status, status);
       await client.createRoom({ name });
       await client.deleteRoom(name);
       const webhooks = await inbox.waitFor(name, ends);
@@ -937,7 +941,7 @@ describe('webhooks', () => {
 
   test.each([401, 400, 404, 302, 501])('LiveKit does not retry an event after a %i', async (status) => {
     const name = newRoomName();
-    inbox.answerNext(name, status);
+    inbox.respondNext(name, status);
     await client.createRoom({ name });
     await client.deleteRoom(name);
     // Webhooks arrive in order: a second room_started would arrive before room_finished.

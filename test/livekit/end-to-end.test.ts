@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { freePorts, startLiveKit } from '../harness/livekit.ts';
 
-/* LiveKit's own webhooks into hangup's door: the emulator's, or the real server's. */
+/* hangup with the webhooks of the emulator or of a real server. */
 
 async function start(): Promise<Hangup> {
   const [port = 0] = await freePorts(1);
@@ -19,7 +19,7 @@ test('a registered call is joined and cancelled, and a participant who rejoins i
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
   const record = async () => {
     const found = await hangup.store.findCall('c1');
-    if (found === null) throw new Error('c1 is gone');
+    if (found === null) throw new Error('call not found: c1');
     return found;
   };
 
@@ -37,16 +37,16 @@ test('a registered call is joined and cancelled, and a participant who rejoins i
   expect(await person.disconnected).toBe('ROOM_DELETED');
   const before = await record();
 
-  // On a real server the room may go while the caller is still connecting: then it never gets in at all.
-  const fate = await livekit.join('c1', 'caller').then(
+  // A real server may delete the room while the caller connects. Then the connection fails.
+  const outcome = await livekit.join('c1', 'caller').then(
     ({ disconnected }) => disconnected,
-    () => 'never got in',
+    () => 'never connected',
   );
-  expect(['ROOM_DELETED', 'never got in']).toContain(fate);
+  expect(['ROOM_DELETED', 'never connected']).toContain(outcome);
   await expect.poll(() => livekit.roomNames()).not.toContain('c1');
   await expect.poll(async () => (await record()).deletion?.state).toBe('completed');
   const after = await record();
-  // The roster goes on: by it the guard recognizes returning participants.
+  // The roster still changes, because the guard uses it to recognize returning participants.
   expect({ ...after.call, roster: null }).toEqual({ ...before.call, roster: null });
   expect(after.deletion?.attempt).toBeGreaterThan(1);
   const entries = await hangup.store.listCallEvents({ callId: 'c1', after: 0, limit: 100 });

@@ -3,8 +3,8 @@ import {
   type Conversation,
   cancel,
   DELETION_SLO_MS,
-  isSettled,
-  recordOf,
+  isDeletionComplete,
+  readCall,
   startConversation,
   startHangupOn,
   startMeasuring,
@@ -17,22 +17,19 @@ import { freePorts, openWebhookInbox, type ReceivedWebhook, startReal } from '..
 
 const { measure, measured } = startMeasuring();
 
-/**
- * rtc-node comes back every 16 s to a room that is deleted before it is let in, for 46 s or for more than 100: that is its
- * own affair. So often each call is seen to get its room again.
- */
-const TIMES_BACK = 3;
-const COMES_BACK_WITHIN_MS = 90_000;
-/** A room is gone when it is absent for 10 s, and 30 s more after LiveKit was away; both are seen by comparing. */
-const ABSENCE_BELIEVED_WITHIN_MS = 60_000;
+/** rtc-node retries a join every 16 s, for 46 s or for more than 100 s. Each retry recreates the room of a call. */
+const MIN_REJOINS = 3;
+const REJOIN_TIMEOUT_MS = 90_000;
+/** Reconciliation confirms an absent room after 10 s, and after an outage of LiveKit in another 30 s. */
+const ABSENCE_TIMEOUT_MS = 60_000;
 
 async function start({ webhooks }: { webhooks: boolean }) {
-  const [port = 0, deaf = 0] = await freePorts(2);
+  const [port = 0, unusedPort = 0] = await freePorts(2);
   // Without webhooks, LiveKit sends them to a port without a listener.
   const inbox = await openWebhookInbox();
   onTestFinished(() => inbox.close());
   const livekit = await startReal(process.env.LIVEKIT_SERVER ?? '', {
-    webhookUrls: [webhookUrl(webhooks ? port : deaf), inbox.url],
+    webhookUrls: [webhookUrl(webhooks ? port : unusedPort), inbox.url],
   });
   onTestFinished(() => livekit.stop());
   return { livekit, inbox, hangup: await startHangupOn(livekit, { port }) };
@@ -40,47 +37,47 @@ async function start({ webhooks }: { webhooks: boolean }) {
 
 test('a cancel disconnects every participant with ROOM_DELETED', async () => {
   const { hangup, livekit } = await start({ webhooks: true });
-  const talk = await startConversation(hangup, livekit, 'c1');
+  const conversation = await startConversation(hangup, livekit, 'c1');
   await expect.poll(() => statusOf(hangup, 'c1')).toBe('active');
   const beganAt = performance.now();
-  const answered = cancel(hangup, 'c1').then(() => measure('DELETE, until it is answered', beganAt));
-  expect(await talk.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
+  const answered = cancel(hangup, 'c1').then(() => measure('DELETE, until its response', beganAt));
+  expect(await conversation.disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
   measure('DELETE, until both are disconnected', beganAt);
   await answered;
-  expect((await recordOf(hangup, 'c1')).deletion).toMatchObject({ state: 'completed', attempt: 1 });
+  expect((await readCall(hangup, 'c1')).deletion).toMatchObject({ state: 'completed', attempt: 1 });
 });
 
 describe('a client that rejoins after a cancel is disconnected again', () => {
   test.each([
     ['by webhook', true],
-    ['by comparison, without any webhook', false],
+    ['by reconciliation, without any webhook', false],
   ])(
     '%s',
-    async (how, webhooks) => {
+    async (trigger, webhooks) => {
       const { hangup, livekit } = await start({ webhooks });
       const { caller } = await startConversation(hangup, livekit, 'c1');
       await cancel(hangup, 'c1');
       await caller.disconnected;
-      const { attempt = 0 } = (await recordOf(hangup, 'c1')).deletion ?? {};
+      const { attempt = 0 } = (await readCall(hangup, 'c1')).deletion ?? {};
       const beganAt = performance.now();
       // If the room is deleted while the client connects, the connection fails after 15 s.
-      const fate = livekit.join('c1', 'caller').then(
+      const outcome = livekit.join('c1', 'caller').then(
         ({ disconnected }) => disconnected,
-        () => 'never got in',
+        () => 'never connected',
       );
       await expect
         .poll(
           async () => {
-            const { deletion } = await recordOf(hangup, 'c1');
+            const { deletion } = await readCall(hangup, 'c1');
             return deletion?.state === 'completed' && deletion.attempt > attempt;
           },
           { timeout: DELETION_SLO_MS },
         )
         .toBe(true);
-      measure(`a client is back, until its room is deleted ${how}`, beganAt);
-      expect(['ROOM_DELETED', 'never got in']).toContain(await fate);
+      measure(`a client is back, until its room is deleted ${trigger}`, beganAt);
+      expect(['ROOM_DELETED', 'never connected']).toContain(await outcome);
       await expect.poll(() => livekit.roomNames(), { timeout: DELETION_SLO_MS }).toEqual([]);
-      await expect.poll(() => isSettled(hangup, 'c1')).toBe(true);
+      await expect.poll(() => isDeletionComplete(hangup, 'c1')).toBe(true);
       expect(await statusOf(hangup, 'c1')).toBe('cancelled');
       const events = hangup.log.filter(({ fields }) => fields.path === '/webhooks/livekit');
       expect(events.length > 0).toBe(webhooks);
@@ -91,102 +88,114 @@ describe('a client that rejoins after a cancel is disconnected again', () => {
 
 test('a call follows its room to the end when every webhook is lost', async () => {
   const { hangup, livekit } = await start({ webhooks: false });
-  const talk = await startConversation(hangup, livekit, 'c1');
+  const conversation = await startConversation(hangup, livekit, 'c1');
   await expect.poll(() => statusOf(hangup, 'c1')).toBe('active');
-  await talk.leave();
+  await conversation.leave();
   const beganAt = performance.now();
   await expect.poll(() => statusOf(hangup, 'c1'), { timeout: 80_000 }).toBe('completed');
-  measure('all left unheard, until the call is completed (LiveKit keeps the room for 20 s)', beganAt);
+  measure(
+    'all left without a webhook, until the call is completed (LiveKit keeps the room for 20 s)',
+    beganAt,
+  );
   expect(hangup.log.filter(({ fields }) => fields.path === '/webhooks/livekit')).toEqual([]);
 }, 100_000);
 
 describe('calls cancelled during an outage of livekit-server', () => {
   test('lose their participants after SIGSTOP and SIGCONT', async () => {
     const { hangup, livekit } = await start({ webhooks: true });
-    const talks = [];
-    for (const id of ['c1', 'c2', 'c3', 'c4', 'c5']) talks.push(await startConversation(hangup, livekit, id));
+    const conversations = [];
+    for (const id of ['c1', 'c2', 'c3', 'c4', 'c5'])
+      conversations.push(await startConversation(hangup, livekit, id));
     livekit.signal('SIGSTOP');
     const stoppedAt = performance.now();
-    await Promise.all(talks.map(({ id }) => cancel(hangup, id)));
-    measure('LiveKit stopped: five DELETEs at once, until all are answered', stoppedAt);
-    // A client's own patience.
+    await Promise.all(conversations.map(({ id }) => cancel(hangup, id)));
+    measure('LiveKit stopped: five concurrent DELETEs, until all responses', stoppedAt);
+    // The timeout of a typical HTTP client.
     expect(performance.now() - stoppedAt).toBeLessThan(5_000);
-    for (const { id } of talks) expect(await statusOf(hangup, id)).toBe('cancelled');
+    for (const { id } of conversations) expect(await statusOf(hangup, id)).toBe('cancelled');
     await expect
       .poll(() => hangup.log.some(({ message }) => message.startsWith('LiveKit is unreachable')))
       .toBe(true);
-    expect(talks.every((talk) => talk.isGoingOn())).toBe(true);
+    expect(conversations.every((conversation) => conversation.isConnected())).toBe(true);
 
     livekit.signal('SIGCONT');
     const beganAt = performance.now();
     await expect.poll(() => livekit.roomNames(), { timeout: DELETION_SLO_MS }).toEqual([]);
-    measure('LiveKit goes on, until the rooms of five cancelled calls are gone', beganAt);
-    for (const { disconnected } of talks)
+    measure('LiveKit continued, until the rooms of five cancelled calls are gone', beganAt);
+    for (const { disconnected } of conversations)
       expect(await disconnected).toEqual(['ROOM_DELETED', 'ROOM_DELETED']);
-    for (const { id } of talks) await expect.poll(() => isSettled(hangup, id)).toBe(true);
+    for (const { id } of conversations) await expect.poll(() => isDeletionComplete(hangup, id)).toBe(true);
   }, 60_000);
 
-  test('lose returning participants after a restart, and live calls go on', async () => {
+  test('lose returning participants after a restart, and live calls continue', async () => {
     const { hangup, livekit, inbox } = await start({ webhooks: true });
     const cancelled: Conversation[] = [];
     for (const id of ['c1', 'c2', 'c3']) cancelled.push(await startConversation(hangup, livekit, id));
-    const goesOn = await startConversation(hangup, livekit, 'goes-on');
-    const nobody = await startConversation(hangup, livekit, 'nobody-comes-back');
-    for (const { id } of [goesOn, nobody]) {
+    const continuing = await startConversation(hangup, livekit, 'continuing');
+    const nobody = await startConversation(hangup, livekit, 'nobody-returns');
+    for (const { id } of [continuing, nobody]) {
       await expect.poll(() => statusOf(hangup, id)).toBe('active');
     }
-    const before = (await recordOf(hangup, goesOn.id)).call;
+    const before = (await readCall(hangup, continuing.id)).call;
     await livekit.kill();
     const killedAtMs = Date.now();
     await nobody.leave();
     await Promise.all(cancelled.map(({ id }) => cancel(hangup, id)));
     await livekit.start();
     const beganAt = performance.now();
-    // Without Redis it begins empty; rooms are there again when their clients are.
+    // Without Redis, LiveKit starts without rooms. Returning clients recreate them.
     expect(await livekit.roomNames()).not.toContain(nobody.id);
 
-    await expect.poll(async () => (await recordOf(hangup, goesOn.id)).call.roomId).not.toBe(before.roomId);
-    measure('LiveKit killed and up again, until a living call has its new room', beganAt);
     await expect
-      .poll(() => statusOf(hangup, nobody.id), { timeout: ABSENCE_BELIEVED_WITHIN_MS })
-      .toBe('completed');
-    measure('LiveKit killed and up again, until a call that nobody came back to is completed', beganAt);
+      .poll(async () => (await readCall(hangup, continuing.id)).call.roomId)
+      .not.toBe(before.roomId);
+    measure('LiveKit restarted, until a live call has its new room', beganAt);
+    await expect.poll(() => statusOf(hangup, nobody.id), { timeout: ABSENCE_TIMEOUT_MS }).toBe('completed');
+    measure('LiveKit restarted, until a call without returning clients is completed', beganAt);
 
-    const livesSince = ({ id }: Conversation) => livesOf(inbox.of(id), killedAtMs);
+    const durationsOf = ({ id }: Conversation) => sessionDurations(inbox.webhooksOf(id), killedAtMs);
     await expect
-      .poll(() => cancelled.every((talk) => !talk.isGoingOn() || livesSince(talk).length >= TIMES_BACK), {
-        timeout: COMES_BACK_WITHIN_MS,
-      })
+      .poll(
+        () =>
+          cancelled.every(
+            (conversation) => !conversation.isConnected() || durationsOf(conversation).length >= MIN_REJOINS,
+          ),
+        {
+          timeout: REJOIN_TIMEOUT_MS,
+        },
+      )
       .toBe(true);
     measured(
-      `of ${cancelled.length} calls still tried: ${cancelled.filter((one) => one.isGoingOn()).length}`,
+      `of ${cancelled.length} calls still connecting: ${cancelled.filter((conversation) => conversation.isConnected()).length}`,
     );
-    for (const talk of cancelled) await talk.leave();
-    const isOneLeft = async () => {
+    for (const conversation of cancelled) await conversation.leave();
+    const isRoomLeft = async () => {
       const rooms = await livekit.roomNames();
       return cancelled.some(({ id }) => rooms.includes(id));
     };
-    await expect.poll(() => isOneLeft(), { timeout: DELETION_SLO_MS }).toBe(false);
+    await expect.poll(() => isRoomLeft(), { timeout: DELETION_SLO_MS }).toBe(false);
     for (const { id } of cancelled) {
-      await expect.poll(() => isSettled(hangup, id)).toBe(true);
+      await expect.poll(() => isDeletionComplete(hangup, id)).toBe(true);
       expect(await statusOf(hangup, id)).toBe('cancelled');
     }
-    const lives = () => cancelled.flatMap(livesSince);
-    await expect.poll(() => lives().every(Number.isFinite)).toBe(true);
-    const livesMs = lives();
-    expect(livesMs.length).toBeGreaterThan(0);
-    measured(`rooms that ${cancelled.length} cancelled calls got again: ${livesMs.length}`);
-    measured(`the longest that one of them lived: ${Math.max(0, ...livesMs)} ms`);
-    for (const lifeMs of livesMs) expect(lifeMs).toBeLessThan(DELETION_SLO_MS);
+    const durations = () => cancelled.flatMap(durationsOf);
+    await expect.poll(() => durations().every(Number.isFinite)).toBe(true);
+    const durationsMs = durations();
+    expect(durationsMs.length).toBeGreaterThan(0);
+    measured(
+      `rooms that the clients of ${cancelled.length} cancelled calls recreated: ${durationsMs.length}`,
+    );
+    measured(`the longest session of these rooms: ${Math.max(0, ...durationsMs)} ms`);
+    for (const durationMs of durationsMs) expect(durationMs).toBeLessThan(DELETION_SLO_MS);
 
-    expect(await statusOf(hangup, goesOn.id)).toBe('active');
-    expect(goesOn.isGoingOn()).toBe(true);
-    expect(await livekit.roomNames()).toContain(goesOn.id);
+    expect(await statusOf(hangup, continuing.id)).toBe('active');
+    expect(continuing.isConnected()).toBe(true);
+    expect(await livekit.roomNames()).toContain(continuing.id);
   }, 180_000);
 });
 
-/** Lifetimes of the rooms that started since then, by LiveKit's webhooks; Infinity without a reported end. */
-function livesOf(webhooks: readonly ReceivedWebhook[], sinceMs: number): number[] {
+/** Returns the durations of the sessions since a time, by LiveKit's webhooks; Infinity without room_finished. */
+function sessionDurations(webhooks: readonly ReceivedWebhook[], sinceMs: number): number[] {
   const began = webhooks.filter(
     ({ event, receivedAtMs }) => event.event === 'room_started' && receivedAtMs > sinceMs,
   );

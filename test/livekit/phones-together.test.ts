@@ -10,27 +10,28 @@ import {
   ringAndTalk,
 } from '../harness/sipp.ts';
 import { Stage, statuses } from '../harness/stage.ts';
+import { poll } from '../harness/time.ts';
 
 /* Several real phones in one room: transfers, hunt groups, and dispatch rules that give all callers one room. */
 
 const GRACE_MS = 3_000;
-/** Longer than both graces together with a few comparisons of the participants. */
+/** Longer than both grace periods and a few reconciliations. */
 const TALK_MS = 4 * GRACE_MS;
 const reconcileSchedule = '*/2 * * * * *';
 /** LiveKit reports the time of an event in whole seconds. */
-const REPORTED_WITHIN_MS = 2_000;
+const EVENT_TIME_TOLERANCE_MS = 2_000;
 
 let stage: Stage;
 beforeAll(async () => {
-  stage = await Stage.set({
+  stage = await Stage.start({
     agentLeftGraceMs: GRACE_MS,
     reconnectGraceMs: GRACE_MS,
     reconcileSchedule,
   });
-  return () => stage.strike();
+  return () => stage.stop();
 }, 60_000);
 
-/** Waits longer than any grace, and looks that nothing ended meanwhile. */
+/** Waits longer than each grace period and expects the call to be active. */
 async function expectTalking(id: string, phones: readonly { messages(): readonly { line: string }[] }[]) {
   await sleep(TALK_MS);
   const { status, roomName } = await stage.find(id);
@@ -43,23 +44,26 @@ async function expectTalking(id: string, phones: readonly { messages(): readonly
 
 describe.concurrent('several phones', { timeout: 180_000 }, () => {
   test('a warm transfer continues without its agent until both phones have hung up', async () => {
-    const agent = await stage.agent('transfer');
+    const agent = await stage.joinAgent('transfer');
     const customer = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
-    await stage.call('transfer', customer.address);
-    await stage.becomes('transfer', 'active');
+    await stage.placeCall('transfer', customer.address);
+    await stage.waitForStatus('transfer', 'active');
     const colleague = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
     await stage.network.dial('transfer', colleague.address, {
       identity: 'colleague',
       number: '+15557654321',
     });
-    await colleague.saw('received', 'ACK');
+    await colleague.waitForMessage('received', 'ACK');
     await agent.leave();
     await expectTalking('transfer', [customer, colleague]);
-    await colleague.goOn();
-    await customer.goOn();
-    await Promise.all([colleague.played(), customer.played()]);
-    const byes = [await colleague.saw('sent', 'BYE'), await customer.saw('sent', 'BYE')];
-    const call = await stage.end('transfer');
+    await colleague.continueScript();
+    await customer.continueScript();
+    await Promise.all([colleague.scriptEnded(), customer.scriptEnded()]);
+    const byes = [
+      await colleague.waitForMessage('sent', 'BYE'),
+      await customer.waitForMessage('sent', 'BYE'),
+    ];
+    const call = await stage.waitForEnd('transfer');
     expect(call).toMatchObject({
       status: 'completed',
       failureReason: null,
@@ -67,47 +71,47 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
       phoneNumber: '+15551234567',
     });
     const last = Math.max(...byes.map(({ at }) => at));
-    expect(Math.abs((call.endedAt ?? 0) - last)).toBeLessThan(REPORTED_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - last)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
     expect(call.duration).toBe(Math.round(((call.endedAt ?? 0) - (call.answeredAt ?? 0)) / 1_000));
   });
 
   test('a phone left alone in a warm transfer is hung up after the grace period', async () => {
-    const agent = await stage.agent('transfer-left');
+    const agent = await stage.joinAgent('transfer-left');
     const customer = await stage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
-    await stage.call('transfer-left', customer.address);
-    await stage.becomes('transfer-left', 'active');
+    await stage.placeCall('transfer-left', customer.address);
+    await stage.waitForStatus('transfer-left', 'active');
     const colleague = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
     await stage.network.dial('transfer-left', colleague.address, { identity: 'colleague' });
-    await colleague.saw('received', 'ACK');
+    await colleague.waitForMessage('received', 'ACK');
     await agent.leave();
     await expectTalking('transfer-left', [customer, colleague]);
-    await colleague.goOn();
-    const left = await colleague.saw('sent', 'BYE');
-    const bye = await customer.saw('received', 'BYE');
+    await colleague.continueScript();
+    const left = await colleague.waitForMessage('sent', 'BYE');
+    const bye = await customer.waitForMessage('received', 'BYE');
     expect(bye.at - left.at).toBeGreaterThanOrEqual(GRACE_MS);
-    await Promise.all([colleague.played(), customer.played()]);
-    const call = await stage.end('transfer-left');
+    await Promise.all([colleague.scriptEnded(), customer.scriptEnded()]);
+    const call = await stage.waitForEnd('transfer-left');
     expect(call).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
-    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
   test('a transfer keeps the direction and the number of the call', async () => {
     const number = '+15557770011';
     const caller = await stage.network.receive(callAndTalk(), number);
-    const id = await stage.adopted(number);
+    const id = await stage.findAdoptedCall(number);
     const { roomName } = await stage.find(id);
-    const agent = await stage.agent(roomName);
-    await stage.becomes(id, 'active');
+    const agent = await stage.joinAgent(roomName);
+    await stage.waitForStatus(id, 'active');
     const colleague = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
     await stage.network.dial(roomName, colleague.address, { identity: 'colleague', number: '+15557654321' });
-    await colleague.saw('received', 'ACK');
+    await colleague.waitForMessage('received', 'ACK');
     await agent.leave();
     await expectTalking(id, [caller, colleague]);
-    await caller.goOn();
-    await colleague.goOn();
-    await Promise.all([colleague.played(), caller.played()]);
-    const byes = [await colleague.saw('sent', 'BYE'), await caller.saw('sent', 'BYE')];
-    const call = await stage.end(id);
+    await caller.continueScript();
+    await colleague.continueScript();
+    await Promise.all([colleague.scriptEnded(), caller.scriptEnded()]);
+    const byes = [await colleague.waitForMessage('sent', 'BYE'), await caller.waitForMessage('sent', 'BYE')];
+    const call = await stage.waitForEnd(id);
     expect(call).toMatchObject({
       status: 'completed',
       failureReason: null,
@@ -115,133 +119,133 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
       phoneNumber: number,
     });
     const last = Math.max(...byes.map(({ at }) => at));
-    expect(Math.abs((call.endedAt ?? 0) - last)).toBeLessThan(REPORTED_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - last)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
   test('a phone answered after its agent left is hung up after the grace period', async () => {
-    const agent = await stage.agent('left-before');
+    const agent = await stage.joinAgent('left-before');
     const phone = await stage.network.startPhone(ringAndTalk());
-    await stage.call('left-before', phone.address);
-    await expect.poll(() => stage.network.callStatus('left-before')).toBe('ringing');
+    await stage.placeCall('left-before', phone.address);
+    await poll(() => stage.network.callStatus('left-before')).toBe('ringing');
     await agent.leave();
-    await phone.goOn();
-    const bye = await phone.saw('received', 'BYE');
-    const call = await stage.end('left-before');
+    await phone.continueScript();
+    const bye = await phone.waitForMessage('received', 'BYE');
+    const call = await stage.waitForEnd('left-before');
     expect(call).toMatchObject({ status: 'completed', failureReason: 'AGENT_LEFT' });
-    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
-  test('a hunt group is active when one phone is busy and one answers', async () => {
-    await stage.agent('hunt-busy');
+  test('a hunt group is active when one phone is busy and another phone answers', async () => {
+    await stage.joinAgent('hunt-busy');
     const busy = await stage.network.startPhone(refuse('486 Busy Here', { afterRingingMs: 500 }));
     const answering = await stage.network.startPhone(ringAndTalk());
-    await stage.call('hunt-busy', busy.address, { identity: 'first' });
+    await stage.placeCall('hunt-busy', busy.address, { identity: 'first' });
     await stage.network.dial('hunt-busy', answering.address, { identity: 'second', number: '+15557654321' });
-    await busy.played();
-    await expect
-      .poll(async () => {
-        return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
-      })
-      .toBe(true);
-    await expect
-      .poll(async () => {
-        return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
-      })
-      .toBe(true);
+    await busy.scriptEnded();
+    await poll(async () => {
+      return (await stage.network.callStatus('hunt-busy', 'second')) === 'ringing';
+    }).toBe(true);
+    await poll(async () => {
+      return (await stage.network.callStatus('hunt-busy', 'first')) === undefined;
+    }).toBe(true);
     await sleep(GRACE_MS);
     expect(await stage.find('hunt-busy')).toMatchObject({ status: 'ringing', endedAt: null });
-    await answering.goOn();
-    await answering.saw('received', 'ACK');
-    await stage.becomes('hunt-busy', 'active');
+    await answering.continueScript();
+    await answering.waitForMessage('received', 'ACK');
+    await stage.waitForStatus('hunt-busy', 'active');
     await expectTalking('hunt-busy', [answering]);
-    await answering.goOn();
-    await answering.played();
-    const bye = await answering.saw('sent', 'BYE');
-    const call = await stage.end('hunt-busy');
+    await answering.continueScript();
+    await answering.scriptEnded();
+    const bye = await answering.waitForMessage('sent', 'BYE');
+    const call = await stage.waitForEnd('hunt-busy');
     expect(call).toMatchObject({ status: 'completed', failureReason: null, phoneNumber: '+15551234567' });
-    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
   test('a hunt group stays active when a second phone answers after the first has hung up', async () => {
-    await stage.agent('hunt-late');
+    await stage.joinAgent('hunt-late');
     const first = await stage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
     const second = await stage.network.startPhone(ringAndTalk());
-    await stage.call('hunt-late', first.address, { identity: 'first' });
+    await stage.placeCall('hunt-late', first.address, { identity: 'first' });
     await stage.network.dial('hunt-late', second.address, { identity: 'second' });
-    await stage.becomes('hunt-late', 'active');
-    await expect
-      .poll(async () => {
-        return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
-      })
-      .toBe(true);
-    await first.goOn();
-    await first.played();
+    await stage.waitForStatus('hunt-late', 'active');
+    await poll(async () => {
+      return (await stage.network.callStatus('hunt-late', 'second')) === 'ringing';
+    }).toBe(true);
+    await first.continueScript();
+    await first.scriptEnded();
     await sleep(GRACE_MS);
     expect(await stage.find('hunt-late')).toMatchObject({ status: 'active', endedAt: null });
-    await second.goOn();
-    await second.saw('received', 'ACK');
+    await second.continueScript();
+    await second.waitForMessage('received', 'ACK');
     await expectTalking('hunt-late', [second]);
-    await second.goOn();
-    await second.played();
-    const bye = await second.saw('sent', 'BYE');
-    const call = await stage.end('hunt-late');
+    await second.continueScript();
+    await second.scriptEnded();
+    const bye = await second.waitForMessage('sent', 'BYE');
+    const call = await stage.waitForEnd('hunt-late');
     expect(call).toMatchObject({ status: 'completed', failureReason: null });
-    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+    expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
   });
 
   test('a phone that returns after its node was lost keeps the call active until it hangs up', async () => {
     const reconnectGraceMs = 25_000;
-    const doomed = await Stage.set({ agentLeftGraceMs: GRACE_MS, reconnectGraceMs, reconcileSchedule });
+    const separateStage = await Stage.start({
+      agentLeftGraceMs: GRACE_MS,
+      reconnectGraceMs,
+      reconcileSchedule,
+    });
     try {
-      const called = await doomed.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
-      await doomed.agent('returns');
-      await doomed.call('returns', called.address);
+      const called = await separateStage.network.startPhone(answerAndTalk({ afterRingingMs: 500 }));
+      await separateStage.joinAgent('returns');
+      await separateStage.placeCall('returns', called.address);
       const number = '+15557770021';
-      const caller = await doomed.network.receive(callAndTalk(), number);
-      const inbound = await doomed.adopted(number);
-      await doomed.agent((await doomed.find(inbound)).roomName);
-      const left = await doomed.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
-      const agentLost = await doomed.agent('agent-lost');
-      await doomed.call('agent-lost', left.address);
+      const caller = await separateStage.network.receive(callAndTalk(), number);
+      const inbound = await separateStage.findAdoptedCall(number);
+      await separateStage.joinAgent((await separateStage.find(inbound)).roomName);
+      const left = await separateStage.network.startPhone(answerAndStay({ afterRingingMs: 500 }));
+      const agentLost = await separateStage.joinAgent('agent-lost');
+      await separateStage.placeCall('agent-lost', left.address);
       const calls = [
         { id: 'returns', phone: called },
         { id: inbound, phone: caller },
       ];
-      for (const id of ['returns', inbound, 'agent-lost']) await doomed.becomes(id, 'active');
-      await doomed.network.livekit.kill();
+      for (const id of ['returns', inbound, 'agent-lost']) await separateStage.waitForStatus(id, 'active');
+      await separateStage.network.livekit.kill();
       await agentLost.leave();
-      // livekit-sip and the agents come back by themselves, as new participants.
-      await doomed.network.livekit.start();
+      // livekit-sip and the agents reconnect as new participants.
+      await separateStage.network.livekit.start();
       for (const { id } of calls) {
         const hasReturned = async () => {
-          const { call } = (await doomed.hangup.store.findCall(id)) ?? {};
+          const { call } = (await separateStage.hangup.store.findCall(id)) ?? {};
           const members = call?.roster?.members ?? [];
           return ['phone', 'agent'].every((role) => {
-            const some = members.filter((member) => member.role === role);
-            return some.length === 2 && some.filter(({ departure }) => departure === null).length === 1;
+            const sameRole = members.filter((member) => member.role === role);
+            return (
+              sameRole.length === 2 && sameRole.filter(({ departure }) => departure === null).length === 1
+            );
           });
         };
-        await expect.poll(hasReturned, { timeout: 60_000 }).toBe(true);
+        await poll(hasReturned, { timeout: 60_000 }).toBe(true);
       }
-      // LiveKit lists the agent that did not return; its phone was left alone all the same.
-      await left.saw('received', 'BYE', 90_000);
-      expect(await doomed.end('agent-lost')).toMatchObject({
+      // LiveKit still lists the agent that did not return, but the phone is alone.
+      await left.waitForMessage('received', 'BYE', 90_000);
+      expect(await separateStage.waitForEnd('agent-lost')).toMatchObject({
         status: 'completed',
         failureReason: 'AGENT_LEFT',
       });
       await sleep(reconnectGraceMs);
       for (const { id, phone } of calls) {
-        expect(await doomed.find(id)).toMatchObject({ status: 'active', endedAt: null });
+        expect(await separateStage.find(id)).toMatchObject({ status: 'active', endedAt: null });
         expect(phone.messages().at(-1)?.line).toMatch(/^ACK/);
-        await phone.goOn();
-        await phone.played();
-        const bye = await phone.saw('sent', 'BYE');
-        const call = await doomed.end(id);
+        await phone.continueScript();
+        await phone.scriptEnded();
+        const bye = await phone.waitForMessage('sent', 'BYE');
+        const call = await separateStage.waitForEnd(id);
         expect(call).toMatchObject({ status: 'completed', failureReason: null });
-        expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(REPORTED_WITHIN_MS);
+        expect(Math.abs((call.endedAt ?? 0) - bye.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
       }
     } finally {
-      await doomed.strike();
+      await separateStage.stop();
     }
   });
 
@@ -254,68 +258,68 @@ describe.concurrent('several phones', { timeout: 180_000 }, () => {
       const callFrom = (number: string, script = callAndTalk()) =>
         stage.network.receive(script, number, rule);
       const hangUp = async (phone: Awaited<ReturnType<typeof callFrom>>) => {
-        await phone.goOn();
-        await phone.played();
-        return phone.saw('sent', 'BYE');
+        await phone.continueScript();
+        await phone.scriptEnded();
+        return phone.waitForMessage('sent', 'BYE');
       };
-      // The first caller of the day.
+      // The first caller creates the room.
       const a = await callFrom(first);
-      const callOfA = await stage.adopted(first);
-      const agentOfA = await stage.agent(roomName);
-      await stage.becomes(callOfA, 'active');
+      const callOfA = await stage.findAdoptedCall(first);
+      const agentOfA = await stage.joinAgent(roomName);
+      await stage.waitForStatus(callOfA, 'active');
       const byeOfA = await hangUp(a);
-      const endOfA = await stage.end(callOfA);
+      const endOfA = await stage.waitForEnd(callOfA);
       expect(endOfA).toMatchObject({
         status: 'completed',
         direction: 'inbound',
         failureReason: null,
         roomName,
       });
-      expect(Math.abs((endOfA.endedAt ?? 0) - byeOfA.at)).toBeLessThan(REPORTED_WITHIN_MS);
+      expect(Math.abs((endOfA.endedAt ?? 0) - byeOfA.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
       expect(await agentOfA.disconnected).toBe('ROOM_DELETED');
 
-      // The second one, in a new session of the room.
+      // The second caller joins a new session of the room.
       const b = await callFrom(second);
-      const callOfB = await stage.adopted(second);
-      await stage.agent(roomName);
-      await stage.becomes(callOfB, 'active');
-      // A third one beside it: one room, one call.
+      const callOfB = await stage.findAdoptedCall(second);
+      await stage.joinAgent(roomName);
+      await stage.waitForStatus(callOfB, 'active');
+      // The third caller joins the second call, because they share a room.
       const c = await callFrom(third);
-      await c.saw('sent', 'ACK');
+      await c.waitForMessage('sent', 'ACK');
       await expectTalking(callOfB, [b, c]);
-      expect(await stage.callsFrom(third)).toEqual([]);
+      expect(await stage.callIdsFrom(third)).toEqual([]);
       await hangUp(b);
       await expectTalking(callOfB, [c]);
       const byeOfC = await hangUp(c);
-      const endOfB = await stage.end(callOfB);
+      const endOfB = await stage.waitForEnd(callOfB);
       expect(endOfB).toMatchObject({ status: 'completed', phoneNumber: second, failureReason: null });
-      expect(Math.abs((endOfB.endedAt ?? 0) - byeOfC.at)).toBeLessThan(REPORTED_WITHIN_MS);
+      expect(Math.abs((endOfB.endedAt ?? 0) - byeOfC.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
 
-      // The first caller again, who is cancelled, and calls once more.
+      // The first caller calls again, is cancelled, and calls a third time.
       const again = await callFrom(first, callAndStay());
-      const callOfAgain = await stage.adopted(first, [callOfA]);
-      await stage.agent(roomName);
-      await stage.becomes(callOfAgain, 'active');
+      const callOfAgain = await stage.findAdoptedCall(first, [callOfA]);
+      await stage.joinAgent(roomName);
+      await stage.waitForStatus(callOfAgain, 'active');
       await stage.cancel(callOfAgain);
-      await again.saw('received', 'BYE');
-      await again.played();
-      expect(await stage.end(callOfAgain)).toMatchObject({ status: 'cancelled', phoneNumber: first });
+      await again.waitForMessage('received', 'BYE');
+      await again.scriptEnded();
+      expect(await stage.waitForEnd(callOfAgain)).toMatchObject({ status: 'cancelled', phoneNumber: first });
 
       const last = await callFrom(first);
-      const callOfLast = await stage.adopted(first, [callOfA, callOfAgain]);
-      await stage.agent(roomName);
-      await stage.becomes(callOfLast, 'active');
+      const callOfLast = await stage.findAdoptedCall(first, [callOfA, callOfAgain]);
+      await stage.joinAgent(roomName);
+      await stage.waitForStatus(callOfLast, 'active');
       await expectTalking(callOfLast, [last]);
       const byeOfLast = await hangUp(last);
-      const end = await stage.end(callOfLast);
+      const end = await stage.waitForEnd(callOfLast);
       expect(end).toMatchObject({ status: 'completed', failureReason: null });
       expect(statuses(end).at(-1)).toBe('completed');
-      expect(Math.abs((end.endedAt ?? 0) - byeOfLast.at)).toBeLessThan(REPORTED_WITHIN_MS);
+      expect(Math.abs((end.endedAt ?? 0) - byeOfLast.at)).toBeLessThan(EVENT_TIME_TOLERANCE_MS);
     },
   );
 });
 
 test('late webhooks do not change ended calls', async () => {
   expect(stage.ended.size).toBe(14);
-  for (const [id, ended] of stage.ended) expect(await stage.read(id)).toEqual(ended);
+  for (const [id, ended] of stage.ended) expect(await stage.readCall(id)).toEqual(ended);
 });

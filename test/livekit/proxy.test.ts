@@ -64,7 +64,7 @@ test('a cancel reaches LiveKit through the proxy of the environment', async () =
 test('requests to an https LiveKit use a tunnel, and the error names a proxy that refuses', async () => {
   const { url, seen } = await startProxy(null);
   const server = { url: 'https://livekit.test', apiKey: 'k', apiSecret: 's'.repeat(32) };
-  const rooms = createRoomService(httpTransport({ ...server, proxy: { url, except: '' } }));
+  const rooms = createRoomService(httpTransport({ ...server, proxy: { url, noProxy: '' } }));
   const outcome = await rooms.deleteRoom('r', { timeoutMs: 5_000, priority: 'cancel' });
   expect(seen).toEqual(['CONNECT livekit.test:443']);
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: expect.stringContaining(url) });
@@ -82,7 +82,7 @@ test('requests skip the proxy when LiveKit is on this machine or in NO_PROXY', a
   expect(emulator.roomNames()).toEqual([]);
   const server = { url: 'http://livekit.invalid', apiKey: 'k', apiSecret: 's'.repeat(32) };
   const rooms = createRoomService(
-    httpTransport({ ...server, proxy: { url: proxy.url, except: '.invalid' } }),
+    httpTransport({ ...server, proxy: { url: proxy.url, noProxy: '.invalid' } }),
   );
   const outcome = await rooms.deleteRoom('r', { timeoutMs: 5_000, priority: 'cancel' });
   expect(outcome).toMatchObject({

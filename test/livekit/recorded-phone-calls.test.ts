@@ -9,7 +9,7 @@ import { loadFixture } from './webhook-recordings.ts';
  * again, because the recorded tokens have expired, and their times are shifted to the present.
  */
 
-/** Shifts all times of a recording, so that the last event happens now. */
+/** Shifts all times of a recording: the last event happens now. */
 function shifted(bodies: readonly string[]): string[] {
   const last = Number(/"createdAt":"(\d+)"/.exec(bodies.at(-1) ?? '')?.[1]);
   const byS = Math.floor(Date.now() / 1000) - last;

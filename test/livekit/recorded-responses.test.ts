@@ -55,7 +55,7 @@ function sortLists(value: unknown): unknown {
     Object.entries(value).map(([field, item]) => [
       field,
       Array.isArray(item) && (field === 'rooms' || field === 'participants')
-        ? item.toSorted((one, other) => nameOf(one).localeCompare(nameOf(other)))
+        ? item.toSorted((a, b) => nameOf(a).localeCompare(nameOf(b)))
         : sortLists(item),
     ]),
   );

@@ -82,7 +82,7 @@ describe('scenarios without phones', () => {
 
   // Concurrent, because some scenarios last seconds. Each scenario has its own room.
   test.concurrent.each(SCENARIO_NAMES)('the webhooks of %s equal the recording', async (name) => {
-    const webhooks = inbox.of(await runScenario(name, livekit, inbox));
+    const webhooks = inbox.webhooksOf(await runScenario(name, livekit, inbox));
     expect(comparable(webhooks.map(toWebhook))).toStrictEqual(comparable(loadFixture(name)));
   });
 });

@@ -89,7 +89,7 @@ export async function play(
   const participants = new Map<string, Awaited<ReturnType<LiveKitUnderTest['join']>>>();
   for (const step of steps) {
     const room = step.room ?? '';
-    const before = inbox.of(room).length;
+    const before = inbox.webhooksOf(room).length;
     if ('join' in step) {
       const { kind } = step;
       const participant = await livekit.join(room, step.join, kind === undefined ? {} : { kind });

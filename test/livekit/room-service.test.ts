@@ -22,7 +22,7 @@ const list = (count: number, metadata = '') =>
     })),
   });
 
-/** Cut into chunks of so many bytes. */
+/** Yields the bytes in chunks of `length` bytes. */
 async function* cut(bytes: Uint8Array, length: number) {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
 }
@@ -32,8 +32,8 @@ async function roomsIn(chunks: AsyncIterable<Uint8Array>) {
   return parts.flatMap((part) => ListRoomsResponse.fromBinary(part).rooms);
 }
 
-/** The rooms of a LiveKit that is this server. */
-async function roomsOf(server: Server): Promise<RoomService> {
+/** Starts the server and returns a client of it. */
+async function clientOf(server: Server): Promise<RoomService> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = z.object({ port: z.number() }).parse(server.address());
   return createRoomService(
@@ -41,11 +41,11 @@ async function roomsOf(server: Server): Promise<RoomService> {
   );
 }
 
-/** What is behind the deadline of the test fails it. */
+/** A deadline later than the timeout of the test. */
 const OPTIONS = { timeoutMs: 60_000, priority: 'reconcile' } as const;
 
-/** The rooms of a server that answers so. */
-async function roomsAnswered(answer: (response: ServerResponse) => void): Promise<RoomService> {
+/** Returns a client of a server with these responses. */
+async function clientOfResponses(answer: (response: ServerResponse) => void): Promise<RoomService> {
   const server = createServer((request, response) => {
     request.resume().on('end', () => answer(response));
   });
@@ -53,19 +53,22 @@ async function roomsAnswered(answer: (response: ServerResponse) => void): Promis
     server.closeAllConnections();
     server.close();
   });
-  return roomsOf(server);
+  return clientOf(server);
 }
 
-/** All that a server which answers so lists. */
-async function listedBy(answer: (response: ServerResponse) => void) {
-  const rooms = await roomsAnswered(answer);
-  const taken: RoomRef[] = [];
-  const outcome = await rooms.listRooms(async (part) => void taken.push(...part), OPTIONS);
-  return { outcome, taken };
+/** Lists the rooms of a server with this response. */
+async function listRoomsFrom(answer: (response: ServerResponse) => void) {
+  const rooms = await clientOfResponses(answer);
+  const received: RoomRef[] = [];
+  const outcome = await rooms.listRooms(async (part) => void received.push(...part), OPTIONS);
+  return { outcome, received };
 }
 
-/** The rooms of a server of which each connection gets a number, from 1, and each request so many bytes, or its end. */
-async function roomsOnWire(answer: (connection: number, request: number) => string | null) {
+/**
+ * Returns a client of a server that responds with raw text; null closes the connection.
+ * @param respond takes the numbers of the connection and of its request, from 1
+ */
+async function clientOfRawResponses(respond: (connection: number, request: number) => string | null) {
   let connections = 0;
   const open = new Set<Socket>();
   const server = createTcpServer((socket) => {
@@ -76,7 +79,7 @@ async function roomsOnWire(answer: (connection: number, request: number) => stri
     socket.on('error', () => {});
     socket.on('data', () => {
       request += 1;
-      const response = answer(connection, request);
+      const response = respond(connection, request);
       if (response === null) socket.destroy();
       else socket.write(response);
     });
@@ -85,16 +88,16 @@ async function roomsOnWire(answer: (connection: number, request: number) => stri
     for (const socket of open) socket.destroy();
     server.close();
   });
-  return { rooms: await roomsOf(server), connections: () => connections };
+  return { rooms: await clientOf(server), connections: () => connections };
 }
 
 const PROTOBUF = { 'content-type': 'application/protobuf' };
 
 test('a list of rooms is decoded completely wherever its chunks are cut', async () => {
-  const whole = list(3, 'né');
-  const bytes = whole.toBinary();
+  const complete = list(3, 'né');
+  const bytes = complete.toBinary();
   for (let length = 1; length <= bytes.length; length += 1) {
-    expect(await roomsIn(cut(bytes, length))).toEqual(whole.rooms);
+    expect(await roomsIn(cut(bytes, length))).toEqual(complete.rooms);
   }
 });
 
@@ -123,12 +126,12 @@ test.each([
 });
 
 test('a list of ten thousand rooms is decoded', async () => {
-  const { outcome, taken } = await listedBy((response) =>
+  const { outcome, received } = await listRoomsFrom((response) =>
     response.writeHead(200, PROTOBUF).end(list(10_000, 'a note').toBinary()),
   );
   expect(outcome).toEqual({ kind: 'listed' });
-  expect(taken).toHaveLength(10_000);
-  expect(taken.at(-1)).toEqual({
+  expect(received).toHaveLength(10_000);
+  expect(received.at(-1)).toEqual({
     name: 'call-9999',
     sid: 'RM_9999',
     createdAt: 1_795_000_000_123,
@@ -138,23 +141,23 @@ test('a list of ten thousand rooms is decoded', async () => {
 
 test('the connection closes at once when a response is not read to its end', async () => {
   let isClosed: Promise<unknown> | undefined;
-  const { outcome } = await listedBy((response) => {
+  const { outcome } = await listRoomsFrom((response) => {
     isClosed = once(response, 'close');
     response.writeHead(200, { 'content-type': 'text/html' }).write('<html>');
   });
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: 'the response is not protobuf' });
-  // And not only at the deadline, which is behind that of the test.
+  // The deadline of the request is later than the timeout of the test.
   await isClosed;
 });
 
 test('an empty body is an empty list when it is a LiveKit response', async () => {
-  const { outcome } = await listedBy((response) => response.writeHead(200, PROTOBUF).end());
+  const { outcome } = await listRoomsFrom((response) => response.writeHead(200, PROTOBUF).end());
   expect(outcome).toEqual({ kind: 'listed' });
 });
 
 const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
   [
-    'nothing',
+    'an empty response without a content type',
     (to) => to.writeHead(200).end(),
     { kind: 'unavailable', detail: 'the response is not protobuf' },
   ],
@@ -164,12 +167,12 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the response is not protobuf' },
   ],
   [
-    'half a room',
+    'a truncated room',
     (to) => to.writeHead(200, PROTOBUF).end(list(2).toBinary().subarray(0, -3)),
     { kind: 'unavailable', detail: 'the response ends within a field' },
   ],
   [
-    'half of what it announced',
+    'a response shorter than its Content-Length',
     (to) => {
       const bytes = list(1).toBinary();
       to.writeHead(200, { ...PROTOBUF, 'content-length': bytes.length * 2 }).write(bytes, () => to.destroy());
@@ -177,12 +180,12 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the connection failed: aborted' },
   ],
   [
-    'an error in JSON, as Twirp does',
+    'a Twirp error in JSON',
     (to) =>
       to
         .writeHead(401, { 'content-type': 'application/json' })
         .end(JSON.stringify({ code: 'unauthenticated', msg: 'permissions denied' })),
-    { kind: 'refused', by: 'credentials', code: 'unauthenticated' },
+    { kind: 'refused', reason: 'credentials', code: 'unauthenticated' },
   ],
   [
     'not_found',
@@ -190,19 +193,19 @@ const NOT_LISTED: [string, (response: ServerResponse) => void, object][] = [
       to
         .writeHead(404, { 'content-type': 'application/json' })
         .end(JSON.stringify({ code: 'not_found', msg: 'what?' })),
-    { kind: 'refused', by: 'request', code: 'not_found' },
+    { kind: 'refused', reason: 'request', code: 'not_found' },
   ],
 ];
 
 test.each(NOT_LISTED)('%s is not accepted as a list of rooms', async (_, answer, expected) => {
-  expect((await listedBy(answer)).outcome).toMatchObject(expected);
+  expect((await listRoomsFrom(answer)).outcome).toMatchObject(expected);
 });
 
 test('describeRoom gives its second request the rest of the deadline', async () => {
   const options = { timeoutMs: 500, priority: 'read' } as const;
   const sent: [method: string, timeoutMs: number][] = [];
   let now = 0;
-  const takes = (durationMs: number) =>
+  const clientWithLatency = (durationMs: number) =>
     createRoomService(
       async ({ method, timeoutMs }) => {
         sent.push([method, timeoutMs]);
@@ -211,12 +214,14 @@ test('describeRoom gives its second request the rest of the deadline', async () 
       },
       () => now,
     );
-  expect(await takes(413).describeRoom('r', options)).toMatchObject({ status: { roomExists: false } });
+  expect(await clientWithLatency(413).describeRoom('r', options)).toMatchObject({
+    status: { roomExists: false },
+  });
   expect(sent.splice(0)).toEqual([
     ['ListParticipants', 500],
     ['ListRooms', 87],
   ]);
-  expect(await takes(500).describeRoom('r', options)).toEqual({
+  expect(await clientWithLatency(500).describeRoom('r', options)).toEqual({
     kind: 'timed_out',
     detail: 'no response within 500 ms',
   });
@@ -224,26 +229,26 @@ test('describeRoom gives its second request the rest of the deadline', async () 
 });
 
 const JSON_TYPE = { 'content-type': 'application/json' };
-const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
+const UPGRADE = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
 const DELETED =
   'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\n{}';
 
 test('a protocol upgrade counts as a failed request at once', async () => {
-  const { rooms } = await roomsOnWire(() => SWITCH);
+  const { rooms } = await clientOfRawResponses(() => UPGRADE);
   const expected = { kind: 'unavailable', detail: 'the response is a protocol upgrade (HTTP 101)' };
   expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
   expect(await rooms.listRooms(async () => {}, OPTIONS)).toMatchObject(expected);
 });
 
-test('a request is repeated when a kept-alive connection closes under it', async () => {
-  const { rooms, connections } = await roomsOnWire((_, request) => (request === 1 ? DELETED : null));
+test('a request is repeated when its kept-alive connection closes', async () => {
+  const { rooms, connections } = await clientOfRawResponses((_, request) => (request === 1 ? DELETED : null));
   expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
   expect(await rooms.deleteRoom('c2', OPTIONS)).toEqual({ kind: 'deleted' });
   expect(connections()).toBe(2);
 });
 
-test('a request fails and is not repeated when a new connection closes under it', async () => {
-  const { rooms, connections } = await roomsOnWire(() => null);
+test('a request fails and is not repeated when its new connection closes', async () => {
+  const { rooms, connections } = await clientOfRawResponses(() => null);
   expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject({
     kind: 'unavailable',
     detail: 'the connection failed: socket hang up',
@@ -263,30 +268,30 @@ const NOT_DELETED: [string, (response: ServerResponse) => void, object][] = [
     { kind: 'unavailable', detail: 'the response is not JSON' },
   ],
   [
-    'what never ends',
+    'an endless response',
     (to) => {
-      const goOn = () => {
+      const writeMore = () => {
         while (!to.destroyed && to.write('x'.repeat(65_536)));
       };
-      to.writeHead(200, JSON_TYPE).on('drain', goOn);
-      goOn();
+      to.writeHead(200, JSON_TYPE).on('drain', writeMore);
+      writeMore();
     },
     { kind: 'unavailable', detail: 'the response is over 4 MiB' },
   ],
   [
     'a not_found whose content type is not JSON',
     (to) => to.writeHead(404, { 'content-type': 'text/html' }).end('{"code":"not_found","msg":""}'),
-    { kind: 'refused', by: 'address' },
+    { kind: 'refused', reason: 'address' },
   ],
 ];
 
 test.each(NOT_DELETED)('%s is not accepted as a deletion', async (_, answer, expected) => {
-  const rooms = await roomsAnswered(answer);
+  const rooms = await clientOfResponses(answer);
   expect(await rooms.deleteRoom('c1', OPTIONS)).toMatchObject(expected);
 });
 
 test('a deletion is accepted with any charset', async () => {
-  const rooms = await roomsAnswered((to) =>
+  const rooms = await clientOfResponses((to) =>
     to.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end('{}'),
   );
   expect(await rooms.deleteRoom('c1', OPTIONS)).toEqual({ kind: 'deleted' });
@@ -298,7 +303,7 @@ test('a listed participant of an unknown kind is ignored', async () => {
     { sid: 'PA_2', identity: 'present' },
   ];
   const body = new ListParticipantsResponse({ participants }).toBinary();
-  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
+  const rooms = await clientOfResponses((response) => response.writeHead(200, PROTOBUF).end(body));
   expect(await rooms.listParticipants('r', OPTIONS)).toMatchObject({
     kind: 'listed',
     participants: [{ role: 'other' }, { role: 'person' }],
@@ -316,7 +321,7 @@ test('a list of 3,000 participants, over 4 MiB, is decoded', async () => {
   }));
   const body = new ListParticipantsResponse({ participants }).toBinary();
   expect(body.length).toBeGreaterThan(4 * 1024 * 1024);
-  const rooms = await roomsAnswered((response) => response.writeHead(200, PROTOBUF).end(body));
+  const rooms = await clientOfResponses((response) => response.writeHead(200, PROTOBUF).end(body));
   const listed = await rooms.listParticipants('r', OPTIONS);
   expect(listed.kind === 'listed' && listed.participants.length).toBe(3_000);
 });

@@ -11,7 +11,7 @@ const BODY = roomWebhooks('fuzzed').started();
 const SHA256 = createHash('sha256').update(BODY).digest('base64');
 const RUNS = { numRuns: 2_000 };
 
-/** As long as the run: a second more or less decides nothing, because all times are far from the limits. */
+/** The time of the complete run. Every generated time is hours or exactly 0 s from it, far from the limits. */
 const now = Date.now();
 const read = createWebhookParser([{ apiKey: API_KEY, apiSecret: API_SECRET }, SECOND], { now: () => now });
 
@@ -22,14 +22,14 @@ function tokenOf(header: unknown, claims: unknown, secret: string): string {
 }
 
 const seconds = fc.constantFrom(-86_400, -7_200, 0, 3_600, 86_400).map((far) => Math.floor(now / 1000) + far);
-const odd = fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.constant(undefined));
+const invalid = fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.constant(undefined));
 const rarely = <T, U>(usual: fc.Arbitrary<T>, other: fc.Arbitrary<U>) =>
   fc.oneof({ weight: 6, arbitrary: usual }, { weight: 1, arbitrary: other });
 const CLAIMS = fc.record({
-  iss: rarely(fc.constantFrom(API_KEY, SECOND.apiKey), odd),
-  nbf: rarely(seconds, odd),
-  exp: rarely(seconds, odd),
-  sha256: rarely(fc.constant(SHA256), odd),
+  iss: rarely(fc.constantFrom(API_KEY, SECOND.apiKey), invalid),
+  nbf: rarely(seconds, invalid),
+  exp: rarely(seconds, invalid),
+  sha256: rarely(fc.constant(SHA256), invalid),
 });
 const HEADER = rarely(
   fc.constant<object>({ alg: 'HS256', typ: 'JWT' }),
@@ -49,7 +49,7 @@ test("the parser accepts exactly the webhooks that the SDK's receiver accepts, a
       fc.constantFrom(API_SECRET, SECOND.apiSecret, 'wrong'),
       async (...parts) => {
         const token = tokenOf(...parts);
-        const received = await Promise.allSettled(receivers.map((one) => one.receive(BODY, token)));
+        const received = await Promise.allSettled(receivers.map((receiver) => receiver.receive(BODY, token)));
         const result = await read(Buffer.from(BODY), token);
         seen.add(result.kind === 'refused' ? result.refusal.reason : result.kind);
         expect(result.kind).toBe(received.some(({ status }) => status === 'fulfilled') ? 'event' : 'refused');

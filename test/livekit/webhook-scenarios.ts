@@ -13,7 +13,7 @@ interface Stage {
 
 /*
  * The recorded scenarios without phones. `scripts/record-webhooks.ts` runs them on a real server and stores the webhooks;
- * a test runs them on the emulator. Each step waits for the previous event, so that the network cannot change the order.
+ * a test runs them on the emulator. Each step waits for the previous event, because the network could change the order.
  */
 const SCENARIOS = {
   'join-leave': async ({ livekit, client, roomName, received }) => {
@@ -101,7 +101,7 @@ export async function runScenario(
         (webhooks) => webhooks.filter((webhook) => webhook.event.event === event).length >= times,
       );
     },
-    respondWith: (...statuses) => inbox.answerNext(roomName, ...statuses),
+    respondWith: (...statuses) => inbox.respondNext(roomName, ...statuses),
   });
   return roomName;
 }

@@ -39,7 +39,7 @@ test('an instrumented port returns the same results and reports each call', asyn
 test.each([
   { kind: 'answered', value: 'evil' },
   { kind: 'not_found' },
-  { kind: 'refused', by: 'credentials', code: 'x'.repeat(99), detail: 'evil' },
+  { kind: 'refused', reason: 'credentials', code: 'x'.repeat(99), detail: 'evil' },
   { kind: 'unavailable', code: null, detail: 'evil' },
   { kind: 'timed_out', detail: 'evil' },
 ] as const)('request metrics have the method and the outcome as labels: %j', async (outcome) => {

@@ -163,7 +163,7 @@ test('the scheme of LIVEKIT_URL selects the proxy; lower-case names have priorit
     parseSettings({ ...LIVEKIT, ...environment }, 'server').livekit?.proxy;
   const HTTPS_PROXY = 'http://proxy.example.com:3128';
   expect(proxyOf({})).toBeNull();
-  expect(proxyOf({ HTTPS_PROXY })).toEqual({ url: `${HTTPS_PROXY}/`, except: '' });
+  expect(proxyOf({ HTTPS_PROXY })).toEqual({ url: `${HTTPS_PROXY}/`, noProxy: '' });
   expect(proxyOf({ HTTPS_PROXY: 'proxy.example.com:3128' })?.url).toBe(`${HTTPS_PROXY}/`);
   expect(proxyOf({ HTTPS_PROXY: 'http://no.example.com', https_proxy: HTTPS_PROXY })?.url).toBe(
     `${HTTPS_PROXY}/`,
@@ -173,7 +173,7 @@ test('the scheme of LIVEKIT_URL selects the proxy; lower-case names have priorit
   for (const LIVEKIT_URL of ['wss://127.0.0.1', 'wss://localhost:7880', 'wss://[::1]:7880'])
     expect(proxyOf({ HTTPS_PROXY, LIVEKIT_URL })).toBeNull();
   // As in curl and Go, a host includes its subdomains.
-  expect(proxyOf({ HTTPS_PROXY, NO_PROXY: 'a.test, .b.test' })?.except).toBe('a.test,.a.test,.b.test');
+  expect(proxyOf({ HTTPS_PROXY, NO_PROXY: 'a.test, .b.test' })?.noProxy).toBe('a.test,.a.test,.b.test');
   for (const wrong of ['socks5://proxy:1080', 'http://', 'http://pro xy'])
     expect(problemsOf({ ...LIVEKIT, HTTPS_PROXY: wrong }), wrong).toEqual([
       expect.stringMatching(/^HTTPS_PROXY, HTTP_PROXY: expected a URL such as/),

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createLeaseWorker } from '../../src/reconciler/lease-worker.ts';
 
-/** A worker on a queue of numbered tasks. Attempts end when the test ends them. */
+/** Returns a worker on a queue of numbered tasks. The test ends the attempts. */
 function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
   const due = Array.from({ length: tasks }, (_, number) => number);
   const limits: number[] = [];

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createLoop } from '../../src/reconciler/loop.ts';
 
-/** A loop whose runs end when the test ends them. */
+/** Returns a loop. The test ends the runs. */
 function start() {
   const ends: PromiseWithResolvers<void>[] = [];
   const logged: object[] = [];

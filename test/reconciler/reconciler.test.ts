@@ -13,7 +13,7 @@ import { temporaryFolder } from '../harness/temporary.ts';
 
 const NOW = 1_000_000;
 
-/** A scheduler whose runs the test starts, by the name of the schedule, such as `every 5000`. */
+/** Returns a scheduler. The test starts a run by the name of the schedule, such as `every 5000`. */
 function manualScheduler() {
   const schedules = new Set<{ readonly name: string; readonly run: () => void }>();
   const add = (name: string, run: () => void) => {

@@ -27,7 +27,7 @@ const AUDIT =
   'SELECT at, action, actor, actor_id AS actorId, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason FROM audit_log';
 const ORDER: readonly (CallStatus | null)[] = [null, 'initiated', 'connecting', 'ringing', 'active'];
 
-/** Reads the database through a connection of its own, without hangup's code. */
+/** Reads the database through a separate connection, without hangup's code. */
 export class DatabaseInspector {
   readonly #db: SqliteDatabase.Database;
   readonly #inRoom: SqliteDatabase.Statement<[string], CallRow>;
@@ -100,21 +100,22 @@ export class DatabaseInspector {
       const call = calls.get(subjectId);
       if (call === undefined || (action !== 'call.created' && action !== 'call.status_changed')) continue;
       const before = last.get(subjectId) ?? null;
-      const wrong = (what: string) =>
-        new InvariantViolation(`call ${subjectId} ${what}: ${before} to ${toStatus}`, call.roomName);
-      if (toStatus === null || fromStatus !== before) throw wrong('has a gap in its audit log');
-      if (before !== null && !isLive(before)) throw wrong('ended, and went on');
+      const violation = (problem: string) =>
+        new InvariantViolation(`call ${subjectId} ${problem}: ${before} to ${toStatus}`, call.roomName);
+      if (toStatus === null || fromStatus !== before) throw violation('has a gap in its audit log');
+      if (before !== null && !isLive(before)) throw violation('ended, and went on');
       if (isLive(toStatus)) {
-        if (ORDER.indexOf(toStatus) <= ORDER.indexOf(before)) throw wrong('went back');
+        if (ORDER.indexOf(toStatus) <= ORDER.indexOf(before)) throw violation('went back');
       } else ends.set(subjectId, (ends.get(subjectId) ?? 0) + 1);
       last.set(subjectId, toStatus);
     }
     for (const { id, roomName, status, endedAt } of calls.values()) {
       const hasEnded = (ENDED_STATUSES as readonly CallStatus[]).includes(status);
-      const wrong = (what: string) => new InvariantViolation(`call ${id}, ${status}, ${what}`, roomName);
-      if (last.get(id) !== status) throw wrong(`is ${last.get(id)} in the audit log`);
-      if ((ends.get(id) ?? 0) !== (hasEnded ? 1 : 0)) throw wrong(`ended ${ends.get(id) ?? 0} times`);
-      if ((endedAt !== null) !== hasEnded) throw wrong(`has endedAt ${endedAt}`);
+      const violation = (problem: string) =>
+        new InvariantViolation(`call ${id}, ${status}, ${problem}`, roomName);
+      if (last.get(id) !== status) throw violation(`is ${last.get(id)} in the audit log`);
+      if ((ends.get(id) ?? 0) !== (hasEnded ? 1 : 0)) throw violation(`ended ${ends.get(id) ?? 0} times`);
+      if ((endedAt !== null) !== hasEnded) throw violation(`has endedAt ${endedAt}`);
     }
   }
 

@@ -37,17 +37,17 @@ async function injectFault(world: World): Promise<void> {
   const kind = prng.among(FAULT_KINDS);
   const hangup = anyHangup(world);
   eventLog.count(`fault: ${kind}`);
-  const during = async (what: string, forMs: number, begin: () => void, end: () => void) => {
-    eventLog.recordForAllRooms(`${what}, for ${forMs} ms`);
+  const during = async (fault: string, forMs: number, begin: () => void, end: () => void) => {
+    eventLog.recordForAllRooms(`${fault}, for ${forMs} ms`);
     begin();
     await virtualClock.sleep(forMs);
     end();
-    eventLog.recordForAllRooms(`over: ${what}`);
+    eventLog.recordForAllRooms(`over: ${fault}`);
   };
   switch (kind) {
     case 'fault': {
       const method = prng.of(METHODS);
-      const fault = aFault(world);
+      const fault = randomFault(world);
       await during(
         `${method} meets ${JSON.stringify(fault)}`,
         prng.between(500, 45_000),
@@ -130,10 +130,10 @@ async function injectFault(world: World): Promise<void> {
         () => {
           // Processes on one machine share one clock.
           const offsetMs = prng.of([-500, -5_000, -60_000, -3_600_000, 5_000]);
-          for (const one of hangups) one.clockOffsetMs = offsetMs;
+          for (const hangup of hangups) hangup.clockOffsetMs = offsetMs;
         },
         () => {
-          for (const one of hangups) one.clockOffsetMs = 0;
+          for (const hangup of hangups) hangup.clockOffsetMs = 0;
         },
       );
       return;
@@ -172,7 +172,7 @@ async function injectFault(world: World): Promise<void> {
   }
 }
 
-function aFault({ prng }: World): Fault {
+function randomFault({ prng }: World): Fault {
   const kind = prng.of([
     'status500',
     'status503',

@@ -92,7 +92,7 @@ export class SimulatedLiveKit {
 
   /** Never rejects, like the real transport. */
   send<T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> {
-    const method = ROOM_SERVICE_METHODS.find((known) => known === request.method);
+    const method = ROOM_SERVICE_METHODS.find((method) => method === request.method);
     if (method === undefined) throw new Error(`LiveKit has no ${request.method}`);
     const { promise, resolve } = Promise.withResolvers<TwirpOutcome<T>>();
     const giveUp = this.#virtualClock.after(request.timeoutMs, () => resolve(timedOut(request.timeoutMs)));
@@ -283,8 +283,8 @@ class SimulatedWebhooks {
     this.#note(event, 'dropped: no receiver accepted it');
   }
 
-  #note({ event, id, room }: WebhookEvent, what: string): void {
-    this.#eventLog.count(`webhooks ${what}`);
-    this.#eventLog.record(room?.name ?? '', `webhook ${event} ${id} ${what}`);
+  #note({ event, id, room }: WebhookEvent, outcome: string): void {
+    this.#eventLog.count(`webhooks ${outcome}`);
+    this.#eventLog.record(room?.name ?? '', `webhook ${event} ${id} ${outcome}`);
   }
 }

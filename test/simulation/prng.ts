@@ -14,7 +14,7 @@ export class Prng {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** Returns an independent generator: its use does not change the numbers of this one. */
+  /** Returns an independent generator: its use does not change the numbers of this generator. */
   fork(): Prng {
     return new Prng(Math.floor(this.fraction() * 2 ** 32));
   }

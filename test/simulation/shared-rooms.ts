@@ -6,7 +6,7 @@ import type { World } from './world.ts';
 /** Rooms with this prefix are adopted. LiveKit appends an underscore to the prefix. */
 export const PREFIX = 'call-';
 
-/** Few names, so that callers share rooms. */
+/** Few names, because callers must share rooms. */
 const SHARED_ROOMS = [`${PREFIX}desk`, `${PREFIX}sales`, `${PREFIX}night`];
 const CALLERS = ['+15557770001', '+15557770002', '+15557770003', '+15557770004'];
 

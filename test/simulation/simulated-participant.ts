@@ -10,7 +10,7 @@ export class SimulatedParticipant {
   readonly #returns: { readonly whenDeleted: number; readonly whenCutOff: number };
   #participant: EmulatedParticipant | null = null;
   #isTalking = false;
-  #hasGone = false;
+  #hasLeft = false;
 
   constructor(
     world: World,
@@ -26,7 +26,7 @@ export class SimulatedParticipant {
 
   join(): void {
     const { livekit, eventLog, people } = this.#world;
-    if (this.#hasGone) return;
+    if (this.#hasLeft) return;
     eventLog.record(this.#roomName, `${this.#joining.identity} joins`);
     const participant = livekit.rooms.join(this.#roomName, this.#joining);
     this.#participant = participant;
@@ -43,7 +43,7 @@ export class SimulatedParticipant {
   /** Leaves and never rejoins. */
   leave(reason = 'CLIENT_INITIATED'): void {
     const { eventLog, people } = this.#world;
-    this.#hasGone = true;
+    this.#hasLeft = true;
     people.delete(this);
     if (this.#participant === null) return;
     eventLog.record(this.#roomName, `${this.#joining.identity} leaves (${reason})`);
@@ -61,19 +61,19 @@ export class SimulatedParticipant {
   /** A LiveKit node or all of LiveKit died: no event is sent. */
   cutOff(): void {
     this.#participant = null;
-    this.#comeBack(this.#returns.whenCutOff);
+    this.#rejoin(this.#returns.whenCutOff);
   }
 
   #disconnected(participant: EmulatedParticipant, reason: string): void {
     if (this.#participant !== participant) return;
     this.#participant = null;
     this.#world.eventLog.record(this.#roomName, `${this.#joining.identity} is disconnected (${reason})`);
-    this.#comeBack(reason === 'ROOM_DELETED' ? this.#returns.whenDeleted : this.#returns.whenCutOff);
+    this.#rejoin(reason === 'ROOM_DELETED' ? this.#returns.whenDeleted : this.#returns.whenCutOff);
   }
 
-  #comeBack(probability: number): void {
+  #rejoin(probability: number): void {
     const { prng, virtualClock, people } = this.#world;
-    if (this.#hasGone || !prng.happens(probability)) {
+    if (this.#hasLeft || !prng.happens(probability)) {
       people.delete(this);
       return;
     }

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
 import { type Simulation, simulate } from './simulation.ts';
 
-// Many more, and larger ones: `npm run simulate -- --seeds 20`.
+// `npm run simulate -- --seeds 20` runs more and larger simulations.
 
 test('invariants hold under injected faults (seed 1, 100 calls)', async () => {
   const outcome = await simulate({ seed: 1, calls: 100 });
   expect(outcome.violation).toBeNull();
   // Each of these must occur, or the simulation tests nothing.
-  for (const what of [
+  for (const event of [
     'fault: crash',
     'fault: fault',
     'fault: livekitUnreachable',
@@ -28,19 +28,19 @@ test('invariants hold under injected faults (seed 1, 100 calls)', async () => {
     'scenario: sharedRoom',
     'SendData: answered',
   ]) {
-    expect(outcome.counts.get(what) ?? 0, what).toBeGreaterThan(0);
+    expect(outcome.counts.get(event) ?? 0, event).toBeGreaterThan(0);
   }
 });
 
 test('the simulation is deterministic for each seed', async () => {
-  const [one, same, other] = [
+  const [first, same, other] = [
     await simulate({ seed: 2, calls: 30 }),
     await simulate({ seed: 2, calls: 30 }),
     await simulate({ seed: 3, calls: 30 }),
   ];
-  expect(same.auditLog).toBe(one.auditLog);
-  expect(same.events).toBe(one.events);
-  expect(other.auditLog).not.toBe(one.auditLog);
+  expect(same.auditLog).toBe(first.auditLog);
+  expect(same.events).toBe(first.events);
+  expect(other.auditLog).not.toBe(first.auditLog);
 });
 
 /** Returns the first violation in ten seeds: participants also leave by themselves, so one seed may not show a fault. */
@@ -54,22 +54,22 @@ async function firstViolation(broken: Partial<Simulation>) {
 
 test.for([
   {
-    what: 'hangup gets no webhook and reconciles nothing: calls go on without a room',
+    fault: 'hangup gets no webhook and reconciles nothing: calls go on without a room',
     broken: { receivesWebhooks: false, reconciles: false },
     expected: /^seed \d+, 100 calls: call \S+ is (initiated|connecting|ringing|active), and has no room$/m,
   },
   {
-    what: 'hangup deletes no room: rooms of ended calls exist',
+    fault: 'hangup deletes no room: rooms of ended calls exist',
     broken: { deletesRooms: false },
     expected: /^seed \d+, 100 calls: the room of call \S+ lives, and the call is \w+$/m,
   },
   {
-    what: 'hangup gets empty participant lists: conversations end',
+    fault: 'hangup gets empty participant lists: conversations end',
     broken: { listsParticipants: false },
     expected:
       /^seed \d+, 100 calls: hangup (ends call \S+ .* while .* talk|requests DeleteRoom of \S+, the room of .*)$/m,
   },
-])('a violation prints its seed and its history when $what', async ({ broken, expected }) => {
+])('a violation prints its seed and its history when $fault', async ({ broken, expected }) => {
   const { seed, violation } = await firstViolation(broken);
   expect(violation).toMatch(expected);
   expect(violation).toContain('the audit log:');

@@ -43,7 +43,7 @@ export interface Outcome {
 }
 
 const BEGIN = Date.UTC(2026, 0, 1);
-/** Minimum period in which the calls start, so that there is time for faults. */
+/** The minimum period in which the calls start. A shorter period leaves no time for faults. */
 const SHORTEST_MS = 600_000;
 const SMALLEST_GAP_MS = 200;
 /**
@@ -167,7 +167,7 @@ async function createWorld(
   const virtualClock = new VirtualClock(BEGIN);
   const prng = new Prng(seed);
   const eventLog = new EventLog(virtualClock);
-  const random = aRandom(prng.fork());
+  const random = createRandom(prng.fork());
   const store = openSqliteStore(databaseFile);
   const clock = { now: () => virtualClock.now };
   const { apiKey } = await createApiKey(
@@ -235,7 +235,7 @@ async function createWorld(
 }
 
 /** Later ids sort later, like hangup's own. */
-function aRandom(prng: Prng): Random {
+function createRandom(prng: Prng): Random {
   let made = 0;
   return {
     fraction: () => prng.fraction(),

@@ -14,7 +14,7 @@ const BROKEN = ['CONNECTION_TIMEOUT', 'SIGNAL_CLOSE', 'SERVER_SHUTDOWN'];
 const anAgent = (world: World, roomName: string) =>
   new SimulatedParticipant(world, roomName, { identity: 'agent', kind: 'AGENT' }, AGENT_RETURNS);
 
-function aPhone(world: World, roomName: string, identity: string): OutboundCall {
+function dialPhone(world: World, roomName: string, identity: string): OutboundCall {
   world.eventLog.record(roomName, `${identity}: dialled`);
   return dialOut(world.livekit.rooms, roomName, { identity, phoneNumber: '+15550100001' });
 }
@@ -63,10 +63,10 @@ export async function warmTransfer(world: World, id: string): Promise<void> {
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
-  const caller = aPhone(world, id, 'caller');
+  const caller = dialPhone(world, id, 'caller');
   await answers(world, id, caller);
   await virtualClock.sleep(prng.around(10_000));
-  const colleague = aPhone(world, id, 'colleague');
+  const colleague = dialPhone(world, id, 'colleague');
   if (prng.happens(0.2)) {
     await virtualClock.sleep(prng.between(50, 2_000));
     colleague.ring();
@@ -98,7 +98,7 @@ export async function takeover(world: World, id: string): Promise<void> {
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
-  const caller = aPhone(world, id, 'caller');
+  const caller = dialPhone(world, id, 'caller');
   await answers(world, id, caller);
   const supervisor = new SimulatedParticipant(world, id, { identity: 'supervisor' }, NEVER_BACK);
   const listener = new SimulatedParticipant(
@@ -128,17 +128,17 @@ export async function takeover(world: World, id: string): Promise<void> {
   await cancels;
 }
 
-/** The agent dials several phones at once. The first one to answer gets the call. */
+/** The agent dials several phones at once. The first phone that answers gets the call. */
 export async function huntGroup(world: World, id: string): Promise<void> {
   const { prng, virtualClock, eventLog } = world;
   const begun = await beginsWithAgent(world, id);
   if (begun === null) return;
   const { agent, cancels } = begun;
-  const phones = Array.from({ length: prng.between(2, 4) }, (_, i) => aPhone(world, id, `phone-${i}`));
+  const phones = Array.from({ length: prng.between(2, 4) }, (_, i) => dialPhone(world, id, `phone-${i}`));
   await virtualClock.sleep(prng.between(50, 2_000));
   for (const phone of phones) phone.ring();
   const taker = prng.happens(0.85) ? prng.of(phones) : null;
-  for (const phone of phones.filter((one) => one !== taker)) {
+  for (const phone of phones.filter((other) => other !== taker)) {
     if (prng.happens(0.5)) continue;
     await virtualClock.sleep(prng.around(1_000));
     eventLog.record(id, `${phone.identity}: busy`);
@@ -150,7 +150,7 @@ export async function huntGroup(world: World, id: string): Promise<void> {
     taker.answer();
   }
   // The dialler hangs up the other phones.
-  for (const phone of phones.filter((one) => one !== taker)) phone.leave('CLIENT_INITIATED');
+  for (const phone of phones.filter((other) => other !== taker)) phone.leave('CLIENT_INITIATED');
   if (taker !== null) {
     await virtualClock.sleep(prng.around(20_000));
     eventLog.record(id, `${taker.identity}: hangs up`);
@@ -174,20 +174,20 @@ export async function noteTaker(world: World, id: string): Promise<void> {
   const people = ['alice', 'bob'].map(
     (identity) => new SimulatedParticipant(world, id, { identity }, returns),
   );
-  for (const one of prng.happens(0.5) ? [notes, ...people] : [...people, notes]) {
-    one.join();
+  for (const participant of prng.happens(0.5) ? [notes, ...people] : [...people, notes]) {
+    participant.join();
     await virtualClock.sleep(prng.between(0, 2_000));
-    one.publishAudio();
+    participant.publishAudio();
   }
   await virtualClock.sleep(prng.around(10_000));
   notes.lose(prng.of(BROKEN));
   notes.leave();
   await virtualClock.sleep(prng.between(0, LONG_TALK_MS));
-  for (const one of people) {
+  for (const person of people) {
     // A reloaded page leaves and rejoins.
-    if (prng.happens(0.3)) one.lose('CLIENT_INITIATED');
+    if (prng.happens(0.3)) person.lose('CLIENT_INITIATED');
     await virtualClock.sleep(prng.between(0, 10_000));
-    one.leave();
+    person.leave();
   }
   await cancels;
 }

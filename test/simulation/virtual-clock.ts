@@ -7,7 +7,7 @@ interface Planned {
 
 /** Enough turns of the event loop for a long pause. */
 const MOST_TURNS = 10;
-const aTurn = () => new Promise((resolve) => setImmediate(resolve));
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** The simulation's clock and its queue of tasks. Tasks of one moment run in the order in which they were added. */
 export class VirtualClock {
@@ -48,11 +48,11 @@ export class VirtualClock {
       const next = this.#pop();
       if (next === undefined) throw new Error('no task is left');
       if (next.isCalledOff) continue;
-      for (let turns = Math.min(MOST_TURNS, next.at - this.now); turns > 0; turns -= 1) await aTurn();
+      for (let turns = Math.min(MOST_TURNS, next.at - this.now); turns > 0; turns -= 1) await nextTurn();
       this.now = next.at;
       this.happened += 1;
       next.run();
-      await aTurn();
+      await nextTurn();
     }
   }
 
@@ -81,17 +81,17 @@ export class VirtualClock {
     }
   }
 
-  #isBefore(one: number, other: number): boolean {
-    const a = this.#planned[one];
-    const b = this.#planned[other];
+  #isBefore(first: number, second: number): boolean {
+    const a = this.#planned[first];
+    const b = this.#planned[second];
     return a !== undefined && b !== undefined && (a.at - b.at || a.order - b.order) < 0;
   }
 
-  #swap(one: number, other: number): void {
-    const a = this.#planned[one];
-    const b = this.#planned[other];
+  #swap(first: number, second: number): void {
+    const a = this.#planned[first];
+    const b = this.#planned[second];
     if (a === undefined || b === undefined) return;
-    this.#planned[one] = b;
-    this.#planned[other] = a;
+    this.#planned[first] = b;
+    this.#planned[second] = a;
   }
 }

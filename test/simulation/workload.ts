@@ -111,10 +111,9 @@ async function conversation(world: World, roomName: string, callId: string | nul
     { identity: 'human' },
     { whenDeleted: 0.3, whenCutOff: 0.7 },
   );
-  const comes = { both: 90, agentOnly: 5, humanOnly: 5 };
-  const who = prng.among(comes);
+  const joining = prng.among({ both: 90, agentOnly: 5, humanOnly: 5 });
   const arrivals = (prng.happens(0.5) ? [agent, human] : [human, agent]).filter(
-    (person) => who === 'both' || person === (who === 'agentOnly' ? agent : human),
+    (person) => joining === 'both' || person === (joining === 'agentOnly' ? agent : human),
   );
   for (const person of arrivals) {
     person.join();
@@ -196,11 +195,11 @@ async function outbound(world: World, id: string): Promise<void> {
     phoneNumber: '+15550100001',
     isTrunkListening: prng.happens(0.9),
   });
-  const does = (what: string) => eventLog.record(id, `phone: ${what}`);
-  does('dialled');
+  const record = (action: string) => eventLog.record(id, `phone: ${action}`);
+  record('dialled');
   await virtualClock.sleep(prng.between(50, 2_000));
   if (prng.happens(0.8)) {
-    does('rings');
+    record('rings');
     phone.ring();
   }
   await virtualClock.sleep(prng.around(4_000));
@@ -213,7 +212,7 @@ async function outbound(world: World, id: string): Promise<void> {
     unreachable: 4,
     breaks: 6,
   });
-  does(end);
+  record(end);
   switch (end) {
     case 'answer':
       phone.answer();

@@ -30,7 +30,7 @@ export interface World {
   readonly fail: (failure: Error) => void;
 }
 
-/** Returns a running process if there is one, as a load balancer does. */
+/** Returns a running process if any process runs, as a load balancer does. */
 export function anyHangup({ hangups, prng }: World): SimulatedHangup {
   const running = hangups.filter(({ isUp }) => isUp);
   return prng.of(running.length > 0 ? running : hangups);

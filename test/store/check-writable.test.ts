@@ -5,13 +5,13 @@ import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-function aStore() {
+function openTestStore() {
   const file = join(temporaryFolder(), 'hangup.db');
   return { file, store: openSqliteStore(file) };
 }
 
 test('checkWritable commits a write to the disk', async () => {
-  const { file, store } = aStore();
+  const { file, store } = openTestStore();
   const sizes: number[] = [];
   for (let i = 0; i < 3; i += 1) {
     await store.checkWritable();
@@ -24,7 +24,7 @@ test('checkWritable commits a write to the disk', async () => {
 });
 
 test('checkWritable rejects while the database accepts no write', async () => {
-  const { file, store } = aStore();
+  const { file, store } = openTestStore();
   const another = new SqliteDatabase(file);
   another.exec('BEGIN IMMEDIATE');
   await expect(store.checkWritable()).rejects.toThrow(/locked/);
@@ -35,7 +35,7 @@ test('checkWritable rejects while the database accepts no write', async () => {
 });
 
 test('checkWritable reports a schema that another version changed', async () => {
-  const { file, store } = aStore();
+  const { file, store } = openTestStore();
   const newer = new SqliteDatabase(file);
   newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
   expect(await store.checkWritable()).toEqual({ isSchemaCurrent: false });

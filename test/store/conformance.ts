@@ -18,8 +18,8 @@ const ROOM = { name: 'room', sid: 'RM_1', createdAt: 2_000, metadata: '' };
 const PHONE = inbound({ callStatus: 'active' });
 
 /*
- * What every store must do, with any database: load the rows of a decision, write the decision as one change, lease,
- * list, count and prune. The decisions themselves are tested without a store, in test/domain.
+ * The tests of every store: load the rows of a decision, write the decision as one change, lease, list, count and prune.
+ * test/domain tests the decisions without a store.
  */
 export function conformance(name: string, openStore: Factory): void {
   describe(name, () => {
@@ -270,7 +270,7 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await cancel('c1', { idempotency })).toEqual({ kind: 'not_live', status: 'cancelled' });
       });
 
-      test('a newer response replaces an expired one, and each organization has keys of its own', async () => {
+      test('a newer response replaces an expired response, and each organization has its own keys', async () => {
         const idempotency = { key: 'k', fingerprint: 'f', ttlMs: 499 };
         for (const id of ['c1', 'c2']) await create({ id });
         await create({ id: 'c3', organizationId: other.organizationId });

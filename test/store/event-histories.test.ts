@@ -14,7 +14,7 @@ import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from '../harness/calls.ts';
 import { type ManualClock, manualClock } from '../harness/manual-clock.ts';
 import {
-  AFTERWARDS,
+  AFTER_GRACE_PERIODS,
   type Arrival,
   agreeingList,
   applyAll,
@@ -23,20 +23,20 @@ import {
   LATER_SESSION,
 } from '../harness/room-events.ts';
 import {
-  aRoom,
+  arbitraryRoom,
   type History,
-  NO_TROUBLE,
   participantOf,
   playRoom,
+  RELIABLE_DELIVERY,
   type Room,
 } from '../harness/room-model.ts';
 import { inbound, POLICY } from '../harness/rosters.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
-/* Properties of histories of events that only a real store can break: applied once, stored, with the deletion. */
+/* Properties of calls that only a real store can break: each event is applied once, and stored with the deletion. */
 
 const CONNECTIONS = 2;
-const aHistory = aRoom(NO_TROUBLE);
+const histories = arbitraryRoom(RELIABLE_DELIVERY);
 
 const commandOf = ({ event }: Arrival) =>
   ({
@@ -46,7 +46,7 @@ const commandOf = ({ event }: Arrival) =>
     adopted: { id: `adopted by ${event.id}`, agentId: null },
   }) as const;
 
-/** A store whose time is that of the last step. */
+/** A store whose clock a test sets. */
 interface TestStore extends OpenStore {
   readonly clock: ManualClock;
 }
@@ -72,7 +72,7 @@ async function observe(
   return (await store.changeCall(command)).result;
 }
 
-async function aStore() {
+async function openStores() {
   const file = join(temporaryFolder(), 'hangup.db');
   const stores = Array.from({ length: CONNECTIONS }, () => openTestStore(file));
   onTestFinished(async () => {
@@ -107,9 +107,9 @@ async function aStore() {
   return { file, store, stores, newCall };
 }
 
-async function recordOf(store: Store, callId: string): Promise<CallRecord> {
+async function readRecord(store: Store, callId: string): Promise<CallRecord> {
   const record = await store.findCall(callId);
-  if (record === null) throw new Error(`${callId} is gone`);
+  if (record === null) throw new Error(`call not found: ${callId}`);
   return record;
 }
 
@@ -143,26 +143,34 @@ function claim(store: TestStore, now: number) {
 }
 
 /** Returns LiveKit's list of the participants in the call's room. */
-type Lister = (call: Call, requestedAt: number) => Pick<ParticipantList, 'participants'>;
+type ParticipantLister = (call: Call, requestedAt: number) => Pick<ParticipantList, 'participants'>;
 
-/** The participants of the model's room. */
+/** Lists the participants of the model's room. */
 const modelList =
-  (room: Room, { sid, createdAt } = FIRST_SESSION): Lister =>
+  (room: Room, { sid, createdAt } = FIRST_SESSION): ParticipantLister =>
   (_, requestedAt) => ({
-    participants: room.list(requestedAt - createdAt).map(({ stay, callStatus, isAnswered }) => {
-      const one = participantOf(stay, callStatus, isAnswered);
-      return { ...one, sid: `${sid} ${one.sid}`, joinedAt: one.joinedAt + createdAt };
+    participants: room.list(requestedAt - createdAt).map(({ connection, callStatus, isAnswered }) => {
+      const participant = participantOf(connection, callStatus, isAnswered);
+      return {
+        ...participant,
+        sid: `${sid} ${participant.sid}`,
+        joinedAt: participant.joinedAt + createdAt,
+      };
     }),
   });
 
-const AGREES: Lister = agreeingList;
+const AGREEING_LIST: ParticipantLister = agreeingList;
 function listReviews(store: TestStore, now: number) {
   store.clock.set(now);
   return store.listReviews({ maxDelayMs: 1_000_000_000, limit: 100 });
 }
 
-/** Runs each due review at its time, in every process at once. @returns the ended calls */
-async function reviewUntil(stores: readonly TestStore[], moment: number, list: Lister): Promise<string[]> {
+/** Runs each due review at its time, in all processes concurrently. @returns the ids of the ended calls */
+async function reviewUntil(
+  stores: readonly TestStore[],
+  moment: number,
+  list: ParticipantLister,
+): Promise<string[]> {
   const ended: string[] = [];
   let now: number | null = 0;
   for (let rounds = 0; now !== null && now <= moment; rounds += 1) {
@@ -172,7 +180,7 @@ async function reviewUntil(stores: readonly TestStore[], moment: number, list: L
       stores.map(async (store) => {
         const { due: reviews, nextAt } = await listReviews(store, due);
         for (const { callId, version } of reviews) {
-          const { call } = await recordOf(store, callId);
+          const { call } = await readRecord(store, callId);
           const listed = { ...list(call, due), requestedAt: due, version, isTrusted: true };
           const result = await observe(store, { kind: 'participants', callId, ...listed }, due);
           if (result?.decision.kind === 'end') ended.push(callId);
@@ -180,14 +188,14 @@ async function reviewUntil(stores: readonly TestStore[], moment: number, list: L
         return { hasReviewed: reviews.length > 0, nextAt };
       }),
     );
-    // A review may have set another one that is due at once.
-    const isAgain = passes.some(({ hasReviewed }) => hasReviewed);
-    now = isAgain ? due : (passes.at(-1)?.nextAt ?? null);
+    // A review may schedule another review that is due at once.
+    const isRepeated = passes.some(({ hasReviewed }) => hasReviewed);
+    now = isRepeated ? due : (passes.at(-1)?.nextAt ?? null);
   }
   return ended;
 }
 
-interface Played {
+interface PlayedEvents {
   /** The call and its deletion after each event. */
   readonly records: readonly CallRecord[];
   /** How often each event was applied. */
@@ -195,57 +203,57 @@ interface Played {
   readonly endedByReconciler: readonly string[];
 }
 
-/** Applies every event on every connection, reviews when due, cancels once; at last the room is absent. */
+/** Applies every event on every connection, runs due reviews, cancels at most once, and finally reports the room absent. */
 async function play(
   stores: readonly TestStore[],
   call: Call,
   arrivals: readonly Arrival[],
-  { cancelAt = -1, list = AGREES } = {},
-): Promise<Played> {
+  { cancelAt = -1, list = AGREEING_LIST } = {},
+): Promise<PlayedEvents> {
   const [store] = stores;
   if (store === undefined) throw new Error('no store');
-  const records = [await recordOf(store, call.id)];
+  const records = [await readRecord(store, call.id)];
   const applied = new Map<string, number>();
   const endedByReconciler: string[] = [];
   for (const [i, arrival] of arrivals.entries()) {
     endedByReconciler.push(...(await reviewUntil(stores, arrival.arrivesAt - 1, list)));
-    records.push(await recordOf(store, call.id));
+    records.push(await readRecord(store, call.id));
     if (i === cancelAt) await cancel(store, call, arrival.arrivesAt);
-    const results = await Promise.all(stores.map((one) => applyEvent(one, arrival)));
+    const results = await Promise.all(stores.map((connection) => applyEvent(connection, arrival)));
     for (const { kind } of results) {
       expect(['applied', 'duplicate']).toContain(kind);
       const { id } = arrival.event;
       applied.set(id, (applied.get(id) ?? 0) + (kind === 'applied' ? 1 : 0));
     }
-    records.push(await recordOf(store, call.id));
+    records.push(await readRecord(store, call.id));
   }
-  const now = Math.max(AFTERWARDS, arrivals.at(-1)?.arrivesAt ?? 0);
+  const now = Math.max(AFTER_GRACE_PERIODS, arrivals.at(-1)?.arrivesAt ?? 0);
   endedByReconciler.push(...(await reviewUntil(stores, now, list)));
-  const { roomId: sid } = (await recordOf(store, call.id)).call;
+  const { roomId: sid } = (await readRecord(store, call.id)).call;
   const absences = await Promise.all(
-    stores.map((one) => observe(one, { kind: 'room_absent', callId: call.id, sid }, now)),
+    stores.map((connection) => observe(connection, { kind: 'room_absent', callId: call.id, sid }, now)),
   );
   endedByReconciler.push(...absences.flatMap((result) => (result?.decision.kind === 'end' ? [call.id] : [])));
-  records.push(await recordOf(store, call.id));
+  records.push(await readRecord(store, call.id));
   return { records, applied, endedByReconciler };
 }
 
 const rank = ({ status }: Pick<Call, 'status'>) =>
   isLive(status) ? LIVE_STATUSES.indexOf(status) : LIVE_STATUSES.length;
-const settled = ({ roster: _, ...call }: Call) => call;
+const finalFields = ({ roster: _, ...call }: Call) => call;
 
 /** Asserts the invariants of an ended call, whatever events were applied. */
-async function expectValidRecord(store: Store, { id }: Call, { records, endedByReconciler }: Played) {
+async function expectValidRecord(store: Store, { id }: Call, { records, endedByReconciler }: PlayedEvents) {
   records.forEach(({ call, deletion }, i) => {
     const before = records[i - 1]?.call ?? call;
     expect(rank(call)).toBeGreaterThanOrEqual(rank(before));
     expect(call.endedAt !== null).toBe(!isLive(call.status));
-    if (before.endedAt !== null) expect(settled(call)).toEqual(settled(before));
-    // No room of a live call is ever deleted.
+    if (before.endedAt !== null) expect(finalFields(call)).toEqual(finalFields(before));
+    // hangup never deletes the room of a live call.
     if (isLive(call.status)) expect(deletion).toBeNull();
     else expect(call.reviewAt).toBeNull();
   });
-  const last = await recordOf(store, id);
+  const last = await readRecord(store, id);
   expect(isLive(last.call.status)).toBe(false);
 
   const audit = await auditOf(store, id);
@@ -258,8 +266,7 @@ async function expectValidRecord(store: Store, { id }: Call, { records, endedByR
       continue;
     }
     expect(entry.fromStatus).toBe(status);
-    if (entry.fromStatus === null || entry.toStatus === null)
-      throw new Error('a change without its statuses');
+    if (entry.fromStatus === null || entry.toStatus === null) throw new Error('a change without statuses');
     expect(rank({ status: entry.toStatus })).toBeGreaterThan(rank({ status: entry.fromStatus }));
     if (!isLive(entry.toStatus)) ends.push(entry);
     status = entry.toStatus;
@@ -288,31 +295,33 @@ async function deleteRooms(store: TestStore, now: number): Promise<string[]> {
 const delays = (maxMs: number) =>
   fc.array(fc.integer({ min: 0, max: maxMs }), { minLength: 80, maxLength: 80 });
 
-/** Two sessions of one room, in an order that LiveKit cannot produce, and not all of them. */
-interface Scrambled {
-  readonly one: History;
-  readonly two: History;
+/** Some events of two sessions of a room, in an order that LiveKit cannot produce. */
+interface ShuffledSessions {
+  readonly first: History;
+  readonly second: History;
   readonly order: readonly number[];
-  readonly everyMs: number;
+  readonly intervalMs: number;
 }
-const scrambled: fc.Arbitrary<Scrambled> = fc.tuple(aHistory, aHistory).chain(([one, two]) => {
-  const count = playRoom(one).reports.length + playRoom(two).reports.length;
-  return fc.record({
-    one: fc.constant(one),
-    two: fc.constant(two),
-    order: fc.shuffledSubarray([...Array(count).keys()], { minLength: 1, maxLength: Math.min(count, 30) }),
-    everyMs: fc.integer({ min: 0, max: 30_000 }),
+const shuffledSessions: fc.Arbitrary<ShuffledSessions> = fc
+  .tuple(histories, histories)
+  .chain(([first, second]) => {
+    const count = playRoom(first).webhooks.length + playRoom(second).webhooks.length;
+    return fc.record({
+      first: fc.constant(first),
+      second: fc.constant(second),
+      order: fc.shuffledSubarray([...Array(count).keys()], { minLength: 1, maxLength: Math.min(count, 30) }),
+      intervalMs: fc.integer({ min: 0, max: 30_000 }),
+    });
   });
-});
 
-function arrivalsIn({ one, two, order, everyMs }: Scrambled, name: string): Arrival[] {
+function arrivalsIn({ first, second, order, intervalMs }: ShuffledSessions, name: string): Arrival[] {
   const arrivals = [
-    ...arrivalsOf(playRoom(one), { ...FIRST_SESSION, name }),
-    ...arrivalsOf(playRoom(two), { ...LATER_SESSION, name }),
+    ...arrivalsOf(playRoom(first), { ...FIRST_SESSION, name }),
+    ...arrivalsOf(playRoom(second), { ...LATER_SESSION, name }),
   ];
   return order.flatMap((index, i) => {
     const event = arrivals[index]?.event;
-    return event === undefined ? [] : [{ event, arrivesAt: FIRST_SESSION.createdAt + i * everyMs }];
+    return event === undefined ? [] : [{ event, arrivesAt: FIRST_SESSION.createdAt + i * intervalMs }];
   });
 }
 
@@ -328,9 +337,9 @@ const outcomeOf = ({
 }: Call) => ({ status, failureReason, startedAt, answeredAt, endedAt, roster, phoneNumber, direction });
 
 test('events delivered twice on two connections, at once and later, are applied once', async () => {
-  const { store, stores, newCall } = await aStore();
+  const { store, stores, newCall } = await openStores();
   await fc.assert(
-    fc.asyncProperty(aHistory, delays(100_000), async (history, againAfterMs) => {
+    fc.asyncProperty(histories, delays(100_000), async (history, againAfterMs) => {
       const call = await newCall();
       const arrivals = arrivalsOf(playRoom(history), { ...FIRST_SESSION, name: call.roomName });
       const repeats = arrivals.map(({ event, arrivesAt }, i) => ({
@@ -342,16 +351,16 @@ test('events delivered twice on two connections, at once and later, are applied 
       await expectValidRecord(store, call, played);
       for (const { event } of arrivals) expect(played.applied.get(event.id)).toBe(1);
       const expected = outcomeOf(applyAll(arrivals, { parts: call }).call);
-      expect(outcomeOf((await recordOf(store, call.id)).call)).toEqual(expected);
+      expect(outcomeOf((await readRecord(store, call.id)).call)).toEqual(expected);
     }),
     { numRuns: 40 },
   );
 });
 
-test("reviews by the model's own lists on two connections leave a valid record", async () => {
-  const { store, stores, newCall } = await aStore();
+test("reviews by the model's lists on two connections leave a valid record", async () => {
+  const { store, stores, newCall } = await openStores();
   await fc.assert(
-    fc.asyncProperty(aHistory, async (history) => {
+    fc.asyncProperty(histories, async (history) => {
       const call = await newCall();
       const room = playRoom(history);
       const arrivals = arrivalsOf(room, { ...FIRST_SESSION, name: call.roomName });
@@ -363,14 +372,14 @@ test("reviews by the model's own lists on two connections leave a valid record",
 });
 
 test('events in any order, with or without a cancel, leave a valid record, equal to the one in memory', async () => {
-  const { store, stores, newCall } = await aStore();
+  const { store, stores, newCall } = await openStores();
   await fc.assert(
-    fc.asyncProperty(scrambled, fc.integer({ min: -5, max: 15 }), async (mixed, cancelAt) => {
+    fc.asyncProperty(shuffledSessions, fc.integer({ min: -5, max: 15 }), async (mixed, cancelAt) => {
       const call = await newCall();
       const arrivals = arrivalsIn(mixed, call.roomName);
       const played = await play(stores, call, arrivals, { cancelAt });
       await expectValidRecord(store, call, played);
-      const last = await recordOf(store, call.id);
+      const last = await readRecord(store, call.id);
       const isCancelled = last.call.cancelledBy !== null;
       if (!isCancelled) {
         expect(outcomeOf(last.call)).toEqual(outcomeOf(applyAll(arrivals, { parts: call }).call));
@@ -382,45 +391,45 @@ test('events in any order, with or without a cancel, leave a valid record, equal
 });
 
 /** A history up to a time at which a review is scheduled. */
-const waiting = aHistory
+const waiting = histories
   .chain((history) => {
     const arrivals = arrivalsOf(playRoom(history));
     return fc.tuple(fc.constant(history), fc.integer({ min: 1, max: arrivals.length }));
   })
   .filter(([history, length]) => {
     const arrivals = arrivalsOf(playRoom(history)).slice(0, length);
-    const { call } = applyAll(arrivals, { isFoundAbsent: false });
+    const { call } = applyAll(arrivals, { isRoomAbsentAtEnd: false });
     return isLive(call.status) && (call.reviewAt ?? 0) > (arrivals.at(-1)?.arrivesAt ?? 0);
   });
 
 test('a call that was cancelled before its review is neither reviewed nor changed', async () => {
-  const { store, stores, newCall } = await aStore();
+  const { store, stores, newCall } = await openStores();
   await fc.assert(
     fc.asyncProperty(waiting, async ([history, length]) => {
       const call = await newCall();
       const arrivals = arrivalsOf(playRoom(history), { ...FIRST_SESSION, name: call.roomName });
       for (const arrival of arrivals.slice(0, length)) {
-        await reviewUntil(stores, arrival.arrivesAt - 1, AGREES);
+        await reviewUntil(stores, arrival.arrivesAt - 1, AGREEING_LIST);
         await applyEvent(store, arrival);
       }
       const now = (arrivals[length - 1]?.arrivesAt ?? 0) + 1;
       expect((await listReviews(store, 0)).nextAt).not.toBeNull();
       expect(await cancel(store, call, now)).toMatchObject({ kind: 'cancelled' });
-      const ended = await recordOf(store, call.id);
-      expect(await reviewUntil(stores, now + 10_000_000, AGREES)).toEqual([]);
+      const ended = await readRecord(store, call.id);
+      expect(await reviewUntil(stores, now + 10_000_000, AGREEING_LIST)).toEqual([]);
       expect(await listReviews(store, now + 10_000_000)).toEqual({ due: [], nextAt: null });
-      expect(await recordOf(store, call.id)).toEqual(ended);
+      expect(await readRecord(store, call.id)).toEqual(ended);
     }),
     { numRuns: 40 },
   );
 });
 
 test('a review is dropped when the session of its room ends', async () => {
-  const { store, stores, newCall } = await aStore();
+  const { store, stores, newCall } = await openStores();
   await fc.assert(
     fc.asyncProperty(
       waiting,
-      aHistory,
+      histories,
       fc.integer({ min: 1, max: 24_000 }),
       async ([cut, length], later, afterMs) => {
         const call = await newCall();
@@ -432,7 +441,7 @@ test('a review is dropped when the session of its room ends', async () => {
         const played = await play(stores, call, arrivals);
         await expectValidRecord(store, call, played);
         const { endedBy, call: expected } = applyAll(arrivals, { parts: call });
-        expect(outcomeOf((await recordOf(store, call.id)).call)).toEqual(outcomeOf(expected));
+        expect(outcomeOf((await readRecord(store, call.id)).call)).toEqual(outcomeOf(expected));
         expect(played.endedByReconciler).toHaveLength(endedBy === 'review' || endedBy === 'absence' ? 1 : 0);
       },
     ),
@@ -441,26 +450,26 @@ test('a review is dropped when the session of its room ends', async () => {
 });
 
 test('the room of an ended call is claimed for deletion once, and again only when the guard requires it', async () => {
-  const { store, stores, newCall } = await aStore();
-  const isPutOut = new Set<boolean>();
+  const { store, stores, newCall } = await openStores();
+  const hasDeleted = new Set<boolean>();
   await fc.assert(
-    fc.asyncProperty(aHistory, aHistory, fc.boolean(), async (history, later, isCancelled) => {
+    fc.asyncProperty(histories, histories, fc.boolean(), async (history, later, isCancelled) => {
       const call = await newCall();
       const { roomName: name } = call;
       const arrivals = arrivalsOf(playRoom(history), { ...FIRST_SESSION, name });
       const played = await play(stores, call, arrivals, { cancelAt: isCancelled ? 1 : -1 });
       await expectValidRecord(store, call, played);
-      let now = AFTERWARDS + 10_000;
-      const { deletion } = await recordOf(store, call.id);
+      let now = AFTER_GRACE_PERIODS + 10_000;
+      const { deletion } = await readRecord(store, call.id);
       const isOpen = deletion !== null && deletion.state !== 'completed';
       expect(await deleteRooms(store, now)).toEqual(isOpen ? [call.id] : []);
       const session = { sid: 'RM_2', createdAt: now, name };
       for (const { event } of arrivalsOf(playRoom(later), session)) {
         now += 1_000;
-        const before = (await recordOf(store, call.id)).call;
+        const before = (await readRecord(store, call.id)).call;
         const { decision } = applyRoomEvent(before, event, { policy: POLICY, now, isAdoptable: false });
         const isDeleted = decision.kind === 'delete_room';
-        isPutOut.add(isDeleted);
+        hasDeleted.add(isDeleted);
         const result = await applyEvent(store, { event, arrivesAt: now });
         expect(result).toMatchObject({
           kind: 'applied',
@@ -470,35 +479,35 @@ test('the room of an ended call is claimed for deletion once, and again only whe
         });
         expect(await deleteRooms(store, now)).toEqual(isDeleted ? [call.id] : []);
       }
-      const last = await recordOf(store, call.id);
+      const last = await readRecord(store, call.id);
       const end = played.records.at(-1)?.call;
-      expect(settled(last.call)).toEqual(end && settled(end));
+      expect(finalFields(last.call)).toEqual(end && finalFields(end));
       if (last.deletion !== null) expect(last.deletion.state).toBe('completed');
     }),
     { numRuns: 40 },
   );
-  expect(isPutOut).toEqual(new Set([true, false]));
+  expect(hasDeleted).toEqual(new Set([true, false]));
 });
 
 test('late events of an earlier call in the room do not change the end of the next call', async () => {
-  const { store, newCall } = await aStore();
+  const { store, newCall } = await openStores();
   await fc.assert(
     fc.asyncProperty(
-      fc.record({ earlier: aHistory, later: aHistory, cut: fc.nat(8) }),
+      fc.record({ earlier: histories, later: histories, cut: fc.nat(8) }),
       fc.array(fc.nat(20), { minLength: 80, maxLength: 80 }),
       async ({ earlier, later, cut }, where) => {
         const first = await newCall();
         const { roomName: name } = first;
         const ofFirst = arrivalsOf(playRoom(earlier), { ...FIRST_SESSION, name });
-        // Something arrived before it was cancelled, so that its room is on record.
-        const known = ofFirst.slice(0, cut + 1);
+        // At least one event arrives before the cancel, so the call has a room.
+        const delivered = ofFirst.slice(0, cut + 1);
         const rest = ofFirst.slice(cut + 1);
-        for (const arrival of known) await applyEvent(store, arrival);
+        for (const arrival of delivered) await applyEvent(store, arrival);
         const now = LATER_SESSION.createdAt - 100_000;
-        await reviewUntil([store], now, AGREES);
+        await reviewUntil([store], now, AGREEING_LIST);
         await cancel(store, first, now);
         await deleteRooms(store, now + 20_000);
-        const ended = await recordOf(store, first.id);
+        const ended = await readRecord(store, first.id);
 
         const parts = { roomName: name, createdAt: now + 20_000, updatedAt: now + 20_000 };
         const second = await newCall(parts);
@@ -510,17 +519,17 @@ test('late events of an earlier call in the room do not change the end of the ne
           arrival,
         ]);
         for (const arrival of mixed) {
-          await reviewUntil([store], arrival.arrivesAt - 1, AGREES);
+          await reviewUntil([store], arrival.arrivesAt - 1, AGREEING_LIST);
           await applyEvent(store, arrival);
         }
-        await reviewUntil([store], AFTERWARDS, AGREES);
-        const options = { parts: second, isFoundAbsent: false, reviewedUntil: AFTERWARDS };
+        await reviewUntil([store], AFTER_GRACE_PERIODS, AGREEING_LIST);
+        const options = { parts: second, isRoomAbsentAtEnd: false, reviewedUntil: AFTER_GRACE_PERIODS };
         const alone = applyAll(ofSecond, options).call;
-        const { call } = await recordOf(store, second.id);
+        const { call } = await readRecord(store, second.id);
         expect(outcomeOf(call)).toEqual(outcomeOf(alone));
-        expect(await recordOf(store, first.id)).toEqual(ended);
-        if (isLive(call.status)) await cancel(store, second, AFTERWARDS);
-        await deleteRooms(store, AFTERWARDS + 100_000);
+        expect(await readRecord(store, first.id)).toEqual(ended);
+        if (isLive(call.status)) await cancel(store, second, AFTER_GRACE_PERIODS);
+        await deleteRooms(store, AFTER_GRACE_PERIODS + 100_000);
       },
     ),
     { numRuns: 50 },
@@ -528,7 +537,7 @@ test('late events of an earlier call in the room do not change the end of the ne
 });
 
 test('two processes that observe a new caller in the room of an ended call at once begin one call', async () => {
-  const { store, stores, newCall } = await aStore();
+  const { store, stores, newCall } = await openStores();
   await store.addAdoptionPrefix({
     prefix: 'desk',
     organizationName: 'acme',
@@ -540,9 +549,9 @@ test('two processes that observe a new caller in the room of an ended call at on
   const room = { name: 'desk', sid: 'RM_2', createdAt: 20_000, metadata: '' };
   const participants = [{ ...inbound(), joinedAt: 20_000 }];
   const results = await Promise.all(
-    stores.map((one, i) =>
+    stores.map((connection, i) =>
       observe(
-        one,
+        connection,
         {
           kind: 'room_of_ended',
           callId: ended.id,
@@ -559,12 +568,12 @@ test('two processes that observe a new caller in the room of an ended call at on
   );
   expect(results.map((result) => result?.wasAdopted ?? null).toSorted()).toEqual([null, true].toSorted());
   const adopted = results.find((result) => result !== null);
-  expect((await recordOf(store, adopted?.callId ?? '')).call).toMatchObject({ status: 'ringing' });
-  expect((await recordOf(store, ended.id)).deletion).toMatchObject({ state: 'completed' });
+  expect((await readRecord(store, adopted?.callId ?? '')).call).toMatchObject({ status: 'ringing' });
+  expect((await readRecord(store, ended.id)).deletion).toMatchObject({ state: 'completed' });
   expect(await claim(store, 1_000_000)).toEqual([]);
 });
 
-/** Applies commands on a connection and a thread of its own. Plain JavaScript, because Node runs it. */
+/** Applies commands on its own connection in its own thread. Plain JavaScript, because a worker runs this text. */
 const SENDER = `
   const { parentPort, workerData } = require('node:worker_threads');
   import(workerData.module).then(({ openSqliteStore }) => {
@@ -584,7 +593,7 @@ const SENDER = `
 `;
 
 test('of threads that apply the same events at once, exactly one applies each event', async () => {
-  const { file, store, newCall } = await aStore();
+  const { file, store, newCall } = await openStores();
   const workerData = {
     file,
     module: new URL('../../src/store/sqlite/sqlite-store.ts', import.meta.url).href,
@@ -596,14 +605,14 @@ test('of threads that apply the same events at once, exactly one applies each ev
   await Promise.all(senders.map((sender) => once(sender, 'message')));
   const winners = new Set<number>();
   await fc.assert(
-    fc.asyncProperty(scrambled, async (mixed) => {
+    fc.asyncProperty(shuffledSessions, async (mixed) => {
       const call = await newCall();
       const arrivals = arrivalsIn(mixed, call.roomName);
-      const answers = senders.map((sender) => once(sender, 'message'));
+      const responses = senders.map((sender) => once(sender, 'message'));
       const steps = arrivals.map((arrival) => ({ command: commandOf(arrival), at: arrival.arrivesAt }));
       for (const sender of senders) sender.postMessage(steps);
       const applied = new Map<string, number>();
-      (await Promise.all(answers)).forEach(([kinds]: [string, string][][], i) => {
+      (await Promise.all(responses)).forEach(([kinds]: [string, string][][], i) => {
         for (const [id, kind] of kinds ?? []) {
           expect(['applied', 'duplicate']).toContain(kind);
           if (kind !== 'applied') continue;
@@ -612,7 +621,7 @@ test('of threads that apply the same events at once, exactly one applies each ev
         }
       });
       expect(applied).toEqual(new Map(arrivals.map(({ event }) => [event.id, 1])));
-      const before = [await recordOf(store, call.id)];
+      const before = [await readRecord(store, call.id)];
       const { records, ...played } = await play([store], call, arrivals);
       await expectValidRecord(store, call, { ...played, records: [...before, ...records] });
     }),

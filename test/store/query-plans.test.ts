@@ -131,7 +131,7 @@ test('no query of a request, a webhook or a loop scans a table or sorts a page',
   const offences = plans.filter(({ steps }) =>
     steps.some((step, i) => {
       // Adoption prefixes are few, and json_each has the requested names. `top` and `capped` have at most a page of rows.
-      const isSmall = steps.some((one) => one.includes('adoption_prefixes')) || steps[i - 1] === 'SCAN top';
+      const isSmall = steps.some((step) => step.includes('adoption_prefixes')) || steps[i - 1] === 'SCAN top';
       if (step.includes('TEMP B-TREE')) return !isSmall;
       return /^SCAN (?!adoption_prefixes|json_each|top|capped|\()/.test(step) && !/USING .*INDEX/.test(step);
     }),
@@ -160,7 +160,7 @@ test('queries for live calls and open deletions read no ended call among 200,000
     openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
     oldestOpenDeletionAt: null,
   };
-  // SQLite plans by guesses at first, and by its statistics after an ANALYZE.
+  // SQLite plans without statistics before an ANALYZE, and with statistics after it.
   for (const statistics of ['', 'ANALYZE']) {
     client.exec(statistics);
     const store = openSqliteStore(file);

@@ -16,14 +16,14 @@ conformance('the store on a SQLite file', (clock) =>
 );
 
 /** Returns a database of this version, opened without the store. */
-function aDatabase() {
+function createDatabase() {
   const file = join(temporaryFolder(), 'hangup.db');
   openSqliteStore(file).close();
   return { file, client: new SqliteDatabase(file) };
 }
 
 test('every table is STRICT', () => {
-  const { client } = aDatabase();
+  const { client } = createDatabase();
   const tables = client.pragma('table_list') as { name: string; schema: string; strict: number }[];
   const ours = tables.filter(({ schema, name }) => schema === 'main' && !name.startsWith('sqlite_'));
   expect(ours.length).toBeGreaterThan(6);
@@ -70,13 +70,13 @@ test('processes that start at once on a new database all succeed', async () => {
 });
 
 test('opening a database of a newer version fails and changes nothing', () => {
-  const { file, client } = aDatabase();
+  const { file, client } = createDatabase();
   client
     .prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)')
     .run('from the future', 1);
   client.close();
   copyFileSync(file, `${file}.before`);
-  expect(() => openSqliteStore(file)).toThrow(/newer .* than this one/);
+  expect(() => openSqliteStore(file)).toThrow(/was created by a newer or different version/);
   expect(statSync(file).size).toBe(statSync(`${file}.before`).size);
 });
 

@@ -13,7 +13,7 @@ import { POLICY } from '../harness/rosters.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
 
-async function aStore(clock: Clock = systemClock) {
+async function openTestStore(clock: Clock = systemClock) {
   const file = join(temporaryFolder(), 'hangup.db');
   const late: string[] = [];
   const store = await openThreadedStore(file, {
@@ -26,7 +26,7 @@ async function aStore(clock: Clock = systemClock) {
 }
 
 conformance('the store of a server', async (clock) => {
-  const { store } = await aStore(clock);
+  const { store } = await openTestStore(clock);
   return store;
 });
 
@@ -40,7 +40,7 @@ function lockOf(file: string) {
   return { release: () => other.exec('ROLLBACK') };
 }
 
-const aKey = (id: string) => ({
+const newKey = (id: string) => ({
   id,
   organizationName: id,
   organizationIdIfNew: `org_${id}`,
@@ -52,9 +52,9 @@ const aKey = (id: string) => ({
 });
 
 test('writes wait for the lock of another process, and all succeed after its release', async () => {
-  const { file, store } = await aStore();
+  const { file, store } = await openTestStore();
   const { release } = lockOf(file);
-  const made = Promise.all(['a', 'b', 'c'].map((id) => store.createApiKey(aKey(id))));
+  const made = Promise.all(['a', 'b', 'c'].map((id) => store.createApiKey(newKey(id))));
   // Reads succeed while the writes wait.
   expect(await store.listApiKeys()).toEqual([]);
   release();
@@ -63,22 +63,22 @@ test('writes wait for the lock of another process, and all succeed after its rel
 });
 
 test('writes reject as busy while a lock stays, never run later, and succeed after its release', async () => {
-  const { file, store, late } = await aStore();
+  const { file, store, late } = await openTestStore();
   const { release } = lockOf(file);
-  const ended = await Promise.allSettled(['a', 'b'].map((id) => store.createApiKey(aKey(id))));
+  const ended = await Promise.allSettled(['a', 'b'].map((id) => store.createApiKey(newKey(id))));
   for (const { status, reason } of ended as PromiseRejectedResult[]) {
     expect({ status, reason }).toEqual({ status: 'rejected', reason: expect.any(StoreBusyError) });
     expect(toDatabaseError(reason)?.message).toMatch(/Another program holds the lock/);
   }
   release();
-  await store.createApiKey(aKey('c'));
+  await store.createApiKey(newKey('c'));
   expect((await store.listApiKeys()).map(({ id }) => id)).toEqual(['c']);
   expect(late).toEqual([]);
   await store.close();
 });
 
 test('an observation that changes nothing does not wait for a lock', async () => {
-  const { file, store } = await aStore();
+  const { file, store } = await openTestStore();
   const { release } = lockOf(file);
   const room = { name: 'nobody', sid: 'RM_1', createdAt: 1, metadata: '' };
   const { result, events } = await store.changeCall({
@@ -94,9 +94,9 @@ test('an observation that changes nothing does not wait for a lock', async () =>
 });
 
 test('close waits for the queued writes', async () => {
-  const { file, store } = await aStore();
+  const { file, store } = await openTestStore();
   const { release } = lockOf(file);
-  const made = store.createApiKey(aKey('a'));
+  const made = store.createApiKey(newKey('a'));
   const closed = store.close();
   release();
   expect((await made).id).toBe('a');
@@ -107,9 +107,9 @@ test('close waits for the queued writes', async () => {
 });
 
 test('an error of SQLite keeps its code when it leaves the thread', async () => {
-  const { file, store } = await aStore();
-  await store.createApiKey(aKey('a'));
-  const error = await store.createApiKey({ ...aKey('a'), organizationName: 'b' }).catch((thrown) => thrown);
+  const { file, store } = await openTestStore();
+  await store.createApiKey(newKey('a'));
+  const error = await store.createApiKey({ ...newKey('a'), organizationName: 'b' }).catch((thrown) => thrown);
   expect(error).not.toBeInstanceOf(RequestError);
   expect(error.cause ?? error).toMatchObject({ code: expect.stringMatching(/^SQLITE_CONSTRAINT/) });
   expect(toDatabaseError(error)?.message).toMatch(/constraint failed/);
@@ -118,8 +118,8 @@ test('an error of SQLite keeps its code when it leaves the thread', async () => 
 });
 
 test('50 concurrent uses of a key are written once', async () => {
-  const { file, store } = await aStore();
-  await store.createApiKey(aKey('a'));
+  const { file, store } = await openTestStore();
+  await store.createApiKey(newKey('a'));
   const { release } = lockOf(file);
   const uses = Array.from({ length: 50 }, (_, i) => store.recordApiKeyUse({ id: 'a', now: i }));
   release();
@@ -131,8 +131,8 @@ test('50 concurrent uses of a key are written once', async () => {
 });
 
 test('the -wal that grew during a long read is truncated after the read (row 17)', async () => {
-  const { file, store } = await aStore();
-  const { organizationId } = await store.createApiKey(aKey('a'));
+  const { file, store } = await openTestStore();
+  const { organizationId } = await store.createApiKey(newKey('a'));
   const reader = new SqliteDatabase(file);
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM calls').get();

@@ -4,7 +4,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Participant } from '../../src/domain/room-event.ts';
 import { newRoster, versionOf } from '../../src/domain/roster.ts';
-import { join as joinRoster, leave } from '../../src/domain/roster-changes.ts';
+import { recordJoin as joinRoster, recordLeave } from '../../src/domain/roster-changes.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
@@ -26,8 +26,8 @@ function sqlNamesIn(folder: string): string[] {
     .toSorted();
 }
 
-/** Returns a database of that schema. */
-function aDatabase(fixture: string) {
+/** Returns a database with the schema and the rows of a fixture. */
+function createDatabase(fixture: string) {
   const cwd = temporaryFolder();
   const file = join(cwd, 'hangup.db');
   change(file, readFileSync(join(FIXTURES, fixture), 'utf8'));
@@ -44,7 +44,7 @@ function change(file: string, sql: string): void {
   client.close();
 }
 
-/** Schema and rows. */
+/** Returns the schema, the rows and the foreign key violations. */
 function contentsOf(file: string) {
   const client = new SqliteDatabase(file, { readonly: true });
   const read = (sql: string) => client.prepare<[], Record<string, unknown>>(sql).all();
@@ -64,7 +64,7 @@ test('every schema has a database fixture', () => {
 });
 
 test.each(schemas)('%s migrates to the newest schema without losing a row', async (fixture) => {
-  const { file, run } = aDatabase(fixture);
+  const { file, run } = createDatabase(fixture);
   const before = contentsOf(file);
   expect(await run('migrate --check')).toMatchObject({ code: fixture === newest ? 0 : 1 });
   expect(contentsOf(file)).toEqual(before);
@@ -74,7 +74,7 @@ test.each(schemas)('%s migrates to the newest schema without losing a row', asyn
   expect(await run('migrate --check')).toMatchObject({ code: 0 });
 
   const after = contentsOf(file);
-  expect(after.schema).toEqual(contentsOf(aDatabase(newest).file).schema);
+  expect(after.schema).toEqual(contentsOf(createDatabase(newest).file).schema);
   expect(after.violations).toEqual([]);
   for (const { name, rows } of before.rows.filter(({ name }) => !REPLACED_TABLES.includes(String(name)))) {
     const now = after.rows.find((table) => table.name === name)?.rows;
@@ -119,7 +119,7 @@ describe('0007_roster keeps the participants of calls', () => {
   const AGENT = isHere('agent');
   const HAS_LEFT = { isPresent: false };
 
-  interface Was {
+  interface OldCall {
     readonly status: string;
     readonly participants: readonly object[];
     readonly phone?: object | null;
@@ -128,9 +128,16 @@ describe('0007_roster keeps the participants of calls', () => {
     readonly grace?: { readonly kind: string; readonly role: string; readonly reason: string };
   }
 
-  /** A database of the schema before, with one call as it was then, brought up to date. */
-  async function upgraded({ status, participants, phone = null, audioFrom = [], endedAt, grace }: Was) {
-    const { file, run } = aDatabase('0006_last_served.sql');
+  /** Migrates a database of the previous schema with one call. */
+  async function upgradeCall({
+    status,
+    participants,
+    phone = null,
+    audioFrom = [],
+    endedAt,
+    grace,
+  }: OldCall) {
+    const { file, run } = createDatabase('0006_last_served.sql');
     const client = new SqliteDatabase(file);
     const life = { sid: 'RM_1', createdAt: NOW - 90_000, participants, audioFrom, phone };
     client
@@ -161,7 +168,7 @@ describe('0007_roster keeps the participants of calls', () => {
     const store = openSqliteStore(file, { clock });
     onTestFinished(() => store.close());
     const found = await store.findCall('call');
-    if (found === null) throw new Error('the call is gone');
+    if (found === null) throw new Error('call not found');
     /** Applies LiveKit's list of participants. */
     const list = async (participants: readonly Participant[], now: number) => {
       const version = versionOf((await store.findCall('call'))?.call.roster ?? null);
@@ -216,7 +223,7 @@ describe('0007_roster keeps the participants of calls', () => {
   const agentLeft = { kind: 'agent_left', role: 'agent', reason: 'SIGNAL_CLOSE' };
 
   test('a phone without an agent is reviewed at once, and its call ends after the grace period', async () => {
-    const { call, due, list, store } = await upgraded({
+    const { call, due, list, store } = await upgradeCall({
       status: 'active',
       participants: [PHONE, { ...AGENT, ...HAS_LEFT }],
       phone: outbound,
@@ -224,8 +231,8 @@ describe('0007_roster keeps the participants of calls', () => {
       grace: agentLeft,
     });
     expect(call.reviewAt).toBe(NOW - 10_000);
-    // Each field that the domain reads, and no other.
-    const fields = (one: object) => new Set(Object.keys(one));
+    // Exactly the fields that the domain reads.
+    const fields = (record: object) => new Set(Object.keys(record));
     const [member] = joinRoster(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, {
       noticedAt: NOW,
     }).members;
@@ -234,7 +241,7 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(fields(call.roster?.members[0]?.phone ?? {})).toEqual(fields(member?.phone ?? {}));
     expect(fields(call.roster?.members[1]?.departure ?? {})).toEqual(
       fields(
-        leave(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, DEPARTURE).members[0]
+        recordLeave(newRoster({ sid: 'RM_1', createdAt: NOW }, NOW), phoneListed, DEPARTURE).members[0]
           ?.departure ?? {},
       ),
     );
@@ -273,7 +280,7 @@ describe('0007_roster keeps the participants of calls', () => {
   });
 
   test('an unanswered phone stays polled, and its call does not end', async () => {
-    const { call, store, list } = await upgraded({
+    const { call, store, list } = await upgradeCall({
       status: 'ringing',
       participants: [PHONE, AGENT],
       phone: { ...outbound, callStatus: 'ringing', callTag: null },
@@ -287,7 +294,7 @@ describe('0007_roster keeps the participants of calls', () => {
   });
 
   test('an answered inbound phone stays answered, without a review', async () => {
-    const { call, store } = await upgraded({
+    const { call, store } = await upgradeCall({
       status: 'active',
       participants: [PHONE, AGENT],
       phone: { ...outbound, callStatus: 'ringing', ruleId: 'SDR_1' },
@@ -302,7 +309,7 @@ describe('0007_roster keeps the participants of calls', () => {
   });
 
   test('the departure of a person is kept, and the conversation counts', async () => {
-    const { call, list } = await upgraded({
+    const { call, list } = await upgradeCall({
       status: 'active',
       participants: [AGENT, isHere('human', HAS_LEFT)],
       grace: { kind: 'connection_lost', role: 'human', reason: 'CONNECTION_TIMEOUT' },
@@ -314,14 +321,14 @@ describe('0007_roster keeps the participants of calls', () => {
       lastTalkerLeft: { sid: 'PA_human' },
     });
     expect(call.roster?.members.map(({ role }) => role)).toEqual(['agent', 'person']);
-    // LiveKit finishes the room; nobody holds it open.
+    // LiveKit finishes the room, because no participant keeps the room open.
     expect(await list([], NOW)).toMatchObject({ decision: { kind: 'nothing' } });
   });
 
   test.each(['hello', '[]', '{"sid":5}', '{"sid":"RM_1","participants":{}}'])(
-    'a call whose room is not one (%s) begins without a roster',
+    'a call whose stored room is invalid (%s) begins without a roster',
     async (roomLife) => {
-      const { file, run } = aDatabase('0006_last_served.sql');
+      const { file, run } = createDatabase('0006_last_served.sql');
       change(file, `UPDATE calls SET room_life = '${roomLife}' WHERE id = 'lives'`);
       expect(await run('migrate')).toMatchObject({ code: 0 });
       const store = openSqliteStore(file);
@@ -332,46 +339,54 @@ describe('0007_roster keeps the participants of calls', () => {
 
   test('a recently ended call keeps its participants for the guard, and an older call does not', async () => {
     const ended = { status: 'completed', participants: [PHONE, AGENT], phone: outbound };
-    const lately = await upgraded({ ...ended, endedAt: NOW - HOUR_MS });
+    const lately = await upgradeCall({ ...ended, endedAt: NOW - HOUR_MS });
     expect(lately.call).toMatchObject({ reviewAt: null, endedAt: NOW - HOUR_MS });
     expect(lately.call.roster?.members.map(({ sid }) => sid)).toEqual(['PA_phone', 'PA_agent']);
     expect(await lately.due(NOW + HOUR_MS)).toEqual([]);
-    expect((await upgraded({ ...ended, endedAt: NOW - 31 * 24 * HOUR_MS })).call.roster).toBeNull();
+    expect((await upgradeCall({ ...ended, endedAt: NOW - 31 * 24 * HOUR_MS })).call.roster).toBeNull();
   });
 });
 
 test.each(older)('a failed migration does not change %s', async (fixture) => {
-  const { file, run } = aDatabase(fixture);
-  // All migrations between are done when the last one that makes something finds that it is there.
-  const { what, is, isNot } = lastThingMade(schemas.slice(schemas.indexOf(fixture) + 1));
-  change(file, is);
+  const { file, run } = createDatabase(fixture);
+  // The last migration that creates an object fails because the object exists. All earlier migrations have run.
+  const { name, create, drop } = lastCreatedObject(schemas.slice(schemas.indexOf(fixture) + 1));
+  change(file, create);
   const before = contentsOf(file);
   expect(await run('migrate')).toMatchObject({
     code: 3,
-    stderr: expect.stringMatching(new RegExp(`\\nhangup: Cannot use the database hangup.db: .*${what}.*\n$`)),
+    stderr: expect.stringMatching(new RegExp(`\\nhangup: Cannot use the database hangup.db: .*${name}.*\n$`)),
   });
   expect(contentsOf(file)).toEqual(before);
 
-  change(file, isNot);
+  change(file, drop);
   expect(await run('migrate')).toMatchObject({ code: 0 });
 });
 
-/** The newest table or index, or else column, that these migrations make; and how to have it, and not, before them. */
-function lastThingMade(migrations: readonly string[]) {
+/** Returns the newest table or index, otherwise column, of these migrations, with the SQL to create and to drop the name. */
+function lastCreatedObject(migrations: readonly string[]) {
   const sql = migrations.toReversed().map((name) => readFileSync(join(MIGRATIONS, name), 'utf8'));
   const find = (pattern: RegExp) => sql.map((text) => pattern.exec(text)).find((found) => found !== null);
-  const made = find(/CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/)?.[2];
-  if (made !== undefined)
-    return { what: made, is: `CREATE INDEX ${made} ON calls (created_at)`, isNot: `DROP INDEX ${made}` };
+  const created = find(/CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/)?.[2];
+  if (created !== undefined)
+    return {
+      name: created,
+      create: `CREATE INDEX ${created} ON calls (created_at)`,
+      drop: `DROP INDEX ${created}`,
+    };
   const [, table = '', column = ''] = find(/ALTER TABLE `(\w+)` ADD `(\w+)`/) ?? [];
   const alter = `ALTER TABLE ${table}`;
-  return { what: column, is: `${alter} ADD ${column} integer`, isNot: `${alter} DROP COLUMN ${column}` };
+  return {
+    name: column,
+    create: `${alter} ADD ${column} integer`,
+    drop: `${alter} DROP COLUMN ${column}`,
+  };
 }
 
 test.each(schemas)(
-  "with people's calls in it, %s refuses the emulator, and stays as it was",
+  'serve refuses the emulator on %s with real calls, and does not change the database',
   async (fixture) => {
-    const { file, run } = aDatabase(fixture);
+    const { file, run } = createDatabase(fixture);
     const before = contentsOf(file);
     const refused = {
       code: 2,
@@ -387,16 +402,16 @@ test.each(schemas)(
 
 test('a server logs the migrations that it applies', async () => {
   const [previous = ''] = older;
-  const { cwd, file } = aDatabase(previous);
-  // Nobody's but the demonstration's, so that it is served without a LiveKit.
+  const { cwd, file } = createDatabase(previous);
+  // A database with demo calls only, which hangup serves without a LiveKit.
   change(file, "UPDATE organizations SET name = 'demo'; DELETE FROM livekit_servers");
   const hangup = await serveHangup({ cwd, env: { DATABASE_URL: 'file:hangup.db' } });
   expect(hangup.output()).toContain(`"migrations":["${newest.replace('.sql', '')}"]`);
 });
 
-test('a command that only reads does not migrate: an older server may use the database', async () => {
+test('read-only commands do not migrate a database, because an older server may use it', async () => {
   const [previous = ''] = older;
-  const { file, run } = aDatabase(previous);
+  const { file, run } = createDatabase(previous);
   const before = contentsOf(file);
   for (const command of ['keys list', 'adoption list', 'deletions list', 'prune --dry-run']) {
     expect(await run(command)).toMatchObject({
@@ -409,8 +424,8 @@ test('a command that only reads does not migrate: an older server may use the da
   expect(contentsOf(file)).toEqual(before);
 });
 
-test('a newer database is refused in one sentence and not changed', async () => {
-  const { file, run } = aDatabase(newest);
+test('every command refuses a newer database with one line and does not change the database', async () => {
+  const { file, run } = createDatabase(newest);
   change(file, "INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
   const before = contentsOf(file);
   for (const command of ['serve', 'migrate', 'keys list']) {

@@ -4,8 +4,8 @@ import { createWriteQueue } from '../../src/store/sqlite/write-queue.ts';
 
 const BUSY = new Error('busy');
 
-/** A queue whose clock and lock the test plays. */
-function aQueue() {
+/** Returns a write queue with a clock and a lock that the test controls. */
+function createQueue() {
   let nowMs = 0;
   let isLocked = false;
   let plans: { atMs: number; run: () => void }[] = [];
@@ -47,13 +47,13 @@ function aQueue() {
 }
 
 test('a write runs at once when no lock is held', () => {
-  const { push, ended } = aQueue();
+  const { push, ended } = createQueue();
   push('a', 3_000);
   expect(ended).toEqual(['0 a done']);
 });
 
 test('writes that wait for a lock run in order after its release', () => {
-  const { push, lock, passTo, ended } = aQueue();
+  const { push, lock, passTo, ended } = createQueue();
   lock(true);
   for (const name of ['a', 'b', 'c']) push(name, 3_000);
   passTo(2_000);
@@ -64,7 +64,7 @@ test('writes that wait for a lock run in order after its release', () => {
 });
 
 test('each waiting write fails at its own deadline', () => {
-  const { push, lock, passTo, ended } = aQueue();
+  const { push, lock, passTo, ended } = createQueue();
   lock(true);
   push('long', 3_000);
   push('short', 500);
@@ -81,21 +81,21 @@ test('each waiting write fails at its own deadline', () => {
 });
 
 test('a write does not start after its deadline', () => {
-  const { push, ended, passTo } = aQueue();
+  const { push, ended, passTo } = createQueue();
   passTo(1_000);
   push('old', 900);
   expect(ended).toEqual(['1000 old busy']);
 });
 
 test('a failed write does not delay the next write', () => {
-  const { push, ended } = aQueue();
+  const { push, ended } = createQueue();
   push('a', 3_000, new Error('disk full'));
   push('b', 3_000);
   expect(ended).toEqual(['0 a Error: disk full', '0 b done']);
 });
 
 test('drained resolves when the last write has ended', async () => {
-  const { queue, push, lock, passTo, ended } = aQueue();
+  const { queue, push, lock, passTo, ended } = createQueue();
   await queue.drained();
   lock(true);
   push('a', 500);

@@ -1,18 +1,9 @@
 import { z } from 'zod';
 import { durationSeconds } from '../../domain/call.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES, type RoomDeletion } from '../../domain/room-deletion.ts';
+import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import type { CallDetails as Details } from '../../operations/calls/get.ts';
-import {
-  Agent,
-  CALL_ID_EXAMPLE,
-  CallStatus,
-  callId,
-  Direction,
-  isoTime,
-  jsonObject,
-  toIso,
-  toIsoOrNull,
-} from './call-fields.ts';
+import { Agent, CALL_ID_EXAMPLE, CallStatus, callId, Direction, isoTime, jsonObject } from './call-fields.ts';
 
 const LiveParticipant = z
   .object({

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS } from '../../domain/call-status.ts';
-import type { Timestamp } from '../../domain/time.ts';
 
 /* The fields that several procedures share. */
 
@@ -30,11 +29,3 @@ export const jsonObject = z
     'expected an object',
   )
   .meta({ override: { type: 'object', additionalProperties: {} } });
-
-export function toIso(at: Timestamp): string {
-  return new Date(at).toISOString();
-}
-
-export function toIsoOrNull(at: Timestamp | null): string | null {
-  return at === null ? null : toIso(at);
-}

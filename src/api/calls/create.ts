@@ -16,14 +16,14 @@ const CALL_ID =
   /^(?:[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}|\.[A-Za-z0-9_-][A-Za-z0-9_.-]{0,126}|\.\.[A-Za-z0-9_.-]{1,126})$/;
 
 const metadata = jsonObject
-  // First: JSON.stringify throws a RangeError when values are nested deeper than its stack.
+  // The depth is checked first: JSON.stringify throws a RangeError for deeply nested values.
   .refine((value) => isShallow(value), {
     error: `must be at most ${MAX_METADATA_DEPTH} levels deep`,
     abort: true,
   })
   .refine(isSmallJson, `must be at most ${MAX_METADATA_BYTES} bytes as JSON`);
 
-/** Returns whether no value is nested in more objects and arrays than this. */
+/** Returns whether no value is nested in more than this number of objects and arrays. */
 function isShallow(value: unknown, levels = MAX_METADATA_DEPTH): boolean {
   if (value === null || typeof value !== 'object') return true;
   return levels > 0 && Object.values(value).every((part) => isShallow(part, levels - 1));

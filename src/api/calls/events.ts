@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { callNotFound, callOfOtherOrganization, missingScope, unauthorized } from '../../domain/errors.ts';
+import { toIso } from '../../domain/time.ts';
 import { listCallEvents } from '../../operations/calls/list-events.ts';
 import type { AuditEntry } from '../../ports/store.ts';
 import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
 import { callProcedure } from '../trpc.ts';
-import { CALL_ID_EXAMPLE, CallStatus, callId, isoTime, toIso } from './call-fields.ts';
+import { CALL_ID_EXAMPLE, CallStatus, callId, isoTime } from './call-fields.ts';
 import { type InfiniteQueryInput, isObject, withoutPaging } from './infinite-query.ts';
 import { NOT_A_CURSOR } from './list-cursor.ts';
 

@@ -11,7 +11,7 @@ export type InfiniteQueryInput<Input> = Omit<Input, 'cursor' | 'direction'> & {
   direction?: PageDirection | undefined;
 };
 
-/** Needed because zod passes any value to a transform. */
+/** Whether an input is a JSON object: zod passes any value to a transform. */
 export function isObject(input: unknown): boolean {
   return typeof input === 'object' && input !== null && !Array.isArray(input);
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '../../domain/json.ts';
 import type { CallCursor, CallQuery } from '../../ports/store.ts';
 
 type Order = Pick<CallQuery, 'sortBy' | 'sortOrder'>;
@@ -8,19 +9,14 @@ export type ListCursor = CallCursor & Order;
 /** The error for a cursor that hangup did not make. */
 export const NOT_A_CURSOR = 'expected pagination.nextCursor of an earlier response';
 
-/** Returns an opaque text: only {@link decodeCursor} reads it. */
+/** Returns an opaque text, which only {@link decodeCursor} reads. */
 export function encodeCursor({ value, id }: CallCursor, { sortBy, sortOrder }: Order): string {
   return Buffer.from(JSON.stringify([sortBy, sortOrder, value, id])).toString('base64url');
 }
 
-/** Returns null for a text that {@link encodeCursor} did not return. */
+/** Returns the position and the order in a cursor; null for a text that {@link encodeCursor} did not return. */
 export function decodeCursor(text: string): ListCursor | null {
-  let parts: unknown;
-  try {
-    parts = JSON.parse(Buffer.from(text, 'base64url').toString());
-  } catch {
-    return null;
-  }
+  const parts = parseJson(Buffer.from(text, 'base64url').toString());
   if (!Array.isArray(parts) || parts.length !== 4) return null;
   const [sortBy, sortOrder, value, id]: unknown[] = parts;
   if (sortBy !== 'createdAt' && sortBy !== 'scheduledAt') return null;

@@ -7,26 +7,18 @@ import {
   isLive,
 } from '../../domain/call-status.ts';
 import { missingScope, unauthorized } from '../../domain/errors.ts';
+import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import { listCalls } from '../../operations/calls/list.ts';
 import { CALL_SORT_KEYS, type CallListItem as ListedCall } from '../../ports/store.ts';
 import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
 import { scopedProcedure } from '../trpc.ts';
 import { dateOrTimestamp, phoneNumber, plainText } from '../validators.ts';
-import {
-  Agent,
-  CALL_ID_EXAMPLE,
-  CallStatus,
-  callId,
-  Direction,
-  isoTime,
-  toIso,
-  toIsoOrNull,
-} from './call-fields.ts';
+import { Agent, CALL_ID_EXAMPLE, CallStatus, callId, Direction, isoTime } from './call-fields.ts';
 import { type InfiniteQueryInput, isObject, type PageDirection, withoutPaging } from './infinite-query.ts';
 import { decodeCursor, encodeCursor, NOT_A_CURSOR } from './list-cursor.ts';
 
 const MAX_LIMIT = 100;
-/** The cost of a page grows with its offset. With `cursor` it does not. */
+/** The cost of a page grows with its offset, in contrast to `cursor`. */
 const MAX_OFFSET = 1_000_000;
 
 const ListCallsInput = z

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { toIso } from '../../domain/time.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { backupDatabase, restoreDatabase } from '../../store/open-store.ts';
 import { assertSchema } from '../open-store.ts';
@@ -23,7 +24,7 @@ export function registerBackupCommands(program: Command): void {
     .argument('<file>', 'File that `hangup backup` created')
     .action((backup: string) => {
       const file = databaseFile();
-      const time = new Date(systemClock.now()).toISOString().replaceAll(/[:.]/g, '-');
+      const time = toIso(systemClock.now()).replaceAll(/[:.]/g, '-');
       const previousPath = `${file}.before-restore-${time}`;
       const hadDatabase = restoreDatabase(backup, { file, previousPath });
       print(`restored ${file} from ${backup}${hadDatabase ? `; the old database is ${previousPath}` : ''}`);

@@ -2,6 +2,8 @@ import { setGlobalProxyFromEnv } from 'node:http';
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { CALL_STATUSES } from '../../domain/call-status.ts';
+import { errorCode } from '../../domain/errors.ts';
+import { parseJson } from '../../domain/json.ts';
 import { SettingsError } from '../../platform/config.ts';
 import { trustSystemCertificates } from '../../platform/system-ca.ts';
 import { CliError, print, printTable } from '../output.ts';
@@ -41,14 +43,17 @@ interface ApiResponse<Data> {
   readonly data: Data;
 }
 
-/** Returns the response to a request. @throws CliError for any response that is not a success of hangup */
+/** Sends a request and returns its response. @throws CliError for any response that is not a success of hangup */
 async function request<Data>(
   method: 'GET' | 'DELETE',
   path: string,
   {
     query = {},
-    data,
-  }: { query?: Readonly<Record<string, readonly string[] | string | undefined>>; data: z.ZodType<Data> },
+    dataSchema,
+  }: {
+    query?: Readonly<Record<string, readonly string[] | string | undefined>>;
+    dataSchema: z.ZodType<Data>;
+  },
 ): Promise<ApiResponse<Data>> {
   const { url: server, apiKey, proxy } = readSettings().client;
   if (apiKey === null)
@@ -57,7 +62,7 @@ async function request<Data>(
     ]);
   trustSystemCertificates(server);
   if (proxy !== null) {
-    setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.except });
+    setGlobalProxyFromEnv({ HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: proxy.noProxy });
   }
   const url = new URL(`${server}/api/v1${path}`);
   for (const [name, values = []] of Object.entries(query))
@@ -79,7 +84,7 @@ async function request<Data>(
   }
   const { status } = response;
   const body = parseJson(text);
-  const success = z.object({ data }).safeParse(body).data;
+  const success = z.object({ data: dataSchema }).safeParse(body).data;
   if (status === 200 && success !== undefined) return { text, data: success.data };
   const failure = ErrorBody.safeParse(body).data;
   if (status >= 400 && failure !== undefined)
@@ -117,7 +122,7 @@ function explainNetworkError(
   { server, isRead }: { server: string; isRead: boolean },
 ): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const code = errorCode(cause);
   const detail = cause instanceof Error ? cause.message || code : String(cause);
   if (code.startsWith('ERR_SSL_'))
     return `${server} does not use TLS. Correct the scheme or the port of HANGUP_URL.`;
@@ -138,14 +143,6 @@ const ListItem = z.object({
   createdAt: z.string(),
 });
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
 async function list({
   status,
   limit,
@@ -158,7 +155,7 @@ async function list({
   const query = { status, limit };
   const { text, data } = await request('GET', '/calls', {
     query,
-    data: z.object({ calls: z.array(ListItem) }),
+    dataSchema: z.object({ calls: z.array(ListItem) }),
   });
   if (json) return print(text);
   const { calls } = data;
@@ -171,14 +168,14 @@ async function list({
 
 async function get(callId: string, { json }: { json?: true }): Promise<void> {
   const { text, data } = await request('GET', callPath(callId), {
-    data: z.looseObject({ id: z.literal(callId) }),
+    dataSchema: z.looseObject({ id: z.literal(callId) }),
   });
   print(json ? text : JSON.stringify(data, null, 2));
 }
 
 async function cancel(callId: string, { reason, json }: { reason?: string; json?: true }): Promise<void> {
-  const data = z.object({ id: z.literal(callId), status: z.literal('cancelled') });
-  const { text } = await request('DELETE', callPath(callId), { query: { reason }, data });
+  const dataSchema = z.object({ id: z.literal(callId), status: z.literal('cancelled') });
+  const { text } = await request('DELETE', callPath(callId), { query: { reason }, dataSchema });
   print(json ? text : `cancelled ${callId}${await describeRoomDeletion(callId)}`);
 }
 
@@ -188,10 +185,10 @@ function callPath(callId: string): string {
   return `/calls/${encodeURIComponent(callId)}`;
 }
 
-/** Returns an empty string if the key cannot read calls. */
+/** Returns the state of the room's deletion, as the end of a sentence; empty if the key cannot read calls. */
 async function describeRoomDeletion(callId: string): Promise<string> {
-  const data = z.object({ id: z.literal(callId), roomDeletion: RoomDeletion });
-  const response = await request('GET', callPath(callId), { data }).catch(() => null);
+  const dataSchema = z.object({ id: z.literal(callId), roomDeletion: RoomDeletion });
+  const response = await request('GET', callPath(callId), { dataSchema }).catch(() => null);
   if (response === null) return '';
   const { state, lastError } = response.data.roomDeletion;
   if (state === 'completed') return '; its room is gone';

@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
 import { type DeletionState, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
+import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import { withExistingStore } from '../open-store.ts';
-import { CliError, print, printTable, toIsoOrNull } from '../output.ts';
+import { CliError, print, printTable } from '../output.ts';
 
 const STATES = [...OPEN_DELETION_STATES, 'discarded'] as const;
 const MAX_ROWS = 1_000;
@@ -35,8 +36,8 @@ function list({ state, json }: { state: DeletionState[]; json?: true }): Promise
         JSON.stringify(
           deletions.map(({ createdAt, scheduledAt, attemptedAt, finalizedAt, ...rest }) => ({
             ...rest,
-            createdAt: toIsoOrNull(createdAt),
-            nextAttemptAt: finalizedAt === null ? toIsoOrNull(scheduledAt) : null,
+            createdAt: toIso(createdAt),
+            nextAttemptAt: finalizedAt === null ? toIso(scheduledAt) : null,
             attemptedAt: toIsoOrNull(attemptedAt),
             finalizedAt: toIsoOrNull(finalizedAt),
           })),
@@ -48,7 +49,7 @@ function list({ state, json }: { state: DeletionState[]; json?: true }): Promise
         callId,
         state,
         String(attempt),
-        new Date(createdAt).toISOString(),
+        toIso(createdAt),
         lastError ?? '',
       ]);
       printTable([['CALL', 'STATE', 'ATTEMPTS', 'SINCE', 'LAST ERROR'], ...rows]);

@@ -4,7 +4,7 @@ import type { Finding } from '../../doctor/finding.ts';
 import { probeLiveKit } from '../../livekit/probe.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { trustSystemCertificates } from '../../platform/system-ca.ts';
-import { inspectDatabase } from '../../store/sqlite/inspect-database.ts';
+import { inspectDatabase } from '../../store/open-store.ts';
 import { CliError, print } from '../output.ts';
 
 const INSPECTORS: Inspectors = {

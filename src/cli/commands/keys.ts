@@ -1,10 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { dateOrTimestamp } from '../../api/validators.ts';
 import { type ApiKey, isActive, SCOPES, type Scope } from '../../domain/api-key.ts';
+import { errorMessage } from '../../domain/errors.ts';
+import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import { createApiKey } from '../../operations/api-keys/create.ts';
 import { systemClock, systemRandom } from '../../platform/clock.ts';
 import { withExistingStore, withMigratedStore } from '../open-store.ts';
-import { CliError, print, printProgress, printSafely, printTable, toIsoOrNull } from '../output.ts';
+import { CliError, print, printProgress, printSafely, printTable } from '../output.ts';
 import { parseName } from '../parse-name.ts';
 
 export function registerKeysCommand(program: Command): void {
@@ -64,9 +66,8 @@ function createKey(options: {
       await printSafely(options.json ? JSON.stringify({ ...toJson(apiKey), key }) : key);
     } catch (error) {
       await store.revokeApiKey({ id: apiKey.id, now: systemClock.now() });
-      const cause = error instanceof Error ? error.message : String(error);
       throw new CliError(
-        `cannot write the key (${cause}); ${apiKey.id} is revoked. Create another key with a writable output.`,
+        `cannot write the key (${errorMessage(error)}); ${apiKey.id} is revoked. Create another key with a writable output.`,
       );
     }
   });
@@ -108,7 +109,7 @@ function toJson(key: ApiKey) {
     organizationId: key.organizationId,
     name: key.name,
     scopes: key.scopes,
-    createdAt: toIsoOrNull(key.createdAt),
+    createdAt: toIso(key.createdAt),
     expiresAt: toIsoOrNull(key.expiresAt),
     revokedAt: toIsoOrNull(key.revokedAt),
     lastUsedAt: toIsoOrNull(key.lastUsedAt),
@@ -118,7 +119,7 @@ function toJson(key: ApiKey) {
 function keyState(key: ApiKey): string {
   if (key.revokedAt !== null) return 'revoked';
   if (!isActive(key, systemClock.now())) return 'expired';
-  return key.expiresAt === null ? 'valid' : `valid until ${new Date(key.expiresAt).toISOString()}`;
+  return key.expiresAt === null ? 'valid' : `valid until ${toIso(key.expiresAt)}`;
 }
 
 function parseExpiry(text: string): number {
@@ -131,5 +132,5 @@ function parseExpiry(text: string): number {
   );
 }
 
-/** Date.parse would accept 2027-02-30 as the second of March. */
+/** Parses by the API's rules: Date.parse would accept 2027-02-30 as the second of March. */
 const parseTimeOrDate = (text: string) => dateOrTimestamp('startOfDay').safeParse(text).data;

@@ -19,9 +19,9 @@ export function registerPruneCommand(program: Command): void {
 }
 
 async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
-  const { retention, events } = readSettings().operations;
+  const { retention, callSettings } = readSettings().operations;
   await withExistingStore(async (store) => {
-    const cutoffs = retentionCutoffs(retention, events.policy.recreatedRoomWindowMs, systemClock.now());
+    const cutoffs = retentionCutoffs(retention, callSettings.policy.recreatedRoomWindowMs, systemClock.now());
     const prunable = await store.countPrunable(cutoffs);
     const deleted = { ...prunable };
     if (!dryRun) {
@@ -29,7 +29,7 @@ async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<
       let deletedRows = 0;
       let printedAt = performance.now();
       for (;;) {
-        const batch = await pruneBatch({ store, clock: systemClock, retention, events });
+        const batch = await pruneBatch({ store, clock: systemClock, retention, callSettings });
         deletedRows += batch.deleted;
         if (!batch.hasMore) break;
         if (performance.now() - printedAt < PROGRESS_INTERVAL_MS) continue;

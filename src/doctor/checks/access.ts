@@ -12,11 +12,16 @@ export interface AccessFacts {
 
 const WORLD_READABLE = 0o004;
 
-/** @param userId undefined on a system without user ids */
+/** Whether every user of the machine can read the file. */
+export function isWorldReadable(path: string): boolean {
+  return (statSync(path).mode & WORLD_READABLE) !== 0;
+}
+
+/** Reads the permissions of the database's files. @param userId undefined on a system without user ids */
 export function inspectAccess(file: string, userId: number | undefined): AccessFacts {
   const files = [file, `${file}-wal`, `${file}-shm`].filter((path) => existsSync(path));
   return {
-    worldReadableFiles: files.filter((path) => (statSync(path).mode & WORLD_READABLE) !== 0),
+    worldReadableFiles: files.filter(isWorldReadable),
     isOwnedByUser: userId === undefined || statSync(file).uid === userId,
     // SQLite creates -wal and -shm in the directory.
     isWritable: [...files, dirname(file)].every(isWritable),

@@ -3,14 +3,14 @@ import type { Finding } from '../finding.ts';
 
 /** The Date header has a resolution of one second. */
 const SKEW_TOLERANCE_MS = 3_000;
-/** hangup refuses a webhook of a LiveKit further ahead: its token is not valid yet. */
+/** If LiveKit is further ahead, hangup refuses its webhooks: their tokens are not valid yet. */
 const MAX_SKEW_AHEAD_MS = WEBHOOK_CLOCK_TOLERANCE_S * 1000;
 /** LiveKit refuses a token that was signed further ahead of its own clock (measured on 1.13.5). */
 export const MAX_SKEW_BEHIND_MS = 60_000;
-/** The token of a webhook is valid for 5 minutes: from a LiveKit this far behind, it arrives expired. */
+/** If LiveKit is this far behind, its webhooks arrive with expired tokens, which are valid for 5 minutes. */
 const EXPIRED_SKEW_BEHIND_MS = 300_000 + WEBHOOK_CLOCK_TOLERANCE_S * 1000;
 
-/** @param clockSkewMs how far LiveKit's clock is ahead; negative when behind, null when unknown */
+/** @param clockSkewMs milliseconds by which LiveKit's clock is ahead; negative: behind; null: unknown */
 export function assessClockSkew(clockSkewMs: number | null): Finding {
   const check = 'clock';
   if (clockSkewMs === null) {

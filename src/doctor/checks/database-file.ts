@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { errorMessage } from '../../domain/errors.ts';
 import type { Finding } from '../finding.ts';
 import { type AccessFacts, inspectAccess } from './access.ts';
 import { inspectDiskSpace } from './disk-space.ts';
@@ -27,8 +28,7 @@ export function inspectDatabaseFile(file: string, userId: number | undefined): D
       walBytes: inspectWalSize(file),
     };
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    return { kind: 'unusable', detail, advice: null };
+    return { kind: 'unusable', detail: errorMessage(error), advice: null };
   }
 }
 

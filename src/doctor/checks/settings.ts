@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs';
 import { parseSettings, type Settings, SettingsError } from '../../platform/config.ts';
 import { environmentWarnings, readEnvironment, settingSources } from '../../platform/environment.ts';
 import type { Finding } from '../finding.ts';
+import { isWorldReadable } from './access.ts';
 
 interface InvalidSettings {
   readonly kind: 'invalid';
@@ -22,7 +22,6 @@ interface ValidSettings {
   readonly fromEnvironment: readonly string[];
 }
 
-const WORLD_READABLE = 0o004;
 const ADVICE = '`hangup docs configure` lists all settings';
 
 /** Reads the settings of a server from the environment and `.env`. */
@@ -30,7 +29,7 @@ export function inspectSettings(): InvalidSettings | ValidSettings {
   try {
     const settings = parseSettings(readEnvironment(), 'server');
     const { file, ...names } = settingSources();
-    const isFileWorldReadable = file !== null && (statSync(file).mode & WORLD_READABLE) !== 0;
+    const isFileWorldReadable = file !== null && isWorldReadable(file);
     return {
       kind: 'valid',
       settings,

@@ -1,5 +1,5 @@
-import { onRequestFinished, resultOf, UNKNOWN_STATE } from '../../domain/circuit-breaker.ts';
-import type { Timestamp } from '../../domain/time.ts';
+import { classifyOutcome, INITIAL_BREAKER_STATE, onRequestFinished } from '../../domain/circuit-breaker.ts';
+import { type Timestamp, toIso } from '../../domain/time.ts';
 import type { Clock, Logger } from '../../ports/system.ts';
 import type { RoomServiceTransport } from './twirp.ts';
 
@@ -26,23 +26,23 @@ export function circuitBreaker(
     onRecovered,
   }: { clock: Clock; log: Logger; onOpened: () => void; onRecovered: (downMs: number) => void },
 ): CircuitBreaker {
-  let state = UNKNOWN_STATE;
+  let state = INITIAL_BREAKER_STATE;
   return {
     async transport(request) {
       const outcome = await transport(request);
       const now = clock.now();
-      const before = state.openSince;
-      state = onRequestFinished(state, resultOf(request.method, outcome), now);
-      const after = state.openSince;
-      if (before === null && after !== null) {
+      const openedBefore = state.openSince;
+      state = onRequestFinished(state, classifyOutcome(request.method, outcome), now);
+      const { openSince } = state;
+      if (openedBefore === null && openSince !== null) {
         const cause = 'detail' in outcome ? outcome.detail : outcome.kind;
         log.error(
-          { cause, since: new Date(after).toISOString() },
+          { cause, since: toIso(openSince) },
           'LiveKit is unreachable; room deletions are queued until it recovers',
         );
         onOpened();
       }
-      if (before !== null && after === null) onRecovered(now - before);
+      if (openedBefore !== null && openSince === null) onRecovered(now - openedBefore);
       return outcome;
     },
     openSince: () => state.openSince,

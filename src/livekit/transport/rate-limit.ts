@@ -1,12 +1,12 @@
 import PQueue from 'p-queue';
 import type { LiveKitError } from '../../domain/livekit-error.ts';
 import { PRIORITIES } from '../../ports/livekit.ts';
-import type { RoomServiceTransport, TwirpOutcome, TwirpRequest } from './twirp.ts';
+import { type RoomServiceTransport, SHUTTING_DOWN, type TwirpOutcome, type TwirpRequest } from './twirp.ts';
 
 /** The pause of all requests after a 429 without a Retry-After. */
 const DEFAULT_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
-/** A request that is sent sooner has not waited. */
+/** A request that is sent within this time has not waited. */
 const NO_WAIT_MS = 10;
 
 /**
@@ -49,11 +49,11 @@ export function rateLimit(
           clearTimeout(timer);
           waiting.delete(expired);
           onQueueLength(queue.size);
-          // DeleteRoom goes by name, and a newer call may use the room since the request was queued.
+          // DeleteRoom deletes by name, and a newer call may use the name since the request was queued.
           const hasWaited = performance.now() - startedAt > NO_WAIT_MS;
           if (hasWaited && (await request.isStillWanted?.()) === false) return { kind: 'not_found' };
-          const leftMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
-          return leftMs >= 1 ? transport({ ...request, timeoutMs: leftMs }) : RATE_LIMIT_TIMEOUT;
+          const remainingMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
+          return remainingMs >= 1 ? transport({ ...request, timeoutMs: remainingMs }) : RATE_LIMIT_TIMEOUT;
         },
         { priority: -PRIORITIES.indexOf(request.priority), signal: expired.signal },
       );
@@ -81,9 +81,4 @@ function toQueueOptions(requestsPerMinute: number) {
 const RATE_LIMIT_TIMEOUT: LiveKitError = {
   kind: 'timed_out',
   detail: 'timed out waiting for the rate limit of LiveKit',
-};
-const SHUTTING_DOWN: LiveKitError = {
-  kind: 'unavailable',
-  code: null,
-  detail: 'hangup is shutting down',
 };

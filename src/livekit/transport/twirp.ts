@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
+import { parseJson } from '../../domain/json.ts';
 import type { LiveKitError } from '../../domain/livekit-error.ts';
 import type { LiveKitServer, RequestOptions } from '../../ports/livekit.ts';
 import { type Agents, agentsFor } from '../agents.ts';
@@ -28,11 +29,17 @@ export type TwirpOutcome<Value> =
 /** Sends one request. Never rejects: a failure is an outcome. */
 export type RoomServiceTransport = <Value>(request: TwirpRequest<Value>) => Promise<TwirpOutcome<Value>>;
 
-/** Tolerates a clock that is set back an hour. */
+/** Long enough that a token stays valid when the clock is an hour behind LiveKit's. */
 export const TOKEN_TTL = '2h';
 
 /** The JSON of thousands of participants is smaller. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
+
+export const SHUTTING_DOWN: LiveKitError = {
+  kind: 'unavailable',
+  code: null,
+  detail: 'hangup is shutting down',
+};
 
 const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/protobuf';
@@ -76,7 +83,7 @@ async function callRoomService<Value>(
     return await readResponse({ status, headers }, response, request);
   } catch (error) {
     if (deadline.aborted) return timedOut(timeoutMs);
-    if (shutdown?.aborted) return { kind: 'unavailable', code: null, detail: 'hangup is shutting down' };
+    if (shutdown?.aborted) return SHUTTING_DOWN;
     return { kind: 'unavailable', code: null, detail: formatNetworkError(error) };
   } finally {
     // Closes the connection if the response was not read to its end.
@@ -140,13 +147,13 @@ export async function readResponse<Value>(
   return { kind: 'answered', value: await read(body) };
 }
 
-/** @throws Error if the body is not a JSON object, or is a Twirp error */
+/** Returns the JSON object in a response's body. @throws Error for another body, and for a Twirp error */
 export async function readJson(body: AsyncIterable<Uint8Array>): Promise<object> {
   const text = await readText(body);
   const json: unknown = JSON.parse(text);
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw new Error('the response is not a JSON object');
-  const twirpError = parseError(text);
+  const twirpError = parseTwirpError(text);
   if (twirpError !== null) throw new Error(`the response is an error with HTTP 200: ${twirpError.code}`);
   return json;
 }
@@ -156,7 +163,7 @@ function mediaType(headers: IncomingHttpHeaders): string | undefined {
   return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
-/** @throws Error over 4 MiB: the server may not be LiveKit, and its response may never end */
+/** Returns the text of a response. @throws Error over 4 MiB: another server's response may never end */
 async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -168,6 +175,7 @@ async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** Returns the failure of a request without a response in time. */
 export function timedOut(timeoutMs: number): LiveKitError {
   return { kind: 'timed_out', detail: `no response within ${Math.round(timeoutMs)} ms` };
 }
@@ -176,8 +184,8 @@ function toLiveKitError(
   { status, headers }: ResponseHead,
   text: string,
 ): { kind: 'not_found' } | LiveKitError {
-  const twirpError = mediaType(headers) === JSON_TYPE ? parseError(text) : null;
-  // Not by the status: bad_route is a 404 too, and means that the server is not LiveKit.
+  const twirpError = mediaType(headers) === JSON_TYPE ? parseTwirpError(text) : null;
+  // The status does not decide: bad_route is a 404 too, and means that the server is not LiveKit.
   if (twirpError?.code === 'not_found') return { kind: 'not_found' };
   const detail = `${redactTokens(twirpError?.msg ?? text).slice(0, 300)} (HTTP ${status})`;
   const code = twirpError?.code ?? 'no Twirp code';
@@ -187,29 +195,26 @@ function toLiveKitError(
   if (status >= 500 || status === 408) {
     return { kind: 'unavailable', code: twirpError?.code ?? null, detail: `${code}: ${detail}` };
   }
-  // Not by the code alone: LiveKit rejects an invalid token in plain text, without a code.
-  if (status === 401 || status === 403) return { kind: 'refused', by: 'credentials', code, detail };
+  // The status decides: LiveKit rejects an invalid token in plain text, without a code.
+  if (status === 401 || status === 403) return { kind: 'refused', reason: 'credentials', code, detail };
   const isWrongAddress = status === 404 || (status >= 300 && status < 400) || status < 300;
-  return { kind: 'refused', by: isWrongAddress ? 'address' : 'request', code, detail };
+  return { kind: 'refused', reason: isWrongAddress ? 'address' : 'request', code, detail };
 }
 
-function parseError(text: string): { code: string; msg: string } | null {
-  try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json !== 'object' || json === null || !('code' in json)) return null;
-    return { code: String(json.code).slice(0, 64), msg: 'msg' in json ? String(json.msg) : '' };
-  } catch {
-    return null;
-  }
+/** Returns the Twirp error in a response's body; null if there is none. */
+function parseTwirpError(text: string): { code: string; msg: string } | null {
+  const json = parseJson(text);
+  if (typeof json !== 'object' || json === null || !('code' in json)) return null;
+  return { code: String(json.code).slice(0, 64), msg: 'msg' in json ? String(json.msg) : '' };
 }
 
-/** Supports seconds only; LiveKit does not send the date that RFC 9110 allows too. */
+/** Returns the Retry-After header, in milliseconds. Supports seconds only: LiveKit does not send RFC 9110's dates. */
 function retryAfterMs(headers: IncomingHttpHeaders): number | null {
   const text = headers['retry-after'] ?? '';
   return /^\d{1,5}$/.test(text) ? Number(text) * 1000 : null;
 }
 
-/** LiveKit includes a token that it cannot verify in its error. */
+/** Removes tokens from a text: LiveKit's error contains the token that it cannot verify. */
 function redactTokens(text: string): string {
   return text.replaceAll(/\beyJ[\w-]*\.[\w-]+\.[\w-]*/g, '[token]');
 }

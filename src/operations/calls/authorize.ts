@@ -6,8 +6,8 @@ import type { Dependencies } from '../dependencies.ts';
 const CALL_ID = /^[A-Za-z0-9_.-]{1,128}$/;
 
 /**
- * The call that a request names, once its key may do this to it.
- * @throws RequestError not_found, then forbidden: the contract's order of checks.
+ * Returns the call of a request if the API key belongs to the call's organization and has the scope.
+ * @throws RequestError not_found, then forbidden: the contract's order of checks
  */
 export async function authorizeCall(
   { store }: Pick<Dependencies, 'store'>,
@@ -20,7 +20,7 @@ export async function authorizeCall(
   return record;
 }
 
-/** @throws RequestError forbidden */
+/** Asserts that the API key has the scope. @throws RequestError forbidden */
 export function requireScope(apiKey: ApiKey, scope: Scope): void {
   if (!apiKey.scopes.includes(scope)) throw missingScope(scope);
 }

@@ -3,12 +3,12 @@ import { callNotFound, idempotencyKeyReused, notCancellable } from '../../domain
 import { deleteRoom, LEASE_MARGIN_MS } from '../deletions/delete-room.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** For this long a repeated request gets the first response. */
+/** A request that is repeated within this time gets the first response. */
 export const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
 
-/** Clients time out after 5 s. The database and LiveKit share this much of it; the settlement has the rest. */
+/** Time for the cancel's write and LiveKit. Clients time out after 5 s; the rest is for the settlement. */
 const RESPONSE_BUDGET_MS = 4_000;
-/** LiveKit's share, also after a slow database write. */
+/** The least time for LiveKit, also after a slow database write. */
 const MIN_TIMEOUT_MS = 500;
 
 /**

@@ -17,9 +17,9 @@ export type RegisteredCall = Pick<
   | 'scheduledAt'
   | 'metadata'
 > & {
-  /** Made when null. */
+  /** Null: a new id. */
   readonly id: string | null;
-  /** The call's id when null. */
+  /** Null: the call's id. */
   readonly roomName: string | null;
 };
 

@@ -8,6 +8,7 @@ export interface CallDetails extends CallRecord {
   readonly liveRoomStatus: LiveRoomStatus | null;
 }
 
+/** Returns a call's record, with LiveKit's state of the room if the call is live. */
 export async function getCall(
   { rooms, readTimeoutMs }: Pick<Dependencies, 'rooms' | 'readTimeoutMs'>,
   record: CallRecord,
@@ -15,6 +16,6 @@ export async function getCall(
   const { call } = record;
   if (!isLive(call.status)) return { ...record, liveRoomStatus: null };
   const options = { timeoutMs: readTimeoutMs, priority: 'read' } as const;
-  const answer = await rooms.describeRoom(call.roomName, options);
-  return { ...record, liveRoomStatus: answer.kind === 'described' ? answer.status : null };
+  const described = await rooms.describeRoom(call.roomName, options);
+  return { ...record, liveRoomStatus: described.kind === 'described' ? described.status : null };
 }

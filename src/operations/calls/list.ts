@@ -2,7 +2,7 @@ import type { ApiKey } from '../../domain/api-key.ts';
 import type { CallPage, CallQuery } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** A page of the calls of the key's organization. */
+/** Returns a page of the calls of the API key's organization. */
 export function listCalls(
   { store }: Pick<Dependencies, 'store'>,
   { apiKey, query }: { apiKey: ApiKey; query: Omit<CallQuery, 'organizationId'> },

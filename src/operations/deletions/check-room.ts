@@ -12,8 +12,8 @@ export type RoomCheck =
   | { readonly kind: 'keep'; readonly reason: string }
   | LiveKitError;
 
-const DELETE = { kind: 'delete' } as const;
-/** Written to the audit log. */
+export const DELETE = { kind: 'delete' } as const;
+/** The reason is written to the audit log. */
 const KEEP = { kind: 'keep', reason: 'other participants use the room' } as const;
 /** LiveKit's list may leave out a live room (livekit#3317, #3680). */
 const UNLISTED = {
@@ -23,8 +23,8 @@ const UNLISTED = {
 } as const;
 
 /**
- * Returns whether a deletion may delete the room. DeleteRoom goes by name, and a newer call may use this name. Two
- * parties in the room of a call that ended without a cancel are left alone.
+ * Returns whether a deletion may delete the room. DeleteRoom deletes by name, and a newer call may use this name. A room
+ * with two parties is kept, unless its call was cancelled.
  */
 export async function checkRoom(
   dependencies: Dependencies,
@@ -56,7 +56,7 @@ async function checkParticipants(
   const listed = await rooms.listParticipants(roomName, options);
   if (listed.kind !== 'listed') return listed;
   const { participants } = listed;
-  // LiveKit still lists the lost participants of a dead node. The probe took 3 s, in which new callers may have joined.
+  // LiveKit still lists the lost participants of a dead node. New callers may have joined during the probe's 3 s.
   if (isNodeDead && !hasNewcomers(call, participants, subject)) return DELETE;
   const check = checkDeletion(call, participants, subject);
   if (check === 'delete') return DELETE;
@@ -69,11 +69,11 @@ async function checkParticipants(
   const applied = await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list });
   if (applied?.decision.kind === 'delete_room') return DELETE;
   // Null: a newer call uses this room name.
-  const isOtherCall = applied === null || applied.wasAdopted;
-  return isOtherCall || call.status !== 'cancelled' ? KEEP : DELETE;
+  const isUsedByOtherCall = applied === null || applied.wasAdopted;
+  return isUsedByOtherCall || call.status !== 'cancelled' ? KEEP : DELETE;
 }
 
-/** Whether the deletion is still leased to this attempt: a newer call in the room may have completed it meanwhile. */
+/** Whether the deletion is still leased to this attempt: a newer call in the room may have completed the deletion. */
 export async function holdsLease(
   store: Dependencies['store'],
   { callId, attempt }: RoomDeletion,

@@ -6,10 +6,11 @@ import {
   type RoomDeletion,
   toAttemptOutcome,
 } from '../../domain/room-deletion.ts';
+import { toIso } from '../../domain/time.ts';
 import type { RequestOptions } from '../../ports/livekit.ts';
 import type { DeletionSubject } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { checkRoom, holdsLease } from './check-room.ts';
+import { checkRoom, DELETE, holdsLease } from './check-room.ts';
 import { rescueGhostRoom } from './rescue-ghost-room.ts';
 
 /** A lease lasts this much longer than the LiveKit request, so that the attempt can still settle it. */
@@ -39,7 +40,7 @@ export async function deleteRoom(
   }
 }
 
-/** A cancel goes before everything else, also when an earlier attempt failed. */
+/** Gives every attempt at a cancelled call's room the priority of a cancel, not only the first attempt. */
 function priorityOf(
   subject: DeletionSubject | null,
   { priority }: RequestOptions,
@@ -71,8 +72,6 @@ async function attempt(
   await settle(dependencies, deletion, rescued ?? outcome, { wasRescued: rescued !== null });
 }
 
-const DELETE = { kind: 'delete' } as const;
-
 async function settle(
   { store, clock, random, log, metrics, retry, nudge }: Dependencies,
   deletion: RoomDeletion,
@@ -81,7 +80,7 @@ async function settle(
 ): Promise<void> {
   const { callId } = deletion;
   const fields = logFields(deletion);
-  // The rescue counts even if its DeleteRoom found no room: the take-over is reported, and another attempt may be faster.
+  // A rescue counts even if its DeleteRoom found no room: a concurrent attempt may have been faster.
   if (wasRescued) {
     metrics.ghostRescued();
     log.warn(fields, 'ghost room rescued and deleted');
@@ -114,7 +113,7 @@ async function settle(
     return;
   }
   log.warn(
-    { ...errorFields, nextAttemptAt: new Date(settled.scheduledAt).toISOString() },
+    { ...errorFields, nextAttemptAt: toIso(settled.scheduledAt) },
     'room deletion failed; retry scheduled',
   );
   nudge(settled.scheduledAt);

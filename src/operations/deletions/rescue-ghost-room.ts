@@ -4,16 +4,16 @@ import type { RequestOptions } from '../../ports/livekit.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { isStillDeletable } from './check-room.ts';
 
-/** FindRoom, CreateRoom, DeleteRoom and two checks: all of them end before the lease does. */
+/** FindRoom, CreateRoom, DeleteRoom and two checks. All of them must end before the lease. */
 const RESCUE_REQUESTS = 5;
 const SETTLE_BUDGET_MS = 1_000;
 const MAX_RESCUE_REQUEST_MS = 4_000;
-/** Longer than the DeleteRoom that follows. A room that it does not delete closes by itself. */
+/** Longer than the DeleteRoom that follows. If that fails, the room closes by itself after this time. */
 const RESCUE_EMPTY_TIMEOUT_S = 10;
 
 /**
- * Deletes a ghost room: one whose node died. LiveKit lists it forever and never answers its deletion (livekit#3766).
- * CreateRoom with its name makes a live node take it over; then DeleteRoom works.
+ * Deletes a ghost room, whose node died. LiveKit lists the room forever and never answers its deletion (livekit#3766).
+ * After a CreateRoom with its name, the room is on a living node, and DeleteRoom works.
  * @returns null if the room is not a ghost, or the rescue failed
  */
 export async function rescueGhostRoom(

@@ -3,7 +3,7 @@ import type { Dependencies } from '../dependencies.ts';
 /** A condition for the process to receive requests. */
 export type ReadinessCheck = 'store' | 'migrations';
 
-/** Returns the failed checks: whether the store commits a write, and whether it has the schema of this version. */
+/** Returns the failed checks: the store commits a write (`store`), and has the schema of this version (`migrations`). */
 export async function checkReadiness({
   store,
   log,

@@ -4,15 +4,15 @@ import { parseAgentId } from '../../domain/room-metadata.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { logTransition } from './log-transition.ts';
 
-/** Applies one event of LiveKit. A repeated delivery changes nothing. */
+/** Applies one event of LiveKit, and logs the change. A repeated delivery changes nothing. */
 export async function applyWebhookEvent(
   {
     store,
     random,
     log,
     nudge,
-    events: { policy, agentIdKey },
-  }: Pick<Dependencies, 'store' | 'random' | 'log' | 'nudge' | 'events'>,
+    callSettings: { policy, agentIdKey },
+  }: Pick<Dependencies, 'store' | 'random' | 'log' | 'nudge' | 'callSettings'>,
   event: RoomEvent,
 ): Promise<RoomEventResult> {
   const adopted = { id: random.id('call'), agentId: parseAgentId(event.room.metadata, agentIdKey) };

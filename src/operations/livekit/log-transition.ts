@@ -1,7 +1,7 @@
 import type { AppliedChange } from '../../domain/call-change.ts';
 import type { Dependencies } from '../dependencies.ts';
 
-/** Logs the change that followed from an event or an observation, and wakes the reconciler when it has work. */
+/** Logs the result of an event or an observation, and nudges the reconciler if the call has work for it. */
 export function logTransition(
   { log, nudge }: Pick<Dependencies, 'log' | 'nudge'>,
   { callId, wasAdopted, decision, dueAt }: AppliedChange,
@@ -17,7 +17,7 @@ export function logTransition(
       log.warn(fields, 'room of an ended call found; deletion scheduled');
       break;
     case 'report_survival':
-      log.error({ ...fields, cause: decision.why }, "call ended in error; LiveKit's list lacked its room");
+      log.error({ ...fields, cause: decision.reason }, "call ended in error; LiveKit's list lacked its room");
       break;
     default:
   }

@@ -8,8 +8,6 @@ import { recordObservation } from './record-observation.ts';
 /** LiveKit takes 3 s to return an error for a room whose node does not respond. */
 const PROBE_TIMEOUT_MS = 6_000;
 
-type Observed = AppliedChange | null;
-
 /**
  * Requests the participants of a live call's room, and applies them.
  * @param isTrusted false right after an outage of LiveKit, while its clients reconnect: no participant counts as missing
@@ -19,7 +17,7 @@ export async function observeParticipants(
   dependencies: Dependencies,
   { callId, roomName, version }: CallInRoom,
   { isTrusted, leaseMs = null, ...options }: RequestOptions & { isTrusted: boolean; leaseMs?: number | null },
-): Promise<Observed> {
+): Promise<AppliedChange | null> {
   const { rooms, clock } = dependencies;
   const requestedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, options);
@@ -37,7 +35,7 @@ export async function observeNode(
   dependencies: Dependencies,
   { callId, roomName }: Pick<CallInRoom, 'callId' | 'roomName'>,
   { priority, isTrusted }: Pick<RequestOptions, 'priority'> & { isTrusted: boolean },
-): Promise<Observed> {
+): Promise<AppliedChange | null> {
   const { rooms, clock } = dependencies;
   const options = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   const requestedAt = clock.now();
@@ -62,7 +60,7 @@ export async function observeSuspects(
   dependencies: Dependencies,
   { callId, roomName, suspects }: Pick<Review, 'callId' | 'roomName' | 'suspects'>,
   { priority }: Pick<RequestOptions, 'priority'>,
-): Promise<Observed> {
+): Promise<AppliedChange | null> {
   const { rooms } = dependencies;
   const options = { timeoutMs: PROBE_TIMEOUT_MS, priority };
   // If the node itself does not respond, the probes of its participants prove nothing.

@@ -7,8 +7,8 @@ const POLL_BATCH_SIZE = 50;
 const TIMEOUT_MS = 2_000;
 
 /**
- * Requests the participants of at most 50 calls with an unanswered phone, in turn: no webhook reports that a phone rings,
- * or when it is answered.
+ * Requests the participants of at most 50 calls with an unanswered phone, in turn: no webhook reports that a phone rings
+ * or is answered.
  * @param after the last call of the previous run
  * @returns the last call of this run
  */

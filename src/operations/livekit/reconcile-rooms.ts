@@ -9,17 +9,17 @@ import { observeNode, observeParticipants } from './observe-call.ts';
 import { recordObservation } from './record-observation.ts';
 
 const PAGE_SIZE = 100;
-/** The largest number of calls whose participants are compared in one run. */
+/** Maximum number of calls whose participants are compared in one run. */
 const MAX_COMPARED_CALLS = 50;
-/** The largest part of the rate limit for the comparison of participants. */
+/** Maximum part of the rate limit for the comparison of participants. */
 const RATE_LIMIT_SHARE = 0.1;
 /** Two for a live call (its participants and its node), one for an ended call. */
 const REQUESTS_PER_CALL = 3;
 const CONCURRENCY = 10;
 
 /**
- * Compares LiveKit's rooms with the live calls, then the participants of some of the calls, in turn. This applies events
- * whose webhook was lost. Changes nothing if LiveKit's list is incomplete.
+ * Compares LiveKit's rooms with the live calls, then the participants of some of the calls, in turn. Thereby applies
+ * events whose webhook was lost. Changes nothing if LiveKit's list is incomplete.
  * @param signal its abort leaves the rest to the next run: with many calls a run takes minutes
  * @returns the state for the next run, and the number of changed calls
  */
@@ -49,38 +49,38 @@ export async function reconcileRooms(
   }
   const now = clock.now();
   for await (const page of liveCalls(store)) diff.addCalls(page, now);
-  const { next, gone, neverStarted, unmatchedRooms, callsToObserve } = diff.finish(now);
+  const { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve } = diff.finish(now);
   let changed = 0;
-  /** Applies a few at once, so that one slow response does not delay the others. */
-  const each = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
+  /** Handles ten items at once, so that one slow response does not delay the others. Counts the changes. */
+  const forEachInBatches = async <T>(items: readonly T[], apply: (item: T) => Promise<boolean>) => {
     for (let i = 0; i < items.length; i += CONCURRENCY) {
       if (signal.aborted) return;
       const results = await Promise.all(items.slice(i, i + CONCURRENCY).map(apply));
       changed += results.filter((hasChanged) => hasChanged).length;
-      // Lets requests run in between.
+      // Lets requests run between two batches.
       await setImmediate();
     }
   };
   const endedCalls: EndedCall[] = [];
-  await each(unmatchedRooms, async (room) => {
+  await forEachInBatches(unmatchedRooms, async (room) => {
     const result = await recordObservation(dependencies, { kind: 'room', room, requestedAt });
     if (result?.isListedAfterEnd) endedCalls.push({ callId: result.callId, room });
     return isChange(result);
   });
-  await each(gone, (call) => confirmMissingRoom(dependencies, call));
+  await forEachInBatches(callsWithoutRoom, (call) => confirmMissingRoom(dependencies, call));
   const inUse = new Set<string>();
   const newlyMissing = [...next.missing.keys()].filter((id) => !previous.missing.has(id)).slice(0, limit);
-  await each(newlyMissing, async (id) => {
+  await forEachInBatches(newlyMissing, async (id) => {
     if (await isRoomInUse(dependencies, id)) inUse.add(id);
     return false;
   });
-  await each(neverStarted, (call) => confirmNeverStarted(dependencies, call, requestedAt));
+  await forEachInBatches(neverStartedCalls, (call) => confirmNeverStarted(dependencies, call, requestedAt));
   const isTrusted = now >= next.settlingUntil;
-  await each(callsToObserve, ({ id, roomName, version }) =>
+  await forEachInBatches(callsToObserve, ({ id, roomName, version }) =>
     compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
   );
   const batch = nextEndedCalls(endedCalls, { after: previous.lastEndedRoom, limit });
-  await each(batch, (call) => observeEndedCall(dependencies, call));
+  await forEachInBatches(batch, (call) => observeEndedCall(dependencies, call));
   const missing = new Map([...next.missing].filter(([id]) => !inUse.has(id)));
   const lastEndedRoom = batch.at(-1)?.room.name ?? previous.lastEndedRoom;
   return { state: { ...next, missing, lastEndedRoom }, changed };
@@ -108,8 +108,8 @@ function requestOptions({ backgroundTimeoutMs }: Dependencies): RequestOptions {
 }
 
 /**
- * Whether LiveKit's list leaves out a room with participants. Such a list must not count as the first of the two that end
- * a call: a restart of LiveKit between two runs would supply the second.
+ * Whether a room that LiveKit's list omits has participants. Such a list must not count as the first of the two that end
+ * a call: a restart of LiveKit between two runs would produce the second.
  */
 async function isRoomInUse(dependencies: Dependencies, callId: string): Promise<boolean> {
   const { store, rooms } = dependencies;
@@ -191,6 +191,7 @@ async function observeEndedCall(dependencies: Dependencies, { callId, room }: En
   return isChange(await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
 }
 
+/** Yields all live calls, in pages. */
 async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly LiveCall[]> {
   let after = '';
   for (;;) {
@@ -199,7 +200,7 @@ async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE_SIZE) return;
     after = last.roomName;
-    // Lets requests run in between.
+    // Lets requests run between two pages.
     await setImmediate();
   }
 }

@@ -5,12 +5,12 @@ import type { Dependencies } from '../dependencies.ts';
 import { logTransition } from './log-transition.ts';
 
 /**
- * Applies a response of LiveKit.
+ * Applies a response of LiveKit, and logs the change.
  * @param leaseMs not null: a room deletion that follows is leased to the caller for this long
  * @returns null when nothing follows from the response
  */
 export async function recordObservation(
-  { store, random, log, nudge, events: { policy, agentIdKey } }: Dependencies,
+  { store, random, log, nudge, callSettings: { policy, agentIdKey } }: Dependencies,
   observation: Observation,
   leaseMs: number | null = null,
 ): Promise<AppliedChange | null> {

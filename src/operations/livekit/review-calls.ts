@@ -5,7 +5,7 @@ import type { Dependencies } from '../dependencies.ts';
 import { observeNode, observeParticipants, observeSuspects } from './observe-call.ts';
 
 const REVIEW_BATCH_SIZE = 100;
-/** A call whose participants LiveKit did not list waits this long, so that it does not delay the other calls. */
+/** Delay of the next review of a call whose participants LiveKit did not list: other calls are reviewed first. */
 const DEFERRAL_MS = 5_000;
 const MIN_REVIEW_HORIZON_MS = 60_000;
 
@@ -13,14 +13,14 @@ const MIN_REVIEW_HORIZON_MS = 60_000;
 export interface ReviewState {
   /** Ids of the calls whose review is in flight. */
   readonly inFlight: Set<string>;
-  /** By call id: the call is left out until then, because LiveKit did not list its participants. */
+  /** By call id: the end of the delay after a failed review. */
   readonly deferredUntil: Map<string, Timestamp>;
 }
 
 /**
- * Starts a review of each live call that is due: its status is assessed again by LiveKit's list of the participants. A
- * call is due when its grace period has expired, or when a webhook or a list suggests its end. Does not wait for the
- * reviews, so that a slow one does not delay the others.
+ * Starts a review of each due live call: LiveKit's list of the participants decides whether the call goes on. A call is
+ * due when its grace period has expired, or when a webhook or a list suggests its end. Does not wait for the reviews, so
+ * that a slow review does not delay the others.
  * @param isTrusted false right after an outage of LiveKit, while its clients reconnect
  * @returns the reviews, which never reject; whether more calls are due; when the next call is due
  */
@@ -28,12 +28,12 @@ export async function reviewCalls(
   dependencies: Dependencies,
   { isTrusted, inFlight, deferredUntil }: { isTrusted: boolean } & ReviewState,
 ): Promise<{ reviews: Promise<void>[]; hasMore: boolean; nextAt: Timestamp | null }> {
-  const { store, clock, log, events } = dependencies;
+  const { store, clock, log, callSettings } = dependencies;
   const now = clock.now();
   for (const [callId, until] of deferredUntil) {
     if (until <= now || until > now + DEFERRAL_MS) deferredUntil.delete(callId);
   }
-  const { agentLeftGraceMs, reconnectGraceMs } = events.policy;
+  const { agentLeftGraceMs, reconnectGraceMs } = callSettings.policy;
   const limit = REVIEW_BATCH_SIZE + inFlight.size + deferredUntil.size;
   const { due, nextAt } = await store.listReviews({
     maxDelayMs: Math.max(10 * agentLeftGraceMs, reconnectGraceMs, MIN_REVIEW_HORIZON_MS),
@@ -56,19 +56,19 @@ export async function reviewCalls(
   return { reviews, hasMore: due.length === limit, nextAt };
 }
 
-/** @returns false if LiveKit did not list the participants */
+/** Reviews one call. @returns false if LiveKit did not list the participants */
 async function review(
   dependencies: Dependencies,
   { isUnresponsive, suspects, movedAt, ...call }: Review,
   isTrusted: boolean,
 ): Promise<boolean> {
-  const { clock, events, cancelTimeoutMs: timeoutMs } = dependencies;
+  const { clock, callSettings, cancelTimeoutMs: timeoutMs } = dependencies;
   const priority = 'review';
   if (isUnresponsive) {
     const observed = await observeNode(dependencies, call, { priority, isTrusted });
     if (observed?.decision.kind === 'end') return true;
   }
-  const isProbeDue = movedAt !== null && clock.now() >= movedAt + events.policy.reconnectGraceMs;
+  const isProbeDue = movedAt !== null && clock.now() >= movedAt + callSettings.policy.reconnectGraceMs;
   if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
   const leaseMs = 2 * timeoutMs + LEASE_MARGIN_MS;
   const options = { timeoutMs, priority } as const;

@@ -28,15 +28,15 @@ export async function pruneBatch({
   store,
   clock,
   retention,
-  events,
-}: Pick<Dependencies, 'store' | 'clock' | 'retention' | 'events'>): Promise<{
+  callSettings,
+}: Pick<Dependencies, 'store' | 'clock' | 'retention' | 'callSettings'>): Promise<{
   hasMore: boolean;
   deleted: number;
 }> {
   const now = clock.now();
   const { callsBefore, auditBefore, eventsBefore } = retentionCutoffs(
     retention,
-    events.policy.recreatedRoomWindowMs,
+    callSettings.policy.recreatedRoomWindowMs,
     now,
   );
   const counts: number[] = [];

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
+import { errorCode, errorMessage } from '../../domain/errors.ts';
 import {
   adviceForDatabaseError,
   assertDatabaseExists,
@@ -37,13 +38,13 @@ const OWNER_ONLY = 0o600;
 export async function backupDatabase(file: string, target: string): Promise<void> {
   assertDatabaseExists(file);
   assertDirectory(target);
-  if (existsSync(target)) throw fileExists(target);
+  if (existsSync(target)) throw fileExistsError(target);
   const partial = `${target}.${process.pid}.partial`;
   createExclusive(partial);
   try {
     const source = openSqlite(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      // In one step: SQLite starts again when another process writes between two steps.
+      // In one step: SQLite restarts the copy when another process writes between two steps.
       await source.backup(partial, { progress: ({ totalPages }) => totalPages + 1 });
     } finally {
       source.close();
@@ -76,15 +77,15 @@ export function restoreDatabase(
   try {
     copyFileSync(backup, incoming);
     chmodSync(incoming, OWNER_ONLY);
-    const isThere = existsSync(file);
+    const isReplacing = existsSync(file);
     // systemd does not change the owner of files in a directory that belongs to the service.
-    chownLike(isThere ? file : dirname(file), incoming);
+    chownLike(isReplacing ? file : dirname(file), incoming);
     assertValidDatabase(incoming, backup);
-    if (isThere) moveAside(file, previousPath);
+    if (isReplacing) moveAside(file, previousPath);
     // Otherwise SQLite would apply the -wal of the old database to the new one.
     moveSidecarsAside(file, previousPath);
     renameDurably(incoming, file);
-    return isThere;
+    return isReplacing;
   } catch (error) {
     for (const leftover of withSidecars(incoming)) rmSync(leftover, { force: true });
     if (error instanceof DatabaseError) throw error;
@@ -98,14 +99,13 @@ function assertReadable(backup: string): void {
   try {
     accessSync(backup, constants.R_OK);
   } catch (error) {
-    const isThere = existsSync(backup);
     throw new DatabaseError(
-      isThere ? `Cannot read ${backup}: ${errorMessage(error)}.` : `File not found: ${backup}.`,
+      existsSync(backup) ? `Cannot read ${backup}: ${errorMessage(error)}.` : `File not found: ${backup}.`,
     );
   }
 }
 
-/** The directory is not created here: it must belong to the user that hangup runs as. */
+/** Asserts that the file's directory exists. hangup does not create the directory, which must belong to its own user. */
 function assertDirectory(file: string): void {
   if (existsSync(dirname(file))) return;
   throw new DatabaseError(
@@ -113,7 +113,7 @@ function assertDirectory(file: string): void {
   );
 }
 
-/** A lock shows that a process has the file open, but not that it has a deleted or replaced file open. */
+/** Asserts that no process has a deleted or replaced file of this name open, which a lock of the new file cannot show. */
 function assertNotOpen(file: string): void {
   const [pid] = processesWithDeleted(file);
   if (pid === undefined) return;
@@ -136,16 +136,19 @@ function createExclusive(partial: string): void {
   }
 }
 
-/** Each process holds a lock on its open WAL database, so that an exclusive lock proves that no process has it open. */
+/**
+ * Links the database to `previousPath`. Each process holds a lock on its open WAL database, so an exclusive lock proves
+ * that no process has the database open.
+ */
 function moveAside(file: string, previousPath: string): void {
   let client: SqliteDatabase.Database | undefined;
   try {
     client = openSqlite(file, { timeout: 0 });
     client.pragma('locking_mode = EXCLUSIVE');
     client.exec('BEGIN EXCLUSIVE; COMMIT');
-    // Copies the -wal into the file, which then is the complete database.
+    // Copies the -wal into the file, which is the complete database afterwards.
     client.pragma('journal_mode = DELETE');
-    // The file keeps its own name too, until the backup replaces it: a database exists at every moment.
+    // A link, not a rename: a database exists under its own name until the backup replaces it.
     linkSync(file, previousPath);
   } catch (error) {
     if (error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
@@ -153,7 +156,7 @@ function moveAside(file: string, previousPath: string): void {
         `The database ${file} is in use by a running hangup. Stop hangup, then restore.`,
       );
     }
-    // A damaged database is a reason to restore.
+    // The database is damaged, which is a reason to restore.
     if (!(error instanceof SqliteDatabase.SqliteError)) throw error;
     linkSync(file, previousPath);
   } finally {
@@ -166,26 +169,26 @@ function moveSidecarsAside(file: string, previousPath: string): void {
     if (existsSync(file + suffix)) renameSync(file + suffix, previousPath + suffix);
 }
 
-/** @param name the name that the operator uses for the file */
+/** Asserts that a file is a valid database. @param name the operator's name for the file. @throws DatabaseError */
 function assertValidDatabase(file: string, name: string): void {
   const problem = validationError(file);
   if (problem !== null) throw new DatabaseError(`${name} ${problem}. Nothing was changed.`);
 }
 
-/** Returns null for a valid SQLite file of this version's schema or an older one. */
+/** Returns the fault of a file, as a predicate; null for a valid database with this version's schema or an older one. */
 function validationError(file: string): string | null {
   try {
     const client = openSqlite(file, { fileMustExist: true });
     try {
-      const found = client.pragma('integrity_check', { simple: true });
-      if (found !== 'ok') return `is damaged: ${String(found)}`;
+      const integrity = client.pragma('integrity_check', { simple: true });
+      if (integrity !== 'ok') return `is damaged: ${String(integrity)}`;
       switch (readSchemaVersion(client)) {
         case 'uninitialized':
           return 'was not created by hangup';
         case 'ahead':
           return 'was created by a newer version of hangup';
         default:
-          // So that the database is a single file.
+          // Without WAL, the database is a single file.
           client.pragma('journal_mode = DELETE');
           return null;
       }
@@ -197,18 +200,18 @@ function validationError(file: string): string | null {
   }
 }
 
-const fileExists = (target: string) =>
+const fileExistsError = (target: string) =>
   new DatabaseError(`${target} already exists. Choose another file name.`);
 
-/** Moves a file by a link, which never replaces the file of another backup that ended meanwhile. */
+/** Moves a file by a link, which never replaces another file, such as that of a concurrent backup. */
 function moveToFreeName(from: string, to: string): void {
   fsync(from);
   try {
     linkSync(from, to);
     rmSync(from);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (code === 'EEXIST') throw fileExists(to);
+    const code = errorCode(error);
+    if (code === 'EEXIST') throw fileExistsError(to);
     if (!NO_HARD_LINKS.includes(code)) throw error;
     reserveName(to);
     renameSync(from, to);
@@ -219,11 +222,12 @@ function moveToFreeName(from: string, to: string): void {
 /** The errors of file systems without hard links, such as FAT. */
 const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
 
+/** Creates an empty file, which the following rename replaces. */
 function reserveName(target: string): void {
   try {
     writeFileSync(target, '', { mode: OWNER_ONLY, flag: 'wx' });
   } catch (error) {
-    throw existsSync(target) ? fileExists(target) : error;
+    throw existsSync(target) ? fileExistsError(target) : error;
   }
 }
 
@@ -244,7 +248,3 @@ function fsync(path: string): void {
 
 const SIDECAR_SUFFIXES = ['-wal', '-shm', '-journal'];
 const withSidecars = (file: string) => [file, ...SIDECAR_SUFFIXES.map((suffix) => file + suffix)];
-
-function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

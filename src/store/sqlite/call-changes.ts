@@ -7,7 +7,7 @@ import {
   writesNothing,
 } from '../../domain/call-change.ts';
 import { type CallCommand, type CommandKind, handlerOf } from '../../domain/call-command.ts';
-import type { RoomDeletion } from '../../domain/room-deletion.ts';
+
 import type { Timestamp } from '../../domain/time.ts';
 import type { ChangedCall } from '../../ports/store.ts';
 import { findAdoptionPrefix } from './adoption.ts';
@@ -17,7 +17,7 @@ import type { Database } from './database.ts';
 import { findIdempotentResponse, saveIdempotentResponse } from './idempotency.ts';
 import { toCall, toDeletion } from './rows.ts';
 
-/** Loads the rows, lets the domain decide, and writes the decision: every change of a call passes here. */
+/** Loads the rows, lets the domain decide, and writes the decision. Every change of a call is made here. */
 export function changeCall<Kind extends CommandKind>(
   db: Database,
   command: CallCommand<Kind>,
@@ -26,7 +26,7 @@ export function changeCall<Kind extends CommandKind>(
   const { selection, decide, isUsuallyNoChange } = handlerOf(command);
   const load = () => loadSnapshot(db, selection, now);
   if (isUsuallyNoChange) {
-    // A read transaction first: the write lock is for changes only.
+    // A read transaction first, because most of these commands need no write lock.
     const decision = db.transaction(() => decide(load()));
     if (writesNothing(decision)) return { result: decision.result, events: [] };
   }
@@ -44,27 +44,27 @@ export function changeCall<Kind extends CommandKind>(
 
 function loadSnapshot(
   db: Database,
-  { by, newCallId, eventId, idempotency }: CallSelection,
+  { target, newCallId, eventId, idempotency }: CallSelection,
   now: Timestamp,
 ): CallSnapshot {
-  const read = statements(db);
+  const queries = statements(db);
   const { call, previousCall, isNewestInRoom } =
-    'callId' in by ? loadCall(db, by.callId) : loadNewestCalls(db, by.roomName);
-  const roomName = 'callId' in by ? call?.roomName : by.roomName;
-  const deletion = call === null ? undefined : read.deletionOfCall.get({ callId: call.id });
+    'callId' in target ? loadCall(db, target.callId) : loadNewestCalls(db, target.roomName);
+  const roomName = 'callId' in target ? call?.roomName : target.roomName;
+  const deletion = call === null ? undefined : queries.deletionOfCall.get({ callId: call.id });
   const incompleteDeletion =
-    roomName === undefined ? undefined : read.incompleteDeletionInRoom.get({ roomName });
+    roomName === undefined ? undefined : queries.incompleteDeletionInRoom.get({ roomName });
   return {
     now,
     call,
     previousCall,
     isNewestInRoom,
-    hasLiveCallInRoom: roomName !== undefined && read.liveCallInRoom.get({ roomName }) !== undefined,
+    hasLiveCallInRoom: roomName !== undefined && queries.liveCallInRoom.get({ roomName }) !== undefined,
     deletion: deletion === undefined ? null : toDeletion(deletion),
     incompleteDeletion: incompleteDeletion === undefined ? null : toDeletion(incompleteDeletion),
     adoption: roomName === undefined ? null : findAdoptionPrefix(db, roomName),
-    isIdTaken: newCallId !== null && read.idOfCall.get({ id: newCallId }) !== undefined,
-    isDuplicateEvent: eventId !== null && read.eventById.get({ id: eventId }) !== undefined,
+    isIdTaken: newCallId !== null && queries.idOfCall.get({ id: newCallId }) !== undefined,
+    isDuplicateEvent: eventId !== null && queries.eventById.get({ id: eventId }) !== undefined,
     idempotentResponse: idempotency === null ? null : findIdempotentResponse(db, idempotency),
   };
 }
@@ -95,16 +95,12 @@ function saveDecision(
   for (const { call, isNew, deletions, events } of changes) {
     if (isNew) statements(db).insertCall.run(toRow(call));
     else if (call !== snapshot.call) statements(db).updateCall.run(toRow(call));
-    for (const deletion of deletions) saveDeletion(db, deletion);
+    for (const deletion of deletions) statements(db).saveDeletion.run({ ...deletion });
     for (const event of events) appendAudit(db, event);
   }
 }
 
-function saveDeletion(db: Database, deletion: RoomDeletion): void {
-  statements(db).saveDeletion.run({ ...deletion });
-}
-
-/** As values of a prepared statement, which writes JSON as text. */
+/** Returns the values for a prepared statement, which writes JSON as text. */
 function toRow({ roster, metadata, ...call }: Call) {
   return {
     ...call,

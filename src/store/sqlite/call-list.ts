@@ -22,6 +22,7 @@ const LIST_COLUMNS = {
   scheduledOrder: calls.scheduledOrder,
 };
 
+/** Returns a page of calls, and their number up to {@link MAX_COUNT}. */
 export function listCalls(db: Database, query: CallQuery): CallPage {
   // One transaction: both reads see the same state of the database.
   return db.transaction((tx) => {
@@ -41,7 +42,7 @@ export function listCalls(db: Database, query: CallQuery): CallPage {
   });
 }
 
-/** Returns one row more than the page, which shows whether a next page exists. */
+/** Returns the rows of the page and one more, which shows whether a next page exists. */
 function selectPage(db: Pick<Database, 'select'>, query: CallQuery) {
   const sortColumn = query.sortBy === 'createdAt' ? calls.createdAt : calls.scheduledOrder;
   const direction = query.sortOrder === 'asc' ? asc : desc;
@@ -59,20 +60,21 @@ function selectPage(db: Pick<Database, 'select'>, query: CallQuery) {
       .limit(query.limit + 1)
       .offset(query.offset)
       .all();
-  // No index has several statuses in order of time, and IN (...) would sort every call of those statuses. The first rows
-  // of each status are read in order and merged.
-  const branch = (status: CallStatus) => {
-    const top = sorted(status).limit(count).as('top');
-    return db.select().from(top);
+  // With IN (...), SQLite would sort every call of these statuses, because no index has them in order of time. Instead,
+  // the first rows of each status are read in order, then merged.
+  const firstRows = (status: CallStatus) => {
+    const rows = sorted(status).limit(count).as('top');
+    return db.select().from(rows);
   };
   const sortName = sql.identifier(query.sortBy === 'createdAt' ? 'created_at' : 'scheduled_order');
-  return unionAll(branch(first), branch(second), ...rest.map(branch))
+  return unionAll(firstRows(first), firstRows(second), ...rest.map(firstRows))
     .orderBy(direction(sql`${sortName}`), direction(sql`${sql.identifier('id')}`))
     .limit(query.limit + 1)
     .offset(query.offset)
     .all();
 }
 
+/** Returns the number of matching calls, at most MAX_COUNT + 1. */
 function countCapped(db: Pick<Database, 'select'>, query: CallQuery): number {
   const { statuses } = query;
   const capped = db

@@ -4,12 +4,17 @@ import { calls, IS_INCOMPLETE, IS_LIVE, livekitEvents, roomDeletions } from './s
 
 const { placeholder } = sql;
 
-/** A placeholder for each column, by its name. As SQL: a placeholder alone would write a null of JSON as the word. */
-function placeholders<Table extends typeof calls | typeof roomDeletions, Left extends string>(
+/**
+ * Returns a placeholder for each column, by the column's name. Each is wrapped in SQL: drizzle would encode the null of a
+ * JSON column as the text `null`.
+ */
+function placeholders<Table extends typeof calls | typeof roomDeletions, Excluded extends string>(
   table: Table,
-  leftOut: readonly Left[],
-): Record<Exclude<keyof Table['$inferInsert'] & string, Left>, SQL> {
-  const names = Object.keys(getTableColumns(table)).filter((name) => !leftOut.some((one) => one === name));
+  excluded: readonly Excluded[],
+): Record<Exclude<keyof Table['$inferInsert'] & string, Excluded>, SQL> {
+  const names = Object.keys(getTableColumns(table)).filter(
+    (name) => !excluded.some((column) => column === name),
+  );
   const entries = names.map((name) => [name, sql`${placeholder(name)}`]);
   return Object.fromEntries(entries);
 }
@@ -43,7 +48,7 @@ export const statements = preparePerConnection((db) => ({
   liveCallInRoom: db
     .select({ id: calls.id })
     .from(calls)
-    .where(and(eq(calls.roomName, placeholder('roomName')), sql.raw(IS_LIVE)))
+    .where(and(eq(calls.roomName, placeholder('roomName')), IS_LIVE))
     .prepare(),
   deletionOfCall: db
     .select()

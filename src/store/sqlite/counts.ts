@@ -3,17 +3,17 @@ import { LIVE_STATUSES } from '../../domain/call-status.ts';
 import { OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { LiveCounts } from '../../ports/store.ts';
 import type { Database } from './database.ts';
+import { sqlList } from './schema.ts';
 
-const sqlList = (words: readonly string[]) => sql.raw(words.map((word) => `'${word}'`).join(', '));
-/** A column for each word, with the number of rows that have the word. */
-const countByValue = (column: string, words: readonly string[]) =>
-  sql.raw(words.map((word) => `count(*) FILTER (WHERE ${column} = '${word}') AS ${word}`).join(', '));
+/** Returns a column for each value, with the number of rows that have the value. */
+const countByValue = (column: string, values: readonly string[]) =>
+  sql.raw(values.map((value) => `count(*) FILTER (WHERE ${column} = '${value}') AS ${value}`).join(', '));
 
 const INCOMPLETE_STATES = [...OPEN_DELETION_STATES, 'discarded'] as const;
 
 /**
- * Counts live calls and incomplete deletions by the partial indexes that hold these alone. The indexes are named, because
- * SQLite would scan a complete covering index, which holds every call.
+ * Counts live calls and incomplete deletions. INDEXED BY names the partial indexes, which have only these rows: SQLite
+ * would scan a covering index of every call.
  */
 export function countLive(db: Database): LiveCounts {
   const liveCalls = db.get<LiveCounts['liveCalls']>(sql`

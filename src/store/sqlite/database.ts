@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import { StoreBusyError } from '../../domain/errors.ts';
+import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts';
 import { MIGRATIONS_FOLDER, NO_PROC, sqliteAddon } from '../../platform/assets.ts';
 import type { SchemaVersion } from '../../ports/diagnostics.ts';
 
@@ -14,16 +14,20 @@ export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
 }
 
-/** Commands wait this long for another process's write, with a blocked event loop. A server never waits like this. */
-const BUSY_TIMEOUT_MS = 2_000;
+/** A command waits this long for another process's write, with a blocked event loop. A server never waits like this. */
+export const BUSY_TIMEOUT_MS = 2_000;
 const OPEN_TIMEOUT_MS = 30_000;
 /** A long reader lets the -wal grow. Afterwards SQLite truncates the -wal to this size. */
 const WAL_LIMIT_BYTES = 16 * 1024 * 1024;
 
-/** Called with the missing migrations before they are applied, which takes minutes for a big database. */
+/** Called with the names of missing migrations before they are applied, which takes minutes for a large database. */
 export type OnMigrate = (names: readonly string[]) => void;
 
-/** Opens a database, creates the file and its directory if absent, migrates the schema, and checks that writes are durable. */
+/**
+ * Opens a database, after creating the file and its directory if absent, migrating the schema and checking that writes
+ * are durable.
+ * @throws DatabaseError
+ */
 export function openDatabase(file: string, onMigrating: OnMigrate): Database {
   let client: SqliteDatabase.Database;
   try {
@@ -56,7 +60,7 @@ export function openDatabase(file: string, onMigrating: OnMigrate): Database {
   }
 }
 
-/** Creates a directory and its parents. The option `recursive` of Node.js never ends where mkdir fails with ENOENT, as in /proc. */
+/** Creates a directory and its parents. Node's option `recursive` never ends where mkdir fails with ENOENT, as in /proc. */
 function makeDirectory(folder: string): void {
   if (existsSync(folder)) {
     if (!statSync(folder).isDirectory()) throw new Error(`${folder} is not a directory`);
@@ -66,7 +70,7 @@ function makeDirectory(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
-    // Another process created it meanwhile.
+    // Another process may have created the directory.
     if (!existsSync(folder)) throw error;
   }
 }
@@ -98,26 +102,25 @@ export function openWriter(file: string): Database {
 }
 
 /** Makes a connection read-only. Its statements never wait for a lock. */
-export function readOnly({ $client: client }: Database): void {
+export function makeReadOnly({ $client: client }: Database): void {
   client.pragma('query_only = ON');
   client.pragma('busy_timeout = 0');
 }
 
-/** Gives a file that root creates the owner of another file: hangup runs as that user. */
-export function chownLike(other: string, file: string): void {
+/** Gives a file the owner of `model`, if root creates the file: hangup runs as that owner. */
+export function chownLike(model: string, file: string): void {
   if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(other);
+  const { uid, gid } = statSync(model);
   chownSync(file, uid, gid);
 }
 
-/** @throws DatabaseError unless the file exists and its directory is readable */
+/** Asserts that the file exists and its directory is readable. @throws DatabaseError */
 export function assertDatabaseExists(file: string): void {
   try {
     if (statSync(file).isFile()) return;
   } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     throw new DatabaseError(
-      isMissing
+      errorCode(error) === 'ENOENT'
         ? `Database not found: ${file}. Set DATABASE_URL to the server's database, or run the command in its directory.`
         : `Cannot read the database ${file}: ${errorMessage(error)}. ${adviceForDatabaseError(error)}`,
     );
@@ -131,8 +134,7 @@ export function toDatabaseError(error: unknown): DatabaseError | null {
   if (error instanceof StoreBusyError) {
     return new DatabaseError(`The database cannot be used: ${error.message}. ${BUSY_ADVICE}`);
   }
-  // drizzle wraps the error of a statement.
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const cause = unwrapDrizzleError(error);
   if (!(cause instanceof SqliteDatabase.SqliteError)) return null;
   return new DatabaseError(`The database cannot be used: ${cause.message}. ${adviceForDatabaseError(cause)}`);
 }
@@ -155,30 +157,28 @@ export function closeDatabase({ $client: client }: Database): void {
 export function watchInode(file: string): () => boolean {
   const { dev, ino } = statSync(file);
   return () => {
-    const now = statSync(file, { throwIfNoEntry: false });
-    return now !== undefined && now.dev === dev && now.ino === ino;
+    const current = statSync(file, { throwIfNoEntry: false });
+    return current !== undefined && current.dev === dev && current.ino === ino;
   };
 }
 
 /** Opens better-sqlite3 with its addon from the project or from the single file. */
 export function openSqlite(file: string, options: SqliteDatabase.Options): SqliteDatabase.Database {
   const addon = sqliteAddon();
-  // The types allow only a path. better-sqlite3 also accepts a loaded addon.
-  return new SqliteDatabase(file, {
-    ...options,
-    ...(addon && { nativeBinding: addon as unknown as string }),
-  });
+  // The type of `nativeBinding` is a path. better-sqlite3 also accepts a loaded addon.
+  return new SqliteDatabase(file, Object.assign({ ...options }, addon && { nativeBinding: addon }));
 }
 
 /** Retries the switch to WAL, which ignores the busy timeout while another process switches too. */
 function switchToWal(client: SqliteDatabase.Database): void {
-  const giveUpAt = performance.now() + OPEN_TIMEOUT_MS;
+  const deadline = performance.now() + OPEN_TIMEOUT_MS;
   for (;;) {
     try {
       client.pragma('journal_mode = WAL');
       return;
     } catch (error) {
-      if (!isBusy(error) || performance.now() > giveUpAt) throw error;
+      if (!isBusy(error) || performance.now() > deadline) throw error;
+      // Blocks the thread: the connection is synchronous too.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     }
   }
@@ -186,9 +186,13 @@ function switchToWal(client: SqliteDatabase.Database): void {
 
 /** Whether another connection's lock caused the error. The transaction was rolled back and may run again. */
 export function isBusy(error: unknown): boolean {
-  // drizzle wraps the error of a statement.
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  const cause = unwrapDrizzleError(error);
   return cause instanceof SqliteDatabase.SqliteError && cause.code.startsWith('SQLITE_BUSY');
+}
+
+/** drizzle throws the error of a statement as the cause of its own error. */
+function unwrapDrizzleError(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : error;
 }
 
 function assertPragma(client: SqliteDatabase.Database, name: string, expected: string | number): void {
@@ -201,8 +205,8 @@ function assertPragma(client: SqliteDatabase.Database, name: string, expected: s
 }
 
 /**
- * Applies drizzle-kit's files, recorded in drizzle's table. One BEGIN IMMEDIATE surrounds the check and the migrations,
- * because two processes that start at once race in drizzle's migrator. A failed migration changes nothing.
+ * Applies drizzle-kit's files, recorded in drizzle's table. One BEGIN IMMEDIATE surrounds the check and the migrations:
+ * in drizzle's own migrator, two processes that start at once race. A failed migration changes nothing.
  */
 function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnMigrate): void {
   const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER });
@@ -214,7 +218,7 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
       const applied = client
         .prepare<[], { hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id')
         .all();
-      const known = migrations.map((migration) => migration.hash);
+      const known = migrations.map(({ hash }) => hash);
       if (applied.some(({ hash }, index) => hash !== known[index])) {
         throw new DatabaseError(
           `The database ${file} was created by a newer or different version of hangup. Start that version, or restore a backup of this version.`,
@@ -232,7 +236,7 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
     .immediate();
 }
 
-/** Compares the schema with this version's, and only reads: a newer version can migrate the database of a running server. */
+/** Compares the schema with this version's. Reads each time: a newer version may migrate the database of a running server. */
 export function readSchemaVersion(client: SqliteDatabase.Database): SchemaVersion {
   const known = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash }) => hash);
   const isOurs = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
@@ -248,14 +252,14 @@ export function readSchemaVersion(client: SqliteDatabase.Database): SchemaVersio
  * Compares the schema of a file with this version's, and lists the missing migrations. Changes nothing.
  * @throws DatabaseError when the file cannot be read
  */
-export function inspectSchema(file: string): { age: SchemaVersion; pending: readonly string[] } {
+export function inspectSchema(file: string): { version: SchemaVersion; pending: readonly string[] } {
   try {
     const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      const age = readSchemaVersion(client);
-      if (age !== 'behind') return { age, pending: [] };
+      const version = readSchemaVersion(client);
+      if (version !== 'behind') return { version, pending: [] };
       const applied = client.prepare<[], number>('SELECT count(*) FROM __drizzle_migrations').pluck().get();
-      return { age, pending: migrationNames().slice(applied) };
+      return { version, pending: migrationNames().slice(applied) };
     } finally {
       client.close();
     }
@@ -266,7 +270,7 @@ export function inspectSchema(file: string): { age: SchemaVersion; pending: read
   }
 }
 
-/** The names of the migrations, in the order in which they are applied. */
+/** Returns the names of this version's migrations, in the order in which they are applied. */
 function migrationNames(): readonly string[] {
   const journal: unknown = JSON.parse(readFileSync(join(MIGRATIONS_FOLDER, 'meta/_journal.json'), 'utf8'));
   return (journal as { entries: { tag: string }[] }).entries.map(({ tag }) => tag);
@@ -276,7 +280,7 @@ const BUSY_ADVICE = 'Another program holds the lock: end that program, then star
 
 /** Returns advice for an error of SQLite or the file system. */
 export function adviceForDatabaseError(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCode(error);
   if (code === NO_PROC)
     return 'Mount /proc (mount -t proc proc /proc), also in a container or chroot; DATABASE_URL is not the cause.';
   if (/^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(code)) return 'Free space on the disk, then start again.';
@@ -291,8 +295,4 @@ export function adviceForDatabaseError(error: unknown): string {
     return 'Run as the user of the service, or as root, and check that this user can write the file and its directory.';
   }
   return 'Check that DATABASE_URL names a file in a directory that this user can write.';
-}
-
-function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

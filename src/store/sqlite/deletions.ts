@@ -70,7 +70,7 @@ export function claimDeletions(
   );
 }
 
-/** Fenced by state and attempt: an attempt that lost its lease changes nothing. */
+/** Ends a lease. State and attempt identify the lease, so an attempt that lost its lease changes nothing. */
 export function settleDeletion(
   db: Database,
   { callId, attempt, settlement, wasRescued, keptBecause }: Parameters<Store['settleDeletion']>[0],
@@ -93,7 +93,7 @@ export function settleDeletion(
       const audit = { at: now, subjectId: callId, actor: 'reconciler' } as const;
       const append = (action: DeletionAction, reason: string) =>
         appendAudit(db, { ...audit, organizationId: organizationOf(db, callId), action, reason });
-      // Also after the lease was lost: the rescue was done.
+      // Recorded also if the lease was lost, because the rescue took place.
       if (wasRescued) append('call.room_rescued', 'taken over from a dead node');
       if (settled === undefined) return null;
       if (keptBecause !== null) append('call.room_kept', keptBecause);

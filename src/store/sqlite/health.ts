@@ -1,8 +1,8 @@
-import { and, gt, sql } from 'drizzle-orm';
+import { and, gt } from 'drizzle-orm';
 import { type Database, readSchemaVersion } from './database.ts';
 import { calls, IS_LIVE, livekitEvents } from './schema.ts';
 
-/** Commits a write: a rolled back one never reaches a full disk. Nothing uses the number in the file's header. */
+/** Commits a write: a write that is rolled back never reaches a full disk. Nothing uses `user_version`. */
 export function checkWritable({ $client: client }: Database): { isSchemaCurrent: boolean } {
   return client
     .transaction(() => {
@@ -18,7 +18,7 @@ export function getWebhookActivity(db: Database): { hasEvents: boolean; hasLiveC
     .select({ id: calls.id })
     .from(calls)
     // By room name, which is never empty: otherwise SQLite searches all calls for a live one.
-    .where(and(sql.raw(IS_LIVE), gt(calls.roomName, '')))
+    .where(and(IS_LIVE, gt(calls.roomName, '')))
     .limit(1)
     .get();
   return { hasEvents: event !== undefined, hasLiveCalls: live !== undefined };

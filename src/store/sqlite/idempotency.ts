@@ -17,7 +17,7 @@ export function findIdempotentResponse(
   return row ?? null;
 }
 
-/** Replaces an older response under the same key. */
+/** Stores a response, in place of an older one under the same key. */
 export function saveIdempotentResponse(db: Database, response: IdempotentResponse): void {
   const { organizationId: _, key: __, ...set } = response;
   db.insert(idempotencyKeys)

@@ -1,13 +1,17 @@
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { isLive } from '../../domain/call-status.ts';
+import { errorCode, errorMessage } from '../../domain/errors.ts';
 import { NO_PROC } from '../../platform/assets.ts';
 import type { CallFacts, DatabaseFacts } from '../../ports/diagnostics.ts';
 import { countLive } from './counts.ts';
-import { adviceForDatabaseError, type Database, openSqlite, readSchemaVersion } from './database.ts';
+import {
+  adviceForDatabaseError,
+  BUSY_TIMEOUT_MS,
+  type Database,
+  openSqlite,
+  readSchemaVersion,
+} from './database.ts';
 import { listLiveKitServers } from './livekit-servers.ts';
-
-/** Long enough for another process's checkpoint. */
-const BUSY_TIMEOUT_MS = 2_000;
 
 /**
  * Reads the contents of a database, also while hangup uses it, and writes nothing into it. Never throws.
@@ -25,9 +29,8 @@ export function inspectDatabase(
       client.close();
     }
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    const isNoProc = error instanceof Error && 'code' in error && error.code === NO_PROC;
-    return { kind: 'unusable', detail, advice: isNoProc ? adviceForDatabaseError(error) : null };
+    const advice = errorCode(error) === NO_PROC ? adviceForDatabaseError(error) : null;
+    return { kind: 'unusable', detail: errorMessage(error), advice };
   }
 }
 
@@ -43,7 +46,7 @@ function inspectContents(db: Database, roomNames: readonly string[]): DatabaseFa
 
 function readCallFacts(db: Database, roomNames: readonly string[]): CallFacts {
   const { $client: client } = db;
-  const latest = client
+  const lastWebhook = client
     .prepare<[], { at: number | null }>('SELECT max(received_at) AS at FROM livekit_events')
     .get();
   const statusOf = client.prepare<[string], { status: Parameters<typeof isLive>[0] }>(
@@ -56,7 +59,7 @@ function readCallFacts(db: Database, roomNames: readonly string[]): CallFacts {
   }
   return {
     counts: countLive(db),
-    lastWebhookAt: latest?.at ?? null,
+    lastWebhookAt: lastWebhook?.at ?? null,
     livekitServers: listLiveKitServers(db),
     rooms,
   };

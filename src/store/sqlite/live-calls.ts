@@ -11,6 +11,7 @@ import { calls, IS_LIVE } from './schema.ts';
 
 const { placeholder } = sql;
 
+/** The same value as `versionOf` of the roster. */
 const VERSION = sql<string>`coalesce(json_extract(${calls.roster}, '$.sid') || ':' || json_extract(${calls.roster}, '$.departures'), '')`;
 
 const CALL_IN_ROOM_COLUMNS = { callId: calls.id, roomName: calls.roomName, version: VERSION };
@@ -30,16 +31,14 @@ const statements = preparePerConnection((db) => ({
   page: db
     .select(LIVE_CALL_COLUMNS)
     .from(calls)
-    .where(and(sql.raw(IS_LIVE), gt(calls.roomName, placeholder('after'))))
+    .where(and(IS_LIVE, gt(calls.roomName, placeholder('after'))))
     .orderBy(asc(calls.roomName))
     .limit(placeholder('limit'))
     .prepare(),
   inRooms: db
     .select(LIVE_CALL_COLUMNS)
     .from(calls)
-    .where(
-      and(sql.raw(IS_LIVE), sql`${calls.roomName} IN (SELECT value FROM json_each(${placeholder('names')}))`),
-    )
+    .where(and(IS_LIVE, sql`${calls.roomName} IN (SELECT value FROM json_each(${placeholder('names')}))`))
     .prepare(),
   unansweredPhones: db
     .select(CALL_IN_ROOM_COLUMNS)
@@ -77,7 +76,7 @@ export function listLiveCallsByRoom(db: Database, roomNames: readonly string[]):
   return onlyLive(statements(db).inRooms.all({ names: JSON.stringify(roomNames) }));
 }
 
-/** For the type alone: the statements read live calls only. */
+/** Narrows the type. The statements return live calls only. */
 const onlyLive = (rows: readonly (Omit<LiveCall, 'status'> & Pick<Call, 'status'>)[]): LiveCall[] =>
   rows.flatMap((call) => (isLive(call.status) ? [{ ...call, status: call.status }] : []));
 

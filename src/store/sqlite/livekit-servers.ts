@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
 import { desc, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
-import { type Database, openSqlite, readSchemaVersion } from './database.ts';
+import { BUSY_TIMEOUT_MS, type Database, openSqlite, readSchemaVersion } from './database.ts';
 import { livekitServers } from './schema.ts';
 
-/** URLs of the LiveKit servers that this database was used with, the latest first. */
+/** Returns the URLs of the LiveKit servers that this database was used with, the latest first. */
 export function listLiveKitServers(db: Database): string[] {
   const rows = db.select().from(livekitServers).orderBy(desc(livekitServers.lastServedAt)).all();
   return rows.map(({ url }) => url);
 }
 
-/** Records a server as the latest, whatever the clock shows. */
+/** Records a server as the latest, also after the clock was set back. */
 export function recordLiveKitServer(db: Database, { url, now }: { url: string; now: Timestamp }): void {
   const lastServedAt = sql`(SELECT max(${now}, coalesce(max(last_served_at), 0) + 1) FROM livekit_servers)`;
   db.insert(livekitServers)
@@ -19,11 +19,9 @@ export function recordLiveKitServer(db: Database, { url, now }: { url: string; n
     .run();
 }
 
-const BUSY_TIMEOUT_MS = 2_000;
-
 /**
- * Reads the servers of a database file of this or an older schema, and changes nothing. Before migration 0005 no server
- * was recorded: then `unrecorded` stands for the server of calls that are not the demonstration's, as in migration 0006.
+ * Reads the servers of a database file with this or an older schema, and changes nothing. Before migration 0005 no server
+ * was recorded. For such a file with calls outside the demo, the result is `unrecorded`, as in migration 0006.
  * @returns an empty list for an unreadable file: the code that opens the file reports the reason
  */
 export function readLiveKitServers(file: string): string[] {

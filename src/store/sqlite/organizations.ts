@@ -17,7 +17,7 @@ export function ensureOrganization(
   return organization;
 }
 
-/** The names of all organizations, in alphabetical order. */
+/** Returns the names of all organizations, in alphabetical order. */
 export function listOrganizations(db: Database): string[] {
   const rows = db.select({ name: organizations.name }).from(organizations).orderBy(asc(organizations.name));
   return rows.all().map(({ name }) => name);

@@ -1,4 +1,5 @@
-import { and, asc, count, eq, gt, inArray, isNotNull, lt, lte, ne, notExists } from 'drizzle-orm';
+import { and, asc, count, eq, gt, inArray, isNotNull, lt, lte, ne, notExists, type SQL } from 'drizzle-orm';
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Retention } from '../../ports/store.ts';
 import type { Database } from './database.ts';
@@ -9,8 +10,8 @@ const CHECKPOINT_PAGES = 1_000;
 const SHORT_CHECKPOINT_PAGES = 200;
 
 /**
- * Runs work with short checkpoints. Deleted rows are spread over the file: to copy 1,000 such pages blocks the store for
- * 30 ms, and 200 pages for 8 ms. Other writes share pages, so that fewer and longer checkpoints are faster for them.
+ * Runs work with short checkpoints. Deleted rows are spread over the file: copying 1,000 such pages blocks the store for
+ * 30 ms, and 200 pages for 8 ms. Other writes share pages, so fewer and longer checkpoints are faster for them.
  */
 export function withShortCheckpoints<T>({ $client: client }: Database, work: () => T): T {
   client.pragma(`wal_autocheckpoint = ${SHORT_CHECKPOINT_PAGES}`);
@@ -63,7 +64,7 @@ export function pruneEvents(db: Database, { before, limit }: { before: Timestamp
   return db.delete(livekitEvents).where(inArray(livekitEvents.id, old)).run().changes;
 }
 
-/** Deletes the oldest entries. Ids increase with time, so that the first rows are the oldest, except after clock skew. */
+/** Deletes the oldest entries. The first rows are the oldest, because ids increase with time, unless the clock was wrong. */
 export function pruneAudit(
   db: Database,
   { before, now, limit }: { before: Timestamp; now: Timestamp; limit: number },
@@ -88,12 +89,11 @@ export function countPrunable(
   db: Database,
   { callsBefore, auditBefore, eventsBefore }: Retention,
 ): { calls: number; audit: number; events: number } {
-  const of = (found: { n: number } | undefined) => found?.n ?? 0;
-  const n = { n: count() };
+  const countRows = (table: SQLiteTable, condition: SQL | undefined) =>
+    db.select({ n: count() }).from(table).where(condition).get()?.n ?? 0;
   return {
-    calls: callsBefore === null ? 0 : of(db.select(n).from(calls).where(isPrunable(db, callsBefore)).get()),
-    audit:
-      auditBefore === null ? 0 : of(db.select(n).from(auditLog).where(lt(auditLog.at, auditBefore)).get()),
-    events: of(db.select(n).from(livekitEvents).where(lt(livekitEvents.receivedAt, eventsBefore)).get()),
+    calls: callsBefore === null ? 0 : countRows(calls, isPrunable(db, callsBefore)),
+    audit: auditBefore === null ? 0 : countRows(auditLog, lt(auditLog.at, auditBefore)),
+    events: countRows(livekitEvents, lt(livekitEvents.receivedAt, eventsBefore)),
   };
 }

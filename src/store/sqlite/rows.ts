@@ -19,6 +19,6 @@ export function toApiKey(
   { hash: _, scopes, ...row }: typeof apiKeys.$inferSelect,
   organizationName: string,
 ): ApiKey {
-  // A scope that this version does not have grants nothing.
+  // Drops unknown scopes, which a newer version may have written.
   return { ...row, organizationName, scopes: SCOPES.filter((scope) => scopes.includes(scope)) };
 }

@@ -11,17 +11,17 @@ import type { Roster } from '../../domain/roster.ts';
  * The invariants of the domain are CHECK constraints too: a bug must fail a transaction, not corrupt a record.
  */
 
-// Constraints are DDL, which accepts no bound parameters.
-const list = (words: readonly string[]) => sql.raw(words.map((word) => `'${word}'`).join(', '));
+const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(', ');
+
+/** Returns the values as SQL literals. Constraints are DDL, which accepts no bound parameters. */
+export const sqlList = (values: readonly string[]) => sql.raw(quote(values));
 
 /*
- * Conditions in the words of the partial indexes: a bound value does not show SQLite that an index holds every row that
- * a query reads.
+ * The conditions of the partial indexes, literally: with bound values, SQLite cannot infer that an index has every row
+ * that a query reads.
  */
-export const IS_LIVE = `"calls"."status" IN (${LIVE_STATUSES.map((status) => `'${status}'`).join(', ')})`;
-export const IS_OPEN = sql.raw(
-  `"room_deletions"."state" IN (${OPEN_DELETION_STATES.map((state) => `'${state}'`).join(', ')})`,
-);
+export const IS_LIVE = sql.raw(`"calls"."status" IN (${quote(LIVE_STATUSES)})`);
+export const IS_OPEN = sql.raw(`"room_deletions"."state" IN (${quote(OPEN_DELETION_STATES)})`);
 export const IS_INCOMPLETE = sql.raw(`"room_deletions"."state" <> 'completed'`);
 
 export const organizations = sqliteTable('organizations', {
@@ -92,14 +92,14 @@ export const calls = sqliteTable(
   },
   (t) => [
     check('calls_id_length', sql`length(${t.id}) BETWEEN 1 AND 128`),
-    check('calls_status', sql`${t.status} IN (${list(CALL_STATUSES)})`),
-    check('calls_direction', sql`${t.direction} IN (${list(DIRECTIONS)})`),
+    check('calls_status', sql`${t.status} IN (${sqlList(CALL_STATUSES)})`),
+    check('calls_direction', sql`${t.direction} IN (${sqlList(DIRECTIONS)})`),
     // LiveKit names a room itself if its name is empty, and counts its limit in bytes.
     check('calls_room_name_bytes', sql`octet_length(${t.roomName}) BETWEEN 1 AND 256`),
     check('calls_metadata_is_an_object', sql`json_type(${t.metadata}) = 'object'`),
     check(
       'calls_ended_at_is_set_exactly_when_ended',
-      sql`(${t.endedAt} IS NOT NULL) = (${t.status} IN (${list(ENDED_STATUSES)}))`,
+      sql`(${t.endedAt} IS NOT NULL) = (${t.status} IN (${sqlList(ENDED_STATUSES)}))`,
     ),
     check('calls_end_is_not_before_start', sql`${t.endedAt} IS NULL OR ${t.endedAt} >= ${t.createdAt}`),
     check(
@@ -109,7 +109,7 @@ export const calls = sqliteTable(
     // LiveKit identifies a room by its name, so two live calls in one room would end each other.
     uniqueIndex('calls_live_room_name')
       .on(t.roomName)
-      .where(sql`${t.status} IN (${list(LIVE_STATUSES)})`),
+      .where(sql`${t.status} IN (${sqlList(LIVE_STATUSES)})`),
     index('calls_by_end').on(t.endedAt).where(sql`${t.endedAt} IS NOT NULL`),
     // Read every second.
     index('calls_with_unanswered_phone').on(t.id).where(sql`${t.hasUnansweredPhone} = 1`),
@@ -140,7 +140,7 @@ export const roomDeletions = sqliteTable(
     createdAt: integer('created_at').notNull(),
   },
   (t) => [
-    check('room_deletions_state', sql`${t.state} IN (${list(DELETION_STATES)})`),
+    check('room_deletions_state', sql`${t.state} IN (${sqlList(DELETION_STATES)})`),
     check('room_deletions_attempt', sql`${t.attempt} >= 0`),
     check(
       'room_deletions_running_is_an_attempt',
@@ -148,11 +148,11 @@ export const roomDeletions = sqliteTable(
     ),
     check(
       'room_deletions_finalized_at_is_set_exactly_when_final',
-      sql`(${t.finalizedAt} IS NOT NULL) = (${t.state} NOT IN (${list(OPEN_DELETION_STATES)}))`,
+      sql`(${t.finalizedAt} IS NOT NULL) = (${t.state} NOT IN (${sqlList(OPEN_DELETION_STATES)}))`,
     ),
     index('room_deletions_due')
       .on(t.scheduledAt)
-      .where(sql`${t.state} IN (${list(OPEN_DELETION_STATES)})`),
+      .where(sql`${t.state} IN (${sqlList(OPEN_DELETION_STATES)})`),
     // A new call cannot have the room's name while a deletion of that name is not complete.
     uniqueIndex('room_deletions_incomplete_room_name').on(t.roomName).where(sql`${t.state} <> 'completed'`),
   ],
@@ -178,7 +178,7 @@ export const auditLog = sqliteTable(
     reason: text(),
   },
   (t) => [
-    check('audit_log_actor', sql`${t.actor} IN (${list(ACTORS)})`),
+    check('audit_log_actor', sql`${t.actor} IN (${sqlList(ACTORS)})`),
     index('audit_log_by_subject').on(t.subjectId, t.id),
   ],
 );

@@ -35,9 +35,9 @@ import { countPrunable, pruneAudit, pruneCalls, pruneEvents, withShortCheckpoint
 type Sync<Method> = Method extends (...args: infer Args) => Promise<infer Result>
   ? (...args: Args) => Result
   : never;
-type Methods = { readonly [N in keyof Store]: Sync<Store[N]> };
+type SyncStore = { readonly [N in keyof Store]: Sync<Store[N]> };
 
-/** The methods that never take SQLite's write lock. */
+/** Returns the methods that never take SQLite's write lock. */
 export function readsOn(db: Database, clock: Clock) {
   return {
     findApiKey: (hash) => findApiKey(db, hash),
@@ -59,10 +59,10 @@ export function readsOn(db: Database, clock: Clock) {
     nextDeletionAt: () => nextDeletionAt(db),
     countLive: () => countLive(db),
     listLiveKitServers: () => listLiveKitServers(db),
-  } satisfies Partial<Methods>;
+  } satisfies Partial<SyncStore>;
 }
 
-/** The other methods, each in one transaction: a method that throws has changed nothing. */
+/** Returns the methods that write, each in one transaction: a method that throws has changed nothing. */
 export function writesOn(db: Database, clock: Clock) {
   return {
     createApiKey: (input) => createApiKey(db, input),
@@ -80,13 +80,13 @@ export function writesOn(db: Database, clock: Clock) {
     pruneIdempotencyKeys: (input) => withShortCheckpoints(db, () => pruneIdempotencyKeys(db, input)),
     checkWritable: () => checkWritable(db),
     recordLiveKitServer: (server) => recordLiveKitServer(db, server),
-  } satisfies Omit<Methods, keyof ReturnType<typeof readsOn>>;
+  } satisfies Omit<SyncStore, keyof ReturnType<typeof readsOn>>;
 }
 
 export type ReadMethod = keyof ReturnType<typeof readsOn>;
 export type WriteMethod = keyof ReturnType<typeof writesOn>;
 
-/** Returns the methods of the same names, each of which calls `run`. */
+/** Returns asynchronous methods of the same names, each of which calls `run`. */
 export function toAsync<Method extends keyof Store>(
   methods: { readonly [M in Method]: unknown },
   run: (method: Method, args: unknown[]) => Promise<unknown>,
@@ -96,12 +96,12 @@ export function toAsync<Method extends keyof Store>(
   return Object.fromEntries(entries) as Pick<Store, Method>;
 }
 
-/** Runs one method by its name. */
+/** Calls a method by its name. */
 export function call<Port extends object>(port: Port, method: keyof Port, args: readonly unknown[]): unknown {
   return (port[method] as (...args: readonly unknown[]) => unknown)(...args);
 }
 
-/** Makes checkWritable reject when the database file was removed or replaced. */
+/** Returns the store with a checkWritable that rejects when the database file was removed or replaced. */
 export function withFileWatched<S extends Pick<Store, 'checkWritable'>>(store: S, file: string): S {
   const isSameFile = watchInode(file);
   return {
@@ -113,12 +113,13 @@ export function withFileWatched<S extends Pick<Store, 'checkWritable'>>(store: S
   };
 }
 
+/** A store in the thread of its opener. */
 export interface LocalStore extends OpenStore {
   close(): void;
 }
 
 /**
- * Opens the store of a command: in this thread, which blocks while another process writes. Creates or migrates the
+ * Opens the store of a command in this thread, which blocks while another process writes. Creates or migrates the
  * database.
  * @param onMigrating is called with the missing migrations, before they are applied
  * @throws DatabaseError when the file cannot be used

@@ -4,13 +4,13 @@ import { call, writesOn } from './sqlite-store.ts';
 import { encodeError, monotonicMs, type Reply, type Request } from './thread-messages.ts';
 import { createWriteQueue } from './write-queue.ts';
 
-/* The thread that owns the writing connection, so that requests which only read never wait for a commit. */
+/* The thread with the writing connection. Requests that only read never wait for a commit. */
 
 if (parentPort === null) throw new Error('store-thread.ts runs in a worker thread only');
 const port = parentPort;
 const { file } = workerData as { file: string };
 const db = openWriter(file);
-/** By the clock of the main thread when it sent the write, so that an injected clock holds here too. */
+/** The time of the current write, by the main thread's clock, so that an injected clock has effect in this thread too. */
 let now = 0;
 const writes = writesOn(db, { now: () => now });
 const queue = createWriteQueue({

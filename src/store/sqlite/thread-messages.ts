@@ -3,7 +3,7 @@ import { StoreBusyError } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { WriteMethod } from './sqlite-store.ts';
 
-/** Sent to the thread of the store. */
+/** A message to the thread of the store. */
 export type Request =
   | {
       readonly id: number;
@@ -16,13 +16,13 @@ export type Request =
     }
   | 'close';
 
-/** Sent by the thread of the store. */
+/** A message from the thread of the store. */
 export type Reply =
   | 'ready'
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: PlainError };
 
-/** An error as a message carries it: a structured clone loses its class and its code. */
+/** An error as plain data: a structured clone would lose its class and its code. */
 export interface PlainError {
   readonly kind: 'busy' | 'sqlite' | 'other';
   readonly message: string;

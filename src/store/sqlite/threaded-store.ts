@@ -1,9 +1,16 @@
 import { Worker } from 'node:worker_threads';
-import { StoreBusyError } from '../../domain/errors.ts';
+import { errorMessage, StoreBusyError } from '../../domain/errors.ts';
 import { storeThread } from '../../platform/assets.ts';
 import type { OpenStore } from '../../ports/store.ts';
 import type { Clock } from '../../ports/system.ts';
-import { closeDatabase, DatabaseError, isBusy, type OnMigrate, openDatabase, readOnly } from './database.ts';
+import {
+  closeDatabase,
+  DatabaseError,
+  isBusy,
+  makeReadOnly,
+  type OnMigrate,
+  openDatabase,
+} from './database.ts';
 import {
   call,
   type ReadMethod,
@@ -15,7 +22,7 @@ import {
 } from './sqlite-store.ts';
 import { decodeError, monotonicMs, type Reply, type Request } from './thread-messages.ts';
 
-/** A cancel is answered within 5 s, which includes LiveKit's response. */
+/** Clients of a cancel time out after 5 s, which includes LiveKit's response. */
 const WRITE_TIMEOUT_MS = 3_000;
 const WRITE_TIMEOUTS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
   // After LiveKit's response to a cancel. The reconciler repeats an attempt that was not settled.
@@ -23,11 +30,12 @@ const WRITE_TIMEOUTS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
   // Load balancers wait a second or two for /readyz.
   checkWritable: 1_000,
 };
-/** The thread rejects expired writes itself, unless a commit stalls. */
+/** Time for the thread to reject an expired write itself. After a longer wait, a commit has stalled. */
 const STALL_MARGIN_MS = 50;
 const READ_RETRY_DELAY_MS = 15;
 
-interface Pending {
+/** A write without a reply so far. */
+interface PendingWrite {
   readonly method: WriteMethod;
   readonly sentAtMs: number;
   readonly timer: NodeJS.Timeout;
@@ -62,19 +70,21 @@ export async function openThreadedStore(
   const db = openDatabase(file, onMigrating);
   const reads = readsOn(db, clock);
   const worker = new Worker(thread.entry, { ...thread.options, workerData: { file } });
-  const pending = new Map<number, Pending>();
-  const late = new Map<number, Pending>();
+  const pending = new Map<number, PendingWrite>();
+  /** Writes that were rejected because they took too long. */
+  const rejected = new Map<number, PendingWrite>();
   const send = (request: Request) => worker.postMessage(request);
 
   try {
     await new Promise<void>((resolve, reject) =>
       worker.once('message', () => resolve()).once('error', reject),
     );
-    readOnly(db);
+    makeReadOnly(db);
   } catch (error) {
     closeDatabase(db);
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DatabaseError(`Cannot use the database ${file}: its thread did not start: ${reason}.`);
+    throw new DatabaseError(
+      `Cannot use the database ${file}: its thread did not start: ${errorMessage(error)}.`,
+    );
   }
   // Without the thread no cancel can be recorded: the process exits, and the supervisor restarts it.
   worker.on('error', (error) => {
@@ -82,10 +92,10 @@ export async function openThreadedStore(
   });
   worker.on('message', (reply: Reply) => {
     if (reply === 'ready') return;
-    const overdue = late.get(reply.id);
-    if (overdue !== undefined) {
-      late.delete(reply.id);
-      if ('result' in reply) onLate(overdue.method, Math.round(monotonicMs() - overdue.sentAtMs));
+    const late = rejected.get(reply.id);
+    if (late !== undefined) {
+      rejected.delete(reply.id);
+      if ('result' in reply) onLate(late.method, Math.round(monotonicMs() - late.sentAtMs));
       return;
     }
     const write = pending.get(reply.id);
@@ -104,10 +114,10 @@ export async function openThreadedStore(
     const sentAtMs = monotonicMs();
     return new Promise((resolve, reject) => {
       const giveUp = () => {
-        const overdue = pending.get(id);
-        if (overdue === undefined) return;
+        const late = pending.get(id);
+        if (late === undefined) return;
         pending.delete(id);
-        late.set(id, overdue);
+        rejected.set(id, late);
         reject(new StoreBusyError());
       };
       // A reply that arrived while this thread was busy is read first.
@@ -119,30 +129,30 @@ export async function openThreadedStore(
 
   /** Reads wait for a lock only while another process repairs the database after a crash, or locks it exclusively. */
   async function read(method: ReadMethod, args: readonly unknown[]): Promise<unknown> {
-    const giveUpAtMs = monotonicMs() + WRITE_TIMEOUT_MS;
+    const deadlineMs = monotonicMs() + WRITE_TIMEOUT_MS;
     for (;;) {
       try {
         return call(reads, method, args);
       } catch (error) {
         if (!isBusy(error)) throw error;
-        if (monotonicMs() > giveUpAtMs) throw new StoreBusyError();
+        if (monotonicMs() > deadlineMs) throw new StoreBusyError();
         await new Promise((resolve) => setTimeout(resolve, READ_RETRY_DELAY_MS));
       }
     }
   }
 
-  const recording = new Map<string, Promise<void>>();
+  const keyUsesInFlight = new Map<string, Promise<void>>();
   const writes = toAsync(writesOn(db, clock), write);
   return {
     ...withFileWatched({ ...toAsync(reads, read), ...writes }, file),
-    // One write in flight for a key is enough: a second one would record nearly the same time.
+    // At most one write in flight for each key: a second write would record nearly the same time.
     recordApiKeyUse(input) {
       const recorded =
-        recording.get(input.id) ??
+        keyUsesInFlight.get(input.id) ??
         writes.recordApiKeyUse(input).finally(() => {
-          recording.delete(input.id);
+          keyUsesInFlight.delete(input.id);
         });
-      recording.set(input.id, recorded);
+      keyUsesInFlight.set(input.id, recorded);
       return recorded;
     },
     async close() {

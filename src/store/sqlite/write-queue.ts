@@ -1,6 +1,6 @@
 import { StoreBusyError } from '../../domain/errors.ts';
 
-/** SQLite does not report the end of another process's lock. The queue retries after 1, 2, 4, 8 ms, then after this time. */
+/** SQLite does not report the end of another process's lock. The queue retries after 1, 2, 4 and 8 ms, then at this interval. */
 const MAX_PAUSE_MS = 15;
 
 export interface Write {
@@ -36,7 +36,7 @@ export function createWriteQueue({
   let onDrained = Promise.withResolvers<void>();
   onDrained.resolve();
 
-  function expire(): void {
+  function rejectExpired(): void {
     const now = nowMs();
     const expired = waiting.filter(({ expiresAtMs }) => expiresAtMs <= now);
     if (expired.length === 0) return;
@@ -46,7 +46,7 @@ export function createWriteQueue({
 
   function runAll(): void {
     for (;;) {
-      expire();
+      rejectExpired();
       const write = waiting[0];
       if (write === undefined) {
         onDrained.resolve();

@@ -11,7 +11,7 @@ test('accepted credentials are reported as ok', () => {
 test.each([
   ['token', 0, 'failure'],
   ['token', null, 'failure'],
-  // The secret can be right: LiveKit refuses every token of such a time.
+  // The secret may be correct, because LiveKit refuses every token with such a time.
   ['token', -3_600_000, 'unknown'],
   ['token', 10_800_000, 'unknown'],
   ['key', -3_600_000, 'failure'],

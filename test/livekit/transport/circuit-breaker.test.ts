@@ -6,9 +6,9 @@ import { readResponse, type TwirpOutcome, type TwirpRequest } from '../../../src
 const OPTIONS = { timeoutMs: 1_000, priority: 'deletion' } as const;
 const UNREACHABLE = { kind: 'unavailable', code: null, detail: 'the connection failed' } as const;
 
-/** A breaker around a LiveKit that gives one answer after the other. */
+/** Returns a breaker around a transport with these responses in sequence; null fails the connection. */
 function start(...bodies: readonly (string | null)[]) {
-  const left = [...bodies];
+  const remaining = [...bodies];
   const logged: string[] = [];
   const events: string[] = [];
   let now = 1_000;
@@ -16,7 +16,7 @@ function start(...bodies: readonly (string | null)[]) {
   const breaker = circuitBreaker(
     async <Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> => {
       now += 100;
-      const body = left.shift() ?? null;
+      const body = remaining.shift() ?? null;
       if (body === null) return UNREACHABLE;
       const type = request.body instanceof Uint8Array ? 'application/protobuf' : 'application/json';
       const head = { status: 200, headers: { 'content-type': type } };
@@ -57,7 +57,7 @@ test('the outage is logged once, and the recovery is reported with the length of
 
 test('both requests of describeRoom count for the circuit breaker', async () => {
   const { breaker, rooms } = start('', null, '', null, null, null, null, null);
-  // The list of participants is empty, so the list of rooms is requested too.
+  // After an empty list of participants, describeRoom requests the list of rooms.
   for (let i = 0; i < 2; i += 1) await rooms.describeRoom('r', OPTIONS);
   expect(breaker.isUp()).toBe(true);
   for (let i = 0; i < 4; i += 1) await rooms.describeRoom('r', OPTIONS);

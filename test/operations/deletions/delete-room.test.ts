@@ -9,7 +9,7 @@ test('a rescued ghost room counts as rescued once when another client deletes th
   const [port = 0] = await freePorts(1);
   const isDeletionRequested = Promise.withResolvers<void>();
   let isNodeDead = false;
-  // hangup receives the event of the takeover while its DeleteRoom request is on the way.
+  // hangup receives room_started of the takeover between its DeleteRoom request and the response.
   const webhooks = await startGate(`http://127.0.0.1:${port}`, async ({ body }) => {
     if (isNodeDead && body.includes('"room_started"')) await isDeletionRequested.promise;
   });
@@ -23,8 +23,8 @@ test('a rescued ghost room counts as rescued once when another client deletes th
     if (rescues !== 1 || !path.endsWith('/DeleteRoom')) return;
     rescues += 1;
     isDeletionRequested.resolve();
-    await vi.waitFor(() => expect(logged('the room of an ended call')).not.toEqual([]), WAIT);
-    // The next attempt of hangup may be faster.
+    await vi.waitFor(() => expect(logged('room of an ended call found')).not.toEqual([]), WAIT);
+    // The next attempt of hangup may delete the room first.
     await client.deleteRoom('c1').catch((error) => expect(error).toMatchObject({ code: 'not_found' }));
   });
   const hangup = await startHangup({ livekit: { ...livekit, url }, settings: { port } });
@@ -36,9 +36,12 @@ test('a rescued ghost room counts as rescued once when another client deletes th
   isNodeDead = true;
   emulator.killNode();
   await hangup.send('DELETE', '/api/v1/calls/c1');
+  // The recreated room is deleted again. A late webhook can repeat the deletion once more.
+  const outcomes = () => hangup.log.flatMap(({ fields }) => String(fields.outcome ?? []));
   await expect
-    .poll(() => hangup.log.filter(({ fields }) => ['deleted', 'absent'].includes(String(fields.outcome))))
-    .toHaveLength(2);
+    .poll(() => outcomes().filter((outcome) => outcome === 'deleted' || outcome === 'absent').length)
+    .toBeGreaterThanOrEqual(2);
+  await expect.poll(async () => (await hangup.store.findCall('c1'))?.deletion?.state).toBe('completed');
   expect(emulator.roomNames()).toEqual([]);
   expect(logged('ghost room rescued')).toHaveLength(1);
   const entries = await hangup.store.listCallEvents({ callId: 'c1', after: 0, limit: 100 });

@@ -69,7 +69,7 @@ async function* emptyBody(request: object) {
   if (!(request instanceof Uint8Array)) yield Buffer.from('{}');
 }
 
-/** Queues a read, then the next attempt at the deletion. Returns the first requests in the order in which they are sent. */
+/** Queues a read, then the next attempt of the deletion. Returns the first `count` requests in the order of sending. */
 async function readThenRetry({ dependencies, sent }: Awaited<ReturnType<typeof start>>, count: number) {
   const options = { timeoutMs: 30_000, priority: 'deletion' } as const;
   void dependencies.rooms.describeRoom('other', { ...options, priority: 'read' });
@@ -89,7 +89,7 @@ test('the deletion of a call that was not cancelled is sent after a queued read'
   const { dependencies, sent } = await start();
   const { store } = dependencies;
   const record = await store.findCall('c1');
-  if (record === null) throw new Error('there is no call c1');
+  if (record === null) throw new Error('call not found: c1');
   const call = { ...record.call, status: 'completed' as const };
   const ofCompletedCall = {
     ...dependencies,

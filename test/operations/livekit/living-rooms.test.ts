@@ -3,10 +3,10 @@ import { type Hangup, nextReconciliation, startHangup, type TestSettings } from 
 import { freePorts, startEmulated } from '../../harness/livekit.ts';
 import { movableClock, quickScheduler } from '../../harness/time.ts';
 
-/* How reconciling treats rooms that live on. The tests inject faults, so they run on the emulator; most lose all webhooks. */
+/* Reconciliation of rooms that still exist. The tests inject faults, so they run on the emulator. Most lose all webhooks. */
 
-/** A node is dead, and a participant gone, after it was missing for this long. */
-const MISSING_FOR_MS = 10_000;
+/** hangup confirms a dead node and a missing participant after this time. */
+const MISSING_CONFIRM_MS = 10_000;
 const GRACE_MS = 60_000;
 
 async function start(settings: TestSettings = {}, { webhookUrls = [] }: { webhookUrls?: string[] } = {}) {
@@ -23,12 +23,12 @@ async function start(settings: TestSettings = {}, { webhookUrls = [] }: { webhoo
   return { hangup, clock, emulator: livekit.emulator };
 }
 
-async function recordOf(hangup: Hangup, id: string) {
+async function readRecord(hangup: Hangup, id: string) {
   const record = await hangup.store.findCall(id);
-  if (record === null) throw new Error(`there is no call ${id}`);
+  if (record === null) throw new Error(`call not found: ${id}`);
   return record;
 }
-const callOf = async (hangup: Hangup, id: string) => (await recordOf(hangup, id)).call;
+const callOf = async (hangup: Hangup, id: string) => (await readRecord(hangup, id)).call;
 const missingMembers = async (hangup: Hangup, id: string) =>
   (await callOf(hangup, id)).roster?.members.filter(({ missingSince }) => missingSince !== null);
 const eventsOf = async (hangup: Hangup, callId: string) =>
@@ -55,7 +55,7 @@ test('a call that ended in error leaves its room alone, and an error and an even
   const caller = emulator.join('c1', { identity: 'caller' });
   emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
   await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
-  // As if LiveKit's responses omitted the room and its participants.
+  // LiveKit's responses could omit the room and its participants like this.
   const { roomId: sid } = await callOf(hangup, 'c1');
   const policy = { agentLeftGraceMs: 30_000, reconnectGraceMs: 25_000, recreatedRoomWindowMs: 86_400_000 };
   const observation = { kind: 'room_absent', callId: 'c1', sid } as const;
@@ -65,7 +65,7 @@ test('a call that ended in error leaves its room alone, and an error and an even
   await expect.poll(() => errors()).not.toEqual([]);
   expect(errors()[0]).toMatchObject({ level: 'error', fields: { callId: 'c1' } });
   const compared = hangup.log.length;
-  // A second caller: the next comparisons have gone by when it is known.
+  // hangup adopts the second caller's room after the next reconciliations.
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c2' } });
   emulator.join('c2', { identity: 'caller' });
   await expect.poll(async () => (await callOf(hangup, 'c2')).status).toBe('connecting');
@@ -93,7 +93,7 @@ describe('a live call whose node died', () => {
     await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe(before);
     emulator.killNode();
     await expect.poll(async () => (await callOf(hangup, 'c1')).roster?.unresponsive).not.toBeNull();
-    clock.advance(MISSING_FOR_MS);
+    clock.advance(MISSING_CONFIRM_MS);
     await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
     expect(await callOf(hangup, 'c1')).toMatchObject({ status, failureReason: 'NODE_LOST' });
     await expect.poll(() => emulator.roomNames()).toEqual([]);
@@ -101,7 +101,7 @@ describe('a live call whose node died', () => {
     await expect.poll(() => eventsOf(hangup, 'c1')).toContain(rescued);
   });
 
-  test('goes on when its clients return within the grace period', async () => {
+  test('continues when its clients return within the grace period', async () => {
     const { hangup, emulator } = await start({ reconnectGraceMs: 4_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
@@ -124,35 +124,35 @@ describe('a live call whose node died', () => {
     const { hangup, clock, emulator } = await start({ port, ...graces }, { webhookUrls });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
-    emulator.join('c1', { identity: 'one' });
+    emulator.join('c1', { identity: 'first' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
     await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
-    // LiveKit reports in whole seconds when the room started again.
+    // LiveKit reports the start of the moved room in whole seconds.
     await expect.poll(() => Date.now() - joinedAt > 1_500).toBe(true);
     emulator.killNode();
-    const one = emulator.join('c1', { identity: 'one' });
+    const returning = emulator.join('c1', { identity: 'first' });
     await expect.poll(async () => (await callOf(hangup, 'c1')).roster?.moved).not.toBeNull();
     clock.advance(GRACE_MS);
     await expect.poll(async () => (await callOf(hangup, 'c1')).roster?.lastAgentLeft).not.toBeNull();
     clock.advance(GRACE_MS);
     await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
     expect(await callOf(hangup, 'c1')).toMatchObject({ status: 'completed', failureReason: 'NODE_LOST' });
-    expect(await one.disconnected).toBe('ROOM_DELETED');
+    expect(await returning.disconnected).toBe('ROOM_DELETED');
   });
 
-  test('goes on when both parties return on the living node', async () => {
+  test('continues when both parties return on the living node', async () => {
     const [port = 0] = await freePorts(1);
     const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
     const { hangup, clock, emulator } = await start({ port, reconnectGraceMs: GRACE_MS }, { webhookUrls });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
-    emulator.join('c1', { identity: 'one' });
-    emulator.join('c1', { identity: 'two' });
+    emulator.join('c1', { identity: 'first' });
+    emulator.join('c1', { identity: 'second' });
     await expect.poll(async () => (await callOf(hangup, 'c1')).status).toBe('active');
     await expect.poll(() => Date.now() - joinedAt > 1_500).toBe(true);
     emulator.killNode();
-    emulator.join('c1', { identity: 'one' });
-    emulator.join('c1', { identity: 'two' });
+    emulator.join('c1', { identity: 'first' });
+    emulator.join('c1', { identity: 'second' });
     await emulator.webhooksDelivered('c1');
     clock.advance(GRACE_MS);
     await nextReconciliation(hangup.url);
@@ -166,7 +166,7 @@ describe('a live call whose node died', () => {
     expect(emulator.roomNames()).toEqual(['c1']);
   });
 
-  test('goes on when LiveKit does not answer at all', async () => {
+  test('continues when LiveKit does not answer at all', async () => {
     const { hangup, emulator } = await start({ reconnectGraceMs: 1_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
@@ -201,7 +201,7 @@ describe('a deletion', () => {
     emulator.setFault('DeleteRoom', null);
     await expect.poll(() => callsIn(hangup, 'desk')).toHaveLength(2);
     await expect.poll(async () => (await callsIn(hangup, 'desk'))[1]?.status).toBe('ringing');
-    expect((await recordOf(hangup, first?.id ?? '')).deletion?.state).toBe('completed');
+    expect((await readRecord(hangup, first?.id ?? '')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual(['desk']);
     second.hangUp();
   });
@@ -215,11 +215,11 @@ describe('a deletion', () => {
     emulator.setFault('DeleteRoom', { kind: 'status500' });
     phone.busy();
     await expect.poll(() => missingMembers(hangup, 'c1')).toHaveLength(1);
-    clock.advance(MISSING_FOR_MS);
+    clock.advance(MISSING_CONFIRM_MS);
     await expect.poll(async () => (await callOf(hangup, 'c1')).endedAt).not.toBeNull();
-    emulator.join('c1', { identity: 'one' });
-    emulator.join('c1', { identity: 'two' });
-    await expect.poll(async () => (await recordOf(hangup, 'c1')).deletion?.state).toBe('completed');
+    emulator.join('c1', { identity: 'first' });
+    emulator.join('c1', { identity: 'second' });
+    await expect.poll(async () => (await readRecord(hangup, 'c1')).deletion?.state).toBe('completed');
     expect(emulator.roomNames()).toEqual(['c1']);
     expect(await eventsOf(hangup, 'c1')).toContain('call.room_kept: other participants use the room');
   });

@@ -4,9 +4,9 @@ import { type Hangup, nextReconciliation, startHangup, type TestSettings } from 
 import { startEmulated } from '../../harness/livekit.ts';
 import { movableClock, quickScheduler } from '../../harness/time.ts';
 
-/* Without webhooks, reconciling is the only source. The tests inject faults, so they run on the emulator. */
+/* Reconciliation without any webhook. The tests inject faults, so they run on the emulator. */
 
-/** A room or a participant is gone after LiveKit's lists lacked it for this long. */
+/** hangup confirms a missing room or participant after this time. */
 const MISSING_FOR_MS = 10_000;
 
 async function start(settings: TestSettings = {}) {
@@ -51,7 +51,7 @@ test("a call follows LiveKit's lists of rooms and participants from connecting t
   emulator.join('another', { identity: 'somebody' });
   caller.leave();
   agent.leave();
-  // As the room's own timer would, without the wait.
+  // The timer of the room would do this later.
   const { url, apiKey, apiSecret } = hangup.livekit;
   await new RoomServiceClient(url, apiKey, apiSecret).deleteRoom('web');
   await nextReconciliation(hangup.url);

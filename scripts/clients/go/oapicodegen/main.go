@@ -9,9 +9,9 @@ import (
 	hangup "client/generated/oapicodegen"
 )
 
-func check(holds bool, what string, answer []byte) {
+func check(holds bool, expectation string, answer []byte) {
 	if !holds {
-		fmt.Fprintf(os.Stderr, "%s: %s\n", what, answer)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", expectation, answer)
 		os.Exit(1)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	hangup "client/generated/openapigenerator"
 )
 
-func check(holds bool, what string, value any) {
+func check(holds bool, expectation string, value any) {
 	if !holds {
-		fmt.Fprintf(os.Stderr, "%s: %+v\n", what, value)
+		fmt.Fprintf(os.Stderr, "%s: %+v\n", expectation, value)
 		os.Exit(1)
 	}
 }
