@@ -147,7 +147,22 @@ function assessAfterLastPhone(call: Call, roster: Roster, { policy, now }: Asses
   }
   const at = roster.lastPhoneLeft?.at ?? now;
   if (!hasTalked(call, roster)) return { kind: 'over', end: endOfUnansweredCall(call, roster, at) };
-  return { kind: 'over', end: endOfTalk(roster.lastTalkerLeft ?? { at, reason: null }) };
+  return { kind: 'over', end: endOfTalk(lastTalkerToLeave(roster) ?? { at, reason: null }) };
+}
+
+/**
+ * Returns the last departure of an answered phone or a person. A talker who is missing from LiveKit's list, and whose
+ * leave no webhook reported, left by the time of the list.
+ */
+function lastTalkerToLeave({ lastTalkerLeft, members }: Roster): Pick<Departure, 'at' | 'reason'> | null {
+  const missing = members.flatMap(({ role, phone, departure, missingSince }) => {
+    const isTalker = role === 'person' || (phone !== null && phone.answeredAt !== null);
+    return isTalker && departure === null && missingSince !== null
+      ? [{ at: missingSince, reason: null }]
+      : [];
+  });
+  const departures = lastTalkerLeft === null ? missing : [lastTalkerLeft, ...missing];
+  return departures.toSorted((a, b) => b.at - a.at)[0] ?? null;
 }
 
 /** Returns the people who left, one for each identity that has not returned. */

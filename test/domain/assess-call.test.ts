@@ -741,3 +741,22 @@ describe('room_finished', () => {
     expect(finished(script)).toEqual(expected);
   });
 });
+
+test('a call ends with a talker who is missing from the list when no webhook reported the leave', () => {
+  const again = reconnected(outbound({}, 'caller'));
+  const call = callAfter([
+    [0, joined(CALLER)],
+    [1, joined(PERSON)],
+    [2, left(CALLER, 'DUPLICATE_IDENTITY')],
+    [3, joined(again)],
+    [41, left(again)],
+  ]);
+  const list = {
+    participants: [AGENT],
+    requestedAt: at(42),
+    version: versionOf(call.roster),
+    isTrusted: true,
+  };
+  const roster = applyParticipantList(call.roster, list, at(42));
+  expect(assess(call, roster, { policy: POLICY, now: at(42) })).toEqual(over('completed', null, 42));
+});
