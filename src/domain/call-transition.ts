@@ -5,7 +5,13 @@ import { type GuardDecision, guardAgainstEvent, NO_CHANGE } from './guard.ts';
 import { impliedStatus } from './implied-status.ts';
 import type { RoomEvent } from './room-event.ts';
 import { newRoster, type Roster } from './roster.ts';
-import { clampToNow, recordAudio, recordJoin, recordLeave, recordRoomStart } from './roster-changes.ts';
+import {
+  clampToNow,
+  recordAudio,
+  recordJoin,
+  recordReportedLeave,
+  recordRoomStart,
+} from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
 
 /** advance and end: of a live call. The others are decisions about the room of an ended call. */
@@ -139,7 +145,6 @@ export function rosterAfterEvent(
   { payload, room, ...event }: RoomEvent,
   now: Timestamp,
 ): Roster {
-  const at = Math.min(event.at, now);
   const roster = { ...before, createdAt: room.createdAt ?? before.createdAt };
   switch (payload.kind) {
     case 'room_started':
@@ -150,14 +155,7 @@ export function rosterAfterEvent(
       return recordJoin(roster, payload.participant, { noticedAt: now });
     case 'participant_left':
     case 'participant_connection_aborted':
-      return recordLeave(roster, payload.participant, {
-        sid: payload.participant.sid,
-        at,
-        noticedAt: now,
-        reason: payload.reason,
-        isReported: true,
-        isAborted: payload.kind === 'participant_connection_aborted',
-      });
+      return recordReportedLeave(roster, payload, { at: event.at, noticedAt: now });
     case 'audio_published':
       return recordAudio(roster, payload.participantSid, now);
   }

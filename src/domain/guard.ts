@@ -5,7 +5,7 @@ import {
   applyParticipantList,
   type ParticipantList,
   recordJoin,
-  recordLeave,
+  recordReportedLeave,
   rosterOfNewCall,
 } from './roster-changes.ts';
 import type { Timestamp } from './time.ts';
@@ -212,14 +212,7 @@ function rosterOfEndedCall(roster: Roster | null, event: RoomEvent, now: Timesta
       return recordJoin(current, payload.participant, { noticedAt: now });
     case 'participant_left':
     case 'participant_connection_aborted':
-      return recordLeave(current, payload.participant, {
-        sid: payload.participant.sid,
-        at,
-        noticedAt: now,
-        reason: payload.reason,
-        isReported: true,
-        isAborted: payload.kind === 'participant_connection_aborted',
-      });
+      return recordReportedLeave(current, payload, { at, noticedAt: now });
     case 'room_finished':
       return { ...current, isFinished: true };
     default:

@@ -1,4 +1,4 @@
-import type { Participant } from './room-event.ts';
+import type { Participant, RoomEventPayload } from './room-event.ts';
 import {
   type Departure,
   LIST_LAG_MS,
@@ -25,6 +25,11 @@ import {
 import type { Timestamp } from './time.ts';
 
 /* Changes of a roster by webhooks and by LiveKit's participant lists. */
+
+type ReportedLeave = Extract<
+  RoomEventPayload,
+  { kind: 'participant_left' | 'participant_connection_aborted' }
+>;
 
 /** Moves future times to now: after a clock was set back, a grace period must not last until the old time returns. */
 export function clampToNow(roster: Roster, now: Timestamp): Roster {
@@ -69,6 +74,22 @@ export function recordJoin(
     participant.sid,
     noticedAt,
   );
+}
+
+/** Records a leave that a webhook reported. LiveKit's clock may be ahead: a departure is never later than now. */
+export function recordReportedLeave(
+  roster: Roster,
+  { kind, participant, reason }: ReportedLeave,
+  { at, noticedAt }: { at: Timestamp; noticedAt: Timestamp },
+): Roster {
+  return recordLeave(roster, participant, {
+    sid: participant.sid,
+    at: Math.min(at, noticedAt),
+    noticedAt,
+    reason,
+    isReported: true,
+    isAborted: kind === 'participant_connection_aborted',
+  });
 }
 
 /** Records a departure, or a connection that was never established. */

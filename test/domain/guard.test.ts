@@ -71,7 +71,7 @@ type Session = keyof typeof SESSIONS;
 
 const contextOf = (isAdoptable: boolean, now = at(END_S + 10)) => ({ policy: POLICY, now, isAdoptable });
 
-function onSign(
+function decideOnEvent(
   call: Call,
   payload: RoomEventPayload,
   { session, isAdoptable, now }: { session: Session; isAdoptable: boolean; now?: number },
@@ -89,7 +89,10 @@ function onJoins(
 ): string {
   let call = endedCall(end, isAdopted);
   for (const participant of participants) {
-    const { decision, roster } = onSign(call, joined(participant), { session, isAdoptable: isAdopted });
+    const { decision, roster } = decideOnEvent(call, joined(participant), {
+      session,
+      isAdoptable: isAdopted,
+    });
     if (decision.kind !== 'nothing') return decision.kind;
     call = { ...call, roster };
   }
@@ -175,7 +178,10 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
     'room_started alone deletes only the room of a cancelled registered call: %s',
     (...row) => {
       const [, end, isAdopted] = row;
-      const { decision } = onSign(endedCall(end, isAdopted), STARTED, { session, isAdoptable: isAdopted });
+      const { decision } = decideOnEvent(endedCall(end, isAdopted), STARTED, {
+        session,
+        isAdoptable: isAdopted,
+      });
       expect(decision.kind).toBe(end === 'cancelled' && !isAdopted ? 'delete_room' : 'nothing');
     },
   );
@@ -183,7 +189,10 @@ describe.each(['the same session', 'a new session'] as const)('in %s', (session)
 
 test('a new call begins with the present participants only', () => {
   const call = endedCall('ended by inference', true, SCRIPT.slice(0, 5));
-  const { decision } = onSign(call, joined(NEW_INBOUND), { session: 'the same session', isAdoptable: true });
+  const { decision } = decideOnEvent(call, joined(NEW_INBOUND), {
+    session: 'the same session',
+    isAdoptable: true,
+  });
   if (decision.kind !== 'begin_call') throw new Error(decision.kind);
   expect(decision.roster.members.map(({ sid }) => sid)).toEqual([AGENT.sid, NEW_INBOUND.sid]);
   expect(decision.roster).toMatchObject({
@@ -197,7 +206,10 @@ test('a new call begins with the present participants only', () => {
 
 test('a repeated join of an earlier participant begins no call', () => {
   const call = endedCall('ended by inference', true, SCRIPT.slice(0, 3));
-  const { decision } = onSign(call, joined(PERSON), { session: 'the same session', isAdoptable: true });
+  const { decision } = decideOnEvent(call, joined(PERSON), {
+    session: 'the same session',
+    isAdoptable: true,
+  });
   expect(decision.kind).toBe('nothing');
 });
 
@@ -207,7 +219,7 @@ test('late events of an earlier or a finished session are ignored', () => {
   const event = { id: 'EV_1', at: at(-90), room: early, payload: joined(PHONE) };
   expect(guardAgainstEvent(call, event, contextOf(false)).decision.kind).toBe('nothing');
   const finished = { ...call, roster: call.roster && { ...call.roster, isFinished: true } };
-  const late = onSign(finished, joined(reconnected(PHONE)), {
+  const late = decideOnEvent(finished, joined(reconnected(PHONE)), {
     session: 'the same session',
     isAdoptable: false,
   });
@@ -217,7 +229,7 @@ test('late events of an earlier or a finished session are ignored', () => {
 test('no room is guarded after the guard time', () => {
   const call = endedCall('cancelled', false);
   const now = at(END_S) + POLICY.recreatedRoomWindowMs + 1;
-  const late = onSign(call, joined(PHONE), { session: 'a new session', isAdoptable: false, now });
+  const late = decideOnEvent(call, joined(PHONE), { session: 'a new session', isAdoptable: false, now });
   expect(late.decision.kind).toBe('nothing');
   expect(late.roster).toBe(call.roster);
 });
@@ -306,4 +318,12 @@ describe('the check before a deletion', () => {
     );
     expect(found).toEqual(expected);
   });
+});
+
+test('a leave after the end is not dated after its arrival when the clock of LiveKit is ahead', () => {
+  const call = endedCall('cancelled', false, SCRIPT.slice(0, 3));
+  const room = { name: 'room', sid: 'RM_1', createdAt: at(0), metadata: '' };
+  const event = { id: 'EV_late', at: at(END_S + 3_600), room, payload: left(PHONE) };
+  const { roster } = guardAgainstEvent(call, event, contextOf(false, at(END_S + 1)));
+  expect(roster?.lastPhoneLeft?.at).toBe(at(END_S + 1));
 });
