@@ -61,7 +61,7 @@ export interface Load {
   readonly seconds: number;
   /** Sends at this rate instead of as fast as the server answers. */
   readonly perSecond?: number;
-  /** Goes on after the time until so many requests are sent. */
+  /** Number of requests to send at least, also after the time. */
   readonly atLeast?: number;
   /** Sends every request of the file once, and then ends. Otherwise a file without requests left is an error. */
   readonly isComplete?: boolean;
