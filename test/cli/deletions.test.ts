@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { buildCall } from '../harness/calls.ts';
+import { buildCall, insertApiKey } from '../harness/calls.ts';
 import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -14,16 +14,7 @@ async function prepare(): Promise<string> {
   const cwd = temporaryFolder();
   const clock = manualClock(2_000);
   const store = openSqliteStore(join(cwd, 'hangup.db'), { clock });
-  const key = await store.createApiKey({
-    id: 'key_1',
-    organizationName: 'acme',
-    organizationIdIfNew: 'org_1',
-    name: 'test',
-    hash: '0'.repeat(64),
-    scopes: ['calls:cancel'],
-    expiresAt: null,
-    now: 1,
-  });
+  const key = await insertApiKey(store);
   for (const id of ['lost', 'waiting', 'gone']) {
     const { organizationId } = key;
     await store.changeCall({ kind: 'register', call: buildCall({ id, organizationId }), apiKeyId: key.id });

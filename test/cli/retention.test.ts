@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { buildCall } from '../harness/calls.ts';
+import { buildCall, insertApiKey } from '../harness/calls.ts';
 import { manualClock } from '../harness/manual-clock.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -14,16 +14,7 @@ async function prepare(
 ): Promise<{ cwd: string; store: LocalStore; organizationId: string }> {
   const cwd = temporaryFolder();
   const store = openSqliteStore(join(cwd, 'hangup.db'), { clock });
-  const { organizationId } = await store.createApiKey({
-    id: 'key_1',
-    organizationName: 'acme',
-    organizationIdIfNew: 'org_1',
-    name: 'test',
-    hash: '0'.repeat(64),
-    scopes: ['calls:cancel'],
-    expiresAt: null,
-    now: 1,
-  });
+  const { organizationId } = await insertApiKey(store);
   return { cwd, store, organizationId };
 }
 

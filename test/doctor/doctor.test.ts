@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { REFUSAL_REASONS } from '../../src/domain/webhook-refusal.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { buildCall } from '../harness/calls.ts';
+import { buildCall, insertApiKey } from '../harness/calls.ts';
 import { API_KEY, API_SECRET, startEmulated } from '../harness/livekit.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -213,16 +213,7 @@ test('doctor warns of rooms of ended calls, an overdue deletion and a discarded 
   const { livekit, env } = await startTestLiveKit();
   for (const name of ['ended', 'live']) await livekit.join(name, 'caller');
   const store = openSqliteStore(file, { clock: { now: () => Date.now() - 600_000 } });
-  const { organizationId, id: apiKeyId } = await store.createApiKey({
-    id: 'key_1',
-    organizationName: 'acme',
-    organizationIdIfNew: 'org_1',
-    name: 'test',
-    hash: '0'.repeat(64),
-    scopes: [],
-    expiresAt: null,
-    now: 1,
-  });
+  const { organizationId, id: apiKeyId } = await insertApiKey(store);
   for (const id of ['ended', 'live']) {
     await store.changeCall({ kind: 'register', call: buildCall({ id, organizationId }), apiKeyId });
   }

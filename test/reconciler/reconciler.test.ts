@@ -8,7 +8,7 @@ import { parseSettings } from '../../src/platform/config.ts';
 import { createReconciler } from '../../src/reconciler/reconciler.ts';
 import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { buildCall } from '../harness/calls.ts';
+import { buildCall, insertApiKey } from '../harness/calls.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const NOW = 1_000_000;
@@ -152,16 +152,7 @@ test('a list that spans an outage does not shorten the time in which clients rec
       return { kind: 'answered', value: await read(emptyMessage(body)) };
     },
   });
-  const { organizationId } = await store.createApiKey({
-    id: 'key_1',
-    organizationName: 'acme',
-    organizationIdIfNew: 'org_1',
-    name: 'test',
-    hash: 'a'.repeat(64),
-    scopes: [],
-    expiresAt: null,
-    now: NOW,
-  });
+  const { organizationId } = await insertApiKey(store);
   const call = buildCall({
     id: 'c1',
     organizationId,

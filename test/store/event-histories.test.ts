@@ -11,7 +11,7 @@ import type { Observation } from '../../src/domain/observation.ts';
 import type { ParticipantList } from '../../src/domain/roster-changes.ts';
 import type { AuditEntry, CallRecord, OpenStore, Store } from '../../src/ports/store.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { buildCall } from '../harness/calls.ts';
+import { buildCall, insertApiKey } from '../harness/calls.ts';
 import { type ManualClock, manualClock } from '../harness/manual-clock.ts';
 import {
   AFTER_GRACE_PERIODS,
@@ -80,16 +80,7 @@ async function openStores() {
   });
   const [store] = stores;
   if (store === undefined) throw new Error('no store');
-  const { organizationId } = await store.createApiKey({
-    id: 'key_1',
-    organizationName: 'acme',
-    organizationIdIfNew: 'org_1',
-    name: 'test',
-    hash: '0'.repeat(64),
-    scopes: ['calls:cancel'],
-    expiresAt: null,
-    now: 1,
-  });
+  const { organizationId } = await insertApiKey(store);
   let calls = 0;
   const newCall = async (parts: Partial<Call> = {}) => {
     calls += 1;

@@ -3,22 +3,13 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { inspectDatabase } from '../../src/store/sqlite/inspect-database.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { buildCall } from '../harness/calls.ts';
+import { buildCall, insertApiKey } from '../harness/calls.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 test('inspectDatabase counts rooms by the status of their newest call', async () => {
   const file = join(temporaryFolder(), 'hangup.db');
   const store = openSqliteStore(file);
-  const { organizationId, id: apiKeyId } = await store.createApiKey({
-    id: 'key_1',
-    organizationName: 'acme',
-    organizationIdIfNew: 'org_1',
-    name: 'test',
-    hash: '0'.repeat(64),
-    scopes: [],
-    expiresAt: null,
-    now: 1,
-  });
+  const { organizationId, id: apiKeyId } = await insertApiKey(store);
   const call = buildCall({ id: 'c1', organizationId, roomName: 'live' });
   await store.changeCall({ kind: 'register', call, apiKeyId });
   store.close();

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { buildCall } from '../harness/calls.ts';
+import { buildCall, insertApiKey } from '../harness/calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 import { conformance } from './conformance.ts';
@@ -105,16 +105,7 @@ test.each([
 ])('a CHECK or index of the database refuses %s', async (_, change) => {
   const file = join(temporaryFolder(), 'hangup.db');
   const store = openSqliteStore(file);
-  const key = await store.createApiKey({
-    id: 'key_1',
-    organizationName: 'acme',
-    organizationIdIfNew: 'org_1',
-    name: 'test',
-    hash: '0'.repeat(64),
-    scopes: [],
-    expiresAt: null,
-    now: 1,
-  });
+  const key = await insertApiKey(store);
   const organizationId = key.organizationId;
   for (const [id, roomName] of [
     ['c1', 'c1'],

@@ -1,27 +1,13 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, nextReconciliation, startHangup, type TestSettings } from '../../harness/hangup.ts';
-import { freePorts, startEmulated } from '../../harness/livekit.ts';
-import { movableClock, quickScheduler } from '../../harness/time.ts';
+import { describe, expect, test } from 'vitest';
+import { type Hangup, nextReconciliation } from '../../harness/hangup.ts';
+import { freePorts } from '../../harness/livekit.ts';
+import { startTimedHangup } from '../../harness/timed-hangup.ts';
 
 /* Reconciliation of rooms that still exist. The tests inject faults, so they run on the emulator. Most lose all webhooks. */
 
 /** hangup confirms a dead node and a missing participant after this time. */
 const MISSING_CONFIRM_MS = 10_000;
 const GRACE_MS = 60_000;
-
-async function start(settings: TestSettings = {}, { webhookUrls = [] }: { webhookUrls?: string[] } = {}) {
-  const livekit = await startEmulated({ webhookUrls });
-  onTestFinished(() => livekit.stop());
-  const clock = movableClock();
-  const hangup = await startHangup({
-    livekit,
-    settings: { reconcileSchedule: '* * * * * *', ...settings },
-    clock,
-    scheduler: quickScheduler(clock),
-  });
-  onTestFinished(() => hangup.stop());
-  return { hangup, clock, emulator: livekit.emulator };
-}
 
 async function readRecord(hangup: Hangup, id: string) {
   const record = await hangup.store.findCall(id);
@@ -50,7 +36,7 @@ const adopt = (hangup: Hangup, prefix: string) =>
   });
 
 test('a call that ended in error leaves its room alone, and an error and an event record the survival', async () => {
-  const { hangup, emulator } = await start();
+  const { hangup, emulator } = await startTimedHangup();
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
   const caller = emulator.join('c1', { identity: 'caller' });
   emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
@@ -85,7 +71,7 @@ describe('a live call whose node died', () => {
     ['completed', 'an agent and a person', true],
     ['failed', 'a person who waits for an agent', false],
   ])('becomes %s and its room is deleted when it had %s', async (status, _, hasAgent) => {
-    const { hangup, clock, emulator } = await start({ reconnectGraceMs: 1_500 });
+    const { hangup, clock, emulator } = await startTimedHangup({ reconnectGraceMs: 1_500 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     if (hasAgent) emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
@@ -102,7 +88,7 @@ describe('a live call whose node died', () => {
   });
 
   test('continues when its clients return within the grace period', async () => {
-    const { hangup, emulator } = await start({ reconnectGraceMs: 4_000 });
+    const { hangup, emulator } = await startTimedHangup({ reconnectGraceMs: 4_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
@@ -121,7 +107,7 @@ describe('a live call whose node died', () => {
     const [port = 0] = await freePorts(1);
     const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
     const graces = { agentLeftGraceMs: GRACE_MS, reconnectGraceMs: GRACE_MS };
-    const { hangup, clock, emulator } = await start({ port, ...graces }, { webhookUrls });
+    const { hangup, clock, emulator } = await startTimedHangup({ port, ...graces }, { webhookUrls });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
     emulator.join('c1', { identity: 'first' });
@@ -143,7 +129,10 @@ describe('a live call whose node died', () => {
   test('continues when both parties return on the living node', async () => {
     const [port = 0] = await freePorts(1);
     const webhookUrls = [`http://127.0.0.1:${port}/webhooks/livekit`];
-    const { hangup, clock, emulator } = await start({ port, reconnectGraceMs: GRACE_MS }, { webhookUrls });
+    const { hangup, clock, emulator } = await startTimedHangup(
+      { port, reconnectGraceMs: GRACE_MS },
+      { webhookUrls },
+    );
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const joinedAt = Date.now();
     emulator.join('c1', { identity: 'first' });
@@ -167,7 +156,7 @@ describe('a live call whose node died', () => {
   });
 
   test('continues when LiveKit does not answer at all', async () => {
-    const { hangup, emulator } = await start({ reconnectGraceMs: 1_000 });
+    const { hangup, emulator } = await startTimedHangup({ reconnectGraceMs: 1_000 });
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     emulator.join('c1', { identity: 'caller' });
     emulator.join('c1', { identity: 'agent', kind: 'AGENT' });
@@ -187,7 +176,7 @@ describe('a deletion', () => {
   const CALLER = { callerNumber: '+15557770001', calledNumber: '+15550002' };
 
   test('of a cancelled call is not retried when a new caller is in a room of the same name', async () => {
-    const { hangup, emulator } = await start({
+    const { hangup, emulator } = await startTimedHangup({
       retry: { initialDelayMs: 500, maxDelayMs: 500, maxAgeMs: 86_400_000 },
     });
     await adopt(hangup, 'desk');
@@ -207,7 +196,7 @@ describe('a deletion', () => {
   });
 
   test('of a call that was not cancelled leaves the room alone, and records why, when two new parties have joined', async () => {
-    const { hangup, clock, emulator } = await start();
+    const { hangup, clock, emulator } = await startTimedHangup();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     phone.ring();

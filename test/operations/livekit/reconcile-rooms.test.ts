@@ -1,27 +1,12 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, nextReconciliation, startHangup, type TestSettings } from '../../harness/hangup.ts';
-import { startEmulated } from '../../harness/livekit.ts';
-import { movableClock, quickScheduler } from '../../harness/time.ts';
+import { describe, expect, test } from 'vitest';
+import { type Hangup, nextReconciliation } from '../../harness/hangup.ts';
+import { startTimedHangup } from '../../harness/timed-hangup.ts';
 
 /* Reconciliation without any webhook. The tests inject faults, so they run on the emulator. */
 
 /** hangup confirms a missing room or participant after this time. */
 const MISSING_FOR_MS = 10_000;
-
-async function start(settings: TestSettings = {}) {
-  const livekit = await startEmulated({});
-  onTestFinished(() => livekit.stop());
-  const clock = movableClock();
-  const hangup = await startHangup({
-    livekit,
-    settings: { reconcileSchedule: '* * * * * *', ...settings },
-    clock,
-    scheduler: quickScheduler(clock),
-  });
-  onTestFinished(() => hangup.stop());
-  return { hangup, clock, emulator: livekit.emulator };
-}
 
 const recordOf = async (hangup: Hangup, id: string) => {
   const record = await hangup.store.findCall(id);
@@ -37,7 +22,7 @@ const reasonsOf = async (hangup: Hangup, callId: string) =>
   );
 
 test("a call follows LiveKit's lists of rooms and participants from connecting to completed", async () => {
-  const { hangup, clock, emulator } = await start();
+  const { hangup, clock, emulator } = await startTimedHangup();
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'web' } });
   const caller = emulator.join('web', { identity: 'caller' });
   await expect.poll(() => statusOf(hangup, 'web')).toBe('connecting');
@@ -68,7 +53,7 @@ test("a call follows LiveKit's lists of rooms and participants from connecting t
 });
 
 test('the room of an ended call is deleted again when a participant recreates it', async () => {
-  const { hangup, emulator } = await start();
+  const { hangup, emulator } = await startTimedHangup();
   await hangup.insertCall({ id: 'c1', status: 'active' });
   const first = emulator.join('c1', { identity: 'caller' });
   await hangup.send('DELETE', '/api/v1/calls/c1');
@@ -87,7 +72,7 @@ test('the room of an ended call is deleted again when a participant recreates it
 });
 
 test('an unregistered room becomes a call when an organization has adopted its prefix, and not otherwise', async () => {
-  const { hangup, emulator } = await start();
+  const { hangup, emulator } = await startTimedHangup();
   await hangup.store.addAdoptionPrefix({
     prefix: 'call-',
     organizationName: 'acme',
@@ -106,14 +91,14 @@ test('an unregistered room becomes a call when an organization has adopted its p
 });
 
 test('a call fails when its room never appears', async () => {
-  const { hangup } = await start({ callStartTimeoutMs: 1_000 });
+  const { hangup } = await startTimedHangup({ callStartTimeoutMs: 1_000 });
   await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
   await expect.poll(() => statusOf(hangup, 'c1')).toBe('failed');
   expect((await recordOf(hangup, 'c1')).call).toMatchObject({ failureReason: 'never started' });
 });
 
 test('a call is reconciled when 250 live calls come before it', async () => {
-  const { hangup } = await start({ callStartTimeoutMs: 1 });
+  const { hangup } = await startTimedHangup({ callStartTimeoutMs: 1 });
   const scheduledAt = Date.now() + 3_600_000;
   for (let i = 0; i < 250; i += 1) await hangup.insertCall({ id: `a${i}`, status: 'initiated', scheduledAt });
   await hangup.insertCall({ id: 'b', status: 'initiated' });
@@ -123,7 +108,7 @@ test('a call is reconciled when 250 live calls come before it', async () => {
 
 describe('an incomplete list of rooms', () => {
   test('ends no call and is logged', async () => {
-    const { hangup, emulator } = await start();
+    const { hangup, emulator } = await startTimedHangup();
     await hangup.insertCall({ id: 'c1', status: 'active', roomId: 'RM_gone' });
     emulator.setFault('ListRooms', { kind: 'status500' });
     const messages = () =>
@@ -135,7 +120,7 @@ describe('an incomplete list of rooms', () => {
 
 describe('phones', () => {
   test('ringing and answered are detected by polling', async () => {
-    const { hangup, clock, emulator } = await start();
+    const { hangup, clock, emulator } = await startTimedHangup();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
     await expect.poll(() => statusOf(hangup, 'c1')).toBe('connecting');
@@ -151,7 +136,7 @@ describe('phones', () => {
   });
 
   test('a phone that disappears without a webhook ends the call when somebody else stays in the room', async () => {
-    const { hangup, clock, emulator } = await start();
+    const { hangup, clock, emulator } = await startTimedHangup();
     await hangup.send('POST', '/api/v1/calls', { body: { id: 'c1' } });
     const supervisor = emulator.join('c1', { identity: 'supervisor' });
     const phone = emulator.dialOut('c1', { phoneNumber: '+15557770001' });
@@ -170,7 +155,7 @@ describe('phones', () => {
 
 describe('LiveKit is unreachable', () => {
   test('all rooms are deleted after it recovers, and the outage and the recovery are logged once', async () => {
-    const { hangup, emulator } = await start();
+    const { hangup, emulator } = await startTimedHangup();
     const ids = Array.from({ length: 12 }, (_, i) => `c${i}`);
     for (const id of ids) {
       await hangup.insertCall({ id, status: 'active' });
@@ -194,7 +179,7 @@ describe('LiveKit is unreachable', () => {
 
 describe('a room whose node died', () => {
   test('is taken over and deleted after three attempts, and an event records the rescue', async () => {
-    const { hangup, emulator } = await start();
+    const { hangup, emulator } = await startTimedHangup();
     await hangup.insertCall({ id: 'c1', status: 'active' });
     emulator.join('c1', { identity: 'caller' });
     emulator.killNode();
@@ -209,7 +194,7 @@ describe('a room whose node died', () => {
   });
 
   test('is retried until the rescue succeeds', async () => {
-    const { hangup, emulator } = await start();
+    const { hangup, emulator } = await startTimedHangup();
     await hangup.insertCall({ id: 'c1', status: 'active' });
     emulator.join('c1', { identity: 'caller' });
     emulator.killNode();
