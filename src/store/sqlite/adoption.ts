@@ -9,22 +9,17 @@ import { adoptionPrefixes, organizations } from './schema.ts';
 
 export function addAdoptionPrefix(db: Database, input: NewAdoptionPrefix): 'added' | 'taken' {
   const { prefix, now } = input;
-  return db.transaction(
-    () => {
-      const taken = db.select().from(adoptionPrefixes).where(eq(adoptionPrefixes.prefix, prefix)).get();
-      if (taken !== undefined) return 'taken';
-      const { id: organizationId } = ensureOrganization(db, {
-        name: input.organizationName,
-        idIfNew: input.organizationIdIfNew,
-        now,
-      });
-      db.insert(adoptionPrefixes).values({ prefix, organizationId, createdAt: now }).run();
-      const action = 'adoption.added';
-      appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
-      return 'added';
-    },
-    { behavior: 'immediate' },
-  );
+  const taken = db.select().from(adoptionPrefixes).where(eq(adoptionPrefixes.prefix, prefix)).get();
+  if (taken !== undefined) return 'taken';
+  const { id: organizationId } = ensureOrganization(db, {
+    name: input.organizationName,
+    idIfNew: input.organizationIdIfNew,
+    now,
+  });
+  db.insert(adoptionPrefixes).values({ prefix, organizationId, createdAt: now }).run();
+  const action = 'adoption.added';
+  appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+  return 'added';
 }
 
 export function listAdoptionPrefixes(db: Database): AdoptionPrefix[] {
@@ -45,21 +40,12 @@ export function removeAdoptionPrefix(
   db: Database,
   { prefix, now }: { prefix: string; now: Timestamp },
 ): boolean {
-  return db.transaction(
-    () => {
-      const [removed] = db
-        .delete(adoptionPrefixes)
-        .where(eq(adoptionPrefixes.prefix, prefix))
-        .returning()
-        .all();
-      if (removed === undefined) return false;
-      const { organizationId } = removed;
-      const action = 'adoption.removed';
-      appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
-      return true;
-    },
-    { behavior: 'immediate' },
-  );
+  const [removed] = db.delete(adoptionPrefixes).where(eq(adoptionPrefixes.prefix, prefix)).returning().all();
+  if (removed === undefined) return false;
+  const { organizationId } = removed;
+  const action = 'adoption.removed';
+  appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+  return true;
 }
 
 /** Returns the longest adoption prefix of a room's name. */

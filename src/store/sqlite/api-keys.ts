@@ -10,37 +10,32 @@ import { apiKeys, organizations } from './schema.ts';
 
 export function createApiKey(db: Database, input: NewApiKey): ApiKey {
   const { id, name, hash, expiresAt, now } = input;
-  return db.transaction(
-    () => {
-      const organization = ensureOrganization(db, {
-        name: input.organizationName,
-        idIfNew: input.organizationIdIfNew,
-        now,
-      });
-      const row = db
-        .insert(apiKeys)
-        .values({
-          id,
-          organizationId: organization.id,
-          name,
-          hash,
-          scopes: [...input.scopes],
-          createdAt: now,
-          expiresAt,
-        })
-        .returning()
-        .get();
-      appendAudit(db, {
-        at: now,
-        organizationId: organization.id,
-        action: 'api_key.created',
-        actor: 'operator',
-        subjectId: id,
-      });
-      return toApiKey(row, organization.name);
-    },
-    { behavior: 'immediate' },
-  );
+  const organization = ensureOrganization(db, {
+    name: input.organizationName,
+    idIfNew: input.organizationIdIfNew,
+    now,
+  });
+  const row = db
+    .insert(apiKeys)
+    .values({
+      id,
+      organizationId: organization.id,
+      name,
+      hash,
+      scopes: [...input.scopes],
+      createdAt: now,
+      expiresAt,
+    })
+    .returning()
+    .get();
+  appendAudit(db, {
+    at: now,
+    organizationId: organization.id,
+    action: 'api_key.created',
+    actor: 'operator',
+    subjectId: id,
+  });
+  return toApiKey(row, organization.name);
 }
 
 export function findApiKey(db: Database, hash: string): ApiKey | null {
@@ -56,24 +51,19 @@ export function listApiKeys(db: Database): ApiKey[] {
 }
 
 export function revokeApiKey(db: Database, { id, now }: { id: string; now: Timestamp }): ApiKey | null {
-  return db.transaction(
-    () => {
-      const found = withOrganization(db).where(eq(apiKeys.id, id)).get();
-      if (found === undefined) return null;
-      if (found.key.revokedAt !== null) return toApiKey(found.key, found.organizationName);
-      db.update(apiKeys).set({ revokedAt: now }).where(eq(apiKeys.id, id)).run();
-      const { organizationId } = found.key;
-      appendAudit(db, {
-        at: now,
-        organizationId,
-        action: 'api_key.revoked',
-        actor: 'operator',
-        subjectId: id,
-      });
-      return toApiKey({ ...found.key, revokedAt: now }, found.organizationName);
-    },
-    { behavior: 'immediate' },
-  );
+  const found = withOrganization(db).where(eq(apiKeys.id, id)).get();
+  if (found === undefined) return null;
+  if (found.key.revokedAt !== null) return toApiKey(found.key, found.organizationName);
+  db.update(apiKeys).set({ revokedAt: now }).where(eq(apiKeys.id, id)).run();
+  const { organizationId } = found.key;
+  appendAudit(db, {
+    at: now,
+    organizationId,
+    action: 'api_key.revoked',
+    actor: 'operator',
+    subjectId: id,
+  });
+  return toApiKey({ ...found.key, revokedAt: now }, found.organizationName);
 }
 
 export function recordApiKeyUse(db: Database, { id, now }: { id: string; now: Timestamp }): void {

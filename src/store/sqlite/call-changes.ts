@@ -16,30 +16,35 @@ import { statements } from './call-statements.ts';
 import type { Database } from './database.ts';
 import { findIdempotentResponse, saveIdempotentResponse } from './idempotency.ts';
 import { toCall, toDeletion } from './rows.ts';
+import { readTransaction } from './transaction.ts';
 
-/** Loads the rows, lets the domain decide, and writes the decision. Every change of a call is made here. */
+/**
+ * Loads the rows, lets the domain decide, and writes the decision, in the transaction of the connection. Every change of a
+ * call is made here.
+ */
 export function changeCall<Kind extends CommandKind>(
   db: Database,
   command: CallCommand<Kind>,
   now: Timestamp,
 ): ChangedCall<Kind> {
+  const { selection, decide } = handlerOf(command);
+  const snapshot = loadSnapshot(db, selection, now);
+  const decision = decide(snapshot);
+  saveDecision(db, snapshot, decision);
+  const events = decision.changes.flatMap((change) => change.events);
+  return { result: decision.result, events };
+}
+
+/** Decides on a read first a command that usually changes nothing. Returns null when the command may change a call. */
+export function findUnchangedCall<Kind extends CommandKind>(
+  db: Database,
+  command: CallCommand<Kind>,
+  now: Timestamp,
+): ChangedCall<Kind> | null {
   const { selection, decide, isUsuallyNoChange } = handlerOf(command);
-  const load = () => loadSnapshot(db, selection, now);
-  if (isUsuallyNoChange) {
-    // A read transaction first, because most of these commands need no write lock.
-    const decision = db.transaction(() => decide(load()));
-    if (writesNothing(decision)) return { result: decision.result, events: [] };
-  }
-  return db.transaction(
-    () => {
-      const snapshot = load();
-      const decision = decide(snapshot);
-      saveDecision(db, snapshot, decision);
-      const events = decision.changes.flatMap((change) => change.events);
-      return { result: decision.result, events };
-    },
-    { behavior: 'immediate' },
-  );
+  if (!isUsuallyNoChange) return null;
+  const decision = readTransaction(db, () => decide(loadSnapshot(db, selection, now)));
+  return writesNothing(decision) ? { result: decision.result, events: [] } : null;
 }
 
 function loadSnapshot(

@@ -48,26 +48,21 @@ export function claimDeletions(
   { leaseMs, maxDelayMs, limit }: Parameters<Store['claimDeletions']>[0],
   now: Timestamp,
 ): RoomDeletion[] {
-  return db.transaction(
-    () => {
-      const due = statements(db).due.all({ now, maxScheduledAt: now + maxDelayMs, limit });
-      if (due.length === 0) return [];
-      const callIds = due.map(({ callId }) => callId);
-      return db
-        .update(roomDeletions)
-        .set({
-          state: 'running',
-          attempt: sql`${roomDeletions.attempt} + 1`,
-          scheduledAt: now + leaseMs,
-          attemptedAt: now,
-        })
-        .where(inArray(roomDeletions.callId, callIds))
-        .returning()
-        .all()
-        .map(toDeletion);
-    },
-    { behavior: 'immediate' },
-  );
+  const due = statements(db).due.all({ now, maxScheduledAt: now + maxDelayMs, limit });
+  if (due.length === 0) return [];
+  const callIds = due.map(({ callId }) => callId);
+  return db
+    .update(roomDeletions)
+    .set({
+      state: 'running',
+      attempt: sql`${roomDeletions.attempt} + 1`,
+      scheduledAt: now + leaseMs,
+      attemptedAt: now,
+    })
+    .where(inArray(roomDeletions.callId, callIds))
+    .returning()
+    .all()
+    .map(toDeletion);
 }
 
 /** Ends a lease. State and attempt identify the lease, so an attempt that lost its lease changes nothing. */
@@ -76,32 +71,27 @@ export function settleDeletion(
   { callId, attempt, settlement, wasRescued, keptBecause }: Parameters<Store['settleDeletion']>[0],
   now: Timestamp,
 ): RoomDeletion | null {
-  return db.transaction(
-    () => {
-      const [settled] = db
-        .update(roomDeletions)
-        .set(settledColumns(settlement, now))
-        .where(
-          and(
-            eq(roomDeletions.callId, callId),
-            eq(roomDeletions.state, 'running'),
-            eq(roomDeletions.attempt, attempt),
-          ),
-        )
-        .returning()
-        .all();
-      const audit = { at: now, subjectId: callId, actor: 'reconciler' } as const;
-      const append = (action: DeletionAction, reason: string) =>
-        appendAudit(db, { ...audit, organizationId: organizationOf(db, callId), action, reason });
-      // Recorded also if the lease was lost, because the rescue took place.
-      if (wasRescued) append('call.room_rescued', 'taken over from a dead node');
-      if (settled === undefined) return null;
-      if (keptBecause !== null) append('call.room_kept', keptBecause);
-      if (settlement.state === 'discarded') append('call.room_deletion_discarded', settlement.lastError);
-      return toDeletion(settled);
-    },
-    { behavior: 'immediate' },
-  );
+  const [settled] = db
+    .update(roomDeletions)
+    .set(settledColumns(settlement, now))
+    .where(
+      and(
+        eq(roomDeletions.callId, callId),
+        eq(roomDeletions.state, 'running'),
+        eq(roomDeletions.attempt, attempt),
+      ),
+    )
+    .returning()
+    .all();
+  const audit = { at: now, subjectId: callId, actor: 'reconciler' } as const;
+  const append = (action: DeletionAction, reason: string) =>
+    appendAudit(db, { ...audit, organizationId: organizationOf(db, callId), action, reason });
+  // Recorded also if the lease was lost, because the rescue took place.
+  if (wasRescued) append('call.room_rescued', 'taken over from a dead node');
+  if (settled === undefined) return null;
+  if (keptBecause !== null) append('call.room_kept', keptBecause);
+  if (settlement.state === 'discarded') append('call.room_deletion_discarded', settlement.lastError);
+  return toDeletion(settled);
 }
 
 type DeletionAction = 'call.room_rescued' | 'call.room_kept' | 'call.room_deletion_discarded';
@@ -138,26 +128,21 @@ export function retryDeletion(
   { callId }: Parameters<Store['retryDeletion']>[0],
   now: Timestamp,
 ): DeletionState | null {
-  return db.transaction(
-    () => {
-      const found = db.select().from(roomDeletions).where(eq(roomDeletions.callId, callId)).get();
-      if (found === undefined || found.state === 'completed') return found?.state ?? null;
-      db.update(roomDeletions)
-        .set({ state: 'available', attempt: 0, scheduledAt: now, finalizedAt: null, createdAt: now })
-        .where(eq(roomDeletions.callId, callId))
-        .run();
-      appendAudit(db, {
-        at: now,
-        organizationId: organizationOf(db, callId),
-        action: 'call.room_deletion_reopened',
-        actor: 'operator',
-        subjectId: callId,
-        reason: `the deletion was ${found.state}`,
-      });
-      return found.state;
-    },
-    { behavior: 'immediate' },
-  );
+  const found = db.select().from(roomDeletions).where(eq(roomDeletions.callId, callId)).get();
+  if (found === undefined || found.state === 'completed') return found?.state ?? null;
+  db.update(roomDeletions)
+    .set({ state: 'available', attempt: 0, scheduledAt: now, finalizedAt: null, createdAt: now })
+    .where(eq(roomDeletions.callId, callId))
+    .run();
+  appendAudit(db, {
+    at: now,
+    organizationId: organizationOf(db, callId),
+    action: 'call.room_deletion_reopened',
+    actor: 'operator',
+    subjectId: callId,
+    reason: `the deletion was ${found.state}`,
+  });
+  return found.state;
 }
 
 export function nextDeletionAt(db: Database): Timestamp | null {

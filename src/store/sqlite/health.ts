@@ -2,14 +2,10 @@ import { and, gt } from 'drizzle-orm';
 import { type Database, readSchemaVersion } from './database.ts';
 import { calls, IS_LIVE, livekitEvents } from './schema.ts';
 
-/** Commits a write: a write that is rolled back never reaches a full disk. Nothing uses `user_version`. */
+/** Writes without effect: a write that is rolled back never reaches a full disk. Nothing uses `user_version`. */
 export function checkWritable({ $client: client }: Database): { isSchemaCurrent: boolean } {
-  return client
-    .transaction(() => {
-      client.pragma(`user_version = ${Number(client.pragma('user_version', { simple: true }))}`);
-      return { isSchemaCurrent: readSchemaVersion(client) === 'current' };
-    })
-    .immediate();
+  client.pragma(`user_version = ${Number(client.pragma('user_version', { simple: true }))}`);
+  return { isSchemaCurrent: readSchemaVersion(client) === 'current' };
 }
 
 export function getWebhookActivity(db: Database): { hasEvents: boolean; hasLiveCalls: boolean } {

@@ -4,19 +4,21 @@ import type { Timestamp } from '../../domain/time.ts';
 import type { Retention } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { auditLog, calls, livekitEvents, roomDeletions } from './schema.ts';
+import { writeTransaction } from './transaction.ts';
 
 /** SQLite's default: a commit copies the -wal into the file once the -wal has this many pages. */
 const CHECKPOINT_PAGES = 1_000;
 const SHORT_CHECKPOINT_PAGES = 200;
 
 /**
- * Runs work with short checkpoints. Deleted rows are spread over the file: copying 1,000 such pages blocks the store for
+ * Runs work in a transaction of its own, with a short checkpoint. Deleted rows are spread over the file: copying 1,000 such pages blocks the store for
  * 30 ms, and 200 pages for 8 ms. Other writes share pages, so fewer and longer checkpoints are faster for them.
  */
-export function withShortCheckpoints<T>({ $client: client }: Database, work: () => T): T {
+export function withShortCheckpoints<T>(db: Database, work: () => T): T {
+  const { $client: client } = db;
   client.pragma(`wal_autocheckpoint = ${SHORT_CHECKPOINT_PAGES}`);
   try {
-    return work();
+    return writeTransaction(db, work);
   } finally {
     client.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   }
@@ -37,22 +39,17 @@ const isPrunable = (db: Database, before: Timestamp) =>
 
 /** Deletes calls that ended before a time, those that ended first. Their audit events stay. */
 export function pruneCalls(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
-  return db.transaction(
-    () => {
-      const old = db
-        .select({ id: calls.id })
-        .from(calls)
-        .where(isPrunable(db, before))
-        .orderBy(asc(calls.endedAt))
-        .limit(limit)
-        .all();
-      if (old.length === 0) return 0;
-      const ids = old.map(({ id }) => id);
-      db.delete(roomDeletions).where(inArray(roomDeletions.callId, ids)).run();
-      return db.delete(calls).where(inArray(calls.id, ids)).run().changes;
-    },
-    { behavior: 'immediate' },
-  );
+  const old = db
+    .select({ id: calls.id })
+    .from(calls)
+    .where(isPrunable(db, before))
+    .orderBy(asc(calls.endedAt))
+    .limit(limit)
+    .all();
+  if (old.length === 0) return 0;
+  const ids = old.map(({ id }) => id);
+  db.delete(roomDeletions).where(inArray(roomDeletions.callId, ids)).run();
+  return db.delete(calls).where(inArray(calls.id, ids)).run().changes;
 }
 
 export function pruneEvents(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {

@@ -1,10 +1,12 @@
+import type { CallCommand, CommandKind } from '../../domain/call-command.ts';
+import type { Timestamp } from '../../domain/time.ts';
 import { systemClock } from '../../platform/clock.ts';
-import type { OpenStore, Store } from '../../ports/store.ts';
+import type { ChangedCall, OpenStore, Store } from '../../ports/store.ts';
 import type { Clock } from '../../ports/system.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
 import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
-import { changeCall } from './call-changes.ts';
+import { changeCall, findUnchangedCall } from './call-changes.ts';
 import { listCalls } from './call-list.ts';
 import { findCall } from './calls.ts';
 import { countLive } from './counts.ts';
@@ -31,6 +33,7 @@ import { listLiveCalls, listLiveCallsByRoom, listReviews, listUnansweredPhones }
 import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
 import { listOrganizations } from './organizations.ts';
 import { countPrunable, pruneAudit, pruneCalls, pruneEvents, withShortCheckpoints } from './retention.ts';
+import { writeTransaction } from './transaction.ts';
 
 type Sync<Method> = Method extends (...args: infer Args) => Promise<infer Result>
   ? (...args: Args) => Result
@@ -62,7 +65,7 @@ export function readsOn(db: Database, clock: Clock) {
   } satisfies Partial<SyncStore>;
 }
 
-/** Returns the methods that write, each in one transaction: a method that throws has changed nothing. */
+/** Returns the methods that write. Those that share a commit run in a transaction of the caller. */
 export function writesOn(db: Database, clock: Clock) {
   return {
     createApiKey: (input) => createApiKey(db, input),
@@ -81,6 +84,26 @@ export function writesOn(db: Database, clock: Clock) {
     checkWritable: () => checkWritable(db),
     recordLiveKitServer: (server) => recordLiveKitServer(db, server),
   } satisfies Omit<SyncStore, keyof ReturnType<typeof readsOn>>;
+}
+
+/** Writes that cannot share a commit, because each sets the connection's checkpoints until after its own commit. */
+const OWN_COMMITS: ReadonlySet<string> = new Set<WriteMethod>([
+  'pruneEvents',
+  'pruneCalls',
+  'pruneAudit',
+  'pruneIdempotencyKeys',
+]);
+export const sharesCommit = (method: WriteMethod) => !OWN_COMMITS.has(method);
+
+/**
+ * Returns the result of a write that changes nothing, by a read that never waits for a lock.
+ * @returns null when the write has to run
+ */
+export function findUnchanged(
+  db: Database,
+  { method, args, now }: { method: WriteMethod; args: readonly unknown[]; now: Timestamp },
+): ChangedCall<CommandKind> | null {
+  return method === 'changeCall' ? findUnchangedCall(db, args[0] as CallCommand, now) : null;
 }
 
 export type ReadMethod = keyof ReturnType<typeof readsOn>;
@@ -129,7 +152,15 @@ export function openSqliteStore(
   { clock = systemClock, onMigrating = () => {} }: { clock?: Clock; onMigrating?: OnMigrate } = {},
 ): LocalStore {
   const db = openDatabase(file, onMigrating);
-  const methods = { ...readsOn(db, clock), ...writesOn(db, clock) };
-  const store = toAsync(methods, async (method, args) => call(methods, method, args));
+  const reads = readsOn(db, clock);
+  const writes = writesOn(db, clock);
+  const store = {
+    ...toAsync(reads, async (method, args) => call(reads, method, args)),
+    ...toAsync(writes, async (method, args) => {
+      const run = () => call(writes, method, args);
+      if (!sharesCommit(method)) return run();
+      return findUnchanged(db, { method, args, now: clock.now() }) ?? writeTransaction(db, run);
+    }),
+  };
   return { ...withFileWatched(store, file), close: () => closeDatabase(db) };
 }

@@ -3,24 +3,26 @@ import { StoreBusyError } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { WriteMethod } from './sqlite-store.ts';
 
-/** A message to the thread of the store. */
-export type Request =
-  | {
-      readonly id: number;
-      readonly method: WriteMethod;
-      readonly args: readonly unknown[];
-      /** The time of the write, by the store's clock. */
-      readonly now: Timestamp;
-      /** By {@link monotonicMs}. */
-      readonly expiresAtMs: number;
-    }
-  | 'close';
+/** A write for the thread of the store. */
+export interface WriteRequest {
+  readonly id: number;
+  readonly method: WriteMethod;
+  readonly args: readonly unknown[];
+  /** The time of the write, by the store's clock. */
+  readonly now: Timestamp;
+  /** By {@link monotonicMs}. */
+  readonly expiresAtMs: number;
+}
 
-/** A message from the thread of the store. */
-export type Reply =
-  | 'ready'
+/** A message to the thread of the store: one for all writes of a turn of the event loop. */
+export type Request = readonly WriteRequest[] | 'close';
+
+export type WriteReply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: PlainError };
+
+/** A message from the thread of the store: one for all writes of a commit. */
+export type Reply = 'ready' | readonly WriteReply[];
 
 /** An error as plain data: a structured clone would lose its class and its code. */
 export interface PlainError {

@@ -20,7 +20,15 @@ import {
   withFileWatched,
   writesOn,
 } from './sqlite-store.ts';
-import { decodeError, monotonicMs, type Reply, type Request } from './thread-messages.ts';
+import {
+  decodeError,
+  encodeError,
+  monotonicMs,
+  type Reply,
+  type Request,
+  type WriteReply,
+  type WriteRequest,
+} from './thread-messages.ts';
 
 /** Clients of a cancel time out after 5 s, which includes LiveKit's response. */
 const WRITE_TIMEOUT_MS = 3_000;
@@ -30,6 +38,8 @@ const WRITE_TIMEOUTS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
   // Load balancers wait a second or two for /readyz.
   checkWritable: 1_000,
 };
+/** A slow disk commits so many writes in a second. In a longer queue, writes would wait in vain until their timeout. */
+const MAX_UNANSWERED_WRITES = 2_000;
 /** Time for the thread to reject an expired write itself. After a longer wait, a commit has stalled. */
 const STALL_MARGIN_MS = 50;
 const READ_RETRY_DELAY_MS = 15;
@@ -74,6 +84,7 @@ export async function openThreadedStore(
   /** Writes that were rejected because they took too long. */
   const rejected = new Map<number, PendingWrite>();
   const send = (request: Request) => worker.postMessage(request);
+  let unsent: WriteRequest[] = [];
 
   try {
     await new Promise<void>((resolve, reject) =>
@@ -91,7 +102,10 @@ export async function openThreadedStore(
     throw error;
   });
   worker.on('message', (reply: Reply) => {
-    if (reply === 'ready') return;
+    if (reply !== 'ready') for (const one of reply) finish(one);
+  });
+
+  function finish(reply: WriteReply): void {
     const late = rejected.get(reply.id);
     if (late !== undefined) {
       rejected.delete(reply.id);
@@ -104,10 +118,33 @@ export async function openThreadedStore(
     clearTimeout(write.timer);
     if ('result' in reply) write.resolve(reply.result);
     else write.reject(decodeError(reply.error));
-  });
+  }
+
+  /** Sends the writes of this turn of the event loop in one message. */
+  function sendAll(): void {
+    const requests = unsent;
+    unsent = [];
+    try {
+      if (requests.length > 0) send(requests);
+    } catch {
+      // One write that cannot be cloned must not stop the others.
+      for (const request of requests) sendAlone(request);
+    }
+  }
+
+  function sendAlone(request: WriteRequest): void {
+    try {
+      send([request]);
+    } catch (error) {
+      finish({ id: request.id, error: encodeError(error) });
+    }
+  }
 
   let lastId = 0;
   function write(method: WriteMethod, args: readonly unknown[]): Promise<unknown> {
+    const isFull = pending.size + rejected.size >= MAX_UNANSWERED_WRITES;
+    // A settlement is never refused: its attempt would be repeated, with more writes.
+    if (isFull && method !== 'settleDeletion') return Promise.reject(new StoreBusyError());
     lastId += 1;
     const id = lastId;
     const timeoutMs = WRITE_TIMEOUTS_MS[method] ?? WRITE_TIMEOUT_MS;
@@ -123,7 +160,8 @@ export async function openThreadedStore(
       // A reply that arrived while this thread was busy is read first.
       const timer = setTimeout(() => setImmediate(giveUp), timeoutMs + STALL_MARGIN_MS);
       pending.set(id, { method, sentAtMs, timer, resolve, reject });
-      send({ id, method, args, now: clock.now(), expiresAtMs: sentAtMs + timeoutMs });
+      if (unsent.length === 0) setImmediate(sendAll);
+      unsent.push({ id, method, args, now: clock.now(), expiresAtMs: sentAtMs + timeoutMs });
     });
   }
 
@@ -157,6 +195,7 @@ export async function openThreadedStore(
     },
     async close() {
       const ended = new Promise((resolve) => worker.once('exit', resolve));
+      sendAll();
       send('close');
       await ended;
       closeDatabase(db);
