@@ -1,4 +1,4 @@
-import type { ParticipantInfo, Room } from 'livekit-server-sdk';
+import type { ParticipantInfo, ParticipantPermission, Room } from 'livekit-server-sdk';
 import type { Participant, Role, RoomRef } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { kindOf } from './participant-kind.ts';
@@ -6,7 +6,14 @@ import { kindOf } from './participant-kind.ts';
 /** The longest name or id that LiveKit creates. */
 export const MAX_ID_LENGTH = 256;
 
-export function toRoom({ name, sid, creationTimeMs, creationTime, metadata }: Room): RoomRef {
+/** The fields of a message that hangup uses. */
+export type RoomFields = Pick<Room, 'name' | 'sid' | 'creationTimeMs' | 'creationTime' | 'metadata'>;
+export type ParticipantFields = Pick<
+  ParticipantInfo,
+  'sid' | 'identity' | 'kind' | 'joinedAtMs' | 'joinedAt' | 'attributes' | 'disconnectReason'
+> & { permission?: Pick<ParticipantPermission, 'agent' | 'recorder' | 'hidden' | 'canPublish'> | undefined };
+
+export function toRoom({ name, sid, creationTimeMs, creationTime, metadata }: RoomFields): RoomRef {
   return { name, sid, createdAt: toTimestamp(creationTimeMs, creationTime), metadata };
 }
 
@@ -17,12 +24,12 @@ export function isValidRoom({ name, sid }: RoomRef): boolean {
 }
 
 /** Whether the participant has a sid, and no id over the limit. */
-export function isValidParticipant({ sid, identity }: ParticipantInfo): boolean {
+export function isValidParticipant({ sid, identity }: ParticipantFields): boolean {
   return sid !== '' && sid.length <= MAX_ID_LENGTH && identity.length <= MAX_ID_LENGTH;
 }
 
 /** Returns LiveKit's participant in hangup's terms. @param kind LiveKit's name, which may be newer than this version */
-export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)): Participant {
+export function toParticipant(info: ParticipantFields, kind: string = kindOf(info)): Participant {
   const role = roleOf(info, kind);
   const attribute = (name: string) => info.attributes[name]?.slice(0, MAX_ID_LENGTH) ?? null;
   return {
@@ -50,7 +57,7 @@ export function toParticipant(info: ParticipantInfo, kind: string = kindOf(info)
  * Returns the role by LiveKit's rules (IsAgent and IsRecorder in pkg/rtc/participant.go), not by the kind alone: a bot of
  * kind STANDARD with the grant `agent` is an agent. An unknown kind is `other`.
  */
-function roleOf({ permission }: ParticipantInfo, kind: string): Role {
+function roleOf({ permission }: ParticipantFields, kind: string): Role {
   const isAgent = kind === 'AGENT' || (permission?.agent ?? false);
   // A hidden agent only listens, for example a transcriber.
   if (kind === 'EGRESS' || permission?.recorder || (isAgent && permission?.hidden)) return 'recorder';

@@ -1,10 +1,18 @@
-import { type ParticipantInfo, TrackType, WebhookEvent } from 'livekit-server-sdk';
-import { z } from 'zod';
+import { DisconnectReason, ParticipantInfo_Kind } from '@livekit/protocol';
+import { type TrackInfo, TrackType, WebhookEvent } from 'livekit-server-sdk';
 import type { RoomEventPayload } from '../domain/room-event.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { LiveKitKeyPair, ParsedWebhook, WebhookParser } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
-import { isValidParticipant, isValidRoom, toParticipant, toRoom } from './mapping.ts';
+import {
+  isValidParticipant,
+  isValidRoom,
+  type ParticipantFields,
+  type RoomFields,
+  toParticipant,
+  toRoom,
+} from './mapping.ts';
+import { isUsualJson, type JsonObject } from './usual-json.ts';
 import { createWebhookVerifier } from './webhook-signature.ts';
 
 const MAX_EVENT_ID_LENGTH = 128;
@@ -18,7 +26,8 @@ export function createWebhookParser(keys: readonly LiveKitKeyPair[], clock: Cloc
     if (refusal !== null) return { kind: 'refused', refusal };
     try {
       const json = parseBody(body);
-      return toParsedWebhook(WebhookEvent.fromJson(json as never, PARSE_OPTIONS), rawNamesOf(json));
+      const fields = fieldsOf(json);
+      return toParsedWebhook(fields, rawNamesOf(json));
     } catch (error) {
       return {
         kind: 'malformed',
@@ -35,26 +44,84 @@ function parseBody(body: Uint8Array): unknown {
 
 const PARSE_OPTIONS = { ignoreUnknownFields: true };
 
+/** The fields of a webhook that hangup uses. */
+interface WebhookFields extends Pick<WebhookEvent, 'id' | 'createdAt'> {
+  readonly event: string;
+  readonly room?: RoomFields | undefined;
+  readonly participant?: ParticipantFields | undefined;
+  readonly track?: Pick<TrackInfo, 'type'> | undefined;
+}
+
+/** Returns the fields of a webhook's JSON. @throws Error if the JSON is not a webhook event */
+function fieldsOf(json: unknown): WebhookFields {
+  if (!isUsualJson(WebhookEvent, json)) return WebhookEvent.fromJson(json as never, PARSE_OPTIONS);
+  const { room, participant, track } = json as Readonly<Record<string, JsonObject | undefined>>;
+  return {
+    event: stringOf(json['event']),
+    id: stringOf(json['id']),
+    createdAt: bigIntOf(json['createdAt']),
+    room: room && roomFields(room),
+    participant: participant && participantFields(participant),
+    track: track && { type: TrackType[stringOf(track['type']) as keyof typeof TrackType] ?? 0 },
+  };
+}
+
+function roomFields(room: JsonObject): RoomFields {
+  return {
+    name: stringOf(room['name']),
+    sid: stringOf(room['sid']),
+    creationTimeMs: bigIntOf(room['creationTimeMs']),
+    creationTime: bigIntOf(room['creationTime']),
+    metadata: stringOf(room['metadata']),
+  };
+}
+
+function participantFields(participant: JsonObject): ParticipantFields {
+  const { kind, disconnectReason, attributes, permission } = participant as {
+    readonly kind?: keyof typeof ParticipantInfo_Kind;
+    readonly disconnectReason?: keyof typeof DisconnectReason;
+    readonly attributes?: Readonly<Record<string, string>>;
+    readonly permission?: JsonObject;
+  };
+  return {
+    sid: stringOf(participant['sid']),
+    identity: stringOf(participant['identity']),
+    kind: ParticipantInfo_Kind[kind ?? 'STANDARD'],
+    joinedAtMs: bigIntOf(participant['joinedAtMs']),
+    joinedAt: bigIntOf(participant['joinedAt']),
+    attributes: attributes ?? {},
+    disconnectReason: DisconnectReason[disconnectReason ?? 'UNKNOWN_REASON'],
+    permission: permission && {
+      agent: permission['agent'] === true,
+      recorder: permission['recorder'] === true,
+      hidden: permission['hidden'] === true,
+      canPublish: permission['canPublish'] === true,
+    },
+  };
+}
+
+/* proto3 leaves out a field with its default value. */
+const stringOf = (value: unknown) => (typeof value === 'string' ? value : '');
+const bigIntOf = (value: unknown) => (typeof value === 'string' ? BigInt(value) : 0n);
+
 interface RawNames {
   readonly kind?: string | undefined;
   readonly disconnectReason?: string | undefined;
 }
 
-const RawNames = z.object({
-  participant: z.object({
-    kind: z.string().max(MAX_NAME_LENGTH).optional(),
-    disconnectReason: z.string().max(MAX_NAME_LENGTH).optional(),
-  }),
-});
-
 /** Returns the names in LiveKit's JSON: the SDK parses a name that is newer than this version as the zero value. */
 function rawNamesOf(json: unknown): RawNames {
-  const parsed = RawNames.safeParse(json);
-  return parsed.success ? parsed.data.participant : {};
+  const { participant } = json as { readonly participant?: JsonObject | null };
+  const { kind, disconnectReason } = participant ?? {};
+  return isNameOrAbsent(kind) && isNameOrAbsent(disconnectReason) ? { kind, disconnectReason } : {};
+}
+
+function isNameOrAbsent(value: unknown): value is string | undefined {
+  return value === undefined || (typeof value === 'string' && value.length <= MAX_NAME_LENGTH);
 }
 
 /** Maps a verified webhook. */
-export function toParsedWebhook(webhook: WebhookEvent, rawNames: RawNames = {}): ParsedWebhook {
+export function toParsedWebhook(webhook: WebhookFields, rawNames: RawNames = {}): ParsedWebhook {
   const name = webhook.event;
   const payload = toPayload(webhook, rawNames);
   if (payload === null) return { kind: 'ignored', name };
@@ -79,7 +146,7 @@ export function toParsedWebhook(webhook: WebhookEvent, rawNames: RawNames = {}):
 
 /** Returns the payload of an event: `incomplete` without a valid participant; null for an event that changes no call. */
 function toPayload(
-  { event, createdAt, participant, track }: WebhookEvent,
+  { event, createdAt, participant, track }: WebhookFields,
   { kind, disconnectReason }: RawNames,
 ): RoomEventPayload | 'incomplete' | null {
   switch (event) {
@@ -117,10 +184,7 @@ function eventTime(payload: RoomEventPayload, createdAt: Timestamp | null): Time
   return payload.kind === 'participant_joined' ? payload.participant.joinedAt : null;
 }
 
-/** Returns LiveKit's name of the reason. proto3 leaves out the first, UNKNOWN_REASON. */
-function disconnectReasonOf(info: ParticipantInfo): string {
-  const json = info.toJson();
-  const reason =
-    json !== null && typeof json === 'object' && 'disconnectReason' in json && json['disconnectReason'];
-  return typeof reason === 'string' ? reason : 'UNKNOWN_REASON';
+/** Returns LiveKit's name of the reason; UNKNOWN_REASON for a number that this version has no name for. */
+function disconnectReasonOf({ disconnectReason }: ParticipantFields): string {
+  return DisconnectReason[disconnectReason] ?? DisconnectReason[DisconnectReason.UNKNOWN_REASON];
 }
