@@ -14,7 +14,7 @@ export type ParticipantFields = Pick<
 > & { permission?: Pick<ParticipantPermission, 'agent' | 'recorder' | 'hidden' | 'canPublish'> | undefined };
 
 export function toRoom({ name, sid, creationTimeMs, creationTime, metadata }: RoomFields): RoomRef {
-  return { name, sid, createdAt: toTimestamp(creationTimeMs, creationTime), metadata };
+  return { name, sid, createdAt: toTimestamp(Number(creationTimeMs), Number(creationTime)), metadata };
 }
 
 /** Whether the room can belong to a call: it has a name, and a sid that identifies its session. */
@@ -36,7 +36,7 @@ export function toParticipant(info: ParticipantFields, kind: string = kindOf(inf
     sid: info.sid,
     identity: info.identity,
     role,
-    joinedAt: toTimestamp(info.joinedAtMs, info.joinedAt),
+    joinedAt: toTimestamp(Number(info.joinedAtMs), Number(info.joinedAt)),
     phone:
       role === 'phone'
         ? {
@@ -70,7 +70,7 @@ function roleOf({ permission }: ParticipantFields, kind: string): Role {
 }
 
 /** Returns the time in milliseconds, from the seconds if LiveKit sends no milliseconds; null if both are 0. */
-function toTimestamp(ms: bigint, seconds: bigint): Timestamp | null {
-  if (ms > 0n) return Number(ms);
-  return seconds > 0n ? Number(seconds) * 1000 : null;
+export function toTimestamp(ms: number, seconds: number): Timestamp | null {
+  if (ms > 0) return ms;
+  return seconds > 0 ? seconds * 1000 : null;
 }

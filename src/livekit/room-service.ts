@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { ListParticipantsRequest, ListParticipantsResponse, ListRoomsResponse } from '@livekit/protocol';
+import { ListParticipantsRequest, ListParticipantsResponse } from '@livekit/protocol';
 import { type ParticipantInfo, ParticipantInfo_State, Room, type VideoGrant } from 'livekit-server-sdk';
 import { errorMessage } from '../domain/errors.ts';
 import type { LiveKitError } from '../domain/livekit-error.ts';
@@ -7,6 +7,7 @@ import type { RoomRef } from '../domain/room-event.ts';
 import type { LiveParticipant, RequestOptions, RoomService } from '../ports/livekit.ts';
 import { isValidParticipant, isValidRoom, toParticipant, toRoom } from './mapping.ts';
 import { kindOf } from './participant-kind.ts';
+import { decodeRooms } from './room-list.ts';
 import { splitAtFieldBoundaries } from './transport/field-stream.ts';
 import { type RoomServiceTransport, readJson, timedOut } from './transport/twirp.ts';
 
@@ -109,7 +110,7 @@ export function createRoomService(
         grant: { roomList: true },
         read: async (body) => {
           for await (const part of splitAtFieldBoundaries(body)) {
-            await onPage(ListRoomsResponse.fromBinary(part).rooms.map(toRoom).filter(isValidRoom));
+            await onPage(decodeRooms(part).filter(isValidRoom));
             // Lets other requests run in between.
             await setImmediate();
           }

@@ -1,12 +1,12 @@
 import { Buffer } from 'node:buffer';
-import { BinaryReader } from '@bufbuild/protobuf';
+import { FieldReader, PrematureEndError } from './field-reader.ts';
 
 /** LiveKit limits a room's metadata to 64 KiB by default. */
 const MAX_FIELD_BYTES = 4 * 1024 * 1024;
 /** Longer than a room without much metadata. */
 const FIRST_TRY_BYTES = 512;
 /** Small enough that V8 collects the parsed objects as young garbage. */
-const FIELDS_PER_CHUNK = 100;
+const FIELDS_PER_PART = 250;
 
 /**
  * Splits a protobuf message at field boundaries, for lists of many thousand rooms. Each part is a message of the same
@@ -25,7 +25,7 @@ export async function* splitAtFieldBoundaries(chunks: AsyncIterable<Uint8Array>)
     if (first.length > 0) yield first;
     let start = first.length - pending.length;
     for (;;) {
-      const end = start + lastFieldBoundary(chunk.subarray(start), FIELDS_PER_CHUNK);
+      const end = start + lastFieldBoundary(chunk.subarray(start), FIELDS_PER_PART);
       if (end === start) break;
       yield chunk.subarray(start, end);
       start = end;
@@ -48,17 +48,15 @@ function completeField(pending: Uint8Array, chunk: Uint8Array): Uint8Array | nul
 
 /** Returns the end of the last complete field among the first `maxFields`; 0 if no field is complete. */
 function lastFieldBoundary(bytes: Uint8Array, maxFields: number): number {
-  const reader = new BinaryReader(bytes);
+  const reader = new FieldReader(bytes);
   let end = 0;
   try {
-    for (let field = 0; field < maxFields && reader.pos < reader.len; field += 1) {
-      const [, type] = reader.tag();
-      reader.skip(type);
-      end = reader.pos;
+    for (let field = 0; field < maxFields && !reader.isAtEnd; field += 1) {
+      reader.skip(reader.tag());
+      end = reader.position;
     }
   } catch (error) {
-    // The bytes end within a field.
-    if (error instanceof RangeError) return end;
+    if (error instanceof PrematureEndError) return end;
     throw error;
   }
   return end;
