@@ -13,8 +13,6 @@ export interface LiveCall {
   readonly scheduledAt: Timestamp | null;
   readonly createdAt: Timestamp;
   readonly updatedAt: Timestamp;
-  /** Version of the roster. */
-  readonly version: string;
 }
 
 /** State that one run of the reconciliation passes to the next run. */
@@ -71,8 +69,8 @@ export function afterOutage(previous: ReconcileState, now: Timestamp): Reconcile
 }
 
 /**
- * Compares LiveKit's rooms with the live calls. Add all rooms, then all calls, both in pages: 100,000 of both at once
- * would need too much memory. Of matching calls only the id is kept.
+ * Compares LiveKit's rooms with the live calls. Add all rooms, then the live calls in unlisted rooms, both in pages:
+ * 100,000 of both at once would need too much memory. Of matching calls only the room's name is kept.
  */
 export function createRoomDiff(
   previous: ReconcileState,
@@ -87,7 +85,7 @@ export function createRoomDiff(
     limit: number;
   },
 ) {
-  const idsOfListedCalls = new Set<string>();
+  const listedRoomsOfCalls = new Set<string>();
   const unmatchedRooms: RoomRef[] = [];
   // Calls that are not active come first: no other observation shows that a participant joined.
   const waiting = roundRobin(previous.lastWaitingCall, limit);
@@ -105,16 +103,20 @@ export function createRoomDiff(
       const call = callByRoom.get(room.name);
       if (call === undefined || call.roomId !== room.sid) unmatchedRooms.push(room);
       if (call === undefined) continue;
-      idsOfListedCalls.add(call.id);
+      listedRoomsOfCalls.add(call.roomName);
       (call.status === 'active' ? active : waiting).offer(call);
     }
   }
 
-  /** Call this only after all rooms were added. */
+  /** Returns the rooms that are not listed. Call this only after all rooms were added. @param roomNames of live calls */
+  function unlisted(roomNames: readonly string[]): readonly string[] {
+    return roomNames.filter((name) => !listedRoomsOfCalls.has(name));
+  }
+
+  /** @param calls the live calls in {@link unlisted} rooms */
   function addCalls(calls: readonly LiveCall[], now: Timestamp): void {
     const settlingUntil = computeSettlingUntil(now);
     for (const call of calls) {
-      if (idsOfListedCalls.has(call.id)) continue;
       if (call.status === 'initiated' && call.roomId === null) {
         const dueAt = Math.max(call.createdAt, call.scheduledAt ?? 0) + callStartTimeoutMs;
         if (now >= dueAt) neverStartedCalls.push(call);
@@ -153,7 +155,7 @@ export function createRoomDiff(
     return { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve };
   }
 
-  return { addRooms, addCalls, finish };
+  return { addRooms, unlisted, addCalls, finish };
 }
 
 /** Selects at most `limit` calls in turn: the lowest ids after `after`, then the lowest of all. */

@@ -46,10 +46,12 @@ export interface ChangedCall<Kind extends CommandKind> {
 
 /** The live calls that the reconciler compares with LiveKit. */
 export interface LiveCallStore {
-  /** By room name, after the name `after`. */
-  listLiveCalls(input: { after: string; limit: number }): Promise<readonly LiveCall[]>;
+  /** Names of the rooms of live calls, in order, after the name `after`. */
+  listLiveRooms(input: { after: string; limit: number }): Promise<readonly string[]>;
   /** Live calls in the rooms of these names, in no order. */
   listLiveCallsByRoom(roomNames: readonly string[]): Promise<readonly LiveCall[]>;
+  /** Those of the names that a call on record has, or that an adoption prefix matches, in no order. */
+  listKnownRooms(roomNames: readonly string[]): Promise<readonly string[]>;
   /** Live calls with an unanswered phone in the room, by id, after the id `after`. */
   listUnansweredPhones(input: { after: string; limit: number }): Promise<readonly CallInRoom[]>;
   /** Live calls with a due review, in the order in which they are due. */

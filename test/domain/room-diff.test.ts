@@ -15,7 +15,6 @@ const call = (parts: Partial<LiveCall> & { id: string }): LiveCall => ({
   scheduledAt: null,
   createdAt: 1_000,
   updatedAt: 1_000,
-  version: 'RM:0',
   ...parts,
 });
 const room = (name: string, sid = `RM_${name}`) => ({ name, sid, createdAt: 1_000, metadata: '' });
@@ -26,7 +25,7 @@ function compareRooms(
   circumstances: ReturnType<typeof at>,
 ) {
   const { now, ...limits } = circumstances;
-  const { addRooms, addCalls, finish } = createRoomDiff(last, { requestedAt: now, ...limits });
+  const { addRooms, unlisted, addCalls, finish } = createRoomDiff(last, { requestedAt: now, ...limits });
   // In pages, as hangup receives them.
   for (const room of rooms) {
     addRooms(
@@ -34,7 +33,9 @@ function compareRooms(
       live.filter(({ roomName }) => roomName === room.name),
     );
   }
-  for (const call of live) addCalls([call], now);
+  for (const call of live) {
+    if (unlisted([call.roomName]).length > 0) addCalls([call], now);
+  }
   return finish(now);
 }
 const ids = (calls: readonly LiveCall[]) => calls.map(({ id }) => id);

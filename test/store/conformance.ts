@@ -435,11 +435,12 @@ export function conformance(name: string, openStore: Factory): void {
         ]);
       });
 
-      test('live calls are listed by room name, in pages and by their rooms', async () => {
+      test('the rooms of live calls are listed in pages, and live calls by their rooms', async () => {
         for (const id of ['c1', 'c2', 'c3']) await create({ id, roomName: `room ${id}` });
         await cancel('c2');
-        const page = await store.listLiveCalls({ after: 'room c1', limit: 9 });
-        expect(page).toEqual([
+        expect(await store.listLiveRooms({ after: '', limit: 1 })).toEqual(['room c1']);
+        expect(await store.listLiveRooms({ after: 'room c1', limit: 9 })).toEqual(['room c3']);
+        expect(await store.listLiveCallsByRoom(['room c3', 'room c2', 'none'])).toEqual([
           {
             id: 'c3',
             status: 'initiated',
@@ -448,12 +449,23 @@ export function conformance(name: string, openStore: Factory): void {
             scheduledAt: null,
             createdAt: 1_000,
             updatedAt: 1_000,
-            version: '',
           },
         ]);
-        expect((await store.listLiveCalls({ after: '', limit: 1 })).map(({ id }) => id)).toEqual(['c1']);
-        const byRoom = await store.listLiveCallsByRoom(['room c3', 'room c2', 'none']);
-        expect(byRoom).toEqual(page);
+      });
+
+      test('the known rooms are those of calls on record and those with an adoption prefix', async () => {
+        await create({ id: 'live', roomName: 'live' });
+        await create({ id: 'ended', roomName: 'ended' });
+        await cancel('ended');
+        await store.addAdoptionPrefix({
+          prefix: 'sip-',
+          organizationName: 'acme',
+          organizationIdIfNew: 'org_x',
+          now: 1,
+        });
+        const names = ['live', 'ended', 'sip-1', 'sip', 'live-2', 'Live', '%', '"'];
+        expect((await store.listKnownRooms(names)).toSorted()).toEqual(['ended', 'live', 'sip-1']);
+        expect(await store.listKnownRooms([])).toEqual([]);
       });
 
       test('a due review has the state of its roster', async () => {

@@ -106,8 +106,9 @@ test('no query of a request, a webhook or a loop scans a table or sorts a page',
     await store.changeCall({ ...observed, observation: { kind: 'never_started', callId: 'c' } });
     await store.listReviews({ maxDelayMs: 1, limit: 10 });
     await store.findDeletionSubject('c');
-    await store.listLiveCalls({ after: 'r', limit: 10 });
+    await store.listLiveRooms({ after: 'r', limit: 10 });
     await store.listLiveCallsByRoom(['r']);
+    await store.listKnownRooms(['r']);
     await store.listUnansweredPhones({ after: 'c', limit: 10 });
     await store.countOpenDeletions();
     await store.settleDeletion({
@@ -172,13 +173,14 @@ test('queries for live calls and open deletions read no ended call among 200,000
     ]);
     // Each of these statements is prepared once for each connection.
     const steps = await plans(async () => {
-      await store.listLiveCalls({ after: '', limit: 9 });
+      await store.listLiveRooms({ after: '', limit: 9 });
       await store.listLiveCallsByRoom(['live1']);
       await store.listUnansweredPhones({ after: '', limit: 9 });
       await store.listReviews({ maxDelayMs: 1, limit: 9 });
     });
     expect(steps).toContain('SEARCH calls USING INDEX calls_live_room_name (room_name>?)');
     expect(steps).toContain('SEARCH calls USING INDEX calls_live_room_name (room_name=?)');
+    expect(steps).toContain('SEARCH calls USING COVERING INDEX calls_by_room (room_name=?)');
     expect(steps).toContain('SEARCH calls USING INDEX calls_with_unanswered_phone (id>?)');
     expect(steps).toContain('SEARCH calls USING INDEX calls_by_review (review_at>?)');
     expect(steps.filter((step) => step.startsWith('SCAN calls'))).toEqual([]);

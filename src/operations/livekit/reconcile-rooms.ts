@@ -2,13 +2,15 @@ import { setImmediate } from 'node:timers/promises';
 import { adviceForLiveKitError, formatLiveKitError } from '../../domain/livekit-error.ts';
 import { createRoomDiff, type LiveCall, onListFailed, type ReconcileState } from '../../domain/room-diff.ts';
 import type { RoomRef } from '../../domain/room-event.ts';
+import { versionOf } from '../../domain/roster.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { RequestOptions } from '../../ports/livekit.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { observeNode, observeParticipants } from './observe-call.ts';
 import { recordObservation } from './record-observation.ts';
 
-const PAGE_SIZE = 100;
+/** A page takes a few milliseconds, during which no request runs. */
+const PAGE_SIZE = 500;
 /** Maximum number of calls whose participants are compared in one run. */
 const MAX_COMPARED_CALLS = 50;
 /** Maximum part of the rate limit for the comparison of participants. */
@@ -48,7 +50,10 @@ export async function reconcileRooms(
     return { state: onListFailed(previous), changed: 0 };
   }
   const now = clock.now();
-  for await (const page of liveCalls(store)) diff.addCalls(page, now);
+  for await (const page of liveRooms(store)) {
+    const unlisted = diff.unlisted(page);
+    if (unlisted.length > 0) diff.addCalls(await store.listLiveCallsByRoom(unlisted), now);
+  }
   const { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve } = diff.finish(now);
   let changed = 0;
   /** Handles ten items at once, so that one slow response does not delay the others. Counts the changes. */
@@ -62,11 +67,13 @@ export async function reconcileRooms(
     }
   };
   const endedCalls: EndedCall[] = [];
-  await forEachInBatches(unmatchedRooms, async (room) => {
-    const result = await recordObservation(dependencies, { kind: 'room', room, requestedAt });
-    if (result?.isListedAfterEnd) endedCalls.push({ callId: result.callId, room });
-    return isChange(result);
-  });
+  for await (const knownRooms of selectKnownRooms(store, unmatchedRooms)) {
+    await forEachInBatches(knownRooms, async (room) => {
+      const result = await recordObservation(dependencies, { kind: 'room', room, requestedAt });
+      if (result?.isListedAfterEnd) endedCalls.push({ callId: result.callId, room });
+      return isChange(result);
+    });
+  }
   await forEachInBatches(callsWithoutRoom, (call) => confirmMissingRoom(dependencies, call));
   const inUse = new Set<string>();
   const newlyMissing = [...next.missing.keys()].filter((id) => !previous.missing.has(id)).slice(0, limit);
@@ -76,9 +83,7 @@ export async function reconcileRooms(
   });
   await forEachInBatches(neverStartedCalls, (call) => confirmNeverStarted(dependencies, call, requestedAt));
   const isTrusted = now >= next.settlingUntil;
-  await forEachInBatches(callsToObserve, ({ id, roomName, version }) =>
-    compareParticipants(dependencies, { callId: id, roomName, version }, isTrusted),
-  );
+  await forEachInBatches(callsToObserve, (call) => compareParticipants(dependencies, call, isTrusted));
   const batch = nextEndedCalls(endedCalls, { after: previous.lastEndedRoom, limit });
   await forEachInBatches(batch, (call) => observeEndedCall(dependencies, call));
   const missing = new Map([...next.missing].filter(([id]) => !inUse.has(id)));
@@ -133,12 +138,14 @@ const isChange = (result: Awaited<ReturnType<typeof recordObservation>>) =>
 /** Requests the room by name before its call ends: LiveKit's list may leave out a live room (livekit#3317, #3680). */
 async function confirmMissingRoom(
   dependencies: Dependencies,
-  { id: callId, roomName, roomId: sid, version }: LiveCall,
+  { id: callId, roomName, roomId: sid }: LiveCall,
 ): Promise<boolean> {
   const { rooms, clock } = dependencies;
   const options = requestOptions(dependencies);
   const found = await rooms.findRoom(roomName, options);
   if (found.kind !== 'absent') return false;
+  const version = await rosterVersion(dependencies, callId);
+  if (version === null) return false;
   const requestedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, options);
   if (listed.kind !== 'listed') return false;
@@ -170,9 +177,12 @@ async function confirmNeverStarted(
 
 async function compareParticipants(
   dependencies: Dependencies,
-  call: { callId: string; roomName: string; version: string },
+  { id: callId, roomName }: LiveCall,
   isTrusted: boolean,
 ): Promise<boolean> {
+  const version = await rosterVersion(dependencies, callId);
+  if (version === null) return false;
+  const call = { callId, roomName, version };
   const options = { ...requestOptions(dependencies), isTrusted };
   const results = [
     await observeParticipants(dependencies, call, options),
@@ -191,15 +201,38 @@ async function observeEndedCall(dependencies: Dependencies, { callId, room }: En
   return isChange(await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
 }
 
-/** Yields all live calls, in pages. */
-async function* liveCalls(store: Dependencies['store']): AsyncGenerator<readonly LiveCall[]> {
+/** Returns the roster's version, for a list of participants that is requested next; null if the call was deleted. */
+async function rosterVersion({ store }: Dependencies, callId: string): Promise<string | null> {
+  const found = await store.findCall(callId);
+  return found === null ? null : versionOf(found.call.roster);
+}
+
+/** Yields the names of the rooms of all live calls, in pages. */
+async function* liveRooms(store: Dependencies['store']): AsyncGenerator<readonly string[]> {
   let after = '';
   for (;;) {
-    const page = await store.listLiveCalls({ after, limit: PAGE_SIZE });
+    const page = await store.listLiveRooms({ after, limit: PAGE_SIZE });
     yield page;
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE_SIZE) return;
-    after = last.roomName;
+    after = last;
+    // Lets requests run between two pages.
+    await setImmediate();
+  }
+}
+
+/**
+ * Yields the rooms that belong to a call or may become one, in pages. LiveKit may have many thousand other rooms, and a
+ * command for each would delay the writes of requests.
+ */
+async function* selectKnownRooms(
+  store: Dependencies['store'],
+  rooms: readonly RoomRef[],
+): AsyncGenerator<readonly RoomRef[]> {
+  for (let i = 0; i < rooms.length; i += PAGE_SIZE) {
+    const page = rooms.slice(i, i + PAGE_SIZE);
+    const known = new Set(await store.listKnownRooms(page.map(({ name }) => name)));
+    yield page.filter(({ name }) => known.has(name));
     // Lets requests run between two pages.
     await setImmediate();
   }

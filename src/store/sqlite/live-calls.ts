@@ -1,6 +1,4 @@
 import { and, asc, gt, lte, or, sql } from 'drizzle-orm';
-import type { Call } from '../../domain/call.ts';
-import { isLive } from '../../domain/call-status.ts';
 import type { LiveCall } from '../../domain/room-diff.ts';
 import { suspects } from '../../domain/roster.ts';
 import type { Timestamp } from '../../domain/time.ts';
@@ -24,22 +22,48 @@ const LIVE_CALL_COLUMNS = {
   scheduledAt: calls.scheduledAt,
   createdAt: calls.createdAt,
   updatedAt: calls.updatedAt,
-  version: VERSION,
 };
 
+/** The values of {@link LIVE_CALL_COLUMNS}. */
+type LiveCallRow = readonly [
+  id: LiveCall['id'],
+  status: LiveCall['status'],
+  roomName: LiveCall['roomName'],
+  roomId: LiveCall['roomId'],
+  scheduledAt: LiveCall['scheduledAt'],
+  createdAt: LiveCall['createdAt'],
+  updatedAt: LiveCall['updatedAt'],
+];
+
 const statements = preparePerConnection((db) => ({
-  page: db
-    .select(LIVE_CALL_COLUMNS)
-    .from(calls)
-    .where(and(IS_LIVE, gt(calls.roomName, placeholder('after'))))
-    .orderBy(asc(calls.roomName))
-    .limit(placeholder('limit'))
-    .prepare(),
-  inRooms: db
-    .select(LIVE_CALL_COLUMNS)
-    .from(calls)
-    .where(and(IS_LIVE, sql`${calls.roomName} IN (SELECT value FROM json_each(${placeholder('names')}))`))
-    .prepare(),
+  /** Reads the index alone, and no call. */
+  liveRooms: db.$client
+    .prepare<[after: string, limit: number], string>(
+      db
+        .select({ roomName: calls.roomName })
+        .from(calls)
+        .where(and(IS_LIVE, gt(calls.roomName, placeholder('after'))))
+        .orderBy(asc(calls.roomName))
+        .limit(placeholder('limit'))
+        .toSQL().sql,
+    )
+    .pluck(),
+  /** Without drizzle's mapping of rows, which takes longer than the query. */
+  inRooms: db.$client
+    .prepare<[names: string], LiveCallRow>(
+      db
+        .select(LIVE_CALL_COLUMNS)
+        .from(calls)
+        .where(and(IS_LIVE, sql`${calls.roomName} IN (SELECT value FROM json_each(${placeholder('names')}))`))
+        .toSQL().sql,
+    )
+    .raw(),
+  knownRooms: db.$client
+    .prepare<[names: string], string>(`
+      SELECT value FROM json_each(?)
+      WHERE EXISTS (SELECT 1 FROM calls WHERE room_name = json_each.value)
+        OR EXISTS (SELECT 1 FROM adoption_prefixes WHERE substr(json_each.value, 1, length(prefix)) = prefix)`)
+    .pluck(),
   unansweredPhones: db
     .select(CALL_IN_ROOM_COLUMNS)
     .from(calls)
@@ -68,17 +92,27 @@ const statements = preparePerConnection((db) => ({
     .prepare(),
 }));
 
-export function listLiveCalls(db: Database, { after, limit }: { after: string; limit: number }): LiveCall[] {
-  return onlyLive(statements(db).page.all({ after, limit }));
+export function listLiveRooms(db: Database, { after, limit }: { after: string; limit: number }): string[] {
+  return statements(db).liveRooms.all(after, limit);
 }
 
 export function listLiveCallsByRoom(db: Database, roomNames: readonly string[]): LiveCall[] {
-  return onlyLive(statements(db).inRooms.all({ names: JSON.stringify(roomNames) }));
+  return statements(db)
+    .inRooms.all(JSON.stringify(roomNames))
+    .map(([id, status, roomName, roomId, scheduledAt, createdAt, updatedAt]) => ({
+      id,
+      status,
+      roomName,
+      roomId,
+      scheduledAt,
+      createdAt,
+      updatedAt,
+    }));
 }
 
-/** Narrows the type. The statements return live calls only. */
-const onlyLive = (rows: readonly (Omit<LiveCall, 'status'> & Pick<Call, 'status'>)[]): LiveCall[] =>
-  rows.flatMap((call) => (isLive(call.status) ? [{ ...call, status: call.status }] : []));
+export function listKnownRooms(db: Database, roomNames: readonly string[]): string[] {
+  return statements(db).knownRooms.all(JSON.stringify(roomNames));
+}
 
 export function listUnansweredPhones(
   db: Database,

@@ -29,7 +29,13 @@ import {
 } from './deletions.ts';
 import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
-import { listLiveCalls, listLiveCallsByRoom, listReviews, listUnansweredPhones } from './live-calls.ts';
+import {
+  listKnownRooms,
+  listLiveCallsByRoom,
+  listLiveRooms,
+  listReviews,
+  listUnansweredPhones,
+} from './live-calls.ts';
 import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
 import { listOrganizations } from './organizations.ts';
 import { countPrunable, pruneAudit, pruneCalls, pruneEvents, withShortCheckpoints } from './retention.ts';
@@ -48,8 +54,9 @@ export function readsOn(db: Database, clock: Clock) {
     listOrganizations: () => listOrganizations(db),
     findCall: (id) => findCall(db, id),
     listCalls: (query) => listCalls(db, query),
-    listLiveCalls: (input) => listLiveCalls(db, input),
+    listLiveRooms: (input) => listLiveRooms(db, input),
     listLiveCallsByRoom: (roomNames) => listLiveCallsByRoom(db, roomNames),
+    listKnownRooms: (roomNames) => listKnownRooms(db, roomNames),
     listUnansweredPhones: (input) => listUnansweredPhones(db, input),
     listReviews: (input) => listReviews(db, input, clock.now()),
     findDeletionSubject: (callId) => findDeletionSubject(db, callId),

@@ -1,6 +1,7 @@
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { describe, expect, test } from 'vitest';
 import { type Hangup, nextReconciliation } from '../../harness/hangup.ts';
+import { readMetrics } from '../../harness/metrics.ts';
 import { startTimedHangup } from '../../harness/timed-hangup.ts';
 
 /* Reconciliation without any webhook. The tests inject faults, so they run on the emulator. */
@@ -88,6 +89,21 @@ test('an unregistered room becomes a call when an organization has adopted its p
   };
   await expect.poll(async () => (await calls())[0]?.status).toBe('ringing');
   expect(await calls()).toMatchObject([{ phoneNumber: '+15557770001', direction: 'inbound' }]);
+});
+
+test('rooms of other applications cause no command for the database, however often they are listed', async () => {
+  const { hangup, emulator } = await startTimedHangup();
+  for (let i = 0; i < 20; i += 1) emulator.join(`foreign-${i}`, { identity: 'somebody' });
+  await nextReconciliation(hangup.url);
+  const commands = async () => {
+    const { samples } = await readMetrics(hangup.url);
+    return samples.filter(({ labels }) => labels.method === 'changeCall:observation');
+  };
+  expect(await commands()).toEqual([]);
+  // The room of an ended call may belong to a caller who came back.
+  await hangup.insertCall({ id: 'foreign-3', status: 'completed', endedAt: 1_000 });
+  await nextReconciliation(hangup.url);
+  expect(await commands()).not.toEqual([]);
 });
 
 test('a call fails when its room never appears', async () => {
