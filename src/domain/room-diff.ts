@@ -95,14 +95,13 @@ export function createRoomDiff(
   const neverStartedCalls: LiveCall[] = [];
   let listedRooms = 0;
 
-  /** @param callsInRooms the live calls in these rooms */
-  function addRooms(rooms: readonly RoomRef[], callsInRooms: readonly LiveCall[]): void {
+  /** @param liveCalls the live call in each of these rooms, or null */
+  function addRooms(rooms: readonly RoomRef[], liveCalls: readonly (LiveCall | null)[]): void {
     listedRooms += rooms.length;
-    const callByRoom = new Map(callsInRooms.map((call) => [call.roomName, call]));
-    for (const room of rooms) {
-      const call = callByRoom.get(room.name);
-      if (call === undefined || call.roomId !== room.sid) unmatchedRooms.push(room);
-      if (call === undefined) continue;
+    for (const [i, room] of rooms.entries()) {
+      const call = liveCalls[i] ?? null;
+      if (call === null || call.roomId !== room.sid) unmatchedRooms.push(room);
+      if (call === null) continue;
       listedRoomsOfCalls.add(call.roomName);
       (call.status === 'active' ? active : waiting).offer(call);
     }
@@ -160,18 +159,29 @@ export function createRoomDiff(
 
 /** Selects at most `limit` calls in turn: the lowest ids after `after`, then the lowest of all. */
 function roundRobin(after: string, limit: number) {
-  let ahead: LiveCall[] = [];
-  let rest: LiveCall[] = [];
-  const lowest = (calls: LiveCall[]) => calls.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
+  const ahead = lowestIds(limit);
+  const rest = lowestIds(limit);
+  return {
+    offer: (call: LiveCall) => (call.id > after ? ahead : rest).offer(call),
+    size: () => Math.min(limit, ahead.take().length + rest.take().length),
+    take: (count: number) => [...ahead.take(), ...rest.take()].slice(0, count),
+  };
+}
+
+/** Selects the calls with the lowest ids, of which it holds at most twice the limit in memory. */
+function lowestIds(limit: number) {
+  let calls: LiveCall[] = [];
+  /** A higher id is not among the lowest. */
+  let highest: string | null = null;
+  const take = () => calls.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
   return {
     offer(call: LiveCall) {
-      if (call.id > after) ahead.push(call);
-      else rest.push(call);
-      // Holds at most twice the limit in memory.
-      if (ahead.length > 2 * limit) ahead = lowest(ahead);
-      if (rest.length > 2 * limit) rest = lowest(rest);
+      if (highest !== null && call.id > highest) return;
+      calls.push(call);
+      if (calls.length <= 2 * limit) return;
+      calls = take();
+      highest = calls.at(-1)?.id ?? null;
     },
-    size: () => Math.min(limit, ahead.length + rest.length),
-    take: (count: number) => [...lowest(ahead), ...lowest(rest)].slice(0, count),
+    take,
   };
 }

@@ -48,8 +48,8 @@ export interface ChangedCall<Kind extends CommandKind> {
 export interface LiveCallStore {
   /** Names of the rooms of live calls, in order, after the name `after`. */
   listLiveRooms(input: { after: string; limit: number }): Promise<readonly string[]>;
-  /** Live calls in the rooms of these names, in no order. */
-  listLiveCallsByRoom(roomNames: readonly string[]): Promise<readonly LiveCall[]>;
+  /** The live call in each of these rooms; null for a room without a live call. */
+  findLiveCalls(roomNames: readonly string[]): Promise<readonly (LiveCall | null)[]>;
   /** Those of the names that a call on record has, or that an adoption prefix matches, in no order. */
   listKnownRooms(roomNames: readonly string[]): Promise<readonly string[]>;
   /** Live calls with an unanswered phone in the room, by id, after the id `after`. */

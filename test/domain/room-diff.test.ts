@@ -28,10 +28,7 @@ function compareRooms(
   const { addRooms, unlisted, addCalls, finish } = createRoomDiff(last, { requestedAt: now, ...limits });
   // In pages, as hangup receives them.
   for (const room of rooms) {
-    addRooms(
-      [room],
-      live.filter(({ roomName }) => roomName === room.name),
-    );
+    addRooms([room], [live.find(({ roomName }) => roomName === room.name) ?? null]);
   }
   for (const call of live) {
     if (unlisted([call.roomName]).length > 0) addCalls([call], now);
@@ -172,7 +169,7 @@ test('a room that was created after the list was requested does not count as abs
       limit: 50,
       requestedAt,
     });
-    addRooms([room('x')], []);
+    addRooms([room('x')], [null]);
     addCalls([call({ id: 'a', updatedAt })], now);
     return [...finish(now).next.missing.keys()];
   };

@@ -435,22 +435,27 @@ export function conformance(name: string, openStore: Factory): void {
         ]);
       });
 
-      test('the rooms of live calls are listed in pages, and live calls by their rooms', async () => {
+      test('the rooms of live calls are listed in pages, and live calls are found by their rooms', async () => {
         for (const id of ['c1', 'c2', 'c3']) await create({ id, roomName: `room ${id}` });
         await cancel('c2');
         expect(await store.listLiveRooms({ after: '', limit: 1 })).toEqual(['room c1']);
         expect(await store.listLiveRooms({ after: 'room c1', limit: 9 })).toEqual(['room c3']);
-        expect(await store.listLiveCallsByRoom(['room c3', 'room c2', 'none'])).toEqual([
-          {
-            id: 'c3',
-            status: 'initiated',
-            roomName: 'room c3',
-            roomId: null,
-            scheduledAt: null,
-            createdAt: 1_000,
-            updatedAt: 1_000,
-          },
+        const call = {
+          id: 'c3',
+          status: 'initiated',
+          roomName: 'room c3',
+          roomId: null,
+          scheduledAt: null,
+          createdAt: 1_000,
+          updatedAt: 1_000,
+        };
+        expect(await store.findLiveCalls(['none', 'room c3', 'room c2', 'room c3'])).toEqual([
+          null,
+          call,
+          null,
+          call,
         ]);
+        expect(await store.findLiveCalls([])).toEqual([]);
       });
 
       test('the known rooms are those of calls on record and those with an adoption prefix', async () => {

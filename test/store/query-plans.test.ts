@@ -107,7 +107,7 @@ test('no query of a request, a webhook or a loop scans a table or sorts a page',
     await store.listReviews({ maxDelayMs: 1, limit: 10 });
     await store.findDeletionSubject('c');
     await store.listLiveRooms({ after: 'r', limit: 10 });
-    await store.listLiveCallsByRoom(['r']);
+    await store.findLiveCalls(['r']);
     await store.listKnownRooms(['r']);
     await store.listUnansweredPhones({ after: 'c', limit: 10 });
     await store.countOpenDeletions();
@@ -174,7 +174,7 @@ test('queries for live calls and open deletions read no ended call among 200,000
     // Each of these statements is prepared once for each connection.
     const steps = await plans(async () => {
       await store.listLiveRooms({ after: '', limit: 9 });
-      await store.listLiveCallsByRoom(['live1']);
+      await store.findLiveCalls(['live1']);
       await store.listUnansweredPhones({ after: '', limit: 9 });
       await store.listReviews({ maxDelayMs: 1, limit: 9 });
     });

@@ -39,7 +39,7 @@ export async function reconcileRooms(
   );
   const diff = createRoomDiff(previous, { requestedAt, callStartTimeoutMs, limit });
   const listed = await rooms.listRooms(
-    async (page) => diff.addRooms(page, await store.listLiveCallsByRoom(page.map(({ name }) => name))),
+    async (page) => diff.addRooms(page, await store.findLiveCalls(page.map(({ name }) => name))),
     options,
   );
   if (listed.kind !== 'listed') {
@@ -52,7 +52,10 @@ export async function reconcileRooms(
   const now = clock.now();
   for await (const page of liveRooms(store)) {
     const unlisted = diff.unlisted(page);
-    if (unlisted.length > 0) diff.addCalls(await store.listLiveCallsByRoom(unlisted), now);
+    if (unlisted.length === 0) continue;
+    // A call may have ended since the page was read.
+    const calls = (await store.findLiveCalls(unlisted)).filter((call) => call !== null);
+    diff.addCalls(calls, now);
   }
   const { next, callsWithoutRoom, neverStartedCalls, unmatchedRooms, callsToObserve } = diff.finish(now);
   let changed = 0;

@@ -1,4 +1,4 @@
-import { and, asc, gt, lte, or, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, lte, or, sql } from 'drizzle-orm';
 import type { LiveCall } from '../../domain/room-diff.ts';
 import { suspects } from '../../domain/roster.ts';
 import type { Timestamp } from '../../domain/time.ts';
@@ -14,21 +14,11 @@ const VERSION = sql<string>`coalesce(json_extract(${calls.roster}, '$.sid') || '
 
 const CALL_IN_ROOM_COLUMNS = { callId: calls.id, roomName: calls.roomName, version: VERSION };
 
-const LIVE_CALL_COLUMNS = {
-  id: calls.id,
-  status: calls.status,
-  roomName: calls.roomName,
-  roomId: calls.roomId,
-  scheduledAt: calls.scheduledAt,
-  createdAt: calls.createdAt,
-  updatedAt: calls.updatedAt,
-};
-
-/** The values of {@link LIVE_CALL_COLUMNS}. */
+/** The values that `liveInRooms` selects. */
 type LiveCallRow = readonly [
+  indexOfRoom: number,
   id: LiveCall['id'],
   status: LiveCall['status'],
-  roomName: LiveCall['roomName'],
   roomId: LiveCall['roomId'],
   scheduledAt: LiveCall['scheduledAt'],
   createdAt: LiveCall['createdAt'],
@@ -49,17 +39,27 @@ const statements = preparePerConnection((db) => ({
     )
     .pluck(),
   /** Without drizzle's mapping of rows, which takes longer than the query. */
-  inRooms: db.$client
-    .prepare<[names: string], LiveCallRow>(
+  liveInRooms: db.$client
+    .prepare<[roomNames: string], LiveCallRow>(
       db
-        .select(LIVE_CALL_COLUMNS)
-        .from(calls)
-        .where(and(IS_LIVE, sql`${calls.roomName} IN (SELECT value FROM json_each(${placeholder('names')}))`))
+        .select({
+          indexOfRoom: sql`json_each.key`,
+          id: calls.id,
+          status: calls.status,
+          roomId: calls.roomId,
+          scheduledAt: calls.scheduledAt,
+          createdAt: calls.createdAt,
+          updatedAt: calls.updatedAt,
+        })
+        .from(sql`json_each(${placeholder('roomNames')})`)
+        // SQLite does not reorder a cross join, whatever its statistics are.
+        .crossJoin(calls)
+        .where(and(IS_LIVE, eq(calls.roomName, sql`json_each.value`)))
         .toSQL().sql,
     )
     .raw(),
   knownRooms: db.$client
-    .prepare<[names: string], string>(`
+    .prepare<[roomNames: string], string>(`
       SELECT value FROM json_each(?)
       WHERE EXISTS (SELECT 1 FROM calls WHERE room_name = json_each.value)
         OR EXISTS (SELECT 1 FROM adoption_prefixes WHERE substr(json_each.value, 1, length(prefix)) = prefix)`)
@@ -96,18 +96,16 @@ export function listLiveRooms(db: Database, { after, limit }: { after: string; l
   return statements(db).liveRooms.all(after, limit);
 }
 
-export function listLiveCallsByRoom(db: Database, roomNames: readonly string[]): LiveCall[] {
-  return statements(db)
-    .inRooms.all(JSON.stringify(roomNames))
-    .map(([id, status, roomName, roomId, scheduledAt, createdAt, updatedAt]) => ({
-      id,
-      status,
-      roomName,
-      roomId,
-      scheduledAt,
-      createdAt,
-      updatedAt,
-    }));
+export function findLiveCalls(db: Database, roomNames: readonly string[]): (LiveCall | null)[] {
+  const found: (LiveCall | null)[] = roomNames.map(() => null);
+  for (const [index, id, status, roomId, scheduledAt, createdAt, updatedAt] of statements(db).liveInRooms.all(
+    JSON.stringify(roomNames),
+  )) {
+    const roomName = roomNames[index];
+    if (roomName === undefined) continue;
+    found[index] = { id, status, roomName, roomId, scheduledAt, createdAt, updatedAt };
+  }
+  return found;
 }
 
 export function listKnownRooms(db: Database, roomNames: readonly string[]): string[] {

@@ -30,8 +30,8 @@ import {
 import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 import {
+  findLiveCalls,
   listKnownRooms,
-  listLiveCallsByRoom,
   listLiveRooms,
   listReviews,
   listUnansweredPhones,
@@ -55,7 +55,7 @@ export function readsOn(db: Database, clock: Clock) {
     findCall: (id) => findCall(db, id),
     listCalls: (query) => listCalls(db, query),
     listLiveRooms: (input) => listLiveRooms(db, input),
-    listLiveCallsByRoom: (roomNames) => listLiveCallsByRoom(db, roomNames),
+    findLiveCalls: (roomNames) => findLiveCalls(db, roomNames),
     listKnownRooms: (roomNames) => listKnownRooms(db, roomNames),
     listUnansweredPhones: (input) => listUnansweredPhones(db, input),
     listReviews: (input) => listReviews(db, input, clock.now()),
