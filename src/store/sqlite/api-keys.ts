@@ -1,11 +1,13 @@
-import { eq } from 'drizzle-orm';
+import { eq, getTableColumns, sql } from 'drizzle-orm';
 import type { ApiKey } from '../../domain/api-key.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { NewApiKey } from '../../ports/store.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
+import { nameFields } from './field-names.ts';
 import { ensureOrganization } from './organizations.ts';
-import { toApiKey } from './rows.ts';
+import { preparePerConnection } from './prepare-per-connection.ts';
+import { knownScopes, toApiKey } from './rows.ts';
 import { apiKeys, organizations } from './schema.ts';
 
 export function createApiKey(db: Database, input: NewApiKey): ApiKey {
@@ -38,9 +40,32 @@ export function createApiKey(db: Database, input: NewApiKey): ApiKey {
   return toApiKey(row, organization.name);
 }
 
+/** An API key as SQLite returns it: its scopes are a text. */
+type ApiKeyRow = Omit<ApiKey, 'scopes'> & { readonly scopes: string };
+
+const statements = preparePerConnection((db) => {
+  const { hash: _, ...columns } = getTableColumns(apiKeys);
+  const organizationName = db
+    .select({ name: organizations.name })
+    .from(organizations)
+    .where(eq(organizations.id, apiKeys.organizationId));
+  const query = db
+    .select({ ...nameFields(columns), organizationName: sql`${organizationName}`.as('organizationName') })
+    .from(apiKeys)
+    .where(eq(apiKeys.hash, sql.placeholder('hash')));
+  return {
+    keyByHash: db.$client.prepare<[hash: string], ApiKeyRow>(query.toSQL().sql),
+    recordUse: db
+      .update(apiKeys)
+      .set({ lastUsedAt: sql`${sql.placeholder('now')}` })
+      .where(eq(apiKeys.id, sql.placeholder('id')))
+      .prepare(),
+  };
+});
+
 export function findApiKey(db: Database, hash: string): ApiKey | null {
-  const found = withOrganization(db).where(eq(apiKeys.hash, hash)).get();
-  return found === undefined ? null : toApiKey(found.key, found.organizationName);
+  const row = statements(db).keyByHash.get(hash);
+  return row === undefined ? null : { ...row, scopes: knownScopes(JSON.parse(row.scopes)) };
 }
 
 export function listApiKeys(db: Database): ApiKey[] {
@@ -67,7 +92,7 @@ export function revokeApiKey(db: Database, { id, now }: { id: string; now: Times
 }
 
 export function recordApiKeyUse(db: Database, { id, now }: { id: string; now: Timestamp }): void {
-  db.update(apiKeys).set({ lastUsedAt: now }).where(eq(apiKeys.id, id)).run();
+  statements(db).recordUse.run({ id, now });
 }
 
 function withOrganization(db: Database) {

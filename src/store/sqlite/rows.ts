@@ -1,4 +1,4 @@
-import { type ApiKey, SCOPES } from '../../domain/api-key.ts';
+import { type ApiKey, SCOPES, type Scope } from '../../domain/api-key.ts';
 import type { Call } from '../../domain/call.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
 import type { apiKeys, calls, roomDeletions } from './schema.ts';
@@ -19,6 +19,10 @@ export function toApiKey(
   { hash: _, scopes, ...row }: typeof apiKeys.$inferSelect,
   organizationName: string,
 ): ApiKey {
-  // Drops unknown scopes, which a newer version may have written.
-  return { ...row, organizationName, scopes: SCOPES.filter((scope) => scopes.includes(scope)) };
+  return { ...row, organizationName, scopes: knownScopes(scopes) };
+}
+
+/** Drops unknown scopes, which a newer version may have written. */
+export function knownScopes(scopes: readonly string[]): readonly Scope[] {
+  return SCOPES.filter((scope) => scopes.includes(scope));
 }
