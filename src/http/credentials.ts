@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { isApiKeyFormat } from '../domain/api-key.ts';
 
@@ -7,9 +7,10 @@ import { isApiKeyFormat } from '../domain/api-key.ts';
  * headers for its own credential.
  */
 export function readApiKey({ headers }: IncomingMessage): string | null {
+  const key = headers['x-api-key'];
+  if (typeof key === 'string' && isApiKeyFormat(key)) return key;
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
-  const candidates = [headers['x-api-key'], bearer];
-  return candidates.find((text): text is string => typeof text === 'string' && isApiKeyFormat(text)) ?? null;
+  return bearer !== undefined && isApiKeyFormat(bearer) ? bearer : null;
 }
 
 /**
@@ -19,7 +20,7 @@ export function readApiKey({ headers }: IncomingMessage): string | null {
  */
 export function createAddressResolver(
   trustedProxies: readonly string[],
-): (request: IncomingMessage) => string | undefined {
+): (remoteAddress: string | undefined, headers: IncomingHttpHeaders) => string | undefined {
   const trusted = new BlockList();
   for (const text of trustedProxies) {
     const [address = '', prefix] = text.split('/');
@@ -28,8 +29,8 @@ export function createAddressResolver(
   }
   const isTrusted = (address: string) => trusted.check(address, familyOf(address));
 
-  return ({ socket, headers }) => {
-    let address = plainAddress(socket.remoteAddress ?? '');
+  return (remoteAddress, headers) => {
+    let address = plainAddress(remoteAddress ?? '');
     const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
     while (address !== undefined && isTrusted(address)) {
       const previous = plainAddress(forwarded.pop()?.trim() ?? '');

@@ -60,7 +60,7 @@ export function createHealthHandlers({
 
     '/metrics': allowGet(async (request, response) => {
       const { contentType, body } = await sources.scrape();
-      sendText(request, response, 200, body, { 'content-type': contentType });
+      sendText(request, response, 200, body, contentType);
     }),
   };
 }

@@ -1,14 +1,11 @@
 import { NOT_FOUND } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
-import type { Context } from '../api/trpc.ts';
-import { authenticate } from '../operations/api-keys/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import type { WebhookParser } from '../ports/livekit.ts';
-import { readApiKey } from './credentials.ts';
 import { allowGet, createHealthHandlers, type HealthSources } from './health.ts';
 import { createWebhookHandler } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
-import type { ErrorListener, Handler, HttpRequest } from './request.ts';
+import type { ErrorListener, Handler } from './request.ts';
 import { sendError, sendJson } from './response.ts';
 import { createRestHandler } from './rest.ts';
 import { createTrpcHandler } from './trpc.ts';
@@ -39,8 +36,8 @@ export interface MountOptions {
 /** Returns the handlers of REST, tRPC, LiveKit's webhooks, the OpenAPI document and health, with their paths. */
 export function createMounts(options: MountOptions, onError: ErrorListener): readonly Mount[] {
   const { dependencies, parseWebhook, healthSources, draining, version } = options;
-  const rest = createRestHandler({ router: appRouter, onError });
-  const trpc = createTrpcHandler({ router: appRouter, onError });
+  const rest = createRestHandler({ router: appRouter, dependencies, onError });
+  const trpc = createTrpcHandler({ router: appRouter, dependencies, onError });
   const webhook = createWebhookHandler({ dependencies, parse: parseWebhook, draining, onError });
   const health = createHealthHandlers({ dependencies, sources: healthSources, draining });
   // Built at the first request: at each start it would take as long as opening the database.
@@ -51,16 +48,8 @@ export function createMounts(options: MountOptions, onError: ErrorListener): rea
   });
 
   return [
-    {
-      path: '/api/v1/',
-      handle: (request, response, target) =>
-        rest(request, response, target, createContext(request, dependencies)),
-    },
-    {
-      path: '/trpc/',
-      handle: (request, response, target) =>
-        trpc(request, response, target, createContext(request, dependencies)),
-    },
+    { path: '/api/v1/', handle: rest },
+    { path: '/trpc/', handle: trpc },
     {
       path: '/webhooks/livekit',
       handle: async (request, response) => {
@@ -75,27 +64,9 @@ export function createMounts(options: MountOptions, onError: ErrorListener): rea
 
 /** Returns the mount of a path; for an unknown path, a mount that sends 404. */
 export function findMount(mounts: readonly Mount[], pathname: string): Mount {
-  const found = mounts.find(({ path }) =>
-    path.endsWith('/') ? pathname.startsWith(path) : pathname === path,
-  );
-  return found ?? FALLBACK;
-}
-
-function createContext(request: HttpRequest, dependencies: Dependencies): Context {
-  const authenticateRequest = async () => {
-    const apiKey = await authenticate(dependencies, readApiKey(request));
-    if (apiKey === null) request.isUnauthenticated = true;
-    else request.keyId = apiKey.id;
-    return apiKey;
-  };
-  let apiKey: ReturnType<Context['authenticate']> | undefined;
-  return {
-    dependencies,
-    pathInput: null,
-    inputErrorOf: () => null,
-    authenticate: () => {
-      apiKey ??= authenticateRequest();
-      return apiKey;
-    },
-  };
+  for (const mount of mounts) {
+    const { path } = mount;
+    if (path.endsWith('/') ? pathname.startsWith(path) : pathname === path) return mount;
+  }
+  return FALLBACK;
 }

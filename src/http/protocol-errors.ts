@@ -2,9 +2,11 @@ import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { METHOD_NOT_ALLOWED, type PublicError } from '../api/errors.ts';
+import type { HttpRequest } from './request.ts';
 import { errorBody, sendError } from './response.ts';
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+type Handler = (request: HttpRequest, response: ServerResponse) => void;
+type HttpServer = Server<typeof HttpRequest>;
 
 export const HEADERS_TOO_LARGE: PublicError = { code: 431, message: 'Request header fields too large' };
 
@@ -13,7 +15,7 @@ export const HEADERS_TOO_LARGE: PublicError = { code: 431, message: 'Request hea
  * slow or too large, to CONNECT, and to an Expect header other than `100-continue`.
  * @param onRequest also gets the requests that wait for `100 Continue`
  */
-export function respondToProtocolErrors(server: Server, onRequest: Handler): void {
+export function respondToProtocolErrors(server: HttpServer, onRequest: Handler): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // Browsers and load balancers connect ahead, and would take this response for that of their next request.
     const hasSentNothing =
@@ -33,8 +35,8 @@ export function respondToProtocolErrors(server: Server, onRequest: Handler): voi
 
 /** Returns the error of a request that violates HTTP; null for a valid request. */
 export function protocolError(request: IncomingMessage): PublicError | null {
-  const hosts = request.headersDistinct['host'] ?? [];
-  if (hosts.length > 1 || (hosts.length === 0 && request.httpVersion === '1.1')) {
+  const hosts = countHosts(request.rawHeaders);
+  if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1')) {
     return { code: 400, message: 'Bad request: expected one Host header' };
   }
   const { expect } = request.headers;
@@ -44,11 +46,17 @@ export function protocolError(request: IncomingMessage): PublicError | null {
   return null;
 }
 
-export function sendProtocolError(
-  request: IncomingMessage,
-  response: ServerResponse,
-  error: PublicError,
-): void {
+/** Counts the Host headers. `headers` has the first one only. */
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i];
+    if (name?.length === 4 && name.toLowerCase() === 'host') count += 1;
+  }
+  return count;
+}
+
+export function sendProtocolError(request: HttpRequest, response: ServerResponse, error: PublicError): void {
   sendError(request, response, error, { connection: 'close' });
 }
 

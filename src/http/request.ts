@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, type ServerResponse } from 'node:http';
 import type { WebhookRefusal } from '../domain/webhook-refusal.ts';
 
 export interface WebhookOutcome {
@@ -9,13 +9,13 @@ export interface WebhookOutcome {
 /** The event and the outcome; for a webhook that gets 401, the reason too. */
 export type WebhookLogFields = WebhookOutcome | (WebhookOutcome & WebhookRefusal);
 
-/** A request, with the fields that its handler adds to its log line. */
-export interface HttpRequest extends IncomingMessage {
-  requestId?: string;
-  keyId?: string;
+/** A request, with the fields of its log line. */
+export class HttpRequest extends IncomingMessage {
+  requestId = '';
+  keyId: string | null = null;
   /** True if the request needs a valid API key and has none. */
-  isUnauthenticated?: boolean;
-  webhook?: WebhookLogFields;
+  isUnauthenticated = false;
+  webhook: WebhookLogFields | null = null;
 }
 
 /** The target of a request, for the handler of a mount. */
@@ -33,7 +33,7 @@ export type ErrorListener = (error: unknown, request: HttpRequest) => void;
 
 /** Splits `/path?query` and the absolute form `http://host/path?query`, which HTTP/1.1 requires servers to accept. */
 export function splitTarget(target: string): [pathname: string, search: string] {
-  const url = target.replace(/^https?:\/\/[^/?]*/i, '');
+  const url = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*/i, '');
   const separator = url.indexOf('?');
   return separator < 0 ? [url, ''] : [url.slice(0, separator), url.slice(separator + 1)];
 }

@@ -1,10 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type AnyTRPCRouter, callTRPCProcedure, TRPCError } from '@trpc/server';
+import type { ServerResponse } from 'node:http';
+import type { AnyTRPCRouter } from '@trpc/server';
 import { badRequest, METHOD_NOT_ALLOWED, NOT_FOUND, publicError, unrecognizedKeys } from '../api/errors.ts';
-import type { Context } from '../api/trpc.ts';
-import { assertNoBody, readJsonObject, readOptionalJsonObject } from './body.ts';
+import type { ProcedureRequest } from '../api/procedure-request.ts';
+import type { Dependencies } from '../operations/dependencies.ts';
+import { authenticateRequest } from './authenticate-request.ts';
+import { assertNoBody, hasBody, readJsonObject, readOptionalJsonObject } from './body.ts';
 import { createQueryParsers, parseQuery, type QueryParsers } from './query.ts';
-import type { ErrorListener, HttpRequest, Target } from './request.ts';
+import type { ErrorListener, Handler, HttpRequest } from './request.ts';
 import { sendError, sendJson } from './response.ts';
 import { collectRoutes, type Route } from './routes.ts';
 
@@ -12,32 +14,32 @@ interface Endpoint extends Route {
   /** Names of the inputs in the query or in the body. */
   readonly inputNames: readonly string[];
   readonly parsers: QueryParsers;
+  /** The input that each request header sets. */
+  readonly headers: readonly (readonly [header: string, input: string])[];
 }
 
+type PathParameters = Record<string, string>;
+
 interface RouteTemplate {
-  readonly pattern: RegExp;
+  readonly segments: readonly { readonly text: string; readonly isParameter: boolean }[];
   readonly endpoints: Map<string, Endpoint>;
 }
 
-/** Creates the handler of REST requests. Each procedure with `meta.rest` is an endpoint. */
+/** Creates the handler of REST requests. Each procedure with a REST endpoint has a route. */
 export function createRestHandler({
   router,
+  dependencies,
   onError,
 }: {
   router: AnyTRPCRouter;
+  dependencies: Dependencies;
   onError: ErrorListener;
-}): (request: HttpRequest, response: ServerResponse, target: Target, context: Context) => Promise<void> {
-  const templates = new Map<string, RouteTemplate>();
-  for (const route of collectRoutes(router)) {
-    const path = route.rest.path.slice(1);
-    const template = templates.get(path) ?? { pattern: toPattern(path), endpoints: new Map() };
-    template.endpoints.set(route.rest.method, toEndpoint(route));
-    templates.set(path, template);
-  }
+}): Handler {
+  const templates = createTemplates(router);
 
-  return async (request, response, { path, search }, context) => {
+  return async (request, response, { path, search }) => {
     try {
-      const route = matchRoute(templates.values(), path);
+      const route = matchRoute(templates, path);
       if (route === null) {
         sendError(request, response, NOT_FOUND);
         return;
@@ -51,23 +53,9 @@ export function createRestHandler({
         sendError(request, response, METHOD_NOT_ALLOWED, { allow: methods.join(', ') });
         return;
       }
-      const data: unknown = await callTRPCProcedure({
-        router,
-        path: endpoint.procedure,
-        type: endpoint.type,
-        ctx: { ...context, pathInput: parameters },
-        // tRPC calls this when the procedure needs its input, after the checks for 401, 404 and 403.
-        getRawInput: memoize(async () =>
-          checkInput(endpoint, {
-            ...(await readInput(endpoint, { request, response, search })),
-            ...readHeaders(endpoint, request),
-            ...parameters,
-          }),
-        ),
-        // No signal: the disconnect of a client must not stop its cancel.
-        signal: undefined,
-        batchIndex: 0,
-      });
+      const data = await endpoint.run(
+        new RestRequest(dependencies, endpoint, { request, response, search, parameters }),
+      );
       const { status, message } = endpoint.rest.success;
       sendJson(request, response, status, message === undefined ? { data } : { data, message });
     } catch (error) {
@@ -78,85 +66,133 @@ export function createRestHandler({
   };
 }
 
-/** Returns a pattern of a path. URLPattern would resolve `..`: the path `calls/a/../b` would reach the call b. */
-function toPattern(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{(\w+)\}/g, '(?<$1>[^/]+)')}$`);
+function createTemplates(router: AnyTRPCRouter): readonly RouteTemplate[] {
+  const templates = new Map<string, RouteTemplate>();
+  for (const route of collectRoutes(router)) {
+    const { method, path } = route.rest;
+    const template = templates.get(path) ?? { segments: toSegments(path), endpoints: new Map() };
+    template.endpoints.set(method, toEndpoint(route));
+    templates.set(path, template);
+  }
+  return [...templates.values()];
 }
 
-function matchRoute(templates: Iterable<RouteTemplate>, path: string) {
-  for (const { pattern, endpoints } of templates) {
-    const match = pattern.exec(path);
-    if (match !== null) return { endpoints, parameters: decodeParameters(match.groups ?? {}) };
+function toSegments(path: string): RouteTemplate['segments'] {
+  return path
+    .slice(1)
+    .split('/')
+    .map((text) => {
+      const name = /^\{(\w+)\}$/.exec(text)?.[1];
+      return { text: name ?? text, isParameter: name !== undefined };
+    });
+}
+
+function toEndpoint(route: Route): Endpoint {
+  const headers = Object.entries(route.rest.headers ?? {});
+  const otherNames = [...route.pathParameters, ...headers.map(([, name]) => name)];
+  const inputNames = Object.keys(route.input.shape).filter((name) => !otherNames.includes(name));
+  const parsers = createQueryParsers(route.input, route.rest.method === 'POST' ? [] : inputNames);
+  return { ...route, inputNames, parsers, headers };
+}
+
+/** Matches each segment as it is. URLPattern would resolve `..`: the path `calls/a/../b` would reach the call b. */
+function matchRoute(templates: readonly RouteTemplate[], path: string) {
+  const texts = path.split('/');
+  for (const { segments, endpoints } of templates) {
+    const parameters = matchSegments(segments, texts);
+    if (parameters !== null) return { endpoints, parameters };
   }
   return null;
 }
 
-/** Decodes path parameters. Invalid percent-encoding stays unchanged: no call has such an id. */
-function decodeParameters(groups: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(groups).map(([name, value]) => {
-      try {
-        return [name, decodeURIComponent(value)];
-      } catch {
-        return [name, value];
-      }
-    }),
-  );
-}
-
-/**
- * Checks the input by REST's own schema, which may be narrower than the schema of the procedure.
- * @throws TRPCError 400
- */
-function checkInput({ rest }: Endpoint, raw: object): object {
-  const error = rest.input?.safeParse(raw).error;
-  if (error !== undefined) throw new TRPCError({ code: 'BAD_REQUEST', cause: error });
-  return raw;
-}
-
-function toEndpoint(route: Route): Endpoint {
-  const otherNames = [...route.pathParameters, ...Object.values(route.rest.headers ?? {})];
-  const inputNames = Object.keys(route.input.shape).filter((name) => !otherNames.includes(name));
-  const parsers = createQueryParsers(route.input, route.rest.method === 'POST' ? [] : inputNames);
-  return { ...route, inputNames, parsers };
-}
-
-/**
- * Returns the inputs in query and body. GET reads the query, POST the body, and DELETE both.
- * @throws TRPCError 400 that names an unknown input, or an input in both
- */
-async function readInput(
-  { rest, inputNames, parsers }: Endpoint,
-  { request, response, search }: { request: IncomingMessage; response: ServerResponse; search: string },
-): Promise<object> {
-  const query = parseQuery(parsers, search);
-  if (rest.method === 'GET') {
-    assertNoBody(request);
-    return query;
+function matchSegments(segments: RouteTemplate['segments'], texts: readonly string[]): PathParameters | null {
+  if (segments.length !== texts.length) return null;
+  const parameters: PathParameters = {};
+  for (let i = 0; i < segments.length; i += 1) {
+    const { text = '', isParameter } = segments[i] ?? {};
+    const actual = texts[i] ?? '';
+    if (isParameter ? actual === '' : actual !== text) return null;
+    if (isParameter) parameters[text] = decodeParameter(actual);
   }
-  const read = rest.method === 'POST' ? readJsonObject : readOptionalJsonObject;
-  const body = await read(request, response);
-  const unknown = Object.keys(body).filter((name) => !inputNames.includes(name));
-  if (unknown.length > 0) throw badRequest(unrecognizedKeys(unknown));
-  const duplicate = Object.keys(body).find((name) => name in query);
-  if (duplicate !== undefined) {
-    throw badRequest(`${duplicate}: expected in the query or in the body, not in both`);
+  return parameters;
+}
+
+/** Decodes a path parameter. Invalid percent-encoding stays unchanged: no call has such an id. */
+function decodeParameter(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
-  return { ...query, ...body };
 }
 
-function readHeaders({ rest }: Endpoint, { headers }: IncomingMessage): object {
-  return Object.fromEntries(
-    Object.entries(rest.headers ?? {}).flatMap(([header, name]) =>
-      headers[header] === undefined ? [] : [[name, headers[header]]],
-    ),
-  );
-}
+class RestRequest implements ProcedureRequest {
+  readonly transport = 'rest';
+  readonly dependencies: Dependencies;
+  private readonly endpoint: Endpoint;
+  private readonly request: HttpRequest;
+  private readonly response: ServerResponse;
+  private readonly search: string;
+  private readonly parameters: PathParameters;
 
-function memoize<T>(read: () => Promise<T>): () => Promise<T> {
-  let result: Promise<T> | undefined;
-  return () => {
-    result ??= read();
-    return result;
-  };
+  constructor(
+    dependencies: Dependencies,
+    endpoint: Endpoint,
+    {
+      request,
+      response,
+      search,
+      parameters,
+    }: { request: HttpRequest; response: ServerResponse; search: string; parameters: PathParameters },
+  ) {
+    this.dependencies = dependencies;
+    this.endpoint = endpoint;
+    this.request = request;
+    this.response = response;
+    this.search = search;
+    this.parameters = parameters;
+  }
+
+  authenticate() {
+    return authenticateRequest(this.dependencies, this.request);
+  }
+
+  readCallId() {
+    return this.parameters['callId'];
+  }
+
+  /**
+   * Returns the inputs in path, headers, query and body. GET reads the query, POST the body, and DELETE both.
+   * @throws TRPCError 400 that names an unknown input, or an input in both query and body
+   */
+  readInput(): object | Promise<object> {
+    const { endpoint, request, search } = this;
+    const { method } = endpoint.rest;
+    const query = search === '' ? {} : parseQuery(endpoint.parsers, search);
+    if (method === 'GET') assertNoBody(request);
+    else if (method === 'POST' || hasBody(request)) return this.readBody(query);
+    return this.addHeaders({ ...query, ...this.parameters });
+  }
+
+  private async readBody(query: object): Promise<object> {
+    const { endpoint, request, response, parameters } = this;
+    const { rest, inputNames } = endpoint;
+    const read = rest.method === 'POST' ? readJsonObject : readOptionalJsonObject;
+    const body = await read(request, response);
+    const unknown = Object.keys(body).filter((name) => !inputNames.includes(name));
+    if (unknown.length > 0) throw badRequest(unrecognizedKeys(unknown));
+    const duplicate = Object.keys(body).find((name) => name in query);
+    if (duplicate !== undefined) {
+      throw badRequest(`${duplicate}: expected in the query or in the body, not in both`);
+    }
+    return this.addHeaders({ ...query, ...body, ...parameters });
+  }
+
+  private addHeaders(inputs: Record<string, unknown>): object {
+    for (const [header, name] of this.endpoint.headers) {
+      const value = this.request.headers[header];
+      if (value !== undefined) inputs[name] = value;
+    }
+    return inputs;
+  }
 }

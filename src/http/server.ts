@@ -1,9 +1,9 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { publicError } from '../api/errors.ts';
 import { createAddressResolver } from './credentials.ts';
-import { createMounts, findMount, type MountOptions } from './mounts.ts';
+import { createMounts, findMount, type Mount, type MountOptions } from './mounts.ts';
 import { protocolError, respondToProtocolErrors, sendProtocolError } from './protocol-errors.ts';
-import { type HttpRequest, splitTarget } from './request.ts';
+import { HttpRequest, splitTarget } from './request.ts';
 import { sendError } from './response.ts';
 
 /** A request without an API key can have a path of 16 KiB. */
@@ -30,68 +30,73 @@ export function createHttpServer({
 }): HttpServer {
   const { draining } = options;
   const { log, random } = options.dependencies;
-  const inFlight = new Set<Promise<void>>();
   const openResponses = new Set<ServerResponse>();
+  let inFlight = 0;
+  let idle = Promise.withResolvers<void>();
   const onError = (error: unknown, request: HttpRequest) => {
     log.error({ err: error, requestId: request.requestId }, 'request failed');
   };
   const mounts = createMounts(options, onError);
-  const remoteAddress = createAddressResolver(trustedProxies);
-
-  async function handle(request: HttpRequest, response: ServerResponse): Promise<void> {
-    const error = protocolError(request);
-    if (error !== null) {
-      sendProtocolError(request, response, error);
-      return;
-    }
-    const [pathname, search] = splitTarget(request.url ?? '');
-    const mount = findMount(mounts, pathname);
-    await mount.handle(request, response, { path: pathname.slice(mount.path.length), search });
-  }
+  const resolveAddress = createAddressResolver(trustedProxies);
 
   function onRequest(request: HttpRequest, response: ServerResponse): void {
     const startedAt = performance.now();
-    const requestId = random.id('req');
-    request.requestId = requestId;
-    response.setHeader('x-request-id', requestId);
-    // A shared cache would send one organization's response to another.
-    response.setHeader('cache-control', 'no-store');
+    request.requestId = random.id('req');
     // Read now, because a closed socket has no address.
-    const address = remoteAddress(request);
+    const { remoteAddress } = request.socket;
+    const [path, search] = splitTarget(request.url ?? '');
+    const mount = findMount(mounts, path);
     if (draining.aborted) closeAfterResponse(response);
     openResponses.add(response);
-    response.once('close', () => {
+    response.on('close', () => {
       openResponses.delete(response);
-      // Without the query string, which can contain phone numbers.
-      const [path] = splitTarget(request.url ?? '');
-      const isSuccess = response.writableFinished && response.statusCode === 200;
-      if (isSuccess && findMount(mounts, path).isPolled) return;
+      const isComplete = response.writableFinished;
+      if (mount.isPolled && isComplete && response.statusCode === 200) return;
+      const { requestId, method, keyId, webhook } = request;
+      const isUnauthenticated = request.isUnauthenticated || response.statusCode === 401;
       log.info(
         {
           requestId,
-          method: request.method,
+          method,
+          // Without the query string, which can contain phone numbers.
           path: path.slice(0, MAX_LOGGED_PATH_LENGTH),
           status: response.headersSent ? response.statusCode : null,
           durationMs: Math.round(performance.now() - startedAt),
-          ...(request.keyId !== undefined && { keyId: request.keyId }),
-          ...((request.isUnauthenticated || response.statusCode === 401) && { remoteAddress: address }),
-          ...request.webhook,
-          ...(!response.writableFinished && { disconnected: true }),
+          ...(keyId !== null && { keyId }),
+          ...(isUnauthenticated && { remoteAddress: resolveAddress(remoteAddress, request.headers) }),
+          ...webhook,
+          ...(!isComplete && { disconnected: true }),
         },
         'request',
       );
     });
-    const handled = handle(request, response)
-      .catch((error: unknown) => {
-        onError(error, request);
-        if (response.headersSent) response.destroy();
-        else sendError(request, response, publicError(error));
-      })
-      .finally(() => inFlight.delete(handled));
-    inFlight.add(handled);
+    void handle(request, response, { mount, path, search });
+  }
+
+  /** Never rejects. */
+  async function handle(
+    request: HttpRequest,
+    response: ServerResponse,
+    { mount, path, search }: { mount: Mount; path: string; search: string },
+  ): Promise<void> {
+    if (inFlight === 0) idle = Promise.withResolvers();
+    inFlight += 1;
+    try {
+      const error = protocolError(request);
+      if (error !== null) sendProtocolError(request, response, error);
+      else await mount.handle(request, response, { path: path.slice(mount.path.length), search });
+    } catch (error) {
+      onError(error, request);
+      if (response.headersSent) response.destroy();
+      else sendError(request, response, publicError(error));
+    } finally {
+      inFlight -= 1;
+      if (inFlight === 0) idle.resolve();
+    }
   }
 
   const server = createServer({
+    IncomingMessage: HttpRequest,
     // Close half-open and slow connections early, so that they do not accumulate.
     headersTimeout: 5_000,
     requestTimeout: 30_000,
@@ -111,12 +116,12 @@ export function createHttpServer({
   return {
     server,
     async whenIdle() {
-      await Promise.all(inFlight);
+      if (inFlight > 0) await idle.promise;
     },
   };
 }
 
 /** Announces the close of a connection, so that the client sends its next request over another connection. */
 function closeAfterResponse(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader('connection', 'close');
+  if (!response.headersSent) response.shouldKeepAlive = false;
 }

@@ -9,7 +9,7 @@ import {
 } from '../../domain/errors.ts';
 import { cancelCall } from '../../operations/calls/cancel.ts';
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
-import { callProcedure } from '../trpc.ts';
+import { callProcedure } from '../procedures.ts';
 import { plainText } from '../validators.ts';
 import { CALL_ID_EXAMPLE, callId } from './call-fields.ts';
 
@@ -28,38 +28,37 @@ export const CancelledCall = z
   .object({ id: callId, status: z.literal('cancelled') })
   .meta({ id: 'CancelledCall' });
 
-export const cancel = callProcedure('calls:cancel')
-  .meta({
-    rest: {
-      method: 'DELETE',
-      path: '/calls/{callId}',
-      operationId: 'cancelCall',
-      summary: 'Cancel a call',
-      description:
-        'Cancels the call and deletes its LiveKit room. 200 means that the cancel is stored. If LiveKit does not respond, hangup retries until the room is deleted.',
-      headers: { 'idempotency-key': 'idempotencyKey' },
-      success: {
-        status: 200,
-        message: 'Call cancelled successfully',
-        example: { id: CALL_ID_EXAMPLE, status: 'cancelled' },
-      },
-      errors: [
-        notCancellable('completed'),
-        badRequest(unrecognizedKeys(['Reason'])),
-        unauthorized(),
-        callOfOtherOrganization(),
-        missingScope('calls:cancel'),
-        callNotFound(),
-        bodyTooLarge(),
-        unsupportedMediaType('content-type application/json'),
-        idempotencyKeyReused(),
-      ],
+export const cancel = callProcedure('calls:cancel').mutation({
+  rest: {
+    method: 'DELETE',
+    path: '/calls/{callId}',
+    operationId: 'cancelCall',
+    summary: 'Cancel a call',
+    description:
+      'Cancels the call and deletes its LiveKit room. 200 means that the cancel is stored. If LiveKit does not respond, hangup retries until the room is deleted.',
+    headers: { 'idempotency-key': 'idempotencyKey' },
+    success: {
+      status: 200,
+      message: 'Call cancelled successfully',
+      example: { id: CALL_ID_EXAMPLE, status: 'cancelled' },
     },
-  })
-  .input(CancelCallInput)
-  .output(CancelledCall)
-  .mutation(async ({ ctx, input }) => {
+    errors: [
+      notCancellable('completed'),
+      badRequest(unrecognizedKeys(['Reason'])),
+      unauthorized(),
+      callOfOtherOrganization(),
+      missingScope('calls:cancel'),
+      callNotFound(),
+      bodyTooLarge(),
+      unsupportedMediaType('content-type application/json'),
+      idempotencyKeyReused(),
+    ],
+  },
+  input: CancelCallInput,
+  output: CancelledCall,
+  handle: async (context, input) => {
     const { callId, reason = null, idempotencyKey = null } = input;
-    await cancelCall(ctx.dependencies, { callId, apiKey: ctx.apiKey, reason, idempotencyKey });
+    await cancelCall(context.dependencies, { callId, apiKey: context.apiKey, reason, idempotencyKey });
     return { id: callId, status: 'cancelled' as const };
-  });
+  },
+});

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { callIdTaken, missingScope, roomNameTaken, unauthorized } from '../../domain/errors.ts';
 import { createCall } from '../../operations/calls/create.ts';
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
-import { scopedProcedure } from '../trpc.ts';
+import { scopedProcedure } from '../procedures.ts';
 import { isoTimestamp, phoneNumber, plainText, roomName } from '../validators.ts';
 import { CALL_DETAILS_EXAMPLE, CallDetails, toCallDetails } from './call-details.ts';
 import { Direction, jsonObject } from './call-fields.ts';
@@ -76,32 +76,30 @@ const CreateCallInput = z
   })
   .meta({ id: 'CreateCall' });
 
-export const create = scopedProcedure('calls:write')
-  .meta({
-    rest: {
-      method: 'POST',
-      path: '/calls',
-      operationId: 'createCall',
-      summary: 'Register a call',
-      description:
-        'Registers a call before your platform places the call. From then on, the call can be cancelled.',
-      success: { status: 201, message: 'Call created successfully', example: CALL_DETAILS_EXAMPLE },
-      errors: [
-        badRequest(unrecognizedKeys(['phone'])),
-        unauthorized(),
-        missingScope('calls:write'),
-        callIdTaken(),
-        roomNameTaken(),
-        bodyTooLarge(),
-        unsupportedMediaType('content-type application/json'),
-      ],
-    },
-  })
-  .input(CreateCallInput)
-  .output(CallDetails)
-  .mutation(async ({ ctx, input }) => {
-    const call = await createCall(ctx.dependencies, {
-      apiKey: ctx.apiKey,
+export const create = scopedProcedure('calls:write').mutation({
+  rest: {
+    method: 'POST',
+    path: '/calls',
+    operationId: 'createCall',
+    summary: 'Register a call',
+    description:
+      'Registers a call before your platform places the call. From then on, the call can be cancelled.',
+    success: { status: 201, message: 'Call created successfully', example: CALL_DETAILS_EXAMPLE },
+    errors: [
+      badRequest(unrecognizedKeys(['phone'])),
+      unauthorized(),
+      missingScope('calls:write'),
+      callIdTaken(),
+      roomNameTaken(),
+      bodyTooLarge(),
+      unsupportedMediaType('content-type application/json'),
+    ],
+  },
+  input: CreateCallInput,
+  output: CallDetails,
+  handle: async (context, input) => {
+    const call = await createCall(context.dependencies, {
+      apiKey: context.apiKey,
       registered: {
         id: input.id ?? null,
         roomName: input.roomName ?? null,
@@ -119,4 +117,5 @@ export const create = scopedProcedure('calls:write')
       },
     });
     return toCallDetails({ call, deletion: null, liveRoomStatus: null });
-  });
+  },
+});

@@ -4,7 +4,7 @@ import { toIso } from '../../domain/time.ts';
 import { listCallEvents } from '../../operations/calls/list-events.ts';
 import type { AuditEntry } from '../../ports/store.ts';
 import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
-import { callProcedure } from '../trpc.ts';
+import { callProcedure } from '../procedures.ts';
 import { CALL_ID_EXAMPLE, CallStatus, callId, isoTime } from './call-fields.ts';
 import { type InfiniteQueryInput, isObject, withoutPaging } from './infinite-query.ts';
 import { NOT_A_CURSOR } from './list-cursor.ts';
@@ -61,37 +61,36 @@ export const CALL_EVENTS_EXAMPLE: z.output<typeof CallEvents> = {
   pagination: { limit: 50, hasMore: false, nextCursor: null },
 };
 
-export const events = callProcedure('calls:read')
-  .meta({
-    rest: {
-      method: 'GET',
-      path: '/calls/{callId}/events',
-      operationId: 'listCallEvents',
-      input: CallEventsInput,
-      summary: "List a call's events",
-      description:
-        "Lists the call's status changes, oldest first, each with its time, actor, old and new status and reason.",
-      success: { status: 200, example: CALL_EVENTS_EXAMPLE },
-      errors: [
-        invalidInput(CallEventsInput, { callId: CALL_ID_EXAMPLE, limit: MAX_LIMIT + 1 }),
-        badRequest(unrecognizedKeys(['page'])),
-        unauthorized(),
-        callOfOtherOrganization(),
-        missingScope('calls:read'),
-        callNotFound(),
-      ],
-    },
-  })
-  .input(InfiniteCallEventsInput)
-  .output(CallEvents)
-  .query(async ({ ctx, input: { callId, limit, cursor } }) => {
-    const page = await listCallEvents(ctx.dependencies, { callId, limit, after: Number(cursor ?? 0) });
+export const events = callProcedure('calls:read').query({
+  rest: {
+    method: 'GET',
+    path: '/calls/{callId}/events',
+    operationId: 'listCallEvents',
+    summary: "List a call's events",
+    description:
+      "Lists the call's status changes, oldest first, each with its time, actor, old and new status and reason.",
+    success: { status: 200, example: CALL_EVENTS_EXAMPLE },
+    errors: [
+      invalidInput(CallEventsInput, { callId: CALL_ID_EXAMPLE, limit: MAX_LIMIT + 1 }),
+      badRequest(unrecognizedKeys(['page'])),
+      unauthorized(),
+      callOfOtherOrganization(),
+      missingScope('calls:read'),
+      callNotFound(),
+    ],
+  },
+  input: CallEventsInput,
+  trpcInput: InfiniteCallEventsInput,
+  output: CallEvents,
+  handle: async (context, { callId, limit, cursor }) => {
+    const page = await listCallEvents(context.dependencies, { callId, limit, after: Number(cursor ?? 0) });
     const nextCursor = page.next === null ? null : String(page.next);
     return {
       events: page.entries.map(toCallEvent),
       pagination: { limit, hasMore: nextCursor !== null, nextCursor },
     };
-  });
+  },
+});
 
 function toCallEvent(entry: AuditEntry): z.output<typeof CallEvent> {
   const { id, at, fromStatus, toStatus, ...rest } = entry;

@@ -11,7 +11,7 @@ import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import { listCalls } from '../../operations/calls/list.ts';
 import { CALL_SORT_KEYS, type CallListItem as ListedCall } from '../../ports/store.ts';
 import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
-import { scopedProcedure } from '../trpc.ts';
+import { scopedProcedure } from '../procedures.ts';
 import { dateOrTimestamp, phoneNumber, plainText } from '../validators.ts';
 import { Agent, CALL_ID_EXAMPLE, CallStatus, callId, Direction, isoTime } from './call-fields.ts';
 import { type InfiniteQueryInput, isObject, type PageDirection, withoutPaging } from './infinite-query.ts';
@@ -149,32 +149,30 @@ export const CALL_LIST_EXAMPLE: z.output<typeof CallList> = {
   pagination: { total: 1, totalCapped: false, limit: 50, offset: 0, hasMore: false, nextCursor: null },
 };
 
-export const list = scopedProcedure('calls:read')
-  .meta({
-    rest: {
-      method: 'GET',
-      path: '/calls',
-      operationId: 'listCalls',
-      input: ListCallsInput,
-      summary: 'List calls',
-      description: "Lists the organization's calls, newest first.",
-      success: { status: 200, example: CALL_LIST_EXAMPLE },
-      errors: [
-        invalidInput(ListCallsInput, { limit: MAX_LIMIT + 1 }),
-        badRequest(unrecognizedKeys(['page'])),
-        unauthorized(),
-        missingScope('calls:read'),
-      ],
-    },
-  })
-  .input(InfiniteListCallsInput)
-  .output(CallList)
-  .query(async ({ ctx, input }) => {
+export const list = scopedProcedure('calls:read').query({
+  rest: {
+    method: 'GET',
+    path: '/calls',
+    operationId: 'listCalls',
+    summary: 'List calls',
+    description: "Lists the organization's calls, newest first.",
+    success: { status: 200, example: CALL_LIST_EXAMPLE },
+    errors: [
+      invalidInput(ListCallsInput, { limit: MAX_LIMIT + 1 }),
+      badRequest(unrecognizedKeys(['page'])),
+      unauthorized(),
+      missingScope('calls:read'),
+    ],
+  },
+  input: ListCallsInput,
+  trpcInput: InfiniteListCallsInput,
+  output: CallList,
+  handle: async (context, input) => {
     const { startDate: from, endDate: to, status: statuses, cursor, ...query } = input;
     // A cursor has its own order, so that a page never continues a list in another order.
     const { sortBy = 'createdAt', sortOrder = 'desc' } = cursor ?? query;
-    const page = await listCalls(ctx.dependencies, {
-      apiKey: ctx.apiKey,
+    const page = await listCalls(context.dependencies, {
+      apiKey: context.apiKey,
       query: { ...query, statuses, from, to, sortBy, sortOrder, after: cursor },
     });
     const { total, totalCapped, next } = page;
@@ -189,7 +187,8 @@ export const list = scopedProcedure('calls:read')
         nextCursor: next && encodeCursor(next, { sortBy, sortOrder }),
       },
     };
-  });
+  },
+});
 
 function toCallListItem(call: ListedCall): z.output<typeof CallListItem> {
   return {

@@ -1,0 +1,14 @@
+import type { ApiKey } from '../domain/api-key.ts';
+import type { Dependencies } from '../operations/dependencies.ts';
+
+/** A request for one procedure, over REST or tRPC. Its parts are read in the contract's order of checks. */
+export interface ProcedureRequest {
+  readonly dependencies: Dependencies;
+  readonly transport: 'rest' | 'trpc';
+  /** Loads the key once per HTTP request, also for a batch of many calls. Null: no valid key. */
+  authenticate(): Promise<ApiKey | null>;
+  /** Returns the input `callId`, also when another input is invalid; undefined if it is missing. REST reads no body. */
+  readCallId(): unknown;
+  /** Returns the input before the schema check. @throws TRPCError 400, 413, 415 */
+  readInput(): unknown;
+}

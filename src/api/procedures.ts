@@ -1,0 +1,120 @@
+import { TRPCError } from '@trpc/server';
+import type { z } from 'zod';
+import type { ApiKey, Scope } from '../domain/api-key.ts';
+import { unauthorized } from '../domain/errors.ts';
+import { authorizeCall, requireScope } from '../operations/calls/authorize.ts';
+import type { Dependencies } from '../operations/dependencies.ts';
+import type { CallRecord } from '../ports/store.ts';
+import type { Endpoint, Rest } from './endpoint.ts';
+import { badRequest, toTrpcError } from './errors.ts';
+import type { ProcedureRequest } from './procedure-request.ts';
+import { procedure } from './trpc.ts';
+
+/** A procedure, defined once for REST and tRPC. */
+interface Definition<Context, Parsed, Output, RestInput, TrpcInput> {
+  readonly rest: Rest;
+  readonly input: z.ZodObject & z.ZodType<Parsed, RestInput>;
+  /** The input over tRPC, if tRPC accepts a wider input. */
+  readonly trpcInput?: z.ZodType<Parsed, TrpcInput>;
+  /** Types and documents the output. Nothing checks an output at run time: tests check each response. */
+  readonly output: z.ZodType<Output>;
+  handle(context: Context, input: Parsed): Promise<Output>;
+}
+
+interface ScopedContext {
+  readonly dependencies: Dependencies;
+  readonly apiKey: ApiKey;
+}
+
+interface CallContext extends ScopedContext {
+  readonly record: CallRecord;
+}
+
+/** Checks everything that the contract puts before the input. */
+type Authorize<Context> = (request: ProcedureRequest, apiKey: ApiKey) => Context | Promise<Context>;
+
+/** Requires a key with this scope. */
+export function scopedProcedure(scope: Scope) {
+  return createBuilder<ScopedContext>(({ dependencies }, apiKey) => {
+    requireScope(apiKey, scope);
+    return { dependencies, apiKey };
+  });
+}
+
+/**
+ * Requires a key that has this scope and belongs to the organization of the call `callId`. Loads the call before the
+ * rest of the input is checked, because the contract puts 404 and 403 before 400.
+ */
+export function callProcedure(scope: Scope) {
+  return createBuilder<CallContext>(async (request, apiKey) => {
+    const { dependencies } = request;
+    const callId = await request.readCallId();
+    if (callId === undefined) {
+      requireScope(apiKey, scope);
+      await request.readInput();
+      throw badRequest('callId: required');
+    }
+    const record = await authorizeCall(dependencies, { callId, apiKey, scope });
+    return { dependencies, apiKey, record };
+  });
+}
+
+function createBuilder<Context>(authorize: Authorize<Context>) {
+  return {
+    query<Parsed, Output, RestInput, TrpcInput = RestInput>(
+      definition: Definition<Context, Parsed, Output, RestInput, TrpcInput>,
+    ) {
+      return onTrpc(toEndpoint(definition, authorize))
+        .input(readInput<TrpcInput>)
+        .query(({ ctx }) => ctx.output);
+    },
+    mutation<Parsed, Output, RestInput, TrpcInput = RestInput>(
+      definition: Definition<Context, Parsed, Output, RestInput, TrpcInput>,
+    ) {
+      return onTrpc(toEndpoint(definition, authorize))
+        .input(readInput<TrpcInput>)
+        .mutation(({ ctx }) => ctx.output);
+    },
+  };
+}
+
+function toEndpoint<Context, Parsed, Output>(
+  { rest, input, trpcInput, output, handle }: Definition<Context, Parsed, Output, unknown, unknown>,
+  authorize: Authorize<Context>,
+): Endpoint<Output> {
+  const schemas: Record<ProcedureRequest['transport'], z.ZodType<Parsed>> = {
+    rest: input,
+    trpc: trpcInput ?? input,
+  };
+  return {
+    rest,
+    input,
+    output,
+    async run(request) {
+      const apiKey = await request.authenticate();
+      if (apiKey === null) throw unauthorized();
+      const context = await authorize(request, apiKey);
+      const parsed = schemas[request.transport].safeParse(await request.readInput());
+      if (!parsed.success) throw new TRPCError({ code: 'BAD_REQUEST', cause: parsed.error });
+      return handle(context, parsed.data);
+    },
+  };
+}
+
+/** Returns a tRPC procedure that runs the endpoint before tRPC reads the input, which is after the check for 401. */
+function onTrpc<Output>(endpoint: Endpoint<Output>) {
+  return procedure.meta({ endpoint }).use(async ({ ctx, getRawInput, batchIndex, next }) => {
+    // Each call of a batch starts in its own turn of the event loop, so that other requests can run in between.
+    for (let turn = 0; turn < batchIndex; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    try {
+      return next({ ctx: { output: await endpoint.run(ctx.requestOf(batchIndex, getRawInput)) } });
+    } catch (error) {
+      throw toTrpcError(error) ?? error;
+    }
+  });
+}
+
+/** Gives tRPC the type of an input that the endpoint has checked. */
+function readInput<Input>(checked: unknown): Input {
+  return checked as Input;
+}

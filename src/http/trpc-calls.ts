@@ -1,0 +1,216 @@
+import type { ServerResponse } from 'node:http';
+import { TRPCError } from '@trpc/server';
+import { badRequest, unrecognizedKeys } from '../api/errors.ts';
+import type { ProcedureRequest } from '../api/procedure-request.ts';
+import type { ApiKey } from '../domain/api-key.ts';
+import type { Dependencies } from '../operations/dependencies.ts';
+import { authenticateRequest } from './authenticate-request.ts';
+import {
+  assertJson,
+  assertNoBody,
+  decodeJson,
+  describeProblem,
+  MALFORMED_BODY,
+  parseJson,
+  readBody,
+} from './body.ts';
+import { findJsonProblems } from './json.ts';
+import { decodeText, splitQuery } from './query.ts';
+import type { HttpRequest } from './request.ts';
+
+/**
+ * The calls of one tRPC request and their inputs. tRPC would send the error of one input for the complete batch, and
+ * before 404 and 403. Therefore this class stores the errors, and each call throws its own in the contract's order.
+ */
+export class TrpcCalls {
+  readonly dependencies: Dependencies;
+  readonly method: string;
+  /** The valid part of the query string: also with an error, a procedure needs `callId` for 404 and 403. */
+  readonly query: ReadonlyMap<string, string>;
+  readonly isBatch: boolean;
+  readonly paths: readonly string[];
+  private readonly request: HttpRequest;
+  private readonly response: ServerResponse;
+  /** The input of each call that has one, by the call's index. */
+  private inputs: unknown[] = [];
+  private batchError: TRPCError | null = null;
+  private readonly callErrors = new Map<number, TRPCError>();
+  private apiKey: Promise<ApiKey | null> | null = null;
+  private body: Promise<Uint8Array> | null = null;
+
+  constructor(
+    dependencies: Dependencies,
+    {
+      request,
+      response,
+      path,
+      search,
+    }: { request: HttpRequest; response: ServerResponse; path: string; search: string },
+  ) {
+    this.dependencies = dependencies;
+    this.request = request;
+    this.response = response;
+    this.method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+    const values = this.splitQuery(search);
+    this.isBatch = values.has('batch');
+    this.paths = this.isBatch ? path.split(',') : [path];
+    this.query = this.readQuery(values.get('input'));
+    if (this.method === 'GET') this.checkAll(() => assertNoBody(request));
+  }
+
+  /** Returns one of the calls. */
+  requestOf(batchIndex: number, readInput: () => unknown): ProcedureRequest {
+    return new TrpcRequest(this, batchIndex, readInput);
+  }
+
+  /** Loads the key once, also for a batch of many calls. */
+  authenticate(): Promise<ApiKey | null> {
+    this.apiKey ??= authenticateRequest(this.dependencies, this.request);
+    return this.apiKey;
+  }
+
+  /** Returns an error of one call's input that parsing found. Call this after reading the input. */
+  errorOf(batchIndex: number): TRPCError | null {
+    return this.batchError ?? this.callErrors.get(batchIndex) ?? null;
+  }
+
+  /** Returns the input of one call, from the query of GET or the body of POST. */
+  readInput(batchIndex: number): unknown {
+    if (this.method === 'GET') return this.inputs[batchIndex];
+    return this.readBody().then(() => this.inputs[batchIndex]);
+  }
+
+  /** Returns the body; an empty body if the body has an error. */
+  readBody(): Promise<Uint8Array> {
+    this.body ??= this.loadBody();
+    return this.body;
+  }
+
+  private async loadBody(): Promise<Uint8Array> {
+    const bytes = await readBody(this.request, this.response);
+    if (bytes.length === 0) return bytes;
+    this.checkAll(() => assertJson(this.request.headers));
+    const isValid = this.checkAll(() => this.readText(decodeJson(bytes), MALFORMED_BODY));
+    return isValid ? bytes : new Uint8Array();
+  }
+
+  /** Stores a TRPCError of this check for all calls. @returns false if the check threw */
+  private checkAll(check: () => void): boolean {
+    try {
+      check();
+      return true;
+    } catch (error) {
+      if (!(error instanceof TRPCError)) throw error;
+      this.batchError ??= error;
+      return false;
+    }
+  }
+
+  /** Returns the valid parameters of a query string. */
+  private splitQuery(search: string): ReadonlyMap<string, string> {
+    const hasInput = this.method === 'GET';
+    const values = new Map<string, string>();
+    const problemOf = (name: string, raw: string) => {
+      if (name !== 'batch' && !(hasInput && name === 'input')) return unrecognizedKeys([name]);
+      if (values.has(name)) return `${name}: expected once`;
+      return name === 'batch' && raw !== '1' ? 'batch: expected 1' : null;
+    };
+    this.checkAll(() => {
+      for (const { name, raw } of splitQuery(search)) {
+        const problem = problemOf(name, raw);
+        if (problem === null) values.set(name, raw);
+        else this.batchError ??= badRequest(problem);
+      }
+    });
+    return values;
+  }
+
+  private readQuery(rawInput: string | undefined): ReadonlyMap<string, string> {
+    const query = new Map<string, string>();
+    if (this.isBatch) query.set('batch', '1');
+    if (rawInput === undefined) return query;
+    this.checkAll(() => {
+      const text = decodeInput(rawInput);
+      this.readText(text, 'input: malformed JSON');
+      query.set('input', text);
+    });
+    return query;
+  }
+
+  /** Stores the inputs, and the errors of single calls. @throws TRPCError for an error of the complete text */
+  private readText(text: string, malformed: string): void {
+    const value = parseJson(text, malformed);
+    const inputs = this.isBatch ? this.splitBatch(value) : [value];
+    for (const { path, message } of findJsonProblems(text)) {
+      const [index, ...inside] = this.isBatch ? path : [0, ...path];
+      const error = badRequest(describeProblem({ path: inside, message }));
+      if (index === undefined) throw error;
+      if (!this.callErrors.has(Number(index))) this.callErrors.set(Number(index), error);
+    }
+    this.inputs = inputs;
+  }
+
+  /** Returns the inputs in the object of a batch. @throws TRPCError for a name that is not the index of a call */
+  private splitBatch(value: unknown): unknown[] {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+      throw badRequest('input: expected an object with the inputs of the batch by their index');
+    }
+    const inputs = new Map(Object.entries(value));
+    const indexes = this.paths.map((_, index) => String(index));
+    const unknown = [...inputs.keys()].filter((name) => !indexes.includes(name));
+    if (unknown.length > 0) throw badRequest(unrecognizedKeys(unknown));
+    return indexes.map((index) => inputs.get(index));
+  }
+}
+
+class TrpcRequest implements ProcedureRequest {
+  readonly transport = 'trpc';
+  readonly dependencies: Dependencies;
+  private readonly calls: TrpcCalls;
+  private readonly batchIndex: number;
+  private readonly readRawInput: () => unknown;
+
+  constructor(calls: TrpcCalls, batchIndex: number, readRawInput: () => unknown) {
+    this.dependencies = calls.dependencies;
+    this.calls = calls;
+    this.batchIndex = batchIndex;
+    this.readRawInput = readRawInput;
+  }
+
+  authenticate(): Promise<ApiKey | null> {
+    return this.calls.authenticate();
+  }
+
+  async readCallId(): Promise<unknown> {
+    const input = await this.readRawInput();
+    return input !== null && typeof input === 'object' && 'callId' in input ? input.callId : undefined;
+  }
+
+  /** Asserts that parsing did not change the input, and that no data transformer encoded it. @throws TRPCError */
+  async readInput(): Promise<unknown> {
+    const input = await this.readRawInput();
+    const error = this.calls.errorOf(this.batchIndex);
+    if (error !== null) throw error;
+    if (isTransformed(input)) {
+      throw badRequest(
+        'input: expected plain JSON, without a data transformer such as superjson. Remove `transformer` from the link.',
+      );
+    }
+    return input;
+  }
+}
+
+/** superjson sends `{"json","meta"}`. devalue and others send a string, which a client without a transformer never sends. */
+function isTransformed(input: unknown): boolean {
+  if (typeof input === 'string') return true;
+  if (input === null || typeof input !== 'object') return false;
+  return 'json' in input && Object.keys(input).every((name) => name === 'json' || name === 'meta');
+}
+
+function decodeInput(raw: string): string {
+  try {
+    return decodeText(raw);
+  } catch {
+    throw badRequest('input: expected percent-encoded UTF-8');
+  }
+}
