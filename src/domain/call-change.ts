@@ -30,8 +30,21 @@ export interface CallSnapshot {
   readonly idempotentResponse: IdempotentResponse | null;
 }
 
+/** Parts of a snapshot that only some decisions need. Each costs the store a read. */
+export type RelatedRow =
+  | 'isNewestInRoom'
+  | 'hasLiveCallInRoom'
+  | 'deletion'
+  | 'incompleteDeletion'
+  | 'adoption';
+
+/** A snapshot with only these related rows. */
+export type SnapshotWith<Row extends RelatedRow> = Omit<CallSnapshot, Exclude<RelatedRow, Row>>;
+
 /** Selects the rows of a {@link CallSnapshot}. */
 export interface CallSelection {
+  /** The related rows to load. The others are null or false in the snapshot. */
+  readonly related: readonly RelatedRow[];
   readonly target: { readonly callId: string } | { readonly roomName: string };
   /** Id of the call to register. */
   readonly newCallId: string | null;

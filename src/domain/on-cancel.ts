@@ -2,10 +2,10 @@ import { clampTime } from './call.ts';
 import {
   type CallDecision,
   type CallSelection,
-  type CallSnapshot,
   callEvent,
   type IdempotentResponse,
   noChange,
+  type SnapshotWith,
 } from './call-change.ts';
 import { type EndedStatus, isLive } from './call-status.ts';
 import type { RoomDeletion } from './room-deletion.ts';
@@ -37,9 +37,12 @@ export type CancelResult =
   /** The organization has no such call. */
   | { readonly kind: 'not_found' };
 
+const RELATED = ['deletion'] as const;
+
 export function selectForCancel({ callId, organizationId, idempotency }: CancelCommand): CallSelection {
   return {
     target: { callId },
+    related: RELATED,
     newCallId: null,
     eventId: null,
     idempotency: idempotency === null ? null : { organizationId, key: idempotency.key },
@@ -47,12 +50,7 @@ export function selectForCancel({ callId, organizationId, idempotency }: CancelC
 }
 
 export function onCancel(
-  {
-    call,
-    deletion: existing,
-    idempotentResponse,
-    now,
-  }: Pick<CallSnapshot, 'call' | 'deletion' | 'idempotentResponse' | 'now'>,
+  { call, deletion: existing, idempotentResponse, now }: SnapshotWith<(typeof RELATED)[number]>,
   command: CancelCommand,
 ): CallDecision<CancelResult> {
   const { organizationId, apiKeyId, reason, leaseMs, idempotency } = command;

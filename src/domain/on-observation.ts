@@ -6,9 +6,9 @@ import {
   type AppliedChange,
   type CallDecision,
   type CallSelection,
-  type CallSnapshot,
   changeFromTransition,
   noChange,
+  type SnapshotWith,
 } from './call-change.ts';
 import { isLive } from './call-status.ts';
 import { NO_CHANGE } from './guard.ts';
@@ -40,14 +40,17 @@ const REASONS: Readonly<Record<Observation['kind'], string>> = {
   suspects: 'a participant of a dead node did not return',
 };
 
+const RELATED = ['isNewestInRoom', 'deletion', 'incompleteDeletion', 'adoption'] as const;
+type Snapshot = SnapshotWith<(typeof RELATED)[number]>;
+
 export function selectForObservation({ observation }: ObservationCommand): CallSelection {
   const target =
     observation.kind === 'room' ? { roomName: observation.room.name } : { callId: observation.callId };
-  return { target, newCallId: null, eventId: null, idempotency: null };
+  return { target, related: RELATED, newCallId: null, eventId: null, idempotency: null };
 }
 
 /** The result is null when nothing follows from the observation. */
-export function onObservation(snapshot: CallSnapshot, command: ObservationCommand): Decision {
+export function onObservation(snapshot: Snapshot, command: ObservationCommand): Decision {
   const { observation, policy, leaseMs } = command;
   const { now, deletion, adoption } = snapshot;
   const cause = { actor: 'reconciler', actorId: null, reason: REASONS[observation.kind] } as const;
@@ -91,7 +94,7 @@ function decisionOf({
 }
 
 function adoptListedRoom(
-  snapshot: CallSnapshot,
+  snapshot: Snapshot,
   { room }: Extract<Observation, { kind: 'room' | 'room_of_ended' }>,
   { adopted, policy }: ObservationCommand,
   cause: Cause,
@@ -106,7 +109,7 @@ function adoptListedRoom(
 function onRoomListedAfterEnd(
   call: Call,
   { requestedAt }: Extract<Observation, { kind: 'room' }>,
-  { deletion, adoption, now }: CallSnapshot,
+  { deletion, adoption, now }: Snapshot,
   { policy, cause }: { policy: CallPolicy; cause: Cause },
 ): Decision {
   if (!isRoomListedAfterEnd({ call, deletion }, requestedAt, { policy, now })) return noChange(null);

@@ -2,9 +2,9 @@ import { type Call, nextCreatedAt } from './call.ts';
 import {
   type CallDecision,
   type CallSelection,
-  type CallSnapshot,
   callEvent,
   noChange,
+  type SnapshotWith,
 } from './call-change.ts';
 
 /** Registers a call that another system places. */
@@ -20,17 +20,20 @@ export type RegisterResult =
   /** A live call is in the room, or the deletion of the room is not complete and would delete a new call's room. */
   | { readonly kind: 'room_name_taken' };
 
+const RELATED = ['hasLiveCallInRoom', 'incompleteDeletion'] as const;
+
 export function selectForRegister({ call }: RegisterCommand): CallSelection {
-  return { target: { roomName: call.roomName }, newCallId: call.id, eventId: null, idempotency: null };
+  return {
+    target: { roomName: call.roomName },
+    related: RELATED,
+    newCallId: call.id,
+    eventId: null,
+    idempotency: null,
+  };
 }
 
 export function onRegister(
-  {
-    call: newest,
-    isIdTaken,
-    hasLiveCallInRoom,
-    incompleteDeletion,
-  }: Pick<CallSnapshot, 'call' | 'isIdTaken' | 'hasLiveCallInRoom' | 'incompleteDeletion'>,
+  { call: newest, isIdTaken, hasLiveCallInRoom, incompleteDeletion }: SnapshotWith<(typeof RELATED)[number]>,
   { call: requested, apiKeyId }: RegisterCommand,
 ): CallDecision<RegisterResult> {
   if (isIdTaken) return noChange({ kind: 'id_taken' });

@@ -4,9 +4,9 @@ import {
   type AppliedChange,
   type CallDecision,
   type CallSelection,
-  type CallSnapshot,
   changeFromTransition,
   noChange,
+  type SnapshotWith,
 } from './call-change.ts';
 import { applyRoomEvent } from './call-transition.ts';
 import { matchCall } from './match-call.ts';
@@ -27,12 +27,20 @@ export type RoomEventResult =
   | { readonly kind: 'unknown_room' }
   | AppliedChange;
 
+const RELATED = ['deletion', 'incompleteDeletion', 'adoption'] as const;
+
 export function selectForRoomEvent({ event }: RoomEventCommand): CallSelection {
-  return { target: { roomName: event.room.name }, newCallId: null, eventId: event.id, idempotency: null };
+  return {
+    target: { roomName: event.room.name },
+    related: RELATED,
+    newCallId: null,
+    eventId: event.id,
+    idempotency: null,
+  };
 }
 
 export function onRoomEvent(
-  snapshot: CallSnapshot,
+  snapshot: SnapshotWith<(typeof RELATED)[number]>,
   { event, policy, adopted }: RoomEventCommand,
 ): CallDecision<RoomEventResult> {
   if (snapshot.isDuplicateEvent) return noChange({ kind: 'duplicate' });

@@ -4,6 +4,7 @@ import {
   type CallDecision,
   type CallSelection,
   type CallSnapshot,
+  type RelatedRow,
   writesNothing,
 } from '../../domain/call-change.ts';
 import { type CallCommand, type CommandKind, handlerOf } from '../../domain/call-command.ts';
@@ -12,10 +13,9 @@ import type { Timestamp } from '../../domain/time.ts';
 import type { ChangedCall } from '../../ports/store.ts';
 import { findAdoptionPrefix } from './adoption.ts';
 import { appendAudit } from './audit.ts';
-import { statements } from './call-statements.ts';
+import { type CallColumn, statements, updateCall } from './call-statements.ts';
 import type { Database } from './database.ts';
 import { findIdempotentResponse, saveIdempotentResponse } from './idempotency.ts';
-import { toCall, toDeletion } from './rows.ts';
 import { readTransaction } from './transaction.ts';
 
 /**
@@ -49,44 +49,37 @@ export function findUnchangedCall<Kind extends CommandKind>(
 
 function loadSnapshot(
   db: Database,
-  { target, newCallId, eventId, idempotency }: CallSelection,
+  { target, related, newCallId, eventId, idempotency }: CallSelection,
   now: Timestamp,
 ): CallSnapshot {
   const queries = statements(db);
-  const { call, previousCall, isNewestInRoom } =
-    'callId' in target ? loadCall(db, target.callId) : loadNewestCalls(db, target.roomName);
+  const [call = null, previousCall = null] =
+    'callId' in target
+      ? queries.callById.all({ id: target.callId })
+      : queries.newestTwoInRoom.all({ roomName: target.roomName });
   const roomName = 'callId' in target ? call?.roomName : target.roomName;
-  const deletion = call === null ? undefined : queries.deletionOfCall.get({ callId: call.id });
-  const incompleteDeletion =
-    roomName === undefined ? undefined : queries.incompleteDeletionInRoom.get({ roomName });
+  /** Reads a related row of the call, or of its room. */
+  const ofCall = <Row>(row: RelatedRow, read: (callId: string) => Row | undefined) =>
+    call === null || !related.includes(row) ? null : (read(call.id) ?? null);
+  const ofRoom = <Row>(row: RelatedRow, read: (roomName: string) => Row | undefined) =>
+    roomName === undefined || !related.includes(row) ? null : (read(roomName) ?? null);
+  const newest = ofRoom('isNewestInRoom', (roomName) => queries.newestIdInRoom.get({ roomName }));
   return {
     now,
     call,
     previousCall,
-    isNewestInRoom,
-    hasLiveCallInRoom: roomName !== undefined && queries.liveCallInRoom.get({ roomName }) !== undefined,
-    deletion: deletion === undefined ? null : toDeletion(deletion),
-    incompleteDeletion: incompleteDeletion === undefined ? null : toDeletion(incompleteDeletion),
-    adoption: roomName === undefined ? null : findAdoptionPrefix(db, roomName),
+    isNewestInRoom: newest !== null && newest.id === call?.id,
+    hasLiveCallInRoom:
+      ofRoom('hasLiveCallInRoom', (roomName) => queries.liveCallInRoom.get({ roomName })) !== null,
+    deletion: ofCall('deletion', (callId) => queries.deletionOfCall.get({ callId })),
+    incompleteDeletion: ofRoom('incompleteDeletion', (roomName) =>
+      queries.incompleteDeletionInRoom.get({ roomName }),
+    ),
+    adoption: ofRoom('adoption', (roomName) => findAdoptionPrefix(db, roomName) ?? undefined),
     isIdTaken: newCallId !== null && queries.idOfCall.get({ id: newCallId }) !== undefined,
     isDuplicateEvent: eventId !== null && queries.eventById.get({ id: eventId }) !== undefined,
     idempotentResponse: idempotency === null ? null : findIdempotentResponse(db, idempotency),
   };
-}
-
-type SelectedCalls = Pick<CallSnapshot, 'call' | 'previousCall' | 'isNewestInRoom'>;
-
-function loadCall(db: Database, id: string): SelectedCalls {
-  const row = statements(db).callById.get({ id });
-  if (row === undefined) return { call: null, previousCall: null, isNewestInRoom: false };
-  const call = toCall(row);
-  const newest = statements(db).newestIdInRoom.get({ roomName: call.roomName });
-  return { call, previousCall: null, isNewestInRoom: newest?.id === id };
-}
-
-function loadNewestCalls(db: Database, roomName: string): SelectedCalls {
-  const [call = null, previousCall = null] = statements(db).newestTwoInRoom.all({ roomName }).map(toCall);
-  return { call, previousCall, isNewestInRoom: call !== null };
 }
 
 function saveDecision(
@@ -95,14 +88,26 @@ function saveDecision(
   { changes, receivedEventId, idempotentResponse }: CallDecision<unknown>,
 ): void {
   const { now } = snapshot;
-  if (receivedEventId !== null) statements(db).insertEvent.run({ id: receivedEventId, receivedAt: now });
+  const queries = statements(db);
+  if (receivedEventId !== null) queries.insertEvent.run({ id: receivedEventId, receivedAt: now });
   if (idempotentResponse !== null) saveIdempotentResponse(db, idempotentResponse);
   for (const { call, isNew, deletions, events } of changes) {
-    if (isNew) statements(db).insertCall.run(toRow(call));
-    else if (call !== snapshot.call) statements(db).updateCall.run(toRow(call));
-    for (const deletion of deletions) statements(db).saveDeletion.run({ ...deletion });
+    if (isNew) queries.insertCall.run(toRow(call));
+    else if (call !== snapshot.call) saveChanges(db, snapshot.call, call);
+    for (const deletion of deletions) queries.saveDeletion.run({ ...deletion });
     for (const event of events) appendAudit(db, event);
   }
+}
+
+/** Writes the columns of a call that differ from the row on record. */
+function saveChanges(db: Database, before: Call | null, after: Call): void {
+  if (before?.id !== after.id) throw new Error(`call ${after.id} was not loaded`);
+  const names = Object.keys(after) as (keyof Call)[];
+  const columns: CallColumn[] = names.filter(
+    (name): name is Exclude<keyof Call, 'id'> => after[name] !== before[name],
+  );
+  if (columns.includes('status') || columns.includes('roster')) columns.push('hasUnansweredPhone');
+  if (columns.length > 0) updateCall(db, columns).run(toRow(after));
 }
 
 /** Returns the values for a prepared statement, which writes JSON as text. */

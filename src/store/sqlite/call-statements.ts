@@ -1,89 +1,124 @@
 import { and, desc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
+import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
+import { CALL, CALL_JSON, DELETION } from './rows.ts';
 import { calls, IS_INCOMPLETE, IS_LIVE, livekitEvents, roomDeletions } from './schema.ts';
+import { prepareRows, prepareRun, text } from './statement.ts';
 
 const { placeholder } = sql;
 
-/**
- * Returns a placeholder for each column, by the column's name. Each is wrapped in SQL: drizzle would encode the null of a
- * JSON column as the text `null`.
- */
-function placeholders<Table extends typeof calls | typeof roomDeletions, Excluded extends string>(
-  table: Table,
-  excluded: readonly Excluded[],
-): Record<Exclude<keyof Table['$inferInsert'] & string, Excluded>, SQL> {
-  const names = Object.keys(getTableColumns(table)).filter(
-    (name) => !excluded.some((column) => column === name),
-  );
+/** The columns that an update of a call may change. */
+export type CallColumn = Exclude<keyof typeof calls.$inferInsert, 'id' | 'scheduledOrder'>;
+
+/** Returns a placeholder for each column, as SQL: drizzle would encode the null of a JSON column as the text `null`. */
+function placeholders<Column extends string>(names: readonly Column[]): Record<Column, SQL> {
   const entries = names.map((name) => [name, sql`${placeholder(name)}`]);
   return Object.fromEntries(entries);
 }
 
+const { scheduledOrder: _, ...callColumns } = getTableColumns(calls);
+const { callId: __, roomName: ___, ...changingDeletionColumns } = getTableColumns(roomDeletions);
+const namesOf = <Columns extends object>(columns: Columns) =>
+  Object.keys(columns) as (keyof Columns & string)[];
+
 /** The statements of a change of a call. */
 export const statements = preparePerConnection((db) => ({
-  idOfCall: db
-    .select({ id: calls.id })
-    .from(calls)
-    .where(eq(calls.id, placeholder('id')))
-    .prepare(),
-  callById: db
-    .select()
-    .from(calls)
-    .where(eq(calls.id, placeholder('id')))
-    .prepare(),
-  newestTwoInRoom: db
-    .select()
-    .from(calls)
-    .where(eq(calls.roomName, placeholder('roomName')))
-    .orderBy(desc(calls.createdAt), desc(calls.id))
-    .limit(2)
-    .prepare(),
-  newestIdInRoom: db
-    .select({ id: calls.id })
-    .from(calls)
-    .where(eq(calls.roomName, placeholder('roomName')))
-    .orderBy(desc(calls.createdAt), desc(calls.id))
-    .limit(1)
-    .prepare(),
-  liveCallInRoom: db
-    .select({ id: calls.id })
-    .from(calls)
-    .where(and(eq(calls.roomName, placeholder('roomName')), IS_LIVE))
-    .prepare(),
-  deletionOfCall: db
-    .select()
-    .from(roomDeletions)
-    .where(eq(roomDeletions.callId, placeholder('callId')))
-    .prepare(),
-  incompleteDeletionInRoom: db
-    .select()
-    .from(roomDeletions)
-    .where(and(eq(roomDeletions.roomName, placeholder('roomName')), IS_INCOMPLETE))
-    .prepare(),
-  eventById: db
-    .select({ id: livekitEvents.id })
-    .from(livekitEvents)
-    .where(eq(livekitEvents.id, placeholder('id')))
-    .prepare(),
-  insertEvent: db
-    .insert(livekitEvents)
-    .values({ id: placeholder('id'), receivedAt: placeholder('receivedAt') })
-    .prepare(),
-  insertCall: db
-    .insert(calls)
-    .values(placeholders(calls, ['scheduledOrder']))
-    .prepare(),
-  updateCall: db
-    .update(calls)
-    .set(placeholders(calls, ['id', 'scheduledOrder']))
-    .where(eq(calls.id, placeholder('id')))
-    .prepare(),
-  saveDeletion: db
-    .insert(roomDeletions)
-    .values(placeholders(roomDeletions, []))
-    .onConflictDoUpdate({
-      target: roomDeletions.callId,
-      set: placeholders(roomDeletions, ['callId', 'roomName']),
-    })
-    .prepare(),
+  idOfCall: prepareRows(
+    db,
+    db
+      .select({ id: calls.id })
+      .from(calls)
+      .where(eq(calls.id, placeholder('id'))),
+  ),
+  callById: prepareRows(
+    db,
+    db
+      .select(CALL)
+      .from(calls)
+      .where(eq(calls.id, placeholder('id'))),
+    CALL_JSON,
+  ),
+  newestTwoInRoom: prepareRows(
+    db,
+    db
+      .select(CALL)
+      .from(calls)
+      .where(eq(calls.roomName, text('roomName')))
+      .orderBy(desc(calls.createdAt), desc(calls.id))
+      .limit(2),
+    CALL_JSON,
+  ),
+  newestIdInRoom: prepareRows(
+    db,
+    db
+      .select({ id: calls.id })
+      .from(calls)
+      .where(eq(calls.roomName, text('roomName')))
+      .orderBy(desc(calls.createdAt), desc(calls.id))
+      .limit(1),
+  ),
+  liveCallInRoom: prepareRows(
+    db,
+    db
+      .select({ id: calls.id })
+      .from(calls)
+      .where(and(eq(calls.roomName, placeholder('roomName')), IS_LIVE)),
+  ),
+  deletionOfCall: prepareRows(
+    db,
+    db
+      .select(DELETION)
+      .from(roomDeletions)
+      .where(eq(roomDeletions.callId, placeholder('callId'))),
+  ),
+  incompleteDeletionInRoom: prepareRows(
+    db,
+    db
+      .select(DELETION)
+      .from(roomDeletions)
+      .where(and(eq(roomDeletions.roomName, placeholder('roomName')), IS_INCOMPLETE)),
+  ),
+  eventById: prepareRows(
+    db,
+    db
+      .select({ id: livekitEvents.id })
+      .from(livekitEvents)
+      .where(eq(livekitEvents.id, placeholder('id'))),
+  ),
+  insertEvent: prepareRun(
+    db,
+    db.insert(livekitEvents).values({ id: placeholder('id'), receivedAt: placeholder('receivedAt') }),
+  ),
+  insertCall: prepareRun(db, db.insert(calls).values(placeholders(namesOf(callColumns)))),
+  saveDeletion: prepareRun(
+    db,
+    db
+      .insert(roomDeletions)
+      .values(placeholders(namesOf(getTableColumns(roomDeletions))))
+      .onConflictDoUpdate({
+        target: roomDeletions.callId,
+        set: placeholders(namesOf(changingDeletionColumns)),
+      }),
+  ),
 }));
+
+const updates = preparePerConnection(() => new Map<string, ReturnType<typeof prepareRun>>());
+
+/**
+ * Returns the statement that sets these columns of a call. SQLite writes an index again for each column in the statement, also
+ * if its value stays. The domain's decisions change few combinations of columns.
+ */
+export function updateCall(db: Database, columns: readonly CallColumn[]): ReturnType<typeof prepareRun> {
+  const key = columns.join();
+  const prepared =
+    updates(db).get(key) ??
+    prepareRun(
+      db,
+      db
+        .update(calls)
+        .set(placeholders(columns))
+        .where(eq(calls.id, placeholder('id'))),
+    );
+  updates(db).set(key, prepared);
+  return prepared;
+}

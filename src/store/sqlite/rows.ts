@@ -1,7 +1,14 @@
 import { type ApiKey, SCOPES, type Scope } from '../../domain/api-key.ts';
 import type { Call } from '../../domain/call.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
-import type { apiKeys, calls, roomDeletions } from './schema.ts';
+import { type apiKeys, calls, roomDeletions } from './schema.ts';
+import { columnsOf } from './statement.ts';
+
+/** The columns of a {@link Call}. The other columns are for indexes. */
+export const CALL = columnsOf(calls, ['scheduledOrder', 'hasUnansweredPhone']);
+export const CALL_JSON = { json: ['roster', 'metadata'] } as const;
+/** The columns of a {@link RoomDeletion}. */
+export const DELETION = columnsOf(roomDeletions);
 
 export function toCall({
   scheduledOrder: _,
