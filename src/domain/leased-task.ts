@@ -59,3 +59,14 @@ export function resolveAttempt(
   const retryAfterMs = Math.min(Math.max(delayMs, outcome.minRetryDelayMs), policy.maxDelayMs);
   return { state: 'retryable', retryAfterMs, lastError };
 }
+
+/** Returns the task after an attempt that was made under a lease; null when the attempt does not hold the lease any more. */
+export function settleLease<Task extends LeasedTask>(
+  task: Task,
+  { attempt, result, now }: { attempt: number; result: AttemptResult; now: Timestamp },
+): Task | null {
+  if (task.state !== 'running' || task.attempt !== attempt) return null;
+  if (result.state !== 'retryable') return { ...task, ...result, finalizedAt: now };
+  const { state, retryAfterMs, lastError } = result;
+  return { ...task, state, scheduledAt: now + retryAfterMs, lastError, finalizedAt: null };
+}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type AttemptOutcome, resolveAttempt } from '../../src/domain/leased-task.ts';
+import { type AttemptOutcome, resolveAttempt, settleLease } from '../../src/domain/leased-task.ts';
 
 const POLICY = { initialDelayMs: 1_000, maxDelayMs: 60_000, maxAgeMs: 86_400_000 };
 const task = { attempt: 1, createdAt: 0 };
@@ -43,4 +43,40 @@ test('the stored error is cut at 500 characters', () => {
   const outcome = { ...failure(), error: 'x'.repeat(10_000) } as AttemptOutcome;
   expect(resolveAttempt(task, outcome, at(5_000))).toMatchObject({ lastError: 'x'.repeat(500) });
   expect(resolveAttempt(task, outcome, at(86_400_000))).toMatchObject({ lastError: 'x'.repeat(500) });
+});
+
+const running = {
+  state: 'running',
+  attempt: 2,
+  scheduledAt: 9_000,
+  attemptedAt: 2_000,
+  finalizedAt: null,
+  lastError: 'HTTP 500',
+  createdAt: 1_000,
+} as const;
+
+test('the attempt that holds the lease settles the task', () => {
+  const settle = (result: Parameters<typeof settleLease>[1]['result']) =>
+    settleLease(running, { attempt: 2, result, now: 3_000 });
+  expect(settle({ state: 'completed' })).toEqual({ ...running, state: 'completed', finalizedAt: 3_000 });
+  expect(settle({ state: 'discarded', lastError: 'gone' })).toEqual({
+    ...running,
+    state: 'discarded',
+    finalizedAt: 3_000,
+    lastError: 'gone',
+  });
+  expect(settle({ state: 'retryable', retryAfterMs: 500, lastError: 'HTTP 503' })).toEqual({
+    ...running,
+    state: 'retryable',
+    scheduledAt: 3_500,
+    lastError: 'HTTP 503',
+  });
+});
+
+test('an attempt without the lease settles nothing', () => {
+  const settlement = { result: { state: 'completed' }, now: 3_000 } as const;
+  expect(settleLease(running, { ...settlement, attempt: 1 })).toBeNull();
+  for (const state of ['available', 'retryable', 'completed', 'discarded'] as const) {
+    expect(settleLease({ ...running, state }, { ...settlement, attempt: 2 })).toBeNull();
+  }
 });

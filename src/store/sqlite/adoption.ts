@@ -6,41 +6,62 @@ import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { adoptionPrefixes, organizations } from './schema.ts';
+import { columnsOf, placeholdersFor, prepareRows, prepareRun } from './statement.ts';
+
+const ADOPTION_PREFIX = columnsOf(adoptionPrefixes);
+const isPrefix = eq(adoptionPrefixes.prefix, sql.placeholder('prefix'));
+
+const statements = preparePerConnection((db) => ({
+  find: prepareRows(db, db.select(ADOPTION_PREFIX).from(adoptionPrefixes).where(isPrefix)),
+  insert: prepareRun(db, db.insert(adoptionPrefixes).values(placeholdersFor(ADOPTION_PREFIX))),
+  remove: prepareRows(db, db.delete(adoptionPrefixes).where(isPrefix).returning(ADOPTION_PREFIX)),
+  list: prepareRows(
+    db,
+    db
+      .select({
+        ...ADOPTION_PREFIX,
+        organizationName: sql<string>`${organizations.name}`.as('organizationName'),
+      })
+      .from(adoptionPrefixes)
+      .innerJoin(organizations, eq(organizations.id, adoptionPrefixes.organizationId))
+      .orderBy(asc(adoptionPrefixes.prefix)),
+  ),
+  longestPrefix: prepareRows(
+    db,
+    db
+      .select(columnsOf(adoptionPrefixes, ['createdAt']))
+      .from(adoptionPrefixes)
+      .where(
+        sql`substr(${sql.placeholder('roomName')}, 1, length(${adoptionPrefixes.prefix})) = ${adoptionPrefixes.prefix}`,
+      )
+      .orderBy(sql`length(${adoptionPrefixes.prefix}) DESC`)
+      .limit(1),
+  ),
+}));
 
 export function addAdoptionPrefix(db: Database, input: NewAdoptionPrefix): 'added' | 'taken' {
   const { prefix, now } = input;
-  const taken = db.select().from(adoptionPrefixes).where(eq(adoptionPrefixes.prefix, prefix)).get();
-  if (taken !== undefined) return 'taken';
+  if (statements(db).find.get({ prefix }) !== undefined) return 'taken';
   const { id: organizationId } = ensureOrganization(db, {
     name: input.organizationName,
     idIfNew: input.organizationIdIfNew,
     now,
   });
-  db.insert(adoptionPrefixes).values({ prefix, organizationId, createdAt: now }).run();
+  statements(db).insert.run({ prefix, organizationId, createdAt: now });
   const action = 'adoption.added';
   appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
   return 'added';
 }
 
 export function listAdoptionPrefixes(db: Database): AdoptionPrefix[] {
-  return db
-    .select({
-      prefix: adoptionPrefixes.prefix,
-      organizationId: adoptionPrefixes.organizationId,
-      organizationName: organizations.name,
-      createdAt: adoptionPrefixes.createdAt,
-    })
-    .from(adoptionPrefixes)
-    .innerJoin(organizations, eq(organizations.id, adoptionPrefixes.organizationId))
-    .orderBy(asc(adoptionPrefixes.prefix))
-    .all();
+  return statements(db).list.all();
 }
 
 export function removeAdoptionPrefix(
   db: Database,
   { prefix, now }: { prefix: string; now: Timestamp },
 ): boolean {
-  const [removed] = db.delete(adoptionPrefixes).where(eq(adoptionPrefixes.prefix, prefix)).returning().all();
+  const [removed] = statements(db).remove.all({ prefix });
   if (removed === undefined) return false;
   const { organizationId } = removed;
   const action = 'adoption.removed';
@@ -55,15 +76,3 @@ export function findAdoptionPrefix(
 ): { prefix: string; organizationId: string } | null {
   return statements(db).longestPrefix.get({ roomName }) ?? null;
 }
-
-const statements = preparePerConnection((db) => ({
-  longestPrefix: db
-    .select({ prefix: adoptionPrefixes.prefix, organizationId: adoptionPrefixes.organizationId })
-    .from(adoptionPrefixes)
-    .where(
-      sql`substr(${sql.placeholder('roomName')}, 1, length(${adoptionPrefixes.prefix})) = ${adoptionPrefixes.prefix}`,
-    )
-    .orderBy(sql`length(${adoptionPrefixes.prefix}) DESC`)
-    .limit(1)
-    .prepare(),
-}));

@@ -1,27 +1,24 @@
-import { and, asc, eq, gt, sql } from 'drizzle-orm';
+import { and, asc, eq, getTableColumns, gt, sql } from 'drizzle-orm';
 import type { AuditEvent } from '../../domain/audit.ts';
 import type { AuditEntry, Store } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { auditLog } from './schema.ts';
+import { columnsOf, placeholdersFor, prepareRows, prepareRun, text } from './statement.ts';
 
-const { placeholder } = sql;
+const { id: _, ...written } = getTableColumns(auditLog);
 
 const statements = preparePerConnection((db) => ({
-  append: db
-    .insert(auditLog)
-    .values({
-      at: placeholder('at'),
-      organizationId: placeholder('organizationId'),
-      action: placeholder('action'),
-      actor: placeholder('actor'),
-      actorId: placeholder('actorId'),
-      subjectId: placeholder('subjectId'),
-      fromStatus: placeholder('fromStatus'),
-      toStatus: placeholder('toStatus'),
-      reason: placeholder('reason'),
-    })
-    .prepare(),
+  append: prepareRun(db, db.insert(auditLog).values(placeholdersFor(written))),
+  eventsOfSubject: prepareRows(
+    db,
+    db
+      .select(columnsOf(auditLog, ['organizationId', 'subjectId']))
+      .from(auditLog)
+      .where(and(eq(auditLog.subjectId, text('subjectId')), gt(auditLog.id, sql.placeholder('after'))))
+      .orderBy(asc(auditLog.id))
+      .limit(sql.placeholder('limit')),
+  ),
 }));
 
 /** Appends an event to the audit log, in the transaction of the connection. */
@@ -36,12 +33,5 @@ export function listCallEvents(
   db: Database,
   { callId, after, limit }: Parameters<Store['listCallEvents']>[0],
 ): AuditEntry[] {
-  const { id, at, action, actor, actorId, fromStatus, toStatus, reason } = auditLog;
-  return db
-    .select({ id, at, action, actor, actorId, fromStatus, toStatus, reason })
-    .from(auditLog)
-    .where(and(eq(auditLog.subjectId, callId), gt(auditLog.id, after)))
-    .orderBy(asc(auditLog.id))
-    .limit(limit)
-    .all();
+  return statements(db).eventsOfSubject.all({ subjectId: callId, after, limit });
 }

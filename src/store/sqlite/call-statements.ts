@@ -1,25 +1,17 @@
-import { and, desc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, sql } from 'drizzle-orm';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { CALL, CALL_JSON, DELETION } from './rows.ts';
 import { calls, IS_INCOMPLETE, IS_LIVE, livekitEvents, roomDeletions } from './schema.ts';
-import { prepareRows, prepareRun, text } from './statement.ts';
+import { placeholdersFor, prepareRows, prepareRun, text } from './statement.ts';
 
 const { placeholder } = sql;
 
 /** The columns that an update of a call may change. */
 export type CallColumn = Exclude<keyof typeof calls.$inferInsert, 'id' | 'scheduledOrder'>;
 
-/** Returns a placeholder for each column, as SQL: drizzle would encode the null of a JSON column as the text `null`. */
-function placeholders<Column extends string>(names: readonly Column[]): Record<Column, SQL> {
-  const entries = names.map((name) => [name, sql`${placeholder(name)}`]);
-  return Object.fromEntries(entries);
-}
-
 const { scheduledOrder: _, ...callColumns } = getTableColumns(calls);
 const { callId: __, roomName: ___, ...changingDeletionColumns } = getTableColumns(roomDeletions);
-const namesOf = <Columns extends object>(columns: Columns) =>
-  Object.keys(columns) as (keyof Columns & string)[];
 
 /** The statements of a change of a call. */
 export const statements = preparePerConnection((db) => ({
@@ -89,15 +81,15 @@ export const statements = preparePerConnection((db) => ({
     db,
     db.insert(livekitEvents).values({ id: placeholder('id'), receivedAt: placeholder('receivedAt') }),
   ),
-  insertCall: prepareRun(db, db.insert(calls).values(placeholders(namesOf(callColumns)))),
+  insertCall: prepareRun(db, db.insert(calls).values(placeholdersFor(callColumns))),
   saveDeletion: prepareRun(
     db,
     db
       .insert(roomDeletions)
-      .values(placeholders(namesOf(getTableColumns(roomDeletions))))
+      .values(placeholdersFor(getTableColumns(roomDeletions)))
       .onConflictDoUpdate({
         target: roomDeletions.callId,
-        set: placeholders(namesOf(changingDeletionColumns)),
+        set: placeholdersFor(changingDeletionColumns),
       }),
   ),
 }));
@@ -116,7 +108,7 @@ export function updateCall(db: Database, columns: readonly CallColumn[]): Return
       db,
       db
         .update(calls)
-        .set(placeholders(columns))
+        .set(placeholdersFor(Object.fromEntries(columns.map((name) => [name, true]))))
         .where(eq(calls.id, placeholder('id'))),
     );
   updates(db).set(key, prepared);

@@ -240,14 +240,27 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
 
 /** Compares the schema with this version's. Reads each time: a newer version may migrate the database of a running server. */
 export function readSchemaVersion(client: SqliteDatabase.Database): SchemaVersion {
-  const known = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash }) => hash);
   const isOurs = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
   if (isOurs === undefined) return 'uninitialized';
   const applied = client
     .prepare<[], { hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id')
     .all();
-  if (applied.some(({ hash }, index) => hash !== known[index])) return 'ahead';
+  return compareSchema(applied.map(({ hash }) => hash));
+}
+
+/** Compares the hashes of the applied migrations with this version's. */
+export function compareSchema(applied: readonly string[]): Exclude<SchemaVersion, 'uninitialized'> {
+  const known = knownMigrations();
+  if (applied.some((hash, index) => hash !== known[index])) return 'ahead';
   return applied.length < known.length ? 'behind' : 'current';
+}
+
+let knownHashes: readonly string[] | undefined;
+
+/** Returns the hashes of this version's migrations. The files do not change while the process runs. */
+function knownMigrations(): readonly string[] {
+  knownHashes ??= readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash }) => hash);
+  return knownHashes;
 }
 
 /**

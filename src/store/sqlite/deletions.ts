@@ -1,6 +1,6 @@
 import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
 import type { Call } from '../../domain/call.ts';
-import type { AttemptResult } from '../../domain/leased-task.ts';
+import { settleLease } from '../../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Store } from '../../ports/store.ts';
@@ -8,39 +8,105 @@ import { findAdoptionPrefix } from './adoption.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
-import { toCall, toDeletion } from './rows.ts';
+import { CALL, CALL_JSON, DELETION } from './rows.ts';
 import { calls, IS_INCOMPLETE, IS_OPEN, roomDeletions } from './schema.ts';
+import { placeholdersFor, prepareRows, prepareRun, valuesOf } from './statement.ts';
 
 const { placeholder } = sql;
 
+const isOfCall = eq(roomDeletions.callId, placeholder('callId'));
+
 const statements = preparePerConnection((db) => ({
-  due: db
-    .select({ callId: roomDeletions.callId })
-    .from(roomDeletions)
-    .where(
-      and(
-        IS_OPEN,
-        or(
-          lte(roomDeletions.scheduledAt, placeholder('now')),
-          gt(roomDeletions.scheduledAt, placeholder('maxScheduledAt')),
+  due: prepareRows(
+    db,
+    db
+      .select({ callId: sql<string>`${roomDeletions.callId}`.as('callId') })
+      .from(roomDeletions)
+      .where(
+        and(
+          IS_OPEN,
+          or(
+            lte(roomDeletions.scheduledAt, placeholder('now')),
+            gt(roomDeletions.scheduledAt, placeholder('maxScheduledAt')),
+          ),
         ),
-      ),
-    )
-    .orderBy(asc(roomDeletions.scheduledAt))
-    .limit(placeholder('limit'))
-    .prepare(),
-  next: db
-    .select({ at: roomDeletions.scheduledAt })
-    .from(roomDeletions)
-    .where(IS_OPEN)
-    .orderBy(asc(roomDeletions.scheduledAt))
-    .limit(1)
-    .prepare(),
-  callById: db
-    .select()
-    .from(calls)
-    .where(eq(calls.id, placeholder('id')))
-    .prepare(),
+      )
+      .orderBy(asc(roomDeletions.scheduledAt))
+      .limit(placeholder('limit')),
+  ),
+  claim: prepareRows(
+    db,
+    db
+      .update(roomDeletions)
+      .set({
+        state: 'running',
+        attempt: sql`${roomDeletions.attempt} + 1`,
+        ...placeholdersFor({ scheduledAt: true, attemptedAt: true }),
+      })
+      .where(inArray(roomDeletions.callId, valuesOf('callIds')))
+      .returning(DELETION),
+  ),
+  ofCall: prepareRows(db, db.select(DELETION).from(roomDeletions).where(isOfCall)),
+  settle: prepareRun(
+    db,
+    db
+      .update(roomDeletions)
+      .set(placeholdersFor({ state: true, scheduledAt: true, finalizedAt: true, lastError: true }))
+      .where(isOfCall),
+  ),
+  reopen: prepareRun(
+    db,
+    db
+      .update(roomDeletions)
+      .set({
+        state: 'available',
+        attempt: 0,
+        finalizedAt: null,
+        ...placeholdersFor({ scheduledAt: true, createdAt: true }),
+      })
+      .where(isOfCall),
+  ),
+  inStates: prepareRows(
+    db,
+    db
+      .select(DELETION)
+      .from(roomDeletions)
+      // The first condition follows from the second, and shows SQLite that a partial index holds all of the rows.
+      .where(and(IS_INCOMPLETE, inArray(roomDeletions.state, valuesOf('states'))))
+      .orderBy(asc(roomDeletions.createdAt), asc(roomDeletions.callId))
+      .limit(placeholder('limit')),
+  ),
+  countOpen: prepareRows(
+    db,
+    db
+      .select({ n: count().as('n') })
+      .from(roomDeletions)
+      .where(IS_OPEN),
+  ),
+  next: prepareRows(
+    db,
+    db
+      .select({ at: sql<Timestamp>`${roomDeletions.scheduledAt}`.as('at') })
+      .from(roomDeletions)
+      .where(IS_OPEN)
+      .orderBy(asc(roomDeletions.scheduledAt))
+      .limit(1),
+  ),
+  callById: prepareRows(
+    db,
+    db
+      .select(CALL)
+      .from(calls)
+      .where(eq(calls.id, placeholder('id'))),
+    CALL_JSON,
+  ),
+  organizationOfCall: prepareRows(
+    db,
+    db
+      .select({ id: sql<string>`${calls.organizationId}`.as('id') })
+      .from(calls)
+      .where(eq(calls.id, placeholder('id'))),
+  ),
 }));
 
 export function claimDeletions(
@@ -50,77 +116,44 @@ export function claimDeletions(
 ): RoomDeletion[] {
   const due = statements(db).due.all({ now, maxScheduledAt: now + maxDelayMs, limit });
   if (due.length === 0) return [];
-  const callIds = due.map(({ callId }) => callId);
-  return db
-    .update(roomDeletions)
-    .set({
-      state: 'running',
-      attempt: sql`${roomDeletions.attempt} + 1`,
-      scheduledAt: now + leaseMs,
-      attemptedAt: now,
-    })
-    .where(inArray(roomDeletions.callId, callIds))
-    .returning()
-    .all()
-    .map(toDeletion);
+  const callIds = JSON.stringify(due.map(({ callId }) => callId));
+  return statements(db).claim.all({ callIds, scheduledAt: now + leaseMs, attemptedAt: now });
 }
 
-/** Ends a lease. State and attempt identify the lease, so an attempt that lost its lease changes nothing. */
+/** Ends a lease. An attempt that lost its lease changes nothing. */
 export function settleDeletion(
   db: Database,
   { callId, attempt, settlement, wasRescued, keptBecause }: Parameters<Store['settleDeletion']>[0],
   now: Timestamp,
 ): RoomDeletion | null {
-  const [settled] = db
-    .update(roomDeletions)
-    .set(settledColumns(settlement, now))
-    .where(
-      and(
-        eq(roomDeletions.callId, callId),
-        eq(roomDeletions.state, 'running'),
-        eq(roomDeletions.attempt, attempt),
-      ),
-    )
-    .returning()
-    .all();
+  const deletion = statements(db).ofCall.get({ callId });
+  const settled = deletion === undefined ? null : settleLease(deletion, { attempt, result: settlement, now });
+  if (settled !== null) {
+    const { state, scheduledAt, finalizedAt, lastError } = settled;
+    statements(db).settle.run({ callId, state, scheduledAt, finalizedAt, lastError });
+  }
   const audit = { at: now, subjectId: callId, actor: 'reconciler' } as const;
   const append = (action: DeletionAction, reason: string) =>
     appendAudit(db, { ...audit, organizationId: organizationOf(db, callId), action, reason });
   // Recorded also if the lease was lost, because the rescue took place.
   if (wasRescued) append('call.room_rescued', 'taken over from a dead node');
-  if (settled === undefined) return null;
+  if (settled === null) return null;
   if (keptBecause !== null) append('call.room_kept', keptBecause);
   if (settlement.state === 'discarded') append('call.room_deletion_discarded', settlement.lastError);
-  return toDeletion(settled);
+  return settled;
 }
 
 type DeletionAction = 'call.room_rescued' | 'call.room_kept' | 'call.room_deletion_discarded';
-
-function settledColumns(settlement: AttemptResult, now: Timestamp) {
-  if (settlement.state !== 'retryable') return { ...settlement, finalizedAt: now };
-  const { state, retryAfterMs, lastError } = settlement;
-  return { state, scheduledAt: now + retryAfterMs, lastError, finalizedAt: null };
-}
 
 export function listDeletions(
   db: Database,
   { states, limit }: { states: readonly DeletionState[]; limit: number },
 ): RoomDeletion[] {
-  return (
-    db
-      .select()
-      .from(roomDeletions)
-      // The first condition follows from the second, and shows SQLite that a partial index holds all of the rows.
-      .where(and(IS_INCOMPLETE, inArray(roomDeletions.state, [...states])))
-      .orderBy(asc(roomDeletions.createdAt), asc(roomDeletions.callId))
-      .limit(limit)
-      .all()
-      .map(toDeletion)
-  );
+  return statements(db).inStates.all({ states: JSON.stringify(states), limit });
 }
 
 export function countOpenDeletions(db: Database): number {
-  return db.select({ n: count() }).from(roomDeletions).where(IS_OPEN).get()?.n ?? 0;
+  return statements(db).countOpen.get()?.n ?? 0;
 }
 
 export function retryDeletion(
@@ -128,12 +161,9 @@ export function retryDeletion(
   { callId }: Parameters<Store['retryDeletion']>[0],
   now: Timestamp,
 ): DeletionState | null {
-  const found = db.select().from(roomDeletions).where(eq(roomDeletions.callId, callId)).get();
+  const found = statements(db).ofCall.get({ callId });
   if (found === undefined || found.state === 'completed') return found?.state ?? null;
-  db.update(roomDeletions)
-    .set({ state: 'available', attempt: 0, scheduledAt: now, finalizedAt: null, createdAt: now })
-    .where(eq(roomDeletions.callId, callId))
-    .run();
+  statements(db).reopen.run({ callId, scheduledAt: now, createdAt: now });
   appendAudit(db, {
     at: now,
     organizationId: organizationOf(db, callId),
@@ -153,17 +183,13 @@ export function findDeletionSubject(
   db: Database,
   callId: string,
 ): { call: Call; isAdoptable: boolean } | null {
-  const row = statements(db).callById.get({ id: callId });
-  if (row === undefined) return null;
-  return { call: toCall(row), isAdoptable: findAdoptionPrefix(db, row.roomName) !== null };
+  const call = statements(db).callById.get({ id: callId });
+  if (call === undefined) return null;
+  return { call, isAdoptable: findAdoptionPrefix(db, call.roomName) !== null };
 }
 
 function organizationOf(db: Database, callId: string): string {
-  const call = db
-    .select({ organizationId: calls.organizationId })
-    .from(calls)
-    .where(eq(calls.id, callId))
-    .get();
-  if (call === undefined) throw new Error(`call ${callId} does not exist`);
-  return call.organizationId;
+  const organization = statements(db).organizationOfCall.get({ id: callId });
+  if (organization === undefined) throw new Error(`call ${callId} does not exist`);
+  return organization.id;
 }

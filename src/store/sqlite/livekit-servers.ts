@@ -2,21 +2,38 @@ import { existsSync } from 'node:fs';
 import { desc, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
 import { BUSY_TIMEOUT_MS, type Database, openSqlite, readSchemaVersion } from './database.ts';
+import { preparePerConnection } from './prepare-per-connection.ts';
 import { livekitServers } from './schema.ts';
+import { columnsOf, placeholdersFor, prepareRows, prepareRun } from './statement.ts';
+
+const statements = preparePerConnection((db) => {
+  // The latest, also after the clock was set back.
+  const lastServedAt = sql`(SELECT max(${sql.placeholder('now')}, coalesce(max(last_served_at), 0) + 1) FROM livekit_servers)`;
+  return {
+    list: prepareRows(
+      db,
+      db.select(columnsOf(livekitServers)).from(livekitServers).orderBy(desc(livekitServers.lastServedAt)),
+    ),
+    record: prepareRun(
+      db,
+      db
+        .insert(livekitServers)
+        .values({ ...placeholdersFor({ url: true, firstServedAt: true }), lastServedAt })
+        .onConflictDoUpdate({ target: livekitServers.url, set: { lastServedAt } }),
+    ),
+  };
+});
 
 /** Returns the URLs of the LiveKit servers that this database was used with, the latest first. */
 export function listLiveKitServers(db: Database): string[] {
-  const rows = db.select().from(livekitServers).orderBy(desc(livekitServers.lastServedAt)).all();
-  return rows.map(({ url }) => url);
+  return statements(db)
+    .list.all()
+    .map(({ url }) => url);
 }
 
-/** Records a server as the latest, also after the clock was set back. */
+/** Records a server as the latest. */
 export function recordLiveKitServer(db: Database, { url, now }: { url: string; now: Timestamp }): void {
-  const lastServedAt = sql`(SELECT max(${now}, coalesce(max(last_served_at), 0) + 1) FROM livekit_servers)`;
-  db.insert(livekitServers)
-    .values({ url, firstServedAt: now, lastServedAt })
-    .onConflictDoUpdate({ target: livekitServers.url, set: { lastServedAt } })
-    .run();
+  statements(db).record.run({ url, firstServedAt: now, now });
 }
 
 /**

@@ -1,10 +1,13 @@
-import { and, asc, count, eq, gt, inArray, isNotNull, lt, lte, ne, notExists, type SQL } from 'drizzle-orm';
-import type { SQLiteTable } from 'drizzle-orm/sqlite-core';
+import { and, asc, count, eq, gt, inArray, isNotNull, lt, lte, ne, notExists, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Retention } from '../../ports/store.ts';
 import type { Database } from './database.ts';
+import { preparePerConnection } from './prepare-per-connection.ts';
 import { auditLog, calls, livekitEvents, roomDeletions } from './schema.ts';
+import { prepareRows, prepareRun, valuesOf } from './statement.ts';
 import { writeTransaction } from './transaction.ts';
+
+const { placeholder } = sql;
 
 /** SQLite's default: a commit copies the -wal into the file once the -wal has this many pages. */
 const CHECKPOINT_PAGES = 1_000;
@@ -25,10 +28,10 @@ export function withShortCheckpoints<T>(db: Database, work: () => T): T {
 }
 
 /** A call is kept until the deletion of its room is complete. */
-const isPrunable = (db: Database, before: Timestamp) =>
+const isPrunable = (db: Database) =>
   and(
     isNotNull(calls.endedAt),
-    lt(calls.endedAt, before),
+    lt(calls.endedAt, placeholder('before')),
     notExists(
       db
         .select({ callId: roomDeletions.callId })
@@ -37,28 +40,79 @@ const isPrunable = (db: Database, before: Timestamp) =>
     ),
   );
 
+const rowsBefore = { n: count().as('n') };
+
+const statements = preparePerConnection((db) => ({
+  oldCalls: prepareRows(
+    db,
+    db
+      .select({ id: calls.id })
+      .from(calls)
+      .where(isPrunable(db))
+      .orderBy(asc(calls.endedAt))
+      .limit(placeholder('limit')),
+  ),
+  deleteDeletions: prepareRun(
+    db,
+    db.delete(roomDeletions).where(inArray(roomDeletions.callId, valuesOf('ids'))),
+  ),
+  deleteCalls: prepareRun(db, db.delete(calls).where(inArray(calls.id, valuesOf('ids')))),
+  deleteEvents: prepareRun(
+    db,
+    db.delete(livekitEvents).where(
+      inArray(
+        livekitEvents.id,
+        db
+          .select({ id: livekitEvents.id })
+          .from(livekitEvents)
+          .where(lt(livekitEvents.receivedAt, placeholder('before')))
+          .limit(placeholder('limit')),
+      ),
+    ),
+  ),
+  firstEntries: prepareRows(
+    db,
+    db
+      .select({ id: auditLog.id, at: auditLog.at })
+      .from(auditLog)
+      .where(and(gt(auditLog.id, 0), lte(auditLog.at, placeholder('now'))))
+      .orderBy(asc(auditLog.id))
+      .limit(placeholder('limit')),
+  ),
+  deleteEntries: prepareRun(
+    db,
+    db
+      .delete(auditLog)
+      .where(and(lt(auditLog.id, placeholder('endId')), lt(auditLog.at, placeholder('before')))),
+  ),
+  countCalls: prepareRows(db, db.select(rowsBefore).from(calls).where(isPrunable(db))),
+  countEntries: prepareRows(
+    db,
+    db
+      .select(rowsBefore)
+      .from(auditLog)
+      .where(lt(auditLog.at, placeholder('before'))),
+  ),
+  countEvents: prepareRows(
+    db,
+    db
+      .select(rowsBefore)
+      .from(livekitEvents)
+      .where(lt(livekitEvents.receivedAt, placeholder('before'))),
+  ),
+}));
+
 /** Deletes calls that ended before a time, those that ended first. Their audit events stay. */
 export function pruneCalls(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
-  const old = db
-    .select({ id: calls.id })
-    .from(calls)
-    .where(isPrunable(db, before))
-    .orderBy(asc(calls.endedAt))
-    .limit(limit)
-    .all();
+  const old = statements(db).oldCalls.all({ before, limit });
   if (old.length === 0) return 0;
-  const ids = old.map(({ id }) => id);
-  db.delete(roomDeletions).where(inArray(roomDeletions.callId, ids)).run();
-  return db.delete(calls).where(inArray(calls.id, ids)).run().changes;
+  const ids = JSON.stringify(old.map(({ id }) => id));
+  statements(db).deleteDeletions.run({ ids });
+  return statements(db).deleteCalls.run({ ids });
 }
 
 export function pruneEvents(db: Database, { before, limit }: { before: Timestamp; limit: number }): number {
-  const old = db
-    .select({ id: livekitEvents.id })
-    .from(livekitEvents)
-    .where(lt(livekitEvents.receivedAt, before))
-    .limit(limit);
-  return db.delete(livekitEvents).where(inArray(livekitEvents.id, old)).run().changes;
+  return statements(db).deleteEvents.run({ before, limit });
 }
 
 /** Deletes the oldest entries. The first rows are the oldest, because ids increase with time, unless the clock was wrong. */
@@ -66,19 +120,10 @@ export function pruneAudit(
   db: Database,
   { before, now, limit }: { before: Timestamp; now: Timestamp; limit: number },
 ): number {
-  const first = db
-    .select({ id: auditLog.id, at: auditLog.at })
-    .from(auditLog)
-    .where(and(gt(auditLog.id, 0), lte(auditLog.at, now)))
-    .orderBy(asc(auditLog.id))
-    .limit(limit)
-    .all();
+  const first = statements(db).firstEntries.all({ now, limit });
   const last = first.findLast(({ at }) => at < before);
   if (last === undefined) return 0;
-  return db
-    .delete(auditLog)
-    .where(and(lt(auditLog.id, last.id + 1), lt(auditLog.at, before)))
-    .run().changes;
+  return statements(db).deleteEntries.run({ endId: last.id + 1, before });
 }
 
 /** Counts the rows that pruning would delete. Reads complete tables: for an operator, not for a loop. */
@@ -86,11 +131,12 @@ export function countPrunable(
   db: Database,
   { callsBefore, auditBefore, eventsBefore }: Retention,
 ): { calls: number; audit: number; events: number } {
-  const countRows = (table: SQLiteTable, condition: SQL | undefined) =>
-    db.select({ n: count() }).from(table).where(condition).get()?.n ?? 0;
+  const { countCalls, countEntries, countEvents } = statements(db);
+  const countOf = (statement: typeof countCalls, before: Timestamp | null) =>
+    before === null ? 0 : (statement.get({ before })?.n ?? 0);
   return {
-    calls: callsBefore === null ? 0 : countRows(calls, isPrunable(db, callsBefore)),
-    audit: auditBefore === null ? 0 : countRows(auditLog, lt(auditLog.at, auditBefore)),
-    events: countRows(livekitEvents, lt(livekitEvents.receivedAt, eventsBefore)),
+    calls: countOf(countCalls, callsBefore),
+    audit: countOf(countEntries, auditBefore),
+    events: countOf(countEvents, eventsBefore),
   };
 }

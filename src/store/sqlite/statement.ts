@@ -24,14 +24,13 @@ interface Buildable {
   toSQL(): Query;
 }
 
-/** Prepares a query whose rows have the names of its selection. Select columns with {@link columnsOf}. */
+/** Prepares a query at its first use. Its rows have the names of the selection: see {@link columnsOf}. */
 export function prepareRows<Row>(
-  { $client: client }: Database,
+  db: Database,
   query: Buildable & { all(): Row[] },
   { json = [] }: { json?: readonly (keyof Row & string)[] } = {},
 ): { get(values?: Values): Row | undefined; all(values?: Values): Row[] } {
-  const { text, bind } = compile(query);
-  const statement = client.prepare<unknown[], Row>(text);
+  const compiled = compileOnce<Row>(db, query);
   const parse = (row: Row): Row => {
     for (const name of json) {
       const value = row[name];
@@ -41,28 +40,43 @@ export function prepareRows<Row>(
   };
   return {
     get(values = {}) {
-      const row = statement.get(...bind(values));
+      const { statement, bind } = compiled();
+      const row = statement.get(bind(values));
       return row && parse(row);
     },
-    all: (values = {}) => statement.all(...bind(values)).map(parse),
+    all(values = {}) {
+      const { statement, bind } = compiled();
+      return statement.all(bind(values)).map(parse);
+    },
   };
 }
 
-/** Prepares a query without rows. `run` returns the number of changed rows. */
-export function prepareRun({ $client: client }: Database, query: Buildable): { run(values: Values): number } {
-  const { text, bind } = compile(query);
-  const statement = client.prepare<unknown[]>(text);
-  return { run: (values) => statement.run(...bind(values)).changes };
-}
-
-function compile(query: Buildable): { text: string; bind: (values: Values) => unknown[] } {
-  const { sql: built, params } = query.toSQL();
-  const slots = params.map(toSlot);
+/** Prepares a query without rows at its first use. `run` returns the number of changed rows. */
+export function prepareRun(db: Database, query: Buildable): { run(values: Values): number } {
+  const compiled = compileOnce(db, query);
   return {
-    // SQLite compiles a statement with `LIMIT ?` again after each bind, to plan for the new limit.
-    text: built.replaceAll(/ limit \?/g, ' limit ? + 0'),
-    bind: (values) => slots.map((slot) => slot(values)),
+    run(values) {
+      const { statement, bind } = compiled();
+      return statement.run(bind(values)).changes;
+    },
   };
+}
+
+function compileOnce<Row>({ $client: client }: Database, query: Buildable) {
+  let compiled: ReturnType<typeof compile<Row>> | undefined;
+  return () => {
+    compiled ??= compile<Row>(client, query);
+    return compiled;
+  };
+}
+
+function compile<Row>(client: Database['$client'], query: Buildable) {
+  const { sql: built, params } = query.toSQL();
+  // SQLite compiles a statement with `LIMIT ?` again after each bind, to plan for the new limit.
+  const text = built.replaceAll(/ limit \?/g, ' limit ? + 0');
+  const slots = params.map(toSlot);
+  const bind = (values: Values) => slots.map((slot) => slot(values));
+  return { statement: client.prepare<[unknown[]], Row>(text), bind };
 }
 
 /** Returns a function that reads the value of a parameter: a constant of the query, or the value of a placeholder. */
@@ -97,3 +111,14 @@ export function columnsOf<
     .map(([name, column]) => [name, sql`${column}`.as(name)]);
   return Object.fromEntries(entries);
 }
+
+/** Returns a placeholder for each name, as SQL: drizzle would encode the null of a JSON column as the text `null`. */
+export function placeholdersFor<Name extends string>(
+  names: Readonly<Record<Name, unknown>>,
+): Record<Name, SQL> {
+  const entries = Object.keys(names).map((name) => [name, sql`${sql.placeholder(name)}`]);
+  return Object.fromEntries(entries);
+}
+
+/** Returns the values of a bound JSON list, for a condition: a parameter for each value fits lists of one length only. */
+export const valuesOf = (name: string): SQL => sql`(SELECT value FROM json_each(${sql.placeholder(name)}))`;
