@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest';
+import { statSync } from 'node:fs';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Emulator } from '../../src/emulator/emulator.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
@@ -74,4 +76,53 @@ test('two processes on one database never claim the same deletion at the same ti
   await expectConsistent({ store, emulator }, { ids, answered: ids });
   // No process settles a deletion without its lease.
   for (const hangup of [first, second]) expect(hangup.output()).not.toMatch(/lost its lease|lease lost/);
+}, 120_000);
+
+/** Returns the calls whose cancel is half recorded: the status, the deletion and the audit event belong to one commit. */
+const HALF_CANCELLED = `
+  SELECT id FROM calls
+  WHERE (status = 'cancelled') <> EXISTS (SELECT 1 FROM room_deletions WHERE call_id = calls.id)
+    OR (status = 'cancelled') <>
+      (SELECT count(*) = 1 FROM audit_log WHERE subject_id = calls.id AND to_status = 'cancelled')`;
+
+test('cancels that share a commit are complete or absent after kill -9 while the commit is written', async () => {
+  const perRound = 150;
+  // Each round ends hangup after this number of pages of its commits: 0 is at the release of the lock.
+  const rounds = [0, 1, 20, 60, 120, 180, 240];
+  const { emulator, store, key, ids, file, serve } = await prepareCalls(rounds.length * perRound);
+  const other = new SqliteDatabase(file);
+  onTestFinished(() => {
+    other.close();
+  });
+  const walBytes = () => statSync(`${file}-wal`).size;
+  const pageBytes = 24 + Number(other.pragma('page_size', { simple: true }));
+  const answered: string[] = [];
+  for (const [round, pages] of rounds.entries()) {
+    const hangup = await serve();
+    await expect
+      .poll(() => {
+        other.pragma('wal_checkpoint(TRUNCATE)');
+        return walBytes();
+      })
+      .toBe(0);
+    other.exec('BEGIN IMMEDIATE');
+    const cancels = cancelAll(hangup.url, key, ids.slice(round * perRound, (round + 1) * perRound));
+    // The check of the store waits for a second after the cancels. All cancels are then queued.
+    expect((await fetch(`${hangup.url}/readyz`)).status).toBe(503);
+    const until = walBytes() + pages * pageBytes;
+    const deadline = performance.now() + 2_000;
+    other.exec('ROLLBACK');
+    // Without a pause: hangup must end before its commit does.
+    while (walBytes() < until && performance.now() < deadline);
+    const ended = hangup.kill('SIGKILL');
+    answered.push(...(await cancels));
+    await ended;
+    expect(other.prepare(HALF_CANCELLED).pluck().all(), `round ${round}`).toEqual([]);
+    for (const id of answered) {
+      expect((await store.findCall(id))?.call.status, `${id} was answered 200`).toBe('cancelled');
+    }
+  }
+  await serve();
+  await expect.poll(() => store.nextDeletionAt(), { timeout: 60_000 }).toBeNull();
+  await expectConsistent({ store, emulator }, { ids, answered });
 }, 120_000);

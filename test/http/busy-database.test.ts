@@ -2,6 +2,7 @@ import { createTRPCClient, httpLink, TRPCClientError } from '@trpc/client';
 import SqliteDatabase from 'better-sqlite3';
 import type { AppRouter } from 'hangup';
 import { expect, onTestFinished, test } from 'vitest';
+import { buildCall } from '../harness/calls.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { postWebhook, roomWebhooks } from '../harness/webhooks.ts';
@@ -167,4 +168,31 @@ test('the reconciler logs a loop that failed by a lock, and the next run deletes
       return (body as { data: { roomDeletion: { state: string } } }).data.roomDeletion.state === 'completed';
     })
     .toBe(true);
+});
+
+test('a cancel returns 503 with retry-after at once while 2,000 writes wait', async () => {
+  const hangup = await startTestHangup(['c0'], { inProcess: true });
+  const { release } = lock(hangup);
+  const { organizationId } = hangup;
+  let ended = 0;
+  const writes = Array.from({ length: 2_000 }, async (_, i) => {
+    const call = buildCall({ id: `w${i}`, organizationId });
+    await hangup.store.changeCall({ kind: 'register', call, apiKeyId: null });
+    ended += 1;
+  });
+  expect(await cancel(hangup, 'c0')).toMatchObject({ status: 503, retryAfter: '1' });
+  expect(ended).toBe(0);
+  release();
+  await Promise.all(writes);
+  expect(await cancel(hangup, 'c0')).toMatchObject({ status: 200 });
+});
+
+test('500 concurrent cancels delete all rooms at the first attempt and settle all deletions', async () => {
+  const ids = Array.from({ length: 500 }, (_, i) => `c${i}`);
+  const hangup = await startTestHangup(ids);
+  const answers = await Promise.all(ids.map((id) => cancel(hangup, id)));
+  expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+  expect(hangup.log.filter(({ level }) => level !== 'info')).toEqual([]);
+  const records = await Promise.all(ids.map((id) => hangup.store.findCall(id)));
+  expect(records.filter((record) => record?.deletion?.state !== 'completed')).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
@@ -158,5 +158,100 @@ test('the -wal that grew during a long read is truncated after the read (row 17)
       return walBytes() <= 16 * 1024 * 1024;
     })
     .toBe(true);
+  await store.close();
+});
+
+/** Returns the number of commits in a -wal file: a frame that ends a commit contains the size of the database. */
+function commitsIn(walFile: string): number {
+  const wal = readFileSync(walFile);
+  const frameBytes = 24 + wal.readUInt32BE(8);
+  const salt = wal.subarray(16, 24);
+  let commits = 0;
+  for (let at = 32; at + frameBytes <= wal.length; at += frameBytes) {
+    if (!wal.subarray(at + 8, at + 16).equals(salt)) break;
+    if (wal.readUInt32BE(at + 4) > 0) commits += 1;
+  }
+  return commits;
+}
+
+test('100 writes that wait for a lock share commits', async () => {
+  const { file, store } = await openTestStore();
+  const { release } = lockOf(file);
+  const before = commitsIn(`${file}-wal`);
+  const ids = Array.from({ length: 100 }, (_, i) => `k${i}`);
+  const made = Promise.all(ids.map((id) => store.createApiKey(newKey(id))));
+  release();
+  await made;
+  // A commit takes no write after 10 ms, so a slow machine needs several.
+  expect(commitsIn(`${file}-wal`) - before).toBeLessThan(50);
+  await store.close();
+});
+
+test('a write that fails in a shared commit undoes its own changes alone', async () => {
+  const { file, store } = await openTestStore();
+  const { release } = lockOf(file);
+  const ended = Promise.allSettled([
+    store.createApiKey(newKey('a')),
+    // A constraint fails after the insert of a new organization.
+    store.createApiKey({ ...newKey('a'), organizationName: 'b', organizationIdIfNew: 'org_b' }),
+    // The rescue of an unknown call has no organization for its audit event.
+    store.settleDeletion({
+      callId: 'unknown',
+      attempt: 1,
+      settlement: { state: 'completed' },
+      wasRescued: true,
+      keptBecause: null,
+    }),
+    store.createApiKey(newKey('c')),
+  ]);
+  release();
+  expect((await ended).map(({ status }) => status)).toEqual([
+    'fulfilled',
+    'rejected',
+    'rejected',
+    'fulfilled',
+  ]);
+  expect(await store.listOrganizations()).toEqual(['a', 'c']);
+  expect((await store.listApiKeys()).map(({ id }) => id)).toEqual(['a', 'c']);
+  await store.close();
+});
+
+test('writes beyond 2,000 without a reply reject at once, except settlements', async () => {
+  const { file, store } = await openTestStore();
+  const { organizationId } = await store.createApiKey(newKey('a'));
+  const { release } = lockOf(file);
+  const register = (id: string) =>
+    store.changeCall({ kind: 'register', call: buildCall({ id, organizationId }), apiKeyId: null });
+  const waiting = Array.from({ length: 2_000 }, (_, i) => register(`c${i}`));
+  await expect(register('refused')).rejects.toBeInstanceOf(StoreBusyError);
+  const settled = store.settleDeletion({
+    callId: 'c0',
+    attempt: 1,
+    settlement: { state: 'completed' },
+    wasRescued: false,
+    keptBecause: null,
+  });
+  // The other writes still wait for the lock.
+  expect(await store.listLiveCalls({ after: '', limit: 1 })).toEqual([]);
+  release();
+  const results = await Promise.all(waiting);
+  expect(results.filter(({ result }) => result.kind === 'registered')).toHaveLength(2_000);
+  expect(await settled).toBeNull();
+  expect((await register('accepted')).result.kind).toBe('registered');
+  expect(await store.findCall('refused')).toBeNull();
+  await store.close();
+});
+
+test('a write that cannot be sent to the thread rejects, and the other writes of its message succeed', async () => {
+  const { store } = await openTestStore();
+  const { organizationId } = await store.createApiKey(newKey('a'));
+  const unclonable = { ...buildCall({ id: 'c1', organizationId }), metadata: { call: () => {} } };
+  const ended = await Promise.allSettled([
+    store.createApiKey(newKey('b')),
+    store.changeCall({ kind: 'register', call: unclonable, apiKeyId: null }),
+    store.createApiKey(newKey('c')),
+  ]);
+  expect(ended.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect(await store.findCall('c1')).toBeNull();
   await store.close();
 });
