@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, globSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
 import { runHangup } from '../harness/process.ts';
@@ -104,9 +105,12 @@ test('keys create on a full disk prints one line, exits with 3 and prints no key
 }, 60_000);
 
 /** Delays each fsync of a process by `stallMs`. */
-async function stallDisk(pid: number, stallMs: number) {
-  const delay = `inject=fsync,fdatasync:delay_enter=${stallMs * 1_000}`;
-  const traced = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', delay], {
+const stallDisk = (pid: number, stallMs: number) => injectIntoFsync(pid, `delay_enter=${stallMs * 1_000}`);
+
+/** Changes the fsyncs of a process by a fault of strace's option `inject`. */
+async function injectIntoFsync(pid: number, fault: string) {
+  const inject = `inject=fsync,fdatasync:${fault}`;
+  const traced = spawn('strace', ['-f', '-p', String(pid), '-e', 'trace=fsync,fdatasync', '-e', inject], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   onTestFinished(() => {
@@ -118,7 +122,8 @@ async function stallDisk(pid: number, stallMs: number) {
   });
   await expect.poll(() => trace).toContain('attached');
   return {
-    stalls: () => trace.match(/f(data)?sync\(/g)?.length ?? 0,
+    /** The number of fsyncs that have begun. */
+    fsyncs: () => trace.match(/f(data)?sync\(/g)?.length ?? 0,
     async end() {
       traced.kill('SIGINT');
       await once(traced, 'exit');
@@ -140,7 +145,7 @@ test('while the disk stalls, reads work and each cancel gets 503 in time', async
     answered += 1;
     return { status: response.status, retryAfter: response.headers.get('retry-after') };
   });
-  await expect.poll(() => disk.stalls()).toBeGreaterThan(0);
+  await expect.poll(() => disk.fsyncs()).toBeGreaterThan(0);
   expect(await statusOf(hangup.url, '/healthz', key)).toBe(200);
   expect(await statusOf(hangup.url, '/api/v1/calls', key)).toBe(200);
   expect(answered).toBe(0);
@@ -162,6 +167,40 @@ test('while the disk stalls, reads work and each cancel gets 503 in time', async
     .toBe(true);
   await expect.poll(() => emulator.roomNames()).toEqual([]);
 }, 90_000);
+
+test('when the fsync of a shared commit fails, its cancels get 500 and change nothing, and a retry succeeds', async () => {
+  const { emulator, store, key, ids, file, serve } = await prepareCalls(40);
+  const hangup = await serve();
+  const cancelWithStatus = async (id: string) => {
+    const options = { method: 'DELETE', headers: { 'x-api-key': key } };
+    return (await fetch(`${hangup.url}/api/v1/calls/${id}`, options)).status;
+  };
+  const other = new SqliteDatabase(file);
+  onTestFinished(() => {
+    other.close();
+  });
+  other.exec('BEGIN IMMEDIATE');
+  const cancels = ids.map(cancelWithStatus);
+  // The check of the store waits for a second after the cancels. All cancels are then queued.
+  expect(await statusOf(hangup.url, '/readyz', key)).toBe(503);
+  const disk = await injectIntoFsync(hangup.child.pid ?? 0, 'error=EIO:when=1');
+  other.exec('ROLLBACK');
+  const statuses = await Promise.all(cancels);
+  await disk.end();
+  expect(disk.fsyncs()).toBeGreaterThan(0);
+  expect(statuses).toContain(500);
+  for (const [i, id] of ids.entries()) {
+    const record = await store.findCall(id);
+    expect({ id, status: record?.call.status, hasDeletion: record?.deletion !== null }).toEqual(
+      statuses[i] === 200
+        ? { id, status: 'cancelled', hasDeletion: true }
+        : { id, status: 'active', hasDeletion: false },
+    );
+  }
+  const failed = ids.filter((_, i) => statuses[i] !== 200);
+  expect(await cancelAll(hangup.url, key, failed)).toEqual(failed);
+  await expect.poll(() => emulator.roomNames()).toEqual([]);
+}, 60_000);
 
 test("a database that root creates belongs to the folder's owner, with its -wal and -shm", async () => {
   const cwd = temporaryFolder();
