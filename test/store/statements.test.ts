@@ -154,8 +154,9 @@ async function use(store: Store, round: string): Promise<void> {
   await store.listCalls(list);
   await store.listCalls({ ...list, statuses: ['cancelled', 'active'], agentId: 'a', from: 1, to: 2 });
   await store.listCallEvents({ callId: id('cancelled'), after: 0, limit: 9 });
-  await store.listLiveCalls({ after: '', limit: 9 });
-  await store.listLiveCallsByRoom([id('left'), id('kept')]);
+  await store.listLiveRooms({ after: '', limit: 9 });
+  await store.findLiveCalls([id('left'), id('kept')]);
+  await store.listKnownRooms([id('left'), id('kept')]);
   await store.listUnansweredPhones({ after: '', limit: 9 });
   await store.listReviews({ maxDelayMs: 1, limit: 9 });
   await store.countLive();
@@ -191,7 +192,7 @@ test('a statement is built and prepared once for each connection, not for each r
   await use(second.observed, 'two');
   second.restore();
   expect(methodsWith(second.uses, ({ built, prepared }) => built.length + prepared.length > 0)).toEqual(
-    new Set([...OF_OPERATORS, 'countLive', 'findApiKey', 'findCall', 'listCalls', 'recordApiKeyUse']),
+    new Set([...OF_OPERATORS, 'countLive', 'listCalls']),
   );
 });
 
@@ -207,6 +208,6 @@ test('SQLite compiles no statement again for new values', async () => {
     /^\s*select/i.test(sql) &&
     (/(limit|offset) \?(?! \+ 0)/i.test(sql) || (/order by/i.test(sql) && /[^<>]= \?/.test(sql)));
   expect(methodsWith(uses, ({ prepared }) => prepared.some(isCompiledAgain))).toEqual(
-    new Set(['listCalls', 'listLiveCalls']),
+    new Set(['listCalls', 'listLiveRooms']),
   );
 });

@@ -10,18 +10,6 @@ export const CALL_JSON = { json: ['roster', 'metadata'] } as const;
 /** The columns of a {@link RoomDeletion}. */
 export const DELETION = columnsOf(roomDeletions);
 
-export function toCall({
-  scheduledOrder: _,
-  hasUnansweredPhone: __,
-  ...row
-}: typeof calls.$inferSelect): Call {
-  return row;
-}
-
-export function toDeletion(row: typeof roomDeletions.$inferSelect): RoomDeletion {
-  return row;
-}
-
 export function toApiKey(
   { hash: _, scopes, ...row }: typeof apiKeys.$inferSelect,
   organizationName: string,
