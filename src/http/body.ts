@@ -118,9 +118,10 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
         if (size > MAX_BODY_BYTES) reject(bodyTooLarge());
         else chunks.push(chunk);
       })
-      .once('end', resolve)
-      .once('error', reject)
-      .once('aborted', () => reject(new TRPCError({ code: 'CLIENT_CLOSED_REQUEST' })));
+      .on('end', resolve)
+      .on('error', reject)
+      .on('aborted', () => reject(new TRPCError({ code: 'CLIENT_CLOSED_REQUEST' })));
   });
-  return Buffer.concat(chunks);
+  const [first] = chunks;
+  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks);
 }
