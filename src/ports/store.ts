@@ -50,6 +50,8 @@ export interface LiveCallStore {
   listLiveRooms(input: { after: string; limit: number }): Promise<readonly string[]>;
   /** The live call in each of these rooms; null for a room without a live call. */
   findLiveCalls(roomNames: readonly string[]): Promise<readonly (LiveCall | null)[]>;
+  /** The version of the call's roster; null when the call was deleted. */
+  findRosterVersion(callId: string): Promise<string | null>;
   /** Those of the names that a call on record has, or that an adoption prefix matches, in no order. */
   listKnownRooms(roomNames: readonly string[]): Promise<readonly string[]>;
   /** Live calls with an unanswered phone in the room, by id, after the id `after`. */

@@ -456,6 +456,8 @@ export function conformance(name: string, openStore: Factory): void {
           call,
         ]);
         expect(await store.findLiveCalls([])).toEqual([]);
+        expect(await store.findRosterVersion('c3')).toBe('');
+        expect(await store.findRosterVersion('none')).toBe(null);
       });
 
       test('the known rooms are those of calls on record and those with an adoption prefix', async () => {
@@ -477,6 +479,7 @@ export function conformance(name: string, openStore: Factory): void {
         await create({ id: 'c1', roomName: 'room' });
         await receive(joined(PHONE));
         await receive(left(PHONE), { now: 6_000 });
+        expect(await store.findRosterVersion('c1')).toBe('RM_1:1');
         expect(await reviews(5_999)).toEqual({ due: [], nextAt: 6_000 });
         expect(await reviews(6_000)).toEqual({
           due: [

@@ -108,6 +108,7 @@ test('no query of a request, a webhook or a loop scans a table or sorts a page',
     await store.findDeletionSubject('c');
     await store.listLiveRooms({ after: 'r', limit: 10 });
     await store.findLiveCalls(['r']);
+    await store.findRosterVersion('c');
     await store.listKnownRooms(['r']);
     await store.listUnansweredPhones({ after: 'c', limit: 10 });
     await store.countOpenDeletions();

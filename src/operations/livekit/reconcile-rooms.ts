@@ -2,7 +2,6 @@ import { setImmediate } from 'node:timers/promises';
 import { adviceForLiveKitError, formatLiveKitError } from '../../domain/livekit-error.ts';
 import { createRoomDiff, type LiveCall, onListFailed, type ReconcileState } from '../../domain/room-diff.ts';
 import type { RoomRef } from '../../domain/room-event.ts';
-import { versionOf } from '../../domain/roster.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { RequestOptions } from '../../ports/livekit.ts';
 import type { Dependencies } from '../dependencies.ts';
@@ -143,11 +142,11 @@ async function confirmMissingRoom(
   dependencies: Dependencies,
   { id: callId, roomName, roomId: sid }: LiveCall,
 ): Promise<boolean> {
-  const { rooms, clock } = dependencies;
+  const { store, rooms, clock } = dependencies;
   const options = requestOptions(dependencies);
   const found = await rooms.findRoom(roomName, options);
   if (found.kind !== 'absent') return false;
-  const version = await rosterVersion(dependencies, callId);
+  const version = await store.findRosterVersion(callId);
   if (version === null) return false;
   const requestedAt = clock.now();
   const listed = await rooms.listParticipants(roomName, options);
@@ -183,7 +182,7 @@ async function compareParticipants(
   { id: callId, roomName }: LiveCall,
   isTrusted: boolean,
 ): Promise<boolean> {
-  const version = await rosterVersion(dependencies, callId);
+  const version = await dependencies.store.findRosterVersion(callId);
   if (version === null) return false;
   const call = { callId, roomName, version };
   const options = { ...requestOptions(dependencies), isTrusted };
@@ -202,12 +201,6 @@ async function observeEndedCall(dependencies: Dependencies, { callId, room }: En
   if (listed.kind !== 'listed') return false;
   const list = { participants: listed.participants, requestedAt, version: '', isTrusted: false };
   return isChange(await recordObservation(dependencies, { kind: 'room_of_ended', callId, room, ...list }));
-}
-
-/** Returns the roster's version, for a list of participants that is requested next; null if the call was deleted. */
-async function rosterVersion({ store }: Dependencies, callId: string): Promise<string | null> {
-  const found = await store.findCall(callId);
-  return found === null ? null : versionOf(found.call.roster);
 }
 
 /** Yields the names of the rooms of all live calls, in pages. */

@@ -64,6 +64,15 @@ const statements = preparePerConnection((db) => ({
       WHERE EXISTS (SELECT 1 FROM calls WHERE room_name = json_each.value)
         OR EXISTS (SELECT 1 FROM adoption_prefixes WHERE substr(json_each.value, 1, length(prefix)) = prefix)`)
     .pluck(),
+  rosterVersion: db.$client
+    .prepare<[id: string], string>(
+      db
+        .select({ version: VERSION })
+        .from(calls)
+        .where(eq(calls.id, placeholder('id')))
+        .toSQL().sql,
+    )
+    .pluck(),
   unansweredPhones: db
     .select(CALL_IN_ROOM_COLUMNS)
     .from(calls)
@@ -106,6 +115,10 @@ export function findLiveCalls(db: Database, roomNames: readonly string[]): (Live
     found[index] = { id, status, roomName, roomId, scheduledAt, createdAt, updatedAt };
   }
   return found;
+}
+
+export function findRosterVersion(db: Database, callId: string): string | null {
+  return statements(db).rosterVersion.get(callId) ?? null;
 }
 
 export function listKnownRooms(db: Database, roomNames: readonly string[]): string[] {

@@ -31,6 +31,7 @@ import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 import {
   findLiveCalls,
+  findRosterVersion,
   listKnownRooms,
   listLiveRooms,
   listReviews,
@@ -56,6 +57,7 @@ export function readsOn(db: Database, clock: Clock) {
     listCalls: (query) => listCalls(db, query),
     listLiveRooms: (input) => listLiveRooms(db, input),
     findLiveCalls: (roomNames) => findLiveCalls(db, roomNames),
+    findRosterVersion: (callId) => findRosterVersion(db, callId),
     listKnownRooms: (roomNames) => listKnownRooms(db, roomNames),
     listUnansweredPhones: (input) => listUnansweredPhones(db, input),
     listReviews: (input) => listReviews(db, input, clock.now()),
