@@ -53,22 +53,21 @@ export function createHttpServer({
       const isComplete = response.writableFinished;
       if (mount.isPolled && isComplete && response.statusCode === 200) return;
       const { requestId, method, keyId, webhook } = request;
-      const isUnauthenticated = request.isUnauthenticated || response.statusCode === 401;
-      log.info(
-        {
-          requestId,
-          method,
-          // Without the query string, which can contain phone numbers.
-          path: path.slice(0, MAX_LOGGED_PATH_LENGTH),
-          status: response.headersSent ? response.statusCode : null,
-          durationMs: Math.round(performance.now() - startedAt),
-          ...(keyId !== null && { keyId }),
-          ...(isUnauthenticated && { remoteAddress: resolveAddress(remoteAddress, request.headers) }),
-          ...webhook,
-          ...(!isComplete && { disconnected: true }),
-        },
-        'request',
-      );
+      const fields: Record<string, unknown> = {
+        requestId,
+        method,
+        // Without the query string, which can contain phone numbers.
+        path: path.slice(0, MAX_LOGGED_PATH_LENGTH),
+        status: response.headersSent ? response.statusCode : null,
+        durationMs: Math.round(performance.now() - startedAt),
+      };
+      if (keyId !== null) fields['keyId'] = keyId;
+      if (request.isUnauthenticated || response.statusCode === 401) {
+        fields['remoteAddress'] = resolveAddress(remoteAddress, request.headers);
+      }
+      if (webhook !== null) Object.assign(fields, webhook);
+      if (!isComplete) fields['disconnected'] = true;
+      log.info(fields, 'request');
     });
     void handle(request, response, { mount, path, search });
   }

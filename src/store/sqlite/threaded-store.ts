@@ -166,15 +166,23 @@ export async function openThreadedStore(
   }
 
   /** Reads wait for a lock only while another process repairs the database after a crash, or locks it exclusively. */
-  async function read(method: ReadMethod, args: readonly unknown[]): Promise<unknown> {
+  function read(method: ReadMethod, args: readonly unknown[]): Promise<unknown> {
+    try {
+      return Promise.resolve(call(reads, method, args));
+    } catch (error) {
+      return isBusy(error) ? readLater(method, args) : Promise.reject(error);
+    }
+  }
+
+  async function readLater(method: ReadMethod, args: readonly unknown[]): Promise<unknown> {
     const deadlineMs = monotonicMs() + WRITE_TIMEOUT_MS;
     for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, READ_RETRY_DELAY_MS));
       try {
         return call(reads, method, args);
       } catch (error) {
         if (!isBusy(error)) throw error;
         if (monotonicMs() > deadlineMs) throw new StoreBusyError();
-        await new Promise((resolve) => setTimeout(resolve, READ_RETRY_DELAY_MS));
       }
     }
   }
