@@ -131,6 +131,7 @@ async function use(store: Store, round: string): Promise<void> {
     });
   await store.findCall(id('cancelled'));
   await store.findDeletionSubject(id('cancelled'));
+  await store.findRosterVersion(id('left'));
   const settle = (name: string, parts: Partial<Parameters<Store['settleDeletion']>[0]>) =>
     store.settleDeletion({
       callId: id(name),
