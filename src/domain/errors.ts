@@ -21,8 +21,8 @@ export class RequestError extends Error {
 }
 
 /**
- * The database did not accept a write in time: another process holds the lock, or the disk stalls. Nothing changed,
- * unless the commit had begun: that write may still complete after this error.
+ * The database did not accept a write in time: another process holds the lock, the disk stalls, or too many writes wait.
+ * Nothing changed, unless the commit had begun: that write may still complete after this error.
  */
 export class StoreBusyError extends Error {
   override readonly name = 'StoreBusyError';
