@@ -19,6 +19,7 @@ function createQueue() {
   const ended: string[] = [];
   const commits: string[][] = [];
   let inCommit: string[] | null = null;
+  let onReceive = () => {};
 
   const describe = (outcome: Outcome<NamedWrite>) => {
     if ('result' in outcome) return `${String(outcome.result)} done`;
@@ -54,6 +55,7 @@ function createQueue() {
     receive() {
       const received = arriving;
       arriving = [];
+      onReceive();
       return received;
     },
     reply(outcomes) {
@@ -96,6 +98,13 @@ function createQueue() {
     arrive: (...args: Parameters<typeof write>) => arriving.push(write(...args)),
     lock(isNow: boolean) {
       isLocked = isNow;
+    },
+    /** Runs at the next request for arrived writes, like a request to close that arrived with them. */
+    beforeNextReceive(run: () => void) {
+      onReceive = () => {
+        onReceive = () => {};
+        run();
+      };
     },
     failCommits(fault: Error | null) {
       commitFault = fault;
@@ -246,3 +255,32 @@ test('drained resolves when the last write has ended', async () => {
   await drained;
   expect(ended).toHaveLength(1);
 });
+
+test.each(['an empty queue', 'a commit'])(
+  'drained waits for writes that arrive after %s together with the request to close',
+  async (before) => {
+    const { queue, push, arrive, lock, passTo, beforeNextReceive, ended } = createQueue();
+    let drainedAfter: number | null = null;
+    const close = () => {
+      void queue.drained().then(() => {
+        drainedAfter = ended.length;
+      });
+    };
+    const during = () => {
+      lock(true);
+      arrive('b', { expiresAtMs: 500 });
+      beforeNextReceive(close);
+    };
+    if (before === 'a commit') push('a', { during });
+    else {
+      during();
+      queue.push([]);
+    }
+    await Promise.resolve();
+    expect(drainedAfter).toBeNull();
+    lock(false);
+    passTo(100);
+    await expect.poll(() => drainedAfter).toBe(ended.length);
+    expect(ended.at(-1)).toMatch(/b done$/);
+  },
+);

@@ -50,14 +50,8 @@ export function createWriteQueue<W extends Write>({
   let waiting: W[] = [];
   let isRetryScheduled = false;
   let busyCount = 0;
-  let onDrained = Promise.withResolvers<void>();
-  onDrained.resolve();
-
-  function enqueue(writes: readonly W[]): void {
-    if (writes.length === 0) return;
-    if (waiting.length === 0) onDrained = Promise.withResolvers();
-    waiting.push(...writes);
-  }
+  /** Null while the queue is empty. */
+  let onDrained: PromiseWithResolvers<void> | null = null;
 
   function rejectExpired(): void {
     const now = nowMs();
@@ -68,12 +62,15 @@ export function createWriteQueue<W extends Write>({
   }
 
   function runAll(): void {
+    // Before `receive`, which can return writes and the request to close.
+    onDrained ??= Promise.withResolvers();
     for (;;) {
-      enqueue(receive());
+      waiting.push(...receive());
       rejectExpired();
       const [first] = waiting;
       if (first === undefined) {
         onDrained.resolve();
+        onDrained = null;
         return;
       }
       const outcomes = first.isAlone ? runAlone(first) : runTogether();
@@ -136,9 +133,9 @@ export function createWriteQueue<W extends Write>({
 
   return {
     push(writes) {
-      enqueue(writes);
+      waiting.push(...writes);
       if (!isRetryScheduled) runAll();
     },
-    drained: () => onDrained.promise,
+    drained: () => onDrained?.promise ?? Promise.resolve(),
   };
 }
