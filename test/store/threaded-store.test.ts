@@ -77,9 +77,10 @@ test('writes reject as busy while a lock stays, never run later, and succeed aft
   await store.close();
 });
 
-test('an observation that changes nothing does not wait for a lock', async () => {
+test('an observation that changes nothing waits neither for a lock nor for the writes before it', async () => {
   const { file, store } = await openTestStore();
   const { release } = lockOf(file);
+  const waiting = store.createApiKey(newKey('a'));
   const room = { name: 'nobody', sid: 'RM_1', createdAt: 1, metadata: '' };
   const { result, events } = await store.changeCall({
     kind: 'observation',
@@ -89,7 +90,9 @@ test('an observation that changes nothing does not wait for a lock', async () =>
     leaseMs: null,
   });
   expect({ result, events }).toEqual({ result: null, events: [] });
+  expect(await store.listApiKeys()).toEqual([]);
   release();
+  await waiting;
   await store.close();
 });
 
