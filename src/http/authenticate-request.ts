@@ -1,16 +1,24 @@
-import type { ApiKey } from '../domain/api-key.ts';
-import { authenticate } from '../operations/api-keys/authenticate.ts';
+import type { Authentication } from '../api/procedure-request.ts';
+import { authenticate, authenticateWithCall } from '../operations/api-keys/authenticate.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { readApiKey } from './credentials.ts';
 import type { HttpRequest } from './request.ts';
 
-/** Returns the API key of a request, and records its id for the log; null if the request has no valid key. */
+/**
+ * Returns the API key of a request, and records its id for the log.
+ * @param callId the call to load with the key; undefined: none
+ */
 export async function authenticateRequest(
   dependencies: Dependencies,
   request: HttpRequest,
-): Promise<ApiKey | null> {
-  const apiKey = await authenticate(dependencies, readApiKey(request));
-  if (apiKey === null) request.isUnauthenticated = true;
-  else request.keyId = apiKey.id;
-  return apiKey;
+  callId?: string,
+): Promise<Authentication> {
+  const apiKeyHeader = readApiKey(request);
+  const found =
+    callId === undefined
+      ? { apiKey: await authenticate(dependencies, apiKeyHeader) }
+      : await authenticateWithCall(dependencies, { apiKeyHeader, callId });
+  if (found.apiKey === null) request.isUnauthenticated = true;
+  else request.keyId = found.apiKey.id;
+  return found;
 }

@@ -154,7 +154,7 @@ class RestRequest implements ProcedureRequest {
   }
 
   authenticate() {
-    return authenticateRequest(this.dependencies, this.request);
+    return authenticateRequest(this.dependencies, this.request, this.parameters['callId']);
   }
 
   readCallId() {

@@ -1,8 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { TRPCError } from '@trpc/server';
 import { badRequest, unrecognizedKeys } from '../api/errors.ts';
-import type { ProcedureRequest } from '../api/procedure-request.ts';
-import type { ApiKey } from '../domain/api-key.ts';
+import type { Authentication, ProcedureRequest } from '../api/procedure-request.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { authenticateRequest } from './authenticate-request.ts';
 import {
@@ -35,7 +34,7 @@ export class TrpcCalls {
   private inputs: unknown[] = [];
   private batchError: TRPCError | null = null;
   private readonly callErrors = new Map<number, TRPCError>();
-  private apiKey: Promise<ApiKey | null> | null = null;
+  private authentication: Promise<Authentication> | null = null;
   private body: Promise<Uint8Array> | null = null;
 
   constructor(
@@ -64,9 +63,9 @@ export class TrpcCalls {
   }
 
   /** Loads the key once, also for a batch of many calls. */
-  authenticate(): Promise<ApiKey | null> {
-    this.apiKey ??= authenticateRequest(this.dependencies, this.request);
-    return this.apiKey;
+  authenticate(): Promise<Authentication> {
+    this.authentication ??= authenticateRequest(this.dependencies, this.request);
+    return this.authentication;
   }
 
   /** Returns an error of one call's input that parsing found. Call this after reading the input. */
@@ -177,7 +176,7 @@ class TrpcRequest implements ProcedureRequest {
     this.readRawInput = readRawInput;
   }
 
-  authenticate(): Promise<ApiKey | null> {
+  authenticate(): Promise<Authentication> {
     return this.calls.authenticate();
   }
 

@@ -33,6 +33,11 @@ export interface CallStore {
   /** Every change of a call: loads the rows, lets the domain decide, writes the decision, in one transaction. */
   changeCall<Kind extends CommandKind>(command: CallCommand<Kind>): Promise<ChangedCall<Kind>>;
   findCall(id: string): Promise<CallRecord | null>;
+  /** Returns what {@link ApiKeyStore.findApiKey} and {@link findCall} return. */
+  findKeyAndCall(input: {
+    keyHash: string;
+    callId: string;
+  }): Promise<{ readonly apiKey: ApiKey | null; readonly record: CallRecord | null }>;
   listCalls(query: CallQuery): Promise<CallPage>;
   /** Entries of the call's audit log after the entry `after`, oldest first. */
   listCallEvents(input: { callId: string; after: number; limit: number }): Promise<readonly AuditEntry[]>;

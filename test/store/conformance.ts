@@ -6,7 +6,13 @@ import type { CancelCommand } from '../../src/domain/on-cancel.ts';
 import type { DeletionState } from '../../src/domain/room-deletion.ts';
 import type { Participant, RoomEventPayload } from '../../src/domain/room-event.ts';
 import { versionOf } from '../../src/domain/roster.ts';
-import { type CallQuery, MAX_COUNT, type OpenStore, type Store } from '../../src/ports/store.ts';
+import {
+  type CallQuery,
+  MAX_COUNT,
+  type NewApiKey,
+  type OpenStore,
+  type Store,
+} from '../../src/ports/store.ts';
 import type { Clock } from '../../src/ports/system.ts';
 import { buildCall } from '../harness/calls.ts';
 import { type ManualClock, manualClock } from '../harness/manual-clock.ts';
@@ -29,7 +35,7 @@ export function conformance(name: string, openStore: Factory): void {
     let other: ApiKey;
     let hashes = 0;
 
-    const makeKey = (organizationName: string, parts: { id: string; now?: number }) => {
+    const makeKey = (organizationName: string, parts: Partial<NewApiKey> & { id: string }) => {
       hashes += 1;
       return store.createApiKey({
         organizationName,
@@ -156,6 +162,32 @@ export function conformance(name: string, openStore: Factory): void {
           lastUsedAt: null,
         });
         expect(await store.findApiKey('f'.repeat(64))).toBeNull();
+      });
+
+      test('a key is found with a call as each is found alone', async () => {
+        const hashOf = (number: number) => String(number).padStart(64, '0');
+        const key = await makeKey('acme', { id: 'key_2', name: 'a "key" of \\ Zoë 😀', expiresAt: 9_000 });
+        const keyHash = hashOf(hashes);
+        await create({ id: 'live', roomName: 'live', metadata: { nested: [1, null, '😀'] } });
+        await create({ id: 'cancelled', roomName: 'cancelled' });
+        await cancel('cancelled', { reason: 'because' });
+        await settle('cancelled', 1, 3_000, {
+          settlement: { state: 'discarded', lastError: 'a "quote"\n😀' },
+        });
+        for (const hash of [keyHash, 'f'.repeat(64)]) {
+          for (const callId of ['live', 'cancelled', 'none']) {
+            const found = { apiKey: await store.findApiKey(hash), record: await store.findCall(callId) };
+            expect(await store.findKeyAndCall({ keyHash: hash, callId })).toEqual(found);
+          }
+        }
+        expect(await store.findKeyAndCall({ keyHash, callId: 'cancelled' })).toMatchObject({
+          apiKey: key,
+          record: { deletion: { state: 'discarded', lastError: 'a "quote"\n😀' } },
+        });
+        await store.revokeApiKey({ id: key.id, now: 4_000 });
+        expect(await store.findKeyAndCall({ keyHash, callId: 'live' })).toMatchObject({
+          apiKey: { revokedAt: 4_000 },
+        });
       });
 
       test('organizations differ by name, and are listed', async () => {

@@ -81,6 +81,7 @@ test('no query of a request, a webhook or a loop scans a table or sorts a page',
     for (const query of lists) await store.listCalls({ ...base, ...query });
     await store.findApiKey('x');
     await store.findCall('c');
+    await store.findKeyAndCall({ keyHash: 'x', callId: 'c' });
     await store.listCallEvents({ callId: 'c', after: 0, limit: 10 });
     await store.changeCall({
       kind: 'register',

@@ -1,14 +1,35 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type ApiKey, isActive, isApiKeyFormat, shouldRecordUse } from '../../domain/api-key.ts';
+import type { CallRecord } from '../../ports/store.ts';
+import { isCallId } from '../calls/authorize.ts';
 import type { Dependencies } from '../dependencies.ts';
+
+type AuthenticateDependencies = Pick<Dependencies, 'store' | 'clock' | 'log'>;
 
 /** Returns the API key of a request; null if it is unknown, revoked or expired. */
 export async function authenticate(
-  { store, clock, log }: Pick<Dependencies, 'store' | 'clock' | 'log'>,
+  dependencies: AuthenticateDependencies,
   apiKeyHeader: string | null,
 ): Promise<ApiKey | null> {
   if (apiKeyHeader === null || !isApiKeyFormat(apiKeyHeader)) return null;
-  const key = await store.findApiKey(hashKey(apiKeyHeader));
+  return useKey(dependencies, await dependencies.store.findApiKey(hashKey(apiKeyHeader)));
+}
+
+/** Returns the API key of a request with the call of a call id. One read of the store takes half of the time of two. */
+export async function authenticateWithCall(
+  dependencies: AuthenticateDependencies,
+  { apiKeyHeader, callId }: { apiKeyHeader: string | null; callId: string },
+): Promise<{ apiKey: ApiKey | null; record: CallRecord | null }> {
+  if (apiKeyHeader === null || !isApiKeyFormat(apiKeyHeader) || !isCallId(callId)) {
+    return { apiKey: await authenticate(dependencies, apiKeyHeader), record: null };
+  }
+  const keyHash = hashKey(apiKeyHeader);
+  const { apiKey, record } = await dependencies.store.findKeyAndCall({ keyHash, callId });
+  return { apiKey: useKey(dependencies, apiKey), record };
+}
+
+/** Returns the key if it is active, and records its use. */
+function useKey({ store, clock, log }: AuthenticateDependencies, key: ApiKey | null): ApiKey | null {
   const now = clock.now();
   if (key === null || !isActive(key, now)) return null;
   if (shouldRecordUse(key, now)) {
@@ -22,5 +43,5 @@ export async function authenticate(
 
 /** Returns the SHA-256 of the complete key, in lower-case hex: the store has only this hash. */
 export function hashKey(key: string): string {
-  return createHash('sha256').update(key).digest('hex');
+  return hash('sha256', key);
 }

@@ -4,7 +4,7 @@ import type { Timestamp } from '../../domain/time.ts';
 import type { NewApiKey } from '../../ports/store.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
-import { nameFields } from './field-names.ts';
+import { toJsonObject } from './field-names.ts';
 import { ensureOrganization } from './organizations.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { knownScopes, toApiKey } from './rows.ts';
@@ -40,32 +40,37 @@ export function createApiKey(db: Database, input: NewApiKey): ApiKey {
   return toApiKey(row, organization.name);
 }
 
-/** An API key as SQLite returns it: its scopes are a text. */
-type ApiKeyRow = Omit<ApiKey, 'scopes'> & { readonly scopes: string };
-
-const statements = preparePerConnection((db) => {
-  const { hash: _, ...columns } = getTableColumns(apiKeys);
+/** Returns the query of an API key by its hash, as the JSON that {@link parseApiKey} reads. */
+export function apiKeyQuery(db: Database) {
+  const { hash, scopes, ...columns } = getTableColumns(apiKeys);
   const organizationName = db
     .select({ name: organizations.name })
     .from(organizations)
     .where(eq(organizations.id, apiKeys.organizationId));
-  const query = db
-    .select({ ...nameFields(columns), organizationName: sql`${organizationName}`.as('organizationName') })
+  const fields = { ...columns, scopes: sql`json(${scopes})`, organizationName: sql`${organizationName}` };
+  return db
+    .select({ json: toJsonObject(fields).as('json') })
     .from(apiKeys)
-    .where(eq(apiKeys.hash, sql.placeholder('hash')));
-  return {
-    keyByHash: db.$client.prepare<[hash: string], ApiKeyRow>(query.toSQL().sql),
-    recordUse: db
-      .update(apiKeys)
-      .set({ lastUsedAt: sql`${sql.placeholder('now')}` })
-      .where(eq(apiKeys.id, sql.placeholder('id')))
-      .prepare(),
-  };
-});
+    .where(eq(hash, sql.placeholder('hash')));
+}
+
+export function parseApiKey(json: string): ApiKey {
+  const key: ApiKey = JSON.parse(json);
+  return Object.assign(key, { scopes: knownScopes(key.scopes) });
+}
+
+const statements = preparePerConnection((db) => ({
+  keyByHash: db.$client.prepare<[hash: string], string>(apiKeyQuery(db).toSQL().sql).pluck(),
+  recordUse: db
+    .update(apiKeys)
+    .set({ lastUsedAt: sql`${sql.placeholder('now')}` })
+    .where(eq(apiKeys.id, sql.placeholder('id')))
+    .prepare(),
+}));
 
 export function findApiKey(db: Database, hash: string): ApiKey | null {
-  const row = statements(db).keyByHash.get(hash);
-  return row === undefined ? null : { ...row, scopes: knownScopes(JSON.parse(row.scopes)) };
+  const json = statements(db).keyByHash.get(hash);
+  return json === undefined ? null : parseApiKey(json);
 }
 
 export function listApiKeys(db: Database): ApiKey[] {

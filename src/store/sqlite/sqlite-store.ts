@@ -8,7 +8,7 @@ import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } 
 import { listCallEvents } from './audit.ts';
 import { changeCall, findUnchangedCall } from './call-changes.ts';
 import { listCalls } from './call-list.ts';
-import { findCall } from './calls.ts';
+import { findCall, findKeyAndCall } from './calls.ts';
 import { countLive } from './counts.ts';
 import {
   closeDatabase,
@@ -54,6 +54,7 @@ export function readsOn(db: Database, clock: Clock) {
     listApiKeys: () => listApiKeys(db),
     listOrganizations: () => listOrganizations(db),
     findCall: (id) => findCall(db, id),
+    findKeyAndCall: (input) => findKeyAndCall(db, input),
     listCalls: (query) => listCalls(db, query),
     listLiveRooms: (input) => listLiveRooms(db, input),
     findLiveCalls: (roomNames) => findLiveCalls(db, roomNames),
