@@ -1,12 +1,20 @@
 import type { ApiKey } from '../domain/api-key.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
+import type { CallRecord } from '../ports/store.ts';
+
+export interface Authentication {
+  /** Null: no valid key. */
+  readonly apiKey: ApiKey | null;
+  /** The call of `callId`, null if there is none; undefined if the call was not loaded with the key. */
+  readonly record?: CallRecord | null;
+}
 
 /** A request for one procedure, over REST or tRPC. Its parts are read in the contract's order of checks. */
 export interface ProcedureRequest {
   readonly dependencies: Dependencies;
   readonly transport: 'rest' | 'trpc';
-  /** Loads the key once per HTTP request, also for a batch of many calls. Null: no valid key. */
-  authenticate(): Promise<ApiKey | null>;
+  /** Loads the key once per HTTP request, also for a batch of many calls. */
+  authenticate(): Promise<Authentication>;
   /** Returns the input `callId`, also when another input is invalid; undefined if it is missing. REST reads no body. */
   readCallId(): unknown;
   /** Returns the input before the schema check. @throws TRPCError 400, 413, 415 */

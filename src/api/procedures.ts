@@ -2,7 +2,7 @@ import { TRPCError } from '@trpc/server';
 import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
 import { unauthorized } from '../domain/errors.ts';
-import { authorizeCall, requireScope } from '../operations/calls/authorize.ts';
+import { assertAuthorized, authorizeCall, requireScope } from '../operations/calls/authorize.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import type { CallRecord } from '../ports/store.ts';
 import type { Endpoint, Rest } from './endpoint.ts';
@@ -31,11 +31,14 @@ interface CallContext extends ScopedContext {
 }
 
 /** Checks everything that the contract puts before the input. */
-type Authorize<Context> = (request: ProcedureRequest, apiKey: ApiKey) => Context | Promise<Context>;
+type Authorize<Context> = (
+  request: ProcedureRequest,
+  authenticated: { readonly apiKey: ApiKey; readonly record: CallRecord | null | undefined },
+) => Context | Promise<Context>;
 
 /** Requires a key with this scope. */
 export function scopedProcedure(scope: Scope) {
-  return createBuilder<ScopedContext>(({ dependencies }, apiKey) => {
+  return createBuilder<ScopedContext>(({ dependencies }, { apiKey }) => {
     requireScope(apiKey, scope);
     return { dependencies, apiKey };
   });
@@ -46,8 +49,11 @@ export function scopedProcedure(scope: Scope) {
  * rest of the input is checked, because the contract puts 404 and 403 before 400.
  */
 export function callProcedure(scope: Scope) {
-  return createBuilder<CallContext>(async (request, apiKey) => {
+  return createBuilder<CallContext>(async (request, { apiKey, record: loaded }) => {
     const { dependencies } = request;
+    if (loaded !== undefined) {
+      return { dependencies, apiKey, record: assertAuthorized(loaded, { apiKey, scope }) };
+    }
     const callId = await request.readCallId();
     if (callId === undefined) {
       requireScope(apiKey, scope);
@@ -91,9 +97,9 @@ function toEndpoint<Context, Parsed, Output>(
     input,
     output,
     async run(request) {
-      const apiKey = await request.authenticate();
+      const { apiKey, record } = await request.authenticate();
       if (apiKey === null) throw unauthorized();
-      const context = await authorize(request, apiKey);
+      const context = await authorize(request, { apiKey, record });
       const parsed = schemas[request.transport].safeParse(await request.readInput());
       if (!parsed.success) throw new TRPCError({ code: 'BAD_REQUEST', cause: parsed.error });
       return handle(context, parsed.data);

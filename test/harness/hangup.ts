@@ -3,10 +3,13 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { vi } from 'vitest';
+import { expect, vi } from 'vitest';
+import { z } from 'zod';
+import { appRouter } from '../../src/api/router.ts';
 import { type App, startApp } from '../../src/app/app.ts';
 import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
+import { collectRoutes } from '../../src/http/routes.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import { systemClock, systemRandom } from '../../src/platform/clock.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
@@ -154,7 +157,9 @@ export async function startHangup({
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       });
       const text = await response.text();
-      return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
+      const answer = { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
+      if (method !== 'HEAD') assertOutput(method, path, answer);
+      return answer;
     },
     stop: async () => {
       await stop();
@@ -162,6 +167,18 @@ export async function startHangup({
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+const ROUTES = collectRoutes(appRouter).map(({ rest, output }) => ({
+  method: rest.method,
+  path: new RegExp(`^/api/v1${rest.path.replaceAll(/\{\w+\}/g, '[^/?]+')}(?:\\?|$)`),
+  body: z.strictObject({ data: output, message: z.string().optional() }),
+}));
+
+/** Asserts that a successful response has exactly the output in the schema: hangup does not check its outputs. */
+function assertOutput(method: string, path: string, { status, body }: Answer): void {
+  const route = ROUTES.find((one) => one.method === method && one.path.test(path));
+  if (route !== undefined && status < 300) expect(route.body.parse(body)).toEqual(body);
 }
 
 /** The environment variables of the settings that tests choose. */

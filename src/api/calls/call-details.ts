@@ -109,7 +109,7 @@ export function toCallDetails({ call, deletion, liveRoomStatus }: Details): z.ou
     cancelledBy: call.cancelledBy,
     cancelReason: call.cancelReason,
     agent: { id: call.agentId, name: call.agentName, type: 'voice' },
-    metadata: { ...call.metadata },
+    metadata: call.metadata,
     summary: null,
     transcript: null,
     roomId: call.roomId,
@@ -117,10 +117,14 @@ export function toCallDetails({ call, deletion, liveRoomStatus }: Details): z.ou
     jobId: call.jobId,
     sipParticipantId: call.sipParticipantId,
     liveRoomStatus: liveRoomStatus && {
-      ...liveRoomStatus,
-      participants: liveRoomStatus.participants.map((participant) => ({
-        ...participant,
-        joinedAt: toIsoOrNull(participant.joinedAt),
+      roomExists: liveRoomStatus.roomExists,
+      numParticipants: liveRoomStatus.numParticipants,
+      participants: liveRoomStatus.participants.map(({ identity, name, kind, state, joinedAt }) => ({
+        identity,
+        name,
+        kind,
+        state,
+        joinedAt: toIsoOrNull(joinedAt),
       })),
     },
     roomDeletion: deletion && toRoomDeletion(deletion),

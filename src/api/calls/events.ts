@@ -93,6 +93,6 @@ export const events = callProcedure('calls:read').query({
 });
 
 function toCallEvent(entry: AuditEntry): z.output<typeof CallEvent> {
-  const { id, at, fromStatus, toStatus, ...rest } = entry;
-  return { id: String(id), at: toIso(at), ...rest, from: fromStatus, to: toStatus };
+  const { id, at, action, actor, actorId, fromStatus: from, toStatus: to, reason } = entry;
+  return { id: String(id), at: toIso(at), action, actor, actorId, from, to, reason };
 }
