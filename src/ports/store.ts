@@ -245,10 +245,11 @@ export type CallListItem = Pick<
 export const CALL_SORT_KEYS = ['createdAt', 'scheduledAt'] as const;
 export type CallSortKey = (typeof CALL_SORT_KEYS)[number];
 
-/** A position in a sorted list: after the call with this sort value and id. */
+/** A position in a sorted list: after the call with these sort keys, in this order. */
 export interface CallCursor {
-  /** A call without `scheduledAt` sorts as 0. */
-  readonly value: Timestamp;
+  /** The value of `sortBy`. A call without `scheduledAt` sorts as 0. */
+  readonly sort: Timestamp;
+  readonly createdAt: Timestamp;
   readonly id: string;
 }
 

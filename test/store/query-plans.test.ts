@@ -45,7 +45,7 @@ test('no query of a request, a webhook or a loop scans a table or sorts a page',
     limit: 50,
     offset: 0,
   } as const;
-  const after = { value: 1, id: 'c' };
+  const after = { sort: 1, createdAt: 1, id: 'c' };
   const lists: Partial<CallQuery>[] = [
     {},
     { after },

@@ -78,7 +78,9 @@ test.each(schemas)('%s migrates to the newest schema without losing a row', asyn
   expect(after.violations).toEqual([]);
   for (const { name, rows } of before.rows.filter(({ name }) => !REPLACED_TABLES.includes(String(name)))) {
     const now = after.rows.find((table) => table.name === name)?.rows;
-    expect(now, String(name)).toEqual(rows.map(({ room_life: _, ...row }) => expect.objectContaining(row)));
+    expect(now, String(name)).toEqual(
+      rows.map(({ room_life: _, scheduled_order: __, ...row }) => expect.objectContaining(row)),
+    );
   }
 
   const store = openSqliteStore(file, { clock: manualClock(10_000) });
@@ -345,6 +347,24 @@ describe('0007_roster keeps the participants of calls', () => {
     expect(await lately.due(NOW + HOUR_MS)).toEqual([]);
     expect((await upgradeCall({ ...ended, endedAt: NOW - 31 * 24 * HOUR_MS })).call.roster).toBeNull();
   });
+});
+
+test('0008_list_indexes lists a scheduled call between dates', async () => {
+  const { file, run } = createDatabase('0007_roster.sql');
+  change(file, "UPDATE calls SET scheduled_at = -1, created_at = 500 WHERE id = 'waits'");
+  expect(await run('migrate')).toMatchObject({ code: 0 });
+  const store = openSqliteStore(file);
+  onTestFinished(() => store.close());
+  const { calls } = await store.listCalls({
+    organizationId: 'org_1',
+    from: 500,
+    to: 500,
+    sortBy: 'scheduledAt',
+    sortOrder: 'asc',
+    limit: 9,
+    offset: 0,
+  });
+  expect(calls.map(({ id }) => id)).toEqual(['waits']);
 });
 
 test.each(older)('a failed migration does not change %s', async (fixture) => {

@@ -163,7 +163,7 @@ async function recordSteps(
   const id = callId(prefix, 0);
   const read = () =>
     withDatabase(database.file, (db) => {
-      const generated = new Set(['scheduled_order']);
+      const generated = new Set(['is_scheduled']);
       const call = Row.parse(db.prepare('SELECT * FROM calls WHERE id = ?').get(id));
       const audit = db.prepare('SELECT * FROM audit_log WHERE subject_id = ? ORDER BY id').all(id);
       const columns = Object.entries(call).filter(([name]) => !generated.has(name));

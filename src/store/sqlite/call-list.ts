@@ -1,105 +1,166 @@
-import { and, asc, desc, eq, gte, inArray, lte, type SQL, sql } from 'drizzle-orm';
-import { unionAll } from 'drizzle-orm/sqlite-core';
-import type { CallStatus } from '../../domain/call-status.ts';
+import type SqliteDatabase from 'better-sqlite3';
+import { isLive } from '../../domain/call-status.ts';
 import { type CallListItem, type CallPage, type CallQuery, MAX_COUNT } from '../../ports/store.ts';
+import { createBoundedCache } from './bounded-cache.ts';
+import { countSql, DAY_MS, type PageShape, pageSql, statusParameter } from './call-list-sql.ts';
+import { dataVersion } from './data-version.ts';
 import type { Database } from './database.ts';
-import { calls } from './schema.ts';
+import { preparePerConnection } from './prepare-per-connection.ts';
 
-const LIST_COLUMNS = {
-  id: calls.id,
-  status: calls.status,
-  direction: calls.direction,
-  scheduledAt: calls.scheduledAt,
-  answeredAt: calls.answeredAt,
-  endedAt: calls.endedAt,
-  agentId: calls.agentId,
-  agentName: calls.agentName,
-  contactPhone: calls.contactPhone,
-  contactName: calls.contactName,
-  contactEmail: calls.contactEmail,
-  phoneNumber: calls.phoneNumber,
-  createdAt: calls.createdAt,
-  scheduledOrder: calls.scheduledOrder,
-};
+/** The largest statements take 100 KB each. */
+const MAX_STATEMENTS = 64;
+const MAX_TOTALS = 1_000;
+
+/** In the order of the columns of {@link pageSql}. */
+type Row = readonly [
+  id: CallListItem['id'],
+  status: CallListItem['status'],
+  direction: CallListItem['direction'],
+  scheduledAt: CallListItem['scheduledAt'],
+  answeredAt: CallListItem['answeredAt'],
+  endedAt: CallListItem['endedAt'],
+  agentId: CallListItem['agentId'],
+  agentName: CallListItem['agentName'],
+  contactPhone: CallListItem['contactPhone'],
+  contactName: CallListItem['contactName'],
+  contactEmail: CallListItem['contactEmail'],
+  phoneNumber: CallListItem['phoneNumber'],
+  createdAt: CallListItem['createdAt'],
+];
+
+/** The named parameters of a statement. A statement ignores those that it does not name. */
+type Values = Readonly<Record<string, string | number | undefined>>;
+
+interface Statements {
+  readonly page: SqliteDatabase.Statement<[Values], Row>;
+  readonly count: SqliteDatabase.Statement<[Values], number>;
+}
 
 /** Returns a page of calls, and their number up to {@link MAX_COUNT}. */
 export function listCalls(db: Database, query: CallQuery): CallPage {
-  // One transaction: both reads see the same state of the database.
-  return db.transaction((tx) => {
-    const rows = selectPage(tx, query);
-    const page = rows.slice(0, query.limit);
-    const last = page.at(-1);
-    const counted = countCapped(tx, query);
+  return lists(db)(query);
+}
+
+const lists = preparePerConnection((db) => {
+  const { $client: client } = db;
+  const statements = createBoundedCache<Statements>(MAX_STATEMENTS);
+  const totals = createBoundedCache<number>(MAX_TOTALS);
+  let totalsVersion = '';
+
+  // One transaction: all reads see the same state of the database.
+  return client.transaction((query: CallQuery): CallPage => {
+    const shape = shapeOf(query);
+    const { page, count } = statements.get(Object.values(shape).join(), () => ({
+      page: client.prepare<[Values], Row>(pageSql(shape)).raw(),
+      count: client.prepare<[Values], number>(countSql(shape)).pluck(),
+    }));
+    const filters = filterValues(query);
+
+    const version = dataVersion(db);
+    if (version !== totalsVersion) totals.clear();
+    totalsVersion = version;
+    const counted = totals.get(
+      JSON.stringify(filters),
+      () => count.get({ ...filters, maxCount: MAX_COUNT + 1 }) ?? 0,
+    );
+
+    // One more row shows whether a next page exists.
+    const { limit, offset, after } = query;
+    const rows = page.all({
+      ...filters,
+      sort: after?.sort,
+      day: after && Math.floor(after.sort / DAY_MS),
+      createdAt: after?.createdAt,
+      id: after?.id,
+      limit: limit + 1,
+      offset,
+    });
+    const hasNext = rows.length > limit;
+    if (hasNext) rows.pop();
+    const calls = rows.map(toListItem);
+    const last = calls.at(-1);
     return {
-      calls: page.map(({ scheduledOrder: _, ...item }): CallListItem => item),
+      calls,
       total: Math.min(counted, MAX_COUNT),
       totalCapped: counted > MAX_COUNT,
       next:
-        rows.length > query.limit && last !== undefined
-          ? { value: query.sortBy === 'createdAt' ? last.createdAt : last.scheduledOrder, id: last.id }
+        hasNext && last !== undefined
+          ? { sort: sortOf(last, query), createdAt: last.createdAt, id: last.id }
           : null,
     };
   });
-}
+});
 
-/** Returns the rows of the page and one more, which shows whether a next page exists. */
-function selectPage(db: Pick<Database, 'select'>, query: CallQuery) {
-  const sortColumn = query.sortBy === 'createdAt' ? calls.createdAt : calls.scheduledOrder;
-  const direction = query.sortOrder === 'asc' ? asc : desc;
-  const count = query.offset + query.limit + 1;
-  const sorted = (status: CallStatus | undefined) =>
-    db
-      .select(LIST_COLUMNS)
-      .from(calls)
-      .where(and(...filters(query), status && eq(calls.status, status), afterCursor(query)))
-      .orderBy(direction(sortColumn), direction(calls.id));
+/** A call without `scheduledAt` sorts as 0. */
+const sortOf = ({ createdAt, scheduledAt }: CallListItem, { sortBy }: CallQuery) =>
+  sortBy === 'createdAt' ? createdAt : (scheduledAt ?? 0);
 
-  const [first, second, ...rest] = query.statuses ?? [];
-  if (second === undefined || first === undefined)
-    return sorted(first)
-      .limit(query.limit + 1)
-      .offset(query.offset)
-      .all();
-  // With IN (...), SQLite would sort every call of these statuses, because no index has them in order of time. Instead,
-  // the first rows of each status are read in order, then merged.
-  const firstRows = (status: CallStatus) => {
-    const rows = sorted(status).limit(count).as('top');
-    return db.select().from(rows);
+function shapeOf(query: CallQuery): PageShape {
+  const { sortBy, sortOrder, agentId, phoneNumber, direction, from, to, after } = query;
+  const { live, ended } = statusesOf(query);
+  const limit = sortOrder === 'asc' ? from : to;
+  const distance = after === undefined || limit === undefined ? 0 : after.createdAt - limit;
+  return {
+    sortBy,
+    sortOrder,
+    hasAgent: agentId !== undefined,
+    hasPhone: phoneNumber !== undefined,
+    hasDirection: direction !== undefined,
+    liveStatuses: live.length,
+    endedStatuses: ended.length,
+    hasFrom: from !== undefined,
+    hasTo: to !== undefined,
+    cursorSign: after === undefined ? null : signOf(after.sort),
+    isCursorNarrower: after !== undefined && (sortOrder === 'asc' ? distance >= 0 : distance <= 0),
   };
-  const sortName = sql.identifier(query.sortBy === 'createdAt' ? 'created_at' : 'scheduled_order');
-  return unionAll(firstRows(first), firstRows(second), ...rest.map(firstRows))
-    .orderBy(direction(sql`${sortName}`), direction(sql`${sql.identifier('id')}`))
-    .limit(query.limit + 1)
-    .offset(query.offset)
-    .all();
 }
 
-/** Returns the number of matching calls, at most MAX_COUNT + 1. */
-function countCapped(db: Pick<Database, 'select'>, query: CallQuery): number {
-  const { statuses } = query;
-  const capped = db
-    .select({ one: sql`1`.as('one') })
-    .from(calls)
-    .where(and(...filters(query), statuses?.length ? inArray(calls.status, [...statuses]) : undefined))
-    .limit(MAX_COUNT + 1)
-    .as('capped');
-  return db.select({ count: sql<number>`count(*)` }).from(capped).get()?.count ?? 0;
+const signOf = (value: number) => (value > 0 ? 1 : value < 0 ? -1 : 0);
+
+/** Returns each status once: a repeated range would repeat its calls. */
+function statusesOf({ statuses = [] }: CallQuery) {
+  const unique = [...new Set(statuses)].sort();
+  return { live: unique.filter(isLive), ended: unique.filter((status) => !isLive(status)) };
 }
 
-function filters(query: CallQuery): (SQL | undefined)[] {
-  return [
-    eq(calls.organizationId, query.organizationId),
-    query.agentId === undefined ? undefined : eq(calls.agentId, query.agentId),
-    query.direction && eq(calls.direction, query.direction),
-    query.phoneNumber === undefined ? undefined : eq(calls.phoneNumber, query.phoneNumber),
-    query.from === undefined ? undefined : gte(calls.createdAt, query.from),
-    query.to === undefined ? undefined : lte(calls.createdAt, query.to),
+function filterValues(query: CallQuery): Values {
+  const { organizationId, agentId, phoneNumber, direction, from, to } = query;
+  const { live, ended } = statusesOf(query);
+  const statuses = [
+    ...live.map((status, i) => [statusParameter('live', i), status]),
+    ...ended.map((status, i) => [statusParameter('ended', i), status]),
   ];
+  return { organizationId, agentId, phoneNumber, direction, from, to, ...Object.fromEntries(statuses) };
 }
 
-function afterCursor({ after, sortBy, sortOrder }: CallQuery): SQL | undefined {
-  if (after === undefined) return undefined;
-  const column = sortBy === 'createdAt' ? calls.createdAt : calls.scheduledOrder;
-  const operator = sql.raw(sortOrder === 'asc' ? '>' : '<');
-  return sql`(${column}, ${calls.id}) ${operator} (${after.value}, ${after.id})`;
+function toListItem([
+  id,
+  status,
+  direction,
+  scheduledAt,
+  answeredAt,
+  endedAt,
+  agentId,
+  agentName,
+  contactPhone,
+  contactName,
+  contactEmail,
+  phoneNumber,
+  createdAt,
+]: Row): CallListItem {
+  return {
+    id,
+    status,
+    direction,
+    scheduledAt,
+    answeredAt,
+    endedAt,
+    agentId,
+    agentName,
+    contactPhone,
+    contactName,
+    contactEmail,
+    phoneNumber,
+    createdAt,
+  };
 }

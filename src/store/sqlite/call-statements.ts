@@ -8,9 +8,9 @@ import { placeholdersFor, prepareRows, prepareRun, text } from './statement.ts';
 const { placeholder } = sql;
 
 /** The columns that an update of a call may change. */
-export type CallColumn = Exclude<keyof typeof calls.$inferInsert, 'id' | 'scheduledOrder'>;
+export type CallColumn = Exclude<keyof typeof calls.$inferInsert, 'id' | 'isScheduled'>;
 
-const { scheduledOrder: _, ...callColumns } = getTableColumns(calls);
+const { isScheduled: _, ...callColumns } = getTableColumns(calls);
 const { callId: __, roomName: ___, ...changingDeletionColumns } = getTableColumns(roomDeletions);
 
 /** The statements of a change of a call. */

@@ -19,7 +19,7 @@ type Row = Omit<Call, 'metadata' | 'roster'> & {
 };
 
 const statements = preparePerConnection((db) => {
-  const { scheduledOrder: _, hasUnansweredPhone: __, metadata, roster, ...columns } = getTableColumns(calls);
+  const { isScheduled: _, hasUnansweredPhone: __, metadata, roster, ...columns } = getTableColumns(calls);
   const deletion = db
     .select({ json: toJsonObject(getTableColumns(roomDeletions)) })
     .from(roomDeletions)

@@ -80,10 +80,10 @@ export const calls = sqliteTable(
     cancelledBy: text('cancelled_by').references(() => apiKeys.id),
     cancelReason: text('cancel_reason'),
     scheduledAt: integer('scheduled_at'),
-    /** Sort key: a keyset page needs a value where `scheduled_at` may be null. */
-    scheduledOrder: integer('scheduled_order')
-      .notNull()
-      .generatedAlwaysAs(sql`coalesce(scheduled_at, 0)`, { mode: 'virtual' }),
+    /** 1: the call has a scheduled time. */
+    isScheduled: integer('is_scheduled').generatedAlwaysAs(sql`scheduled_at IS NOT NULL`, {
+      mode: 'virtual',
+    }),
     startedAt: integer('started_at'),
     answeredAt: integer('answered_at'),
     endedAt: integer('ended_at'),
@@ -115,13 +115,54 @@ export const calls = sqliteTable(
     index('calls_with_unanswered_phone').on(t.id).where(sql`${t.hasUnansweredPhone} = 1`),
     index('calls_by_review').on(t.reviewAt).where(sql`${t.reviewAt} IS NOT NULL`),
     index('calls_by_room').on(t.roomName, t.createdAt, t.id),
+    // Lists: see call-list-sql.ts. A call moves in an index with its status at each change, so those with the agent or the
+    // scheduled time, whose places are far apart, have ended calls only.
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
-    index('calls_by_status').on(t.organizationId, t.status, t.createdAt, t.id),
-    index('calls_by_agent').on(t.organizationId, t.agentId, t.createdAt, t.id),
+    index('calls_by_agent').on(t.organizationId, t.agentId, t.direction, t.createdAt, t.id),
     index('calls_by_phone').on(t.organizationId, t.phoneNumber, t.createdAt, t.id),
-    index('calls_by_direction').on(t.organizationId, t.direction, t.createdAt, t.id),
-    index('calls_by_scheduled').on(t.organizationId, t.scheduledOrder, t.id),
+    index('calls_by_status').on(
+      t.organizationId,
+      t.status,
+      t.direction,
+      t.isScheduled,
+      t.createdAt,
+      t.id,
+      t.agentId,
+    ),
+    index('ended_calls_by_agent')
+      .on(t.organizationId, t.agentId, t.status, t.direction, t.isScheduled, t.createdAt, t.id)
+      .where(sql`${t.endedAt} IS NOT NULL`),
+    index('scheduled_calls')
+      .on(t.organizationId, t.direction, t.scheduledAt, t.createdAt, t.id)
+      .where(sql`${t.scheduledAt} IS NOT NULL`),
+    index('live_scheduled_calls')
+      .on(t.organizationId, t.direction, t.scheduledAt, t.createdAt, t.id, t.status, t.agentId)
+      .where(sql`${t.scheduledAt} IS NOT NULL AND ${t.endedAt} IS NULL`),
+    index('ended_scheduled_calls')
+      .on(t.organizationId, t.status, t.direction, t.scheduledAt, t.createdAt, t.id)
+      .where(sql`${t.scheduledAt} IS NOT NULL AND ${t.endedAt} IS NOT NULL`),
+    index('ended_scheduled_calls_by_agent')
+      .on(t.organizationId, t.agentId, t.status, t.direction, t.scheduledAt, t.createdAt, t.id)
+      .where(sql`${t.scheduledAt} IS NOT NULL AND ${t.endedAt} IS NOT NULL`),
   ],
+);
+
+/**
+ * The days of scheduled times, each with the creation times of its calls. A list by scheduled time skips the days on which
+ * no call was created between two dates. Triggers of migration 0008 write the rows. Pruning does not narrow them.
+ */
+export const scheduledDays = sqliteTable(
+  'scheduled_days',
+  {
+    organizationId: text('organization_id')
+      .notNull()
+      .references(() => organizations.id),
+    /** Days since 1970 (UTC). */
+    day: integer().notNull(),
+    firstCreatedAt: integer('first_created_at').notNull(),
+    lastCreatedAt: integer('last_created_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.organizationId, t.day] })],
 );
 
 export const roomDeletions = sqliteTable(
