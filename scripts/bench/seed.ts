@@ -117,7 +117,8 @@ export function makeCalls(
   const status = `CASE WHEN ${percent} < 70 THEN 'completed' WHEN ${percent} < 80 THEN 'cancelled'
     WHEN ${percent} < 90 THEN 'no_answer' WHEN ${percent} < 95 THEN 'busy' ELSE 'failed' END`;
   const times = { createdAt, startedAt: createdAt, endedAt: `${createdAt} + 60000` };
-  const scheduledAt = `iif(i % 5 = 0, ${createdAt} + 1000, NULL)`;
+  // One call of five is scheduled, at most 30 days ahead.
+  const scheduledAt = `iif(i % 5 = 0, ${createdAt} + 1000 * (i * 7919 % 2592000), NULL)`;
   withDatabase(file, (db) => {
     for (const pragma of ['synchronous = OFF', 'journal_mode = OFF', 'locking_mode = EXCLUSIVE'])
       db.pragma(pragma);

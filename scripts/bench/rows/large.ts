@@ -27,20 +27,26 @@ const OFFSETS = [1_000, 100_000, LARGEST_OFFSET];
 const DAYS = [355, 270, 180, 90, 2].map(dayBefore);
 const [, , MIDDLE = '', LATER = ''] = DAYS;
 
-/** Every filter of the contract, and combinations that people use. */
+/** Every filter of the contract, alone and combined, with filters that match no call. */
 const FILTERS = [
   '',
   'status=completed',
   'status=completed&status=cancelled',
   'status=active',
+  'status=initiated&status=ringing',
   'direction=inbound',
+  'direction=outbound&status=busy',
   'agentId=agent_7',
   'agentId=agent_7&status=failed',
+  'agentId=agent_7&status=active&status=completed&direction=inbound',
   'phoneNumber=%2B15550104729',
+  'phoneNumber=%2B15550104729&agentId=agent_7&status=failed&direction=outbound',
   `startDate=${MIDDLE}`,
   `endDate=${MIDDLE}`,
   `startDate=${MIDDLE}&endDate=${LATER}`,
   `status=no_answer&direction=outbound&startDate=${MIDDLE}`,
+  `agentId=agent_7&status=completed&direction=outbound&startDate=${MIDDLE}&endDate=${LATER}`,
+  `direction=inbound&endDate=${MIDDLE}`,
 ];
 /** Every order of the contract, with lists of one call that begin at some depth. */
 const ORDERS = [
