@@ -1,27 +1,37 @@
-import { sql } from 'drizzle-orm';
 import { LIVE_STATUSES } from '../../domain/call-status.ts';
 import { OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { LiveCounts } from '../../ports/store.ts';
 import type { Database } from './database.ts';
-import { sqlList } from './schema.ts';
+import { preparePerConnection } from './prepare-per-connection.ts';
+
+const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(', ');
 
 /** Returns a column for each value, with the number of rows that have the value. */
 const countByValue = (column: string, values: readonly string[]) =>
-  sql.raw(values.map((value) => `count(*) FILTER (WHERE ${column} = '${value}') AS ${value}`).join(', '));
+  values.map((value) => `count(*) FILTER (WHERE ${column} = '${value}') AS ${value}`).join(', ');
 
 const INCOMPLETE_STATES = [...OPEN_DELETION_STATES, 'discarded'] as const;
 
-/**
- * Counts live calls and incomplete deletions. INDEXED BY names the partial indexes, which have only these rows: SQLite
- * would scan a covering index of every call.
+/*
+ * INDEXED BY names the partial indexes, which have live calls and incomplete deletions only: SQLite would scan a covering
+ * index of every call.
  */
-export function countLive(db: Database): LiveCounts {
-  const liveCalls = db.get<LiveCounts['liveCalls']>(sql`
+const statements = preparePerConnection(({ $client: client }) => ({
+  liveCalls: client.prepare<[], LiveCounts['liveCalls']>(`
     SELECT ${countByValue('status', LIVE_STATUSES)} FROM calls INDEXED BY calls_live_room_name
-    WHERE status IN (${sqlList(LIVE_STATUSES)})`);
-  const { oldest, ...openDeletions } = db.get<LiveCounts['openDeletions'] & { oldest: number | null }>(sql`
+    WHERE status IN (${quote(LIVE_STATUSES)})`),
+  openDeletions: client.prepare<[], LiveCounts['openDeletions'] & { oldest: number | null }>(`
     SELECT ${countByValue('state', INCOMPLETE_STATES)},
-      min(created_at) FILTER (WHERE state IN (${sqlList(OPEN_DELETION_STATES)})) AS oldest
-    FROM room_deletions INDEXED BY room_deletions_incomplete_room_name WHERE state <> 'completed'`);
-  return { liveCalls, openDeletions, oldestOpenDeletionAt: oldest };
+      min(created_at) FILTER (WHERE state IN (${quote(OPEN_DELETION_STATES)})) AS oldest
+    FROM room_deletions INDEXED BY room_deletions_incomplete_room_name WHERE state <> 'completed'`),
+}));
+
+/** Counts live calls and incomplete deletions. */
+export function countLive(db: Database): LiveCounts {
+  const { liveCalls, openDeletions } = statements(db);
+  const live = liveCalls.get();
+  const open = openDeletions.get();
+  if (live === undefined || open === undefined) throw new Error('a count returned no row');
+  const { oldest, ...counts } = open;
+  return { liveCalls: live, openDeletions: counts, oldestOpenDeletionAt: oldest };
 }

@@ -14,7 +14,7 @@ import type { Roster } from '../../domain/roster.ts';
 const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(', ');
 
 /** Returns the values as SQL literals. Constraints are DDL, which accepts no bound parameters. */
-export const sqlList = (values: readonly string[]) => sql.raw(quote(values));
+const sqlList = (values: readonly string[]) => sql.raw(quote(values));
 
 /*
  * The conditions of the partial indexes, literally: with bound values, SQLite cannot infer that an index has every row
