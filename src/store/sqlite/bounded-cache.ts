@@ -1,22 +1,35 @@
-/** A map of at most `limit` values. A new value replaces the one that was used least recently. */
+/** A map whose values have a limited size in total. A new value replaces those that were used least recently. */
 export interface BoundedCache<Value> {
   /** Returns the value of a key, after making the value if absent. */
   get(key: string, make: () => Value): Value;
   clear(): void;
 }
 
-export function createBoundedCache<Value>(limit: number): BoundedCache<Value> {
+/** @param sizeOf returns the size of a value, in the unit of the limit; default: 1 */
+export function createBoundedCache<Value>(
+  limit: number,
+  sizeOf: (value: Value) => number = () => 1,
+): BoundedCache<Value> {
   // A Map iterates in the order of insertion.
   const values = new Map<string, Value>();
+  let size = 0;
   return {
     get(key, make) {
-      const value = values.get(key) ?? make();
-      values.delete(key);
+      const known = values.get(key);
+      const value = known ?? make();
+      if (known === undefined) size += sizeOf(value);
+      else values.delete(key);
       values.set(key, value);
-      const [oldest] = values.keys();
-      if (values.size > limit && oldest !== undefined) values.delete(oldest);
+      for (const [oldKey, old] of values) {
+        if (size <= limit || oldKey === key) break;
+        values.delete(oldKey);
+        size -= sizeOf(old);
+      }
       return value;
     },
-    clear: () => values.clear(),
+    clear() {
+      values.clear();
+      size = 0;
+    },
   };
 }

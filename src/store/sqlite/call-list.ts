@@ -7,8 +7,8 @@ import { dataVersion } from './data-version.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 
-/** The largest statements take 100 KB each. */
-const MAX_STATEMENTS = 64;
+/** In characters of SQL. A prepared statement takes about 14 bytes for each, so this is 14 MB. */
+const MAX_SQL_LENGTH = 1_000_000;
 const MAX_TOTALS = 1_000;
 
 /** In the order of the columns of {@link pageSql}. */
@@ -43,7 +43,10 @@ export function listCalls(db: Database, query: CallQuery): CallPage {
 
 const lists = preparePerConnection((db) => {
   const { $client: client } = db;
-  const statements = createBoundedCache<Statements>(MAX_STATEMENTS);
+  const statements = createBoundedCache<Statements>(
+    MAX_SQL_LENGTH,
+    ({ page, count }) => page.source.length + count.source.length,
+  );
   const totals = createBoundedCache<number>(MAX_TOTALS);
   let totalsVersion = '';
 
@@ -110,7 +113,7 @@ function shapeOf(query: CallQuery): PageShape {
     endedStatuses: ended.length,
     hasFrom: from !== undefined,
     hasTo: to !== undefined,
-    cursorSign: after === undefined ? null : signOf(after.sort),
+    cursorSign: after === undefined ? null : sortBy === 'createdAt' ? 1 : signOf(after.sort),
     isCursorNarrower: after !== undefined && (sortOrder === 'asc' ? distance >= 0 : distance <= 0),
   };
 }
