@@ -14,6 +14,10 @@ import type { WebhookParser } from '../ports/livekit.ts';
 import { assertUncompressed, readBody } from './body.ts';
 import type { ErrorListener, HttpRequest, WebhookLogFields, WebhookOutcome } from './request.ts';
 import { sendError, sendJson } from './response.ts';
+import { limitPerTurn } from './turn-limit.ts';
+
+/** Clients wait for the responses to other requests; LiveKit waits as long as it takes. */
+const WEBHOOKS_PER_TURN = 8;
 
 /**
  * Creates the handler of LiveKit's webhooks. LiveKit treats a 4xx as delivered and retries a 5xx. Therefore 200 comes
@@ -33,6 +37,7 @@ export function createWebhookHandler({
 }): (request: HttpRequest, response: ServerResponse) => Promise<WebhookLogFields> {
   let isFirstWebhookLogged = false;
   const logRefusal = createRefusalLog(dependencies);
+  const nextPlace = limitPerTurn(WEBHOOKS_PER_TURN);
 
   return async (request, response) => {
     const refuse = (error: PublicError, outcome: string, headers = {}): WebhookOutcome => {
@@ -48,6 +53,7 @@ export function createWebhookHandler({
     } catch (error) {
       return refuse(publicError(error), 'refused');
     }
+    await nextPlace();
     const webhook = await parse(body, request.headers.authorization);
     if (webhook.kind === 'refused') {
       logRefusal(webhook.refusal);
