@@ -1,6 +1,7 @@
 /*
- * `node scripts/bench/plot.ts [FOLDER]`: measures cancels per second against concurrency, and the p99 of cancels and reads
- * against load, and writes throughput.svg and latency.svg into the folder, docs by default.
+ * `node scripts/bench/plot.ts [FOLDER]`: measures cancels and webhooks per second against concurrency, and the p99 of
+ * cancels and reads against load, and writes throughput.svg and latency.svg into the folder, docs by default. Takes about
+ * 3 minutes.
  */
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -10,19 +11,26 @@ import type { Report } from './load.ts';
 import { median } from './measure.ts';
 import { openCancels } from './rows/cancels.ts';
 import { openGets } from './rows/reads.ts';
+import { openWebhooks } from './rows/webhooks.ts';
 import { startSession } from './session.ts';
 
-const SECONDS = 1.5;
+const SECONDS = 1;
 const ROUNDS = 3;
 const CONCURRENCY = [1, 2, 4, 8, 16, 32, 64, 128];
 /** Shares of the rate at 64 connections. */
 const LOADS = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9];
 const CONNECTIONS = 64;
-const COLORS: Readonly<Record<string, string>> = { hangup: '#0b62d6', express: '#c2570c', get: '#1a7f37' };
+const COLORS: Readonly<Record<string, string>> = {
+  hangup: '#0b62d6',
+  express: '#c2570c',
+  get: '#1a7f37',
+  webhooks: '#8250df',
+};
 const NAMES: Readonly<Record<string, string>> = {
   hangup: 'DELETE, hangup',
   express: 'DELETE, Express baseline',
   get: 'GET, hangup',
+  webhooks: 'webhooks, hangup',
 };
 
 type Measure = (load: { connections: number; perSecond?: number }) => Promise<Report>;
@@ -43,10 +51,11 @@ async function sweep(
       const points = found.get(name) ?? new Map<number, number[]>();
       found.set(name, points);
       for (const { x, ...load } of values(name)) {
-        points.set(x, [...(points.get(x) ?? []), read(await measure(load))]);
+        const value = read(await measure(load));
+        points.set(x, [...(points.get(x) ?? []), value]);
+        log(`round ${round + 1} of ${ROUNDS}: ${NAMES[name] ?? name}, ${x}: ${Number(value.toPrecision(3))}`);
       }
     }
-    log(`round ${round + 1} of ${ROUNDS}`);
   }
   return [...found].map(([name, points]) => ({
     name: NAMES[name] ?? name,
@@ -55,21 +64,20 @@ async function sweep(
   }));
 }
 
-async function plotThroughput(bench: Bench): Promise<void> {
-  const servers = await openCancels(bench, new Set(['hangup', 'express']));
-  for (const cancel of Object.values(servers)) await cancel({ connections: CONNECTIONS });
-  const series = await sweep(
-    servers,
-    () => CONCURRENCY.map((connections) => ({ x: connections, connections })),
-    perSecond,
-  );
-  const yTicks = ticksAround(series.flatMap(({ points }) => points.map(([, y]) => y)));
+/** Measures requests per second at each concurrency, after a first measurement that warms the servers up. */
+async function measureThroughput(servers: Readonly<Record<string, Measure>>): Promise<Series[]> {
+  for (const measure of Object.values(servers)) await measure({ connections: CONNECTIONS });
+  const loads = () => CONCURRENCY.map((connections) => ({ x: connections, connections }));
+  return sweep(servers, loads, perSecond);
+}
+
+function writeThroughput(series: readonly Series[]): void {
   write('throughput.svg', {
-    title: 'Cancels per second against concurrency, LiveKit at 0 ms',
+    title: 'Requests per second against concurrency, LiveKit at 0 ms',
     xTitle: 'connections, each with one request at a time',
-    yTitle: 'cancels per second',
+    yTitle: 'requests per second',
     xTicks: CONCURRENCY,
-    yTicks,
+    yTicks: ticksAround(series.flatMap(({ points }) => points.map(([, y]) => y))),
     series,
   });
 }
@@ -109,5 +117,15 @@ function write(name: string, chart: Parameters<typeof drawChart>[0]): void {
 
 await using session = await startSession({ isSource: false, seconds: SECONDS, largeFile: null });
 for (const [name, value] of Object.entries(session.machine)) log(`${name}: ${value}`);
-await session.withBench(CONCURRENCY.length * ROUNDS + 1, plotThroughput);
+const throughput = await session.withBench(CONCURRENCY.length * ROUNDS + 1, async (bench) =>
+  measureThroughput(await openCancels(bench, new Set(['hangup', 'express']))),
+);
+// Few connections send few webhooks: with events for half of the runs, none is missing.
+const webhookRuns = (CONCURRENCY.length * ROUNDS) / 2 + 1;
+throughput.push(
+  ...(await session.withBench(webhookRuns, async (bench) =>
+    measureThroughput({ webhooks: await openWebhooks(bench) }),
+  )),
+);
+writeThroughput(throughput);
 await session.withBench(LOADS.length * ROUNDS + 2, plotLatency);

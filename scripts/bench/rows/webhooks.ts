@@ -13,7 +13,7 @@ import {
 } from '../hangup.ts';
 import { countFinished, EVENTS_PER_CALL, eventOf, makeEvent } from '../journey.ts';
 import { signWebhook, startLiveKitStub } from '../livekit.ts';
-import { RequestFile } from '../load.ts';
+import { type Report, RequestFile } from '../load.ts';
 import { callId } from '../names.ts';
 import { startProgram } from '../processes.ts';
 import { seedEndedCalls, seedInitiatedCalls } from '../seed.ts';
@@ -107,8 +107,13 @@ async function open(
     }),
   );
   let written = 0;
+  // The sample call has rows of its own.
+  const send = webhookLoad(bench, { server, database, events, otherCalls: 1 });
   return {
-    hangup: webhookSide(bench, server, database, events),
+    async hangup() {
+      const { count, seconds } = await send({ connections: CONNECTIONS });
+      return count / seconds;
+    },
     async raw() {
       const { count, seconds } = await raw.request({ seconds: bench.seconds });
       written += count;
@@ -120,15 +125,33 @@ async function open(
 
 const callsFor = (events: number) => Math.ceil(events / EVENTS_PER_CALL) + 256;
 
-/** Sends the events, and counts their rows afterwards. */
-function webhookSide(bench: Bench, server: HangupServer, database: Database, events: number) {
+/** Starts hangup, which receives webhooks over the given number of connections in each measurement. */
+export async function openWebhooks(bench: Bench): Promise<WebhookLoad> {
+  const livekit = await startLiveKitStub(bench);
+  const database = createDatabase(bench, 'webhooks');
+  const events = Math.ceil(PER_SECOND.hangup * bench.seconds * bench.runs);
+  seedInitiatedCalls(database, PREFIX, callsFor(events));
+  const server = await startHangup(bench, { database, livekitPort: livekit.port });
+  return webhookLoad(bench, { server, database, events, otherCalls: 0 });
+}
+
+type WebhookLoad = (load: { connections: number }) => Promise<Report>;
+
+/** Returns a function that sends the next events, and counts the rows of all events afterwards. */
+function webhookLoad(
+  bench: Bench,
+  {
+    server: { port },
+    database,
+    events,
+    otherCalls,
+  }: { server: HangupServer; database: Database; events: number; otherCalls: number },
+): WebhookLoad {
   const requests = webhookRequests(bench, events);
-  return async () => {
-    const load = { port: server.port, requests, connections: CONNECTIONS, seconds: bench.seconds };
-    const { count, seconds } = await bench.generator.run(load);
-    // The sample call has rows of its own.
-    expectWritten(database, requests.next, 1);
-    return count / seconds;
+  return async (load) => {
+    const report = await bench.generator.run({ ...load, port, requests, seconds: bench.seconds });
+    expectWritten(database, requests.next, otherCalls);
+    return report;
   };
 }
 
