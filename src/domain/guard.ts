@@ -145,7 +145,7 @@ const isMember = (roster: Roster | null, sid: string) =>
  * name new callers may use.
  */
 export function isDeletedWithoutCheck(
-  call: Call,
+  call: Pick<Call, 'status'>,
   { isAdoptable, attempt }: { readonly isAdoptable: boolean; readonly attempt: number },
 ): boolean {
   return call.status === 'cancelled' && (!isAdoptable || attempt === 1);

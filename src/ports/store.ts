@@ -81,7 +81,7 @@ export interface DeletionQueue {
     /** The longest delay of a deletion. A deletion that is due later is due now, because the clock was set back. */
     maxDelayMs: number;
     limit: number;
-  }): Promise<readonly RoomDeletion[]>;
+  }): Promise<readonly ClaimedDeletion[]>;
   /** Returns the call of a deletion, and whether an adoption prefix matches the name of its room. */
   findDeletionSubject(callId: string): Promise<DeletionSubject | null>;
   /** Ends a lease. Returns null, and changes no deletion, when another attempt holds the lease. */
@@ -102,6 +102,15 @@ export interface DeletionQueue {
   /** When the next open deletion may be claimed; null when none is open. */
   nextDeletionAt(): Promise<Timestamp | null>;
 }
+
+/** Facts about the call of a deletion. Most deletions need no more of the call. */
+export interface DeletionFacts {
+  readonly callStatus: CallStatus;
+  /** Whether an adoption prefix matches the name of the room. */
+  readonly isAdoptable: boolean;
+}
+
+export interface ClaimedDeletion extends RoomDeletion, DeletionFacts {}
 
 /** The call of a deletion. */
 export interface DeletionSubject {

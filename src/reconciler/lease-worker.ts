@@ -16,14 +16,15 @@ export interface LeaseWorker {
    * @returns when the next task is due; null if no task is open, or if `onCapacity` has to come first
    */
   claim(): Promise<Timestamp | null>;
-  /** Resolves when no attempt is in flight. */
+  /** Resolves when every attempt has settled its lease. */
   idle(): Promise<void>;
 }
 
 /**
  * Runs attempts at the tasks of a queue, at most `concurrency` at once.
- * @param attempt makes one attempt and settles the lease; if it rejects, the task is due again when its lease expires
- * @param onCapacity an attempt ended, so more tasks can be claimed
+ * @param attempt makes one attempt and settles the lease; if it rejects, the task is due again when its lease expires. Calls
+ * `release` when only the settlement is missing, so that the next claim can share the settlement's commit
+ * @param onCapacity an attempt ended or was released, so more tasks can be claimed
  */
 export function createLeaseWorker<Task>({
   queue,
@@ -33,39 +34,48 @@ export function createLeaseWorker<Task>({
   log,
 }: {
   queue: TaskQueue<Task>;
-  attempt: (task: Task) => Promise<void>;
+  attempt: (task: Task, release: () => void) => Promise<void>;
   concurrency: number;
   onCapacity: () => void;
   log: Pick<Logger, 'error'>;
 }): LeaseWorker {
-  const inFlight = new Set<Promise<void>>();
+  const unsettled = new Set<Promise<void>>();
+  let inFlight = 0;
 
-  async function run(task: Task): Promise<void> {
+  async function run(task: Task, release: () => void): Promise<void> {
     try {
-      await attempt(task);
+      await attempt(task, release);
     } catch (error) {
       log.error({ err: error }, 'attempt failed without settling its lease');
     }
   }
 
   function start(task: Task): void {
-    const ended = run(task).then(() => {
-      inFlight.delete(ended);
+    let isReleased = false;
+    const release = () => {
+      if (isReleased) return;
+      isReleased = true;
+      inFlight -= 1;
       onCapacity();
+    };
+    inFlight += 1;
+    const settled = run(task, release).then(() => {
+      unsettled.delete(settled);
+      release();
     });
-    inFlight.add(ended);
+    unsettled.add(settled);
   }
 
   return {
     async claim() {
-      const capacity = concurrency - inFlight.size;
+      const capacity = concurrency - inFlight;
       if (capacity <= 0) return null;
       for (const task of await queue.claim(capacity)) start(task);
-      if (inFlight.size >= concurrency) return null;
+      if (inFlight >= concurrency) return null;
       return queue.nextDueAt();
     },
     async idle() {
-      await Promise.all(inFlight);
+      await Promise.all(unsettled);
     },
   };
 }

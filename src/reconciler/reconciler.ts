@@ -42,7 +42,7 @@ export interface Reconciler {
 /**
  * Creates the reconciler. While LiveKit is unreachable, the deletion loop sends one probe per interval, and the other
  * loops send no request.
- * @param concurrency maximum number of deletions in flight
+ * @param concurrency maximum number of deletions with a request in flight
  * @param reconcileSchedule cron expression with seconds for the reconciliation of rooms
  * @param openSince returns since when LiveKit is unreachable; null if LiveKit is reachable
  */
@@ -72,8 +72,13 @@ export function createReconciler(
       claim: (limit) => claimDueDeletions(dependencies, { limit }),
       nextDueAt: () => store.nextDeletionAt(),
     },
-    attempt: (deletion) =>
-      deleteRoom(dependencies, deletion, { timeoutMs: base.backgroundTimeoutMs, priority: 'deletion' }),
+    attempt: (deletion, onCapacityFree) =>
+      deleteRoom(
+        dependencies,
+        deletion,
+        { timeoutMs: base.backgroundTimeoutMs, priority: 'deletion' },
+        { facts: deletion, onRequestsEnded: onCapacityFree },
+      ),
     concurrency,
     // During an outage, only the interval triggers the loop, which then sends one probe.
     onCapacity: () => {

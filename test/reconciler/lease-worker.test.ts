@@ -6,6 +6,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
   const due = Array.from({ length: tasks }, (_, number) => number);
   const limits: number[] = [];
   const inFlight = new Map<number, PromiseWithResolvers<void>>();
+  const releases = new Map<number, () => void>();
   const logged: object[] = [];
   let mostInFlight = 0;
   let capacityReports = 0;
@@ -18,9 +19,10 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
       },
       nextDueAt: async () => nextDueAt,
     },
-    attempt(task) {
+    attempt(task, release) {
       const end = Promise.withResolvers<void>();
       inFlight.set(task, end);
+      releases.set(task, release);
       mostInFlight = Math.max(mostInFlight, inFlight.size);
       return end.promise;
     },
@@ -46,6 +48,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
     running: () => [...inFlight.keys()],
     mostInFlight: () => mostInFlight,
     capacityReports: () => capacityReports,
+    release: (task: number) => releases.get(task)?.(),
     endAttempt: (task: number) => settle(task),
     failAttempt: settle,
   };
@@ -78,6 +81,23 @@ test('reports capacity when an attempt ends, and then claims as many tasks as at
   expect(limits).toEqual([3, 1]);
   expect(running()).toEqual([0, 2, 3]);
   expect(mostInFlight()).toBe(3);
+});
+
+test('a released attempt frees its capacity once, and idle waits for its settlement', async () => {
+  const { worker, limits, capacityReports, release, endAttempt } = start({ tasks: 5, concurrency: 3 });
+  await worker.claim();
+  for (const task of [0, 1, 1]) release(task);
+  expect(capacityReports()).toBe(2);
+  await worker.claim();
+  expect(limits).toEqual([3, 2]);
+  let isIdle = false;
+  const idle = worker.idle().then(() => {
+    isIdle = true;
+  });
+  for (const task of [2, 3, 4, 0]) await endAttempt(task);
+  expect({ isIdle, capacityReports: capacityReports() }).toEqual({ isIdle: false, capacityReports: 5 });
+  await endAttempt(1);
+  await idle;
 });
 
 test('returns when the next task is due if it has free capacity', async () => {

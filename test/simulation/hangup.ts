@@ -211,8 +211,7 @@ export class SimulatedHangup {
           if (!process.isAlive) return never();
           if (this.#surroundings.prng.happens(this.storeFails))
             return Promise.reject(new InjectedError('disk I/O error'));
-          const result: unknown = Reflect.apply(method, target, args);
-          void this.#noteEnd(result);
+          const result = this.#notingEnd(Reflect.apply(method, target, args));
           if (process.storeCallsLeft !== null) {
             process.storeCallsLeft -= 1;
             if (process.storeCallsLeft <= 0) {
@@ -220,16 +219,20 @@ export class SimulatedHangup {
               this.crash();
             }
           }
-          return process.isAlive ? result : never();
+          if (process.isAlive) return result;
+          result.catch(() => {});
+          return never();
         };
       },
     });
   }
 
-  async #noteEnd(pending: unknown): Promise<void> {
-    const result = await Promise.resolve(pending).catch(() => null);
+  /** Notes the end of a call before hangup can act on it. */
+  async #notingEnd(pending: unknown): Promise<unknown> {
+    const result = await pending;
     const end = endIn(result);
     if (end !== null) this.#surroundings.onEnd(end);
+    return result;
   }
 
   #scheduler(isAlive: () => boolean): Scheduler {

@@ -663,6 +663,17 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.findDeletionSubject('c1')).toEqual({ call, isAdoptable: true });
       });
 
+      test('a claimed deletion has the status of its call, and whether a prefix adopts the room name', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        await cancel('c1');
+        const [first] = await claim(9_000);
+        expect(first).toEqual({ ...(await deletionOf('c1')), callStatus: 'cancelled', isAdoptable: false });
+        await addPrefix('ro');
+        expect(await claim(24_000)).toMatchObject([
+          { attempt: 3, callStatus: 'cancelled', isAdoptable: true },
+        ]);
+      });
+
       test('the reason for a kept room is in the audit log', async () => {
         await create({ id: 'c1' });
         await cancel('c1');

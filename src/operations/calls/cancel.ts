@@ -47,7 +47,9 @@ export async function cancelCall(
     case 'cancelled': {
       const remainingMs = Math.max(MIN_TIMEOUT_MS, RESPONSE_BUDGET_MS - (clock.now() - startedAt));
       const options = { timeoutMs: Math.min(timeoutMs, remainingMs), priority: 'cancel' } as const;
-      await deleteRoom(dependencies, result.deletion, options);
+      // A first attempt needs no check. A later attempt reads the call if the room may be adopted.
+      const facts = { callStatus: 'cancelled', isAdoptable: true } as const;
+      await deleteRoom(dependencies, result.deletion, options, { facts });
       return;
     }
     case 'replayed':

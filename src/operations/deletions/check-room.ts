@@ -12,7 +12,7 @@ export type RoomCheck =
   | { readonly kind: 'keep'; readonly reason: string }
   | LiveKitError;
 
-export const DELETE = { kind: 'delete' } as const;
+const DELETE = { kind: 'delete' } as const;
 /** The reason is written to the audit log. */
 const KEEP = { kind: 'keep', reason: 'other participants use the room' } as const;
 /** LiveKit's list may leave out a live room (livekit#3317, #3680). */

@@ -1,4 +1,4 @@
-import type { RoomDeletion } from '../../domain/room-deletion.ts';
+import type { ClaimedDeletion } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { LEASE_MARGIN_MS } from './delete-room.ts';
 
@@ -11,7 +11,7 @@ export async function claimDueDeletions(
     backgroundTimeoutMs,
   }: Pick<Dependencies, 'store' | 'retry' | 'cancelTimeoutMs' | 'backgroundTimeoutMs'>,
   { limit }: { limit: number },
-): Promise<readonly RoomDeletion[]> {
+): Promise<readonly ClaimedDeletion[]> {
   const maxLeaseMs = Math.max(cancelTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
   return store.claimDeletions({
     leaseMs: backgroundTimeoutMs + LEASE_MARGIN_MS,

@@ -1,3 +1,5 @@
+import type { CallStatus } from '../../domain/call-status.ts';
+import { isDeletedWithoutCheck } from '../../domain/guard.ts';
 import { resolveAttempt } from '../../domain/leased-task.ts';
 import { adviceForLiveKitError } from '../../domain/livekit-error.ts';
 import {
@@ -8,29 +10,41 @@ import {
 } from '../../domain/room-deletion.ts';
 import { toIso } from '../../domain/time.ts';
 import type { RequestOptions } from '../../ports/livekit.ts';
-import type { DeletionSubject } from '../../ports/store.ts';
+import type { DeletionFacts } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { checkRoom, DELETE, holdsLease } from './check-room.ts';
+import { checkRoom, holdsLease } from './check-room.ts';
 import { rescueGhostRoom } from './rescue-ghost-room.ts';
 
 /** A lease lasts this much longer than the LiveKit request, so that the attempt can still settle it. */
 export const LEASE_MARGIN_MS = 5_000;
 
+export interface DeletionContext {
+  /** The call ended because LiveKit has just listed its participants, so the room needs no check. */
+  readonly isConfirmed?: boolean;
+  /** Facts that the caller has; otherwise the attempt reads the call. */
+  readonly facts?: DeletionFacts;
+  /** Called when the attempt sends no further request to LiveKit, before it settles the lease. */
+  readonly onRequestsEnded?: () => void;
+}
+
 /**
  * Makes one attempt at a deletion that is leased to the caller, and settles the lease. Never rejects: a lease that could
  * not be settled expires, and the deletion is claimed again.
- * @param isConfirmed the call ended because LiveKit has just listed its participants, so the room needs no check
  */
 export async function deleteRoom(
   dependencies: Dependencies,
   deletion: RoomDeletion,
   options: RequestOptions,
-  { isConfirmed = false }: { isConfirmed?: boolean } = {},
+  { isConfirmed = false, facts, onRequestsEnded = () => {} }: DeletionContext = {},
 ): Promise<void> {
-  const { store, log, nudge } = dependencies;
+  const { log, nudge } = dependencies;
   try {
-    const subject = isConfirmed ? null : await store.findDeletionSubject(deletion.callId);
-    await attempt(dependencies, deletion, subject, { ...options, ...priorityOf(subject, options) });
+    const end = isConfirmed
+      ? await requestDeleteRoom(dependencies, deletion, options)
+      : await requestDeletion(dependencies, deletion, { facts, options });
+    onRequestsEnded();
+    if (end.kind === 'keep') await keepRoom(dependencies, deletion, end.reason);
+    else await settle(dependencies, deletion, end.outcome, end);
   } catch (error) {
     log.error(
       { ...logFields(deletion), err: error },
@@ -40,36 +54,47 @@ export async function deleteRoom(
   }
 }
 
-/** Gives every attempt at a cancelled call's room the priority of a cancel, not only the first attempt. */
-function priorityOf(
-  subject: DeletionSubject | null,
-  { priority }: RequestOptions,
-): Pick<RequestOptions, 'priority'> {
-  return { priority: subject?.call.status === 'cancelled' ? 'cancel' : priority };
-}
+/** The result of the requests of one attempt. */
+type AttemptEnd =
+  | { readonly kind: 'keep'; readonly reason: string }
+  | { readonly kind: 'attempted'; readonly outcome: DeleteRoomOutcome; readonly wasRescued: boolean };
 
-async function attempt(
+async function requestDeletion(
   dependencies: Dependencies,
   deletion: RoomDeletion,
-  subject: DeletionSubject | null,
+  { facts, options }: { facts: DeletionFacts | undefined; options: RequestOptions },
+): Promise<AttemptEnd> {
+  const { attempt } = deletion;
+  // A cancelled call stays cancelled.
+  if (facts !== undefined && isDeletedWithoutCheck({ status: facts.callStatus }, { ...facts, attempt })) {
+    return requestDeleteRoom(dependencies, deletion, withPriority(options, facts.callStatus));
+  }
+  const subject = await dependencies.store.findDeletionSubject(deletion.callId);
+  if (subject === null) return requestDeleteRoom(dependencies, deletion, options);
+  const attemptOptions = withPriority(options, subject.call.status);
+  const check = await checkRoom(dependencies, deletion, subject, attemptOptions);
+  if (check.kind === 'keep') return check;
+  if (check.kind !== 'delete') return { kind: 'attempted', outcome: check, wasRescued: false };
+  return requestDeleteRoom(dependencies, deletion, attemptOptions);
+}
+
+/** Gives every attempt at a cancelled call's room the priority of a cancel, not only the first attempt. */
+function withPriority(options: RequestOptions, callStatus: CallStatus): RequestOptions {
+  return callStatus === 'cancelled' ? { ...options, priority: 'cancel' } : options;
+}
+
+async function requestDeleteRoom(
+  dependencies: Dependencies,
+  deletion: RoomDeletion,
   options: RequestOptions,
-): Promise<void> {
+): Promise<AttemptEnd> {
   const { store, rooms } = dependencies;
-  const check = subject === null ? DELETE : await checkRoom(dependencies, deletion, subject, options);
-  if (check.kind === 'keep') {
-    await keepRoom(dependencies, deletion, check.reason);
-    return;
-  }
-  if (check.kind !== 'delete') {
-    await settle(dependencies, deletion, check, { wasRescued: false });
-    return;
-  }
   const isStillWanted = () => holdsLease(store, deletion);
   const outcome = await rooms.deleteRoom(deletion.roomName, { ...options, isStillWanted });
   const rescued = isLikelyGhostRoom(deletion, outcome)
     ? await rescueGhostRoom(dependencies, deletion, options)
     : null;
-  await settle(dependencies, deletion, rescued ?? outcome, { wasRescued: rescued !== null });
+  return { kind: 'attempted', outcome: rescued ?? outcome, wasRescued: rescued !== null };
 }
 
 async function settle(

@@ -1,4 +1,4 @@
-import { asc, eq, sql } from 'drizzle-orm';
+import { asc, type Column, eq, type Placeholder, type SQL, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
 import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/store.ts';
 import { appendAudit } from './audit.ts';
@@ -9,6 +9,11 @@ import { adoptionPrefixes, organizations } from './schema.ts';
 import { columnsOf, placeholdersFor, prepareRows, prepareRun } from './statement.ts';
 
 const ADOPTION_PREFIX = columnsOf(adoptionPrefixes);
+/** Returns the condition that an adoption prefix matches the room's name. */
+export function isPrefixOf(roomName: Placeholder | Column): SQL {
+  return sql`substr(${roomName}, 1, length(${adoptionPrefixes.prefix})) = ${adoptionPrefixes.prefix}`;
+}
+
 const isPrefix = eq(adoptionPrefixes.prefix, sql.placeholder('prefix'));
 
 const statements = preparePerConnection((db) => ({
@@ -31,9 +36,7 @@ const statements = preparePerConnection((db) => ({
     db
       .select(columnsOf(adoptionPrefixes, ['createdAt']))
       .from(adoptionPrefixes)
-      .where(
-        sql`substr(${sql.placeholder('roomName')}, 1, length(${adoptionPrefixes.prefix})) = ${adoptionPrefixes.prefix}`,
-      )
+      .where(isPrefixOf(sql.placeholder('roomName')))
       .orderBy(sql`length(${adoptionPrefixes.prefix}) DESC`)
       .limit(1),
   ),

@@ -1,18 +1,30 @@
 import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
 import type { Call } from '../../domain/call.ts';
+import type { CallStatus } from '../../domain/call-status.ts';
 import { settleLease } from '../../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { Store } from '../../ports/store.ts';
-import { findAdoptionPrefix } from './adoption.ts';
+import type { ClaimedDeletion, Store } from '../../ports/store.ts';
+import { findAdoptionPrefix, isPrefixOf } from './adoption.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { CALL, CALL_JSON, DELETION } from './rows.ts';
-import { calls, IS_INCOMPLETE, IS_OPEN, roomDeletions } from './schema.ts';
+import { adoptionPrefixes, calls, IS_INCOMPLETE, IS_OPEN, roomDeletions } from './schema.ts';
 import { placeholdersFor, prepareRows, prepareRun, valuesOf } from './statement.ts';
 
 const { placeholder } = sql;
+
+const FACTS = {
+  callStatus:
+    sql<CallStatus>`(SELECT ${calls.status} FROM ${calls} WHERE ${calls.id} = ${roomDeletions.callId})`.as(
+      'callStatus',
+    ),
+  isAdoptable:
+    sql<number>`EXISTS (SELECT 1 FROM ${adoptionPrefixes} WHERE ${isPrefixOf(roomDeletions.roomName)})`.as(
+      'isAdoptable',
+    ),
+};
 
 const isOfCall = eq(roomDeletions.callId, placeholder('callId'));
 
@@ -44,7 +56,7 @@ const statements = preparePerConnection((db) => ({
         ...placeholdersFor({ scheduledAt: true, attemptedAt: true }),
       })
       .where(inArray(roomDeletions.callId, valuesOf('callIds')))
-      .returning(DELETION),
+      .returning({ ...DELETION, ...FACTS }),
   ),
   ofCall: prepareRows(db, db.select(DELETION).from(roomDeletions).where(isOfCall)),
   settle: prepareRun(
@@ -113,11 +125,13 @@ export function claimDeletions(
   db: Database,
   { leaseMs, maxDelayMs, limit }: Parameters<Store['claimDeletions']>[0],
   now: Timestamp,
-): RoomDeletion[] {
+): ClaimedDeletion[] {
   const due = statements(db).due.all({ now, maxScheduledAt: now + maxDelayMs, limit });
   if (due.length === 0) return [];
   const callIds = JSON.stringify(due.map(({ callId }) => callId));
-  return statements(db).claim.all({ callIds, scheduledAt: now + leaseMs, attemptedAt: now });
+  return statements(db)
+    .claim.all({ callIds, scheduledAt: now + leaseMs, attemptedAt: now })
+    .map((claimed) => ({ ...claimed, isAdoptable: claimed.isAdoptable === 1 }));
 }
 
 /** Ends a lease. An attempt that lost its lease changes nothing. */
