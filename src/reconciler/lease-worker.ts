@@ -70,8 +70,10 @@ export function createLeaseWorker<Task>({
     async claim() {
       const capacity = concurrency - inFlight;
       if (capacity <= 0) return null;
-      for (const task of await queue.claim(capacity)) start(task);
-      if (inFlight >= concurrency) return null;
+      const tasks = await queue.claim(capacity);
+      for (const task of tasks) start(task);
+      // More tasks may be due. The next attempt that ends triggers the next claim.
+      if (tasks.length === capacity) return null;
       return queue.nextDueAt();
     },
     async idle() {
