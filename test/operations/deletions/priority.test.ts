@@ -48,8 +48,6 @@ async function start() {
     shutdown: shutdown.signal,
   });
   const rooms = createRoomService(transport);
-  // Uses up the first second.
-  await rooms.findRoom('any', { timeoutMs: 1_000, priority: 'phones' });
   const settings = parseSettings({}, 'cli');
   const dependencies: Dependencies = {
     ...settings.operations,
@@ -72,6 +70,8 @@ async function* emptyBody(request: object) {
 /** Queues a read, then the next attempt of the deletion. Returns the first `count` requests in the order of sending. */
 async function readThenRetry({ dependencies, sent }: Awaited<ReturnType<typeof start>>, count: number) {
   const options = { timeoutMs: 30_000, priority: 'deletion' } as const;
+  // Uses up the current second.
+  await dependencies.rooms.findRoom('any', { timeoutMs: 1_000, priority: 'phones' });
   void dependencies.rooms.describeRoom('other', { ...options, priority: 'read' });
   const [deletion] = await claimDueDeletions(dependencies, { limit: 1 });
   if (deletion === undefined) throw new Error('the deletion is not due');
