@@ -1,3 +1,4 @@
+import type { RoomDeletion } from '../domain/room-deletion.ts';
 import { afterOutage, INITIAL_RECONCILE_STATE } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { claimDueDeletions } from '../operations/deletions/claim-due-deletions.ts';
@@ -22,6 +23,8 @@ const FIRST_PRUNE_DELAY_MS = 60_000;
 /** Time for the HTTP requests that waited for the start: the first runs load the database. */
 const STARTUP_DELAY_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
+const MIN_TIMEOUT_MS = 500;
+const SETTLE_BUDGET_MS = 1_000;
 /** The room need not exist: the probe tests whether LiveKit responds. */
 const PROBE_ROOM_NAME = 'hangup-probe';
 
@@ -76,7 +79,7 @@ export function createReconciler(
       deleteRoom(
         dependencies,
         deletion,
-        { timeoutMs: base.backgroundTimeoutMs, priority: 'deletion' },
+        { timeoutMs: remainingTimeoutMs(deletion), priority: 'deletion' },
         { facts: deletion, onRequestsEnded: onCapacityFree },
       ),
     concurrency,
@@ -84,8 +87,15 @@ export function createReconciler(
     onCapacity: () => {
       if (!isUnreachable()) deletionLoop.trigger();
     },
+    clock,
     log,
   });
+  /** A deletion that waited for its attempt has the rest of its lease. */
+  const remainingTimeoutMs = ({ scheduledAt: leaseEndsAt }: RoomDeletion) =>
+    Math.max(
+      MIN_TIMEOUT_MS,
+      Math.min(base.backgroundTimeoutMs, leaseEndsAt - clock.now() - SETTLE_BUDGET_MS),
+    );
   const deletionLoop = createLoop(
     'deletions',
     async () => {

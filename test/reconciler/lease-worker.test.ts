@@ -9,6 +9,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
   const releases = new Map<number, () => void>();
   const logged: object[] = [];
   let mostInFlight = 0;
+  let now = 0;
   let capacityReports = 0;
   const nextDueAt: number | null = 5_000;
   const worker = createLeaseWorker<number>({
@@ -30,6 +31,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
     onCapacity: () => {
       capacityReports += 1;
     },
+    clock: { now: () => now },
     log: { error: (fields, message) => logged.push({ ...fields, message }) },
   });
   const settle = async (task: number, error?: Error) => {
@@ -42,6 +44,9 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
   };
   return {
     worker,
+    wait: (durationMs: number) => {
+      now += durationMs;
+    },
     limits,
     logged,
     due,
@@ -69,12 +74,13 @@ test('claims nothing at the concurrency limit', async () => {
 });
 
 test('reports capacity when an attempt ends, and then claims as many tasks as attempts ended', async () => {
-  const { worker, running, limits, capacityReports, endAttempt, mostInFlight } = start({
+  const { worker, running, limits, capacityReports, endAttempt, mostInFlight, wait } = start({
     tasks: 5,
     concurrency: 3,
   });
   await worker.claim();
   expect(capacityReports()).toBe(0);
+  wait(100);
   await endAttempt(1);
   expect(capacityReports()).toBe(1);
   await worker.claim();
@@ -83,9 +89,54 @@ test('reports capacity when an attempt ends, and then claims as many tasks as at
   expect(mostInFlight()).toBe(3);
 });
 
-test('a released attempt frees its capacity once, and idle waits for its settlement', async () => {
-  const { worker, limits, capacityReports, release, endAttempt } = start({ tasks: 5, concurrency: 3 });
+test('tasks are claimed ahead while attempts are fast, and start in order when attempts end', async () => {
+  const { worker, running, limits, capacityReports, endAttempt, mostInFlight, wait } = start({
+    tasks: 20,
+    concurrency: 2,
+  });
   await worker.claim();
+  wait(99);
+  await endAttempt(0);
+  expect(await worker.claim()).toBeNull();
+  expect(limits).toEqual([2, 5]);
+  expect(running()).toEqual([1, 2]);
+  // Four tasks wait. The next claim comes when two wait.
+  await endAttempt(1);
+  expect(capacityReports()).toBe(1);
+  wait(1);
+  await endAttempt(2);
+  expect(capacityReports()).toBe(2);
+  expect(running()).toEqual([3, 4]);
+  await worker.claim();
+  expect(limits).toEqual([2, 5, 2]);
+  // A slow attempt ends the claims ahead.
+  wait(100);
+  await endAttempt(3);
+  expect(await worker.claim()).toBeNull();
+  expect(limits).toEqual([2, 5, 2]);
+  expect(mostInFlight()).toBe(2);
+});
+
+test('idle waits for the tasks that were claimed ahead', async () => {
+  const { worker, running, endAttempt } = start({ tasks: 4, concurrency: 1 });
+  await worker.claim();
+  await endAttempt(0);
+  await worker.claim();
+  let isIdle = false;
+  const idle = worker.idle().then(() => {
+    isIdle = true;
+  });
+  for (const task of [1, 2, 3]) {
+    expect({ isIdle, running: running() }).toEqual({ isIdle: false, running: [task] });
+    await endAttempt(task);
+  }
+  await idle;
+});
+
+test('a released attempt frees its capacity once, and idle waits for its settlement', async () => {
+  const { worker, limits, capacityReports, release, endAttempt, wait } = start({ tasks: 5, concurrency: 3 });
+  await worker.claim();
+  wait(100);
   for (const task of [0, 1, 1]) release(task);
   expect(capacityReports()).toBe(2);
   await worker.claim();
@@ -137,6 +188,7 @@ test('a failed claim rejects and starts no attempt', async () => {
     attempt: async (task) => void started.push(task),
     concurrency: 2,
     onCapacity: () => {},
+    clock: { now: () => 0 },
     log: { error: () => {} },
   });
   await expect(worker.claim()).rejects.toThrow('database is locked');
