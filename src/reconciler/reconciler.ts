@@ -1,8 +1,6 @@
-import type { RoomDeletion } from '../domain/room-deletion.ts';
 import { afterOutage, INITIAL_RECONCILE_STATE } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
-import { claimDueDeletions } from '../operations/deletions/claim-due-deletions.ts';
-import { deleteRoom } from '../operations/deletions/delete-room.ts';
+import { attemptClaimedDeletion, claimDueDeletions } from '../operations/deletions/due-deletions.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { pollPhones } from '../operations/livekit/poll-phones.ts';
 import { reconcileRooms } from '../operations/livekit/reconcile-rooms.ts';
@@ -23,8 +21,6 @@ const FIRST_PRUNE_DELAY_MS = 60_000;
 /** Time for the HTTP requests that waited for the start: the first runs load the database. */
 const STARTUP_DELAY_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
-const MIN_TIMEOUT_MS = 500;
-const SETTLE_BUDGET_MS = 1_000;
 /** The room need not exist: the probe tests whether LiveKit responds. */
 const PROBE_ROOM_NAME = 'hangup-probe';
 
@@ -75,13 +71,8 @@ export function createReconciler(
       claim: (limit) => claimDueDeletions(dependencies, { limit }),
       nextDueAt: () => store.nextDeletionAt(),
     },
-    attempt: (deletion, onCapacityFree) =>
-      deleteRoom(
-        dependencies,
-        deletion,
-        { timeoutMs: remainingTimeoutMs(deletion), priority: 'deletion' },
-        { facts: deletion, onRequestsEnded: onCapacityFree },
-      ),
+    attempt: (deletion, release) =>
+      attemptClaimedDeletion(dependencies, deletion, { onRequestsEnded: release }),
     concurrency,
     // During an outage, only the interval triggers the loop, which then sends one probe.
     onCapacity: () => {
@@ -90,12 +81,6 @@ export function createReconciler(
     clock,
     log,
   });
-  /** A deletion that waited for its attempt has the rest of its lease. */
-  const remainingTimeoutMs = ({ scheduledAt: leaseEndsAt }: RoomDeletion) =>
-    Math.max(
-      MIN_TIMEOUT_MS,
-      Math.min(base.backgroundTimeoutMs, leaseEndsAt - clock.now() - SETTLE_BUDGET_MS),
-    );
   const deletionLoop = createLoop(
     'deletions',
     async () => {

@@ -1,0 +1,43 @@
+import type { ClaimedDeletion } from '../../ports/store.ts';
+import type { Dependencies } from '../dependencies.ts';
+import { deleteRoom, LEASE_MARGIN_MS } from './delete-room.ts';
+
+/** The time to settle a lease before its end. */
+const SETTLE_BUDGET_MS = 1_000;
+
+/** Leases at most `limit` due deletions to the caller, for one background attempt each. */
+export async function claimDueDeletions(
+  {
+    store,
+    retry,
+    cancelTimeoutMs,
+    backgroundTimeoutMs,
+  }: Pick<Dependencies, 'store' | 'retry' | 'cancelTimeoutMs' | 'backgroundTimeoutMs'>,
+  { limit }: { limit: number },
+): Promise<readonly ClaimedDeletion[]> {
+  const maxLeaseMs = Math.max(cancelTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
+  return store.claimDeletions({
+    leaseMs: backgroundTimeoutMs + LEASE_MARGIN_MS,
+    maxDelayMs: Math.max(retry.maxDelayMs, maxLeaseMs),
+    limit,
+  });
+}
+
+/**
+ * Makes the attempt of a claimed deletion. A deletion that waited since the claim has the rest of its lease. If too little
+ * is left, the deletion is claimed again when the lease ends.
+ */
+export async function attemptClaimedDeletion(
+  dependencies: Dependencies,
+  deletion: ClaimedDeletion,
+  { onRequestsEnded }: { onRequestsEnded: () => void },
+): Promise<void> {
+  const { clock, nudge, backgroundTimeoutMs } = dependencies;
+  const leaseLeftMs = deletion.scheduledAt - clock.now() - SETTLE_BUDGET_MS;
+  if (leaseLeftMs <= 0) {
+    nudge(deletion.scheduledAt);
+    return;
+  }
+  const options = { timeoutMs: Math.min(backgroundTimeoutMs, leaseLeftMs), priority: 'deletion' } as const;
+  await deleteRoom(dependencies, deletion, options, { facts: deletion, onRequestsEnded });
+}
