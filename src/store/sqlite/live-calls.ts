@@ -6,13 +6,18 @@ import type { CallInRoom, Store } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { calls, IS_LIVE } from './schema.ts';
+import { prepareRows } from './statement.ts';
 
 const { placeholder } = sql;
 
 /** The same value as `versionOf` of the roster. */
 const VERSION = sql<string>`coalesce(json_extract(${calls.roster}, '$.sid') || ':' || json_extract(${calls.roster}, '$.departures'), '')`;
 
-const CALL_IN_ROOM_COLUMNS = { callId: calls.id, roomName: calls.roomName, version: VERSION };
+const CALL_IN_ROOM = {
+  callId: sql<string>`${calls.id}`.as('callId'),
+  roomName: sql<string>`${calls.roomName}`.as('roomName'),
+  version: VERSION.as('version'),
+};
 
 /** The values that `liveInRooms` selects. */
 type LiveCallRow = readonly [
@@ -27,17 +32,15 @@ type LiveCallRow = readonly [
 
 const statements = preparePerConnection((db) => ({
   /** Reads the index alone, and no call. */
-  liveRooms: db.$client
-    .prepare<[after: string, limit: number], string>(
-      db
-        .select({ roomName: calls.roomName })
-        .from(calls)
-        .where(and(IS_LIVE, gt(calls.roomName, placeholder('after'))))
-        .orderBy(asc(calls.roomName))
-        .limit(placeholder('limit'))
-        .toSQL().sql,
-    )
-    .pluck(),
+  liveRooms: prepareRows(
+    db,
+    db
+      .select({ name: sql<string>`${calls.roomName}`.as('name') })
+      .from(calls)
+      .where(and(IS_LIVE, gt(calls.roomName, placeholder('after'))))
+      .orderBy(asc(calls.roomName))
+      .limit(placeholder('limit')),
+  ),
   /** Without drizzle's mapping of rows, which takes longer than the query. */
   liveInRooms: db.$client
     .prepare<[roomNames: string], LiveCallRow>(
@@ -73,36 +76,45 @@ const statements = preparePerConnection((db) => ({
         .toSQL().sql,
     )
     .pluck(),
-  unansweredPhones: db
-    .select(CALL_IN_ROOM_COLUMNS)
-    .from(calls)
-    .where(and(sql`${calls.hasUnansweredPhone} = 1`, gt(calls.id, placeholder('after'))))
-    .orderBy(asc(calls.id))
-    .limit(placeholder('limit'))
-    .prepare(),
-  dueReviews: db
-    .select({ ...CALL_IN_ROOM_COLUMNS, roster: calls.roster })
-    .from(calls)
-    .where(
-      and(
-        sql`${calls.reviewAt} IS NOT NULL`,
-        or(lte(calls.reviewAt, placeholder('now')), gt(calls.reviewAt, placeholder('maxReviewAt'))),
-      ),
-    )
-    .orderBy(asc(calls.reviewAt))
-    .limit(placeholder('limit'))
-    .prepare(),
-  nextReview: db
-    .select({ at: calls.reviewAt })
-    .from(calls)
-    .where(and(sql`${calls.reviewAt} IS NOT NULL`, gt(calls.reviewAt, placeholder('now'))))
-    .orderBy(asc(calls.reviewAt))
-    .limit(1)
-    .prepare(),
+  unansweredPhones: prepareRows(
+    db,
+    db
+      .select(CALL_IN_ROOM)
+      .from(calls)
+      .where(and(sql`${calls.hasUnansweredPhone} = 1`, gt(calls.id, placeholder('after'))))
+      .orderBy(asc(calls.id))
+      .limit(placeholder('limit')),
+  ),
+  dueReviews: prepareRows(
+    db,
+    db
+      .select({ ...CALL_IN_ROOM, roster: calls.roster })
+      .from(calls)
+      .where(
+        and(
+          sql`${calls.reviewAt} IS NOT NULL`,
+          or(lte(calls.reviewAt, placeholder('now')), gt(calls.reviewAt, placeholder('maxReviewAt'))),
+        ),
+      )
+      .orderBy(asc(calls.reviewAt))
+      .limit(placeholder('limit')),
+    { json: ['roster'] },
+  ),
+  nextReview: prepareRows(
+    db,
+    db
+      .select({ at: sql<Timestamp>`${calls.reviewAt}`.as('at') })
+      .from(calls)
+      .where(and(sql`${calls.reviewAt} IS NOT NULL`, gt(calls.reviewAt, placeholder('now'))))
+      .orderBy(asc(calls.reviewAt))
+      .limit(1),
+  ),
 }));
 
 export function listLiveRooms(db: Database, { after, limit }: { after: string; limit: number }): string[] {
-  return statements(db).liveRooms.all(after, limit);
+  return statements(db)
+    .liveRooms.all({ after, limit })
+    .map(({ name }) => name);
 }
 
 export function findLiveCalls(db: Database, roomNames: readonly string[]): (LiveCall | null)[] {
