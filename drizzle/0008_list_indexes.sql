@@ -7,10 +7,10 @@ CREATE TABLE `scheduled_days` (
 	FOREIGN KEY (`organization_id`) REFERENCES `organizations`(`id`) ON UPDATE no action ON DELETE no action
 ) STRICT, WITHOUT ROWID;
 --> statement-breakpoint
-DROP INDEX `calls_by_direction`;--> statement-breakpoint
 DROP INDEX `calls_by_scheduled`;--> statement-breakpoint
 DROP INDEX `calls_by_status`;--> statement-breakpoint
 DROP INDEX `calls_by_agent`;--> statement-breakpoint
+DROP INDEX `calls_by_direction`;--> statement-breakpoint
 ALTER TABLE `calls` ADD `is_scheduled` integer GENERATED ALWAYS AS (scheduled_at IS NOT NULL) VIRTUAL;--> statement-breakpoint
 CREATE INDEX `ended_calls_by_agent` ON `calls` (`organization_id`,`agent_id`,`status`,`direction`,`is_scheduled`,`created_at`,`id`) WHERE "calls"."ended_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `scheduled_calls` ON `calls` (`organization_id`,`direction`,`scheduled_at`,`created_at`,`id`) WHERE "calls"."scheduled_at" IS NOT NULL;--> statement-breakpoint
@@ -18,7 +18,8 @@ CREATE INDEX `live_scheduled_calls` ON `calls` (`organization_id`,`direction`,`s
 CREATE INDEX `ended_scheduled_calls` ON `calls` (`organization_id`,`status`,`direction`,`scheduled_at`,`created_at`,`id`) WHERE "calls"."scheduled_at" IS NOT NULL AND "calls"."ended_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `ended_scheduled_calls_by_agent` ON `calls` (`organization_id`,`agent_id`,`status`,`direction`,`scheduled_at`,`created_at`,`id`) WHERE "calls"."scheduled_at" IS NOT NULL AND "calls"."ended_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `calls_by_status` ON `calls` (`organization_id`,`status`,`direction`,`is_scheduled`,`created_at`,`id`,`agent_id`);--> statement-breakpoint
-CREATE INDEX `calls_by_agent` ON `calls` (`organization_id`,`agent_id`,`direction`,`created_at`,`id`);--> statement-breakpoint
+CREATE INDEX `calls_by_agent` ON `calls` (`organization_id`,`agent_id`,`direction`,`is_scheduled`,`created_at`,`id`);--> statement-breakpoint
+CREATE INDEX `calls_by_direction` ON `calls` (`organization_id`,`direction`,`is_scheduled`,`created_at`,`id`);--> statement-breakpoint
 ALTER TABLE `calls` DROP COLUMN `scheduled_order`;--> statement-breakpoint
 -- SQLite rounds a division towards 0, and a time before 1970 belongs to the day before.
 INSERT INTO `scheduled_days` (`organization_id`, `day`, `first_created_at`, `last_created_at`)

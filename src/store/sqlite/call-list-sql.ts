@@ -85,12 +85,12 @@ export function countSql(shape: FilterShape): string {
 /** A count needs no order, so its ranges have several statuses and directions. */
 function rangesToCount(shape: FilterShape): IndexRange[] {
   if (shape.hasPhone) return [{ index: 'calls_by_phone', conditions: phoneConditions(shape) }];
-  const direction = isOneOf('direction', directionsOf(shape));
-  if (!hasStatus(shape) && shape.hasAgent) {
-    return [{ index: 'calls_by_agent', conditions: [BY_AGENT, direction] }];
+  if (isUnfiltered(shape)) return [{ index: 'calls_by_created', conditions: [] }];
+  const rest = [isOneOf('direction', directionsOf(shape)), 'is_scheduled IN (0, 1)'];
+  if (!hasStatus(shape)) {
+    const { index, conditions } = indexWithoutStatus(shape);
+    return [{ index, conditions: [...conditions, ...rest] }];
   }
-  if (!hasStatus(shape) && !shape.hasDirection) return [{ index: 'calls_by_created', conditions: [] }];
-  const rest = [direction, 'is_scheduled IN (0, 1)'];
   return statusIndexes(shape).map(({ index, statuses, conditions }) => ({
     index,
     conditions: [...conditions, isOneOf('status', statuses), ...rest],
@@ -102,19 +102,28 @@ function rangesByCreation(shape: PageShape): IndexRange[] {
   if (shape.hasPhone) {
     return [{ index: 'calls_by_phone', conditions: [...phoneConditions(shape), ...limits] }];
   }
-  if (!hasStatus(shape) && shape.hasAgent) {
-    return directionsOf(shape).map((direction) => ({
-      index: 'calls_by_agent',
-      conditions: [BY_AGENT, `direction = ${direction}`, ...limits],
-    }));
-  }
-  if (!hasStatus(shape) && !shape.hasDirection) return [{ index: 'calls_by_created', conditions: limits }];
+  if (isUnfiltered(shape)) return [{ index: 'calls_by_created', conditions: limits }];
   return ['is_scheduled = 0', 'is_scheduled = 1'].flatMap((isScheduled) =>
-    partition(shape, statusIndexes(shape), [isScheduled, ...limits]),
+    rangesInOrderOfCreation(shape, [isScheduled, ...limits]),
   );
 }
 
-/** Calls without a scheduled time are in order of creation in the indexes by status. */
+/** Returns ranges of scheduled or of unscheduled calls. */
+function rangesInOrderOfCreation(shape: FilterShape, limits: readonly string[]): IndexRange[] {
+  if (hasStatus(shape)) return partition(shape, statusIndexes(shape), limits);
+  const { index, conditions } = indexWithoutStatus(shape);
+  return directionsOf(shape).map((direction) => ({
+    index,
+    conditions: [...conditions, `direction = ${direction}`, ...limits],
+  }));
+}
+
+const indexWithoutStatus = ({ hasAgent }: FilterShape): IndexRange =>
+  hasAgent
+    ? { index: 'calls_by_agent', conditions: [BY_AGENT] }
+    : { index: 'calls_by_direction', conditions: [] };
+
+/** Calls without a scheduled time are in order of creation. */
 function rangesByScheduledTime(shape: PageShape): IndexRange[] {
   const { hasPhone, sortOrder, cursorSign } = shape;
   const dates = datesOf(shape);
@@ -128,7 +137,7 @@ function rangesByScheduledTime(shape: PageShape): IndexRange[] {
   const scheduled = scheduledRanges(shape, [...dates, ...afterScheduled(shape, 'scheduled_at')]);
   const isPast = cursorSign !== null && (sortOrder === 'asc' ? cursorSign > 0 : cursorSign < 0);
   const limits = cursorSign === 0 ? limitsOfCreation(shape) : dates;
-  const unscheduled = isPast ? [] : partition(shape, statusIndexes(shape), ['is_scheduled = 0', ...limits]);
+  const unscheduled = isPast ? [] : rangesInOrderOfCreation(shape, ['is_scheduled = 0', ...limits]);
   return [
     ...scheduled.map((range) => ({
       ...range,
@@ -222,6 +231,8 @@ function phoneConditions(shape: FilterShape): string[] {
     ...(hasStatus(shape) ? [isOneOf('status', [...live, ...ended])] : []),
   ];
 }
+
+const isUnfiltered = (shape: FilterShape) => !shape.hasAgent && !shape.hasDirection && !hasStatus(shape);
 
 const hasStatus = ({ liveStatuses, endedStatuses }: FilterShape) => liveStatuses + endedStatuses > 0;
 

@@ -118,7 +118,8 @@ export const calls = sqliteTable(
     // Lists: see call-list-sql.ts. A call moves in an index with its status at each change, so those with the agent or the
     // scheduled time, whose places are far apart, have ended calls only.
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
-    index('calls_by_agent').on(t.organizationId, t.agentId, t.direction, t.createdAt, t.id),
+    index('calls_by_direction').on(t.organizationId, t.direction, t.isScheduled, t.createdAt, t.id),
+    index('calls_by_agent').on(t.organizationId, t.agentId, t.direction, t.isScheduled, t.createdAt, t.id),
     index('calls_by_phone').on(t.organizationId, t.phoneNumber, t.createdAt, t.id),
     index('calls_by_status').on(
       t.organizationId,
