@@ -306,6 +306,77 @@ describe('infinite queries of TanStack Query', () => {
   });
 });
 
+describe('a request that hangup answers without tRPC gets the response of tRPC', () => {
+  const QUERIES: readonly (readonly [title: string, path: string, search: string])[] = [
+    ['a call', 'calls.get', 'input={"callId":"same"}'],
+    ['a batch', 'calls.get,calls.list', 'batch=1&input={"0":{"callId":"same"},"1":{"limit":1}}'],
+    ['a batch of different results', 'calls.get,calls.get', 'batch=1&input={"0":{"callId":"same"},"1":{}}'],
+    [
+      'a batch of equal errors',
+      'calls.get,calls.get',
+      'batch=1&input={"0":{"callId":"a"},"1":{"callId":"b"}}',
+    ],
+    ['an unknown call', 'calls.get', 'input={"callId":"none"}'],
+    ['an unknown call and an unknown key', 'calls.get', 'input={"callId":"none","page":1}'],
+    ['no call id', 'calls.get', 'input={}'],
+    ['no input', 'calls.get', ''],
+    ['a null input', 'calls.list', 'input=null'],
+    ['malformed JSON', 'calls.list', 'input={'],
+    ['a duplicate name', 'calls.list', 'input={"limit":1,"limit":2}'],
+    ['an input of superjson', 'calls.list', 'input={"json":{"limit":1}}'],
+    ['an unknown parameter', 'calls.list', 'page=1'],
+    ['an index without a call', 'calls.list', 'batch=1&input={"1":{}}'],
+    ['a batch that is a list', 'calls.list', 'batch=1&input=[]'],
+  ];
+  const BODIES: readonly (readonly [title: string, path: string, body: string])[] = [
+    ['an unknown call', 'calls.cancel', '{"callId":"none"}'],
+    ['an unknown key', 'calls.create', '{"phone":"1"}'],
+    ['an empty body', 'calls.cancel', ''],
+    ['malformed JSON', 'calls.create', '{'],
+    ['a batch', 'calls.cancel,calls.create', '{"0":{"callId":"none"},"1":{"id":"same"}}'],
+  ];
+  /** hangup passes a request with the header `trpc-accept` to tRPC, whose format changes only with another value. */
+  const both = (headers: Record<string, string>) => [
+    headers,
+    { ...headers, 'trpc-accept': 'application/json' },
+  ];
+  const answerOf = async (path: string, init: RequestInit) => {
+    const response = await fetch(`${hangup.url}/trpc/${path}`, init);
+    const names = ['content-type', 'vary', 'allow', 'cache-control', 'www-authenticate'];
+    const headers = names.map((name) => [name, response.headers.get(name)]);
+    return { status: response.status, headers, text: await response.text() };
+  };
+  beforeAll(() => hangup.insertCall({ id: 'same' }));
+
+  test.each(QUERIES)('for a query with %s', async (_, path, search) => {
+    for (const key of [
+      hangup.key,
+      await hangup.createKey('other'),
+      await hangup.createKey('acme', []),
+      'none',
+    ]) {
+      const [direct, throughTrpc] = await Promise.all(
+        both({ 'x-api-key': key }).map((headers) => answerOf(`${path}?${search}`, { headers })),
+      );
+      expect(direct).toEqual(throughTrpc);
+    }
+  });
+
+  test.each(BODIES)('for a mutation with %s', async (_, path, body) => {
+    const batch = path.includes(',') ? '?batch=1' : '';
+    for (const key of [hangup.key, await hangup.createKey('acme', []), 'none']) {
+      for (const type of ['application/json', 'text/plain']) {
+        const [direct, throughTrpc] = await Promise.all(
+          both({ 'x-api-key': key, 'content-type': type }).map((headers) =>
+            answerOf(`${path}${batch}`, { method: 'POST', headers, body }),
+          ),
+        );
+        expect(direct).toEqual(throughTrpc);
+      }
+    }
+  });
+});
+
 test('the types of a tRPC client have literal statuses', () => {
   type Live = 'initiated' | 'connecting' | 'ringing' | 'active';
   type Ended = 'completed' | 'failed' | 'cancelled' | 'no_answer' | 'busy';
