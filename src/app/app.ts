@@ -83,12 +83,15 @@ export async function startApp({
   const metrics = prometheusMetrics({ clock, version });
   const instrumentedStore = instrumentStore(store, metrics);
   const requestAbort = new AbortController();
-  const breaker = circuitBreaker(withRequestMetrics(httpTransport(livekit, requestAbort.signal), metrics), {
-    clock,
-    log,
-    onOpened: () => reconciler.onLiveKitUnreachable(),
-    onRecovered: (downMs) => reconciler.onLiveKitRecovered(downMs),
-  });
+  const breaker = circuitBreaker(
+    withRequestMetrics(httpTransport(livekit, { clock, shutdown: requestAbort.signal }), metrics),
+    {
+      clock,
+      log,
+      onOpened: () => reconciler.onLiveKitUnreachable(),
+      onRecovered: (downMs) => reconciler.onLiveKitRecovered(downMs),
+    },
+  );
   const transport = rateLimit(breaker.transport, {
     requestsPerMinute: settings.operations.requestsPerMinute,
     onQueueLength: (length) => metrics.livekitRequestsQueued(length),

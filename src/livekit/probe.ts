@@ -1,13 +1,12 @@
-import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { AccessToken } from 'livekit-server-sdk';
 import { z } from 'zod';
 import { parseJson } from '../domain/json.ts';
 import type { LiveKitFacts, LiveKitVerdict } from '../ports/diagnostics.ts';
 import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
-import { agentsFor } from './agents.ts';
-import { formatNetworkError, post, TOKEN_TTL } from './transport/twirp.ts';
+import { createAccessTokens } from './transport/access-tokens.ts';
+import { createHttpClient } from './transport/http-client.ts';
+import { formatNetworkError } from './transport/twirp.ts';
 
 const RoomList = z.object({ rooms: z.array(z.object({ name: z.string() })) });
 
@@ -19,31 +18,29 @@ export async function probeLiveKit(
   { timeoutMs }: { timeoutMs: number },
   clock: Clock,
 ): Promise<LiveKitFacts> {
-  const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: TOKEN_TTL });
-  token.addGrant({ roomList: true });
-  const authorization = `Bearer ${await token.toJwt()}`;
+  const authorization = `Bearer ${await createAccessTokens(server, clock)({ roomList: true })}`;
   const sentAt = clock.now();
-  const deadline = AbortSignal.timeout(timeoutMs);
-  let response: IncomingMessage | null = null;
+  const exchange = createHttpClient(server).post({
+    path: '/twirp/livekit.RoomService/ListRooms',
+    authorization,
+    contentType: 'application/json',
+    body: '{}',
+  });
+  const timeout = new Error(`no response within ${timeoutMs} ms`);
+  const deadline = setTimeout(() => exchange.abort(timeout), timeoutMs);
   try {
-    response = await post(new URL(`${server.url}/twirp/livekit.RoomService/ListRooms`), {
-      headers: { 'content-type': 'application/json', authorization },
-      body: '{}',
-      agents: agentsFor(server.url, server.proxy ?? null),
-      signal: deadline,
-    });
+    const { status, headers, body } = await exchange.response;
     const localTime = (sentAt + clock.now()) / 2;
-    const { statusCode: status = 0, headers } = response;
     return {
       kind: 'answered',
-      verdict: verdictOf(status, await text(response)),
-      clockSkewMs: clockSkew(headers.date, localTime),
+      verdict: verdictOf(status, await text(body)),
+      clockSkewMs: clockSkew(headers['date'], localTime),
     };
   } catch (error) {
-    if (deadline.aborted) return { kind: 'unreachable', detail: `no response within ${timeoutMs} ms` };
     return { kind: 'unreachable', detail: formatNetworkError(error) };
   } finally {
-    response?.destroy();
+    clearTimeout(deadline);
+    exchange.abort(timeout);
   }
 }
 

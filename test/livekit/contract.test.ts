@@ -13,6 +13,7 @@ import { z } from 'zod';
 import type { RoomRef } from '../../src/domain/room-event.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import {
   type LiveKitUnderTest,
   openWebhookInbox,
@@ -55,7 +56,7 @@ const newRoomName = () => `room-${randomUUID()}`;
 async function listedRooms(server: LiveKitUnderTest): Promise<RoomRef[]> {
   const rooms: RoomRef[] = [];
   const options = { timeoutMs: 5_000, priority: 'reconcile' } as const;
-  const outcome = await createRoomService(httpTransport(server)).listRooms(
+  const outcome = await createRoomService(httpTransport(server, { clock: systemClock })).listRooms(
     async (page) => void rooms.push(...page),
     options,
   );

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { prepareCalls } from '../harness/live-calls.ts';
 import { runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -64,7 +65,9 @@ test('a cancel reaches LiveKit through the proxy of the environment', async () =
 test('requests to an https LiveKit use a tunnel, and the error names a proxy that refuses', async () => {
   const { url, seen } = await startProxy(null);
   const server = { url: 'https://livekit.test', apiKey: 'k', apiSecret: 's'.repeat(32) };
-  const rooms = createRoomService(httpTransport({ ...server, proxy: { url, noProxy: '' } }));
+  const rooms = createRoomService(
+    httpTransport({ ...server, proxy: { url, noProxy: '' } }, { clock: systemClock }),
+  );
   const outcome = await rooms.deleteRoom('r', { timeoutMs: 5_000, priority: 'cancel' });
   expect(seen).toEqual(['CONNECT livekit.test:443']);
   expect(outcome).toMatchObject({ kind: 'unavailable', detail: expect.stringContaining(url) });
@@ -82,7 +85,7 @@ test('requests skip the proxy when LiveKit is on this machine or in NO_PROXY', a
   expect(emulator.roomNames()).toEqual([]);
   const server = { url: 'http://livekit.invalid', apiKey: 'k', apiSecret: 's'.repeat(32) };
   const rooms = createRoomService(
-    httpTransport({ ...server, proxy: { url: proxy.url, noProxy: '.invalid' } }),
+    httpTransport({ ...server, proxy: { url: proxy.url, noProxy: '.invalid' } }, { clock: systemClock }),
   );
   const outcome = await rooms.deleteRoom('r', { timeoutMs: 5_000, priority: 'cancel' });
   expect(outcome).toMatchObject({

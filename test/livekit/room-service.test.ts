@@ -9,6 +9,7 @@ import type { RoomRef } from '../../src/domain/room-event.ts';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import { splitAtFieldBoundaries } from '../../src/livekit/transport/field-stream.ts';
 import { httpTransport } from '../../src/livekit/transport/twirp.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import type { RoomService } from '../../src/ports/livekit.ts';
 
 const list = (count: number, metadata = '') =>
@@ -37,7 +38,10 @@ async function clientOf(server: Server): Promise<RoomService> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = z.object({ port: z.number() }).parse(server.address());
   return createRoomService(
-    httpTransport({ url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) }),
+    httpTransport(
+      { url: `http://127.0.0.1:${port}`, apiKey: 'k', apiSecret: 's'.repeat(32) },
+      { clock: systemClock },
+    ),
   );
 }
 

@@ -36,8 +36,7 @@ export function rateLimit(
     setTimeout(() => queue.start(), Math.min(durationMs, MAX_PAUSE_MS)).unref();
   }
 
-  return async <Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> => {
-    if (shutdown?.aborted) return SHUTTING_DOWN;
+  async function sendInTurn<Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> {
     const startedAt = performance.now();
     const expired = new AbortController();
     // Limits only the wait: the transport has its own deadline for a sent request.
@@ -58,9 +57,7 @@ export function rateLimit(
         { priority: -PRIORITIES.indexOf(request.priority), signal: expired.signal },
       );
       onQueueLength(queue.size);
-      const outcome = await queued;
-      if (outcome.kind === 'rate_limited') pause(outcome.retryAfterMs ?? DEFAULT_PAUSE_MS);
-      return outcome;
+      return await queued;
     } catch (error) {
       if (!expired.signal.aborted) throw error;
       onQueueLength(queue.size);
@@ -69,6 +66,15 @@ export function rateLimit(
       clearTimeout(timer);
       waiting.delete(expired);
     }
+  }
+
+  return async (request) => {
+    if (shutdown?.aborted) return SHUTTING_DOWN;
+    // The queue costs more than the request.
+    const isSentAtOnce = requestsPerMinute === 0 && !queue.isPaused && queue.size === 0;
+    const outcome = await (isSentAtOnce ? transport(request) : sendInTurn(request));
+    if (outcome.kind === 'rate_limited') pause(outcome.retryAfterMs ?? DEFAULT_PAUSE_MS);
+    return outcome;
   };
 }
 

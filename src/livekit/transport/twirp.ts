@@ -1,11 +1,12 @@
 import { Buffer } from 'node:buffer';
-import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
-import { AccessToken, type VideoGrant } from 'livekit-server-sdk';
+import type { VideoGrant } from 'livekit-server-sdk';
 import { parseJson } from '../../domain/json.ts';
 import type { LiveKitError } from '../../domain/livekit-error.ts';
 import type { LiveKitServer, RequestOptions } from '../../ports/livekit.ts';
-import { type Agents, agentsFor } from '../agents.ts';
+import type { Clock } from '../../ports/system.ts';
+import { createAccessTokens } from './access-tokens.ts';
+import { createHttpClient, type HttpExchange } from './http-client.ts';
+import type { ResponseHead, ResponseHeaders } from './response-parser.ts';
 
 export interface TwirpRequest<Value> extends RequestOptions {
   readonly method: string;
@@ -16,11 +17,6 @@ export interface TwirpRequest<Value> extends RequestOptions {
   readonly read: (body: AsyncIterable<Uint8Array>) => Promise<Value>;
 }
 
-interface ResponseHead {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-}
-
 export type TwirpOutcome<Value> =
   | { readonly kind: 'answered'; readonly value: Value }
   | { readonly kind: 'not_found' }
@@ -28,9 +24,6 @@ export type TwirpOutcome<Value> =
 
 /** Sends one request. Never rejects: a failure is an outcome. */
 export type RoomServiceTransport = <Value>(request: TwirpRequest<Value>) => Promise<TwirpOutcome<Value>>;
-
-/** Long enough that a token stays valid when the clock is an hour behind LiveKit's. */
-export const TOKEN_TTL = '2h';
 
 /** The JSON of thousands of participants is smaller. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
@@ -44,89 +37,60 @@ export const SHUTTING_DOWN: LiveKitError = {
 const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/protobuf';
 
+/** A function that fails one request in flight. */
+type Fail = (failure: LiveKitError) => void;
+
 /**
- * Creates the HTTP transport to one LiveKit server.
+ * Creates the HTTP transport to one LiveKit server. The client of the SDK would hide the Retry-After of a 429, accept any
+ * body of a 200 and follow redirects; fetch would hold several times the response in memory.
  * @param shutdown its abort fails the requests in flight
  */
-export function httpTransport(server: LiveKitServer, shutdown?: AbortSignal): RoomServiceTransport {
-  const agents = agentsFor(server.url, server.proxy ?? null);
-  return (request) => callRoomService(server, agents, request, shutdown);
-}
-
-/**
- * Sends one request to LiveKit's RoomService. The client of the SDK would hide the Retry-After of a 429, accept any body
- * of a 200 and follow redirects; fetch would hold several times the response in memory.
- */
-async function callRoomService<Value>(
+export function httpTransport(
   server: LiveKitServer,
-  agents: Agents,
-  request: TwirpRequest<Value>,
-  shutdown?: AbortSignal,
-): Promise<TwirpOutcome<Value>> {
-  const { method, body, grant, timeoutMs } = request;
-  const isProtobuf = body instanceof Uint8Array;
-  const deadline = AbortSignal.timeout(timeoutMs);
-  let response: IncomingMessage | null = null;
-  try {
-    const token = new AccessToken(server.apiKey, server.apiSecret, { ttl: TOKEN_TTL });
-    token.addGrant(grant);
-    response = await post(new URL(`${server.url}/twirp/livekit.RoomService/${method}`), {
-      headers: {
-        authorization: `Bearer ${await token.toJwt()}`,
-        'content-type': isProtobuf ? PROTOBUF_TYPE : JSON_TYPE,
-      },
-      body: isProtobuf ? body : JSON.stringify(body),
-      agents,
-      signal: shutdown === undefined ? deadline : AbortSignal.any([deadline, shutdown]),
-    });
-    const { statusCode: status = 0, headers } = response;
-    return await readResponse({ status, headers }, response, request);
-  } catch (error) {
-    if (deadline.aborted) return timedOut(timeoutMs);
+  { clock, shutdown }: { clock: Clock; shutdown?: AbortSignal },
+): RoomServiceTransport {
+  const client = createHttpClient(server);
+  const accessToken = createAccessTokens(server, clock);
+  const inFlight = new Set<Fail>();
+  shutdown?.addEventListener('abort', () => {
+    for (const fail of inFlight) fail(SHUTTING_DOWN);
+  });
+
+  return async <Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> => {
     if (shutdown?.aborted) return SHUTTING_DOWN;
-    return { kind: 'unavailable', code: null, detail: formatNetworkError(error) };
-  } finally {
-    // Closes the connection if the response was not read to its end.
-    response?.destroy();
-  }
+    const { method, body, grant, timeoutMs } = request;
+    const isProtobuf = body instanceof Uint8Array;
+    let exchange: HttpExchange | null = null;
+    const state: { failure: LiveKitError | null } = { failure: null };
+    const fail: Fail = (failure) => {
+      state.failure ??= failure;
+      exchange?.abort(new Error(failure.kind));
+    };
+    const deadline = setTimeout(() => fail(timedOut(timeoutMs)), timeoutMs);
+    inFlight.add(fail);
+    try {
+      const authorization = `Bearer ${await accessToken(grant)}`;
+      if (state.failure !== null) return state.failure;
+      exchange = client.post({
+        path: `/twirp/livekit.RoomService/${method}`,
+        authorization,
+        contentType: isProtobuf ? PROTOBUF_TYPE : JSON_TYPE,
+        body: isProtobuf ? body : JSON.stringify(body),
+      });
+      const response = await exchange.response;
+      return await readResponse(response, response.body, request);
+    } catch (error) {
+      return state.failure ?? { kind: 'unavailable', code: null, detail: formatNetworkError(error) };
+    } finally {
+      clearTimeout(deadline);
+      inFlight.delete(fail);
+      // Closes the connection if the response was not read to its end.
+      exchange?.abort(NOT_READ);
+    }
+  };
 }
 
-/** Sends a POST, without following redirects. Resolves with the head of the response. @throws the network error */
-export function post(
-  url: URL,
-  {
-    headers,
-    body,
-    agents,
-    signal,
-  }: {
-    headers: Readonly<Record<string, string>>;
-    body: string | Uint8Array;
-    agents: Agents;
-    signal: AbortSignal;
-  },
-): Promise<IncomingMessage> {
-  const send = url.protocol === 'https:' ? requestHttps : requestHttp;
-  return new Promise((resolve, reject) => {
-    // Node does not report the abort in every state of a connection.
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    const attempt = (agent: Agents['keepAlive']) => {
-      const request = send(url, { agent, method: 'POST', headers, signal }, resolve);
-      request.on('error', (error) => {
-        // The server may have closed an idle connection. RoomService requests are safe to repeat.
-        if (request.reusedSocket && !signal.aborted) attempt(agents.fresh());
-        else reject(error);
-      });
-      // Node detaches an upgraded connection from the request: neither a response nor the abort would end the wait.
-      request.on('upgrade', (_, socket) => {
-        socket.destroy();
-        reject(new Error('the response is a protocol upgrade (HTTP 101)'));
-      });
-      request.end(body);
-    };
-    attempt(agents.keepAlive);
-  });
-}
+const NOT_READ = new Error('the response was not read to its end');
 
 /** Returns the outcome of a response. @throws the error of the body or of `read` */
 export async function readResponse<Value>(
@@ -159,7 +123,7 @@ export async function readJson(body: AsyncIterable<Uint8Array>): Promise<object>
 }
 
 /** Returns the media type without parameters such as a charset. */
-function mediaType(headers: IncomingHttpHeaders): string | undefined {
+function mediaType(headers: ResponseHeaders): string | undefined {
   return headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
 }
 
@@ -209,7 +173,7 @@ function parseTwirpError(text: string): { code: string; msg: string } | null {
 }
 
 /** Returns the Retry-After header, in milliseconds. Supports seconds only: LiveKit does not send RFC 9110's dates. */
-function retryAfterMs(headers: IncomingHttpHeaders): number | null {
+function retryAfterMs(headers: ResponseHeaders): number | null {
   const text = headers['retry-after'] ?? '';
   return /^\d{1,5}$/.test(text) ? Number(text) * 1000 : null;
 }

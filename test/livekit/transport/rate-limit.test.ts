@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createRoomService } from '../../../src/livekit/room-service.ts';
 import { rateLimit } from '../../../src/livekit/transport/rate-limit.ts';
 import { httpTransport, type RoomServiceTransport } from '../../../src/livekit/transport/twirp.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
 import type { RequestOptions } from '../../../src/ports/livekit.ts';
 import { startEmulated } from '../../harness/livekit.ts';
 
@@ -10,7 +11,7 @@ async function start(requestsPerMinute: number) {
   onTestFinished(() => livekit.stop());
   const waiting: number[] = [];
   const sent: string[] = [];
-  const http = httpTransport(livekit);
+  const http = httpTransport(livekit, { clock: systemClock });
   const counted: RoomServiceTransport = (request) => {
     sent.push(request.method);
     return http(request);
