@@ -179,9 +179,13 @@ function openConnection(
     }
   };
   socket.on('data', (bytes: Buffer) => parse(() => parser.push(bytes)));
-  socket.on('end', () => parse(parser.close));
+  const hangUp = () => connection.destroy(connectionError('socket hang up'));
+  socket.on('end', () => {
+    parse(parser.close);
+    hangUp();
+  });
   socket.on('error', connection.destroy);
-  socket.on('close', () => connection.destroy(connectionError('socket hang up')));
+  socket.on('close', hangUp);
   return connection;
 }
 
