@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { HttpClient, HttpResponse, PostRequest } from './http-client.ts';
-import { createResponseBody, type ResponseBody } from './response-body.ts';
+import { ResponseBody } from './response-body.ts';
 import { connectionError, createResponseParser, type ResponseHeaders } from './response-parser.ts';
 
 /** The defaults of Node's own agents. */
@@ -133,7 +133,7 @@ function openConnection(
   const parser = createResponseParser({
     onHead(head) {
       keepAliveMs = keepAliveOf(head.headers);
-      body = createResponseBody(socket);
+      body = new ResponseBody(socket);
       receiver?.onResponse({ ...head, body });
     },
     onData: (bytes) => body?.push(bytes),

@@ -1,69 +1,71 @@
-/** A response body that is read while it arrives. */
-export interface ResponseBody extends AsyncIterable<Uint8Array> {
-  push(bytes: Uint8Array): void;
-  end(): void;
-  /** Discards the bytes that were not read. Without effect when the body is read to its end. */
-  fail(error: Error): void;
-}
-
 /** Bytes that wait for the reader. Beyond them the socket is paused. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-/** Creates the body of one response, for one reader. @param flow pauses and resumes the source */
-export function createResponseBody(flow: { pause(): void; resume(): void }): ResponseBody {
-  const chunks: Uint8Array[] = [];
-  let waitingBytes = 0;
-  let isPaused = false;
-  let isEnded = false;
-  let failure: Error | null = null;
-  let reader: PromiseWithResolvers<IteratorResult<Uint8Array>> | null = null;
+const DONE: IteratorResult<Uint8Array> = { done: true, value: undefined };
 
-  function takeReader() {
-    const taken = reader;
-    reader = null;
-    return taken;
+/** A response body that one reader reads while it arrives. */
+export class ResponseBody implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array> {
+  readonly #source: { pause(): void; resume(): void };
+  readonly #chunks: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #isPaused = false;
+  #isEnded = false;
+  #failure: Error | null = null;
+  #reader: PromiseWithResolvers<IteratorResult<Uint8Array>> | null = null;
+
+  /** @param source is paused while more than 64 KiB wait for the reader */
+  constructor(source: { pause(): void; resume(): void }) {
+    this.#source = source;
   }
 
-  async function next(): Promise<IteratorResult<Uint8Array>> {
-    if (failure !== null) throw failure;
-    const value = chunks.shift();
+  push(value: Uint8Array): void {
+    const reader = this.#takeReader();
+    if (reader !== null) {
+      reader.resolve({ done: false, value });
+      return;
+    }
+    this.#chunks.push(value);
+    this.#waitingBytes += value.length;
+    if (this.#waitingBytes < HIGH_WATER_BYTES || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#source.pause();
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#takeReader()?.resolve(DONE);
+  }
+
+  /** Discards the bytes that were not read. Without effect when the body is read to its end. */
+  fail(error: Error): void {
+    if (this.#isEnded && this.#chunks.length === 0) return;
+    this.#failure = error;
+    this.#takeReader()?.reject(error);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array>> {
+    if (this.#failure !== null) throw this.#failure;
+    const value = this.#chunks.shift();
     if (value !== undefined) {
-      waitingBytes -= value.length;
-      if (isPaused && waitingBytes < HIGH_WATER_BYTES) {
-        isPaused = false;
-        flow.resume();
+      this.#waitingBytes -= value.length;
+      if (this.#isPaused && this.#waitingBytes < HIGH_WATER_BYTES) {
+        this.#isPaused = false;
+        this.#source.resume();
       }
       return { done: false, value };
     }
-    if (isEnded) return DONE;
-    reader = Promise.withResolvers();
-    return reader.promise;
+    if (this.#isEnded) return DONE;
+    this.#reader = Promise.withResolvers();
+    return this.#reader.promise;
   }
 
-  return {
-    push(value) {
-      const waiting = takeReader();
-      if (waiting !== null) {
-        waiting.resolve({ done: false, value });
-        return;
-      }
-      chunks.push(value);
-      waitingBytes += value.length;
-      if (waitingBytes < HIGH_WATER_BYTES || isPaused) return;
-      isPaused = true;
-      flow.pause();
-    },
-    end() {
-      isEnded = true;
-      takeReader()?.resolve(DONE);
-    },
-    fail(error) {
-      if (isEnded && chunks.length === 0) return;
-      failure = error;
-      takeReader()?.reject(error);
-    },
-    [Symbol.asyncIterator]: () => ({ next }),
-  };
+  #takeReader(): PromiseWithResolvers<IteratorResult<Uint8Array>> | null {
+    const reader = this.#reader;
+    this.#reader = null;
+    return reader;
+  }
 }
-
-const DONE: IteratorResult<Uint8Array> = { done: true, value: undefined };
