@@ -58,6 +58,8 @@ async function run(load: z.infer<typeof Run>) {
   let sent = 0;
   let answered = 0;
   let lastAt = beganAt;
+  /** Requests before the second one of any connection. A server may accept one connection in each turn of its event loop. */
+  let firstCount = 0;
 
   const take = (): Buffer | undefined => {
     const index = load.from + sent;
@@ -88,7 +90,10 @@ async function run(load: z.infer<typeof Run>) {
         idle.push(send);
         return;
       }
-      if ((lastAt < endAt || sent < load.atLeast) && send(lastAt)) return;
+      if (answered < firstCount) return;
+      for (const next of answered === firstCount ? clients : [send]) {
+        if (lastAt < endAt || sent < load.atLeast) next(lastAt);
+      }
       if (answered === sent) done.resolve();
     });
     socket.once('error', done.reject);
@@ -99,6 +104,7 @@ async function run(load: z.infer<typeof Run>) {
   try {
     if (load.perSecond === undefined) {
       for (const send of clients) send(performance.now());
+      firstCount = sent;
       if (sent === 0) done.resolve();
       await done.promise;
     } else {
