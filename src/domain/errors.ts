@@ -27,8 +27,8 @@ export class RequestError extends Error {
 export class StoreBusyError extends Error {
   override readonly name = 'StoreBusyError';
 
-  constructor() {
-    super('the database did not accept a write in time');
+  constructor(message = 'the database did not accept a write in time') {
+    super(message);
   }
 }
 

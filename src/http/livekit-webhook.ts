@@ -16,7 +16,7 @@ import type { ErrorListener, HttpRequest, WebhookLogFields, WebhookOutcome } fro
 import { sendError, sendJson } from './response.ts';
 import { limitPerTurn } from './turn-limit.ts';
 
-/** Clients wait for the responses to other requests; LiveKit waits as long as it takes. */
+/** LiveKit has no timeout for webhooks, but clients wait for other requests. */
 const WEBHOOKS_PER_TURN = 8;
 
 /**

@@ -33,7 +33,7 @@ export interface CallStore {
   /** Every change of a call: loads the rows, lets the domain decide, writes the decision, in one transaction. */
   changeCall<Kind extends CommandKind>(command: CallCommand<Kind>): Promise<ChangedCall<Kind>>;
   findCall(id: string): Promise<CallRecord | null>;
-  /** Returns what {@link ApiKeyStore.findApiKey} and {@link findCall} return. */
+  /** Returns the results of {@link ApiKeyStore.findApiKey} and {@link findCall} from one read. */
   findKeyAndCall(input: {
     keyHash: string;
     callId: string;

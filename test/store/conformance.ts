@@ -164,7 +164,7 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await store.findApiKey('f'.repeat(64))).toBeNull();
       });
 
-      test('a key is found with a call as each is found alone', async () => {
+      test('findKeyAndCall returns the same key and call as two single reads', async () => {
         const hashOf = (number: number) => String(number).padStart(64, '0');
         const key = await makeKey('acme', { id: 'key_2', name: 'a "key" of \\ Zoë 😀', expiresAt: 9_000 });
         const keyHash = hashOf(hashes);

@@ -5,7 +5,7 @@ import type { Clock } from '../../ports/system.ts';
 
 /** Long enough that a token stays valid when the clock is an hour behind LiveKit's. */
 const TOKEN_TTL = '2h';
-/** Much shorter than the lifetime, which then still includes the hour of a wrong clock. */
+/** Leaves more than an hour of the lifetime, for a wrong clock. */
 const MAX_REUSE_MS = 10 * 60_000;
 
 /** Returns a token with the grant. */

@@ -33,6 +33,8 @@ export class ResponseBody implements AsyncIterable<Uint8Array>, AsyncIterator<Ui
 
   end(): void {
     this.#isEnded = true;
+    // The source belongs to the next response from here on.
+    this.#isPaused = false;
     this.#takeReader()?.resolve(DONE);
   }
 

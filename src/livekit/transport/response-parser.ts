@@ -43,7 +43,7 @@ export function createResponseParser({ onHead, onData, onEnd }: ResponseEvents):
   let trailerBytes = 0;
   let isPersistent = false;
 
-  /** Each of these reads one element at `at`, and returns its end; `at` if the element is incomplete. */
+  /** Each reader reads one element at `at`, and returns the end of the element; `at` if the element is incomplete. */
   function readHead(bytes: Buffer, at: number): number {
     const end = findEnd(bytes, at, '\r\n\r\n');
     if (end === -1) return at;
@@ -152,7 +152,7 @@ const CHUNK_SIZE =
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t -~\x80-\xff]*)?$/;
 /** Without the non-breaking space, which trim() would remove. */
 const FIELD_VALUE = /^[\t -~\x80-\x9f\xa1-\xff]*$/;
-/** Each value of these counts. */
+/** All values of these fields count. */
 const JOINED_FIELDS: readonly string[] = ['connection', 'content-length', 'transfer-encoding'];
 const FIELD_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 

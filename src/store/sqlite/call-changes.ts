@@ -8,7 +8,6 @@ import {
   writesNothing,
 } from '../../domain/call-change.ts';
 import { type CallCommand, type CommandKind, handlerOf } from '../../domain/call-command.ts';
-
 import type { Timestamp } from '../../domain/time.ts';
 import type { ChangedCall } from '../../ports/store.ts';
 import { findAdoptionPrefix } from './adoption.ts';

@@ -38,7 +38,7 @@ const WRITE_TIMEOUTS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
   // Load balancers wait a second or two for /readyz.
   checkWritable: 1_000,
 };
-/** A slow disk commits so many writes in a second. In a longer queue, writes would wait in vain until their timeout. */
+/** About as many writes as a slow disk commits in a second. In a longer queue, writes would time out. */
 const MAX_UNANSWERED_WRITES = 2_000;
 /** Time for the thread to reject an expired write itself. After a longer wait, a commit has stalled. */
 const STALL_MARGIN_MS = 50;
@@ -144,7 +144,9 @@ export async function openThreadedStore(
   function write(method: WriteMethod, args: readonly unknown[]): Promise<unknown> {
     const isFull = pending.size + rejected.size >= MAX_UNANSWERED_WRITES;
     // A settlement is never refused: its attempt would be repeated, with more writes.
-    if (isFull && method !== 'settleDeletion') return Promise.reject(new StoreBusyError());
+    if (isFull && method !== 'settleDeletion') {
+      return Promise.reject(new StoreBusyError('too many writes wait for the database'));
+    }
     lastId += 1;
     const id = lastId;
     const timeoutMs = WRITE_TIMEOUTS_MS[method] ?? WRITE_TIMEOUT_MS;

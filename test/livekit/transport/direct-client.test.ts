@@ -131,7 +131,7 @@ test.each([
   },
 );
 
-test('a connection is not reused after bytes that no request explains', async () => {
+test('a connection that receives bytes without a request is not reused', async () => {
   const { client, sockets, closed } = await start((connection) => response(String(connection)));
   await post(client);
   sockets[0]?.write(response('unsolicited'));
@@ -228,7 +228,7 @@ test('a slow reader pauses the connection, and receives the complete body', asyn
   expect((await buffer(body)).equals(bytes)).toBe(true);
 });
 
-test('the last connection of a response that paused it can be reused', async () => {
+test('a connection that a slow reader paused can be reused', async () => {
   const { client, sockets } = await start((_, request) =>
     response('x'.repeat(request === 1 ? 1_000_000 : 1)),
   );
@@ -238,7 +238,7 @@ test('the last connection of a response that paused it can be reused', async () 
   expect(sockets).toHaveLength(1);
 });
 
-test('IPv6 addresses are requested', async () => {
+test('the client connects to IPv6 addresses', async () => {
   const server = createHttpServer((request, answer) => answer.end(request.headers.host));
   onTestFinished(() => server.closeAllConnections());
   const port = await listen(server, '::1');

@@ -191,7 +191,7 @@ const response = fc
   });
 const positions = fc.array(fc.nat(2_000), { maxLength: 6 });
 
-test('valid responses are parsed like by Node, wherever their bytes are cut', async () => {
+test('valid responses are parsed as Node parses them, wherever their bytes are cut', async () => {
   await fc.assert(
     fc.asyncProperty(response, positions, async (text, cuts) => {
       const bytes = Buffer.from(text, 'latin1');
