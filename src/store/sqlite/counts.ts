@@ -4,8 +4,6 @@ import type { LiveCounts } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 
-const quote = (values: readonly string[]) => values.map((value) => `'${value}'`).join(', ');
-
 /** Returns a column for each value, with the number of rows that have the value. */
 const countByValue = (column: string, values: readonly string[]) =>
   values.map((value) => `count(*) FILTER (WHERE ${column} = '${value}') AS ${value}`).join(', ');
@@ -19,10 +17,10 @@ const INCOMPLETE_STATES = [...OPEN_DELETION_STATES, 'discarded'] as const;
 const statements = preparePerConnection(({ $client: client }) => ({
   liveCalls: client.prepare<[], LiveCounts['liveCalls']>(`
     SELECT ${countByValue('status', LIVE_STATUSES)} FROM calls INDEXED BY calls_live_room_name
-    WHERE status IN (${quote(LIVE_STATUSES)})`),
+    WHERE ended_at IS NULL`),
   openDeletions: client.prepare<[], LiveCounts['openDeletions'] & { oldest: number | null }>(`
     SELECT ${countByValue('state', INCOMPLETE_STATES)},
-      min(created_at) FILTER (WHERE state IN (${quote(OPEN_DELETION_STATES)})) AS oldest
+      min(created_at) FILTER (WHERE finalized_at IS NULL) AS oldest
     FROM room_deletions INDEXED BY room_deletions_incomplete_room_name WHERE state <> 'completed'`),
 }));
 
