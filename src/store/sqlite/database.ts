@@ -19,6 +19,11 @@ export const BUSY_TIMEOUT_MS = 2_000;
 const OPEN_TIMEOUT_MS = 30_000;
 /** A long reader lets the -wal grow. Afterwards SQLite truncates the -wal to this size. */
 const WAL_LIMIT_BYTES = 16 * 1024 * 1024;
+/**
+ * A commit copies the -wal into the file once the -wal has this many pages, a multiple of SQLite's default: commits share
+ * pages, which are copied once. Within {@link WAL_LIMIT_BYTES}, with room for a large commit.
+ */
+export const CHECKPOINT_PAGES = 3_000;
 
 /** Called with the names of missing migrations before they are applied, which takes minutes for a large database. */
 export type OnMigrate = (names: readonly string[]) => void;
@@ -84,6 +89,7 @@ function applyPragmas(client: SqliteDatabase.Database): void {
   // In KiB: SQLite's default. The default of this build is 16 MB for each connection, which the kernel caches too.
   client.pragma('cache_size = -2000');
   client.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`);
+  client.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   // The default of this build in WAL mode is NORMAL, which loses acknowledged commits in a power failure.
   client.pragma('synchronous = FULL');
   assertPragma(client, 'journal_mode', 'wal');

@@ -1,7 +1,7 @@
 import { and, asc, count, eq, gt, inArray, isNotNull, lt, lte, ne, notExists, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Retention } from '../../ports/store.ts';
-import type { Database } from './database.ts';
+import { CHECKPOINT_PAGES, type Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { auditLog, calls, livekitEvents, roomDeletions } from './schema.ts';
 import { prepareRows, prepareRun, valuesOf } from './statement.ts';
@@ -9,8 +9,6 @@ import { writeTransaction } from './transaction.ts';
 
 const { placeholder } = sql;
 
-/** SQLite's default: a commit copies the -wal into the file once the -wal has this many pages. */
-const CHECKPOINT_PAGES = 1_000;
 const SHORT_CHECKPOINT_PAGES = 200;
 
 /**
