@@ -44,7 +44,24 @@ export function sendText(
   response.writeHead(status, fields);
   const sent = request.method === 'HEAD' ? '' : body;
   if (isUnread) endAfterRequest(request, response, sent);
-  else response.end(sent);
+  else endAfterTurn(response, sent);
+}
+
+let ended: { readonly response: ServerResponse; readonly body: string }[] = [];
+
+/**
+ * Sends the body after the other requests that arrived in this turn of the event loop. A client or a proxy on this
+ * machine wakes up once for all responses of a turn, and each wake-up takes as long as a read of the store.
+ */
+function endAfterTurn(response: ServerResponse, body: string): void {
+  if (ended.length === 0) setImmediate(endAll);
+  ended.push({ response, body });
+}
+
+function endAll(): void {
+  const all = ended;
+  ended = [];
+  for (const { response, body } of all) response.end(body);
 }
 
 /** Returns the headers of every response, as the flat list of names and values that node:http writes fastest. */
