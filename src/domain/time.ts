@@ -2,25 +2,41 @@
 export type Timestamp = number;
 
 const DAY_MS = 86_400_000;
-const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'));
-const THREE_DIGITS = Array.from({ length: 1_000 }, (_, number) => String(number).padStart(3, '0'));
-/** The day of the latest call of {@link toIso}, and its date with a T: most times of a response are on one day. */
+const ZERO = '0'.charCodeAt(0);
+/** The latest text of {@link toIso}, and its day: most times of a response are on one day. */
+const text = Buffer.alloc('1970-01-01T00:00:00.000Z'.length);
 let latestDay = Number.NaN;
-let latestDate = '';
 
-/** Returns the time in ISO 8601, in UTC, with milliseconds. A Date would take three times as long. */
+/**
+ * Returns the time in ISO 8601, in UTC, with milliseconds. A Date would take eight times as long. The text is not joined
+ * from parts, because JSON.stringify is half as fast when an object has a joined text.
+ */
 export function toIso(at: Timestamp): string {
   const day = Math.floor(at / DAY_MS);
   if (day !== latestDay) {
-    latestDate = new Date(at).toISOString().slice(0, -'00:00:00.000Z'.length);
+    const iso = new Date(at).toISOString();
+    // A year with a sign and six digits.
+    if (iso.length !== text.length) return iso;
+    text.write(iso, 'latin1');
     latestDay = day;
   }
   const ms = at - day * DAY_MS;
   const seconds = Math.floor(ms / 1_000);
   const minutes = Math.floor(seconds / 60);
   const hours = Math.floor(minutes / 60);
-  const time = `${TWO_DIGITS[hours]}:${TWO_DIGITS[minutes - hours * 60]}:${TWO_DIGITS[seconds - minutes * 60]}`;
-  return `${latestDate}${time}.${THREE_DIGITS[ms - seconds * 1_000]}Z`;
+  const hundreds = Math.floor((ms - seconds * 1_000) / 100);
+  writeTwoDigits(11, hours);
+  writeTwoDigits(14, minutes - hours * 60);
+  writeTwoDigits(17, seconds - minutes * 60);
+  text[20] = ZERO + hundreds;
+  writeTwoDigits(21, ms - seconds * 1_000 - hundreds * 100);
+  return text.toString('latin1');
+}
+
+function writeTwoDigits(position: number, value: number): void {
+  const tens = Math.floor(value / 10);
+  text[position] = ZERO + tens;
+  text[position + 1] = ZERO + value - tens * 10;
 }
 
 export function toIsoOrNull(at: Timestamp | null): string | null {
