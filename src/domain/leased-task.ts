@@ -60,12 +60,17 @@ export function resolveAttempt(
   return { state: 'retryable', retryAfterMs, lastError };
 }
 
+/** Whether the attempt holds the lease of the task. */
+export function isLeasedTo(attempt: number, task: Pick<LeasedTask, 'state' | 'attempt'>): boolean {
+  return task.state === 'running' && task.attempt === attempt;
+}
+
 /** Returns the task after an attempt that was made under a lease; null when the attempt does not hold the lease any more. */
 export function settleLease<Task extends LeasedTask>(
   task: Task,
   { attempt, result, now }: { attempt: number; result: AttemptResult; now: Timestamp },
 ): Task | null {
-  if (task.state !== 'running' || task.attempt !== attempt) return null;
+  if (!isLeasedTo(attempt, task)) return null;
   if (result.state !== 'retryable') return { ...task, ...result, finalizedAt: now };
   const { state, retryAfterMs, lastError } = result;
   return { ...task, state, scheduledAt: now + retryAfterMs, lastError, finalizedAt: null };

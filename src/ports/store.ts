@@ -94,6 +94,8 @@ export interface DeletionQueue {
     /** Reason for which the room was kept, for the audit log; null when the room was deleted. */
     keptBecause: string | null;
   }): Promise<RoomDeletion | null>;
+  /** Ends the leases of attempts that deleted their rooms. Returns for each whether the attempt held the lease. */
+  completeDeletions(leases: readonly DeletionLease[]): Promise<readonly boolean[]>;
   /** Deletions that are not complete, oldest first. */
   listDeletions(input: { states: readonly DeletionState[]; limit: number }): Promise<readonly RoomDeletion[]>;
   countOpenDeletions(): Promise<number>;
@@ -102,6 +104,8 @@ export interface DeletionQueue {
   /** When the next open deletion may be claimed; null when none is open. */
   nextDeletionAt(): Promise<Timestamp | null>;
 }
+
+export type DeletionLease = Pick<RoomDeletion, 'callId' | 'attempt'>;
 
 /** Facts about the call of a deletion. Most deletions need no more of the call. */
 export interface DeletionFacts {

@@ -16,14 +16,16 @@ export interface LeaseWorker {
    * @returns when the next task is due; null if no task is open, or if `onCapacity` has to come first
    */
   claim(): Promise<Timestamp | null>;
+  /** Whether an attempt is in flight that has not called `release`. */
+  isBusy(): boolean;
   /** Resolves when every claimed task has been attempted, and every attempt has settled its lease. */
   idle(): Promise<void>;
 }
 
-/** While attempts are shorter, tasks are claimed ahead: they wait for about two attempts. */
-const FAST_ATTEMPT_MS = 100;
+/** While attempts are shorter, tasks are claimed ahead: they wait for about four attempts. */
+const FAST_ATTEMPT_MS = 50;
 /** For each attempt at once. More would save little more of the claim's cost. */
-const TASKS_AHEAD = 2;
+const TASKS_AHEAD = 4;
 
 /**
  * Runs attempts at the tasks of a queue, at most `concurrency` at once. While attempts are fast, it claims more tasks than it
@@ -99,6 +101,7 @@ export function createLeaseWorker<Task>({
       if (tasks.length === capacity) return null;
       return queue.nextDueAt();
     },
+    isBusy: () => inFlight > 0,
     async idle() {
       while (unsettled.size > 0) await Promise.all(unsettled);
     },

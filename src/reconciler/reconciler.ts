@@ -1,5 +1,6 @@
 import { afterOutage, INITIAL_RECONCILE_STATE } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
+import { shareCompletions } from '../operations/deletions/completions.ts';
 import { attemptClaimedDeletion, claimDueDeletions } from '../operations/deletions/due-deletions.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { pollPhones } from '../operations/livekit/poll-phones.ts';
@@ -66,13 +67,18 @@ export function createReconciler(
   const isUnreachable = () => openSince() !== null;
   const loopOptions = { log, signal: stopping.signal };
 
+  const complete = shareCompletions({
+    store,
+    isBusy: () => deletionWorker.isBusy(),
+    after: scheduler.after,
+  });
   const deletionWorker = createLeaseWorker({
     queue: {
       claim: (limit) => claimDueDeletions(dependencies, { limit }),
       nextDueAt: () => store.nextDeletionAt(),
     },
     attempt: (deletion, release) =>
-      attemptClaimedDeletion(dependencies, deletion, { onRequestsEnded: release }),
+      attemptClaimedDeletion(dependencies, deletion, { onRequestsEnded: release, complete }),
     concurrency,
     // During an outage, only the interval triggers the loop, which then sends one probe.
     onCapacity: () => {

@@ -95,25 +95,25 @@ test('tasks are claimed ahead while attempts are fast, and start in order when a
     concurrency: 2,
   });
   await worker.claim();
-  wait(99);
+  wait(49);
   await endAttempt(0);
   expect(await worker.claim()).toBeNull();
-  expect(limits).toEqual([2, 5]);
+  expect(limits).toEqual([2, 9]);
   expect(running()).toEqual([1, 2]);
-  // Four tasks wait. The next claim comes when two wait.
-  await endAttempt(1);
+  // Eight tasks wait. The next claim comes when two wait.
+  for (const task of [1, 2, 3, 4, 5]) await endAttempt(task);
   expect(capacityReports()).toBe(1);
   wait(1);
-  await endAttempt(2);
+  await endAttempt(6);
   expect(capacityReports()).toBe(2);
-  expect(running()).toEqual([3, 4]);
+  expect(running()).toEqual([7, 8]);
   await worker.claim();
-  expect(limits).toEqual([2, 5, 2]);
+  expect(limits).toEqual([2, 9, 6]);
   // A slow attempt ends the claims ahead.
-  wait(100);
-  await endAttempt(3);
+  wait(50);
+  await endAttempt(7);
   expect(await worker.claim()).toBeNull();
-  expect(limits).toEqual([2, 5, 2]);
+  expect(limits).toEqual([2, 9, 6]);
   expect(mostInFlight()).toBe(2);
 });
 
@@ -149,6 +149,17 @@ test('a released attempt frees its capacity once, and idle waits for its settlem
   expect({ isIdle, capacityReports: capacityReports() }).toEqual({ isIdle: false, capacityReports: 5 });
   await endAttempt(1);
   await idle;
+});
+
+test('the worker is busy while an attempt is neither released nor ended', async () => {
+  const { worker, release, endAttempt } = start({ tasks: 2, concurrency: 2 });
+  expect(worker.isBusy()).toBe(false);
+  await worker.claim();
+  release(0);
+  expect(worker.isBusy()).toBe(true);
+  await endAttempt(1);
+  expect(worker.isBusy()).toBe(false);
+  await endAttempt(0);
 });
 
 test('returns when the next task is due if it has free capacity', async () => {

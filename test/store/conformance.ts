@@ -582,6 +582,34 @@ export function conformance(name: string, openStore: Factory): void {
         expect(await claim(999_999)).toEqual([]);
       });
 
+      test('deletions complete together, each under the lease of its own attempt', async () => {
+        for (const id of ['c1', 'c2', 'c3', 'c4']) {
+          await create({ id, roomName: `room-${id}` });
+          await cancel(id);
+        }
+        const failed = { state: 'retryable', retryAfterMs: 1_000, lastError: 'unavailable: x' } as const;
+        await settle('c1', 1, 3_000, { settlement: failed });
+        await claim(4_000);
+        await settle('c4', 1, 4_000);
+        const untouched = [await deletionOf('c2'), await deletionOf('c4')];
+        clock.set(5_000);
+        expect(
+          await store.completeDeletions([
+            { callId: 'c1', attempt: 2 },
+            { callId: 'c2', attempt: 2 },
+            { callId: 'none', attempt: 1 },
+            { callId: 'c3', attempt: 1 },
+            { callId: 'c4', attempt: 1 },
+          ]),
+        ).toEqual([true, false, false, true, false]);
+        expect(await deletionOf('c1')).toMatchObject({
+          ...{ state: 'completed', attempt: 2, finalizedAt: 5_000, lastError: failed.lastError },
+        });
+        expect(await deletionOf('c3')).toMatchObject({ state: 'completed', attempt: 1, finalizedAt: 5_000 });
+        expect([await deletionOf('c2'), await deletionOf('c4')]).toEqual(untouched);
+        expect(await store.completeDeletions([])).toEqual([]);
+      });
+
       test('a retryable deletion is due after its delay, and a final one never', async () => {
         for (const id of ['c1', 'c2']) {
           await create({ id });

@@ -175,6 +175,7 @@ async function callEveryMethod(store: Store): Promise<void> {
   await store.countOpenDeletions();
   const settled = { callId: 'c', wasRescued: true, keptBecause: 'kept' };
   await store.settleDeletion({ ...settled, attempt: 1, settlement: { state: 'discarded', lastError: 'x' } });
+  await store.completeDeletions([{ callId: 'c', attempt: 1 }]);
   await store.retryDeletion({ callId: 'c' });
   await store.countLive();
   await store.countPrunable({ callsBefore: 1, auditBefore: 1, eventsBefore: 1 });

@@ -142,6 +142,7 @@ async function use(store: Store, round: string): Promise<void> {
       keptBecause: null,
       ...parts,
     });
+  await store.completeDeletions([{ callId: id('cancelled'), attempt: 2 }]);
   await settle('cancelled', { wasRescued: true });
   await settle('kept', { keptBecause: 'test' });
   await settle('failed', { settlement: { state: 'retryable', retryAfterMs: 1, lastError: 'test' } });

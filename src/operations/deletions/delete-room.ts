@@ -13,6 +13,7 @@ import type { RequestOptions } from '../../ports/livekit.ts';
 import type { DeletionFacts } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { checkRoom, holdsLease } from './check-room.ts';
+import type { CompleteDeletion } from './completions.ts';
 import { rescueGhostRoom } from './rescue-ghost-room.ts';
 
 /** A lease lasts this much longer than the LiveKit request, so that the attempt can still settle it. */
@@ -25,6 +26,8 @@ export interface DeletionContext {
   readonly facts?: DeletionFacts;
   /** Called when the attempt sends no further request to LiveKit, before it settles the lease. */
   readonly onRequestsEnded?: () => void;
+  /** Completes the deletion together with others; otherwise by a write of its own. */
+  readonly complete?: CompleteDeletion;
 }
 
 /**
@@ -35,7 +38,7 @@ export async function deleteRoom(
   dependencies: Dependencies,
   deletion: RoomDeletion,
   options: RequestOptions,
-  { isConfirmed = false, facts, onRequestsEnded = () => {} }: DeletionContext = {},
+  { isConfirmed = false, facts, onRequestsEnded = () => {}, complete }: DeletionContext = {},
 ): Promise<void> {
   const { log, nudge } = dependencies;
   try {
@@ -44,7 +47,7 @@ export async function deleteRoom(
       : await requestDeletion(dependencies, deletion, { facts, options });
     onRequestsEnded();
     if (end.kind === 'keep') await keepRoom(dependencies, deletion, end.reason);
-    else await settle(dependencies, deletion, end.outcome, end);
+    else await settle(dependencies, deletion, end.outcome, { ...end, complete });
   } catch (error) {
     log.error(
       { ...logFields(deletion), err: error },
@@ -101,7 +104,7 @@ async function settle(
   { store, clock, random, log, metrics, retry, nudge }: Dependencies,
   deletion: RoomDeletion,
   outcome: DeleteRoomOutcome,
-  { wasRescued }: { wasRescued: boolean },
+  { wasRescued, complete }: { wasRescued: boolean; complete: CompleteDeletion | undefined },
 ): Promise<void> {
   const { callId } = deletion;
   const fields = logFields(deletion);
@@ -116,14 +119,12 @@ async function settle(
     now,
     random: random.fraction(),
   });
-  const settled = await store.settleDeletion({
-    callId,
-    attempt: deletion.attempt,
-    settlement: result,
-    wasRescued,
-    keptBecause: null,
-  });
-  if (settled === null) {
+  const { attempt } = deletion;
+  const isShared = complete !== undefined && result.state === 'completed' && !wasRescued;
+  const settled = isShared
+    ? (await complete({ callId, attempt })) && deletion
+    : await store.settleDeletion({ callId, attempt, settlement: result, wasRescued, keptBecause: null });
+  if (!settled) {
     log.warn({ ...fields, outcome: outcome.kind }, 'lease lost; attempt result ignored');
     return;
   }

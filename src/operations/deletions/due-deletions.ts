@@ -1,6 +1,6 @@
 import type { ClaimedDeletion } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
-import { deleteRoom, LEASE_MARGIN_MS } from './delete-room.ts';
+import { type DeletionContext, deleteRoom, LEASE_MARGIN_MS } from './delete-room.ts';
 
 /** The time to settle a lease before its end. */
 const SETTLE_BUDGET_MS = 1_000;
@@ -30,7 +30,7 @@ export async function claimDueDeletions(
 export async function attemptClaimedDeletion(
   dependencies: Dependencies,
   deletion: ClaimedDeletion,
-  { onRequestsEnded }: { onRequestsEnded: () => void },
+  context: Required<Pick<DeletionContext, 'onRequestsEnded' | 'complete'>>,
 ): Promise<void> {
   const { clock, nudge, backgroundTimeoutMs } = dependencies;
   const leaseLeftMs = deletion.scheduledAt - clock.now() - SETTLE_BUDGET_MS;
@@ -39,5 +39,5 @@ export async function attemptClaimedDeletion(
     return;
   }
   const options = { timeoutMs: Math.min(backgroundTimeoutMs, leaseLeftMs), priority: 'deletion' } as const;
-  await deleteRoom(dependencies, deletion, options, { facts: deletion, onRequestsEnded });
+  await deleteRoom(dependencies, deletion, options, { facts: deletion, ...context });
 }

@@ -1,10 +1,10 @@
 import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
 import type { Call } from '../../domain/call.ts';
 import type { CallStatus } from '../../domain/call-status.ts';
-import { settleLease } from '../../domain/leased-task.ts';
+import { isLeasedTo, settleLease } from '../../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { ClaimedDeletion, Store } from '../../ports/store.ts';
+import type { ClaimedDeletion, DeletionLease, Store } from '../../ports/store.ts';
 import { findAdoptionPrefix, isPrefixOf } from './adoption.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
@@ -65,6 +65,24 @@ const statements = preparePerConnection((db) => ({
       .update(roomDeletions)
       .set(placeholdersFor({ state: true, scheduledAt: true, finalizedAt: true, lastError: true }))
       .where(isOfCall),
+  ),
+  leases: prepareRows(
+    db,
+    db
+      .select({
+        callId: sql<string>`${roomDeletions.callId}`.as('callId'),
+        state: sql<DeletionState>`${roomDeletions.state}`.as('state'),
+        attempt: sql<number>`${roomDeletions.attempt}`.as('attempt'),
+      })
+      .from(roomDeletions)
+      .where(inArray(roomDeletions.callId, valuesOf('callIds'))),
+  ),
+  complete: prepareRun(
+    db,
+    db
+      .update(roomDeletions)
+      .set({ state: 'completed', ...placeholdersFor({ finalizedAt: true }) })
+      .where(inArray(roomDeletions.callId, valuesOf('callIds'))),
   ),
   reopen: prepareRun(
     db,
@@ -155,6 +173,22 @@ export function settleDeletion(
   if (keptBecause !== null) append('call.room_kept', keptBecause);
   if (settlement.state === 'discarded') append('call.room_deletion_discarded', settlement.lastError);
   return settled;
+}
+
+/** Returns for each attempt whether it held the lease of its deletion, which is now complete. */
+export function completeDeletions(db: Database, leases: readonly DeletionLease[], now: Timestamp): boolean[] {
+  const toJson = (list: readonly DeletionLease[]) => JSON.stringify(list.map(({ callId }) => callId));
+  const found = new Map(
+    statements(db)
+      .leases.all({ callIds: toJson(leases) })
+      .map((deletion) => [deletion.callId, deletion]),
+  );
+  const isHeld = ({ callId, attempt }: DeletionLease) => {
+    const deletion = found.get(callId);
+    return deletion !== undefined && isLeasedTo(attempt, deletion);
+  };
+  statements(db).complete.run({ callIds: toJson(leases.filter(isHeld)), finalizedAt: now });
+  return leases.map(isHeld);
 }
 
 type DeletionAction = 'call.room_rescued' | 'call.room_kept' | 'call.room_deletion_discarded';

@@ -20,6 +20,7 @@ import {
 } from './database.ts';
 import {
   claimDeletions,
+  completeDeletions,
   countOpenDeletions,
   findDeletionSubject,
   listDeletions,
@@ -89,6 +90,7 @@ export function writesOn(db: Database, clock: Clock) {
     removeAdoptionPrefix: (input) => removeAdoptionPrefix(db, input),
     claimDeletions: (input) => claimDeletions(db, input, clock.now()),
     settleDeletion: (input) => settleDeletion(db, input, clock.now()),
+    completeDeletions: (leases) => completeDeletions(db, leases, clock.now()),
     retryDeletion: (input) => retryDeletion(db, input, clock.now()),
     pruneIdempotencyKeys: (input) => withShortCheckpoints(db, () => pruneIdempotencyKeys(db, input)),
     checkWritable: () => checkWritable(db),

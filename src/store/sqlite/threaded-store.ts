@@ -42,6 +42,8 @@ const WRITE_TIMEOUTS_MS: Readonly<Partial<Record<WriteMethod, number>>> = {
 const MAX_UNANSWERED_WRITES = 2_000;
 /** Time for the thread to reject an expired write itself. After a longer wait, a commit has stalled. */
 const STALL_MARGIN_MS = 50;
+/** Never refused: the attempt would be repeated, with more writes. */
+const SETTLEMENTS: ReadonlySet<WriteMethod> = new Set(['settleDeletion', 'completeDeletions']);
 const READ_RETRY_DELAY_MS = 15;
 
 /** A write without a reply so far. */
@@ -143,8 +145,7 @@ export async function openThreadedStore(
   let lastId = 0;
   function write(method: WriteMethod, args: readonly unknown[]): Promise<unknown> {
     const isFull = pending.size + rejected.size >= MAX_UNANSWERED_WRITES;
-    // A settlement is never refused: its attempt would be repeated, with more writes.
-    if (isFull && method !== 'settleDeletion') {
+    if (isFull && !SETTLEMENTS.has(method)) {
       return Promise.reject(new StoreBusyError('too many writes wait for the database'));
     }
     lastId += 1;

@@ -56,6 +56,11 @@ async function claimThenAttempt({ afterMs }: { afterMs: number }) {
   now += afterMs;
   await attemptClaimedDeletion(dependencies, deletion, {
     onRequestsEnded: () => events.push('requests ended'),
+    async complete(lease) {
+      const [isCompleted = false] = await store.completeDeletions([lease]);
+      events.push('completed together');
+      return isCompleted;
+    },
   });
   return { events, state: (await store.findCall('c1'))?.deletion?.state };
 }
@@ -71,7 +76,7 @@ test.each([
   [13_999, 1],
 ])('a deletion that waited %i ms since its claim has %i ms for its request', async (afterMs, timeoutMs) => {
   expect(await claimThenAttempt({ afterMs })).toEqual({
-    events: [`DeleteRoom (cancel) within ${timeoutMs} ms`, 'requests ended'],
+    events: [`DeleteRoom (cancel) within ${timeoutMs} ms`, 'requests ended', 'completed together'],
     state: 'completed',
   });
 });
