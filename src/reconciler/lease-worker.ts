@@ -22,10 +22,10 @@ export interface LeaseWorker {
   idle(): Promise<void>;
 }
 
-/** While attempts are shorter, tasks are claimed ahead: they wait for about four attempts. */
-const FAST_ATTEMPT_MS = 50;
+/** While attempts are shorter, tasks are claimed ahead: they wait for about eight attempts. */
+const FAST_ATTEMPT_MS = 25;
 /** For each attempt at once. More would save little more of the claim's cost. */
-const TASKS_AHEAD = 4;
+const TASKS_AHEAD = 8;
 
 /**
  * Runs attempts at the tasks of a queue, at most `concurrency` at once. While attempts are fast, it claims more tasks than it

@@ -91,29 +91,29 @@ test('reports capacity when an attempt ends, and then claims as many tasks as at
 
 test('tasks are claimed ahead while attempts are fast, and start in order when attempts end', async () => {
   const { worker, running, limits, capacityReports, endAttempt, mostInFlight, wait } = start({
-    tasks: 20,
+    tasks: 40,
     concurrency: 2,
   });
   await worker.claim();
-  wait(49);
+  wait(24);
   await endAttempt(0);
   expect(await worker.claim()).toBeNull();
-  expect(limits).toEqual([2, 9]);
+  expect(limits).toEqual([2, 17]);
   expect(running()).toEqual([1, 2]);
-  // Eight tasks wait. The next claim comes when two wait.
-  for (const task of [1, 2, 3, 4, 5]) await endAttempt(task);
+  // Sixteen tasks wait. The next claim comes when two wait.
+  for (let task = 1; task <= 13; task += 1) await endAttempt(task);
   expect(capacityReports()).toBe(1);
   wait(1);
-  await endAttempt(6);
+  await endAttempt(14);
   expect(capacityReports()).toBe(2);
-  expect(running()).toEqual([7, 8]);
+  expect(running()).toEqual([15, 16]);
   await worker.claim();
-  expect(limits).toEqual([2, 9, 6]);
+  expect(limits).toEqual([2, 17, 14]);
   // A slow attempt ends the claims ahead.
-  wait(50);
-  await endAttempt(7);
+  wait(25);
+  await endAttempt(15);
   expect(await worker.claim()).toBeNull();
-  expect(limits).toEqual([2, 9, 6]);
+  expect(limits).toEqual([2, 17, 14]);
   expect(mostInFlight()).toBe(2);
 });
 
