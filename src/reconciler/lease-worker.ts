@@ -18,7 +18,7 @@ export interface LeaseWorker {
   claim(): Promise<Timestamp | null>;
   /** Whether an attempt is in flight that has not called `release`. */
   isBusy(): boolean;
-  /** Resolves when every claimed task has been attempted, and every attempt has settled its lease. */
+  /** Resolves when no attempt is in flight, and every attempt has settled its lease. */
   idle(): Promise<void>;
 }
 
@@ -32,11 +32,13 @@ const TASKS_AHEAD = 8;
  * starts, so that fewer claims and commits serve the same tasks.
  * @param attempt makes one attempt and settles the lease; if it rejects, the task is due again when its lease expires. Calls
  * `release` when only the settlement is missing, so that a claim can share the settlement's commit
+ * @param mayStart false: claimed tasks wait for the next claim, or are due again when their leases expire
  * @param onCapacity more tasks can be claimed
  */
 export function createLeaseWorker<Task>({
   queue,
   attempt,
+  mayStart,
   concurrency,
   onCapacity,
   clock,
@@ -44,6 +46,7 @@ export function createLeaseWorker<Task>({
 }: {
   queue: TaskQueue<Task>;
   attempt: (task: Task, release: () => void) => Promise<void>;
+  mayStart: () => boolean;
   concurrency: number;
   onCapacity: () => void;
   clock: Clock;
@@ -82,7 +85,7 @@ export function createLeaseWorker<Task>({
   }
 
   function startReady(): void {
-    while (inFlight < concurrency) {
+    while (inFlight < concurrency && mayStart()) {
       const task = ready.shift();
       if (task === undefined) return;
       start(task);
@@ -91,6 +94,7 @@ export function createLeaseWorker<Task>({
 
   return {
     async claim() {
+      startReady();
       const ahead = isFast ? TASKS_AHEAD * concurrency : 0;
       const capacity = concurrency + ahead - inFlight - ready.length;
       if (capacity <= 0) return null;

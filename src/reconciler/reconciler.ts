@@ -79,6 +79,7 @@ export function createReconciler(
     },
     attempt: (deletion, release) =>
       attemptClaimedDeletion(dependencies, deletion, { onRequestsEnded: release, complete }),
+    mayStart: () => !isUnreachable(),
     concurrency,
     // During an outage, only the interval triggers the loop, which then sends one probe.
     onCapacity: () => {

@@ -11,6 +11,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
   let mostInFlight = 0;
   let now = 0;
   let capacityReports = 0;
+  let mayStart = true;
   const nextDueAt: number | null = 5_000;
   const worker = createLeaseWorker<number>({
     queue: {
@@ -27,6 +28,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
       mostInFlight = Math.max(mostInFlight, inFlight.size);
       return end.promise;
     },
+    mayStart: () => mayStart,
     concurrency,
     onCapacity: () => {
       capacityReports += 1;
@@ -53,6 +55,9 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
     running: () => [...inFlight.keys()],
     mostInFlight: () => mostInFlight,
     capacityReports: () => capacityReports,
+    allowStarts: (isAllowed: boolean) => {
+      mayStart = isAllowed;
+    },
     release: (task: number) => releases.get(task)?.(),
     endAttempt: (task: number) => settle(task),
     failAttempt: settle,
@@ -162,6 +167,23 @@ test('the worker is busy while an attempt is neither released nor ended', async 
   await endAttempt(0);
 });
 
+test('tasks that were claimed ahead wait while no attempt may start, until the next claim', async () => {
+  const { worker, running, endAttempt, allowStarts } = start({ tasks: 9, concurrency: 2 });
+  await worker.claim();
+  // Fast, so the next claim leases more tasks than it starts.
+  await endAttempt(0);
+  await worker.claim();
+  expect(running()).toEqual([1, 2]);
+  allowStarts(false);
+  await endAttempt(1);
+  await endAttempt(2);
+  expect(running()).toEqual([]);
+  await worker.idle();
+  allowStarts(true);
+  await worker.claim();
+  expect(running()).toEqual([3, 4]);
+});
+
 test('returns when the next task is due if it has free capacity', async () => {
   const { worker } = start({ tasks: 1, concurrency: 3 });
   expect(await worker.claim()).toBe(5_000);
@@ -197,6 +219,7 @@ test('a failed claim rejects and starts no attempt', async () => {
   const worker = createLeaseWorker({
     queue: { claim: () => Promise.reject(new Error('database is locked')), nextDueAt: async () => null },
     attempt: async (task) => void started.push(task),
+    mayStart: () => true,
     concurrency: 2,
     onCapacity: () => {},
     clock: { now: () => 0 },

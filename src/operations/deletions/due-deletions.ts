@@ -1,7 +1,10 @@
 import type { ClaimedDeletion } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { holdsLease } from './check-room.ts';
 import { type DeletionContext, deleteRoom, LEASE_MARGIN_MS } from './delete-room.ts';
 
+/** After a longer wait, a newer call may use the room name. */
+const MAX_WAIT_MS = 10;
 /** The time to settle a lease before its end. */
 const SETTLE_BUDGET_MS = 1_000;
 
@@ -32,12 +35,14 @@ export async function attemptClaimedDeletion(
   deletion: ClaimedDeletion,
   context: Required<Pick<DeletionContext, 'onRequestsEnded' | 'complete'>>,
 ): Promise<void> {
-  const { clock, nudge, backgroundTimeoutMs } = dependencies;
+  const { store, clock, nudge, backgroundTimeoutMs } = dependencies;
   const leaseLeftMs = deletion.scheduledAt - clock.now() - SETTLE_BUDGET_MS;
   if (leaseLeftMs <= 0) {
     nudge(deletion.scheduledAt);
     return;
   }
+  const hasWaited = clock.now() - (deletion.attemptedAt ?? 0) > MAX_WAIT_MS;
+  if (hasWaited && !(await holdsLease(store, deletion))) return;
   const options = { timeoutMs: Math.min(backgroundTimeoutMs, leaseLeftMs), priority: 'deletion' } as const;
   await deleteRoom(dependencies, deletion, options, { facts: deletion, ...context });
 }

@@ -20,7 +20,13 @@ const BACKGROUND_TIMEOUT_MS = 10_000;
 const CLAIMED_AT = 100_000;
 
 /** Claims the deletion of a cancelled call, and attempts it after a wait. LiveKit accepts each DeleteRoom. */
-async function claimThenAttempt({ afterMs }: { afterMs: number }) {
+async function claimThenAttempt({
+  afterMs,
+  isLeasedAgain = false,
+}: {
+  afterMs: number;
+  isLeasedAgain?: boolean;
+}) {
   let now = 50_000;
   const clock = { now: () => now };
   const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock });
@@ -53,6 +59,10 @@ async function claimThenAttempt({ afterMs }: { afterMs: number }) {
   now = CLAIMED_AT;
   const [deletion] = await claimDueDeletions(dependencies, { limit: 1 });
   if (deletion === undefined) throw new Error('the deletion is not due');
+  if (isLeasedAgain) {
+    await store.retryDeletion({ callId: 'c1' });
+    await claimDueDeletions(dependencies, { limit: 1 });
+  }
   now += afterMs;
   await attemptClaimedDeletion(dependencies, deletion, {
     onRequestsEnded: () => events.push('requests ended'),
@@ -78,6 +88,13 @@ test.each([
   expect(await claimThenAttempt({ afterMs })).toEqual({
     events: [`DeleteRoom (cancel) within ${timeoutMs} ms`, 'requests ended', 'completed together'],
     state: 'completed',
+  });
+});
+
+test('a deletion that another attempt leased during the wait is not attempted', async () => {
+  expect(await claimThenAttempt({ afterMs: 11, isLeasedAgain: true })).toEqual({
+    events: [],
+    state: 'running',
   });
 });
 
