@@ -1,14 +1,10 @@
 import type SqliteDatabase from 'better-sqlite3';
 import { isLive } from '../../domain/call-status.ts';
 import { type CallListItem, type CallPage, type CallQuery, MAX_COUNT } from '../../ports/store.ts';
-import { createBoundedCache } from './bounded-cache.ts';
 import { countSql, DAY_MS, type PageShape, pageSql, statusParameter } from './call-list-sql.ts';
-import { dataVersion } from './data-version.ts';
 import type { Database } from './database.ts';
-import { preparePerConnection } from './prepare-per-connection.ts';
+import { createListConnection, type Prepare } from './list-connection.ts';
 
-/** In characters of SQL. A prepared statement takes about 14 bytes for each, so this is 14 MB. */
-const MAX_SQL_LENGTH = 1_000_000;
 const MAX_TOTALS = 1_000;
 
 /** In the order of the columns of {@link pageSql}. */
@@ -36,36 +32,52 @@ interface Statements {
   readonly count: SqliteDatabase.Statement<[Values], number>;
 }
 
-/** Returns a page of calls, and their number up to {@link MAX_COUNT}. */
-export function listCalls(db: Database, query: CallQuery): CallPage {
-  return lists(db)(query);
+export interface CallLists {
+  /** Returns a page of calls, and their number up to {@link MAX_COUNT}. */
+  list(query: CallQuery): CallPage;
+  close(): void;
 }
 
-const lists = preparePerConnection((db) => {
-  const { $client: client } = db;
-  const statements = createBoundedCache<Statements>(
-    MAX_SQL_LENGTH,
-    ({ page, count }) => page.source.length + count.source.length,
-  );
-  const totals = createBoundedCache<number>(MAX_TOTALS);
-  let totalsVersion = '';
+/** Returns the lists of a database. They have a connection of their own. */
+export function createCallLists(db: Database): CallLists {
+  const connection = createListConnection(db, listsOn);
+  return { list: (query) => connection.work()(query), close: connection.close };
+}
+
+function listsOn(client: SqliteDatabase.Database, prepare: Prepare) {
+  const statementsByShape = new Map<string, Statements>();
+  const totals = new Map<string, number>();
+  /** Changes when another connection commits. This connection only reads. */
+  const dataVersion = prepare<[], number>('PRAGMA data_version').pluck();
+  let totalsVersion: number | undefined;
+
+  function statementsOf(shape: PageShape): Statements {
+    const key = Object.values(shape).join();
+    const known = statementsByShape.get(key);
+    if (known !== undefined) return known;
+    const statements = {
+      page: prepare<[Values], Row>(pageSql(shape)).raw(),
+      count: prepare<[Values], number>(countSql(shape)).pluck(),
+    };
+    statementsByShape.set(key, statements);
+    return statements;
+  }
+
+  function countCalls(count: Statements['count'], filters: Values): number {
+    const version = dataVersion.get();
+    if (version !== totalsVersion || totals.size >= MAX_TOTALS) totals.clear();
+    totalsVersion = version;
+    const key = JSON.stringify(filters);
+    const total = totals.get(key) ?? count.get({ ...filters, maxCount: MAX_COUNT + 1 }) ?? 0;
+    totals.set(key, total);
+    return total;
+  }
 
   // One transaction: all reads see the same state of the database.
   return client.transaction((query: CallQuery): CallPage => {
-    const shape = shapeOf(query);
-    const { page, count } = statements.get(Object.values(shape).join(), () => ({
-      page: client.prepare<[Values], Row>(pageSql(shape)).raw(),
-      count: client.prepare<[Values], number>(countSql(shape)).pluck(),
-    }));
+    const { page, count } = statementsOf(shapeOf(query));
     const filters = filterValues(query);
-
-    const version = dataVersion(db);
-    if (version !== totalsVersion) totals.clear();
-    totalsVersion = version;
-    const counted = totals.get(
-      JSON.stringify(filters),
-      () => count.get({ ...filters, maxCount: MAX_COUNT + 1 }) ?? 0,
-    );
+    const counted = countCalls(count, filters);
 
     // One more row shows whether a next page exists.
     const { limit, offset, after } = query;
@@ -92,7 +104,7 @@ const lists = preparePerConnection((db) => {
           : null,
     };
   });
-});
+}
 
 /** A call without `scheduledAt` sorts as 0. */
 const sortOf = ({ createdAt, scheduledAt }: CallListItem, { sortBy }: CallQuery) =>

@@ -115,6 +115,27 @@ export function makeReadOnly({ $client: client }: Database): void {
   client.pragma('busy_timeout = 0');
 }
 
+/**
+ * Returns a function that opens a read-only connection to the database of an open connection, with the same busy timeout.
+ * The function throws after that connection was closed, or after the file was removed or replaced.
+ */
+export function openReader({ $client: opened }: Database): () => SqliteDatabase.Database {
+  const file = opened.name;
+  const isSameFile = watchInode(file);
+  return () => {
+    const timeout = Number(opened.pragma('busy_timeout', { simple: true }));
+    const client = openSqlite(file, { readonly: true, fileMustExist: true, timeout });
+    try {
+      if (!isSameFile()) throw replacedError(file);
+      applyPragmas(client);
+      return client;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+  };
+}
+
 /** Gives a file the owner of `model`, if root creates the file: hangup runs as that owner. */
 export function chownLike(model: string, file: string): void {
   if (process.getuid?.() !== 0) return;
@@ -169,6 +190,9 @@ export function watchInode(file: string): () => boolean {
     return current !== undefined && current.dev === dev && current.ino === ino;
   };
 }
+
+export const replacedError = (file: string) =>
+  new DatabaseError(`${file} was removed or replaced while hangup was running`);
 
 /** Opens better-sqlite3 with its addon from the project or from the single file. */
 export function openSqlite(file: string, options: SqliteDatabase.Options): SqliteDatabase.Database {

@@ -7,15 +7,15 @@ import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from '.
 import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
 import { changeCall, findUnchangedCall } from './call-changes.ts';
-import { listCalls } from './call-list.ts';
+import { type CallLists, createCallLists } from './call-list.ts';
 import { findCall, findKeyAndCall } from './calls.ts';
 import { countLive } from './counts.ts';
 import {
   closeDatabase,
   type Database,
-  DatabaseError,
   type OnMigrate,
   openDatabase,
+  replacedError,
   watchInode,
 } from './database.ts';
 import {
@@ -49,14 +49,14 @@ type Sync<Method> = Method extends (...args: infer Args) => Promise<infer Result
 type SyncStore = { readonly [N in keyof Store]: Sync<Store[N]> };
 
 /** Returns the methods that never take SQLite's write lock. */
-export function readsOn(db: Database, clock: Clock) {
+export function readsOn(db: Database, lists: CallLists, clock: Clock) {
   return {
     findApiKey: (hash) => findApiKey(db, hash),
     listApiKeys: () => listApiKeys(db),
     listOrganizations: () => listOrganizations(db),
     findCall: (id) => findCall(db, id),
     findKeyAndCall: (input) => findKeyAndCall(db, input),
-    listCalls: (query) => listCalls(db, query),
+    listCalls: (query) => lists.list(query),
     listLiveRooms: (input) => listLiveRooms(db, input),
     findLiveCalls: (roomNames) => findLiveCalls(db, roomNames),
     findRosterVersion: (callId) => findRosterVersion(db, callId),
@@ -142,7 +142,7 @@ export function withFileWatched<S extends Pick<Store, 'checkWritable'>>(store: S
   return {
     ...store,
     checkWritable: async () => {
-      if (!isSameFile()) throw new DatabaseError(`${file} was removed or replaced while hangup was running`);
+      if (!isSameFile()) throw replacedError(file);
       return store.checkWritable();
     },
   };
@@ -164,7 +164,8 @@ export function openSqliteStore(
   { clock = systemClock, onMigrating = () => {} }: { clock?: Clock; onMigrating?: OnMigrate } = {},
 ): LocalStore {
   const db = openDatabase(file, onMigrating);
-  const reads = readsOn(db, clock);
+  const lists = createCallLists(db);
+  const reads = readsOn(db, lists, clock);
   const writes = writesOn(db, clock);
   const store = {
     ...toAsync(reads, async (method, args) => call(reads, method, args)),
@@ -174,5 +175,9 @@ export function openSqliteStore(
       return findUnchanged(db, { method, args, now: clock.now() }) ?? writeTransaction(db, run);
     }),
   };
-  return { ...withFileWatched(store, file), close: () => closeDatabase(db) };
+  const close = () => {
+    lists.close();
+    closeDatabase(db);
+  };
+  return { ...withFileWatched(store, file), close };
 }

@@ -3,6 +3,7 @@ import { errorMessage, StoreBusyError } from '../../domain/errors.ts';
 import { storeThread } from '../../platform/assets.ts';
 import type { OpenStore } from '../../ports/store.ts';
 import type { Clock } from '../../ports/system.ts';
+import { createCallLists } from './call-list.ts';
 import {
   closeDatabase,
   DatabaseError,
@@ -80,7 +81,8 @@ export async function openThreadedStore(
   },
 ): Promise<ThreadedStore> {
   const db = openDatabase(file, onMigrating);
-  const reads = readsOn(db, clock);
+  const lists = createCallLists(db);
+  const reads = readsOn(db, lists, clock);
   const worker = new Worker(thread.entry, { ...thread.options, workerData: { file } });
   const pending = new Map<number, PendingWrite>();
   /** Writes that were rejected because they took too long. */
@@ -209,6 +211,7 @@ export async function openThreadedStore(
       sendAll();
       send('close');
       await ended;
+      lists.close();
       closeDatabase(db);
     },
   };
