@@ -77,7 +77,7 @@ const EXCEPTIONS: readonly [pattern: RegExp, reason: string][] = [
   [/^USE TEMP B-TREE FOR ORDER BY: SELECT .* INDEXED BY calls_by_phone /, 'the calls of one phone number'],
 ];
 
-test('no query of the store reads a complete table or sorts rows, but for the exceptions', async () => {
+test('no query of the store reads a complete table or sorts rows, except the listed ones', async () => {
   const file = join(temporaryFolder(), 'hangup.db');
   const store = openSqliteStore(file);
   const called = new Set<string>();

@@ -203,7 +203,7 @@ test('a statement is built and prepared once for each connection, not for each r
  * SQLite plans for the value of a parameter that is a limit, or that is compared with `=` in a sorted query, and therefore
  * compiles such a statement again after each bind. EXPLAIN does not show this.
  */
-test('SQLite compiles no statement again for new values', async () => {
+test('SQLite does not recompile statements for new values', async () => {
   const { observed, uses, restore } = observe(openTestStore());
   await use(observed, 'one');
   restore();

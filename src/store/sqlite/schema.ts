@@ -118,8 +118,8 @@ export const calls = sqliteTable(
     index('calls_with_unanswered_phone').on(t.id).where(sql`${t.hasUnansweredPhone} = 1`),
     index('calls_by_review').on(t.reviewAt).where(sql`${t.reviewAt} IS NOT NULL`),
     index('calls_by_room').on(t.roomName, t.createdAt, t.id),
-    // Lists: see call-list-sql.ts. A call moves in an index with its status at each change, so those with the agent or the
-    // scheduled time, whose places are far apart, have ended calls only.
+    // Lists: see call-list-sql.ts. Each change of status moves a call within an index. Indexes with the agent or the
+    // scheduled time hold ended calls only, because their entries would move far.
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
     index('calls_by_direction').on(t.organizationId, t.direction, t.isScheduled, t.createdAt, t.id),
     index('calls_by_agent').on(t.organizationId, t.agentId, t.direction, t.isScheduled, t.createdAt, t.id),
