@@ -1,14 +1,14 @@
-import { eq, getTableColumns, sql } from 'drizzle-orm';
+import { eq, type SQL, sql } from 'drizzle-orm';
 import type { ApiKey } from '../../domain/api-key.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { NewApiKey } from '../../ports/store.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
-import { toJsonObject } from './field-names.ts';
 import { ensureOrganization } from './organizations.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { knownScopes, toApiKey } from './rows.ts';
 import { apiKeys, organizations } from './schema.ts';
+import { text } from './statement.ts';
 
 export function createApiKey(db: Database, input: NewApiKey): ApiKey {
   const { id, name, hash, expiresAt, now } = input;
@@ -40,27 +40,55 @@ export function createApiKey(db: Database, input: NewApiKey): ApiKey {
   return toApiKey(row, organization.name);
 }
 
-/** Returns the query of an API key by its hash, as the JSON that {@link parseApiKey} reads. */
-export function apiKeyQuery(db: Database) {
-  const { hash, scopes, ...columns } = getTableColumns(apiKeys);
-  const organizationName = db
-    .select({ name: organizations.name })
-    .from(organizations)
-    .where(eq(organizations.id, apiKeys.organizationId));
-  const fields = { ...columns, scopes: sql`json(${scopes})`, organizationName: sql`${organizationName}` };
-  return db
-    .select({ json: toJsonObject(fields).as('json') })
-    .from(apiKeys)
-    .where(eq(hash, sql.placeholder('hash')));
+/** An API key with the names of {@link API_KEY}, none of which is a name of a call's column. */
+export interface ApiKeyRow {
+  readonly keyId: string;
+  readonly keyOrganizationId: string;
+  readonly keyOrganizationName: string;
+  readonly keyName: string;
+  readonly keyScopesJson: string;
+  readonly keyCreatedAt: Timestamp;
+  readonly keyExpiresAt: Timestamp | null;
+  readonly keyRevokedAt: Timestamp | null;
+  readonly keyLastUsedAt: Timestamp | null;
 }
 
-export function parseApiKey(json: string): ApiKey {
-  const key: ApiKey = JSON.parse(json);
-  return Object.assign(key, { scopes: knownScopes(key.scopes) });
+/** The selection of an API key and its organization, for {@link toApiKeyOfRow}. */
+export const API_KEY: Record<keyof ApiKeyRow, SQL.Aliased> = {
+  keyId: sql`${apiKeys.id}`.as('keyId'),
+  keyOrganizationId: sql`${apiKeys.organizationId}`.as('keyOrganizationId'),
+  keyOrganizationName: sql`${organizations.name}`.as('keyOrganizationName'),
+  keyName: sql`${apiKeys.name}`.as('keyName'),
+  keyScopesJson: sql`${apiKeys.scopes}`.as('keyScopesJson'),
+  keyCreatedAt: sql`${apiKeys.createdAt}`.as('keyCreatedAt'),
+  keyExpiresAt: sql`${apiKeys.expiresAt}`.as('keyExpiresAt'),
+  keyRevokedAt: sql`${apiKeys.revokedAt}`.as('keyRevokedAt'),
+  keyLastUsedAt: sql`${apiKeys.lastUsedAt}`.as('keyLastUsedAt'),
+};
+
+export function toApiKeyOfRow(row: ApiKeyRow): ApiKey {
+  return {
+    id: row.keyId,
+    organizationId: row.keyOrganizationId,
+    organizationName: row.keyOrganizationName,
+    name: row.keyName,
+    scopes: knownScopes(JSON.parse(row.keyScopesJson)),
+    createdAt: row.keyCreatedAt,
+    expiresAt: row.keyExpiresAt,
+    revokedAt: row.keyRevokedAt,
+    lastUsedAt: row.keyLastUsedAt,
+  };
 }
 
 const statements = preparePerConnection((db) => ({
-  keyByHash: db.$client.prepare<[hash: string], string>(apiKeyQuery(db).toSQL().sql).pluck(),
+  keyByHash: db.$client.prepare<[hash: string], ApiKeyRow>(
+    db
+      .select(API_KEY)
+      .from(apiKeys)
+      .innerJoin(organizations, eq(organizations.id, apiKeys.organizationId))
+      .where(eq(apiKeys.hash, text('hash')))
+      .toSQL().sql,
+  ),
   recordUse: db
     .update(apiKeys)
     .set({ lastUsedAt: sql`${sql.placeholder('now')}` })
@@ -69,8 +97,8 @@ const statements = preparePerConnection((db) => ({
 }));
 
 export function findApiKey(db: Database, hash: string): ApiKey | null {
-  const json = statements(db).keyByHash.get(hash);
-  return json === undefined ? null : parseApiKey(json);
+  const row = statements(db).keyByHash.get(hash);
+  return row === undefined ? null : toApiKeyOfRow(row);
 }
 
 export function listApiKeys(db: Database): ApiKey[] {
