@@ -369,9 +369,9 @@ test('0008_list_indexes lists a scheduled call between dates', async () => {
 
 test.each(older)('a failed migration does not change %s', async (fixture) => {
   const { file, run } = createDatabase(fixture);
-  // The last migration that creates an object fails because the object exists. All earlier migrations have run.
-  const { name, create, drop } = lastCreatedObject(schemas.slice(schemas.indexOf(fixture) + 1));
-  change(file, create);
+  // The last migration that creates an object fails. All earlier migrations have run.
+  const { name, obstruct, clear } = lastCreatedObject(schemas.slice(schemas.indexOf(fixture) + 1));
+  change(file, obstruct);
   const before = contentsOf(file);
   expect(await run('migrate')).toMatchObject({
     code: 3,
@@ -379,27 +379,31 @@ test.each(older)('a failed migration does not change %s', async (fixture) => {
   });
   expect(contentsOf(file)).toEqual(before);
 
-  change(file, drop);
+  change(file, clear);
   expect(await run('migrate')).toMatchObject({ code: 0 });
 });
 
-/** Returns the newest table or index, otherwise column, of these migrations, with the SQL to create and to drop the name. */
+/**
+ * Returns the newest table or index, otherwise column, of these migrations, with the SQL that lets its migration fail, and
+ * the SQL that undoes the first. A new object must not exist before, and an index that is created again must exist.
+ */
 function lastCreatedObject(migrations: readonly string[]) {
   const sql = migrations.toReversed().map((name) => readFileSync(join(MIGRATIONS, name), 'utf8'));
   const find = (pattern: RegExp) => sql.map((text) => pattern.exec(text)).find((found) => found !== null);
-  const created = find(/CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/)?.[2];
-  if (created !== undefined)
-    return {
-      name: created,
-      create: `CREATE INDEX ${created} ON calls (created_at)`,
-      drop: `DROP INDEX ${created}`,
-    };
+  const found = find(/CREATE (?:UNIQUE )?(INDEX|TABLE) `(\w+)`/);
+  if (found) {
+    const [, , name = ''] = found;
+    const create = `CREATE INDEX ${name} ON calls (created_at)`;
+    const drop = `DROP INDEX ${name}`;
+    const isCreatedAgain = found.input.includes(`DROP INDEX \`${name}\``);
+    return isCreatedAgain ? { name, obstruct: drop, clear: create } : { name, obstruct: create, clear: drop };
+  }
   const [, table = '', column = ''] = find(/ALTER TABLE `(\w+)` ADD `(\w+)`/) ?? [];
   const alter = `ALTER TABLE ${table}`;
   return {
     name: column,
-    create: `${alter} ADD ${column} integer`,
-    drop: `${alter} DROP COLUMN ${column}`,
+    obstruct: `${alter} ADD ${column} integer`,
+    clear: `${alter} DROP COLUMN ${column}`,
   };
 }
 
