@@ -50,6 +50,7 @@ export function createResponseParser({ onHead, onData, onEnd }: ResponseEvents):
     const { isHttp11, ...head } = parseHead(bytes.toString('latin1', at, end));
     if (head.status === 101) throw new Error('the response is a protocol upgrade (HTTP 101)');
     if (head.status >= 200) startBody(head, isHttp11);
+    else if (!isHttp11) throw notHttp('an interim response of HTTP/1.0');
     return end + 4;
   }
 

@@ -35,13 +35,19 @@ interface Statements {
 export interface CallLists {
   /** Returns a page of calls, and their number up to {@link MAX_COUNT}. */
   list(query: CallQuery): CallPage;
+  /** Opens the connection before the first list. */
+  open(): void;
   close(): void;
 }
 
 /** Returns the lists of a database. They have a connection of their own. */
 export function createCallLists(db: Database): CallLists {
   const connection = createListConnection(db, listsOn);
-  return { list: (query) => connection.work()(query), close: connection.close };
+  return {
+    list: (query) => connection.work()(query),
+    open: () => void connection.work(),
+    close: connection.close,
+  };
 }
 
 function listsOn(client: SqliteDatabase.Database, prepare: Prepare) {

@@ -95,6 +95,8 @@ export async function openThreadedStore(
       worker.once('message', () => resolve()).once('error', reject),
     );
     makeReadOnly(db);
+    // At once: the first list must also succeed after the file was removed, like every other read.
+    lists.open();
   } catch (error) {
     closeDatabase(db);
     throw new DatabaseError(

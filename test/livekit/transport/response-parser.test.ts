@@ -54,7 +54,8 @@ async function parseWithNode(bytes: Buffer): Promise<Parsed | null> {
   sent.on('response', async (response) => {
     try {
       const body = (await buffer(response)).toString('latin1');
-      const contentType = response.headers['content-type'];
+      // Node keeps a tab at the end of a value, which is not part of the value (RFC 9110, 5.5).
+      const contentType = response.headers['content-type']?.trim();
       resolve(response.complete ? { head: { status: response.statusCode ?? 0, contentType }, body } : null);
     } catch {
       resolve(null);
@@ -102,6 +103,7 @@ test.each([
 
 test.each([
   ['that is not HTTP', 'SSH-2.0-OpenSSH\r\n\r\n', /invalid status line/],
+  ['with an interim response of HTTP/1.0', `HTTP/1.0 100 Continue\r\n\r\n${OK}\r\n`, /interim response/],
   ['of HTTP/2', 'HTTP/2 200\r\n\r\n', /invalid status line/],
   ['with a header without a colon', `${OK}server\r\n\r\n`, /invalid header/],
   ['with a space before the colon', `${OK}Content-Length : 2\r\n\r\n{}`, /invalid header/],
