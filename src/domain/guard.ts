@@ -46,16 +46,17 @@ export function guardAgainstEvent(
   const unchanged = { decision: NO_CHANGE, roster: call.roster };
   if (!isGuarded(call, context)) return unchanged;
   const reason = `the room of an ended call was recreated: ${payload.kind} ${id}`;
+  const earlier = { ...call, roster: withoutLaterSession(call.roster, event.room) };
   if (payload.kind === 'room_started') {
     const isCancelledRegistration = call.status === 'cancelled' && call.adoptedPrefix === null;
     return isCancelledRegistration ? { ...unchanged, decision: { kind: 'delete_room', reason } } : unchanged;
   }
-  const roster = rosterOfEndedCall(call.roster, event, context.now);
+  const roster = rosterOfEndedCall(earlier.roster, event, context.now);
   // The event belongs to an earlier or a finished session.
   if (roster === null) return unchanged;
   if (payload.kind !== 'participant_joined') return { decision: NO_CHANGE, roster };
-  const isNewMember = !isMember(call.roster, payload.participant.sid);
-  const decision = decideAfterEnd(call, [payload.participant], roster, { ...context, reason });
+  const isNewMember = !isMember(earlier.roster, payload.participant.sid);
+  const decision = decideAfterEnd(earlier, [payload.participant], roster, { ...context, reason });
   // A late or duplicate join does not start a new call.
   return decision.kind === 'begin_call' && !isNewMember
     ? { decision: NO_CHANGE, roster }
@@ -71,12 +72,13 @@ export function guardAgainstList(
 ): { readonly decision: GuardDecision; readonly roster: Roster | null } {
   if (!isGuarded(call, context)) return { decision: NO_CHANGE, roster: call.roster };
   const { now } = context;
+  const earlier = { ...call, roster: withoutLaterSession(call.roster, room) };
   const isSameSession = call.roster?.sid === room.sid;
   const sessionRoster =
-    isSameSession && call.roster !== null ? call.roster : rosterOfNextSession(call.roster, room, now);
+    isSameSession && call.roster !== null ? call.roster : rosterOfNextSession(earlier.roster, room, now);
   const roster = applyParticipantList({ ...sessionRoster, isFinished: false }, list, now);
   const reason = 'the room of an ended call is still in use';
-  const decision = decideAfterEnd(call, list.participants, roster, { ...context, reason });
+  const decision = decideAfterEnd(earlier, list.participants, roster, { ...context, reason });
   // LiveKit's room list omitted a room that existed. hangup reports the error once, and never deletes the room for it.
   const hasEndedInError = isSameSession && (call.roster?.isFinished ?? false) && parties(roster).length > 0;
   if (!hasEndedInError) return { decision, roster: { ...roster, isFinished: sessionRoster.isFinished } };
@@ -218,6 +220,22 @@ function rosterOfEndedCall(roster: Roster | null, event: RoomEvent, now: Timesta
     default:
       return current;
   }
+}
+
+/**
+ * Returns the roster without the participants of a later session. LiveKit lists participants by the room's name, so the list
+ * of a live call has those of the next session while the end of the call's own session is not reported.
+ */
+function withoutLaterSession(
+  roster: Roster | null,
+  { sid, createdAt }: { readonly sid: string; readonly createdAt: Timestamp | null },
+): Roster | null {
+  if (roster === null || roster.sid === sid || createdAt === null || createdAt <= roster.createdAt)
+    return roster;
+  return {
+    ...roster,
+    members: roster.members.filter(({ joinedAt }) => joinedAt === null || joinedAt < createdAt),
+  };
 }
 
 /** Returns the roster of a later session, with the earlier participants as members who left. */

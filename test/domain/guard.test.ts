@@ -204,6 +204,25 @@ test('a new call begins with the present participants only', () => {
   });
 });
 
+test('callers of the next session who were listed before the end of the call begin a new call', () => {
+  const callers = [NEW_INBOUND, inbound({ callId: 'SCL_other' }, 'other caller')].map((caller) => ({
+    ...caller,
+    joinedAt: at(15),
+  }));
+  const script: Script = [...SCRIPT, ...callers.map((caller) => [15, joined(caller)] as const)];
+  const call = endedCall('ended by inference', true, script);
+  expect(call.roster?.members.map(({ sid }) => sid)).toEqual(
+    expect.arrayContaining(callers.map(({ sid }) => sid)),
+  );
+  const room = { name: 'room', sid: 'RM_2', createdAt: at(15), metadata: '' };
+  for (const caller of callers) {
+    const event = { id: 'EV_1', at: at(16), room, payload: joined(caller) };
+    expect(guardAgainstEvent(call, event, contextOf(true)).decision.kind).toBe('begin_call');
+  }
+  const list = { participants: callers, requestedAt: at(END_S + 10), version: '', isTrusted: false };
+  expect(guardAgainstList(call, room, list, contextOf(true)).decision.kind).toBe('begin_call');
+});
+
 test('a repeated join of an earlier participant begins no call', () => {
   const call = endedCall('ended by inference', true, SCRIPT.slice(0, 3));
   const { decision } = decideOnEvent(call, joined(PERSON), {
