@@ -14,13 +14,13 @@ const USAGE = `Usage: npm run bench -- [NAME...] [--json] [--rounds N] [--second
 Measure the rows NAME, or all rows. A name that ends with * selects all rows with that prefix.
 
   --json       print one JSON object
-  --rounds N   measure each side N times (default 5; some rows have another default)
+  --rounds N   measure each side N times (default 3; some rows have another default)
   --seconds S  let each measurement under load last S seconds (default 1.5)
   --source     run hangup from source although dist/hangup is built
   --large FILE use this database of 5 million calls, made by scripts/bench/make-calls.ts
   --list       print the names of the rows
 `;
-const ROUNDS = 5;
+const ROUNDS = 3;
 
 const write = (text: string) => process.stdout.write(text);
 /** Progress and errors; stdout holds the result alone. */
