@@ -1,4 +1,5 @@
-import { eq, getTableColumns, sql } from 'drizzle-orm';
+import { eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
+import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 import type { ApiKey } from '../../domain/api-key.ts';
 import type { Call } from '../../domain/call.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
@@ -6,10 +7,9 @@ import type { Roster } from '../../domain/roster.ts';
 import type { CallRecord } from '../../ports/store.ts';
 import { API_KEY, type ApiKeyRow, findApiKey, toApiKeyOfRow } from './api-keys.ts';
 import type { Database } from './database.ts';
-import { nameFields, toJsonObject } from './field-names.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { apiKeys, calls, organizations, roomDeletions } from './schema.ts';
-import { text } from './statement.ts';
+import { columnsOf, text } from './statement.ts';
 
 /** A call and its room deletion as SQLite returns them. */
 type Row = Omit<Call, 'metadata' | 'roster'> & {
@@ -19,15 +19,14 @@ type Row = Omit<Call, 'metadata' | 'roster'> & {
 };
 
 const statements = preparePerConnection((db) => {
-  const { isScheduled: _, hasUnansweredPhone: __, metadata, roster, ...columns } = getTableColumns(calls);
   const deletion = db
     .select({ json: toJsonObject(getTableColumns(roomDeletions)) })
     .from(roomDeletions)
     .where(eq(roomDeletions.callId, calls.id));
   const fields = {
-    ...nameFields(columns),
-    metadataJson: sql`${metadata}`.as('metadataJson'),
-    rosterJson: sql`${roster}`.as('rosterJson'),
+    ...columnsOf(calls, ['isScheduled', 'hasUnansweredPhone', 'metadata', 'roster']),
+    metadataJson: sql`${calls.metadata}`.as('metadataJson'),
+    rosterJson: sql`${calls.roster}`.as('rosterJson'),
     deletionJson: sql`${deletion}`.as('deletionJson'),
   };
   const call = db
@@ -45,6 +44,12 @@ const statements = preparePerConnection((db) => {
     keyAndCall: db.$client.prepare<[id: string, keyHash: string], ApiKeyRow & Row>(keyAndCall.toSQL().sql),
   };
 });
+
+/** Returns an expression of one JSON object with these fields. */
+function toJsonObject(fields: Record<string, SQLiteColumn>): SQL {
+  const pairs = Object.entries(fields).map(([name, column]) => sql`${sql.raw(`'${name}'`)}, ${column}`);
+  return sql`json_object(${sql.join(pairs, sql`, `)})`;
+}
 
 export function findCall(db: Database, id: string): CallRecord | null {
   const row = statements(db).call.get(id);
