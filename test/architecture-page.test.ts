@@ -79,7 +79,7 @@ test('the diagram of room deletions has exactly the changes of the domain', () =
     resolveAttempt({ attempt: 1, createdAt: 0 }, toAttemptOutcome(outcome), { policy, now, random: 0 }).state;
   const failed = { kind: 'timed_out', detail: '' } as const;
   const results = [resultOf({ kind: 'absent' }, 0), resultOf(failed, 0), resultOf(failed, policy.maxAgeMs)];
-  const call = { id: 'c1', roomName: 'room' };
+  const call = { id: 'c1', roomName: 'room', cancellationId: null };
   const inState = (state: DeletionState) => ({ ...scheduleDeletion(call, null, 0), state });
   const expected = [
     ...results.map((to) => ['running', to]),

@@ -9,6 +9,7 @@ const CODES: Record<RequestErrorKind, TRPCError['code']> = {
   not_found: 'NOT_FOUND',
   not_cancellable: 'BAD_REQUEST',
   conflict: 'CONFLICT',
+  precondition_failed: 'PRECONDITION_FAILED',
   idempotency_key_reused: 'UNPROCESSABLE_CONTENT',
 };
 

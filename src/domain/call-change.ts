@@ -1,7 +1,8 @@
 import type { AuditEvent, Cause } from './audit.ts';
 import type { Call } from './call.ts';
-import { type EndedStatus, isLive } from './call-status.ts';
+import { isLive } from './call-status.ts';
 import { applyTransition, type Decision, type Transition } from './call-transition.ts';
+import type { ActiveHold } from './hold.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import { leaseDeletion, scheduleDeletion } from './schedule-deletion.ts';
 import type { Timestamp } from './time.ts';
@@ -26,8 +27,8 @@ export interface CallSnapshot {
   readonly isIdTaken: boolean;
   /** Whether LiveKit's event was applied before. */
   readonly isDuplicateEvent: boolean;
-  /** The first response under the Idempotency-Key of the request. */
-  readonly idempotentResponse: IdempotentResponse | null;
+  /** The active holds of the organizations that the change may concern. */
+  readonly holds: readonly ActiveHold[];
 }
 
 /** Parts of a snapshot that only some decisions need. Each costs the store a read. */
@@ -36,7 +37,8 @@ export type RelatedRow =
   | 'hasLiveCallInRoom'
   | 'deletion'
   | 'incompleteDeletion'
-  | 'adoption';
+  | 'adoption'
+  | 'holds';
 
 /** A snapshot with only these related rows. */
 export type SnapshotWith<Row extends RelatedRow> = Omit<CallSnapshot, Exclude<RelatedRow, Row>>;
@@ -50,18 +52,8 @@ export interface CallSelection {
   readonly newCallId: string | null;
   /** LiveKit's id of the event to apply. */
   readonly eventId: string | null;
-  readonly idempotency: { readonly organizationId: string; readonly key: string } | null;
-}
-
-/** The first response to a request with an Idempotency-Key. */
-export interface IdempotentResponse {
-  readonly organizationId: string;
-  readonly key: string;
-  /** Differs between two requests under the same key. */
-  readonly fingerprint: string;
-  /** The status that prevented the cancel; null when the call was cancelled. */
-  readonly refusedStatus: EndedStatus | null;
-  readonly createdAt: Timestamp;
+  /** The organization of the request; null: an event or an observation of LiveKit, or the reconciler. */
+  readonly organizationId: string | null;
 }
 
 /** A call after a change, with the rows that are written in the same transaction. */
@@ -79,7 +71,8 @@ export interface CallDecision<Result> {
   readonly changes: readonly CallChange[];
   /** Id of LiveKit's event, recorded so that a repeated delivery changes nothing. */
   readonly receivedEventId: string | null;
-  readonly idempotentResponse: IdempotentResponse | null;
+  /** Result to store under the request's Idempotency-Key, because the response is final; null: a retry runs again. */
+  readonly outcome: unknown;
   readonly result: Result;
 }
 
@@ -99,24 +92,23 @@ export interface AppliedChange {
 
 /** A decision that writes nothing. */
 export function noChange<Result>(result: Result): CallDecision<Result> {
-  return { changes: [], receivedEventId: null, idempotentResponse: null, result };
+  return { changes: [], receivedEventId: null, outcome: null, result };
 }
 
-export function writesNothing({
-  changes,
-  receivedEventId,
-  idempotentResponse,
-}: CallDecision<unknown>): boolean {
-  return changes.length === 0 && receivedEventId === null && idempotentResponse === null;
+export function writesNothing({ changes, receivedEventId, outcome }: CallDecision<unknown>): boolean {
+  return changes.length === 0 && receivedEventId === null && outcome === null;
 }
 
 /** Returns an audit event of a call. */
 export function callEvent(
   call: Pick<Call, 'id' | 'organizationId'>,
-  event: Cause & Pick<AuditEvent, 'at' | 'action'> & Partial<Pick<AuditEvent, 'fromStatus' | 'toStatus'>>,
+  event: Cause &
+    Pick<AuditEvent, 'at' | 'action'> &
+    Partial<Pick<AuditEvent, 'fromStatus' | 'toStatus' | 'cancellationId'>>,
 ): AuditEvent {
   const { id: subjectId, organizationId } = call;
-  return { subjectId, organizationId, fromStatus: null, toStatus: null, ...event };
+  const absent = { fromStatus: null, toStatus: null, cancellationId: null, details: null };
+  return { subjectId, organizationId, ...absent, ...event };
 }
 
 /** Returns the rows that a transition writes, and its result. A null change: the record already has the transition. */

@@ -1,4 +1,5 @@
 import type { AppliedChange, CallDecision, CallSelection, CallSnapshot } from './call-change.ts';
+import type { IdempotentRequest } from './idempotency.ts';
 import { type CancelCommand, type CancelResult, onCancel, selectForCancel } from './on-cancel.ts';
 import { type ObservationCommand, onObservation, selectForObservation } from './on-observation.ts';
 import { onRegister, type RegisterCommand, type RegisterResult, selectForRegister } from './on-register.ts';
@@ -8,10 +9,12 @@ import {
   type RoomEventResult,
   selectForRoomEvent,
 } from './on-room-event.ts';
+import { onStop, type StopCommand, type StopResult, selectForStop } from './on-stop.ts';
 
 interface Commands {
   register: RegisterCommand;
   cancel: CancelCommand;
+  stop: StopCommand;
   room_event: RoomEventCommand;
   observation: ObservationCommand;
 }
@@ -19,6 +22,7 @@ interface Commands {
 export interface CommandResults {
   register: RegisterResult;
   cancel: CancelResult;
+  stop: StopResult;
   room_event: RoomEventResult;
   observation: AppliedChange | null;
 }
@@ -42,6 +46,7 @@ type Handlers = {
 const HANDLERS: Handlers = {
   register: { select: selectForRegister, decide: onRegister, isUsuallyNoChange: false },
   cancel: { select: selectForCancel, decide: onCancel, isUsuallyNoChange: false },
+  stop: { select: selectForStop, decide: onStop, isUsuallyNoChange: false },
   room_event: { select: selectForRoomEvent, decide: onRoomEvent, isUsuallyNoChange: false },
   observation: { select: selectForObservation, decide: onObservation, isUsuallyNoChange: true },
 };
@@ -53,7 +58,17 @@ export function handlerOf<Kind extends CommandKind>(
   readonly selection: CallSelection;
   readonly decide: (snapshot: CallSnapshot) => CallDecision<CommandResults[Kind]>;
   readonly isUsuallyNoChange: boolean;
+  /** Not null: the request has an Idempotency-Key. */
+  readonly idempotency: IdempotentRequest | null;
 } {
   const { select, decide, isUsuallyNoChange } = HANDLERS[command.kind];
-  return { selection: select(command), decide: (snapshot) => decide(snapshot, command), isUsuallyNoChange };
+  const selection = select(command);
+  const { organizationId } = selection;
+  const requestKey = 'idempotency' in command ? command.idempotency : null;
+  return {
+    selection,
+    decide: (snapshot) => decide(snapshot, command),
+    isUsuallyNoChange,
+    idempotency: requestKey == null || organizationId === null ? null : { organizationId, ...requestKey },
+  };
 }

@@ -30,6 +30,8 @@ export interface Call {
   /** Id of the API key that cancelled the call; null unless an API key did. */
   readonly cancelledBy: string | null;
   readonly cancelReason: string | null;
+  /** Id of the cancellation of many calls that cancelled this one; null for a cancel of this call alone. */
+  readonly cancellationId: string | null;
   readonly scheduledAt: Timestamp | null;
   readonly startedAt: Timestamp | null;
   readonly answeredAt: Timestamp | null;
@@ -62,6 +64,7 @@ export function newCall(
     failureReason: null,
     cancelledBy: null,
     cancelReason: null,
+    cancellationId: null,
     scheduledAt: null,
     startedAt: null,
     answeredAt: null,

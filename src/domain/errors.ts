@@ -7,6 +7,7 @@ export type RequestErrorKind =
   | 'not_found'
   | 'not_cancellable'
   | 'conflict'
+  | 'precondition_failed'
   | 'idempotency_key_reused';
 
 /** A rejected request that changed nothing. The message is public and part of the HTTP contract. */
@@ -55,6 +56,14 @@ export const roomNameTaken = () =>
   new RequestError(
     'conflict',
     'Room name is in use: its earlier call is still live, or the deletion of its room is not complete',
+  );
+export const callHeld = (cancellationId: string) =>
+  new RequestError('conflict', `Call is held by cancellation ${cancellationId}`);
+export const cancellationNotFound = () => new RequestError('not_found', 'Cancellation not found');
+export const tooManyMatches = (matched: number, expectedAtMost: number) =>
+  new RequestError(
+    'precondition_failed',
+    `Matches ${matched} calls, more than expectedAtMost: ${expectedAtMost}`,
   );
 export const idempotencyKeyReused = () =>
   new RequestError('idempotency_key_reused', 'Idempotency-Key was already used for another request');

@@ -12,6 +12,7 @@ import {
 } from './call-change.ts';
 import { isLive } from './call-status.ts';
 import { NO_CHANGE } from './guard.ts';
+import { cancelHeldCalls } from './hold.ts';
 import { matchCall } from './match-call.ts';
 import { applyObservation, isRoomListedAfterEnd, type Observation } from './observation.ts';
 import { OPEN_DELETION_STATES, type RoomDeletion } from './room-deletion.ts';
@@ -40,17 +41,24 @@ const REASONS: Readonly<Record<Observation['kind'], string>> = {
   suspects: 'a participant of a dead node did not return',
 };
 
-const RELATED = ['isNewestInRoom', 'deletion', 'incompleteDeletion', 'adoption'] as const;
+const RELATED = ['isNewestInRoom', 'deletion', 'incompleteDeletion', 'adoption', 'holds'] as const;
 type Snapshot = SnapshotWith<(typeof RELATED)[number]>;
 
 export function selectForObservation({ observation }: ObservationCommand): CallSelection {
   const target =
     observation.kind === 'room' ? { roomName: observation.room.name } : { callId: observation.callId };
-  return { target, related: RELATED, newCallId: null, eventId: null, idempotency: null };
+  return { target, related: RELATED, newCallId: null, eventId: null, organizationId: null };
 }
 
-/** The result is null when nothing follows from the observation. */
+/**
+ * The result is null when nothing follows from the observation. A call that an active hold selects after the observation is
+ * cancelled by the same decision.
+ */
 export function onObservation(snapshot: Snapshot, command: ObservationCommand): Decision {
+  return cancelHeldCalls(decideOnObservation(snapshot, command), snapshot);
+}
+
+function decideOnObservation(snapshot: Snapshot, command: ObservationCommand): Decision {
   const { observation, policy, leaseMs } = command;
   const { now, deletion, adoption } = snapshot;
   const cause = { actor: 'reconciler', actorId: null, reason: REASONS[observation.kind] } as const;

@@ -6,21 +6,27 @@ import {
   noChange,
   type SnapshotWith,
 } from './call-change.ts';
+import { findHold } from './hold.ts';
+import type { KeyReused, RequestKey } from './idempotency.ts';
 
 /** Registers a call that another system places. */
 export interface RegisterCommand {
   readonly call: Call;
   /** Null: by an operator. */
   readonly apiKeyId: string | null;
+  readonly idempotency?: RequestKey | null;
 }
 
 export type RegisterResult =
   | { readonly kind: 'registered'; readonly call: Call }
   | { readonly kind: 'id_taken' }
   /** A live call is in the room, or the deletion of the room is not complete and would delete a new call's room. */
-  | { readonly kind: 'room_name_taken' };
+  | { readonly kind: 'room_name_taken' }
+  /** An emergency stop refuses new calls that it selects. */
+  | { readonly kind: 'held'; readonly cancellationId: string }
+  | KeyReused;
 
-const RELATED = ['hasLiveCallInRoom', 'incompleteDeletion'] as const;
+const RELATED = ['hasLiveCallInRoom', 'incompleteDeletion', 'holds'] as const;
 
 export function selectForRegister({ call }: RegisterCommand): CallSelection {
   return {
@@ -28,16 +34,24 @@ export function selectForRegister({ call }: RegisterCommand): CallSelection {
     related: RELATED,
     newCallId: call.id,
     eventId: null,
-    idempotency: null,
+    organizationId: call.organizationId,
   };
 }
 
 export function onRegister(
-  { call: newest, isIdTaken, hasLiveCallInRoom, incompleteDeletion }: SnapshotWith<(typeof RELATED)[number]>,
+  {
+    call: newest,
+    isIdTaken,
+    hasLiveCallInRoom,
+    incompleteDeletion,
+    holds,
+  }: SnapshotWith<(typeof RELATED)[number]>,
   { call: requested, apiKeyId }: RegisterCommand,
 ): CallDecision<RegisterResult> {
-  if (isIdTaken) return noChange({ kind: 'id_taken' });
-  if (hasLiveCallInRoom || incompleteDeletion !== null) return noChange({ kind: 'room_name_taken' });
+  if (isIdTaken) return final({ kind: 'id_taken' });
+  if (hasLiveCallInRoom || incompleteDeletion !== null) return final({ kind: 'room_name_taken' });
+  const hold = findHold(requested, holds);
+  if (hold !== null) return final({ kind: 'held', cancellationId: hold.id });
   const call = { ...requested, createdAt: nextCreatedAt(requested.createdAt, newest) };
   const created = callEvent(call, {
     at: requested.createdAt,
@@ -48,5 +62,10 @@ export function onRegister(
     reason: null,
   });
   const change = { call, isNew: true, deletions: [], events: [created] };
-  return { ...noChange({ kind: 'registered', call }), changes: [change] };
+  return { ...final({ kind: 'registered', call }), changes: [change] };
+}
+
+/** Returns a decision without a change. A repeated request gets the same result. */
+function final(result: RegisterResult): CallDecision<RegisterResult> {
+  return { ...noChange(result), outcome: result };
 }

@@ -9,6 +9,7 @@ import {
   type SnapshotWith,
 } from './call-change.ts';
 import { applyRoomEvent } from './call-transition.ts';
+import { cancelHeldCalls } from './hold.ts';
 import { matchCall } from './match-call.ts';
 import type { RoomEvent } from './room-event.ts';
 import type { Roster } from './roster.ts';
@@ -27,7 +28,7 @@ export type RoomEventResult =
   | { readonly kind: 'unknown_room' }
   | AppliedChange;
 
-const RELATED = ['deletion', 'incompleteDeletion', 'adoption'] as const;
+const RELATED = ['deletion', 'incompleteDeletion', 'adoption', 'holds'] as const;
 
 export function selectForRoomEvent({ event }: RoomEventCommand): CallSelection {
   return {
@@ -35,12 +36,19 @@ export function selectForRoomEvent({ event }: RoomEventCommand): CallSelection {
     related: RELATED,
     newCallId: null,
     eventId: event.id,
-    idempotency: null,
+    organizationId: null,
   };
 }
 
-export function onRoomEvent(
-  snapshot: SnapshotWith<(typeof RELATED)[number]>,
+type Snapshot = SnapshotWith<(typeof RELATED)[number]>;
+
+/** A call that an active hold selects after the event is cancelled by the same decision. */
+export function onRoomEvent(snapshot: Snapshot, command: RoomEventCommand): CallDecision<RoomEventResult> {
+  return cancelHeldCalls(decideOnRoomEvent(snapshot, command), snapshot);
+}
+
+function decideOnRoomEvent(
+  snapshot: Snapshot,
   { event, policy, adopted }: RoomEventCommand,
 ): CallDecision<RoomEventResult> {
   if (snapshot.isDuplicateEvent) return noChange({ kind: 'duplicate' });

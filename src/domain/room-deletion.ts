@@ -15,6 +15,8 @@ export type DeletionState = TaskState;
 export interface RoomDeletion extends LeasedTask {
   readonly callId: string;
   readonly roomName: string;
+  /** The cancellation that cancelled the call: its deletions come first, and it counts them. */
+  readonly cancellationId: string | null;
 }
 
 /** LiveKit's response to one DeleteRoom. */

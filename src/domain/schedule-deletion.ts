@@ -2,19 +2,20 @@ import type { Call } from './call.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import type { Timestamp } from './time.ts';
 
-type RoomOfCall = Pick<Call, 'id' | 'roomName'>;
+type RoomOfCall = Pick<Call, 'id' | 'roomName' | 'cancellationId'>;
 
 /**
  * Returns the deletion of a call's room, due now, whatever its state was. A running attempt loses its lease: it may have
  * deleted the room before the room was recreated.
  */
 export function scheduleDeletion(
-  { id: callId, roomName }: RoomOfCall,
+  { id: callId, roomName, cancellationId }: RoomOfCall,
   existing: RoomDeletion | null,
   now: Timestamp,
 ): RoomDeletion {
   return {
     ...(existing ?? { callId, roomName, attempt: 0, attemptedAt: null }),
+    cancellationId,
     state: 'available',
     scheduledAt: now,
     finalizedAt: null,
@@ -25,13 +26,14 @@ export function scheduleDeletion(
 
 /** Returns the deletion of a call's room, leased to the caller as its next attempt. */
 export function leaseDeletion(
-  { id: callId, roomName }: RoomOfCall,
+  { id: callId, roomName, cancellationId }: RoomOfCall,
   existing: RoomDeletion | null,
   { now, leaseMs }: { now: Timestamp; leaseMs: number },
 ): RoomDeletion {
   const { attempt } = existing ?? { attempt: 0 };
   return {
     ...(existing ?? { callId, roomName }),
+    cancellationId,
     state: 'running',
     attempt: attempt + 1,
     scheduledAt: now + leaseMs,

@@ -3,6 +3,8 @@ import type { AuditEvent } from '../domain/audit.ts';
 import type { Call } from '../domain/call.ts';
 import type { CallCommand, CommandKind, CommandResults } from '../domain/call-command.ts';
 import type { CallStatus, Direction, LiveStatus } from '../domain/call-status.ts';
+import type { Cancellation, CancellationSelector, NewCancellation } from '../domain/cancellation.ts';
+import type { IdempotentRequest, KeyReused } from '../domain/idempotency.ts';
 import type { AttemptResult } from '../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
@@ -15,6 +17,7 @@ import type { Timestamp } from '../domain/time.ts';
  */
 export interface Store
   extends CallStore,
+    CancellationStore,
     LiveCallStore,
     DeletionQueue,
     ApiKeyStore,
@@ -43,10 +46,87 @@ export interface CallStore {
   listCallEvents(input: { callId: string; after: number; limit: number }): Promise<readonly AuditEntry[]>;
 }
 
-export interface ChangedCall<Kind extends CommandKind> {
-  readonly result: CommandResults[Kind];
+export interface ChangedCall<Kind extends CommandKind> extends Replayable<CommandResults[Kind]> {
   /** The events that the change appended to the audit log. */
   readonly events: readonly AuditEvent[];
+}
+
+/** Cancellations of many calls, and their holds. */
+export interface CancellationStore {
+  /** Starts a cancellation. Records no call: see {@link advanceCancellation}. */
+  createCancellation(input: {
+    cancellation: NewCancellation;
+    /** Refuses the cancellation when more calls match; null: any number. */
+    expectedAtMost: number | null;
+    idempotency: IdempotentRequest | null;
+  }): Promise<Replayable<CreateCancellationResult>>;
+  /** Returns the live calls that a selector selects now, and changes nothing. */
+  previewCancellation(input: {
+    organizationId: string;
+    selector: CancellationSelector;
+    sampleLimit: number;
+  }): Promise<CancellationPreview>;
+  /**
+   * Records at most `limit` matching calls as cancelled, for at most `budgetMs`: the write lock is held no longer. Any
+   * process may advance any cancellation. Completes the cancellation when all calls are recorded and no deletion is open.
+   */
+  advanceCancellation(input: { id: string; limit: number; budgetMs: number }): Promise<AdvancedCancellation>;
+  findCancellation(id: string): Promise<Cancellation | null>;
+  /** Cancellations of the organization, the newest first, after a position; null: from the newest. */
+  listCancellations(input: {
+    organizationId: string;
+    after: CancellationCursor | null;
+    limit: number;
+  }): Promise<readonly Cancellation[]>;
+  /** Ids of running cancellations of all organizations, the oldest first. */
+  listRunningCancellations(): Promise<readonly string[]>;
+  /** Lifts the hold of a cancellation. Lifting again changes nothing. */
+  liftHold(input: {
+    id: string;
+    organizationId: string;
+    apiKeyId: string;
+    idempotency: IdempotentRequest | null;
+  }): Promise<Replayable<LiftHoldResult>>;
+}
+
+/** A result, and whether the same request under the same Idempotency-Key had the result before. */
+export interface Replayable<Result> {
+  readonly result: Result;
+  readonly isReplay: boolean;
+}
+
+export type CreateCancellationResult =
+  | { readonly kind: 'created'; readonly cancellation: Cancellation }
+  /** More calls match than expected. Nothing changed. */
+  | { readonly kind: 'too_many'; readonly matched: number }
+  | KeyReused;
+
+export type LiftHoldResult =
+  | {
+      readonly kind: 'lifted';
+      readonly cancellation: Cancellation;
+    }
+  /** The organization has no such cancellation, or the cancellation has no hold. */
+  | { readonly kind: 'not_found' }
+  | KeyReused;
+
+export interface CancellationPreview {
+  readonly matched: Readonly<Record<LiveStatus, number>>;
+  /** Calls in the order in which they would be cancelled. */
+  readonly sample: readonly Call[];
+}
+
+export interface AdvancedCancellation {
+  /** The number of calls that this write cancelled. */
+  readonly cancelled: number;
+  /** False: more calls may match. */
+  readonly isRecorded: boolean;
+  readonly isCompleted: boolean;
+}
+
+export interface CancellationCursor {
+  readonly createdAt: Timestamp;
+  readonly id: string;
 }
 
 /** The live calls that the reconciler compares with LiveKit. */
@@ -268,6 +348,8 @@ export interface CallCursor {
 
 export interface CallQuery {
   readonly organizationId: string;
+  /** Only calls that this cancellation cancelled. */
+  readonly cancellationId?: string | undefined;
   readonly agentId?: string | undefined;
   readonly statuses?: readonly CallStatus[] | undefined;
   readonly direction?: Direction | undefined;

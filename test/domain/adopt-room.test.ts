@@ -100,7 +100,11 @@ test('an adopted call begins with its room, but never in the future, and after t
 });
 
 test('an adopted call completes the deletion of an earlier call in the room', () => {
-  const incompleteDeletion = scheduleDeletion({ id: 'before', roomName: 'desk-1' }, null, 8_000);
+  const incompleteDeletion = scheduleDeletion(
+    { id: 'before', roomName: 'desk-1', cancellationId: null },
+    null,
+    8_000,
+  );
   expect(adopt({ incompleteDeletion })?.change.deletions).toEqual([
     { ...incompleteDeletion, state: 'completed', attempt: 1, attemptedAt: 10_000, finalizedAt: 10_000 },
   ]);

@@ -80,7 +80,7 @@ describe('Idempotency-Key', () => {
   test('a repeated request gets the first response', () => {
     memory.register({ id: 'c1' });
     expect(memory.cancel('c1', 2_000, { idempotency })).toMatchObject({ kind: 'cancelled' });
-    expect(memory.cancel('c1', 2_000, { idempotency })).toEqual({ kind: 'replayed' });
+    expect(memory.cancel('c1', 2_000, { idempotency })).toEqual({ kind: 'cancelled', deletion: null });
     expect(memory.cancel('c1')).toEqual({ kind: 'not_live', status: 'cancelled' });
   });
 
@@ -116,7 +116,7 @@ describe('Idempotency-Key', () => {
     const cancelLater = (ttlMs: number) => memory.cancel('c2', 2_500, { idempotency: { ...later, ttlMs } });
     expect(cancelLater(500)).toEqual({ kind: 'idempotency_key_reused' });
     expect(cancelLater(499)).toMatchObject({ kind: 'cancelled' });
-    expect(cancelLater(500)).toEqual({ kind: 'replayed' });
+    expect(cancelLater(500)).toEqual({ kind: 'cancelled', deletion: null });
   });
 
   test('a call that is not found leaves the key unused', () => {

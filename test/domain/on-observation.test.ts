@@ -305,7 +305,7 @@ test('an observation without a change writes nothing, so the store takes no writ
     adoption: null,
     isIdTaken: false,
     isDuplicateEvent: false,
-    idempotentResponse: null,
+    holds: [],
   };
   const decide = (participants: readonly Participant[]) =>
     onObservation(snapshot, {

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { completeDeletion, leaseDeletion, scheduleDeletion } from '../../src/domain/schedule-deletion.ts';
 
-const CALL = { id: 'c1', roomName: 'room' };
+const CALL = { id: 'c1', roomName: 'room', cancellationId: null };
 const DISCARDED = {
   callId: 'c1',
   roomName: 'room',
+  cancellationId: null,
   state: 'discarded',
   attempt: 3,
   scheduledAt: 1_000,
@@ -18,6 +19,7 @@ test('a new deletion is available now, without an attempt', () => {
   expect(scheduleDeletion(CALL, null, 5_000)).toEqual({
     callId: 'c1',
     roomName: 'room',
+    cancellationId: null,
     state: 'available',
     attempt: 0,
     scheduledAt: 5_000,

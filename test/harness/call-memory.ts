@@ -1,6 +1,6 @@
 import type { AuditEvent } from '../../src/domain/audit.ts';
 import { type Call, newCall } from '../../src/domain/call.ts';
-import type { CallSelection, CallSnapshot, IdempotentResponse } from '../../src/domain/call-change.ts';
+import type { CallSelection, CallSnapshot } from '../../src/domain/call-change.ts';
 import {
   type CallCommand,
   type CommandKind,
@@ -8,6 +8,8 @@ import {
   handlerOf,
 } from '../../src/domain/call-command.ts';
 import { isLive } from '../../src/domain/call-status.ts';
+import type { ActiveHold } from '../../src/domain/hold.ts';
+import { checkIdempotency, type IdempotentResponse, KEY_REUSED } from '../../src/domain/idempotency.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import type { CancelCommand } from '../../src/domain/on-cancel.ts';
 import type { RoomDeletion } from '../../src/domain/room-deletion.ts';
@@ -23,10 +25,11 @@ export function createCallMemory() {
   const prefixes = new Map<string, string>();
   const receivedEventIds = new Set<string>();
   const responses = new Map<string, IdempotentResponse>();
+  const holds: ActiveHold[] = [];
   const audit: AuditEvent[] = [];
   let lastEvent = 0;
 
-  function load({ target, newCallId, eventId, idempotency }: CallSelection, now: number): CallSnapshot {
+  function load({ target, newCallId, eventId }: CallSelection, now: number): CallSnapshot {
     const selected = 'callId' in target ? (calls.get(target.callId) ?? null) : null;
     const roomName = 'callId' in target ? selected?.roomName : target.roomName;
     const inRoom = [...calls.values()]
@@ -49,15 +52,23 @@ export function createCallMemory() {
       adoption: prefix === undefined ? null : { prefix, organizationId: prefixes.get(prefix) ?? '' },
       isIdTaken: calls.has(newCallId ?? ''),
       isDuplicateEvent: receivedEventIds.has(eventId ?? ''),
-      idempotentResponse: responses.get(JSON.stringify(idempotency)) ?? null,
+      holds,
     };
   }
 
   function change<Kind extends CommandKind>(command: CallCommand<Kind>, now: number): CommandResults[Kind] {
-    const { selection, decide } = handlerOf(command);
-    const { changes, receivedEventId, idempotentResponse, result } = decide(load(selection, now));
+    const { selection, decide, idempotency } = handlerOf(command);
+    const requestKey = idempotency && JSON.stringify([idempotency.organizationId, idempotency.key]);
+    if (idempotency !== null && requestKey !== null) {
+      const check = checkIdempotency(idempotency, responses.get(requestKey) ?? null, now);
+      if (check.kind === 'reused') return KEY_REUSED as CommandResults[Kind];
+      if (check.kind === 'replay') return JSON.parse(check.outcome) as CommandResults[Kind];
+    }
+    const { changes, receivedEventId, outcome, result } = decide(load(selection, now));
     if (receivedEventId !== null) receivedEventIds.add(receivedEventId);
-    if (idempotentResponse !== null) responses.set(JSON.stringify(selection.idempotency), idempotentResponse);
+    if (idempotency !== null && requestKey !== null && outcome !== null) {
+      responses.set(requestKey, { ...idempotency, createdAt: now, outcome: JSON.stringify(outcome) });
+    }
     for (const { call, isNew, deletions: written, events } of changes) {
       if (calls.has(call.id) === isNew) throw new Error(`call ${call.id} is new: ${isNew}`);
       calls.set(call.id, call);
@@ -74,6 +85,7 @@ export function createCallMemory() {
     calls: () => [...calls.values()],
     deletionOf,
     auditOf: (callId: string) => audit.filter(({ subjectId }) => subjectId === callId),
+    addHold: (hold: ActiveHold) => void holds.push(hold),
     addPrefix: (prefix: string, organizationId = 'org') => void prefixes.set(prefix, organizationId),
     register: (parts: Partial<Call> & { id: string }, apiKeyId: string | null = 'key') => {
       const call = newCall({ organizationId: 'org', roomName: parts.id, createdAt: 1_000, ...parts });

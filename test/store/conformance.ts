@@ -295,7 +295,7 @@ export function conformance(name: string, openStore: Factory): void {
         const idempotency = { key: 'k', fingerprint: 'cancel c1', ttlMs: 100_000 };
         await create({ id: 'c1' });
         expect(await cancel('c1', { idempotency })).toMatchObject({ kind: 'cancelled' });
-        expect(await cancel('c1', { idempotency })).toEqual({ kind: 'replayed' });
+        expect(await cancel('c1', { idempotency })).toEqual({ kind: 'cancelled', deletion: null });
         expect(await store.pruneIdempotencyKeys({ before: 2_000, limit: 10 })).toBe(0);
         expect(await store.pruneIdempotencyKeys({ before: 2_001, limit: 10 })).toBe(1);
         expect(await cancel('c1', { idempotency })).toEqual({ kind: 'not_live', status: 'cancelled' });
@@ -310,7 +310,10 @@ export function conformance(name: string, openStore: Factory): void {
         const theirs = { organizationId: other.organizationId, apiKeyId: other.id, idempotency };
         expect(await cancel('c3', theirs)).toMatchObject({ kind: 'cancelled' });
         expect(await cancel('c2', { idempotency, now: 2_500 })).toMatchObject({ kind: 'cancelled' });
-        expect(await cancel('c2', { idempotency, now: 2_999 })).toEqual({ kind: 'replayed' });
+        expect(await cancel('c2', { idempotency, now: 2_999 })).toEqual({
+          kind: 'cancelled',
+          deletion: null,
+        });
       });
 
       test('an event is applied once', async () => {

@@ -45,6 +45,7 @@ export async function cancelCall(
   });
   switch (result.kind) {
     case 'cancelled': {
+      if (result.deletion === null) return;
       const remainingMs = Math.max(MIN_TIMEOUT_MS, RESPONSE_BUDGET_MS - (clock.now() - startedAt));
       const options = { timeoutMs: Math.min(timeoutMs, remainingMs), priority: 'cancel' } as const;
       // A first attempt needs no check. A later attempt reads the call if the room may be adopted.
@@ -52,8 +53,6 @@ export async function cancelCall(
       await deleteRoom(dependencies, result.deletion, options, { facts });
       return;
     }
-    case 'replayed':
-      return;
     case 'not_live':
       throw notCancellable(result.status);
     case 'idempotency_key_reused':

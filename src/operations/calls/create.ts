@@ -1,6 +1,6 @@
 import type { ApiKey } from '../../domain/api-key.ts';
 import { type Call, newCall } from '../../domain/call.ts';
-import { callIdTaken, roomNameTaken } from '../../domain/errors.ts';
+import { callHeld, callIdTaken, idempotencyKeyReused, roomNameTaken } from '../../domain/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
 
 export type RegisteredCall = Pick<
@@ -47,5 +47,9 @@ export async function createCall(
       throw callIdTaken();
     case 'room_name_taken':
       throw roomNameTaken();
+    case 'held':
+      throw callHeld(result.cancellationId);
+    case 'idempotency_key_reused':
+      throw idempotencyKeyReused();
   }
 }

@@ -26,7 +26,16 @@ export function appendAudit(
   db: Database,
   event: Pick<AuditEvent, 'at' | 'organizationId' | 'action' | 'actor' | 'subjectId'> & Partial<AuditEvent>,
 ): void {
-  statements(db).append.run({ actorId: null, fromStatus: null, toStatus: null, reason: null, ...event });
+  const { details = null, ...columns } = event;
+  statements(db).append.run({
+    actorId: null,
+    fromStatus: null,
+    toStatus: null,
+    reason: null,
+    cancellationId: null,
+    ...columns,
+    details: details && JSON.stringify(details),
+  });
 }
 
 export function listCallEvents(

@@ -1,3 +1,4 @@
+import type { AuditEvent } from '../../domain/audit.ts';
 import type { Call } from '../../domain/call.ts';
 import { hasUnansweredPhone } from '../../domain/call.ts';
 import {
@@ -7,14 +8,20 @@ import {
   type RelatedRow,
   writesNothing,
 } from '../../domain/call-change.ts';
-import { type CallCommand, type CommandKind, handlerOf } from '../../domain/call-command.ts';
+import {
+  type CallCommand,
+  type CommandKind,
+  type CommandResults,
+  handlerOf,
+} from '../../domain/call-command.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { ChangedCall } from '../../ports/store.ts';
 import { findAdoptionPrefix } from './adoption.ts';
 import { appendAudit } from './audit.ts';
 import { type CallColumn, statements, updateCall } from './call-statements.ts';
+import { listActiveHolds } from './cancellation-rows.ts';
 import type { Database } from './database.ts';
-import { findIdempotentResponse, saveIdempotentResponse } from './idempotency.ts';
+import { runOnce } from './idempotency.ts';
 import { readTransaction } from './transaction.ts';
 
 /**
@@ -26,12 +33,17 @@ export function changeCall<Kind extends CommandKind>(
   command: CallCommand<Kind>,
   now: Timestamp,
 ): ChangedCall<Kind> {
-  const { selection, decide } = handlerOf(command);
-  const snapshot = loadSnapshot(db, selection, now);
-  const decision = decide(snapshot);
-  saveDecision(db, snapshot, decision);
-  const events = decision.changes.flatMap((change) => change.events);
-  return { result: decision.result, events };
+  const { selection, decide, idempotency } = handlerOf(command);
+  let events: readonly AuditEvent[] = [];
+  const { result, isReplay } = runOnce(db, idempotency, now, () => {
+    const snapshot = loadSnapshot(db, selection, now);
+    const decision = decide(snapshot);
+    saveDecision(db, snapshot, decision);
+    events = decision.changes.flatMap((change) => change.events);
+    return decision;
+  });
+  // KeyReused is a result of every command that can have an Idempotency-Key.
+  return { result: result as CommandResults[Kind], events, isReplay };
 }
 
 /** Decides on a read first a command that usually changes nothing. Returns null when the command may change a call. */
@@ -43,12 +55,12 @@ export function findUnchangedCall<Kind extends CommandKind>(
   const { selection, decide, isUsuallyNoChange } = handlerOf(command);
   if (!isUsuallyNoChange) return null;
   const decision = readTransaction(db, () => decide(loadSnapshot(db, selection, now)));
-  return writesNothing(decision) ? { result: decision.result, events: [] } : null;
+  return writesNothing(decision) ? { result: decision.result, events: [], isReplay: false } : null;
 }
 
 function loadSnapshot(
   db: Database,
-  { target, related, newCallId, eventId, idempotency }: CallSelection,
+  { target, related, newCallId, eventId, organizationId }: CallSelection,
   now: Timestamp,
 ): CallSnapshot {
   const queries = statements(db);
@@ -62,6 +74,7 @@ function loadSnapshot(
     call === null || !related.includes(row) ? null : (read(call.id) ?? null);
   const ofRoom = <Row>(row: RelatedRow, read: (roomName: string) => Row | undefined) =>
     roomName === undefined || !related.includes(row) ? null : (read(roomName) ?? null);
+  const adoption = ofRoom('adoption', (roomName) => findAdoptionPrefix(db, roomName) ?? undefined);
   const newest = ofRoom('isNewestInRoom', (roomName) => queries.newestIdInRoom.get({ roomName }));
   return {
     now,
@@ -74,22 +87,23 @@ function loadSnapshot(
     incompleteDeletion: ofRoom('incompleteDeletion', (roomName) =>
       queries.incompleteDeletionInRoom.get({ roomName }),
     ),
-    adoption: ofRoom('adoption', (roomName) => findAdoptionPrefix(db, roomName) ?? undefined),
+    adoption,
     isIdTaken: newCallId !== null && queries.idOfCall.get({ id: newCallId }) !== undefined,
     isDuplicateEvent: eventId !== null && queries.eventById.get({ id: eventId }) !== undefined,
-    idempotentResponse: idempotency === null ? null : findIdempotentResponse(db, idempotency),
+    holds: related.includes('holds')
+      ? listActiveHolds(db, [organizationId, call?.organizationId, adoption?.organizationId])
+      : [],
   };
 }
 
 function saveDecision(
   db: Database,
   snapshot: CallSnapshot,
-  { changes, receivedEventId, idempotentResponse }: CallDecision<unknown>,
+  { changes, receivedEventId }: CallDecision<unknown>,
 ): void {
   const { now } = snapshot;
   const queries = statements(db);
   if (receivedEventId !== null) queries.insertEvent.run({ id: receivedEventId, receivedAt: now });
-  if (idempotentResponse !== null) saveIdempotentResponse(db, idempotentResponse);
   for (const { call, isNew, deletions, events } of changes) {
     if (isNew) queries.insertCall.run(toRow(call));
     else if (call !== snapshot.call) saveChanges(db, snapshot.call, call);

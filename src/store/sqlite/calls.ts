@@ -94,6 +94,7 @@ function toCall(row: Row): Call {
     failureReason: row.failureReason,
     cancelledBy: row.cancelledBy,
     cancelReason: row.cancelReason,
+    cancellationId: row.cancellationId,
     scheduledAt: row.scheduledAt,
     startedAt: row.startedAt,
     answeredAt: row.answeredAt,

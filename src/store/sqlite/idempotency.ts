@@ -1,6 +1,13 @@
 import { and, eq, getTableColumns, inArray, lt, sql } from 'drizzle-orm';
-import type { IdempotentResponse } from '../../domain/call-change.ts';
+import {
+  checkIdempotency,
+  type IdempotentRequest,
+  type IdempotentResponse,
+  KEY_REUSED,
+  type KeyReused,
+} from '../../domain/idempotency.ts';
 import type { Timestamp } from '../../domain/time.ts';
+import type { Replayable } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { idempotencyKeys } from './schema.ts';
@@ -49,17 +56,34 @@ const statements = preparePerConnection((db) => ({
   ),
 }));
 
-/** Returns the first response under an Idempotency-Key of an organization; null when none is on record. */
-export function findIdempotentResponse(
+/**
+ * Runs a request once for its Idempotency-Key, in the transaction of the connection. A repeated request changes nothing.
+ * @param run returns the result, and the outcome that a repeated request gets as its result; null: a retry runs again
+ */
+export function runOnce<Result>(
   db: Database,
-  { organizationId, key }: Pick<IdempotentResponse, 'organizationId' | 'key'>,
-): IdempotentResponse | null {
-  return statements(db).find.get({ organizationId, key }) ?? null;
-}
-
-/** Stores a response, in place of an older one under the same key. */
-export function saveIdempotentResponse(db: Database, response: IdempotentResponse): void {
-  statements(db).save.run({ ...response });
+  request: IdempotentRequest | null,
+  now: Timestamp,
+  run: () => { readonly result: Result; readonly outcome: unknown },
+): Replayable<Result | KeyReused> {
+  if (request === null) return { result: run().result, isReplay: false };
+  const { organizationId, key, fingerprint } = request;
+  const response = statements(db).find.get({ organizationId, key }) ?? null;
+  const check = checkIdempotency(request, response, now);
+  if (check.kind === 'reused') return { result: KEY_REUSED, isReplay: false };
+  if (check.kind === 'replay') return { result: JSON.parse(check.outcome) as Result, isReplay: true };
+  const { result, outcome } = run();
+  if (outcome !== null) {
+    const saved: IdempotentResponse = {
+      organizationId,
+      key,
+      fingerprint,
+      createdAt: now,
+      outcome: JSON.stringify(outcome),
+    };
+    statements(db).save.run({ ...saved });
+  }
+  return { result, isReplay: false };
 }
 
 export function pruneIdempotencyKeys(

@@ -1,7 +1,13 @@
 import { type Column, sql } from 'drizzle-orm';
 import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
-import { ACTIONS, ACTORS } from '../../domain/audit.ts';
+import { ACTIONS, ACTORS, type AuditDetails } from '../../domain/audit.ts';
 import { CALL_STATUSES, DIRECTIONS, ENDED_STATUSES } from '../../domain/call-status.ts';
+import {
+  CANCELLATION_STATES,
+  type CancellationCounts,
+  type CancellationSelector,
+  HOLD_STATES,
+} from '../../domain/cancellation.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { Roster } from '../../domain/roster.ts';
 
@@ -27,6 +33,9 @@ const isOneOf = (column: Column, values: readonly string[]) =>
  */
 export const IS_LIVE = sql.raw('"calls"."ended_at" IS NULL');
 export const IS_OPEN = sql.raw('"room_deletions"."finalized_at" IS NULL');
+export const IS_OF_CANCELLATION = sql.raw('"room_deletions"."cancellation_id" IS NOT NULL');
+export const IS_RUNNING = sql.raw(`"cancellations"."state" = 'running'`);
+export const HAS_ACTIVE_HOLD = sql.raw(`"cancellations"."hold_state" = 'active'`);
 export const IS_INCOMPLETE = sql.raw(`"room_deletions"."state" <> 'completed'`);
 
 export const organizations = sqliteTable('organizations', {
@@ -84,6 +93,8 @@ export const calls = sqliteTable(
     failureReason: text('failure_reason'),
     cancelledBy: text('cancelled_by').references(() => apiKeys.id),
     cancelReason: text('cancel_reason'),
+    /** The cancellation that cancelled the call. */
+    cancellationId: text('cancellation_id').references(() => cancellations.id),
     scheduledAt: integer('scheduled_at'),
     /** 1: the call has a scheduled time. */
     isScheduled: integer('is_scheduled').generatedAlwaysAs(sql`scheduled_at IS NOT NULL`, {
@@ -111,6 +122,9 @@ export const calls = sqliteTable(
       'calls_only_a_cancelled_call_has_a_canceller',
       sql`${t.status} = 'cancelled' OR (${t.cancelledBy} IS NULL AND ${t.cancelReason} IS NULL)`,
     ),
+    index('calls_by_cancellation')
+      .on(t.cancellationId, t.createdAt, t.id)
+      .where(sql`${t.cancellationId} IS NOT NULL`),
     // LiveKit identifies a room by its name, so two live calls in one room would end each other.
     uniqueIndex('calls_live_room_name').on(t.roomName).where(sql`${t.endedAt} IS NULL`),
     index('calls_by_end').on(t.endedAt).where(sql`${t.endedAt} IS NOT NULL`),
@@ -183,6 +197,8 @@ export const roomDeletions = sqliteTable(
     finalizedAt: integer('finalized_at'),
     lastError: text('last_error'),
     createdAt: integer('created_at').notNull(),
+    /** The cancellation that cancelled the call: its deletions are claimed first, and counted. */
+    cancellationId: text('cancellation_id'),
   },
   (t) => [
     check('room_deletions_state', isOneOf(t.state, DELETION_STATES)),
@@ -196,6 +212,12 @@ export const roomDeletions = sqliteTable(
       sql`(${t.finalizedAt} IS NULL) = ${isOneOf(t.state, OPEN_DELETION_STATES)}`,
     ),
     index('room_deletions_due').on(t.scheduledAt).where(sql`${t.finalizedAt} IS NULL`),
+    index('room_deletions_due_of_cancellations')
+      .on(t.scheduledAt)
+      .where(sql`${t.finalizedAt} IS NULL AND ${t.cancellationId} IS NOT NULL`),
+    index('room_deletions_by_cancellation')
+      .on(t.cancellationId, t.state)
+      .where(sql`${t.cancellationId} IS NOT NULL`),
     // A new call cannot have the room's name while a deletion of that name is not complete.
     uniqueIndex('room_deletions_incomplete_room_name').on(t.roomName).where(sql`${t.state} <> 'completed'`),
   ],
@@ -219,10 +241,62 @@ export const auditLog = sqliteTable(
     fromStatus: text('from_status', { enum: CALL_STATUSES }),
     toStatus: text('to_status', { enum: CALL_STATUSES }),
     reason: text(),
+    /** The cancellation that caused the event. */
+    cancellationId: text('cancellation_id'),
+    details: text({ mode: 'json' }).$type<AuditDetails>(),
   },
   (t) => [
     check('audit_log_actor', isOneOf(t.actor, ACTORS)),
+    check('audit_log_details_are_an_object', sql`${t.details} IS NULL OR json_type(${t.details}) = 'object'`),
+    index('audit_log_by_cancellation').on(t.cancellationId, t.id).where(sql`${t.cancellationId} IS NOT NULL`),
     index('audit_log_by_subject').on(t.subjectId, t.id),
+  ],
+);
+
+/** Requests to cancel all matching calls. */
+export const cancellations = sqliteTable(
+  'cancellations',
+  {
+    id: text().primaryKey(),
+    organizationId: text('organization_id')
+      .notNull()
+      .references(() => organizations.id),
+    state: text({ enum: CANCELLATION_STATES }).notNull(),
+    reason: text().notNull(),
+    createdBy: text('created_by')
+      .notNull()
+      .references(() => apiKeys.id),
+    createdAt: integer('created_at').notNull(),
+    completedAt: integer('completed_at'),
+    selector: text({ mode: 'json' }).$type<CancellationSelector>().notNull(),
+    /** Null: without a hold. */
+    holdState: text('hold_state', { enum: HOLD_STATES }),
+    holdLiftedAt: integer('hold_lifted_at'),
+    holdLiftedBy: text('hold_lifted_by').references(() => apiKeys.id),
+    /** The progress through the selector's call ids: the phase, and the number of ids that it has passed. */
+    phase: integer().notNull().default(0),
+    position: integer().notNull().default(0),
+    alreadyEnded: integer('already_ended').notNull().default(0),
+    notFound: integer('not_found').notNull().default(0),
+    /** The counts in the last progress event; final when the cancellation is completed. */
+    reportedCounts: text('reported_counts', { mode: 'json' }).$type<CancellationCounts>().notNull(),
+    reportedAt: integer('reported_at').notNull(),
+  },
+  (t) => [
+    check('cancellations_state', isOneOf(t.state, CANCELLATION_STATES)),
+    check(
+      'cancellations_completed_at_is_set_exactly_when_completed',
+      sql`(${t.completedAt} IS NOT NULL) = (${t.state} = 'completed')`,
+    ),
+    check('cancellations_hold_state', sql`${t.holdState} IS NULL OR ${isOneOf(t.holdState, HOLD_STATES)}`),
+    check(
+      'cancellations_hold_is_lifted_at_a_time',
+      sql`(${t.holdLiftedAt} IS NOT NULL) = (${t.holdState} IS NOT NULL AND ${t.holdState} = 'lifted')`,
+    ),
+    check('cancellations_selector_is_an_object', sql`json_type(${t.selector}) = 'object'`),
+    index('cancellations_by_created').on(t.organizationId, t.createdAt, t.id),
+    index('cancellations_running').on(t.createdAt).where(sql`${t.state} = 'running'`),
+    index('cancellations_with_active_hold').on(t.organizationId).where(sql`${t.holdState} = 'active'`),
   ],
 );
 
@@ -235,9 +309,9 @@ export const idempotencyKeys = sqliteTable(
       .references(() => organizations.id),
     key: text().notNull(),
     fingerprint: text().notNull(),
-    /** The status that prevented the cancel; null when the call was cancelled. */
-    refusedStatus: text('refused_status', { enum: ENDED_STATUSES }),
     createdAt: integer('created_at').notNull(),
+    /** The result of the request as JSON. A repeated request gets the same response, made from this result. */
+    outcome: text().notNull().default('{}'),
   },
   (t) => [
     primaryKey({ columns: [t.organizationId, t.key] }),

@@ -9,6 +9,15 @@ import { listCallEvents } from './audit.ts';
 import { changeCall, findUnchangedCall } from './call-changes.ts';
 import { type CallLists, createCallLists } from './call-list.ts';
 import { findCall, findKeyAndCall } from './calls.ts';
+import {
+  advanceCancellation,
+  createCancellation,
+  findCancellation,
+  liftHold,
+  listCancellations,
+  listRunningCancellations,
+  previewCancellation,
+} from './cancellations.ts';
 import { countLive } from './counts.ts';
 import {
   closeDatabase,
@@ -57,6 +66,10 @@ export function readsOn(db: Database, lists: CallLists, clock: Clock) {
     findCall: (id) => findCall(db, id),
     findKeyAndCall: (input) => findKeyAndCall(db, input),
     listCalls: (query) => lists.list(query),
+    previewCancellation: (input) => previewCancellation(db, input),
+    findCancellation: (id) => findCancellation(db, id),
+    listCancellations: (input) => listCancellations(db, input),
+    listRunningCancellations: () => listRunningCancellations(db),
     listLiveRooms: (input) => listLiveRooms(db, input),
     findLiveCalls: (roomNames) => findLiveCalls(db, roomNames),
     findRosterVersion: (callId) => findRosterVersion(db, callId),
@@ -83,6 +96,9 @@ export function writesOn(db: Database, clock: Clock) {
     revokeApiKey: (input) => revokeApiKey(db, input),
     recordApiKeyUse: (input) => recordApiKeyUse(db, input),
     changeCall: (command) => changeCall(db, command, clock.now()),
+    createCancellation: (input) => createCancellation(db, input, clock.now()),
+    advanceCancellation: (input) => advanceCancellation(db, input, clock.now()),
+    liftHold: (input) => liftHold(db, input, clock.now()),
     pruneEvents: (input) => withShortCheckpoints(db, () => pruneEvents(db, input)),
     pruneCalls: (input) => withShortCheckpoints(db, () => pruneCalls(db, input)),
     pruneAudit: (input) => withShortCheckpoints(db, () => pruneAudit(db, input)),
