@@ -3,14 +3,38 @@ import type { z } from 'zod';
 import type { RequestError } from '../domain/errors.ts';
 import type { ProcedureRequest } from './procedure-request.ts';
 
+interface ResponseHeader<Output> {
+  readonly description: string;
+  /** Returns the header's value; null: no header. */
+  read(output: Output): string | null;
+}
+
 /** The REST endpoint of a procedure. */
-export interface Rest {
+export interface Rest<Output = unknown> {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: `/${string}`;
   readonly operationId: string;
   readonly summary: string;
   readonly description: string;
-  readonly success: { readonly status: 200 | 201; readonly message?: string; readonly example: unknown };
+  /** The largest request body; by default 1 MiB. */
+  readonly maxBodyBytes?: number;
+  readonly success: {
+    readonly status: 200 | 201 | 202;
+    readonly message?: string;
+    readonly example: unknown;
+    /** The schema of the outputs with this status, if the endpoint has another success too. */
+    readonly output?: z.ZodType;
+    readonly headers?: Readonly<Record<string, ResponseHeader<Output>>>;
+  };
+  /** A success with another status, without a message. */
+  readonly otherSuccess?: {
+    readonly status: 200;
+    readonly description: string;
+    readonly output: z.ZodType;
+    readonly example: unknown;
+    /** Whether an output has this status. */
+    isReturned(output: Output): boolean;
+  };
   /** One example of each error, for the OpenAPI document. */
   readonly errors: readonly (RequestError | TRPCError)[];
   /** The input that each request header sets, by the name of the header. */
@@ -19,7 +43,7 @@ export interface Rest {
 
 /** A procedure without tRPC. */
 export interface Endpoint<Output = unknown> {
-  readonly rest: Rest;
+  readonly rest: Rest<Output>;
   /** The input over REST. */
   readonly input: z.ZodObject;
   readonly output: z.ZodType;

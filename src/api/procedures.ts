@@ -12,7 +12,7 @@ import { procedure } from './trpc.ts';
 
 /** A procedure, defined once for REST and tRPC. */
 interface Definition<Context, Parsed, Output, RestInput, TrpcInput> {
-  readonly rest: Rest;
+  readonly rest: Rest<Output>;
   readonly input: z.ZodObject & z.ZodType<Parsed, RestInput>;
   /** The input over tRPC, if tRPC accepts a wider input. */
   readonly trpcInput?: z.ZodType<Parsed, TrpcInput>;

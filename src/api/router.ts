@@ -3,9 +3,21 @@ import { create } from './calls/create.ts';
 import { events } from './calls/events.ts';
 import { get } from './calls/get.ts';
 import { list } from './calls/list.ts';
+import { create as createCancellation } from './cancellations/create.ts';
+import { get as getCancellation } from './cancellations/get.ts';
+import { liftHold } from './cancellations/lift-hold.ts';
+import { list as listCancellations } from './cancellations/list.ts';
 import { router } from './trpc.ts';
 
-export const appRouter = router({ calls: router({ cancel, get, events, list, create }) });
+export const appRouter = router({
+  calls: router({ cancel, get, events, list, create }),
+  cancellations: router({
+    create: createCancellation,
+    get: getCancellation,
+    list: listCancellations,
+    liftHold,
+  }),
+});
 
 /** For clients: `createTRPCClient<AppRouter>({ links: [httpBatchLink({ url: 'http://127.0.0.1:8080/trpc' })] })`. */
 export type AppRouter = typeof appRouter;

@@ -113,7 +113,11 @@ export async function startApp({
     scheduler,
   });
   const { server, whenIdle } = createHttpServer({
-    dependencies: { ...dependencies, nudge: (at) => reconciler.nudge(at) },
+    dependencies: {
+      ...dependencies,
+      nudge: (at) => reconciler.nudge(at),
+      onCancellation: () => reconciler.onCancellation(),
+    },
     parseWebhook: createWebhookParser([livekit, ...settings.webhookKeys], clock),
     healthSources: {
       scrape: () =>

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { App } from '../app/app.ts';
+import { SCOPES } from '../domain/api-key.ts';
 import { type Call, newCall } from '../domain/call.ts';
 import { LIVE_STATUSES } from '../domain/call-status.ts';
 import { type Emulator, startEmulator } from '../emulator/emulator.ts';
@@ -51,7 +52,7 @@ async function ensureDemoKey(store: Store): Promise<{ organizationId: string; ke
     {
       organizationName: ORGANIZATION,
       name: 'first start',
-      scopes: ['calls:read', 'calls:write', 'calls:cancel'],
+      scopes: SCOPES,
       expiresAt: null,
     },
   );

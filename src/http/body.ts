@@ -5,7 +5,7 @@ import { findJsonProblems, type JsonProblem } from './json.ts';
 
 export const MALFORMED_BODY = 'Malformed JSON body';
 
-/** The largest request body, in bytes: 1 MiB. */
+/** The largest request body, in bytes, of most endpoints: 1 MiB. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
@@ -13,9 +13,13 @@ export const MAX_BODY_BYTES = 1024 * 1024;
  * key costs no body.
  * @throws TRPCError 400, 413, 415
  */
-export async function readJsonObject(request: IncomingMessage, response: ServerResponse): Promise<object> {
+export async function readJsonObject(
+  request: IncomingMessage,
+  response: ServerResponse,
+  maxBytes = MAX_BODY_BYTES,
+): Promise<object> {
   assertJson(request.headers);
-  return parseJsonObject(await readBody(request, response));
+  return parseJsonObject(await readBody(request, response, maxBytes));
 }
 
 /**
@@ -25,8 +29,9 @@ export async function readJsonObject(request: IncomingMessage, response: ServerR
 export async function readOptionalJsonObject(
   request: IncomingMessage,
   response: ServerResponse,
+  maxBytes = MAX_BODY_BYTES,
 ): Promise<object> {
-  const bytes = await readBody(request, response);
+  const bytes = await readBody(request, response, maxBytes);
   if (bytes.length === 0) return {};
   assertJson(request.headers);
   return parseJsonObject(bytes);
@@ -101,12 +106,16 @@ export function hasBody({ headers }: IncomingMessage): boolean {
  * Returns a request's body, unparsed; empty if there is no body.
  * @throws TRPCError 413; CLIENT_CLOSED_REQUEST if the client disconnected
  */
-export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
+export async function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  maxBytes = MAX_BODY_BYTES,
+): Promise<Buffer> {
   // A request without a body is complete, even if its client has disconnected.
   if (!hasBody(request)) return Buffer.alloc(0);
   // A destroyed request emits no more events.
   if (request.destroyed) throw new TRPCError({ code: 'CLIENT_CLOSED_REQUEST' });
-  if (Number(request.headers['content-length']) > MAX_BODY_BYTES) throw bodyTooLarge();
+  if (Number(request.headers['content-length']) > maxBytes) throw bodyTooLarge();
   if (request.headers.expect !== undefined) response.writeContinue();
   const chunks: Buffer[] = [];
   let size = 0;
@@ -115,7 +124,7 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
     request
       .on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > MAX_BODY_BYTES) reject(bodyTooLarge());
+        if (size > maxBytes) reject(bodyTooLarge());
         else chunks.push(chunk);
       })
       .on('end', resolve)

@@ -45,7 +45,10 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
       description: 'Cancel a LiveKit call, and know that it is over.',
     },
     servers: [{ url: '/api/v1' }],
-    tags: [{ name: 'Calls', description: 'Register, list and cancel the calls of your organization.' }],
+    tags: [
+      { name: 'Calls', description: 'Register, list and cancel the calls of your organization.' },
+      { name: 'Cancellations', description: 'Cancel all matching calls: the emergency stop.' },
+    ],
     security: [{ ApiKey: [] }, { Bearer: [] }],
     paths: paths as ZodOpenApiPathsObject,
     components: {
@@ -69,7 +72,7 @@ function operation({ rest, input, output, pathParameters }: Route) {
     operationId: rest.operationId,
     summary: rest.summary,
     description: rest.description,
-    tags: ['Calls'],
+    tags: [rest.path.startsWith('/cancellations') ? 'Cancellations' : 'Calls'],
     requestParams: {
       path: z.object(Object.fromEntries(pathParameters.map((name) => [name, schemaOf(input, name)]))),
       header: z.object(Object.fromEntries(headers.map(([header, name]) => [header, schemaOf(input, name)]))),
@@ -86,20 +89,39 @@ function schemaOf(input: z.ZodObject, name: string): z.core.$ZodType {
   return schema;
 }
 
-function responses({ success, errors }: Route['rest'], output: z.ZodType): ZodOpenApiResponsesObject {
-  const { status, message, example } = success;
+function responses(
+  { success, otherSuccess, errors }: Route['rest'],
+  output: z.ZodType,
+): ZodOpenApiResponsesObject {
+  const { status, message, example, headers = {} } = success;
   const withMessage = message !== undefined && { message: z.literal(message) };
+  const headerSchemas = Object.entries(headers).map(([name, { description }]) => [
+    name,
+    z.string().meta({ description }),
+  ]);
   return {
     [`${status}`]: {
       description: message ?? 'Success',
-      headers: z.object({ 'x-request-id': REQUEST_ID }),
+      headers: z.object({ 'x-request-id': REQUEST_ID, ...Object.fromEntries(headerSchemas) }),
       content: {
         'application/json': {
-          schema: z.object({ data: output, ...withMessage }),
+          schema: z.object({ data: success.output ?? output, ...withMessage }),
           example: message === undefined ? { data: example } : { data: example, message },
         },
       },
     },
+    ...(otherSuccess && {
+      [`${otherSuccess.status}`]: {
+        description: otherSuccess.description,
+        headers: z.object({ 'x-request-id': REQUEST_ID }),
+        content: {
+          'application/json': {
+            schema: z.object({ data: otherSuccess.output }),
+            example: { data: otherSuccess.example },
+          },
+        },
+      },
+    }),
     ...Object.fromEntries(
       [...Map.groupBy([...errors.map(publicError), ...COMMON_ERRORS], ({ code }) => code)].map(
         ([code, examples]) => [`${code}`, errorResponse(examples)],

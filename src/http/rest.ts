@@ -56,14 +56,39 @@ export function createRestHandler({
       const data = await endpoint.run(
         new RestRequest(dependencies, endpoint, { request, response, search, parameters }),
       );
-      const { status, message } = endpoint.rest.success;
-      sendJson(request, response, status, message === undefined ? { data } : { data, message });
+      sendData(request, response, endpoint.rest, data);
     } catch (error) {
       const clientError = publicError(error);
       if (clientError.code >= 500) onError(error, request);
       sendError(request, response, clientError);
     }
   };
+}
+
+function sendData(
+  request: HttpRequest,
+  response: ServerResponse,
+  { success, otherSuccess }: Endpoint['rest'],
+  data: unknown,
+): void {
+  if (otherSuccess?.isReturned(data)) {
+    sendJson(request, response, otherSuccess.status, { data });
+    return;
+  }
+  const { status, message, headers } = success;
+  const body = message === undefined ? { data } : { data, message };
+  sendJson(request, response, status, body, headers && headersOf(headers, data));
+}
+
+function headersOf(
+  definitions: NonNullable<Endpoint['rest']['success']['headers']>,
+  data: unknown,
+): Record<string, string> {
+  const pairs = Object.entries(definitions).flatMap(([name, { read }]) => {
+    const value = read(data);
+    return value === null ? [] : [[name, value]];
+  });
+  return Object.fromEntries(pairs);
 }
 
 function createTemplates(router: AnyTRPCRouter): readonly RouteTemplate[] {
@@ -178,7 +203,7 @@ class RestRequest implements ProcedureRequest {
     const { endpoint, request, response, parameters } = this;
     const { rest, inputNames } = endpoint;
     const read = rest.method === 'POST' ? readJsonObject : readOptionalJsonObject;
-    const body = await read(request, response);
+    const body = await read(request, response, rest.maxBodyBytes);
     const unknown = Object.keys(body).filter((name) => !inputNames.includes(name));
     if (unknown.length > 0) throw badRequest(unrecognizedKeys(unknown));
     const duplicate = Object.keys(body).find((name) => name in query);

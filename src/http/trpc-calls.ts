@@ -10,6 +10,7 @@ import {
   decodeJson,
   describeProblem,
   MALFORMED_BODY,
+  MAX_BODY_BYTES,
   parseJson,
   readBody,
 } from './body.ts';
@@ -36,6 +37,7 @@ export class TrpcCalls {
   private readonly callErrors = new Map<number, TRPCError>();
   private authentication: Promise<Authentication> | null = null;
   private body: Promise<Uint8Array> | null = null;
+  private readonly maxBodyBytes: number;
 
   constructor(
     dependencies: Dependencies,
@@ -44,7 +46,15 @@ export class TrpcCalls {
       response,
       path,
       search,
-    }: { request: HttpRequest; response: ServerResponse; path: string; search: string },
+      maxBodyBytesOf,
+    }: {
+      request: HttpRequest;
+      response: ServerResponse;
+      path: string;
+      search: string;
+      /** Returns the largest body of a procedure's input, if it is not the usual one. */
+      maxBodyBytesOf: (procedure: string) => number | undefined;
+    },
   ) {
     this.dependencies = dependencies;
     this.request = request;
@@ -53,6 +63,7 @@ export class TrpcCalls {
     const values = this.splitQuery(search);
     this.isBatch = values.has('batch');
     this.paths = this.isBatch ? path.split(',') : [path];
+    this.maxBodyBytes = Math.max(...this.paths.map((one) => maxBodyBytesOf(one) ?? MAX_BODY_BYTES));
     this.query = this.readQuery(values.get('input'));
     if (this.method === 'GET') this.checkAll(() => assertNoBody(request));
   }
@@ -86,7 +97,7 @@ export class TrpcCalls {
   }
 
   private async loadBody(): Promise<Uint8Array> {
-    const bytes = await readBody(this.request, this.response);
+    const bytes = await readBody(this.request, this.response, this.maxBodyBytes);
     if (bytes.length === 0) return bytes;
     this.checkAll(() => assertJson(this.request.headers));
     const isValid = this.checkAll(() => this.readText(decodeJson(bytes), MALFORMED_BODY));

@@ -34,7 +34,8 @@ export function createTrpcHandler({
   return async (request, response, { path: encodedPath, search }) => {
     // Batches join paths with commas, which some proxies encode. Other encoded characters stay encoded.
     const path = encodedPath.includes('%') ? encodedPath.replaceAll(/%2C/gi, ',') : encodedPath;
-    const calls = new TrpcCalls(dependencies, { request, response, path, search });
+    const maxBodyBytesOf = (procedure: string) => routes.get(procedure)?.rest.maxBodyBytes;
+    const calls = new TrpcCalls(dependencies, { request, response, path, search, maxBodyBytesOf });
     const direct = findDirectRoutes(routes, request, calls);
     if (direct === null)
       await respondThroughTrpc(request, response, { router, path, calls, onError: report });

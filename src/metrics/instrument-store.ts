@@ -5,14 +5,15 @@ import { instrument, timeCall } from './instrument.ts';
 
 /** Times each method of the store, and counts failures and ended calls. */
 export function instrumentStore(store: Store, metrics: Metrics): Store {
+  const timed = instrument(store, (finished) =>
+    metrics.storeOperation({
+      method: finished.method,
+      failed: 'error' in finished,
+      durationMs: finished.durationMs,
+    }),
+  );
   return {
-    ...instrument(store, (finished) =>
-      metrics.storeOperation({
-        method: finished.method,
-        failed: 'error' in finished,
-        durationMs: finished.durationMs,
-      }),
-    ),
+    ...timed,
     async changeCall(command) {
       const changed = await timeCall(
         () => store.changeCall(command),
@@ -29,6 +30,11 @@ export function instrumentStore(store: Store, metrics: Metrics): Store {
         }
       }
       return changed;
+    },
+    async advanceCancellation(input) {
+      const advanced = await timed.advanceCancellation(input);
+      for (let i = 0; i < advanced.cancelled; i += 1) metrics.callEnded('cancelled');
+      return advanced;
     },
   };
 }

@@ -44,4 +44,6 @@ export interface Dependencies {
   readonly callSettings: CallSettings;
   /** Makes the reconciler run at this time. */
   readonly nudge: (at: Timestamp) => void;
+  /** Makes the reconciler cancel the calls of a new cancellation. */
+  readonly onCancellation: () => void;
 }

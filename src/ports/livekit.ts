@@ -52,7 +52,15 @@ export interface RoomService {
 }
 
 /** The origins of a request. Requests that wait for the rate limit are sent in this order. */
-export const PRIORITIES = ['cancel', 'read', 'review', 'deletion', 'phones', 'reconcile'] as const;
+export const PRIORITIES = [
+  'cancel',
+  'cancellation',
+  'read',
+  'review',
+  'deletion',
+  'phones',
+  'reconcile',
+] as const;
 
 export interface RequestOptions {
   /** The deadline of the response, including the wait for the rate limit. */

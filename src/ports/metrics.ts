@@ -2,7 +2,7 @@ import type { EndedStatus } from '../domain/call-status.ts';
 import type { AttemptResult } from '../domain/leased-task.ts';
 import type { RefusalReason } from '../domain/webhook-refusal.ts';
 
-export const LOOPS = ['deletions', 'reviews', 'rooms', 'phones'] as const;
+export const LOOPS = ['cancellations', 'deletions', 'reviews', 'rooms', 'phones'] as const;
 /** A loop of the reconciler. */
 export type Loop = (typeof LOOPS)[number];
 

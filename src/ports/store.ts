@@ -3,7 +3,7 @@ import type { AuditEvent } from '../domain/audit.ts';
 import type { Call } from '../domain/call.ts';
 import type { CallCommand, CommandKind, CommandResults } from '../domain/call-command.ts';
 import type { CallStatus, Direction, LiveStatus } from '../domain/call-status.ts';
-import type { Cancellation, CancellationSelector, NewCancellation } from '../domain/cancellation.ts';
+import type { Cancellation, NewCancellation } from '../domain/cancellation.ts';
 import type { IdempotentRequest, KeyReused } from '../domain/idempotency.ts';
 import type { AttemptResult } from '../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
@@ -58,14 +58,10 @@ export interface CancellationStore {
     cancellation: NewCancellation;
     /** Refuses the cancellation when more calls match; null: any number. */
     expectedAtMost: number | null;
+    /** Returns the calls that match now, and starts nothing. */
+    isDryRun: boolean;
     idempotency: IdempotentRequest | null;
   }): Promise<Replayable<CreateCancellationResult>>;
-  /** Returns the live calls that a selector selects now, and changes nothing. */
-  previewCancellation(input: {
-    organizationId: string;
-    selector: CancellationSelector;
-    sampleLimit: number;
-  }): Promise<CancellationPreview>;
   /**
    * Records at most `limit` matching calls as cancelled, for at most `budgetMs`: the write lock is held no longer. Any
    * process may advance any cancellation. Completes the cancellation when all calls are recorded and no deletion is open.
@@ -97,6 +93,7 @@ export interface Replayable<Result> {
 
 export type CreateCancellationResult =
   | { readonly kind: 'created'; readonly cancellation: Cancellation }
+  | { readonly kind: 'previewed'; readonly preview: CancellationPreview }
   /** More calls match than expected. Nothing changed. */
   | { readonly kind: 'too_many'; readonly matched: number }
   | KeyReused;
@@ -112,9 +109,11 @@ export type LiftHoldResult =
 
 export interface CancellationPreview {
   readonly matched: Readonly<Record<LiveStatus, number>>;
-  /** Calls in the order in which they would be cancelled. */
-  readonly sample: readonly Call[];
+  /** At most {@link MAX_SAMPLE} calls, in the order in which they would be cancelled. */
+  readonly sample: readonly CallListItem[];
 }
+
+export const MAX_SAMPLE = 100;
 
 export interface AdvancedCancellation {
   /** The number of calls that this write cancelled. */
@@ -155,7 +154,10 @@ export interface LiveCallStore {
 
 /** Deletions of rooms, each leased to one worker at a time. */
 export interface DeletionQueue {
-  /** Leases due deletions (new, retryable, or with an expired lease), those due first. */
+  /**
+   * Leases due deletions (new, retryable, or with an expired lease): first those of cancellations of many calls, then those
+   * due first.
+   */
   claimDeletions(input: {
     leaseMs: number;
     /** The longest delay of a deletion. A deletion that is due later is due now, because the clock was set back. */

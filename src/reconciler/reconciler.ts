@@ -1,5 +1,6 @@
 import { afterOutage, INITIAL_RECONCILE_STATE } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
+import { advanceCancellations } from '../operations/cancellations/advance.ts';
 import { shareCompletions } from '../operations/deletions/completions.ts';
 import { attemptClaimedDeletion, claimDueDeletions } from '../operations/deletions/due-deletions.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
@@ -15,6 +16,10 @@ import type { Scheduler } from './scheduler.ts';
 const PHONE_POLL_INTERVAL_MS = 1_000;
 const REVIEW_INTERVAL_MS = 5_000;
 const DELETION_INTERVAL_MS = 5_000;
+/** For cancellations that another process started, or left when it crashed. */
+const CANCELLATION_INTERVAL_MS = 1_000;
+/** While a cancellation runs: for calls that start to match, and for the completion. */
+const RUNNING_CANCELLATION_INTERVAL_MS = 250;
 const WEBHOOK_CHECK_INTERVAL_MS = 60_000;
 const PRUNE_INTERVAL_MS = 3_600_000;
 /** Without an early first run, a process that is restarted every hour would never prune. */
@@ -29,6 +34,8 @@ const PROBE_ROOM_NAME = 'hangup-probe';
 export interface Reconciler {
   /** Starts all loops: soon, to finish the work of a crashed process, and then on schedule. */
   start(): void;
+  /** Cancels the calls of new cancellations now. */
+  onCancellation(): void;
   /** Makes reviews and deletions run at this time instead of at their next interval. */
   nudge(at: Timestamp): void;
   /** Interrupts the reconciliation of rooms, because LiveKit no longer responds. */
@@ -47,7 +54,7 @@ export interface Reconciler {
  * @param openSince returns since when LiveKit is unreachable; null if LiveKit is reachable
  */
 export function createReconciler(
-  base: Omit<Dependencies, 'nudge'>,
+  base: Omit<Dependencies, 'nudge' | 'onCancellation'>,
   {
     concurrency,
     reconcileSchedule,
@@ -61,7 +68,7 @@ export function createReconciler(
   },
 ): Reconciler {
   const { clock, log, metrics, rooms, store } = base;
-  const dependencies = { ...base, nudge };
+  const dependencies = { ...base, nudge, onCancellation: () => cancellationLoop.trigger() };
   const stopping = new AbortController();
   let outage = new AbortController();
   const isUnreachable = () => openSince() !== null;
@@ -167,7 +174,29 @@ export function createReconciler(
     loopOptions,
   );
 
-  const loops = [deletionLoop, roomLoop, phoneLoop, reviewLoop, pruneLoop, webhookCheckLoop];
+  let cancelCancellationTimer = () => {};
+  const cancellationLoop = createLoop(
+    'cancellations',
+    async () => {
+      const isRunning = await metrics.timeLoop('cancellations', () =>
+        advanceCancellations(dependencies, stopping.signal),
+      );
+      if (!isRunning || stopping.signal.aborted) return;
+      cancelCancellationTimer();
+      cancelCancellationTimer = scheduler.after(RUNNING_CANCELLATION_INTERVAL_MS, cancellationLoop.trigger);
+    },
+    loopOptions,
+  );
+
+  const loops = [
+    cancellationLoop,
+    deletionLoop,
+    roomLoop,
+    phoneLoop,
+    reviewLoop,
+    pruneLoop,
+    webhookCheckLoop,
+  ];
 
   async function probeLiveKit(): Promise<boolean> {
     await rooms.findRoom(PROBE_ROOM_NAME, { timeoutMs: PROBE_TIMEOUT_MS, priority: 'deletion' });
@@ -210,15 +239,18 @@ export function createReconciler(
           scheduler.every(PHONE_POLL_INTERVAL_MS, phoneLoop.trigger),
           scheduler.every(REVIEW_INTERVAL_MS, reviewLoop.trigger),
           scheduler.every(DELETION_INTERVAL_MS, deletionLoop.trigger),
+          scheduler.every(CANCELLATION_INTERVAL_MS, cancellationLoop.trigger),
           scheduler.cron(reconcileSchedule, roomLoop.trigger),
           scheduler.every(WEBHOOK_CHECK_INTERVAL_MS, webhookCheckLoop.trigger),
           scheduler.after(FIRST_PRUNE_DELAY_MS, pruneLoop.trigger),
           scheduler.every(PRUNE_INTERVAL_MS, pruneLoop.trigger),
         ];
+        cancellationLoop.trigger();
         triggerLiveKitLoops();
       });
       cancelTimers = [cancelStart];
     },
+    onCancellation: dependencies.onCancellation,
     nudge,
     onLiveKitUnreachable() {
       outage.abort();
@@ -232,7 +264,7 @@ export function createReconciler(
     },
     async stop() {
       stopping.abort();
-      for (const cancel of [...cancelTimers, cancelNudge]) cancel();
+      for (const cancel of [...cancelTimers, cancelNudge, cancelCancellationTimer]) cancel();
       await Promise.all(loops.map((loop) => loop.idle()));
       await Promise.all([deletionWorker.idle(), ...reviews]);
     },

@@ -120,7 +120,7 @@ export class SimulatedHangup {
       openSince: breaker.openSince,
       scheduler: this.#scheduler(isAlive),
     });
-    const dependencies = { ...base, nudge: reconciler.nudge };
+    const dependencies = { ...base, nudge: reconciler.nudge, onCancellation: reconciler.onCancellation };
     const process: Process = {
       isAlive: true,
       storeCallsLeft: null,

@@ -1,19 +1,13 @@
 import { z } from 'zod';
-import { durationSeconds } from '../../domain/call.ts';
-import {
-  CALL_STATUSES,
-  type Direction as CallDirection,
-  DIRECTIONS,
-  isLive,
-} from '../../domain/call-status.ts';
+import { CALL_STATUSES, type Direction as CallDirection, DIRECTIONS } from '../../domain/call-status.ts';
 import { missingScope, unauthorized } from '../../domain/errors.ts';
-import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import { listCalls } from '../../operations/calls/list.ts';
-import { CALL_SORT_KEYS, type CallListItem as ListedCall } from '../../ports/store.ts';
+import { CALL_SORT_KEYS } from '../../ports/store.ts';
 import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
 import { scopedProcedure } from '../procedures.ts';
 import { dateOrTimestamp, phoneNumber, plainText } from '../validators.ts';
-import { Agent, CALL_ID_EXAMPLE, CallStatus, callId, Direction, isoTime } from './call-fields.ts';
+import { CallStatus, Direction } from './call-fields.ts';
+import { CALL_LIST_ITEM_EXAMPLE, CallListItem, toCallListItem } from './call-list-item.ts';
 import { type InfiniteQueryInput, isObject, type PageDirection, withoutPaging } from './infinite-query.ts';
 import { decodeCursor, encodeCursor, NOT_A_CURSOR } from './list-cursor.ts';
 
@@ -42,6 +36,14 @@ const ListCallsInput = z
     endDate: dateOrTimestamp('endOfDay').optional().meta({
       description: 'The latest `createdAt`, inclusive. A date includes that complete day (UTC).',
     }),
+    cancellationId: z
+      .string()
+      .max(64)
+      .optional()
+      .meta({
+        description: 'Only calls that this cancellation of many calls has cancelled.',
+        examples: ['can_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b'],
+      }),
     limit: z.int().min(1).max(MAX_LIMIT).default(50),
     offset: z.int().min(0).max(MAX_OFFSET).default(0),
     sortBy: z.enum(CALL_SORT_KEYS).optional().meta({ description: 'Default: createdAt.' }),
@@ -98,25 +100,6 @@ const InfiniteListCallsInput = z
   })
   .pipe(ListCallsInput);
 
-const CallListItem = z
-  .object({
-    id: callId,
-    status: CallStatus,
-    direction: Direction,
-    scheduledAt: isoTime.nullable(),
-    duration: z.int().nullable(),
-    outcome: CallStatus.nullable().meta({ description: 'The final status. Null while the call is live.' }),
-    agent: Agent,
-    contact: z.object({
-      phone: z.string().nullable(),
-      name: z.string().nullable(),
-      email: z.string().nullable(),
-    }),
-    phoneNumber: z.string().nullable(),
-    createdAt: isoTime,
-  })
-  .meta({ id: 'CallListItem' });
-
 export const CallList = z
   .object({
     calls: z.array(CallListItem),
@@ -132,20 +115,7 @@ export const CallList = z
   .meta({ id: 'CallList' });
 
 export const CALL_LIST_EXAMPLE: z.output<typeof CallList> = {
-  calls: [
-    {
-      id: CALL_ID_EXAMPLE,
-      status: 'cancelled',
-      direction: 'outbound',
-      scheduledAt: null,
-      duration: null,
-      outcome: 'cancelled',
-      agent: { id: 'receptionist', name: 'Receptionist' },
-      contact: { phone: '+15551234567', name: 'Ada', email: null },
-      phoneNumber: '+15551234567',
-      createdAt: '2026-11-23T08:00:00.000Z',
-    },
-  ],
+  calls: [CALL_LIST_ITEM_EXAMPLE],
   pagination: { total: 1, totalCapped: false, limit: 50, offset: 0, hasMore: false, nextCursor: null },
 };
 
@@ -189,18 +159,3 @@ export const list = scopedProcedure('calls:read').query({
     };
   },
 });
-
-function toCallListItem(call: ListedCall): z.output<typeof CallListItem> {
-  return {
-    id: call.id,
-    status: call.status,
-    direction: call.direction,
-    scheduledAt: toIsoOrNull(call.scheduledAt),
-    duration: durationSeconds(call),
-    outcome: isLive(call.status) ? null : call.status,
-    agent: { id: call.agentId, name: call.agentName },
-    contact: { phone: call.contactPhone, name: call.contactName, email: call.contactEmail },
-    phoneNumber: call.phoneNumber,
-    createdAt: toIso(call.createdAt),
-  };
-}

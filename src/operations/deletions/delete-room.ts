@@ -70,11 +70,11 @@ async function requestDeletion(
   const { attempt } = deletion;
   // A cancelled call stays cancelled.
   if (facts !== undefined && isDeletedWithoutCheck({ status: facts.callStatus }, { ...facts, attempt })) {
-    return requestDeleteRoom(dependencies, deletion, withPriority(options, facts.callStatus));
+    return requestDeleteRoom(dependencies, deletion, withPriority(options, deletion, facts.callStatus));
   }
   const subject = await dependencies.store.findDeletionSubject(deletion.callId);
   if (subject === null) return requestDeleteRoom(dependencies, deletion, options);
-  const attemptOptions = withPriority(options, subject.call.status);
+  const attemptOptions = withPriority(options, deletion, subject.call.status);
   const check = await checkRoom(dependencies, deletion, subject, attemptOptions);
   if (check.kind === 'keep') return check;
   if (check.kind !== 'delete') return { kind: 'attempted', outcome: check, wasRescued: false };
@@ -82,8 +82,14 @@ async function requestDeletion(
 }
 
 /** Gives every attempt at a cancelled call's room the priority of a cancel, not only the first attempt. */
-function withPriority(options: RequestOptions, callStatus: CallStatus): RequestOptions {
-  return callStatus === 'cancelled' ? { ...options, priority: 'cancel' } : options;
+function withPriority(
+  options: RequestOptions,
+  { cancellationId }: RoomDeletion,
+  callStatus: CallStatus,
+): RequestOptions {
+  if (callStatus !== 'cancelled') return options;
+  // A client waits for the cancel of one call.
+  return { ...options, priority: cancellationId === null ? 'cancel' : 'cancellation' };
 }
 
 async function requestDeleteRoom(

@@ -7,6 +7,7 @@ import type { CallQuery } from '../../ports/store.ts';
  * SQLite cannot choose well without statistics.
  *
  * These lists read more calls than those of the page and the count:
+ * - of a cancellation with other filters or by scheduled time: all calls of the cancellation;
  * - of a phone number with other filters or by scheduled time: all calls of the number;
  * - of an agent with live statuses, or of live statuses by scheduled time: live calls, in the index;
  * - by scheduled time between dates: the days on which matching calls are scheduled, or the agent's scheduled calls.
@@ -14,6 +15,7 @@ import type { CallQuery } from '../../ports/store.ts';
 
 /** The filters of a list. Their values are parameters, so all lists of the same shape have the same statement. */
 export interface FilterShape {
+  readonly hasCancellation: boolean;
   readonly hasAgent: boolean;
   readonly hasPhone: boolean;
   readonly hasDirection: boolean;
@@ -84,7 +86,7 @@ export function countSql(shape: FilterShape): string {
 
 /** A count needs no order, so its ranges have several statuses and directions. */
 function rangesToCount(shape: FilterShape): IndexRange[] {
-  if (shape.hasPhone) return [{ index: 'calls_by_phone', conditions: phoneConditions(shape) }];
+  if (hasFewCalls(shape)) return [smallRange(shape)];
   if (isUnfiltered(shape)) return [{ index: 'calls_by_created', conditions: [] }];
   const rest = [isOneOf('direction', directionsOf(shape)), 'is_scheduled IN (0, 1)'];
   if (!hasStatus(shape)) {
@@ -99,9 +101,7 @@ function rangesToCount(shape: FilterShape): IndexRange[] {
 
 function rangesByCreation(shape: PageShape): IndexRange[] {
   const limits = limitsOfCreation(shape);
-  if (shape.hasPhone) {
-    return [{ index: 'calls_by_phone', conditions: [...phoneConditions(shape), ...limits] }];
-  }
+  if (hasFewCalls(shape)) return [smallRange(shape, limits)];
   if (isUnfiltered(shape)) return [{ index: 'calls_by_created', conditions: limits }];
   return ['is_scheduled = 0', 'is_scheduled = 1'].flatMap((isScheduled) =>
     rangesInOrderOfCreation(shape, [isScheduled, ...limits]),
@@ -125,12 +125,11 @@ const indexWithoutStatus = ({ hasAgent }: FilterShape): IndexRange =>
 
 /** Calls without a scheduled time are in order of creation. */
 function rangesByScheduledTime(shape: PageShape): IndexRange[] {
-  const { hasPhone, sortOrder, cursorSign } = shape;
+  const { sortOrder, cursorSign } = shape;
   const dates = datesOf(shape);
-  if (hasPhone) {
+  if (hasFewCalls(shape)) {
     const key = 'coalesce(scheduled_at, 0)';
-    const conditions = [...phoneConditions(shape), ...dates, ...afterScheduled(shape, key)];
-    return [{ index: 'calls_by_phone', conditions, keys: [key] }];
+    return [{ ...smallRange(shape, [...dates, ...afterScheduled(shape, key)]), keys: [key] }];
   }
   const days = daysOf(shape);
   const isByDay = days.length > 0;
@@ -222,14 +221,21 @@ function partition(
   );
 }
 
-function phoneConditions(shape: FilterShape): string[] {
+/** Whether the filter selects the calls of one phone number or one cancellation. */
+const hasFewCalls = ({ hasPhone, hasCancellation }: FilterShape) => hasPhone || hasCancellation;
+
+/** Returns the calls of the cancellation or the phone number that match the other filters. */
+function smallRange(shape: FilterShape, limits: readonly string[] = []): IndexRange {
   const { live, ended } = statusesOf(shape);
-  return [
-    `phone_number = ${text('phoneNumber')}`,
+  const conditions = [
+    ...(shape.hasCancellation ? [`cancellation_id = ${text('cancellationId')}`] : []),
+    ...(shape.hasPhone ? [`phone_number = ${text('phoneNumber')}`] : []),
     ...(shape.hasAgent ? [BY_AGENT] : []),
     ...(shape.hasDirection ? [isOneOf('direction', directionsOf(shape))] : []),
     ...(hasStatus(shape) ? [isOneOf('status', [...live, ...ended])] : []),
+    ...limits,
   ];
+  return { index: shape.hasCancellation ? 'calls_by_cancellation' : 'calls_by_phone', conditions };
 }
 
 const isUnfiltered = (shape: FilterShape) => !shape.hasAgent && !shape.hasDirection && !hasStatus(shape);

@@ -117,13 +117,14 @@ const sortOf = ({ createdAt, scheduledAt }: CallListItem, { sortBy }: CallQuery)
   sortBy === 'createdAt' ? createdAt : (scheduledAt ?? 0);
 
 function shapeOf(query: CallQuery): PageShape {
-  const { sortBy, sortOrder, agentId, phoneNumber, direction, from, to, after } = query;
+  const { sortBy, sortOrder, cancellationId, agentId, phoneNumber, direction, from, to, after } = query;
   const { live, ended } = statusesOf(query);
   const limit = sortOrder === 'asc' ? from : to;
   const distance = after === undefined || limit === undefined ? 0 : after.createdAt - limit;
   return {
     sortBy,
     sortOrder,
+    hasCancellation: cancellationId !== undefined,
     hasAgent: agentId !== undefined,
     hasPhone: phoneNumber !== undefined,
     hasDirection: direction !== undefined,
@@ -145,13 +146,14 @@ function statusesOf({ statuses = [] }: CallQuery) {
 }
 
 function filterValues(query: CallQuery): Values {
-  const { organizationId, agentId, phoneNumber, direction, from, to } = query;
+  const { organizationId, cancellationId, agentId, phoneNumber, direction, from, to } = query;
   const { live, ended } = statusesOf(query);
   const statuses = [
     ...live.map((status, i) => [statusParameter('live', i), status]),
     ...ended.map((status, i) => [statusParameter('ended', i), status]),
   ];
-  return { organizationId, agentId, phoneNumber, direction, from, to, ...Object.fromEntries(statuses) };
+  const filters = { organizationId, cancellationId, agentId, phoneNumber, direction, from, to };
+  return { ...filters, ...Object.fromEntries(statuses) };
 }
 
 function toListItem([

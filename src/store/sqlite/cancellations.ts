@@ -1,5 +1,4 @@
 import { eq, inArray, sql } from 'drizzle-orm';
-import type { Call } from '../../domain/call.ts';
 import { type CallStatus, isLive, LIVE_STATUSES, type LiveStatus } from '../../domain/call-status.ts';
 import {
   type CallFilter,
@@ -13,13 +12,13 @@ import {
   stateOf,
 } from '../../domain/cancellation.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type {
-  AdvancedCancellation,
-  CancellationPreview,
-  CreateCancellationResult,
-  LiftHoldResult,
-  Replayable,
-  Store,
+import {
+  type AdvancedCancellation,
+  type CreateCancellationResult,
+  type LiftHoldResult,
+  MAX_SAMPLE,
+  type Replayable,
+  type Store,
 } from '../../ports/store.ts';
 import { appendAudit } from './audit.ts';
 import { changeCall } from './call-changes.ts';
@@ -28,7 +27,7 @@ import { type CancellationRow, countsOf, rows, toCancellation } from './cancella
 import type { Database } from './database.ts';
 import { runOnce } from './idempotency.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
-import { CALL, CALL_JSON } from './rows.ts';
+import { CALL } from './rows.ts';
 import { calls } from './schema.ts';
 import { prepareRows, valuesOf } from './statement.ts';
 import { monotonicMs } from './thread-messages.ts';
@@ -46,24 +45,37 @@ const statements = preparePerConnection((db) => ({
       .from(calls)
       .where(inArray(calls.id, valuesOf('ids'))),
   ),
-  callById: prepareRows(
+  itemById: prepareRows(
     db,
     db
-      .select(CALL)
+      .select({
+        id: CALL.id,
+        status: CALL.status,
+        direction: CALL.direction,
+        scheduledAt: CALL.scheduledAt,
+        answeredAt: CALL.answeredAt,
+        endedAt: CALL.endedAt,
+        agentId: CALL.agentId,
+        agentName: CALL.agentName,
+        contactPhone: CALL.contactPhone,
+        contactName: CALL.contactName,
+        contactEmail: CALL.contactEmail,
+        phoneNumber: CALL.phoneNumber,
+        createdAt: CALL.createdAt,
+      })
       .from(calls)
       .where(eq(calls.id, sql.placeholder('id'))),
-    CALL_JSON,
   ),
 }));
 
 /** Starts a cancellation, in the transaction of the connection. */
 export function createCancellation(
   db: Database,
-  { cancellation, expectedAtMost, idempotency }: Parameters<Store['createCancellation']>[0],
+  { idempotency, ...input }: Parameters<Store['createCancellation']>[0],
   now: Timestamp,
 ): Replayable<CreateCancellationResult> {
   return runOnce(db, idempotency, now, () => {
-    const result = create(db, { cancellation, expectedAtMost }, now);
+    const result = create(db, input, now);
     return { result, outcome: result };
   });
 }
@@ -73,13 +85,19 @@ function create(
   {
     cancellation: { id, organizationId, reason, createdBy, selector, hasHold },
     expectedAtMost,
-  }: Pick<Parameters<Store['createCancellation']>[0], 'cancellation' | 'expectedAtMost'>,
+    isDryRun,
+  }: Omit<Parameters<Store['createCancellation']>[0], 'idempotency'>,
   now: Timestamp,
 ): CreateCancellationResult {
-  if (expectedAtMost !== null) {
-    const counts = countSelected(db, { organizationId, selector });
-    const matched = LIVE_STATUSES.reduce((sum, status) => sum + counts[status], 0);
-    if (matched > expectedAtMost) return { kind: 'too_many', matched };
+  if (expectedAtMost !== null || isDryRun) {
+    const matched = countSelected(db, { organizationId, selector });
+    const total = LIVE_STATUSES.reduce((sum, status) => sum + matched[status], 0);
+    if (expectedAtMost !== null && total > expectedAtMost) return { kind: 'too_many', matched: total };
+    if (isDryRun) {
+      const ids = findSelected(db, { organizationId, selector }, MAX_SAMPLE);
+      const sample = ids.flatMap((id) => statements(db).itemById.all({ id }));
+      return { kind: 'previewed', preview: { matched, sample } };
+    }
   }
   const row: CancellationRow = {
     id,
@@ -105,16 +123,6 @@ function create(
   const cancellation = toCancellation(db, row);
   appendProgress(db, cancellation, { actor: 'api_key', actorId: createdBy, at: now });
   return { kind: 'created', cancellation };
-}
-
-export function previewCancellation(
-  db: Database,
-  { organizationId, selector, sampleLimit }: Parameters<Store['previewCancellation']>[0],
-): CancellationPreview {
-  const matched = countSelected(db, { organizationId, selector });
-  const ids = findSelected(db, { organizationId, selector }, sampleLimit);
-  const sample = ids.flatMap((id): Call[] => statements(db).callById.all({ id }));
-  return { matched, sample };
 }
 
 interface Selected {

@@ -10,7 +10,14 @@ import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { CALL, CALL_JSON, DELETION } from './rows.ts';
-import { adoptionPrefixes, calls, IS_INCOMPLETE, IS_OPEN, roomDeletions } from './schema.ts';
+import {
+  adoptionPrefixes,
+  calls,
+  IS_INCOMPLETE,
+  IS_OF_CANCELLATION,
+  IS_OPEN,
+  roomDeletions,
+} from './schema.ts';
 import { placeholdersFor, prepareRows, prepareRun, valuesOf } from './statement.ts';
 
 const { placeholder } = sql;
@@ -28,21 +35,27 @@ const FACTS = {
 
 const isOfCall = eq(roomDeletions.callId, placeholder('callId'));
 
+const isDue = or(
+  lte(roomDeletions.scheduledAt, placeholder('now')),
+  gt(roomDeletions.scheduledAt, placeholder('maxScheduledAt')),
+);
+
 const statements = preparePerConnection((db) => ({
+  dueOfCancellations: prepareRows(
+    db,
+    db
+      .select({ callId: sql<string>`${roomDeletions.callId}`.as('callId') })
+      .from(roomDeletions)
+      .where(and(IS_OPEN, IS_OF_CANCELLATION, isDue))
+      .orderBy(asc(roomDeletions.scheduledAt))
+      .limit(placeholder('limit')),
+  ),
   due: prepareRows(
     db,
     db
       .select({ callId: sql<string>`${roomDeletions.callId}`.as('callId') })
       .from(roomDeletions)
-      .where(
-        and(
-          IS_OPEN,
-          or(
-            lte(roomDeletions.scheduledAt, placeholder('now')),
-            gt(roomDeletions.scheduledAt, placeholder('maxScheduledAt')),
-          ),
-        ),
-      )
+      .where(and(IS_OPEN, isDue))
       .orderBy(asc(roomDeletions.scheduledAt))
       .limit(placeholder('limit')),
   ),
@@ -144,12 +157,19 @@ export function claimDeletions(
   { leaseMs, maxDelayMs, limit }: Parameters<Store['claimDeletions']>[0],
   now: Timestamp,
 ): ClaimedDeletion[] {
-  const due = statements(db).due.all({ now, maxScheduledAt: now + maxDelayMs, limit });
-  if (due.length === 0) return [];
-  const callIds = JSON.stringify(due.map(({ callId }) => callId));
+  const ids = findDue(db, { now, maxScheduledAt: now + maxDelayMs, limit });
+  if (ids.length === 0) return [];
+  const callIds = JSON.stringify(ids);
   return statements(db)
     .claim.all({ callIds, scheduledAt: now + leaseMs, attemptedAt: now })
     .map((claimed) => ({ ...claimed, isAdoptable: claimed.isAdoptable === 1 }));
+}
+
+/** Deletions of cancellations of many calls come first. */
+function findDue(db: Database, due: { now: Timestamp; maxScheduledAt: Timestamp; limit: number }): string[] {
+  const first = statements(db).dueOfCancellations.all(due);
+  const rest = first.length < due.limit ? statements(db).due.all(due) : [];
+  return [...new Set([...first, ...rest].map(({ callId }) => callId))].slice(0, due.limit);
 }
 
 /** Ends a lease. An attempt that lost its lease changes nothing. */

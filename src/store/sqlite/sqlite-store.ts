@@ -16,7 +16,6 @@ import {
   liftHold,
   listCancellations,
   listRunningCancellations,
-  previewCancellation,
 } from './cancellations.ts';
 import { countLive } from './counts.ts';
 import {
@@ -66,7 +65,6 @@ export function readsOn(db: Database, lists: CallLists, clock: Clock) {
     findCall: (id) => findCall(db, id),
     findKeyAndCall: (input) => findKeyAndCall(db, input),
     listCalls: (query) => lists.list(query),
-    previewCancellation: (input) => previewCancellation(db, input),
     findCancellation: (id) => findCancellation(db, id),
     listCancellations: (input) => listCancellations(db, input),
     listRunningCancellations: () => listRunningCancellations(db),

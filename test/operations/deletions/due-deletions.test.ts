@@ -54,6 +54,7 @@ async function claimThenAttempt({
     random: systemRandom,
     metrics: prometheusMetrics({ clock, version: 'test' }),
     log: { info: () => {}, warn: () => {}, error: () => {} },
+    onCancellation: () => {},
     nudge: (at) => events.push(`nudge to ${at - CLAIMED_AT} ms`),
   };
   now = CLAIMED_AT;

@@ -57,6 +57,7 @@ async function start() {
     random: systemRandom,
     metrics: prometheusMetrics({ clock: systemClock, version: 'test' }),
     log: { info: () => {}, warn: () => {}, error: () => {} },
+    onCancellation: () => {},
     nudge: () => {},
   };
   return { dependencies, sent };

@@ -1,0 +1,34 @@
+import type { Dependencies } from '../dependencies.ts';
+
+/** Calls of one write. Other writes run in between. */
+const CHUNK_SIZE = 200;
+/** Less than the longest time that a chunk may hold the store, 20 ms, because the commit follows. */
+const CHUNK_BUDGET_MS = 8;
+
+/**
+ * Records the matching calls of all running cancellations, and completes the cancellations whose rooms are gone. The rooms
+ * of recorded calls are deleted meanwhile.
+ * @param signal its abort ends the work after the current write
+ * @returns whether a cancellation is still running
+ */
+export async function advanceCancellations(
+  { store, clock, log, nudge }: Pick<Dependencies, 'store' | 'clock' | 'log' | 'nudge'>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let isRunning = false;
+  for (const id of await store.listRunningCancellations()) {
+    let cancelled = 0;
+    for (;;) {
+      if (signal.aborted) return true;
+      const advanced = await store.advanceCancellation({ id, limit: CHUNK_SIZE, budgetMs: CHUNK_BUDGET_MS });
+      cancelled += advanced.cancelled;
+      if (advanced.cancelled > 0) nudge(clock.now());
+      if (!advanced.isRecorded) continue;
+      if (cancelled > 0) log.info({ cancellationId: id, cancelled }, 'calls of a cancellation cancelled');
+      if (advanced.isCompleted) log.info({ cancellationId: id }, 'cancellation completed');
+      else isRunning = true;
+      break;
+    }
+  }
+  return isRunning;
+}
