@@ -100,7 +100,10 @@ test('the calls of a cancellation are a list, with all filters of a list', async
   const list = async (query = '') => {
     const { body } = await hangup.send('GET', `/api/v1/calls?cancellationId=${id}${query}`);
     const { calls, pagination } = dataOf<{ calls: { id: string }[]; pagination: { total: number } }>(body);
-    return { ids: calls.map((call) => call.id).toSorted(), total: pagination.total };
+    return {
+      ids: calls.map((call) => call.id).toSorted((a, b) => a.localeCompare(b)),
+      total: pagination.total,
+    };
   };
   expect(await list()).toEqual({ ids: ['listed-0', 'listed-1', 'listed-2'], total: 3 });
   expect(await list('&direction=inbound')).toEqual({ ids: ['listed-2'], total: 1 });

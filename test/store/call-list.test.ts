@@ -20,6 +20,7 @@ interface StoredCall {
   readonly direction: (typeof DIRECTIONS)[number];
   readonly agentId: string | null;
   readonly phoneNumber: string | null;
+  readonly cancellationId: string | null;
   readonly scheduledAt: number | null;
   readonly createdAt: number;
 }
@@ -43,6 +44,7 @@ function makeCalls(count: number): StoredCall[] {
     direction: oneOf(DIRECTIONS),
     agentId: oneOf([null, 'a', 'b']),
     phoneNumber: oneOf([null, '+1', '+2']),
+    cancellationId: oneOf([null, 'can', 'other']),
     // Some times are before 1970, as the sort key of a call without a scheduled time is 0.
     scheduledAt: below(2) === 0 ? null : (below(12) - 3) * (DAY_MS / 2),
     createdAt: below(40) * (DAY_MS / 4),
@@ -54,10 +56,12 @@ async function openFilledStore(calls: readonly StoredCall[]) {
   const store = openSqliteStore(file);
   const { organizationId } = await insertApiKey(store);
   const client = new SqliteDatabase(file);
+  // The cancellations of the calls are not on record.
+  client.pragma('foreign_keys = OFF');
   const insert = client.prepare(`
-    INSERT INTO calls (id, organization_id, status, direction, agent_id, phone_number, scheduled_at, room_name, metadata,
+    INSERT INTO calls (id, organization_id, status, direction, agent_id, phone_number, cancellation_id, scheduled_at, room_name, metadata,
       created_at, updated_at, ended_at)
-    VALUES (@id, '${organizationId}', @status, @direction, @agentId, @phoneNumber, @scheduledAt, @id, '{}', @createdAt,
+    VALUES (@id, '${organizationId}', @status, @direction, @agentId, @phoneNumber, @cancellationId, @scheduledAt, @id, '{}', @createdAt,
       @createdAt, @endedAt)`);
   client.transaction(() => {
     for (const call of calls) insert.run({ ...call, endedAt: isLive(call.status) ? null : call.createdAt });
@@ -67,11 +71,20 @@ async function openFilledStore(calls: readonly StoredCall[]) {
 
 /** Returns the calls that match, in order: the list's definition, without an index. */
 function expectedCalls(calls: readonly StoredCall[], query: CallQuery): StoredCall[] {
-  const { agentId, phoneNumber, direction, statuses = [], from = -Infinity, to = Infinity } = query;
+  const {
+    cancellationId,
+    agentId,
+    phoneNumber,
+    direction,
+    statuses = [],
+    from = -Infinity,
+    to = Infinity,
+  } = query;
   const sign = query.sortOrder === 'asc' ? 1 : -1;
   const sortOf = (call: StoredCall) => (query.sortBy === 'createdAt' ? 0 : (call.scheduledAt ?? 0));
   return calls
     .filter((call) => agentId === undefined || call.agentId === agentId)
+    .filter((call) => cancellationId === undefined || call.cancellationId === cancellationId)
     .filter((call) => phoneNumber === undefined || call.phoneNumber === phoneNumber)
     .filter((call) => direction === undefined || call.direction === direction)
     .filter((call) => statuses.length === 0 || statuses.includes(call.status))

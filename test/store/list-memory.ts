@@ -15,7 +15,7 @@ const list = async (i: number) => {
   if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
   const shape = shapes[i % shapes.length];
   if (shape === undefined) throw new Error('no shape');
-  // 128 shapes, 511 subsets and 5 cursors have no common divisor, so that all of their combinations occur.
+  // 256 shapes, 511 subsets and 5 cursors have no common divisor, so that all of their combinations occur.
   const subset = 1 + (i % 511);
   const statuses = CALL_STATUSES.filter((_, bit) => (subset >> bit) % 2 === 1);
   const after = cursors[i % cursors.length];

@@ -17,6 +17,9 @@ export function* eachListShape({ from, to }: { from: number; to: number }): Gene
         for (const phoneNumber of [undefined, '+1'])
           for (const direction of [undefined, 'inbound'] as const)
             for (const some of statuses)
-              for (const dates of [{}, { from }, { to }, { from, to }])
-                yield { sortBy, sortOrder, agentId, phoneNumber, direction, statuses: some, ...dates };
+              for (const cancellationId of [undefined, 'can'])
+                for (const dates of [{}, { from }, { to }, { from, to }]) {
+                  const filters = { agentId, phoneNumber, direction, statuses: some, cancellationId };
+                  yield { sortBy, sortOrder, ...filters, ...dates };
+                }
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import type { CancellationSelector } from '../../src/domain/cancellation.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import type { RoomEventPayload } from '../../src/domain/room-event.ts';
 import type { Store } from '../../src/ports/store.ts';
@@ -170,6 +171,8 @@ async function use(store: Store, round: string): Promise<void> {
   await store.listAdoptionPrefixes();
   await store.removeAdoptionPrefix({ prefix: id('adopt-'), now: 2 });
   await store.countPrunable({ callsBefore: 1, auditBefore: 1, eventsBefore: 1 });
+  for (const name of ['stopped', 'byId']) await register(name);
+  await stop(store, { id: id('can'), organizationId, apiKeyId: key.id, callId: id('byId') });
   // Rows of the first round, so that each statement of a prune runs.
   const now = 1e12;
   await store.pruneIdempotencyKeys({ before: now, limit: 1 });
@@ -177,6 +180,45 @@ async function use(store: Store, round: string): Promise<void> {
   await store.pruneAudit({ before: now, now, limit: 1 });
   await store.pruneCalls({ before: now, limit: 1 });
   await store.revokeApiKey({ id: key.id, now: 3 });
+}
+
+/** Calls each method of cancellations. */
+async function stop(
+  store: Store,
+  {
+    id,
+    organizationId,
+    apiKeyId,
+    callId,
+  }: { id: string; organizationId: string; apiKeyId: string; callId: string },
+): Promise<void> {
+  const request = { organizationId, reason: 'test', createdBy: apiKeyId };
+  const start = (name: string, selector: CancellationSelector, isDryRun = false) =>
+    store.createCancellation({
+      cancellation: { ...request, id: name, selector, hasHold: 'all' in selector },
+      expectedAtMost: 9,
+      isDryRun,
+      idempotency: { organizationId, key: name, fingerprint: 'f', ttlMs: 1_000 },
+    });
+  await start(`dry_${id}`, { filter: { agentId: 'nobody' } }, true);
+  await start(`ids_${id}`, { callIds: [callId, 'unknown'] });
+  await start(id, { all: true });
+  for (const name of [`ids_${id}`, `ids_${id}`, `ids_${id}`, id]) {
+    await store.advanceCancellation({ id: name, limit: 9, budgetMs: 1_000 });
+  }
+  await store.claimDeletions({ leaseMs: 1, maxDelayMs: 2, limit: 2 });
+  await store.findCancellation(id);
+  await store.listCancellations({ organizationId, after: { createdAt: 1, id: 'can' }, limit: 9 });
+  await store.listRunningCancellations();
+  await store.listCalls({
+    organizationId,
+    cancellationId: id,
+    sortBy: 'createdAt',
+    sortOrder: 'desc',
+    limit: 9,
+    offset: 0,
+  });
+  await store.liftHold({ id, organizationId, apiKeyId, idempotency: null });
 }
 
 /** Only commands of operators use these methods, and each command opens the database. */

@@ -18,6 +18,7 @@ const statements = preparePerConnection((db) => ({
       .where(and(eq(auditLog.subjectId, text('subjectId')), gt(auditLog.id, sql.placeholder('after'))))
       .orderBy(asc(auditLog.id))
       .limit(sql.placeholder('limit')),
+    { json: ['details'] },
   ),
 }));
 
