@@ -19,4 +19,6 @@ export interface ProcedureRequest {
   readCallId(): unknown;
   /** Returns the input before the schema check. @throws TRPCError 400, 413, 415 */
   readInput(): unknown;
+  /** Marks the response as a replay of the first response under an Idempotency-Key. */
+  markReplayed(): void;
 }

@@ -24,6 +24,8 @@ interface Definition<Context, Parsed, Output, RestInput, TrpcInput> {
 interface ScopedContext {
   readonly dependencies: Dependencies;
   readonly apiKey: ApiKey;
+  /** Marks the response, also an error, as a replay of the first response under an Idempotency-Key. */
+  readonly markReplayed: () => void;
 }
 
 interface CallContext extends ScopedContext {
@@ -38,9 +40,9 @@ type Authorize<Context> = (
 
 /** Requires a key with this scope. */
 export function scopedProcedure(scope: Scope) {
-  return createBuilder<ScopedContext>(({ dependencies }, { apiKey }) => {
+  return createBuilder<ScopedContext>((request, { apiKey }) => {
     requireScope(apiKey, scope);
-    return { dependencies, apiKey };
+    return { dependencies: request.dependencies, apiKey, markReplayed: () => request.markReplayed() };
   });
 }
 
@@ -51,17 +53,15 @@ export function scopedProcedure(scope: Scope) {
 export function callProcedure(scope: Scope) {
   return createBuilder<CallContext>(async (request, { apiKey, record: loaded }) => {
     const { dependencies } = request;
-    if (loaded !== undefined) {
-      return { dependencies, apiKey, record: assertAuthorized(loaded, { apiKey, scope }) };
-    }
+    const context = { dependencies, apiKey, markReplayed: () => request.markReplayed() };
+    if (loaded !== undefined) return { ...context, record: assertAuthorized(loaded, { apiKey, scope }) };
     const callId = await request.readCallId();
     if (callId === undefined) {
       requireScope(apiKey, scope);
       await request.readInput();
       throw badRequest('callId: required');
     }
-    const record = await authorizeCall(dependencies, { callId, apiKey, scope });
-    return { dependencies, apiKey, record };
+    return { ...context, record: await authorizeCall(dependencies, { callId, apiKey, scope }) };
   });
 }
 

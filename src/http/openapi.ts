@@ -63,9 +63,9 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
 
 function operation({ rest, input, output, pathParameters }: Route) {
   const headers = Object.entries(rest.headers ?? {});
-  const nonQueryNames = [...pathParameters, ...headers.map(([, name]) => name)];
-  const queryShape = Object.fromEntries(
-    Object.entries(input.shape).filter(([name]) => !nonQueryNames.includes(name)),
+  const otherNames = [...pathParameters, ...headers.map(([, name]) => name)];
+  const inputs = Object.fromEntries(
+    Object.entries(input.shape).filter(([name]) => !otherNames.includes(name)),
   );
   const isBody = rest.method === 'POST';
   return {
@@ -76,9 +76,14 @@ function operation({ rest, input, output, pathParameters }: Route) {
     requestParams: {
       path: z.object(Object.fromEntries(pathParameters.map((name) => [name, schemaOf(input, name)]))),
       header: z.object(Object.fromEntries(headers.map(([header, name]) => [header, schemaOf(input, name)]))),
-      ...(!isBody && { query: z.object(queryShape) }),
+      ...(!isBody && { query: z.object(inputs) }),
     },
-    ...(isBody && { requestBody: { required: true, content: { 'application/json': { schema: input } } } }),
+    ...(isBody && {
+      requestBody: {
+        required: true,
+        content: { 'application/json': { schema: z.strictObject(inputs).meta({ ...input.meta() }) } },
+      },
+    }),
     responses: responses(rest, output),
   };
 }

@@ -5,6 +5,7 @@ import type { ProcedureRequest } from '../api/procedure-request.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { authenticateRequest } from './authenticate-request.ts';
 import { assertNoBody, hasBody, readJsonObject, readOptionalJsonObject } from './body.ts';
+import { markReplayed, readIdempotencyKey } from './idempotency-key.ts';
 import { createQueryParsers, parseQuery, type QueryParsers } from './query.ts';
 import type { ErrorListener, Handler, HttpRequest } from './request.ts';
 import { sendError, sendJson } from './response.ts';
@@ -215,9 +216,14 @@ class RestRequest implements ProcedureRequest {
 
   private addHeaders(inputs: Record<string, unknown>): object {
     for (const [header, name] of this.endpoint.headers) {
-      const value = this.request.headers[header];
+      const value =
+        header === 'idempotency-key' ? readIdempotencyKey(this.request) : this.request.headers[header];
       if (value !== undefined) inputs[name] = value;
     }
     return inputs;
+  }
+
+  markReplayed(): void {
+    markReplayed(this.response);
   }
 }

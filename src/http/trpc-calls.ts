@@ -14,6 +14,7 @@ import {
   parseJson,
   readBody,
 } from './body.ts';
+import { hasIdempotencyKey, markReplayed, readIdempotencyKey } from './idempotency-key.ts';
 import { findJsonProblems } from './json.ts';
 import { decodeText, splitQuery } from './query.ts';
 import type { HttpRequest } from './request.ts';
@@ -88,6 +89,20 @@ export class TrpcCalls {
   readInput(batchIndex: number): unknown {
     if (this.method === 'GET') return this.inputs[batchIndex];
     return this.readBody().then(() => this.inputs[batchIndex]);
+  }
+
+  /** Returns the key in the request's header; undefined without the header, and for queries. @throws TRPCError 400 */
+  readIdempotencyKey(): string | undefined {
+    if (this.method === 'GET' || !hasIdempotencyKey(this.request)) return undefined;
+    if (this.paths.length > 1) {
+      throw badRequest('Idempotency-Key: expected with one call. Set the input idempotencyKey of each call.');
+    }
+    return readIdempotencyKey(this.request);
+  }
+
+  /** Marks the response as a replay. The response of a batch of several calls stays unmarked. */
+  markReplayed(): void {
+    if (this.paths.length === 1) markReplayed(this.response);
   }
 
   /** Returns the body; an empty body if the body has an error. */
@@ -206,8 +221,23 @@ class TrpcRequest implements ProcedureRequest {
         'input: expected plain JSON, without a data transformer such as superjson. Remove `transformer` from the link.',
       );
     }
+    return addIdempotencyKey(input, this.calls.readIdempotencyKey());
+  }
+
+  markReplayed(): void {
+    this.calls.markReplayed();
+  }
+}
+
+/** Adds the key of the header to an input. @throws TRPCError 400 if the input has another key */
+function addIdempotencyKey(input: unknown, key: string | undefined): unknown {
+  if (key === undefined || input === null || typeof input !== 'object' || Array.isArray(input)) {
     return input;
   }
+  if ('idempotencyKey' in input && input.idempotencyKey !== key) {
+    throw badRequest('Idempotency-Key: differs from the input idempotencyKey');
+  }
+  return { ...input, idempotencyKey: key };
 }
 
 /** superjson sends `{"json","meta"}`. devalue and others send a string, which a client without a transformer never sends. */

@@ -19,6 +19,8 @@ export async function register(
     const reply = await anyHangup(world).request((dependencies) =>
       createCall(dependencies, {
         apiKey,
+        idempotencyKey: null,
+        markReplayed: () => {},
         registered: {
           ...UNKNOWN,
           ...call,
@@ -76,7 +78,13 @@ async function cancelUntilKnown(
   const { prng, virtualClock, eventLog, database, apiKey } = world;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const reply = await anyHangup(world).request((dependencies) =>
-      cancelCall(dependencies, { callId, apiKey, reason: 'simulated', idempotencyKey }),
+      cancelCall(dependencies, {
+        callId,
+        apiKey,
+        reason: 'simulated',
+        idempotencyKey,
+        markReplayed: () => eventLog.count('cancel: replayed'),
+      }),
     );
     const call = database.find(callId);
     const outcome = reply.kind === 'refused' ? reply.error.message : reply.kind;

@@ -9,6 +9,7 @@ import {
 } from '../../domain/errors.ts';
 import { cancelCall } from '../../operations/calls/cancel.ts';
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
+import { IDEMPOTENCY_HEADERS, idempotencyKey } from '../idempotency-key.ts';
 import { callProcedure } from '../procedures.ts';
 import { plainText } from '../validators.ts';
 import { CALL_ID_EXAMPLE, callId } from './call-fields.ts';
@@ -18,10 +19,7 @@ const CancelCallInput = z.strictObject({
   reason: plainText(500)
     .optional()
     .meta({ description: 'Stored with the call and in the audit log.', examples: ['caller request'] }),
-  idempotencyKey: plainText(255).optional().meta({
-    description:
-      'A retry with the same key gets the first response again, for 24 h. The same key with another request gets 422.',
-  }),
+  idempotencyKey: idempotencyKey.optional(),
 });
 
 export const CancelledCall = z
@@ -36,7 +34,7 @@ export const cancel = callProcedure('calls:cancel').mutation({
     summary: 'Cancel a call',
     description:
       'Cancels the call and deletes its LiveKit room. 200 means that the cancel is stored. If LiveKit does not respond, hangup retries until the room is deleted.',
-    headers: { 'idempotency-key': 'idempotencyKey' },
+    headers: IDEMPOTENCY_HEADERS,
     success: {
       status: 200,
       message: 'Call cancelled successfully',
@@ -58,7 +56,8 @@ export const cancel = callProcedure('calls:cancel').mutation({
   output: CancelledCall,
   handle: async (context, input) => {
     const { callId, reason = null, idempotencyKey = null } = input;
-    await cancelCall(context.dependencies, { callId, apiKey: context.apiKey, reason, idempotencyKey });
+    const { dependencies, apiKey, markReplayed } = context;
+    await cancelCall(dependencies, { callId, apiKey, reason, idempotencyKey, markReplayed });
     return { id: callId, status: 'cancelled' as const };
   },
 });

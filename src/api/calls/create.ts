@@ -1,7 +1,14 @@
 import { z } from 'zod';
-import { callIdTaken, missingScope, roomNameTaken, unauthorized } from '../../domain/errors.ts';
+import {
+  callIdTaken,
+  idempotencyKeyReused,
+  missingScope,
+  roomNameTaken,
+  unauthorized,
+} from '../../domain/errors.ts';
 import { createCall } from '../../operations/calls/create.ts';
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
+import { IDEMPOTENCY_HEADERS, idempotencyKey } from '../idempotency-key.ts';
 import { scopedProcedure } from '../procedures.ts';
 import { isoTimestamp, phoneNumber, plainText, roomName } from '../validators.ts';
 import { CALL_DETAILS_EXAMPLE, CallDetails, toCallDetails } from './call-details.ts';
@@ -73,6 +80,7 @@ const CreateCallInput = z
       description:
         'Any JSON object of at most 16 KiB and 32 levels, returned unchanged. Duplicate names and numbers that a double cannot represent exactly get 400.',
     }),
+    idempotencyKey: idempotencyKey.optional(),
   })
   .meta({ id: 'CreateCall' });
 
@@ -84,6 +92,7 @@ export const create = scopedProcedure('calls:write').mutation({
     summary: 'Register a call',
     description:
       'Registers a call before your platform places the call. From then on, the call can be cancelled.',
+    headers: IDEMPOTENCY_HEADERS,
     success: { status: 201, message: 'Call created successfully', example: CALL_DETAILS_EXAMPLE },
     errors: [
       badRequest(unrecognizedKeys(['phone'])),
@@ -93,6 +102,7 @@ export const create = scopedProcedure('calls:write').mutation({
       roomNameTaken(),
       bodyTooLarge(),
       unsupportedMediaType('content-type application/json'),
+      idempotencyKeyReused(),
     ],
   },
   input: CreateCallInput,
@@ -100,6 +110,8 @@ export const create = scopedProcedure('calls:write').mutation({
   handle: async (context, input) => {
     const call = await createCall(context.dependencies, {
       apiKey: context.apiKey,
+      idempotencyKey: input.idempotencyKey ?? null,
+      markReplayed: context.markReplayed,
       registered: {
         id: input.id ?? null,
         roomName: input.roomName ?? null,

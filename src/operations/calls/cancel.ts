@@ -1,10 +1,7 @@
-import type { ApiKey } from '../../domain/api-key.ts';
 import { callNotFound, idempotencyKeyReused, notCancellable } from '../../domain/errors.ts';
 import { deleteRoom, LEASE_MARGIN_MS } from '../deletions/delete-room.ts';
 import type { Dependencies } from '../dependencies.ts';
-
-/** A request that is repeated within this time gets the first response. */
-export const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
+import { idempotencyOf, type RepeatableRequest } from '../idempotency.ts';
 
 /** Time for the cancel's write and LiveKit. Clients time out after 5 s; the rest is for the settlement. */
 const RESPONSE_BUDGET_MS = 4_000;
@@ -18,31 +15,22 @@ const MIN_TIMEOUT_MS = 500;
  */
 export async function cancelCall(
   dependencies: Dependencies,
-  {
-    callId,
-    apiKey,
-    reason,
-    idempotencyKey,
-  }: { callId: string; apiKey: ApiKey; reason: string | null; idempotencyKey: string | null },
+  request: RepeatableRequest & { callId: string; reason: string | null },
 ): Promise<void> {
+  const { callId, apiKey, reason, markReplayed } = request;
   const { store, clock, cancelTimeoutMs: timeoutMs } = dependencies;
   const startedAt = clock.now();
-  const { result } = await store.changeCall({
+  const { result, isReplay } = await store.changeCall({
     kind: 'cancel',
     callId,
     organizationId: apiKey.organizationId,
     apiKeyId: apiKey.id,
     reason,
     leaseMs: timeoutMs + LEASE_MARGIN_MS,
-    idempotency:
-      idempotencyKey === null
-        ? null
-        : {
-            key: idempotencyKey,
-            fingerprint: JSON.stringify(['cancel', callId, reason]),
-            ttlMs: IDEMPOTENCY_TTL_MS,
-          },
+    // The fingerprint of version 0.2.0: its responses are repeated after an upgrade.
+    idempotency: idempotencyOf(request, JSON.stringify(['cancel', callId, reason])),
   });
+  if (isReplay) markReplayed();
   switch (result.kind) {
     case 'cancelled': {
       if (result.deletion === null) return;

@@ -1,7 +1,7 @@
-import type { ApiKey } from '../../domain/api-key.ts';
 import { type Call, newCall } from '../../domain/call.ts';
 import { callHeld, callIdTaken, idempotencyKeyReused, roomNameTaken } from '../../domain/errors.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { fingerprintOf, idempotencyOf, type RepeatableRequest } from '../idempotency.ts';
 
 export type RegisteredCall = Pick<
   Call,
@@ -25,12 +25,13 @@ export type RegisteredCall = Pick<
 
 /**
  * Registers a call that another system places.
- * @throws RequestError conflict
+ * @throws RequestError conflict, idempotency_key_reused; StoreBusyError
  */
 export async function createCall(
   { store, clock, random }: Pick<Dependencies, 'store' | 'clock' | 'random'>,
-  { apiKey, registered }: { apiKey: ApiKey; registered: RegisteredCall },
+  request: RepeatableRequest & { registered: RegisteredCall },
 ): Promise<Call> {
+  const { apiKey, registered, markReplayed } = request;
   const id = registered.id ?? random.id('call');
   const call = newCall({
     ...registered,
@@ -39,7 +40,13 @@ export async function createCall(
     roomName: registered.roomName ?? id,
     createdAt: clock.now(),
   });
-  const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: apiKey.id });
+  const { result, isReplay } = await store.changeCall({
+    kind: 'register',
+    call,
+    apiKeyId: apiKey.id,
+    idempotency: idempotencyOf(request, fingerprintOf('calls.create', registered)),
+  });
+  if (isReplay) markReplayed();
   switch (result.kind) {
     case 'registered':
       return result.call;

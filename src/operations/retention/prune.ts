@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Retention } from '../../ports/store.ts';
-import { IDEMPOTENCY_TTL_MS } from '../calls/cancel.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { IDEMPOTENCY_TTL_MS } from '../idempotency.ts';
 
 /** Small enough to block the database for milliseconds only: each call is in ten indexes. */
 const BATCH_SIZE = 20;

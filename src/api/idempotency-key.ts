@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { badRequest } from './errors.ts';
+import { plainText } from './validators.ts';
+
+/** The input of every mutation that a client may repeat under one key. */
+export const idempotencyKey = plainText(255).meta({
+  description:
+    'A request that repeats the key of an earlier request gets the first response again, for 24 h, with the header `idempotent-replayed`. The same key with another request gets 422.',
+});
+
+/** For `Rest.headers`. The header is the key, or the key as a quoted string. */
+export const IDEMPOTENCY_HEADERS = { 'idempotency-key': 'idempotencyKey' } as const;
+
+/** The response header of a replay. */
+export const REPLAYED_HEADER = 'idempotent-replayed';
+
+/** A string of RFC 8941, which draft 07 of the Idempotency-Key header requires. */
+const QUOTED = /^"((?:[^"\\]|\\["\\])*)"$/;
+
+/**
+ * Returns the key in an Idempotency-Key header: `abc` and `"abc"` are the same key.
+ * @throws TRPCError 400
+ */
+export function parseIdempotencyKey(header: string): string {
+  const quoted = QUOTED.exec(header)?.[1];
+  if (quoted === undefined && /^"|"$/.test(header)) {
+    throw badRequest('Idempotency-Key: expected the key alone, or in double quotes with \\" and \\\\ inside');
+  }
+  const parsed = idempotencyKey.safeParse(quoted?.replaceAll(/\\(["\\])/g, '$1') ?? header);
+  if (!parsed.success) throw badRequest(`Idempotency-Key: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
