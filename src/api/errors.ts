@@ -22,6 +22,14 @@ export function toTrpcError(error: unknown): TRPCError | null {
   return new TRPCError({ code: CODES[error.kind], message: error.message, cause: error });
 }
 
+/** The refusals that are stored under an Idempotency-Key. After any other error, a repeated request runs. */
+const REPLAYED_KINDS: readonly RequestErrorKind[] = ['not_cancellable', 'conflict', 'precondition_failed'];
+
+/** Returns whether a request that repeats an Idempotency-Key gets the error again. */
+export function isReplayed(error: Error): boolean {
+  return error instanceof RequestError && REPLAYED_KINDS.includes(error.kind);
+}
+
 export interface PublicError {
   /** The HTTP status, also over tRPC. */
   readonly code: number;

@@ -1,11 +1,19 @@
-import { z } from 'zod';
 import { badRequest } from './errors.ts';
 import { plainText } from './validators.ts';
 
-/** The input of every mutation that a client may repeat under one key. */
+/** A character of a header, as in a regular expression's set. */
+const CHARACTER = String.raw`^\x00-\x1F\x7F-\x9F`;
+
+/** The input of every mutation that a client may repeat under one key. The OpenAPI document shows the header. */
 export const idempotencyKey = plainText(255).meta({
   description:
-    'A request that repeats the key of an earlier request gets the first response again, for 24 h, with the header `idempotent-replayed`. The same key with another request gets 422.',
+    'A key of 1 to 255 characters, alone or in double quotes. A request that repeats the key of an earlier request gets the first response again, for 24 h, with the header `idempotent-replayed: true`. The same key with another request gets 422.',
+  examples: ['5f0c1d2e-register'],
+  override: {
+    type: 'string',
+    pattern: `^(?:"(?:[${CHARACTER}"\\\\]|\\\\["\\\\]){1,255}"|[${CHARACTER}"](?:[${CHARACTER}]{0,253}[${CHARACTER}"])?)$`,
+    maxLength: 512,
+  },
 });
 
 /** For `Rest.headers`. The header is the key, or the key as a quoted string. */
@@ -27,6 +35,6 @@ export function parseIdempotencyKey(header: string): string {
     throw badRequest('Idempotency-Key: expected the key alone, or in double quotes with \\" and \\\\ inside');
   }
   const parsed = idempotencyKey.safeParse(quoted?.replaceAll(/\\(["\\])/g, '$1') ?? header);
-  if (!parsed.success) throw badRequest(`Idempotency-Key: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw badRequest(`Idempotency-Key: ${parsed.error.issues[0]?.message}`);
   return parsed.data;
 }

@@ -19,6 +19,8 @@ export interface ProcedureRequest {
   readCallId(): unknown;
   /** Returns the input before the schema check. @throws TRPCError 400, 413, 415 */
   readInput(): unknown;
+  /** Whether the request has an Idempotency-Key, valid or not. REST reads no body. */
+  hasIdempotencyKey(): boolean | Promise<boolean>;
   /** Marks the response as a replay of the first response under an Idempotency-Key. */
   markReplayed(): void;
 }

@@ -1,7 +1,7 @@
 import { TRPCError } from '@trpc/server';
 import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
-import { unauthorized } from '../domain/errors.ts';
+import { RequestError, unauthorized } from '../domain/errors.ts';
 import { assertAuthorized, authorizeCall, requireScope } from '../operations/calls/authorize.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import type { CallRecord } from '../ports/store.ts';
@@ -32,18 +32,33 @@ interface CallContext extends ScopedContext {
   readonly record: CallRecord;
 }
 
+interface Authenticated {
+  readonly apiKey: ApiKey;
+  readonly record: CallRecord | null | undefined;
+}
+
+interface Authorized<Context> {
+  readonly context: Context;
+  /** Thrown in place of an error of the input. */
+  readonly refusal?: RequestError;
+}
+
 /** Checks everything that the contract puts before the input. */
 type Authorize<Context> = (
   request: ProcedureRequest,
-  authenticated: { readonly apiKey: ApiKey; readonly record: CallRecord | null | undefined },
-) => Context | Promise<Context>;
+  authenticated: Authenticated,
+) => Authorized<Context> | Promise<Authorized<Context>>;
 
 /** Requires a key with this scope. */
 export function scopedProcedure(scope: Scope) {
   return createBuilder<ScopedContext>((request, { apiKey }) => {
     requireScope(apiKey, scope);
-    return { dependencies: request.dependencies, apiKey, markReplayed: () => request.markReplayed() };
+    return { context: scopedContext(request, apiKey) };
   });
+}
+
+function scopedContext(request: ProcedureRequest, apiKey: ApiKey): ScopedContext {
+  return { dependencies: request.dependencies, apiKey, markReplayed: () => request.markReplayed() };
 }
 
 /**
@@ -51,18 +66,44 @@ export function scopedProcedure(scope: Scope) {
  * rest of the input is checked, because the contract puts 404 and 403 before 400.
  */
 export function callProcedure(scope: Scope) {
-  return createBuilder<CallContext>(async (request, { apiKey, record: loaded }) => {
-    const { dependencies } = request;
-    const context = { dependencies, apiKey, markReplayed: () => request.markReplayed() };
-    if (loaded !== undefined) return { ...context, record: assertAuthorized(loaded, { apiKey, scope }) };
-    const callId = await request.readCallId();
-    if (callId === undefined) {
-      requireScope(apiKey, scope);
-      await request.readInput();
-      throw badRequest('callId: required');
-    }
-    return { ...context, record: await authorizeCall(dependencies, { callId, apiKey, scope }) };
+  return createBuilder<CallContext>(async (request, authenticated) => {
+    const record = await loadAuthorizedCall(request, authenticated, scope);
+    return { context: { ...scopedContext(request, authenticated.apiKey), record } };
   });
+}
+
+/**
+ * Requires what {@link callProcedure} requires. A call that does not exist is left to the procedure if the request has an
+ * Idempotency-Key: the first request may have changed a call that was pruned later.
+ */
+export function repeatableCallProcedure(scope: Scope) {
+  return createBuilder<ScopedContext>(async (request, authenticated) => {
+    const { apiKey } = authenticated;
+    const context = scopedContext(request, apiKey);
+    try {
+      await loadAuthorizedCall(request, authenticated, scope);
+      return { context };
+    } catch (error) {
+      const isAbsent = error instanceof RequestError && error.kind === 'not_found';
+      if (!isAbsent || !apiKey.scopes.includes(scope) || !(await request.hasIdempotencyKey())) throw error;
+      return { context, refusal: error };
+    }
+  });
+}
+
+async function loadAuthorizedCall(
+  request: ProcedureRequest,
+  { apiKey, record: loaded }: Authenticated,
+  scope: Scope,
+): Promise<CallRecord> {
+  if (loaded !== undefined) return assertAuthorized(loaded, { apiKey, scope });
+  const callId = await request.readCallId();
+  if (callId === undefined) {
+    requireScope(apiKey, scope);
+    await request.readInput();
+    throw badRequest('callId: required');
+  }
+  return authorizeCall(request.dependencies, { callId, apiKey, scope });
 }
 
 function createBuilder<Context>(authorize: Authorize<Context>) {
@@ -99,12 +140,19 @@ function toEndpoint<Context, Parsed, Output>(
     async run(request) {
       const { apiKey, record } = await request.authenticate();
       if (apiKey === null) throw unauthorized();
-      const context = await authorize(request, { apiKey, record });
-      const parsed = schemas[request.transport].safeParse(await request.readInput());
-      if (!parsed.success) throw new TRPCError({ code: 'BAD_REQUEST', cause: parsed.error });
-      return handle(context, parsed.data);
+      const { context, refusal } = await authorize(request, { apiKey, record });
+      const parsed = await parseInput(request, schemas[request.transport]).catch((error: unknown) => {
+        throw refusal ?? error;
+      });
+      return handle(context, parsed);
     },
   };
+}
+
+async function parseInput<Parsed>(request: ProcedureRequest, schema: z.ZodType<Parsed>): Promise<Parsed> {
+  const parsed = schema.safeParse(await request.readInput());
+  if (!parsed.success) throw new TRPCError({ code: 'BAD_REQUEST', cause: parsed.error });
+  return parsed.data;
 }
 
 /** Returns a tRPC procedure that runs the endpoint before tRPC reads the input, which is after the check for 401. */

@@ -6,7 +6,8 @@ import {
   type ZodOpenApiPathsObject,
   type ZodOpenApiResponsesObject,
 } from 'zod-openapi';
-import { METHOD_NOT_ALLOWED, type PublicError, publicError } from '../api/errors.ts';
+import { isReplayed, METHOD_NOT_ALLOWED, type PublicError, publicError } from '../api/errors.ts';
+import { REPLAYED_HEADER } from '../api/idempotency-key.ts';
 import { StoreBusyError } from '../domain/errors.ts';
 import { simplifySchema } from './openapi-schema.ts';
 import { HEADERS_TOO_LARGE } from './protocol-errors.ts';
@@ -29,6 +30,10 @@ const COMMON_ERRORS: readonly PublicError[] = [
 const REQUEST_ID = z
   .string()
   .meta({ description: 'Request id, also in the server log. Include it in bug reports.' });
+
+const REPLAYED = z.literal('true').optional().meta({
+  description: 'Present if this is the first response under the Idempotency-Key again.',
+});
 
 /** Returns the OpenAPI 3.1 document of the REST API, made from the schemas that check requests and responses. */
 export function openApiDocument(router: AnyTRPCRouter, version: string) {
@@ -95,10 +100,17 @@ function schemaOf(input: z.ZodObject, name: string): z.core.$ZodType {
 }
 
 function responses(
-  { success, otherSuccess, errors }: Route['rest'],
+  { success, otherSuccess, errors, headers: requestHeaders }: Route['rest'],
   output: z.ZodType,
 ): ZodOpenApiResponsesObject {
   const { status, message, example, headers = {} } = success;
+  const isRepeatable = requestHeaders !== undefined && 'idempotency-key' in requestHeaders;
+  const refusals = errors.filter(isReplayed).map((error) => publicError(error).code);
+  const replayed = isRepeatable ? [status, otherSuccess?.status, ...refusals] : [];
+  const headersOf = (code: number) => ({
+    'x-request-id': REQUEST_ID,
+    ...(replayed.includes(code) && { [REPLAYED_HEADER]: REPLAYED }),
+  });
   const withMessage = message !== undefined && { message: z.literal(message) };
   const headerSchemas = Object.entries(headers).map(([name, { description }]) => [
     name,
@@ -107,7 +119,7 @@ function responses(
   return {
     [`${status}`]: {
       description: message ?? 'Success',
-      headers: z.object({ 'x-request-id': REQUEST_ID, ...Object.fromEntries(headerSchemas) }),
+      headers: z.object({ ...headersOf(status), ...Object.fromEntries(headerSchemas) }),
       content: {
         'application/json': {
           schema: z.object({ data: success.output ?? output, ...withMessage }),
@@ -118,7 +130,7 @@ function responses(
     ...(otherSuccess && {
       [`${otherSuccess.status}`]: {
         description: otherSuccess.description,
-        headers: z.object({ 'x-request-id': REQUEST_ID }),
+        headers: z.object(headersOf(otherSuccess.status)),
         content: {
           'application/json': {
             schema: z.object({ data: otherSuccess.output }),
@@ -129,7 +141,7 @@ function responses(
     }),
     ...Object.fromEntries(
       [...Map.groupBy([...errors.map(publicError), ...COMMON_ERRORS], ({ code }) => code)].map(
-        ([code, examples]) => [`${code}`, errorResponse(examples)],
+        ([code, examples]) => [`${code}`, { ...errorResponse(examples), headers: z.object(headersOf(code)) }],
       ),
     ),
   };
@@ -138,7 +150,6 @@ function responses(
 function errorResponse(examples: readonly PublicError[]) {
   return {
     description: examples[0]?.message ?? '',
-    headers: z.object({ 'x-request-id': REQUEST_ID }),
     content: {
       'application/json': {
         schema: ErrorBody,

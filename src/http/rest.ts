@@ -5,7 +5,7 @@ import type { ProcedureRequest } from '../api/procedure-request.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { authenticateRequest } from './authenticate-request.ts';
 import { assertNoBody, hasBody, readJsonObject, readOptionalJsonObject } from './body.ts';
-import { markReplayed, readIdempotencyKey } from './idempotency-key.ts';
+import { hasIdempotencyKey, markReplayed, readIdempotencyKey } from './idempotency-key.ts';
 import { createQueryParsers, parseQuery, type QueryParsers } from './query.ts';
 import type { ErrorListener, Handler, HttpRequest } from './request.ts';
 import { sendError, sendJson } from './response.ts';
@@ -221,6 +221,10 @@ class RestRequest implements ProcedureRequest {
       if (value !== undefined) inputs[name] = value;
     }
     return inputs;
+  }
+
+  hasIdempotencyKey(): boolean {
+    return hasIdempotencyKey(this.request);
   }
 
   markReplayed(): void {

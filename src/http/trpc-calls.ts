@@ -91,9 +91,13 @@ export class TrpcCalls {
     return this.readBody().then(() => this.inputs[batchIndex]);
   }
 
+  hasIdempotencyKey(): boolean {
+    return this.method === 'POST' && hasIdempotencyKey(this.request);
+  }
+
   /** Returns the key in the request's header; undefined without the header, and for queries. @throws TRPCError 400 */
   readIdempotencyKey(): string | undefined {
-    if (this.method === 'GET' || !hasIdempotencyKey(this.request)) return undefined;
+    if (!this.hasIdempotencyKey()) return undefined;
     if (this.paths.length > 1) {
       throw badRequest('Idempotency-Key: expected with one call. Set the input idempotencyKey of each call.');
     }
@@ -206,9 +210,19 @@ class TrpcRequest implements ProcedureRequest {
     return this.calls.authenticate();
   }
 
-  async readCallId(): Promise<unknown> {
+  readCallId(): Promise<unknown> {
+    return this.readRawMember('callId');
+  }
+
+  async hasIdempotencyKey(): Promise<boolean> {
+    return this.calls.hasIdempotencyKey() || (await this.readRawMember('idempotencyKey')) !== undefined;
+  }
+
+  /** Returns a member of the input, also of an input that another check refuses. */
+  private async readRawMember(name: string): Promise<unknown> {
     const input = await this.readRawInput();
-    return input !== null && typeof input === 'object' && 'callId' in input ? input.callId : undefined;
+    if (input === null || typeof input !== 'object') return undefined;
+    return Object.getOwnPropertyDescriptor(input, name)?.value;
   }
 
   /** Asserts that parsing did not change the input, and that no data transformer encoded it. @throws TRPCError */

@@ -10,7 +10,7 @@ import {
 import { cancelCall } from '../../operations/calls/cancel.ts';
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
 import { IDEMPOTENCY_HEADERS, idempotencyKey } from '../idempotency-key.ts';
-import { callProcedure } from '../procedures.ts';
+import { repeatableCallProcedure } from '../procedures.ts';
 import { plainText } from '../validators.ts';
 import { CALL_ID_EXAMPLE, callId } from './call-fields.ts';
 
@@ -26,7 +26,7 @@ export const CancelledCall = z
   .object({ id: callId, status: z.literal('cancelled') })
   .meta({ id: 'CancelledCall' });
 
-export const cancel = callProcedure('calls:cancel').mutation({
+export const cancel = repeatableCallProcedure('calls:cancel').mutation({
   rest: {
     method: 'DELETE',
     path: '/calls/{callId}',

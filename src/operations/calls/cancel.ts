@@ -2,6 +2,7 @@ import { callNotFound, idempotencyKeyReused, notCancellable } from '../../domain
 import { deleteRoom, LEASE_MARGIN_MS } from '../deletions/delete-room.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { idempotencyOf, type RepeatableRequest } from '../idempotency.ts';
+import { isCallId } from './authorize.ts';
 
 /** Time for the cancel's write and LiveKit. Clients time out after 5 s; the rest is for the settlement. */
 const RESPONSE_BUDGET_MS = 4_000;
@@ -19,6 +20,7 @@ export async function cancelCall(
 ): Promise<void> {
   const { callId, apiKey, reason, markReplayed } = request;
   const { store, clock, cancelTimeoutMs: timeoutMs } = dependencies;
+  if (!isCallId(callId)) throw callNotFound();
   const startedAt = clock.now();
   const { result, isReplay } = await store.changeCall({
     kind: 'cancel',
