@@ -2,6 +2,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { sendRaw } from '../harness/raw-http.ts';
+import { WAIT } from '../harness/time.ts';
 import { startTimedHangup } from '../harness/timed-hangup.ts';
 
 /* Requests that repeat an Idempotency-Key. Bodies are compared as text. */
@@ -60,6 +61,8 @@ const register = (body: object, options: Options = {}, of?: Pick<Hangup, 'url' |
   send('POST', '/api/v1/calls', { ...options, body }, of);
 const cancel = (id: string, options: Options = {}, of?: Pick<Hangup, 'url' | 'key'>) =>
   send('DELETE', `/api/v1/calls/${id}`, options, of);
+const STOPS = '/api/v1/cancellations';
+const stop = (body: object, options: Options = {}) => send('POST', STOPS, { ...options, body });
 const trpc = (procedure: string, input: object, options: Options = {}) =>
   send('POST', `/trpc/${procedure}`, { ...options, body: input });
 
@@ -114,6 +117,71 @@ describe('a repeated request gets the first response', () => {
     expect(first).toMatchObject({ status: 200, isReplay: false });
     expect(await cancel(id, { key })).toEqual(replayOf(first));
     expect(await cancel(id)).toMatchObject({ status: 400, isReplay: false });
+  });
+
+  test('for a cancellation, and one cancellation is on record', async () => {
+    const apiKey = await hangup.createKey(unique('stopped'));
+    await register({}, { apiKey });
+    const key = unique();
+    const body = { all: true, reason: 'a', hold: true };
+    const first = await stop(body, { key, apiKey });
+    expect(first).toMatchObject({ status: 202, isReplay: false });
+    await expect
+      .poll(async () => JSON.parse((await send('GET', `${STOPS}/${idOf(first)}`, { apiKey })).text), WAIT)
+      .toMatchObject({ data: { state: 'completed', counts: { cancelled: 1 } } });
+    // A replay is the first response, with the state and the counts of that time.
+    expect(await stop(body, { key, apiKey })).toEqual(replayOf(first));
+    expect(await stop({ ...body, hold: false }, { key, apiKey })).toMatchObject({ status: 422 });
+    const { text } = await send('GET', STOPS, { apiKey });
+    expect(JSON.parse(text)).toMatchObject({ data: { cancellations: [{ id: idOf(first) }] } });
+    expect(JSON.parse(text).data.cancellations).toHaveLength(1);
+
+    const lifting = unique();
+    const path = `${STOPS}/${idOf(first)}/hold`;
+    const lifted = await send('DELETE', path, { key: lifting, apiKey });
+    expect(lifted).toMatchObject({ status: 200, isReplay: false });
+    expect(await send('DELETE', path, { key: lifting, apiKey })).toEqual(replayOf(lifted));
+    expect(await send('DELETE', path, { key, apiKey })).toMatchObject({ status: 422, isReplay: false });
+  });
+
+  test('for a dry run, and for a cancellation of more calls than expected', async () => {
+    const apiKey = await hangup.createKey(unique('stopped'));
+    await register({}, { apiKey });
+    const [trying, refusing] = [unique(), unique()];
+    const dryRun = { all: true, reason: 'a', dryRun: true };
+    const preview = await stop(dryRun, { key: trying, apiKey });
+    expect(preview).toMatchObject({ status: 200, isReplay: false });
+    const tooMany = { all: true, reason: 'a', expectedAtMost: 0 };
+    const refused = await stop(tooMany, { key: refusing, apiKey });
+    expect([refused.status, messageOf(refused)]).toEqual([
+      412,
+      'Matches 1 calls, more than expectedAtMost: 0',
+    ]);
+    await register({}, { apiKey });
+    expect(await stop(dryRun, { key: trying, apiKey })).toEqual(replayOf(preview));
+    expect(await stop(tooMany, { key: refusing, apiKey })).toEqual(replayOf(refused));
+    expect(await stop({ all: true, reason: 'a' }, { key: trying, apiKey })).toMatchObject({ status: 422 });
+  });
+
+  test('for a cancellation of 10,000 ids', async () => {
+    const callIds = Array.from({ length: 10_000 }, (_, i) => String(i).padStart(128, 'x'));
+    const key = unique();
+    const first = await stop({ callIds, reason: 'a' }, { key });
+    expect(first).toMatchObject({ status: 202, isReplay: false });
+    expect(await stop({ callIds, reason: 'a' }, { key })).toEqual(replayOf(first));
+    const others = [...callIds.slice(1), 'y'];
+    expect(await stop({ callIds: others, reason: 'a' }, { key })).toMatchObject({ status: 422 });
+  });
+
+  test('for a registration that a hold refused, also after the hold was lifted', async () => {
+    const apiKey = await hangup.createKey(unique('stopped'));
+    const started = await stop({ all: true, reason: 'a', hold: true }, { apiKey });
+    const key = unique();
+    const refused = await register({}, { key, apiKey });
+    expect(refused).toMatchObject({ status: 409, isReplay: false });
+    await send('DELETE', `${STOPS}/${idOf(started)}/hold`, { apiKey });
+    expect(await register({}, { key, apiKey })).toEqual(replayOf(refused));
+    expect(await register({}, { key: unique(), apiKey })).toMatchObject({ status: 201 });
   });
 
   test('when the first response was a refusal', async () => {
@@ -200,6 +268,7 @@ describe('an Idempotency-Key', () => {
       await cancel(other, { key }),
       await cancel(`${id}?reason=a`, { key }),
       await register({ agentId: key }, { key }),
+      await stop({ all: true, reason: 'a' }, { key }),
     ];
     for (const reply of refused) {
       expect(reply).toMatchObject({ status: 422, isReplay: false });

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { LIVE_STATUSES } from '../../domain/call-status.ts';
 import type { CancellationSelector } from '../../domain/cancellation.ts';
-import { missingScope, tooManyMatches, unauthorized } from '../../domain/errors.ts';
+import { idempotencyKeyReused, missingScope, tooManyMatches, unauthorized } from '../../domain/errors.ts';
 import { createCancellation } from '../../operations/cancellations/create.ts';
 import { MAX_SAMPLE } from '../../ports/store.ts';
 import { Direction } from '../calls/call-fields.ts';
 import { CALL_LIST_ITEM_EXAMPLE, CallListItem, toCallListItem } from '../calls/call-list-item.ts';
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
+import { IDEMPOTENCY_HEADERS, idempotencyKey } from '../idempotency-key.ts';
 import { scopedProcedure } from '../procedures.ts';
 import { dateOrTimestamp, phoneNumber, plainText } from '../validators.ts';
 import { CANCELLATION_EXAMPLE, Cancellation, toCancellation } from './cancellation.ts';
@@ -53,6 +54,7 @@ const CreateCancellationInput = z
       description:
         'Until the hold is lifted, new calls that match are refused with 409, and calls that start to match are cancelled.',
     }),
+    idempotencyKey: idempotencyKey.optional(),
   })
   .refine(
     ({ filter, callIds, all }) => [filter, callIds, all].filter((value) => value !== undefined).length === 1,
@@ -86,6 +88,7 @@ export const create = scopedProcedure('calls:stop').mutation({
     summary: 'Cancel all matching calls',
     description:
       'Cancels all live calls that match, and deletes their rooms. 202 means that the cancellation is stored: hangup completes it, also after a crash or an outage of LiveKit. Calls that were never dialled come first, then ringing calls, then active calls.',
+    headers: IDEMPOTENCY_HEADERS,
     maxBodyBytes: MAX_BODY_BYTES,
     success: {
       status: 202,
@@ -118,6 +121,7 @@ export const create = scopedProcedure('calls:stop').mutation({
       tooManyMatches(120, 100),
       bodyTooLarge(),
       unsupportedMediaType('content-type application/json'),
+      idempotencyKeyReused(),
     ],
   },
   input: CreateCancellationInput,
@@ -126,6 +130,8 @@ export const create = scopedProcedure('calls:stop').mutation({
     const { reason, dryRun: isDryRun, expectedAtMost = null, hold: hasHold } = input;
     const created = await createCancellation(context.dependencies, {
       apiKey: context.apiKey,
+      idempotencyKey: input.idempotencyKey ?? null,
+      markReplayed: context.markReplayed,
       selector: toSelector(input),
       reason,
       hasHold,

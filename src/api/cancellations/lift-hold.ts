@@ -1,7 +1,13 @@
 import { z } from 'zod';
-import { cancellationNotFound, missingScope, unauthorized } from '../../domain/errors.ts';
+import {
+  cancellationNotFound,
+  idempotencyKeyReused,
+  missingScope,
+  unauthorized,
+} from '../../domain/errors.ts';
 import { liftHold as lift } from '../../operations/cancellations/lift-hold.ts';
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
+import { IDEMPOTENCY_HEADERS, idempotencyKey } from '../idempotency-key.ts';
 import { scopedProcedure } from '../procedures.ts';
 import { CANCELLATION_EXAMPLE, Cancellation, cancellationId, toCancellation } from './cancellation.ts';
 
@@ -12,6 +18,7 @@ export const liftHold = scopedProcedure('calls:stop').mutation({
     operationId: 'liftHold',
     summary: 'Lift the hold of a cancellation',
     description: 'Lets new matching calls start again. Lifting twice has no further effect.',
+    headers: IDEMPOTENCY_HEADERS,
     success: {
       status: 200,
       message: 'Hold lifted',
@@ -31,10 +38,11 @@ export const liftHold = scopedProcedure('calls:stop').mutation({
       cancellationNotFound(),
       bodyTooLarge(),
       unsupportedMediaType('content-type application/json'),
+      idempotencyKeyReused(),
     ],
   },
-  input: z.strictObject({ id: cancellationId }),
+  input: z.strictObject({ id: cancellationId, idempotencyKey: idempotencyKey.optional() }),
   output: Cancellation,
-  handle: async ({ dependencies, apiKey }, { id }) =>
-    toCancellation(await lift(dependencies, { id, apiKey })),
+  handle: async ({ dependencies, apiKey, markReplayed }, { id, idempotencyKey = null }) =>
+    toCancellation(await lift(dependencies, { id, apiKey, idempotencyKey, markReplayed })),
 });

@@ -1,8 +1,8 @@
-import type { ApiKey } from '../../domain/api-key.ts';
 import type { Cancellation, CancellationSelector } from '../../domain/cancellation.ts';
 import { idempotencyKeyReused, tooManyMatches } from '../../domain/errors.ts';
 import type { CancellationPreview } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
+import { fingerprintOf, idempotencyOf, type RepeatableRequest } from '../idempotency.ts';
 
 /**
  * Starts a cancellation of all matching calls, or returns the calls that match now. Resolves once the cancellation is on
@@ -13,13 +13,10 @@ export async function createCancellation(
   { store, random, log, onCancellation }: Pick<Dependencies, 'store' | 'random' | 'log' | 'onCancellation'>,
   {
     apiKey,
-    selector,
-    reason,
-    hasHold,
-    isDryRun,
-    expectedAtMost,
-  }: {
-    apiKey: ApiKey;
+    idempotencyKey,
+    markReplayed,
+    ...requested
+  }: RepeatableRequest & {
     selector: CancellationSelector;
     reason: string;
     hasHold: boolean;
@@ -31,14 +28,17 @@ export async function createCancellation(
   | { readonly kind: 'previewed'; readonly preview: CancellationPreview }
 > {
   const { organizationId, id: createdBy } = apiKey;
-  const { result } = await store.createCancellation({
+  const { selector, reason, hasHold, isDryRun, expectedAtMost } = requested;
+  const { result, isReplay } = await store.createCancellation({
     cancellation: { id: random.id('can'), organizationId, reason, createdBy, selector, hasHold },
     expectedAtMost,
     isDryRun,
-    idempotency: null,
+    idempotency: idempotencyOf({ apiKey, idempotencyKey }, fingerprintOf('cancellations.create', requested)),
   });
+  if (isReplay) markReplayed();
   switch (result.kind) {
     case 'created': {
+      if (isReplay) return result;
       const { id: cancellationId } = result.cancellation;
       log.warn({ cancellationId, organizationId, hasHold }, 'cancellation started');
       onCancellation();
