@@ -23,6 +23,8 @@ test('a registered call is stored as requested, with an audit event of its API k
       fromStatus: null,
       toStatus: 'initiated',
       reason: null,
+      cancellationId: null,
+      details: null,
     },
   ]);
   memory.register({ id: 'c2' }, null);

@@ -355,10 +355,11 @@ test('the scope calls:stop is required', async () => {
 
 test('pages list each cancellation once, the newest first', async () => {
   const key = await hangup.createKey('pages');
-  const ids: string[] = [];
-  for (let i = 0; i < 5; i += 1) {
-    ids.unshift(dataOf<Cancellation>((await stop({ all: true }, { key })).body).id);
-  }
+  const started: { id: string; createdAt: string }[] = [];
+  for (let i = 0; i < 5; i += 1) started.push(dataOf((await stop({ all: true }, { key })).body));
+  // Those of the same millisecond are in order of their ids.
+  const sortKey = ({ createdAt, id }: { createdAt: string; id: string }) => `${createdAt} ${id}`;
+  const ids = started.toSorted((a, b) => (sortKey(a) < sortKey(b) ? 1 : -1)).map(({ id }) => id);
   const listed: string[] = [];
   let cursor: string | null = '';
   while (cursor !== null) {

@@ -9,8 +9,12 @@ import { type Hangup, startHangup } from '../harness/hangup.ts';
 /* An unknown name, in any place of any request, is a 400 that contains the name, and changes nothing. */
 
 let calls = 0;
-/** Required inputs. Each test has its own live call. */
-const needed = (): Record<string, string> => ({ callId: `live-${calls}` });
+/** Required inputs. Each test has its own live call and its own cancellation. */
+const needed = (): Record<string, string> => ({ callId: `live-${calls}`, id: `can-${calls}` });
+/** The inputs of procedures that require others. */
+const NEEDED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'cancellations.create': { filter: { agentId: 'nobody' }, reason: 'test', dryRun: true },
+};
 
 interface Request {
   readonly method: string;
@@ -90,10 +94,28 @@ const withExtra = (inputs: object, extra: Parameters<Place['request']>[0]) =>
 const inQuery = (extra: Parameters<Place['request']>[0]) =>
   extra === null ? '' : `${encodeURIComponent(extra.name)}=${encodeURIComponent(String(extra.value))}`;
 
-function neededOf(input: z.ZodObject): Record<string, unknown> {
-  const given = Object.fromEntries(Object.entries(needed()).filter(([name]) => name in input.shape));
+function neededOf({ procedure, input }: Pick<Route, 'procedure' | 'input'>): Record<string, unknown> {
+  const given = NEEDED[procedure] ?? pickNeeded(input);
   if (!input.safeParse(given).success) throw new Error('give the inputs that this endpoint requires');
   return given;
+}
+
+/** Returns the input with an object inside it, which has one more name. */
+function withNested(
+  inputs: Record<string, unknown>,
+  name: string,
+  extra: Parameters<Place['request']>[0],
+): string {
+  const others = Object.entries(inputs).filter(([other]) => other !== name);
+  const nested = `${JSON.stringify(name)}:${withExtra(inputs[name] ?? {}, extra)}`;
+  return `{${[...others.map(([other, value]) => `${JSON.stringify(other)}:${JSON.stringify(value)}`), nested].join()}}`;
+}
+
+function pickNeeded(input: z.ZodObject): Record<string, unknown> {
+  // A call may have an id of its own, which is not required.
+  return Object.fromEntries(
+    Object.entries(needed()).filter(([name]) => input.shape[name]?.safeParse(undefined).success === false),
+  );
 }
 
 /** Returns the objects inside an input, with their names. */
@@ -104,8 +126,11 @@ function nestedOf(input: z.ZodObject): [name: string, nested: z.ZodObject][] {
   });
 }
 
-function restPlaces({ rest, input, pathParameters }: Route): Place[] {
+function restPlaces({ rest, procedure, input, pathParameters }: Route): Place[] {
   const { method } = rest;
+  const inBody = Object.fromEntries(
+    Object.entries(neededOf({ procedure, input })).filter(([name]) => !pathParameters.includes(name)),
+  );
   const path = () =>
     `/api/v1${rest.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => needed()[name] ?? '')}`;
   const elsewhere = [...pathParameters, ...Object.values(rest.headers ?? {})];
@@ -120,7 +145,7 @@ function restPlaces({ rest, input, pathParameters }: Route): Place[] {
     request: (extra) => ({
       method,
       path: `${path()}?${inQuery(extra)}`,
-      ...(method === 'POST' && { body: '{}' }),
+      ...(method === 'POST' && { body: JSON.stringify(inBody) }),
     }),
   };
   if (method === 'GET') return [query];
@@ -129,19 +154,20 @@ function restPlaces({ rest, input, pathParameters }: Route): Place[] {
     {
       title: `${method} ${rest.path}, body`,
       validNames: names,
-      request: (extra) => ({ method, path: path(), body: withExtra({}, extra) }),
+      request: (extra) => ({ method, path: path(), body: withExtra(inBody, extra) }),
     },
     ...nestedOf(input).map(
       ([name, nested]): Place => ({
         title: `${method} ${rest.path}, ${name} in the body`,
         validNames: Object.keys(nested.shape),
-        request: (extra) => ({ method, path: path(), body: `{"${name}":${withExtra({}, extra)}}` }),
+        request: (extra) => ({ method, path: path(), body: withNested(inBody, name, extra) }),
       }),
     ),
   ];
 }
 
 function trpcPlaces({ procedure, type, input }: Route): Place[] {
+  const inputs = () => neededOf({ procedure, input });
   const send = (inputs: string, query = ''): Request =>
     type === 'query'
       ? {
@@ -149,29 +175,29 @@ function trpcPlaces({ procedure, type, input }: Route): Place[] {
           path: `/trpc/${procedure}?input=${encodeURIComponent(inputs)}${query && `&${query}`}`,
         }
       : { method: 'POST', path: `/trpc/${procedure}?${query}`, body: inputs };
-  const isAnyNeeded = Object.keys(neededOf(input)).length > 0;
+  const isAnyNeeded = Object.keys(inputs()).length > 0;
   return [
     {
       title: `${procedure}, input`,
       // An input with only these names comes from superjson, and has its own error.
       validNames: [...Object.keys(input.shape), ...(isAnyNeeded ? [] : ['json', 'meta'])],
-      request: (extra) => send(withExtra(neededOf(input), extra)),
+      request: (extra) => send(withExtra(inputs(), extra)),
     },
     {
       title: `${procedure}, query`,
       validNames: type === 'query' ? ['input', 'batch'] : ['batch'],
-      request: (extra) => send(JSON.stringify(neededOf(input)), inQuery(extra)),
+      request: (extra) => send(JSON.stringify(inputs()), inQuery(extra)),
     },
     {
       title: `${procedure}, indexes of a batch`,
       validNames: ['0'],
-      request: (extra) => send(withExtra({ 0: neededOf(input) }, extra), 'batch=1'),
+      request: (extra) => send(withExtra({ 0: inputs() }, extra), 'batch=1'),
     },
     ...nestedOf(input).map(
       ([name, nested]): Place => ({
         title: `${procedure}, ${name} in the input`,
         validNames: Object.keys(nested.shape),
-        request: (extra) => send(`{"${name}":${withExtra({}, extra)}}`),
+        request: (extra) => send(withNested(inputs(), name, extra)),
       }),
     ),
   ];
@@ -216,6 +242,27 @@ function record(): unknown {
   }
 }
 
+/** Records a completed cancellation of no call. */
+async function startCancellation(id: string): Promise<void> {
+  const { store, organizationId } = hangup;
+  const [apiKey] = await store.listApiKeys();
+  if (apiKey === undefined) throw new Error('no API key');
+  await store.createCancellation({
+    cancellation: {
+      id,
+      organizationId,
+      reason: 'test',
+      createdBy: apiKey.id,
+      selector: { filter: { agentId: 'nobody' } },
+      hasHold: true,
+    },
+    expectedAtMost: null,
+    isDryRun: false,
+    idempotency: null,
+  });
+  await store.advanceCancellation({ id, limit: 1, budgetMs: 1_000 });
+}
+
 /** Expects a 400 whose message is about this name only. */
 async function assertRefused(place: Place, extra: { name: string; value: unknown }): Promise<void> {
   const { status, text } = await send(place.request(extra));
@@ -236,6 +283,7 @@ describe.each(PLACES)('$title', (place) => {
   beforeEach(async () => {
     calls += 1;
     await hangup.insertCall({ id: `live-${calls}` });
+    await startCancellation(`can-${calls}`);
   });
   const isUnknown = (name: string) => !place.validNames.includes(name);
 

@@ -37,7 +37,17 @@ test('the OpenAPI document has every endpoint', () => {
     operations()
       .map(({ operationId }) => operationId)
       .sort(),
-  ).toEqual(['cancelCall', 'createCall', 'getCall', 'listCallEvents', 'listCalls']);
+  ).toEqual([
+    'cancelCall',
+    'createCall',
+    'createCancellation',
+    'getCall',
+    'getCancellation',
+    'liftHold',
+    'listCallEvents',
+    'listCalls',
+    'listCancellations',
+  ]);
   expect(document.paths['/calls/{callId}']?.delete?.parameters).toMatchObject([
     { name: 'callId', in: 'path', required: true },
     { name: 'idempotency-key', in: 'header' },
@@ -137,6 +147,7 @@ describe('the OpenAPI document suits client generators', () => {
     const inWords = all.flatMap(([, { description }]) => description?.match(/Default: [^.]+\./)?.[0] ?? []);
     expect(inWords.sort()).toEqual([
       'Default: 0.',
+      'Default: 20.',
       'Default: 50.',
       'Default: 50.',
       'Default: createdAt.',

@@ -88,6 +88,7 @@ const SCHEDULES = [
   'every 1000',
   'every 5000',
   'every 5000',
+  'every 1000',
   'cron */15 * * * * *',
   'every 60000',
   'after 60000',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DIRECTIONS, LIVE_STATUSES } from '../../domain/call-status.ts';
+import { LIVE_STATUSES } from '../../domain/call-status.ts';
 import {
   CANCELLATION_STATES,
   type CallFilter,
@@ -9,7 +9,7 @@ import {
   type Cancellation as RecordedCancellation,
 } from '../../domain/cancellation.ts';
 import { toIso, toIsoOrNull } from '../../domain/time.ts';
-import { isoTime } from '../calls/call-fields.ts';
+import { Direction, isoTime } from '../calls/call-fields.ts';
 
 export const CANCELLATION_ID_EXAMPLE = 'can_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b';
 
@@ -35,21 +35,29 @@ export const Counts = z
   .meta({ id: 'CancellationCounts' });
 
 const Selector = z
-  .union([
-    z.object({
-      filter: z.object({
+  .object({
+    filter: z
+      .object({
         agentId: z.string().optional(),
         status: z.array(z.enum(LIVE_STATUSES)).optional(),
-        direction: z.enum(DIRECTIONS).optional(),
+        direction: Direction.optional(),
         phoneNumber: z.string().optional(),
         startDate: isoTime.optional(),
         endDate: isoTime.optional(),
-      }),
-    }),
-    z.object({ callIds: z.array(z.string()) }),
-    z.object({ all: z.literal(true) }),
-  ])
-  .meta({ id: 'CancellationSelector' });
+      })
+      .optional(),
+    callIds: z.array(z.string()).optional(),
+    all: z.literal(true).optional(),
+  })
+  .meta({ id: 'CancellationSelector', description: 'As in the request: one of the fields is set.' });
+
+const Hold = z
+  .object({
+    state: z.enum(HOLD_STATES),
+    liftedAt: isoTime.nullable(),
+    liftedBy: z.string().nullable().meta({ description: 'Id of the API key.' }),
+  })
+  .meta({ id: 'Hold', description: 'While the hold is active, no call that matches can start.' });
 
 export const Cancellation = z
   .object({
@@ -63,14 +71,7 @@ export const Cancellation = z
     createdAt: isoTime,
     completedAt: isoTime.nullable(),
     selector: Selector,
-    hold: z
-      .object({
-        state: z.enum(HOLD_STATES),
-        liftedAt: isoTime.nullable(),
-        liftedBy: z.string().nullable().meta({ description: 'Id of the API key.' }),
-      })
-      .nullable()
-      .meta({ description: 'While the hold is active, no call that matches can start.' }),
+    hold: Hold.nullable(),
     counts: Counts,
   })
   .meta({ id: 'Cancellation' });
