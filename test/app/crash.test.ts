@@ -3,7 +3,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Emulator } from '../../src/emulator/emulator.ts';
 import type { Store } from '../../src/ports/store.ts';
-import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
+import { cancelAll, HALF_CANCELLED, prepareCalls, stopAll } from '../harness/live-calls.ts';
 
 async function expectConsistent(
   { store, emulator }: { store: Store; emulator: Emulator },
@@ -78,13 +78,6 @@ test('two processes on one database never claim the same deletion at the same ti
   for (const hangup of [first, second]) expect(hangup.output()).not.toMatch(/lost its lease|lease lost/);
 }, 120_000);
 
-/** Returns the calls whose cancel is half recorded: the status, the deletion and the audit event belong to one commit. */
-const HALF_CANCELLED = `
-  SELECT id FROM calls
-  WHERE (status = 'cancelled') <> EXISTS (SELECT 1 FROM room_deletions WHERE call_id = calls.id)
-    OR (status = 'cancelled') <>
-      (SELECT count(*) = 1 FROM audit_log WHERE subject_id = calls.id AND to_status = 'cancelled')`;
-
 test('cancels that share a commit are complete or absent after kill -9 while the commit is written', async () => {
   const perRound = 150;
   // Each round ends hangup after this number of pages of its commits: 0 is at the release of the lock.
@@ -125,4 +118,46 @@ test('cancels that share a commit are complete or absent after kill -9 while the
   await serve();
   await expect.poll(() => store.nextDeletionAt(), { timeout: 60_000 }).toBeNull();
   await expectConsistent({ store, emulator }, { ids, answered });
+}, 120_000);
+
+test('a cancellation that was answered cancels every call and deletes every room, through kill -9 at any moment', async () => {
+  const count = 4_000;
+  const { emulator, store, key, file, serve } = await prepareCalls(count);
+  const other = new SqliteDatabase(file);
+  onTestFinished(() => {
+    other.close();
+  });
+  const countOf = (sql: string) => other.prepare<[], number>(`SELECT count(*) ${sql}`).pluck().get() ?? 0;
+  const recorded = () => countOf("FROM calls WHERE status = 'cancelled'");
+  const deleted = () => countOf("FROM room_deletions WHERE state = 'completed'");
+  let hangup = await serve();
+  const id = await stopAll(hangup.url, key);
+  const moments: [name: string, isReached: () => boolean][] = [
+    ['right after the response', () => true],
+    ['after the first calls', () => recorded() > 0],
+    ['after half of the calls', () => recorded() >= count / 2],
+    ['while rooms are deleted', () => deleted() >= count / 4],
+  ];
+  for (const [name, isReached] of moments) {
+    await expect.poll(isReached, { interval: 1, timeout: 30_000, message: name }).toBe(true);
+    await hangup.kill('SIGKILL');
+    expect(other.prepare(HALF_CANCELLED).pluck().all(), name).toEqual([]);
+    hangup = await serve();
+  }
+  // Two processes share the rest.
+  await serve();
+  await expect
+    .poll(() => store.findCancellation(id), { timeout: 60_000 })
+    .toMatchObject({
+      state: 'completed',
+      counts: {
+        cancelled: count,
+        alreadyEnded: 0,
+        notFound: 0,
+        rooms: { deleted: count, pending: 0, discarded: 0 },
+      },
+    });
+  expect(recorded()).toBe(count);
+  expect(other.prepare(HALF_CANCELLED).pluck().all()).toEqual([]);
+  expect(emulator.roomNames()).toEqual([]);
 }, 120_000);

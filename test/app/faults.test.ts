@@ -4,26 +4,26 @@ import { chownSync, existsSync, globSync, rmSync, statfsSync, statSync, writeFil
 import { basename, join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
-import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
+import { cancelAll, HALF_CANCELLED, prepareCalls, stopAll } from '../harness/live-calls.ts';
 import { runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 /* Faults of the machine: `npm run test:faults`, as root, with libfaketime and strace (Debian: faketime, strace). */
 
-/** Returns the directory of a 12 MB disk. */
-function smallDisk(): string {
+/** Returns the directory of a disk. */
+function smallDisk(megabytes = 12): string {
   const folder = temporaryFolder();
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', folder]);
   onTestFinished(() => {
     execFileSync('umount', ['--lazy', folder]);
   });
   return folder;
 }
 
-function fill(folder: string): string {
+function fill(folder: string, { freeBytes = 0 } = {}): string {
   const filler = join(folder, 'filler');
   const { bavail, bsize } = statfsSync(folder);
-  writeFileSync(filler, Buffer.alloc(bavail * bsize));
+  writeFileSync(filler, Buffer.alloc(bavail * bsize - freeBytes));
   return filler;
 }
 
@@ -74,6 +74,37 @@ test('acknowledged cancels survive a stop on a full disk', async () => {
     expect(data.status, id).toBe(answered.includes(id) ? 'cancelled' : 'active');
   }
 }, 60_000);
+
+test('a cancellation whose disk becomes full keeps the recorded calls, and completes when space is free', async () => {
+  const folder = smallDisk(64);
+  const { emulator, store, key, ids, file, serve } = await prepareCalls(1_000, { folder });
+  // Only the recording writes.
+  await emulator.pause();
+  const hangup = await serve();
+  const other = new SqliteDatabase(file);
+  onTestFinished(() => {
+    other.close();
+  });
+  // SQLite can write into the space of its log, which a checkpoint empties.
+  other.pragma('wal_checkpoint(TRUNCATE)');
+  const filler = fill(folder, { freeBytes: 256 * 1024 });
+  const id = await stopAll(hangup.url, key);
+  await expect.poll(() => hangup.output(), { timeout: 20_000 }).toContain('cancellation interrupted');
+  const recorded = async () => (await store.findCancellation(id))?.counts.cancelled ?? 0;
+  expect(await recorded()).toBeGreaterThan(0);
+  expect(await recorded()).toBeLessThan(ids.length);
+  expect(other.prepare(HALF_CANCELLED).pluck().all()).toEqual([]);
+  expect(await statusOf(hangup.url, `/api/v1/cancellations/${id}`, key)).toBe(200);
+  rmSync(filler);
+  await emulator.resume();
+  await expect
+    .poll(() => store.findCancellation(id), { timeout: 60_000 })
+    .toMatchObject({
+      state: 'completed',
+      counts: { cancelled: ids.length, rooms: { deleted: ids.length, pending: 0, discarded: 0 } },
+    });
+  expect(emulator.roomNames()).toEqual([]);
+}, 120_000);
 
 test('a start on a full disk prints one line and exits with 3', async () => {
   const folder = smallDisk();

@@ -35,7 +35,12 @@ export async function prepareCalls(
   onTestFinished(() => store.close());
   const { apiKey, key } = await createApiKey(
     { store, clock: systemClock, random: systemRandom },
-    { organizationName: 'acme', name: 'test', scopes: ['calls:read', 'calls:cancel'], expiresAt: null },
+    {
+      organizationName: 'acme',
+      name: 'test',
+      scopes: ['calls:read', 'calls:cancel', 'calls:stop'],
+      expiresAt: null,
+    },
   );
   const ids = Array.from({ length: count }, (_, i) => `c${i}`);
   for (const id of ids) {
@@ -72,4 +77,23 @@ export async function cancelAll(url: string, key: string, ids: readonly string[]
     }),
   );
   return answered.flat();
+}
+
+/** Records that are half written: the status, the deletion and the audit event of a cancel belong to one commit. */
+export const HALF_CANCELLED = `
+  SELECT id FROM calls
+  WHERE (status = 'cancelled') <> EXISTS (SELECT 1 FROM room_deletions WHERE call_id = calls.id)
+    OR (status = 'cancelled') <>
+      (SELECT count(*) = 1 FROM audit_log WHERE subject_id = calls.id AND to_status = 'cancelled')`;
+
+/** Starts a cancellation of all calls, and returns its id. */
+export async function stopAll(url: string, key: string): Promise<string> {
+  const response = await fetch(`${url}/api/v1/cancellations`, {
+    method: 'POST',
+    headers: { 'x-api-key': key, 'content-type': 'application/json' },
+    body: JSON.stringify({ all: true, reason: 'test' }),
+  });
+  if (response.status !== 202) throw new Error(`HTTP ${response.status}: ${await response.text()}`);
+  const { data } = (await response.json()) as { data: { id: string } };
+  return data.id;
 }
