@@ -30,6 +30,7 @@ test('a cancel ends the call, leases the deletion of its room and appends an aud
     finalizedAt: null,
     lastError: null,
     createdAt: 2_000,
+    cancellationId: null,
   });
   expect(memory.auditOf('c1').at(-1)).toMatchObject({
     at: 2_000,
@@ -80,8 +81,14 @@ describe('Idempotency-Key', () => {
 
   test('a repeated request gets the first response', () => {
     memory.register({ id: 'c1' });
-    expect(memory.cancel('c1', 2_000, { idempotency })).toMatchObject({ kind: 'cancelled' });
+    expect(memory.cancel('c1', 2_000, { idempotency })).toMatchObject({
+      kind: 'cancelled',
+      deletion: { state: 'running' },
+    });
+    const before = [memory.call('c1'), memory.deletionOf('c1'), memory.auditOf('c1')];
+    // The lease is that of the first request, so a replay has no deletion.
     expect(memory.cancel('c1', 2_000, { idempotency })).toEqual({ kind: 'cancelled', deletion: null });
+    expect([memory.call('c1'), memory.deletionOf('c1'), memory.auditOf('c1')]).toEqual(before);
     expect(memory.cancel('c1')).toEqual({ kind: 'not_live', status: 'cancelled' });
   });
 

@@ -52,6 +52,12 @@ export function conformance(name: string, openStore: Factory): void {
       const call = buildCall({ organizationId: acme.organizationId, ...parts });
       return (await store.changeCall({ kind: 'register', call, apiKeyId: acme.id })).result.kind;
     };
+    /** Registers a call under the Idempotency-Key `k`. */
+    const register = (parts: Partial<Call> & { id: string }, { fingerprint = 'register' } = {}) => {
+      const call = buildCall({ organizationId: acme.organizationId, ...parts });
+      const idempotency = { key: 'k', fingerprint, ttlMs: 100_000 };
+      return store.changeCall({ kind: 'register', call, apiKeyId: acme.id, idempotency });
+    };
     const cancel = async (
       callId: string,
       { now = 2_000, ...parts }: Partial<CancelCommand> & { now?: number } = {},
@@ -294,12 +300,55 @@ export function conformance(name: string, openStore: Factory): void {
       test('a response under an Idempotency-Key is repeated until it is pruned', async () => {
         const idempotency = { key: 'k', fingerprint: 'cancel c1', ttlMs: 100_000 };
         await create({ id: 'c1' });
-        expect(await cancel('c1', { idempotency })).toMatchObject({ kind: 'cancelled' });
+        expect(await cancel('c1', { idempotency })).toMatchObject({
+          kind: 'cancelled',
+          deletion: { state: 'running' },
+        });
+        const before = [await store.findCall('c1'), await auditOf('c1')];
         expect(await cancel('c1', { idempotency })).toEqual({ kind: 'cancelled', deletion: null });
+        expect([await store.findCall('c1'), await auditOf('c1')]).toEqual(before);
         expect(await store.pruneIdempotencyKeys({ before: 2_000, limit: 10 })).toBe(0);
         expect(await store.pruneIdempotencyKeys({ before: 2_001, limit: 10 })).toBe(1);
         expect(await cancel('c1', { idempotency })).toEqual({ kind: 'not_live', status: 'cancelled' });
         expect(await cancel('c1', { idempotency })).toEqual({ kind: 'not_live', status: 'cancelled' });
+      });
+
+      test('a registration runs once for its Idempotency-Key, and its call is repeated unchanged', async () => {
+        const metadata = JSON.parse('{"b":1,"a":{"__proto__":{"x":[null,"é 😀"]}},"10":1.5}');
+        const first = await register({ id: 'c1', metadata, scheduledAt: 9_000 });
+        expect(first).toMatchObject({ result: { kind: 'registered' }, isReplay: false });
+        expect(first.events).toMatchObject([{ action: 'call.created' }]);
+        await cancel('c1');
+        const replay = await register({ id: 'c2', metadata, scheduledAt: 9_000 });
+        expect(replay).toEqual({ result: first.result, events: [], isReplay: true });
+        expect(JSON.stringify(replay.result)).toBe(JSON.stringify(first.result));
+        expect(await callNow('c2')).toBeUndefined();
+        expect(await register({ id: 'c2' }, { fingerprint: 'another' })).toEqual({
+          result: { kind: 'idempotency_key_reused' },
+          events: [],
+          isReplay: false,
+        });
+        expect(await callNow('c2')).toBeUndefined();
+      });
+
+      test('of two equal registrations in one turn, the first runs and the second is its replay', async () => {
+        const [first, second] = await Promise.all([register({ id: 'c1' }), register({ id: 'c2' })]);
+        expect(first).toMatchObject({ result: { kind: 'registered', call: { id: 'c1' } }, isReplay: false });
+        expect(second).toEqual({ result: first.result, events: [], isReplay: true });
+      });
+
+      test('a refusal is repeated under its Idempotency-Key, and not_found leaves the key unused', async () => {
+        await create({ id: 'c1', roomName: 'room' });
+        const refused = { result: { kind: 'room_name_taken' }, events: [], isReplay: false };
+        expect(await register({ id: 'c2', roomName: 'room' })).toEqual(refused);
+        await cancel('c1');
+        await settle('c1', 1);
+        expect(await register({ id: 'c2', roomName: 'room' })).toEqual({ ...refused, isReplay: true });
+
+        const idempotency = { key: 'other', fingerprint: 'cancel c3', ttlMs: 100_000 };
+        expect(await cancel('c3', { idempotency })).toEqual({ kind: 'not_found' });
+        await create({ id: 'c3' });
+        expect(await cancel('c3', { idempotency })).toMatchObject({ kind: 'cancelled' });
       });
 
       test('a newer response replaces an expired response, and each organization has its own keys', async () => {
