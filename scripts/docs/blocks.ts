@@ -25,6 +25,10 @@ export interface Block {
 export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
   ['npm ci && npm test\n', '.ci/run runs it; scripts/test-docs.ts would run itself'],
   ['npm ci && npm run build\n', '.ci/run runs both parts'],
+  [
+    "hangup stop --agent receptionist --reason 'agent gives wrong advice' --hold\n",
+    'it waits for a person; test/cli/stop.test.ts runs the command on a terminal',
+  ],
 ]);
 
 const RUN = ['sh', 'js', 'ts', 'python'];

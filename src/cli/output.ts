@@ -1,6 +1,12 @@
-/** A command that cannot do its work and has changed nothing. The message contains the remedy. */
+/** A command that cannot do its work. The message contains the remedy. */
 export class CliError extends Error {
   override readonly name = 'CliError';
+  readonly exitCode: number;
+
+  constructor(message: string, { exitCode = 1 }: { exitCode?: number } = {}) {
+    super(message);
+    this.exitCode = exitCode;
+  }
 }
 
 export function print(text: string): void {
@@ -26,8 +32,15 @@ export function errorStack(error: unknown): string {
 
 /** Prints aligned columns. The first row contains the headings. */
 export function printTable(rows: readonly (readonly string[])[]): void {
+  print(formatTable(rows));
+}
+
+/** Returns lines with aligned columns. The first row contains the headings. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  for (const row of rows) {
-    print(row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  '));
-  }
+  return rows
+    .map((row) =>
+      row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join('  '),
+    )
+    .join('\n');
 }

@@ -16,6 +16,7 @@ import { registerDoctorCommand } from './commands/doctor.ts';
 import { registerKeysCommand } from './commands/keys.ts';
 import { registerMigrateCommand } from './commands/migrate.ts';
 import { registerPruneCommand } from './commands/prune.ts';
+import { registerStopCommand } from './commands/stop.ts';
 import { CliError, errorStack, print, printProgress } from './output.ts';
 import { serve } from './serve.ts';
 
@@ -25,6 +26,7 @@ Examples:
   hangup keys create --org acme --name ops      Create an API key, which is shown only once
   hangup calls list --status active             List active calls on the server at HANGUP_URL, with HANGUP_API_KEY
   hangup calls cancel CALL_ID --reason 'spam'   Cancel a call and delete its room
+  hangup stop --agent AGENT --reason 'outage'   Cancel all calls of an agent, after a confirmation
   hangup doctor                                 Find problems and their remedies
 
 Settings come from the environment and from .env. To list them: hangup serve --help
@@ -35,7 +37,8 @@ Exit codes:
   1  failure; the message contains the remedy
   2  invalid arguments or settings; nothing was started
   3  the database cannot be used
-  4  hangup cannot listen on the address`;
+  4  hangup cannot listen on the address
+  130  Ctrl-C ended hangup stop; a stop that was started goes on`;
 
 /** The commands that 0.2.0 renamed. The next release removes this list. */
 const RENAMED_COMMANDS: Readonly<Record<string, string>> = { adopt: 'adoption' };
@@ -56,6 +59,7 @@ export async function runCli(args: readonly string[]): Promise<number> {
     process.stderr.write(`hangup: ${formatError(error)}\n`);
     if (error instanceof SettingsError) return 2;
     if (error instanceof DatabaseError) return 3;
+    if (error instanceof CliError) return error.exitCode;
     return isListenError(error) ? 4 : 1;
   }
 }
@@ -116,6 +120,8 @@ function createProgram(): Command {
     .description('Cancel LiveKit calls and retry until their rooms are gone.')
     .version(versionText(), '-V, --version', 'Print the version and commit')
     .helpOption('-h, --help', 'Show help')
+    // `hangup stop` and `hangup stop list` have an option of the same name.
+    .enablePositionalOptions()
     // Subcommands inherit these settings only if they are created later.
     .exitOverride()
     .showHelpAfterError('(run with --help for the usage)')
@@ -133,6 +139,7 @@ function createProgram(): Command {
 
   program.commandsGroup('Calls:');
   registerCallsCommand(program);
+  registerStopCommand(program);
   registerDeletionsCommand(program);
 
   program.commandsGroup('Database:');

@@ -180,7 +180,7 @@ const SETTINGS = {
       )
       .refine((text) => !/\/api(\/v1)?\/?$/.test(text), 'expected the URL without /api/v1'),
     default: 'http://127.0.0.1:8080',
-    description: 'URL of the server, for `hangup calls`',
+    description: 'URL of the server, for `hangup calls` and `hangup stop`',
   },
   HANGUP_API_KEY: {
     schema: z
@@ -188,7 +188,7 @@ const SETTINGS = {
       .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line breaks')
       .refine(isCredential, 'expected one API key, without quotes')
       .optional(),
-    description: 'API key, for `hangup calls`',
+    description: 'API key, for `hangup calls` and `hangup stop`',
   },
   RETRY_CONCURRENCY: {
     schema: integer(1, 256),

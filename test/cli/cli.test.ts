@@ -23,7 +23,7 @@ test('keys create --json prints one JSON object with id and key, and creates the
     organization: 'acme',
     organizationId: expect.stringMatching(/^org_/),
     name: 'test',
-    scopes: ['calls:read', 'calls:write', 'calls:cancel'],
+    scopes: ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop'],
     createdAt: expect.any(String),
     expiresAt: null,
     revokedAt: null,
@@ -105,7 +105,7 @@ test('keys list and keys revoke never show the key itself', async () => {
   await run('keys create --org other --name b', cwd);
   const listed = (await run('keys list', cwd)).stdout;
   expect(listed).toMatch(/^key_\w+ {2}acme +a +calls:read +valid until /m);
-  expect(listed).toMatch(/^key_\w+ {2}other +b +calls:read,calls:write,calls:cancel +valid$/m);
+  expect(listed).toMatch(/^key_\w+ {2}other +b +calls:read,calls:write,calls:cancel,calls:stop +valid$/m);
   expect(listed).not.toContain('hangup_live_');
   expect(JSON.parse((await run('keys list --org acme --json', cwd)).stdout)).toHaveLength(1);
   expect(await run(`keys revoke ${made.id}`, cwd)).toMatchObject({ code: 0 });

@@ -45,22 +45,40 @@ function start(args: readonly string[], env: Environment, cwd: string): ChildPro
   return child;
 }
 
-/** Runs a command of hangup and returns its result. */
-export async function runHangup(
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  stdout(): string;
+  stderr(): string;
+  /** Resolves when the process has ended and its output is complete. */
+  readonly result: Promise<ProcessResult>;
+}
+
+/** Starts a command of hangup. */
+export function startCommand(
   args: readonly string[],
   { env = {}, cwd }: { env?: Environment; cwd: string },
-): Promise<ProcessResult> {
+): RunningCommand {
   const child = start(args, env, cwd);
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
   child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
-  await once(child, 'close');
-  return {
+  const stdout = () => Buffer.concat(out).toString();
+  const stderr = () => Buffer.concat(err).toString();
+  const result = once(child, 'close').then(() => ({
     code: child.exitCode,
-    stdout: Buffer.concat(out).toString(),
-    stderr: Buffer.concat(err).toString(),
-  };
+    stdout: stdout(),
+    stderr: stderr(),
+  }));
+  return { child, stdout, stderr, result };
+}
+
+/** Runs a command of hangup and returns its result. */
+export function runHangup(
+  args: readonly string[],
+  options: { env?: Environment; cwd: string },
+): Promise<ProcessResult> {
+  return startCommand(args, options).result;
 }
 
 /** Starts `hangup serve` on a free port and waits until the server listens. */
