@@ -440,6 +440,8 @@ describe('when the connection fails', () => {
       LIVEKIT_URL: livekit.url,
       LIVEKIT_API_KEY: API_KEY,
       LIVEKIT_API_SECRET: API_SECRET,
+      // After the kill, the lease of an attempt in flight lasts for this timeout and 5 s.
+      LIVEKIT_BACKGROUND_TIMEOUT_MS: '1000',
       RETRY_INITIAL_DELAY_MS: '20',
       RETRY_MAX_DELAY_MS: '200',
     };
