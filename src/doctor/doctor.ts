@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { Timestamp } from '../domain/time.ts';
 import type { CallFacts, DatabaseFacts, LiveKitFacts } from '../ports/diagnostics.ts';
 import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
@@ -23,7 +24,10 @@ const LIVEKIT_TIMEOUT_MS = 5_000;
 
 /** Access to the database and to LiveKit. Neither function throws or changes anything. */
 export interface Inspectors {
-  readonly inspectDatabase: (file: string, options: { roomNames: readonly string[] }) => DatabaseFacts;
+  readonly inspectDatabase: (
+    file: string,
+    options: { roomNames: readonly string[]; now: Timestamp },
+  ) => DatabaseFacts;
   readonly probeLiveKit: (server: LiveKitServer, options: { timeoutMs: number }) => Promise<LiveKitFacts>;
 }
 
@@ -44,7 +48,7 @@ export async function runChecks(inspectors: Inspectors, clock: Clock): Promise<r
         };
   const roomNames = listedRooms(livekit?.facts ?? null);
   const database = checkDatabase(resolve(databaseFile), (file) =>
-    inspectors.inspectDatabase(file, { roomNames: roomNames ?? [] }),
+    inspectors.inspectDatabase(file, { roomNames: roomNames ?? [], now: clock.now() }),
   );
   return [
     ...settingsFindings,

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ENDED_STATUSES } from '../domain/call-status.ts';
+import type { Timestamp } from '../domain/time.ts';
 import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
 import { LOOPS, type Metrics } from '../ports/metrics.ts';
 import type { LiveCounts } from '../ports/store.ts';
@@ -74,6 +75,27 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     registers,
     name: 'hangup_room_deletion_oldest_age_seconds',
     help: 'Age of the oldest open room deletion; 0 if there is none',
+  });
+  const cancellationsRunning = new Gauge({
+    registers,
+    name: 'hangup_cancellations_running',
+    help: 'Cancellations that are not complete: calls are still being cancelled, or rooms are still being deleted',
+  });
+  const oldestCancellation = new Gauge({
+    registers,
+    name: 'hangup_cancellation_oldest_age_seconds',
+    help: 'Age of the oldest running cancellation; 0 if there is none',
+  });
+  const cancellationRooms = new Gauge({
+    registers,
+    name: 'hangup_cancellation_rooms',
+    help: 'Rooms of cancellations that may still exist, by state of the deletion and time since the cancel of the call',
+    labelNames: ['state', 'age'],
+  });
+  const holdsActive = new Gauge({
+    registers,
+    name: 'hangup_holds_active',
+    help: 'Holds that refuse and cancel new calls',
   });
   const deletionAttempts = new Counter({
     registers,
@@ -161,12 +183,18 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   for (const outcome of WEBHOOK_REFUSALS) webhooks.inc({ event: 'none', outcome }, 0);
   for (const reason of REFUSAL_REASONS) webhooks.inc({ event: 'none', outcome: 'unauthorized', reason }, 0);
 
-  function setGauges({ liveCalls, openDeletions, oldestOpenDeletionAt }: LiveCounts): void {
+  function setGauges({ liveCalls, openDeletions, oldestOpenDeletionAt, cancellations }: LiveCounts): void {
+    // Negative if the clock was set back.
+    const ageOf = (at: Timestamp | null) => (at === null ? 0 : Math.max(0, clock.now() - at) / 1000);
     for (const [status, count] of Object.entries(liveCalls)) calls.set({ status }, count);
     for (const [state, count] of Object.entries(openDeletions)) deletions.set({ state }, count);
-    const age = oldestOpenDeletionAt === null ? 0 : clock.now() - oldestOpenDeletionAt;
-    // Negative if the clock was set back.
-    oldestDeletion.set(Math.max(0, age) / 1000);
+    oldestDeletion.set(ageOf(oldestOpenDeletionAt));
+    cancellationsRunning.set(cancellations.running);
+    oldestCancellation.set(ageOf(cancellations.oldestRunningAt));
+    holdsActive.set(cancellations.activeHolds);
+    for (const [state, byAge] of Object.entries(cancellations.rooms)) {
+      for (const [age, count] of Object.entries(byAge)) cancellationRooms.set({ state, age }, count);
+    }
   }
 
   return {
@@ -208,8 +236,10 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
         setGauges(await countLive());
       } catch {
         // The instrumented store counts the error. Missing values are better than stale ones.
-        for (const gauge of [calls, deletions]) gauge.reset();
-        oldestDeletion.remove();
+        for (const gauge of [calls, deletions, cancellationRooms]) gauge.reset();
+        for (const gauge of [oldestDeletion, cancellationsRunning, oldestCancellation, holdsActive]) {
+          gauge.remove();
+        }
       }
       return { contentType: registry.contentType, body: await registry.metrics() };
     },

@@ -254,13 +254,26 @@ export interface HealthStore {
   checkWritable(): Promise<{ readonly isSchemaCurrent: boolean }>;
 }
 
-/** Counts of live calls and incomplete deletions. Ended calls are not counted: their number only grows. */
+/** Ages of a cancelled call's room: the time since the cancel. */
+export const ROOM_AGES = ['under_1m', '1m_to_10m', 'over_10m'] as const;
+
+/** Counts of live calls, incomplete deletions and cancellations. Ended calls are not counted: their number only grows. */
 export interface LiveCounts {
   readonly liveCalls: Readonly<Record<LiveStatus, number>>;
   readonly openDeletions: Readonly<Record<Exclude<DeletionState, 'completed'>, number>>;
   /** When the oldest open deletion was created; null when none is open. */
   readonly oldestOpenDeletionAt: Timestamp | null;
+  readonly cancellations: {
+    readonly running: number;
+    /** When the oldest running cancellation was created; null when none is running. */
+    readonly oldestRunningAt: Timestamp | null;
+    readonly activeHolds: number;
+    /** Rooms of cancellations that may still exist: their deletions are open, or were given up. */
+    readonly rooms: Readonly<Record<'pending' | 'discarded', Readonly<Record<RoomAge, number>>>>;
+  };
 }
+
+export type RoomAge = (typeof ROOM_AGES)[number];
 
 /** A live call whose roster must be assessed again. */
 export interface Review extends CallInRoom {

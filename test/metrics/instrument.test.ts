@@ -3,13 +3,10 @@ import { withRequestMetrics } from '../../src/livekit/transport/request-metrics.
 import type { TwirpOutcome } from '../../src/livekit/transport/twirp.ts';
 import { type FinishedCall, instrument } from '../../src/metrics/instrument.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
+import { countsWith, NO_CANCELLATIONS } from '../doctor/facts.ts';
 import { parseMetrics } from '../harness/metrics.ts';
 
-const countLive = async () => ({
-  liveCalls: { initiated: 0, connecting: 0, ringing: 0, active: 0 },
-  openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
-  oldestOpenDeletionAt: null,
-});
+const countLive = async () => countsWith(0);
 
 const sources = { countLive, isLiveKitUp: null };
 
@@ -74,6 +71,7 @@ test('a scrape keeps counters and omits gauges of the store when the store fails
   expect(scraped.has('hangup_calls')).toBe(false);
   expect(scraped.has('hangup_room_deletions')).toBe(false);
   expect(scraped.has('hangup_room_deletion_oldest_age_seconds')).toBe(false);
+  for (const name of OF_CANCELLATIONS) expect(scraped.has(name)).toBe(false);
   expect(scraped.has('hangup_calls_ended_total')).toBe(true);
   expect((await scrape()).value('hangup_calls', { status: 'active' })).toBe(0);
 });
@@ -93,6 +91,44 @@ test('the age of the oldest deletion is 0 when the clock was set back', async ()
   expect(await age()).toBe(6);
   now = 1_000;
   expect(await age()).toBe(0);
+});
+
+const OF_CANCELLATIONS = [
+  'hangup_cancellations_running',
+  'hangup_cancellation_oldest_age_seconds',
+  'hangup_cancellation_rooms',
+  'hangup_holds_active',
+];
+
+test('a scrape has the running cancellations, their rooms by state and age, and the active holds', async () => {
+  const metrics = prometheusMetrics({ clock: { now: () => 90_000 }, version: 'test' });
+  const scrape = async (cancellations: typeof NO_CANCELLATIONS) => {
+    const counts = async () => ({ ...(await countLive()), cancellations });
+    return parseMetrics((await metrics.scrape({ ...sources, countLive: counts })).body);
+  };
+  const none = await scrape(NO_CANCELLATIONS);
+  expect(OF_CANCELLATIONS.map((name) => none.sum(name))).toEqual([0, 0, 0, 0]);
+  const scraped = await scrape({
+    running: 2,
+    oldestRunningAt: 15_000,
+    activeHolds: 3,
+    rooms: {
+      pending: { under_1m: 4, '1m_to_10m': 5, over_10m: 6 },
+      discarded: { under_1m: 7, '1m_to_10m': 8, over_10m: 9 },
+    },
+  });
+  expect(scraped.value('hangup_cancellations_running')).toBe(2);
+  expect(scraped.value('hangup_cancellation_oldest_age_seconds')).toBe(75);
+  expect(scraped.value('hangup_holds_active')).toBe(3);
+  const rooms = scraped.samples.filter(({ name }) => name === 'hangup_cancellation_rooms');
+  expect(rooms.map(({ labels: { state, age }, value }) => [state, age, value])).toEqual([
+    ['pending', 'under_1m', 4],
+    ['pending', '1m_to_10m', 5],
+    ['pending', 'over_10m', 6],
+    ['discarded', 'under_1m', 7],
+    ['discarded', '1m_to_10m', 8],
+    ['discarded', 'over_10m', 9],
+  ]);
 });
 
 test('a failed loop run is counted and timed, and throws its error', async () => {

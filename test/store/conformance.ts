@@ -793,11 +793,15 @@ export function conformance(name: string, openStore: Factory): void {
     });
 
     describe('health', () => {
+      const noAges = { under_1m: 0, '1m_to_10m': 0, over_10m: 0 };
+      const noRooms = { pending: noAges, discarded: noAges };
+
       test('live calls and incomplete deletions are counted, and nothing else', async () => {
         expect(await store.countLive()).toEqual({
           liveCalls: { initiated: 0, connecting: 0, ringing: 0, active: 0 },
           openDeletions: { available: 0, running: 0, retryable: 0, discarded: 0 },
           oldestOpenDeletionAt: null,
+          cancellations: { running: 0, oldestRunningAt: null, activeHolds: 0, rooms: noRooms },
         });
         for (const [i, status] of (['ringing', 'active', 'active', 'initiated'] as const).entries()) {
           await create({ id: `live${i}`, status });
@@ -817,7 +821,70 @@ export function conformance(name: string, openStore: Factory): void {
           liveCalls: { initiated: 1, connecting: 0, ringing: 1, active: 2 },
           openDeletions: { available: 0, running: 1, retryable: 1, discarded: 1 },
           oldestOpenDeletionAt: 2_002,
+          // The cancels were requests for one call each.
+          cancellations: { running: 0, oldestRunningAt: null, activeHolds: 0, rooms: noRooms },
         });
+      });
+
+      test('running cancellations, active holds and rooms of cancellations are counted, rooms by age', async () => {
+        const ids = ['given-up', 'done', 'old', 'middle', 'new'];
+        for (const id of ids) await create({ id, roomName: id });
+        const stop = async (
+          id: string,
+          callId: string,
+          { now, hasHold = false }: { now: number; hasHold?: boolean },
+        ) => {
+          clock.set(now);
+          await store.createCancellation({
+            cancellation: {
+              id,
+              organizationId: acme.organizationId,
+              reason: 'test',
+              createdBy: acme.id,
+              selector: { callIds: [callId] },
+              hasHold,
+            },
+            expectedAtMost: null,
+            isDryRun: false,
+            idempotency: null,
+          });
+          let isRecorded = false;
+          while (!isRecorded) {
+            ({ isRecorded } = await store.advanceCancellation({ id, limit: 10, budgetMs: 1_000 }));
+          }
+        };
+        await stop('can_1', 'given-up', { now: 10_000, hasHold: true });
+        await stop('can_2', 'done', { now: 10_000 });
+        await stop('can_3', 'old', { now: 20_000, hasHold: true });
+        await stop('can_4', 'middle', { now: 20_001 });
+        await stop('can_5', 'new', { now: 560_001 });
+        const claimed = await store.claimDeletions({ leaseMs: 1_000, maxDelayMs: 1_000, limit: 10 });
+        expect(claimed.map(({ callId }) => callId).toSorted()).toEqual(ids.toSorted());
+        await settle('done', 1, 560_001);
+        await settle('given-up', 1, 560_001, { settlement: { state: 'discarded', lastError: 'x' } });
+        await store.advanceCancellation({ id: 'can_1', limit: 10, budgetMs: 1_000 });
+        await store.advanceCancellation({ id: 'can_2', limit: 10, budgetMs: 1_000 });
+        await store.liftHold({
+          id: 'can_3',
+          organizationId: acme.organizationId,
+          apiKeyId: acme.id,
+          idempotency: null,
+        });
+        const cancellationsAt = async (now: number) => {
+          clock.set(now);
+          return (await store.countLive()).cancellations;
+        };
+        expect(await cancellationsAt(620_000)).toEqual({
+          running: 3,
+          oldestRunningAt: 20_000,
+          activeHolds: 1,
+          rooms: {
+            pending: { under_1m: 1, '1m_to_10m': 1, over_10m: 1 },
+            discarded: { under_1m: 0, '1m_to_10m': 0, over_10m: 1 },
+          },
+        });
+        const { pending } = (await cancellationsAt(620_001)).rooms;
+        expect(pending).toEqual({ under_1m: 0, '1m_to_10m': 1, over_10m: 2 });
       });
 
       test('checkWritable changes no record', async () => {

@@ -13,7 +13,7 @@ test('inspectDatabase counts rooms by the status of their newest call', async ()
   const call = buildCall({ id: 'c1', organizationId, roomName: 'live' });
   await store.changeCall({ kind: 'register', call, apiKeyId });
   store.close();
-  expect(inspectDatabase(file, { roomNames: ['live', 'unregistered'] })).toMatchObject({
+  expect(inspectDatabase(file, { roomNames: ['live', 'unregistered'], now: 1 })).toMatchObject({
     kind: 'open',
     schema: 'current',
     journalMode: 'wal',
@@ -29,7 +29,7 @@ test('inspectDatabase counts rooms by the status of their newest call', async ()
 test('inspectDatabase returns unusable for a file that is not a database', () => {
   const file = join(temporaryFolder(), 'hangup.db');
   writeFileSync(file, 'hello, world '.repeat(1_000));
-  expect(inspectDatabase(file, { roomNames: [] })).toEqual({
+  expect(inspectDatabase(file, { roomNames: [], now: 1 })).toEqual({
     kind: 'unusable',
     detail: 'file is not a database',
     advice: null,
@@ -39,7 +39,7 @@ test('inspectDatabase returns unusable for a file that is not a database', () =>
 test('inspectDatabase returns an uninitialized schema for an empty file', () => {
   const file = join(temporaryFolder(), 'hangup.db');
   writeFileSync(file, '');
-  expect(inspectDatabase(file, { roomNames: [] })).toMatchObject({
+  expect(inspectDatabase(file, { roomNames: [], now: 1 })).toMatchObject({
     kind: 'open',
     schema: 'uninitialized',
     calls: null,

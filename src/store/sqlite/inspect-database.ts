@@ -1,6 +1,7 @@
 import { drizzle } from 'drizzle-orm/better-sqlite3';
 import { isLive } from '../../domain/call-status.ts';
 import { errorCode, errorMessage } from '../../domain/errors.ts';
+import type { Timestamp } from '../../domain/time.ts';
 import { NO_PROC } from '../../platform/assets.ts';
 import type { CallFacts, DatabaseFacts } from '../../ports/diagnostics.ts';
 import { countLive } from './counts.ts';
@@ -13,18 +14,20 @@ import {
 } from './database.ts';
 import { listLiveKitServers } from './livekit-servers.ts';
 
+interface Subject {
+  readonly roomNames: readonly string[];
+  readonly now: Timestamp;
+}
+
 /**
  * Reads the contents of a database, also while hangup uses it, and writes nothing into it. Never throws.
  * SQLite can leave an empty -wal and a -shm. The next process that opens and closes the database removes them.
  */
-export function inspectDatabase(
-  file: string,
-  { roomNames }: { roomNames: readonly string[] },
-): DatabaseFacts {
+export function inspectDatabase(file: string, subject: Subject): DatabaseFacts {
   try {
     const client = openSqlite(file, { readonly: true, timeout: BUSY_TIMEOUT_MS });
     try {
-      return inspectContents(drizzle(client), roomNames);
+      return inspectContents(drizzle(client), subject);
     } finally {
       client.close();
     }
@@ -34,17 +37,17 @@ export function inspectDatabase(
   }
 }
 
-function inspectContents(db: Database, roomNames: readonly string[]): DatabaseFacts {
+function inspectContents(db: Database, subject: Subject): DatabaseFacts {
   const { $client: client } = db;
   const journalMode = String(client.pragma('journal_mode', { simple: true }));
   const rows = client.pragma('quick_check(10)') as { quick_check: string }[];
   const corruption = rows.map((row) => row.quick_check).filter((line) => line !== 'ok');
   const schema = readSchemaVersion(client);
-  const calls = schema === 'current' && corruption.length === 0 ? readCallFacts(db, roomNames) : null;
+  const calls = schema === 'current' && corruption.length === 0 ? readCallFacts(db, subject) : null;
   return { kind: 'open', schema, journalMode, corruption, calls };
 }
 
-function readCallFacts(db: Database, roomNames: readonly string[]): CallFacts {
+function readCallFacts(db: Database, { roomNames, now }: Subject): CallFacts {
   const { $client: client } = db;
   const lastWebhook = client
     .prepare<[], { at: number | null }>('SELECT max(received_at) AS at FROM livekit_events')
@@ -58,7 +61,7 @@ function readCallFacts(db: Database, roomNames: readonly string[]): CallFacts {
     rooms[call === undefined ? 'unknown' : isLive(call.status) ? 'live' : 'ended'] += 1;
   }
   return {
-    counts: countLive(db),
+    counts: countLive(db, now),
     lastWebhookAt: lastWebhook?.at ?? null,
     livekitServers: listLiveKitServers(db),
     rooms,

@@ -82,7 +82,7 @@ export function readsOn(db: Database, lists: CallLists, clock: Clock) {
     listDeletions: (input) => listDeletions(db, input),
     countOpenDeletions: () => countOpenDeletions(db),
     nextDeletionAt: () => nextDeletionAt(db),
-    countLive: () => countLive(db),
+    countLive: () => countLive(db, clock.now()),
     listLiveKitServers: () => listLiveKitServers(db),
   } satisfies Partial<SyncStore>;
 }
