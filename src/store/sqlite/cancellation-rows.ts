@@ -38,8 +38,11 @@ export const rows = preparePerConnection((db) => ({
   ),
   running: prepareRows(
     db,
-    db.select(CANCELLATION).from(cancellations).where(IS_RUNNING).orderBy(asc(cancellations.createdAt)),
-    JSON_COLUMNS,
+    db
+      .select({ id: CANCELLATION.id })
+      .from(cancellations)
+      .where(IS_RUNNING)
+      .orderBy(asc(cancellations.createdAt)),
   ),
   holds: prepareRows(
     db,
