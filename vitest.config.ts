@@ -6,6 +6,7 @@ import { slowestTests } from './test/harness/slowest-tests.ts';
 // These start hundreds of processes: scripts/test-binary.ts runs them with the single file.
 const COMMAND_LINE = [
   'app/crash',
+  'app/idempotency',
   'app/lifecycle',
   'cli/backup',
   'cli/cli',

@@ -37,8 +37,10 @@ CREATE INDEX `audit_log_by_cancellation` ON `audit_log` (`cancellation_id`,`id`)
 ALTER TABLE `calls` ADD `cancellation_id` text REFERENCES cancellations(id);--> statement-breakpoint
 CREATE INDEX `calls_by_cancellation` ON `calls` (`cancellation_id`,`created_at`,`id`) WHERE "calls"."cancellation_id" IS NOT NULL;--> statement-breakpoint
 ALTER TABLE `idempotency_keys` ADD `outcome` text DEFAULT '{}' NOT NULL;--> statement-breakpoint
-UPDATE `idempotency_keys` SET `outcome` = CASE WHEN `refused_status` IS NULL THEN '{"kind":"cancelled"}' ELSE json_object('kind', 'not_live', 'status', `refused_status`) END;--> statement-breakpoint
+UPDATE `idempotency_keys` SET `outcome` = CASE WHEN `refused_status` IS NULL THEN '{"kind":"cancelled","deletion":null}' ELSE json_object('kind', 'not_live', 'status', `refused_status`) END;--> statement-breakpoint
 ALTER TABLE `idempotency_keys` DROP COLUMN `refused_status`;--> statement-breakpoint
+-- A key in quotes is now the key without them. When both were used, the one without them stays.
+UPDATE OR IGNORE `idempotency_keys` SET `key` = substr(`key`, 2, length(`key`) - 2) WHERE `key` GLOB '"?*"' AND instr(`key`, '\') = 0;--> statement-breakpoint
 ALTER TABLE `room_deletions` ADD `cancellation_id` text;--> statement-breakpoint
 CREATE INDEX `room_deletions_due_of_cancellations` ON `room_deletions` (`scheduled_at`) WHERE "room_deletions"."finalized_at" IS NULL AND "room_deletions"."cancellation_id" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX `room_deletions_by_cancellation` ON `room_deletions` (`cancellation_id`,`state`) WHERE "room_deletions"."cancellation_id" IS NOT NULL;--> statement-breakpoint

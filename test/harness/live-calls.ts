@@ -38,7 +38,7 @@ export async function prepareCalls(
     {
       organizationName: 'acme',
       name: 'test',
-      scopes: ['calls:read', 'calls:cancel', 'calls:stop'],
+      scopes: ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop'],
       expiresAt: null,
     },
   );

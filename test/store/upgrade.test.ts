@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
@@ -136,6 +137,54 @@ test('0010_cancellations adds calls:stop to keys with all scopes, and keeps the 
     isReplay: true,
     result: { kind: 'not_live', status: 'busy' },
   });
+});
+
+test('a cancel that repeats an Idempotency-Key of version 0.2.0 gets the first response', async () => {
+  const { cwd, file } = createDatabase('0009_cheap_constraints.sql');
+  const apiKey = `hangup_live_${'a'.repeat(43)}`;
+  // A database with demo calls only, which hangup serves without a LiveKit.
+  change(file, "UPDATE organizations SET name = 'demo'; DELETE FROM livekit_servers");
+  const client = new SqliteDatabase(file);
+  client.prepare("UPDATE api_keys SET hash = ? WHERE id = 'key_1'").run(hash('sha256', apiKey));
+  const insert = client.prepare(
+    'INSERT INTO idempotency_keys (organization_id, key, fingerprint, refused_status, created_at) VALUES (?, ?, ?, ?, ?)',
+  );
+  const now = Date.now();
+  // As version 0.2.0 stored them.
+  insert.run('org_1', 'done', JSON.stringify(['cancel', 'pruned', 'why']), null, now);
+  insert.run('org_1', 'refused', JSON.stringify(['cancel', 'pruned', null]), 'no_answer', now);
+  insert.run('org_1', '"quoted"', JSON.stringify(['cancel', 'pruned', null]), null, now);
+  insert.run('org_1', '"both"', JSON.stringify(['cancel', 'pruned', 'quoted']), null, now);
+  insert.run('org_1', 'both', JSON.stringify(['cancel', 'pruned', null]), null, now);
+  client.close();
+  const { url } = await serveHangup({ env: { DATABASE_URL: 'file:hangup.db' }, cwd });
+  const cancel = async (key: string, query = '') => {
+    const response = await fetch(`${url}/api/v1/calls/pruned${query}`, {
+      method: 'DELETE',
+      headers: { 'x-api-key': apiKey, 'idempotency-key': key },
+    });
+    return {
+      status: response.status,
+      isReplay: response.headers.get('idempotent-replayed') === 'true',
+      body: (await response.json()) as unknown,
+    };
+  };
+  const done = {
+    status: 200,
+    isReplay: true,
+    body: { data: { id: 'pruned', status: 'cancelled' }, message: 'Call cancelled successfully' },
+  };
+  expect(await cancel('done', '?reason=why')).toEqual(done);
+  expect(await cancel('"done"', '?reason=why')).toEqual(done);
+  expect(await cancel('done')).toMatchObject({ status: 422 });
+  expect(await cancel('refused')).toEqual({
+    status: 400,
+    isReplay: true,
+    body: { error: { message: 'Cannot cancel call with status: no_answer', code: 400 } },
+  });
+  // A key in quotes was stored with its quotes.
+  expect(await cancel('"quoted"')).toEqual(done);
+  expect(await cancel('both')).toEqual(done);
 });
 
 describe('0007_roster keeps the participants of calls', () => {
