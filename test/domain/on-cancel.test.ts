@@ -29,7 +29,6 @@ test('a cancel ends the call, leases the deletion of its room and appends an aud
     finalizedAt: null,
     lastError: null,
     createdAt: 2_000,
-    cancellationId: null,
   });
   expect(memory.auditOf('c1').at(-1)).toMatchObject({
     at: 2_000,
