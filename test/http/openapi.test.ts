@@ -9,7 +9,10 @@ interface Operation {
   operationId: string;
   parameters?: { name: string; in: string; required?: boolean }[];
   requestBody?: unknown;
-  responses: Record<string, { content: { 'application/json': { example?: unknown; examples?: object } } }>;
+  responses: Record<
+    string,
+    { headers: object; content: { 'application/json': { example?: unknown; examples?: object } } }
+  >;
 }
 interface Document {
   openapi: string;
@@ -53,6 +56,32 @@ test('the OpenAPI document has every endpoint', () => {
     { name: 'idempotency-key', in: 'header' },
     { name: 'reason', in: 'query' },
   ]);
+});
+
+test('every POST and DELETE has the header Idempotency-Key, outside of the body, and no GET has it', () => {
+  const methods = Object.values(document.paths).flatMap((operation) => Object.entries(operation));
+  const withKey = methods.filter(([, { parameters }]) =>
+    parameters?.some(({ name, in: place }) => name === 'idempotency-key' && place === 'header'),
+  );
+  expect(withKey.map(([method]) => method)).toEqual(
+    methods.map(([method]) => method).filter((method) => method === 'post' || method === 'delete'),
+  );
+  expect(withKey.length).toBeGreaterThan(3);
+  for (const [, { responses }] of withKey) expect(Object.keys(responses)).toContain('422');
+  expect(JSON.stringify(document)).not.toContain('idempotencyKey');
+});
+
+test('each response that can be a replay has the header idempotent-replayed', () => {
+  const replays = operations().flatMap(({ operationId, responses }) => {
+    const statuses = Object.entries(responses).filter(([, { headers }]) => 'idempotent-replayed' in headers);
+    return statuses.length === 0 ? [] : [[operationId, statuses.map(([status]) => Number(status))]];
+  });
+  expect(Object.fromEntries(replays)).toEqual({
+    cancelCall: [200, 400],
+    createCall: [201, 409],
+    createCancellation: [200, 202, 412],
+    liftHold: [200],
+  });
 });
 
 test('every response in the OpenAPI document has an example, and every error its status and message', () => {

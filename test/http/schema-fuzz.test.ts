@@ -276,3 +276,42 @@ test('DELETE /calls/{callId} accepts exactly the reasons that the OpenAPI schema
     { numRuns: 200 },
   );
 });
+
+/** Returns a key that a header can contain: Latin-1 without control characters, and no spaces at the ends. */
+const header = (unit: fc.Arbitrary<string>, maxLength: number) =>
+  fc.string({ unit, maxLength }).map((text) => text.trim());
+
+test('DELETE /calls/{callId} accepts exactly the Idempotency-Keys that the OpenAPI schema accepts', async () => {
+  const { parameters } = document.paths['/calls/{callId}']?.delete ?? {};
+  const key = parameters?.find(({ name }) => name === 'idempotency-key');
+  const validate = ajv.compile({ ...key?.schema });
+  const latin = fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code));
+  const text = fc.oneof(
+    header(fc.constantFrom('"', '\\', 'a', ',', ' '), 6),
+    header(latin, 20),
+    header(fc.constantFrom('a', 'b'), 270).map((value) => `"${value}"`),
+    fc.constantFrom(...[254, 255, 256].flatMap((n) => ['x'.repeat(n), `"${'x'.repeat(n)}"`])),
+    fc.constantFrom(`"${'\\"'.repeat(255)}"`, `"${'\\"'.repeat(256)}"`),
+  );
+  const seen = { accepted: 0, refused: 0 };
+  await fc.assert(
+    fc.asyncProperty(
+      text.filter((value) => !/[\x7f-\x9f]/.test(value)),
+      async (value) => {
+        const answer = await hangup.send('DELETE', '/api/v1/calls/ended', {
+          headers: { 'idempotency-key': value },
+        });
+        const isFitting = validate(value);
+        seen[isFitting ? 'accepted' : 'refused'] += 1;
+        const message = isFitting ? /^Cannot cancel call with status: completed$/ : /^Idempotency-Key: /;
+        expect(answer, JSON.stringify(value)).toMatchObject({
+          status: 400,
+          body: { error: { message: expect.stringMatching(message) } },
+        });
+        assertDocumented('/calls/{callId}', 'delete', answer);
+      },
+    ),
+    { numRuns: 500 },
+  );
+  expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
+});
