@@ -512,6 +512,18 @@ describe('over tRPC', () => {
     expect(batch).toEqual({ status: 200, text: `[${first.text}]`, isReplay: true });
   });
 
+  test('a streamed batch gets the first result', async () => {
+    const key = unique();
+    const headers = { 'trpc-accept': 'application/jsonl' };
+    const stream = () => trpc('calls.create?batch=1', { 0: { agentId: key } }, { key, headers });
+    const first = await stream();
+    expect(first.status).toBe(200);
+    const again = await stream();
+    expect(again.status).toBe(200);
+    expect(again.text.match(/call_\w+/)).toEqual(first.text.match(/call_\w+/));
+    expect(await countCalls(key)).toBe(1);
+  });
+
   test('a header that differs from the input gets 400', async () => {
     const key = unique();
     const reply = await trpc('calls.create', { idempotencyKey: key }, { key: unique() });
