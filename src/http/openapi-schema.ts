@@ -26,6 +26,8 @@ function removeImpliedChecks(schema: Schema): void {
   if (schema.format === 'date-time' || schema.format === 'date') delete schema.pattern;
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
+  // openapi-generator's Java client makes an enum of strings of a boolean constant.
+  if (schema.type === 'boolean') delete schema.const;
   // JSON keys are always strings.
   delete schema.propertyNames;
   // openapi-generator's Go client uses pointers to values for {}.

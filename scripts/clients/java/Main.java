@@ -18,13 +18,14 @@ public class Main {
     CallsApi calls = new CallsApi(client);
 
     CallDetails created = calls.createCall(
-      new CreateCall().id(id).phoneNumber("+15551234567").metadata(Map.of("by", "openapi-generator-java"))
+      new CreateCall().id(id).phoneNumber("+15551234567").metadata(Map.of("by", "openapi-generator-java")),
+      id
     ).getData();
     check(created.getDirection() == Direction.OUTBOUND && created.getCreatedAt() != null, created);
 
     List<CallStatus> live = List.of(CallStatus.INITIATED, CallStatus.CONNECTING, CallStatus.ACTIVE);
     CallList list = calls.listCalls(
-      null, live, null, "+15551234567", null, null, null, null, null, null, null
+      null, live, null, "+15551234567", null, null, null, null, null, null, null, null
     ).getData();
     check(list.getCalls().stream().anyMatch(call -> id.equals(call.getId())), list);
 

@@ -39,7 +39,10 @@ const CreateCancellationInput = z
   .strictObject({
     filter: Filter.optional(),
     callIds: z.array(z.string()).min(1).max(MAX_CALL_IDS).optional(),
-    all: z.literal(true).optional().meta({ description: 'Every live call of your organization.' }),
+    all: z
+      .literal(true)
+      .optional()
+      .meta({ description: 'Every live call of your organization. The only value is true.' }),
     reason: plainText(500).meta({
       description: 'Stored with each call and in the audit log.',
       examples: ['agent gives wrong advice'],

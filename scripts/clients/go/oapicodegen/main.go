@@ -33,7 +33,8 @@ func main() {
 	client := must(hangup.NewClientWithResponses(os.Getenv("HANGUP_URL")+"/api/v1", withKey))
 
 	metadata := map[string]any{"by": "oapi-codegen"}
-	created := must(client.CreateCallWithResponse(ctx, hangup.CreateCall{Id: &id, PhoneNumber: &phone, Metadata: &metadata}))
+	params := &hangup.CreateCallParams{IdempotencyKey: &id}
+	created := must(client.CreateCallWithResponse(ctx, params, hangup.CreateCall{Id: &id, PhoneNumber: &phone, Metadata: &metadata}))
 	check(created.JSON201 != nil && created.JSON201.Data.Direction == "outbound", "created", created.Body)
 	check(!created.JSON201.Data.CreatedAt.IsZero(), "a time", created.Body)
 
