@@ -16,6 +16,7 @@ const TESTS = [
   'cli/cli',
   'cli/commands',
   'cli/deletions',
+  'cli/stop',
   'docs',
   'platform/environment',
   'doctor/doctor',

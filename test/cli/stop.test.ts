@@ -394,6 +394,28 @@ describe('when the connection fails', () => {
     return { status: response.status, text: await response.text() };
   }
 
+  test('the start is sent again under the same Idempotency-Key, and one stop exists', async () => {
+    const ids = await insertCalls('lost', [{}]);
+    const keys: (string | string[] | undefined)[] = [];
+    const url = await startProxy(async (request, response, body) => {
+      const isStart = request.method === 'POST' && !body.includes('"dryRun":true');
+      if (isStart) keys.push(request.headers['idempotency-key']);
+      const { status, text } = await forward(request, body);
+      if (isStart && keys.length === 1) request.socket.destroy();
+      else if (isStart && keys.length === 2) response.writeHead(502).end('<html>Bad Gateway</html>');
+      else response.writeHead(status).end(text);
+    });
+    const args = '--agent lost --reason lost --yes';
+    const { code, stdout, stderr } = await stop(args, { ...environment(), HANGUP_URL: url });
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('1 call cancelled') });
+    expect(stderr).toMatch(/incomplete response from .* Retrying; .*\n.*\(HTTP 502\).* Retrying; /);
+    expect(keys).toHaveLength(3);
+    expect(new Set(keys).size).toBe(1);
+    expect(keys[0]).toMatch(/^[\w-]{22}$/);
+    expect(await cancellationsFor('lost')).toMatchObject([{ id: idIn(stdout) }]);
+    expect(await statusesOf(ids)).toEqual(['cancelled']);
+  });
+
   test('a refused start after a lost response does not claim that nothing was started', async () => {
     await insertCalls('unclear', [{}]);
     let starts = 0;

@@ -4,7 +4,9 @@ import { CliError } from '../output.ts';
 import { type Cancellation, CancellationSchema, cancellationPath } from './cancellation.ts';
 import type { ProgressView } from './progress.ts';
 
-const POLL_INTERVAL_MS = 1_000;
+/** A stop of a few calls is completed after some 100 ms. */
+const FIRST_INTERVAL_MS = 100;
+const MAX_INTERVAL_MS = 1_000;
 const REMINDER_INTERVAL_MS = 30_000;
 
 /** Returns how to see a stop again. */
@@ -23,7 +25,7 @@ export async function watchCancellation(
 ): Promise<Cancellation> {
   let reportedAt: number | null = null;
   let hasResponse = false;
-  for (;;) {
+  for (let intervalMs = FIRST_INTERVAL_MS; ; intervalMs = Math.min(2 * intervalMs, MAX_INTERVAL_MS)) {
     try {
       const path = cancellationPath(id);
       const { data } = await sendRequest('GET', path, { dataSchema: CancellationSchema, signal });
@@ -41,6 +43,6 @@ export async function watchCancellation(
         view.note(`${error.message} Retrying. The stop goes on when hangup runs; ${howToWatch(id)}.`);
       }
     }
-    await sleep(POLL_INTERVAL_MS, undefined, { signal });
+    await sleep(intervalMs, undefined, { signal });
   }
 }
