@@ -48,6 +48,7 @@ test('deletions list prints incomplete deletions by state, as a table or as JSON
   expect(json).toEqual([
     {
       callId: 'lost',
+      cancellationId: null,
       roomName: 'lost',
       state: 'discarded',
       attempt: 1,

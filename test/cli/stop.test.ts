@@ -247,7 +247,7 @@ describe('hangup stop', () => {
 
   test('exits with 1 and names the remedy when rooms are discarded', async () => {
     const impatient = await startOnEmulator({
-      retry: { initialDelayMs: 10, maxDelayMs: 20, maxAgeMs: 50 },
+      retry: { initialDelayMs: 20, maxDelayMs: 200, maxAgeMs: 1_000 },
     });
     onTestFinished(() => impatient.stop());
     await insertCalls('discarded', [{}], impatient);
