@@ -40,8 +40,20 @@ export interface RequestOptions<Data> {
   readonly signal?: AbortSignal;
 }
 
-/** Returns the server at HANGUP_URL, and opens connections to it as the settings require. @throws SettingsError */
-export function connectToServer(): { readonly server: string; readonly apiKey: string } {
+interface ServerAccess {
+  readonly server: string;
+  readonly apiKey: string;
+}
+
+let access: ServerAccess | null = null;
+
+/** Returns the server at HANGUP_URL. The first call sets up certificates and proxy for `fetch`. @throws SettingsError */
+export function connectToServer(): ServerAccess {
+  access ??= prepareAccess();
+  return access;
+}
+
+function prepareAccess(): ServerAccess {
   const { url: server, apiKey, proxy } = readSettings().client;
   if (apiKey === null)
     throw new SettingsError([
