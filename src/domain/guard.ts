@@ -142,15 +142,21 @@ const isInboundPhone = ({ phone }: Participant) => phone?.ruleId != null;
 const isMember = (roster: Roster | null, sid: string) =>
   (roster?.members ?? []).some((member) => member.sid === sid);
 
+/** For this long after a cancel, the room is taken for the session of the cancelled call. */
+const UNCHECKED_MS = 1_000;
+
 /**
- * True if hangup deletes the room of a cancelled call without a check. From the second attempt, hangup checks a room whose
- * name new callers may use.
+ * True if hangup deletes the room of a cancelled call without a check. A late or repeated attempt checks a room whose name
+ * new callers may use: the deletions of a cancellation of many calls wait for each other, and for LiveKit.
+ * @param deletion.ageMs since the deletion was scheduled; negative after the clock was set back
  */
 export function isDeletedWithoutCheck(
   call: Pick<Call, 'status'>,
-  { isAdoptable, attempt }: { readonly isAdoptable: boolean; readonly attempt: number },
+  deletion: { readonly isAdoptable: boolean; readonly attempt: number; readonly ageMs: number },
 ): boolean {
-  return call.status === 'cancelled' && (!isAdoptable || attempt === 1);
+  if (call.status !== 'cancelled') return false;
+  const { isAdoptable, attempt, ageMs } = deletion;
+  return !isAdoptable || (attempt === 1 && ageMs >= 0 && ageMs <= UNCHECKED_MS);
 }
 
 function isGuarded({ endedAt }: Call, { policy, now }: GuardContext): boolean {

@@ -313,16 +313,24 @@ describe('the check before a deletion', () => {
     expect(found).toEqual(expected);
   });
 
-  test.each<[string, End, boolean, number, boolean]>([
-    ['a cancel', 'cancelled', false, 1, true],
-    ['a retry of a registered room', 'cancelled', false, 7, true],
-    ['a cancel in an adopted room', 'cancelled', true, 1, true],
-    ['a retry in an adopted room, which a newer call may use', 'cancelled', true, 2, false],
-    ['an end by inference', 'ended by inference', false, 1, false],
-    ['an end by inference in an adopted room', 'ended by inference', true, 1, false],
-  ])('after %s', (_, end, isAdopted, attempt, isUnchecked) => {
+  test.each<[string, End, boolean, { attempt: number; ageMs: number }, boolean]>([
+    ['a cancel', 'cancelled', false, { attempt: 1, ageMs: 0 }, true],
+    ['a retry of a registered room', 'cancelled', false, { attempt: 7, ageMs: 60_000 }, true],
+    ['a cancel in an adopted room', 'cancelled', true, { attempt: 1, ageMs: 1_000 }, true],
+    [
+      'a retry in an adopted room, which a newer call may use',
+      'cancelled',
+      true,
+      { attempt: 2, ageMs: 0 },
+      false,
+    ],
+    ['a late first attempt in an adopted room', 'cancelled', true, { attempt: 1, ageMs: 1_001 }, false],
+    ['a clock that was set back, in an adopted room', 'cancelled', true, { attempt: 1, ageMs: -1 }, false],
+    ['an end by inference', 'ended by inference', false, { attempt: 1, ageMs: 0 }, false],
+    ['an end by inference in an adopted room', 'ended by inference', true, { attempt: 1, ageMs: 0 }, false],
+  ])('after %s', (_, end, isAdopted, deletion, isUnchecked) => {
     const call = endedCall(end, isAdopted);
-    expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, attempt })).toBe(isUnchecked);
+    expect(isDeletedWithoutCheck(call, { isAdoptable: isAdopted, ...deletion })).toBe(isUnchecked);
   });
 
   test.each<[string, readonly Participant[], readonly [boolean, boolean, boolean, boolean]]>([

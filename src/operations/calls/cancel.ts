@@ -38,7 +38,7 @@ export async function cancelCall(
       if (result.deletion === null) return;
       const remainingMs = Math.max(MIN_TIMEOUT_MS, RESPONSE_BUDGET_MS - (clock.now() - startedAt));
       const options = { timeoutMs: Math.min(timeoutMs, remainingMs), priority: 'cancel' } as const;
-      // A first attempt needs no check. A later attempt reads the call if the room may be adopted.
+      // A prompt first attempt needs no check. Other attempts read the call if the room may be adopted.
       const facts = { callStatus: 'cancelled', isAdoptable: true } as const;
       await deleteRoom(dependencies, result.deletion, options, { facts });
       return;

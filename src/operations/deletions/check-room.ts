@@ -32,7 +32,9 @@ export async function checkRoom(
   subject: DeletionSubject,
   options: RequestOptions,
 ): Promise<RoomCheck> {
-  if (isDeletedWithoutCheck(subject.call, { ...subject, attempt: deletion.attempt })) return DELETE;
+  const { attempt, createdAt } = deletion;
+  const ageMs = dependencies.clock.now() - createdAt;
+  if (isDeletedWithoutCheck(subject.call, { ...subject, attempt, ageMs })) return DELETE;
   const check = await checkParticipants(dependencies, subject, options);
   if (check.kind !== 'delete' || (await holdsLease(dependencies.store, deletion))) return check;
   return KEEP;

@@ -67,9 +67,13 @@ async function requestDeletion(
   deletion: RoomDeletion,
   { facts, options }: { facts: DeletionFacts | undefined; options: RequestOptions },
 ): Promise<AttemptEnd> {
-  const { attempt } = deletion;
+  const { attempt, createdAt } = deletion;
+  const ageMs = dependencies.clock.now() - createdAt;
   // A cancelled call stays cancelled.
-  if (facts !== undefined && isDeletedWithoutCheck({ status: facts.callStatus }, { ...facts, attempt })) {
+  if (
+    facts !== undefined &&
+    isDeletedWithoutCheck({ status: facts.callStatus }, { ...facts, attempt, ageMs })
+  ) {
     return requestDeleteRoom(dependencies, deletion, withPriority(options, deletion, facts.callStatus));
   }
   const subject = await dependencies.store.findDeletionSubject(deletion.callId);
