@@ -2,7 +2,7 @@ import type { AuditEvent, Cause } from './audit.ts';
 import type { Call } from './call.ts';
 import { isLive } from './call-status.ts';
 import { applyTransition, type Decision, type Transition } from './call-transition.ts';
-import type { ActiveHold } from './hold.ts';
+import type { ActiveHold, RunningCancellation } from './hold.ts';
 import type { RoomDeletion } from './room-deletion.ts';
 import { leaseDeletion, scheduleDeletion } from './schedule-deletion.ts';
 import type { Timestamp } from './time.ts';
@@ -29,6 +29,8 @@ export interface CallSnapshot {
   readonly isDuplicateEvent: boolean;
   /** The active holds of the organizations that the change may concern. */
   readonly holds: readonly ActiveHold[];
+  /** The running cancellations by filter of the call's organization, while they still record calls. */
+  readonly runningCancellations: readonly RunningCancellation[];
 }
 
 /** Parts of a snapshot that only some decisions need. Each costs the store a read. */
@@ -38,7 +40,8 @@ export type RelatedRow =
   | 'deletion'
   | 'incompleteDeletion'
   | 'adoption'
-  | 'holds';
+  | 'holds'
+  | 'runningCancellations';
 
 /** A snapshot with only these related rows. */
 export type SnapshotWith<Row extends RelatedRow> = Omit<CallSnapshot, Exclude<RelatedRow, Row>>;

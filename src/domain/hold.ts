@@ -9,6 +9,9 @@ import type { Timestamp } from './time.ts';
 /** A cancellation that refuses new matching calls, and cancels calls that start to match. */
 export type ActiveHold = Pick<Cancellation, 'id' | 'organizationId' | 'selector' | 'reason' | 'createdBy'>;
 
+/** A running cancellation, whose matching calls may wait to be recorded. */
+export type RunningCancellation = ActiveHold;
+
 /** Returns whether a cancellation selects a call, if the call is live. */
 export function isSelected(call: Call, selector: CancellationSelector): boolean {
   if ('callIds' in selector) return selector.callIds.includes(call.id);
@@ -36,26 +39,33 @@ export function findHold(call: Call, holds: readonly ActiveHold[]): ActiveHold |
   return holds.find(isHeld) ?? null;
 }
 
-/** Returns a decision in which each live call that a hold selects is cancelled, in the same transaction. */
+/**
+ * Returns a decision in which each live call that a hold selects is cancelled, in the same transaction. Also cancels a call
+ * that a running cancellation selected before the change: the call may match no more when its turn comes.
+ */
 export function cancelHeldCalls<Result extends AppliedChange | object | null>(
   decision: CallDecision<Result>,
   {
     holds,
+    runningCancellations,
     call,
     deletion,
     now,
   }: {
     holds: readonly ActiveHold[];
+    runningCancellations: readonly RunningCancellation[];
     /** The call that was loaded, with its deletion on record. */
     call: Call | null;
     deletion: RoomDeletion | null;
     now: Timestamp;
   },
 ): CallDecision<Result> {
-  if (holds.length === 0) return decision;
+  if (holds.length === 0 && runningCancellations.length === 0) return decision;
+  const waitsFor = call !== null && isLive(call.status) ? findHold(call, runningCancellations) : null;
   let isChanged = false;
   const changes = decision.changes.map((change): CallChange => {
-    const hold = isLive(change.call.status) ? findHold(change.call, holds) : null;
+    if (!isLive(change.call.status)) return change;
+    const hold = findHold(change.call, holds) ?? (change.call.id === call?.id ? waitsFor : null);
     if (hold === null) return change;
     isChanged = true;
     const { id: cancellationId, createdBy: apiKeyId, reason } = hold;

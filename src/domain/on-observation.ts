@@ -41,7 +41,14 @@ const REASONS: Readonly<Record<Observation['kind'], string>> = {
   suspects: 'a participant of a dead node did not return',
 };
 
-const RELATED = ['isNewestInRoom', 'deletion', 'incompleteDeletion', 'adoption', 'holds'] as const;
+const RELATED = [
+  'isNewestInRoom',
+  'deletion',
+  'incompleteDeletion',
+  'adoption',
+  'holds',
+  'runningCancellations',
+] as const;
 type Snapshot = SnapshotWith<(typeof RELATED)[number]>;
 
 export function selectForObservation({ observation }: ObservationCommand): CallSelection {

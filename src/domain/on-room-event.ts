@@ -28,7 +28,7 @@ export type RoomEventResult =
   | { readonly kind: 'unknown_room' }
   | AppliedChange;
 
-const RELATED = ['deletion', 'incompleteDeletion', 'adoption', 'holds'] as const;
+const RELATED = ['deletion', 'incompleteDeletion', 'adoption', 'holds', 'runningCancellations'] as const;
 
 export function selectForRoomEvent({ event }: RoomEventCommand): CallSelection {
   return {
@@ -42,7 +42,7 @@ export function selectForRoomEvent({ event }: RoomEventCommand): CallSelection {
 
 type Snapshot = SnapshotWith<(typeof RELATED)[number]>;
 
-/** A call that an active hold selects after the event is cancelled by the same decision. */
+/** Cancels, by the same decision, a call that an active hold selects after the event. */
 export function onRoomEvent(snapshot: Snapshot, command: RoomEventCommand): CallDecision<RoomEventResult> {
   return cancelHeldCalls(decideOnRoomEvent(snapshot, command), snapshot);
 }

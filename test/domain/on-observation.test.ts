@@ -306,6 +306,7 @@ test('an observation without a change writes nothing, so the store takes no writ
     isIdTaken: false,
     isDuplicateEvent: false,
     holds: [],
+    runningCancellations: [],
   };
   const decide = (participants: readonly Participant[]) =>
     onObservation(snapshot, {

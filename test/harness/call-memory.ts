@@ -8,7 +8,7 @@ import {
   handlerOf,
 } from '../../src/domain/call-command.ts';
 import { isLive } from '../../src/domain/call-status.ts';
-import type { ActiveHold } from '../../src/domain/hold.ts';
+import type { ActiveHold, RunningCancellation } from '../../src/domain/hold.ts';
 import { checkIdempotency, type IdempotentResponse, KEY_REUSED } from '../../src/domain/idempotency.ts';
 import type { Observation } from '../../src/domain/observation.ts';
 import type { CancelCommand } from '../../src/domain/on-cancel.ts';
@@ -26,6 +26,7 @@ export function createCallMemory() {
   const receivedEventIds = new Set<string>();
   const responses = new Map<string, IdempotentResponse>();
   const holds: ActiveHold[] = [];
+  const runningCancellations: RunningCancellation[] = [];
   const audit: AuditEvent[] = [];
   let lastEvent = 0;
 
@@ -53,6 +54,7 @@ export function createCallMemory() {
       isIdTaken: calls.has(newCallId ?? ''),
       isDuplicateEvent: receivedEventIds.has(eventId ?? ''),
       holds,
+      runningCancellations,
     };
   }
 

@@ -302,6 +302,29 @@ export function cancellationConformance(
       expect(await statusesOf(['c2', 'c3'])).toEqual(['cancelled', 'active']);
     });
 
+    test('a call that waits to be recorded is recorded when an event would end its match', async () => {
+      for (const id of ['c1', 'c2']) await insert({ id, status: 'ringing', roomName: `r${id}` });
+      await insert({ id: 'theirs', status: 'ringing', roomName: 'r3', organizationId: other.organizationId });
+      const answer = async (roomName: string) => {
+        await receive(roomName, { kind: 'room_started' });
+        await receive(roomName, joined(AGENT));
+        await receive(roomName, joined(PERSON));
+      };
+      await start({ filter: { status: ['ringing'] } });
+      for (const roomName of ['rc1', 'r3']) await answer(roomName);
+      expect(await call('c1')).toMatchObject({ status: 'cancelled', cancellationId: 'can' });
+      expect(await statusesOf(['c2', 'theirs'])).toEqual(['ringing', 'active']);
+      // Also while the cancellation runs, for five minutes.
+      while (!(await advance()).isRecorded);
+      await insert({ id: 'c4', status: 'ringing', roomName: 'r4' });
+      await answer('r4');
+      expect((await call('c4'))?.cancellationId).toBe('can');
+      clock.set(NOW + 5 * 60_000);
+      await insert({ id: 'c5', status: 'ringing', roomName: 'r5' });
+      await answer('r5');
+      expect((await call('c5'))?.status).toBe('active');
+    });
+
     test('a cancellation that no process has advanced for hours still records its calls', async () => {
       await insert({ id: 'c1' });
       await start({ all: true });

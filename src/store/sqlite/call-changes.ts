@@ -19,7 +19,7 @@ import type { ChangedCall } from '../../ports/store.ts';
 import { findAdoptionPrefix } from './adoption.ts';
 import { appendAudit } from './audit.ts';
 import { type CallColumn, statements, updateCall } from './call-statements.ts';
-import { listActiveHolds } from './cancellation-rows.ts';
+import { listActiveHolds, listRecordingCancellations } from './cancellation-rows.ts';
 import type { Database } from './database.ts';
 import { runOnce } from './idempotency.ts';
 import { readTransaction } from './transaction.ts';
@@ -93,6 +93,10 @@ function loadSnapshot(
     holds: related.includes('holds')
       ? listActiveHolds(db, [organizationId, call?.organizationId, adoption?.organizationId])
       : [],
+    runningCancellations:
+      related.includes('runningCancellations') && call !== null
+        ? listRecordingCancellations(db, call.organizationId, now)
+        : [],
   };
 }
 

@@ -1,7 +1,8 @@
 import { and, asc, desc, eq, sql } from 'drizzle-orm';
-import type { Cancellation, CancellationCounts } from '../../domain/cancellation.ts';
-import type { ActiveHold } from '../../domain/hold.ts';
+import { type Cancellation, type CancellationCounts, isMatching } from '../../domain/cancellation.ts';
+import type { ActiveHold, RunningCancellation } from '../../domain/hold.ts';
 import type { DeletionState } from '../../domain/room-deletion.ts';
+import type { Timestamp } from '../../domain/time.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { cancellations, HAS_ACTIVE_HOLD, IS_RUNNING, roomDeletions } from './schema.ts';
@@ -58,6 +59,30 @@ export const rows = preparePerConnection((db) => ({
       .where(and(HAS_ACTIVE_HOLD, eq(cancellations.organizationId, text('organizationId')))),
     { json: ['selector'] },
   ),
+  recording: prepareRows(
+    db,
+    db
+      .select({
+        id: CANCELLATION.id,
+        organizationId: CANCELLATION.organizationId,
+        selector: CANCELLATION.selector,
+        reason: CANCELLATION.reason,
+        createdBy: CANCELLATION.createdBy,
+        phase: CANCELLATION.phase,
+        createdAt: CANCELLATION.createdAt,
+      })
+      .from(cancellations)
+      .where(
+        and(
+          IS_RUNNING,
+          // The plus keeps SQLite from the index of all cancellations of the organization.
+          sql`+${cancellations.organizationId} = ${text('organizationId')}`,
+          // An id matches in every status. Reading 10,000 ids would delay each event.
+          sql`substr(${cancellations.selector}, 1, 11) <> '{"callIds":'`,
+        ),
+      ),
+    { json: ['selector'] },
+  ),
   insert: prepareRun(db, db.insert(cancellations).values(placeholdersFor(CANCELLATION))),
   advance: prepareRun(
     db,
@@ -106,6 +131,17 @@ export function listActiveHolds(
   return [...ids].flatMap((organizationId) =>
     organizationId == null ? [] : rows(db).holds.all({ organizationId }),
   );
+}
+
+/** Returns the running cancellations by filter that still look for matching calls. */
+export function listRecordingCancellations(
+  db: Database,
+  organizationId: string,
+  now: Timestamp,
+): RunningCancellation[] {
+  return rows(db)
+    .recording.all({ organizationId })
+    .filter((row) => isMatching(row, now));
 }
 
 /** Returns the counts as the records are now. */
