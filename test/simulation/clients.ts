@@ -3,18 +3,27 @@ import { cancelCall } from '../../src/operations/calls/cancel.ts';
 import { createCall } from '../../src/operations/calls/create.ts';
 import { getCall } from '../../src/operations/calls/get.ts';
 import { InvariantViolation } from './event-log.ts';
-import { anyHangup, type World } from './world.ts';
+import { anyHangup, keyOf, type World } from './world.ts';
 
 /* Clients of hangup's API, without HTTP. */
 
 const ATTEMPTS = 12;
+
+/** The agents and the numbers of registered calls, in both organizations. */
+export const AGENTS = ['agent-a', 'agent-b', 'agent-c', 'agent-d', 'agent-e', 'agent-f'];
+export const PHONE_NUMBERS = ['+15550300001', '+15550300002', '+15550300003', '+15550300004'];
+/** The agent of adopted calls. */
+export const RECEPTIONIST = 'receptionist';
 
 /** Registers a call, and retries while the outcome is unknown. @returns whether the call is registered */
 export async function register(
   world: World,
   call: { id: string; roomName: string; scheduledAt?: number | null },
 ): Promise<boolean> {
-  const { prng, virtualClock, eventLog, apiKey } = world;
+  const { prng, virtualClock, eventLog } = world;
+  const apiKey = keyOf(world, call.roomName);
+  const agentId = prng.of(AGENTS);
+  const phoneNumber = prng.happens(0.8) ? prng.of(PHONE_NUMBERS) : null;
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const reply = await anyHangup(world).request((dependencies) =>
       createCall(dependencies, {
@@ -24,6 +33,8 @@ export async function register(
         registered: {
           ...UNKNOWN,
           ...call,
+          agentId,
+          phoneNumber,
           scheduledAt: call.scheduledAt ?? null,
           direction: 'outbound',
         },
@@ -43,8 +54,6 @@ export async function register(
 }
 
 const UNKNOWN = {
-  phoneNumber: null,
-  agentId: null,
   agentName: null,
   contactName: null,
   contactPhone: null,
@@ -75,7 +84,9 @@ async function cancelUntilKnown(
   world: World,
   { callId, idempotencyKey }: { callId: string; idempotencyKey: string | null },
 ): Promise<void> {
-  const { prng, virtualClock, eventLog, database, apiKey } = world;
+  const { prng, virtualClock, eventLog, database, apiKeys } = world;
+  const owner = database.find(callId)?.organizationId;
+  const apiKey = apiKeys.find(({ organizationId }) => organizationId === owner) ?? keyOf(world, callId);
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const reply = await anyHangup(world).request((dependencies) =>
       cancelCall(dependencies, {
@@ -110,7 +121,7 @@ async function cancelUntilKnown(
 }
 
 export async function readCall(world: World, callId: string): Promise<void> {
-  const { apiKey } = world;
+  const apiKey = keyOf(world, callId);
   await anyHangup(world).request(async (dependencies) =>
     getCall(dependencies, await authorizeCall(dependencies, { callId, apiKey, scope: 'calls:read' })),
   );

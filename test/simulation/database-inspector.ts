@@ -1,9 +1,16 @@
 import SqliteDatabase from 'better-sqlite3';
-import { type CallStatus, ENDED_STATUSES, isLive } from '../../src/domain/call-status.ts';
+import { type CallStatus, type Direction, ENDED_STATUSES, isLive } from '../../src/domain/call-status.ts';
+import type { CancellationCounts, CancellationSelector } from '../../src/domain/cancellation.ts';
 import { InvariantViolation } from './event-log.ts';
 
 export interface CallRow {
   readonly id: string;
+  readonly organizationId: string;
+  readonly agentId: string | null;
+  readonly direction: Direction;
+  readonly phoneNumber: string | null;
+  readonly createdAt: number;
+  readonly cancellationId: string | null;
   readonly roomName: string;
   /** Sid of the call's last room session. */
   readonly roomId: string | null;
@@ -22,7 +29,39 @@ interface AuditRow {
   readonly reason: string | null;
 }
 
-const CALL = 'SELECT id, room_name AS roomName, room_id AS roomId, status, ended_at AS endedAt FROM calls';
+/** A cancellation of many calls. */
+export interface CancellationRecord {
+  readonly id: string;
+  readonly organizationId: string;
+  readonly state: 'running' | 'completed';
+  readonly reason: string;
+  readonly createdBy: string;
+  readonly createdAt: number;
+  readonly isHeld: boolean;
+  readonly selector: CancellationSelector;
+  /** Final when completed. */
+  readonly counts: CancellationCounts;
+}
+
+type JsonColumns = 'selector' | 'counts' | 'isHeld';
+type CancellationColumns = Omit<CancellationRecord, JsonColumns> & Record<JsonColumns, string>;
+
+/** An end of a call by a cancel, in the audit log. */
+export interface CancelEvent {
+  readonly callId: string;
+  readonly organizationId: string;
+  readonly actorId: string | null;
+  readonly fromStatus: CallStatus;
+  readonly reason: string | null;
+  readonly cancellationId: string | null;
+}
+
+const CALL = `SELECT id, organization_id AS organizationId, agent_id AS agentId, direction, phone_number AS phoneNumber,
+  created_at AS createdAt, cancellation_id AS cancellationId, room_name AS roomName, room_id AS roomId, status,
+  ended_at AS endedAt FROM calls`;
+const CANCELLATION = `SELECT id, organization_id AS organizationId, state, reason, created_by AS createdBy,
+  created_at AS createdAt, json(coalesce(hold_state, '') = 'active') AS isHeld, selector, reported_counts AS counts
+  FROM cancellations`;
 const AUDIT =
   'SELECT at, action, actor, actor_id AS actorId, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason FROM audit_log';
 const ORDER: readonly (CallStatus | null)[] = [null, 'initiated', 'connecting', 'ringing', 'active'];
@@ -33,6 +72,8 @@ export class DatabaseInspector {
   readonly #inRoom: SqliteDatabase.Statement<[string], CallRow>;
   readonly #byId: SqliteDatabase.Statement<[string], CallRow>;
   readonly #deletion: SqliteDatabase.Statement<[string], unknown>;
+  readonly #cancelledBy: SqliteDatabase.Statement<[string], CallRow>;
+  readonly #cancellation: SqliteDatabase.Statement<[string], CancellationColumns>;
 
   constructor(file: string) {
     this.#db = new SqliteDatabase(file, { readonly: true });
@@ -40,6 +81,8 @@ export class DatabaseInspector {
     this.#inRoom = this.#db.prepare(`${CALL} WHERE room_name = ? ORDER BY rowid`);
     this.#byId = this.#db.prepare(`${CALL} WHERE id = ?`);
     this.#deletion = this.#db.prepare('SELECT 1 FROM room_deletions WHERE call_id = ?');
+    this.#cancelledBy = this.#db.prepare(`${CALL} WHERE cancellation_id = ? ORDER BY rowid`);
+    this.#cancellation = this.#db.prepare(`${CANCELLATION} WHERE id = ?`);
   }
 
   /** Returns the calls in the order of their creation. */
@@ -53,6 +96,59 @@ export class DatabaseInspector {
 
   all(): CallRow[] {
     return this.#db.prepare<[], CallRow>(CALL).all();
+  }
+
+  /** Returns the live calls of an organization. */
+  liveOf(organizationId: string): CallRow[] {
+    return this.#db
+      .prepare<[string], CallRow>(`${CALL} WHERE organization_id = ? AND ended_at IS NULL ORDER BY rowid`)
+      .all(organizationId);
+  }
+
+  cancelledBy(cancellationId: string): CallRow[] {
+    return this.#cancelledBy.all(cancellationId);
+  }
+
+  findCancellation(id: string): CancellationRecord | null {
+    const row = this.#cancellation.get(id);
+    if (row === undefined) return null;
+    const { isHeld, selector, counts, ...columns } = row;
+    return {
+      ...columns,
+      isHeld: JSON.parse(isHeld) === 1,
+      selector: JSON.parse(selector),
+      counts: JSON.parse(counts),
+    };
+  }
+
+  /** Returns the states of the deletions of a cancellation's calls. */
+  deletionsOf(cancellationId: string): { callId: string; state: string }[] {
+    return this.#db
+      .prepare<[string], { callId: string; state: string }>(
+        'SELECT call_id AS callId, state FROM room_deletions WHERE cancellation_id = ?',
+      )
+      .all(cancellationId);
+  }
+
+  /** Returns the details of a cancellation's progress events, the oldest first. */
+  progressOf(cancellationId: string): { state: string; counts: CancellationCounts }[] {
+    return this.#db
+      .prepare<[string], { details: string }>(
+        `SELECT details FROM audit_log WHERE subject_id = ? AND action = 'cancellation.progress' ORDER BY id`,
+      )
+      .all(cancellationId)
+      .map(({ details }) => JSON.parse(details));
+  }
+
+  /** Returns all ends of calls by a cancel, in the order of the audit log. */
+  cancelEvents(): CancelEvent[] {
+    return this.#db
+      .prepare<[], CancelEvent>(
+        `SELECT subject_id AS callId, organization_id AS organizationId, actor_id AS actorId, from_status AS fromStatus,
+           reason, cancellation_id AS cancellationId
+         FROM audit_log WHERE action = 'call.status_changed' AND to_status = 'cancelled' ORDER BY id`,
+      )
+      .all();
   }
 
   openDeletions(): {

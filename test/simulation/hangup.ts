@@ -11,7 +11,7 @@ import type { Dependencies } from '../../src/operations/dependencies.ts';
 import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
 import { parseSettings } from '../../src/platform/config.ts';
 import type { ChangedCall, Store } from '../../src/ports/store.ts';
-import type { Logger, Random } from '../../src/ports/system.ts';
+import type { Clock, Logger, Random } from '../../src/ports/system.ts';
 import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
 import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
@@ -62,6 +62,8 @@ export interface Environment {
   readonly databaseFile: string;
   readonly transport: RoomServiceTransport;
   readonly reconciles: boolean;
+  /** Returns the store with checks after each commit. */
+  readonly observe: (store: LocalStore, clock: Clock) => LocalStore;
   readonly fail: (failure: Error) => void;
   /** Called when the end of a call is committed. */
   readonly onEnd: (end: CommittedEnd) => void;
@@ -89,7 +91,7 @@ export class SimulatedHangup {
 
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
-    const { virtualClock, random, transport, databaseFile } = this.#surroundings;
+    const { virtualClock, random, transport, databaseFile, observe } = this.#surroundings;
     const isAlive = () => process.isAlive;
     const clock = { now: () => virtualClock.now + this.clockOffsetMs };
     const store = openSqliteStore(databaseFile, { clock });
@@ -107,7 +109,7 @@ export class SimulatedHangup {
       },
     );
     const base = {
-      store: this.#mortal(store, () => process),
+      store: this.#slowly(this.#mortal(observe(store, clock), () => process)),
       rooms: createRoomService(breaker.transport, () => virtualClock.now),
       metrics: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
@@ -227,11 +229,26 @@ export class SimulatedHangup {
     });
   }
 
+  /**
+   * Records the calls of a cancellation in small chunks, with pauses in which other writes run. The time of a chunk is not
+   * limited: real time would make each run different.
+   */
+  #slowly(store: Store): Store {
+    const { prng, virtualClock } = this.#surroundings;
+    return {
+      ...store,
+      advanceCancellation: async (input) => {
+        if (prng.happens(0.5)) await virtualClock.sleep(prng.between(1, 400));
+        const limit = prng.happens(0.5) ? prng.between(1, 5) : input.limit;
+        return store.advanceCancellation({ ...input, limit, budgetMs: Number.POSITIVE_INFINITY });
+      },
+    };
+  }
+
   /** Notes the end of a call before hangup can act on it. */
   async #notingEnd(pending: unknown): Promise<unknown> {
     const result = await pending;
-    const end = endIn(result);
-    if (end !== null) this.#surroundings.onEnd(end);
+    for (const end of endsIn(result)) this.#surroundings.onEnd(end);
     return result;
   }
 
@@ -281,15 +298,15 @@ export class SimulatedHangup {
   }
 }
 
-/** The end of a call in a change that the store returned. */
-function endIn(changed: unknown): CommittedEnd | null {
-  if (typeof changed !== 'object' || changed === null) return null;
-  const { result, events }: Partial<ChangedCall<CommandKind>> = changed;
-  const ended = events?.find(({ toStatus }) => toStatus !== null && !isLive(toStatus));
-  if (ended === undefined) return null;
+/** The ends of calls in a change that the store returned. */
+function endsIn(changed: unknown): CommittedEnd[] {
+  if (typeof changed !== 'object' || changed === null) return [];
+  const { result, events = [] }: Partial<ChangedCall<CommandKind>> = changed;
   const decision = result && 'decision' in result ? result.decision : null;
   const reason = decision?.kind === 'end' ? decision.failureReason : null;
-  return { callId: ended.subjectId, isCancelled: ended.actor === 'api_key', reason };
+  return events
+    .filter(({ toStatus }) => toStatus !== null && !isLive(toStatus))
+    .map(({ subjectId, actor }) => ({ callId: subjectId, isCancelled: actor === 'api_key', reason }));
 }
 
 class InjectedError extends Error {

@@ -5,6 +5,8 @@ import type { World } from './world.ts';
 
 /** Rooms with this prefix are adopted. LiveKit appends an underscore to the prefix. */
 export const PREFIX = 'call-';
+/** The longest prefix wins: these rooms are the second organization's. */
+export const SECOND_PREFIX = 'call-second';
 
 /** Few names, because callers must share rooms. */
 const SHARED_ROOMS = [`${PREFIX}desk`, `${PREFIX}sales`, `${PREFIX}night`];

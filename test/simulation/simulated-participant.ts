@@ -52,6 +52,11 @@ export class SimulatedParticipant {
     participant.leave(reason);
   }
 
+  /** Stays in the room, and never rejoins. */
+  stopReturning(): void {
+    this.#hasLeft = true;
+  }
+
   /** Loses the connection; LiveKit detects the loss. */
   lose(reason: string): void {
     this.#world.eventLog.record(this.#roomName, `${this.#joining.identity} is lost (${reason})`);

@@ -27,6 +27,17 @@ test('invariants hold under injected faults (seed 1, 100 calls)', async () => {
     'scenario: noteTaker',
     'scenario: sharedRoom',
     'SendData: answered',
+    'cancellation: filter',
+    'cancellation: filter with a hold',
+    'cancellation: callIds',
+    'cancellation: call recorded',
+    'cancellation: a call starts to match',
+    'cancellation: completed',
+    'POST of a cancellation: previewed',
+    'POST of a cancellation: too_many',
+    'hold: registration refused',
+    'hold: call cancelled',
+    'hold: lifted',
   ]) {
     expect(outcome.counts.get(event) ?? 0, event).toBeGreaterThan(0);
   }

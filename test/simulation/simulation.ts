@@ -1,20 +1,22 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SCOPES } from '../../src/domain/api-key.ts';
+import { type ApiKey, SCOPES } from '../../src/domain/api-key.ts';
 import { isLive } from '../../src/domain/call-status.ts';
 import type { TwirpOutcome, TwirpRequest } from '../../src/livekit/transport/twirp.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import type { Random } from '../../src/ports/system.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Party } from './attendance.ts';
+import { CancellationMonitor } from './cancellation-monitor.ts';
 import { DatabaseInspector } from './database-inspector.ts';
 import { EventLog, InvariantViolation } from './event-log.ts';
 import { injectFaults } from './faults.ts';
 import { CALL_START_TIMEOUT_MS, type CommittedEnd, SimulatedHangup } from './hangup.ts';
 import { SimulatedLiveKit } from './livekit.ts';
+import { operateStops } from './operators.ts';
 import { Prng } from './prng.ts';
-import { PREFIX } from './shared-rooms.ts';
+import { PREFIX, SECOND_PREFIX } from './shared-rooms.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { runScenario } from './workload.ts';
 import type { World } from './world.ts';
@@ -112,7 +114,8 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
     }
   };
   begin().catch(failed);
-  injectFaults(world, () => telling === 0).then(() => {
+  const isTold = () => telling === 0;
+  Promise.all([injectFaults(world, isTold), operateStops(world, isTold)]).then(() => {
     world.isRepaired = true;
   }, failed);
   const until = async (isEnough: () => boolean) => {
@@ -124,6 +127,7 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   eventLog.recordForAllRooms('all faults are over');
   await until(() => virtualClock.now >= repairedAt + ROOMS_GONE_AFTER_MS);
   assertEndedCallsHaveNoRoom(world);
+  world.cancellations.assertCompleted();
   await until(() => virtualClock.now >= repairedAt + ALL_SETTLED_AFTER_MS);
   assertEndedCallsHaveNoRoom(world);
   assertLiveCallsHaveRooms(world);
@@ -133,6 +137,7 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   assertDeletionsAreComplete(world);
   database.assertCancelsHaveDeletions();
   database.assertStatusesMovedForward();
+  world.cancellations.assertConsistent();
   let isStopped = false;
   Promise.all(hangups.map((hangup) => hangup.stop())).then(() => {
     isStopped = true;
@@ -150,6 +155,7 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
 interface SimulatedWorld extends World {
   /** Ends by the simulation's clock, which is always right. By call id. */
   readonly endedAt: Map<string, number>;
+  readonly cancellations: CancellationMonitor;
   failure: Error | null;
   isRepaired: boolean;
 }
@@ -170,16 +176,16 @@ async function createWorld(
   const random = createRandom(prng.fork());
   const store = openSqliteStore(databaseFile);
   const clock = { now: () => virtualClock.now };
-  const { apiKey } = await createApiKey(
-    { store, clock, random },
-    { organizationName: 'acme', name: 'simulation', scopes: SCOPES, expiresAt: null },
-  );
-  await store.addAdoptionPrefix({
-    prefix: PREFIX,
-    organizationName: 'acme',
-    organizationIdIfNew: random.id('org'),
-    now: virtualClock.now,
-  });
+  const apiKeys: ApiKey[] = [];
+  for (const [organizationName, prefix] of Object.entries({ acme: PREFIX, globex: SECOND_PREFIX })) {
+    const { apiKey } = await createApiKey(
+      { store, clock, random },
+      { organizationName, name: 'simulation', scopes: SCOPES, expiresAt: null },
+    );
+    apiKeys.push(apiKey);
+    const organizationIdIfNew = random.id('org');
+    await store.addAdoptionPrefix({ prefix, organizationName, organizationIdIfNew, now: virtualClock.now });
+  }
   store.close();
 
   const livekit = new SimulatedLiveKit(virtualClock, prng.fork(), eventLog, async (event) =>
@@ -209,10 +215,20 @@ async function createWorld(
         databaseFile,
         transport,
         reconciles,
+        observe: (store, clock) => cancellations.observe(store, clock),
         fail: (violation) => world.fail(violation),
         onEnd: (end) => assertNobodyTalked(world, end),
       }),
   );
+  const cancellations = new CancellationMonitor({
+    database,
+    eventLog,
+    fail: (violation) => world.fail(violation),
+    onCancelled: (callId) => {
+      world.endedAt.set(callId, virtualClock.now);
+      for (const person of world.endless.get(callId)?.people ?? []) person.stopReturning();
+    },
+  });
   const world: SimulatedWorld = {
     virtualClock,
     prng,
@@ -220,7 +236,8 @@ async function createWorld(
     livekit,
     hangups,
     database,
-    apiKey,
+    apiKeys,
+    cancellations,
     people: new Set(),
     endless: new Map(),
     endedAt: new Map(),
@@ -329,7 +346,8 @@ function assertEndlessCallsGoOn({ endless, livekit, database }: World): void {
   for (const [id, { roomName }] of endless) {
     // LiveKit closes an old room at once if an agent is the first to return after the node died.
     if (livekit.attendance.closedRooms.has(roomName)) continue;
-    const status = database.find(id)?.status;
+    const { status, cancellationId } = database.find(id) ?? {};
+    if (cancellationId) continue;
     if (status === undefined || !isLive(status)) {
       throw new InvariantViolation(`call ${id} is ${status}, and nobody ended it`, roomName);
     }

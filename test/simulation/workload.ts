@@ -1,6 +1,6 @@
 import { dialOut, receiveCall } from '../../src/emulator/phone-call.ts';
-import { operatorCancels, readCall, register } from './clients.ts';
-import { callerOfSharedRoom, PREFIX } from './shared-rooms.ts';
+import { operatorCancels, RECEPTIONIST, readCall, register } from './clients.ts';
+import { callerOfSharedRoom, PREFIX, SECOND_PREFIX } from './shared-rooms.ts';
 import { SimulatedParticipant } from './simulated-participant.ts';
 import { huntGroup, noteTaker, takeover, warmTransfer } from './transfers.ts';
 import type { World } from './world.ts';
@@ -232,10 +232,10 @@ async function outbound(world: World, id: string): Promise<void> {
 async function inbound(world: World): Promise<void> {
   const { prng, virtualClock, eventLog, livekit } = world;
   const phone = receiveCall(livekit.rooms, {
-    prefix: PREFIX,
+    prefix: prng.happens(0.3) ? SECOND_PREFIX : PREFIX,
     callerNumber: `+1555${prng.between(1_000_000, 9_999_999)}`,
     calledNumber: '+15550100002',
-    roomMetadata: JSON.stringify({ agentId: 'receptionist' }),
+    roomMetadata: JSON.stringify({ agentId: RECEPTIONIST }),
   });
   const { roomName } = phone;
   eventLog.record(roomName, 'phone: calls in');

@@ -16,7 +16,8 @@ export interface World {
   /** One or two processes on one database. */
   readonly hangups: readonly SimulatedHangup[];
   readonly database: DatabaseInspector;
-  readonly apiKey: ApiKey;
+  /** A key of each organization. */
+  readonly apiKeys: readonly ApiKey[];
   /** True once all faults are over. Participants then stop joining rooms. */
   readonly isCalm: () => boolean;
   /** Participants who are in a room or will rejoin. */
@@ -28,6 +29,14 @@ export interface World {
   >;
   /** Ends the simulation. */
   readonly fail: (failure: Error) => void;
+}
+
+/** Returns the key of the organization that registers the calls of this name. Every third call is the second organization's. */
+export function keyOf({ apiKeys }: World, name: string): ApiKey {
+  const isSecond = Number(/\d+/.exec(name)?.[0] ?? 0) % 3 === 2;
+  const key = apiKeys[isSecond ? 1 : 0];
+  if (key === undefined) throw new Error('an organization has no key');
+  return key;
 }
 
 /** Returns a running process if any process runs, as a load balancer does. */
