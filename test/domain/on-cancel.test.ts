@@ -22,6 +22,7 @@ test('a cancel ends the call, leases the deletion of its room and appends an aud
   expect(memory.deletionOf('c1')).toEqual({
     callId: 'c1',
     roomName: 'room',
+    cancellationId: null,
     state: 'running',
     attempt: 1,
     scheduledAt: 9_000,
