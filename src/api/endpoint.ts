@@ -39,6 +39,10 @@ export interface Rest<Output = unknown> {
   readonly errors: readonly (RequestError | TRPCError)[];
   /** The input that each request header sets, by the name of the header. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Those inputs of `headers` that the query can set too. The header wins. */
+  readonly queryHeaders?: readonly string[];
+  /** The type of the successful response; absent: JSON. */
+  readonly contentType?: 'text/event-stream';
 }
 
 /** A procedure without tRPC. */

@@ -1,5 +1,5 @@
 import type { ApiKey } from '../domain/api-key.ts';
-import type { Dependencies } from '../operations/dependencies.ts';
+import type { ServerDependencies } from '../operations/dependencies.ts';
 import type { CallRecord } from '../ports/store.ts';
 
 export interface Authentication {
@@ -11,10 +11,12 @@ export interface Authentication {
 
 /** A request for one procedure, over REST or tRPC. Its parts are read in the contract's order of checks. */
 export interface ProcedureRequest {
-  readonly dependencies: Dependencies;
+  readonly dependencies: ServerDependencies;
   readonly transport: 'rest' | 'trpc';
   /** Loads the key once per HTTP request, also for a batch of many calls. */
   authenticate(): Promise<Authentication>;
+  /** Loads the key again, for a response that lasts. Returns whether the key is still valid. */
+  isKeyActive(): Promise<boolean>;
   /** Returns the input `callId`, also when another input is invalid; undefined if it is missing. REST reads no body. */
   readCallId(): unknown;
   /** Returns the input before the schema check. @throws TRPCError 400, 413, 415 */

@@ -1,28 +1,30 @@
-import { TRPCError } from '@trpc/server';
+import { TRPCError, tracked } from '@trpc/server';
 import type { z } from 'zod';
 import type { ApiKey, Scope } from '../domain/api-key.ts';
 import { RequestError, unauthorized } from '../domain/errors.ts';
 import { assertAuthorized, authorizeCall, requireScope } from '../operations/calls/authorize.ts';
-import type { Dependencies } from '../operations/dependencies.ts';
+import type { ServerDependencies } from '../operations/dependencies.ts';
 import type { CallRecord } from '../ports/store.ts';
 import type { Endpoint, Rest } from './endpoint.ts';
 import { badRequest, toTrpcError } from './errors.ts';
+import type { EventStream, StreamData } from './events/event-stream.ts';
 import type { ProcedureRequest } from './procedure-request.ts';
 import { procedure } from './trpc.ts';
 
 /** A procedure, defined once for REST and tRPC. */
-interface Definition<Context, Parsed, Output, RestInput, TrpcInput> {
+interface Definition<Context, Parsed, Output, RestInput, TrpcInput, Data = Output> {
   readonly rest: Rest<Output>;
   readonly input: z.ZodObject & z.ZodType<Parsed, RestInput>;
   /** The input over tRPC, if tRPC accepts a wider input. */
   readonly trpcInput?: z.ZodType<Parsed, TrpcInput>;
-  /** Types and documents the output. Nothing checks an output at run time: tests check each response. */
-  readonly output: z.ZodType<Output>;
+  /** Types and documents the output, or the data of each message of a stream. Nothing checks an output at run time: tests check each response. */
+  readonly output: z.ZodType<Data>;
   handle(context: Context, input: Parsed): Promise<Output>;
 }
 
 interface ScopedContext {
-  readonly dependencies: Dependencies;
+  readonly request: ProcedureRequest;
+  readonly dependencies: ServerDependencies;
   readonly apiKey: ApiKey;
   /** Marks the response, also an error, as a replay of the first response under an Idempotency-Key. */
   readonly markReplayed: () => void;
@@ -58,7 +60,8 @@ export function scopedProcedure(scope: Scope) {
 }
 
 function scopedContext(request: ProcedureRequest, apiKey: ApiKey): ScopedContext {
-  return { dependencies: request.dependencies, apiKey, markReplayed: () => request.markReplayed() };
+  const { dependencies } = request;
+  return { request, dependencies, apiKey, markReplayed: () => request.markReplayed() };
 }
 
 /**
@@ -122,11 +125,27 @@ function createBuilder<Context>(authorize: Authorize<Context>) {
         .input(readInput<TrpcInput>)
         .mutation(({ ctx }) => ctx.output);
     },
+    /** A procedure whose output lasts: over REST server-sent events, over tRPC a subscription. */
+    subscription<Parsed, Data extends StreamData, RestInput, TrpcInput = RestInput>(
+      definition: Definition<Context, Parsed, EventStream<Data>, RestInput, TrpcInput, Data>,
+    ) {
+      return onTrpc(toEndpoint(definition, authorize))
+        .input(readInput<TrpcInput>)
+        .subscription(async function* ({ ctx, signal = new AbortController().signal }) {
+          try {
+            for await (const { id, data } of ctx.output.open(signal)) {
+              if (data !== null) yield tracked(id, data);
+            }
+          } catch (error) {
+            throw toTrpcError(error) ?? error;
+          }
+        });
+    },
   };
 }
 
 function toEndpoint<Context, Parsed, Output>(
-  { rest, input, trpcInput, output, handle }: Definition<Context, Parsed, Output, unknown, unknown>,
+  { rest, input, trpcInput, output, handle }: Definition<Context, Parsed, Output, unknown, unknown, unknown>,
   authorize: Authorize<Context>,
 ): Endpoint<Output> {
   const schemas: Record<ProcedureRequest['transport'], z.ZodType<Parsed>> = {

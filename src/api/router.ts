@@ -7,6 +7,7 @@ import { create as createCancellation } from './cancellations/create.ts';
 import { get as getCancellation } from './cancellations/get.ts';
 import { liftHold } from './cancellations/lift-hold.ts';
 import { list as listCancellations } from './cancellations/list.ts';
+import { stream } from './events/stream.ts';
 import { router } from './trpc.ts';
 
 export const appRouter = router({
@@ -17,6 +18,7 @@ export const appRouter = router({
     list: listCancellations,
     liftHold,
   }),
+  events: router({ stream }),
 });
 
 /** For clients: `createTRPCClient<AppRouter>({ links: [httpBatchLink({ url: 'http://127.0.0.1:8080/trpc' })] })`. */

@@ -21,11 +21,19 @@ const BATCH_TOO_LARGE = {
   message: `Batch has more than ${MAX_BATCH_SIZE} calls: set maxItems: ${MAX_BATCH_SIZE} in httpBatchLink`,
 };
 
+/** An event stream sends something at least this often. */
+export const HEARTBEAT_INTERVAL_MS = 15_000;
+
 const t = initTRPC
   .context<Context>()
   .meta<ProcedureMeta>()
   .create({
     isDev: false,
+    sse: {
+      // Also keeps the connection open through proxies.
+      ping: { enabled: true, intervalMs: HEARTBEAT_INTERVAL_MS },
+      client: { reconnectAfterInactivityMs: 3 * HEARTBEAT_INTERVAL_MS },
+    },
     errorFormatter: ({ shape, error }) => {
       const { code, message: original } = publicError(error);
       const message = original === BATCH_TOO_LARGE.trpcMessage ? BATCH_TOO_LARGE.message : original;

@@ -9,15 +9,16 @@ import { httpTransport } from '../livekit/transport/twirp.ts';
 import { createWebhookParser } from '../livekit/webhook-parser.ts';
 import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
+import { createEventFeed } from '../operations/events/event-feed.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
 import { storeThread } from '../platform/assets.ts';
-import { systemClock, systemRandom } from '../platform/clock.ts';
+import { systemClock, systemRandom, systemTimers } from '../platform/clock.ts';
 import type { Settings, SettingsError } from '../platform/config.ts';
 import { useUtcTimeZone } from '../platform/environment.ts';
 import { trustSystemCertificates } from '../platform/system-ca.ts';
 import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Store } from '../ports/store.ts';
-import type { Clock, Logger, Random } from '../ports/system.ts';
+import type { Clock, Logger, Random, Timers } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
 import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
 import { openServerStore } from '../store/open-store.ts';
@@ -49,6 +50,7 @@ export async function startApp({
   version,
   clock = systemClock,
   random = systemRandom,
+  timers = systemTimers,
   scheduler = createScheduler(clock),
   thread = storeThread(),
 }: {
@@ -58,6 +60,7 @@ export async function startApp({
   version: string;
   clock?: Clock;
   random?: Random;
+  timers?: Timers;
   scheduler?: Scheduler;
   thread?: ReturnType<typeof storeThread>;
 }): Promise<App> {
@@ -102,7 +105,9 @@ export async function startApp({
     rooms: createRoomService(transport),
     metrics,
     clock,
+    timers,
     random,
+    eventFeed: createEventFeed({ store: instrumentedStore, timers }),
     log,
     ...settings.operations,
   };

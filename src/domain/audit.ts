@@ -22,6 +22,17 @@ export const ACTIONS = [
 export const ACTORS = ['api_key', 'operator', 'livekit', 'reconciler'] as const;
 
 export type Action = (typeof ACTIONS)[number];
+
+/** The actions of the event stream. */
+export const STREAMED_ACTIONS = [
+  'call.created',
+  'call.status_changed',
+  'call.room_deletion',
+  'cancellation.progress',
+  'hold.lifted',
+] as const satisfies readonly Action[];
+export type StreamedAction = (typeof STREAMED_ACTIONS)[number];
+
 export type Actor = (typeof ACTORS)[number];
 
 /** The facts of an event that have no column of their own, by its action. */

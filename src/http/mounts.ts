@@ -1,6 +1,6 @@
 import { NOT_FOUND } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
-import type { Dependencies } from '../operations/dependencies.ts';
+import type { ServerDependencies } from '../operations/dependencies.ts';
 import type { WebhookParser } from '../ports/livekit.ts';
 import { allowGet, createHealthHandlers, type HealthSources } from './health.ts';
 import { createWebhookHandler } from './livekit-webhook.ts';
@@ -25,7 +25,7 @@ const FALLBACK: Mount = {
 };
 
 export interface MountOptions {
-  readonly dependencies: Dependencies;
+  readonly dependencies: ServerDependencies;
   readonly parseWebhook: WebhookParser;
   readonly healthSources: HealthSources;
   /** Aborted when the server shuts down. */
@@ -36,8 +36,8 @@ export interface MountOptions {
 /** Returns the handlers of REST, tRPC, LiveKit's webhooks, the OpenAPI document and health, with their paths. */
 export function createMounts(options: MountOptions, onError: ErrorListener): readonly Mount[] {
   const { dependencies, parseWebhook, healthSources, draining, version } = options;
-  const rest = createRestHandler({ router: appRouter, dependencies, onError });
-  const trpc = createTrpcHandler({ router: appRouter, dependencies, onError });
+  const rest = createRestHandler({ router: appRouter, dependencies, draining, onError });
+  const trpc = createTrpcHandler({ router: appRouter, dependencies, draining, onError });
   const webhook = createWebhookHandler({ dependencies, parse: parseWebhook, draining, onError });
   const health = createHealthHandlers({ dependencies, sources: healthSources, draining });
   // Built at the first request: at each start it would take as long as opening the database.

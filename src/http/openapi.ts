@@ -12,7 +12,7 @@ import { StoreBusyError } from '../domain/errors.ts';
 import { simplifySchema } from './openapi-schema.ts';
 import { HEADERS_TOO_LARGE } from './protocol-errors.ts';
 import { errorBody } from './response.ts';
-import { collectRoutes, type Route } from './routes.ts';
+import { collectRoutes, inputNamesOf, type Route } from './routes.ts';
 
 const ErrorBody = z
   .object({ error: z.object({ message: z.string(), code: z.int() }) })
@@ -51,7 +51,7 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
     },
     servers: [{ url: '/api/v1' }],
     tags: [
-      { name: 'Calls', description: 'Register, list and cancel the calls of your organization.' },
+      { name: 'Calls', description: 'Register, list, cancel and watch the calls of your organization.' },
       { name: 'Cancellations', description: 'Cancel all matching calls: the emergency stop.' },
     ],
     security: [{ ApiKey: [] }, { Bearer: [] }],
@@ -66,11 +66,12 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
   return createDocument(document, { override: simplifySchema });
 }
 
-function operation({ rest, input, output, pathParameters }: Route) {
+function operation(route: Route) {
+  const { rest, input, output, pathParameters } = route;
   const headers = Object.entries(rest.headers ?? {});
-  const otherNames = [...pathParameters, ...headers.map(([, name]) => name)];
+  const inputNames = inputNamesOf(route);
   const inputs = Object.fromEntries(
-    Object.entries(input.shape).filter(([name]) => !otherNames.includes(name)),
+    Object.entries(input.shape).filter(([name]) => inputNames.includes(name)),
   );
   const isBody = rest.method === 'POST';
   return {
@@ -100,7 +101,7 @@ function schemaOf(input: z.ZodObject, name: string): z.core.$ZodType {
 }
 
 function responses(
-  { success, otherSuccess, errors, headers: requestHeaders }: Route['rest'],
+  { success, otherSuccess, errors, headers: requestHeaders, contentType }: Route['rest'],
   output: z.ZodType,
 ): ZodOpenApiResponsesObject {
   const { status, message, example, headers = {} } = success;
@@ -120,12 +121,15 @@ function responses(
     [`${status}`]: {
       description: message ?? 'Success',
       headers: z.object({ ...headersOf(status), ...Object.fromEntries(headerSchemas) }),
-      content: {
-        'application/json': {
-          schema: z.object({ data: success.output ?? output, ...withMessage }),
-          example: message === undefined ? { data: example } : { data: example, message },
-        },
-      },
+      content:
+        contentType !== undefined
+          ? { [contentType]: { schema: z.string(), example } }
+          : {
+              'application/json': {
+                schema: z.object({ data: success.output ?? output, ...withMessage }),
+                example: message === undefined ? { data: example } : { data: example, message },
+              },
+            },
     },
     ...(otherSuccess && {
       [`${otherSuccess.status}`]: {

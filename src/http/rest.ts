@@ -1,15 +1,17 @@
 import type { ServerResponse } from 'node:http';
 import type { AnyTRPCRouter } from '@trpc/server';
 import { badRequest, METHOD_NOT_ALLOWED, NOT_FOUND, publicError, unrecognizedKeys } from '../api/errors.ts';
+import { EventStream } from '../api/events/event-stream.ts';
 import type { ProcedureRequest } from '../api/procedure-request.ts';
-import type { Dependencies } from '../operations/dependencies.ts';
+import type { ServerDependencies } from '../operations/dependencies.ts';
 import { authenticateRequest } from './authenticate-request.ts';
 import { assertNoBody, hasBody, readJsonObject, readOptionalJsonObject } from './body.ts';
+import { sendEvents } from './event-stream.ts';
 import { hasIdempotencyKey, markReplayed, readIdempotencyKey } from './idempotency-key.ts';
 import { createQueryParsers, parseQuery, type QueryParsers } from './query.ts';
 import type { ErrorListener, Handler, HttpRequest } from './request.ts';
 import { sendError, sendJson } from './response.ts';
-import { collectRoutes, type Route } from './routes.ts';
+import { collectRoutes, inputNamesOf, type Route } from './routes.ts';
 
 interface Endpoint extends Route {
   /** Names of the inputs in the query or in the body. */
@@ -30,13 +32,17 @@ interface RouteTemplate {
 export function createRestHandler({
   router,
   dependencies,
+  draining,
   onError,
 }: {
   router: AnyTRPCRouter;
-  dependencies: Dependencies;
+  dependencies: ServerDependencies;
+  /** Aborted when the server shuts down. */
+  draining: AbortSignal;
   onError: ErrorListener;
 }): Handler {
   const templates = createTemplates(router);
+  const streamOptions = { ...dependencies, draining };
 
   return async (request, response, { path, search }) => {
     try {
@@ -57,11 +63,14 @@ export function createRestHandler({
       const data = await endpoint.run(
         new RestRequest(dependencies, endpoint, { request, response, search, parameters }),
       );
-      sendData(request, response, endpoint.rest, data);
+      if (data instanceof EventStream) await sendEvents(request, response, data, streamOptions);
+      else sendData(request, response, endpoint.rest, data);
     } catch (error) {
       const clientError = publicError(error);
       if (clientError.code >= 500) onError(error, request);
-      sendError(request, response, clientError);
+      // A stream that has begun cannot send an error: its client connects again.
+      if (response.headersSent) response.destroy();
+      else sendError(request, response, clientError);
     }
   };
 }
@@ -115,8 +124,7 @@ function toSegments(path: string): RouteTemplate['segments'] {
 
 function toEndpoint(route: Route): Endpoint {
   const headers = Object.entries(route.rest.headers ?? {});
-  const otherNames = [...route.pathParameters, ...headers.map(([, name]) => name)];
-  const inputNames = Object.keys(route.input.shape).filter((name) => !otherNames.includes(name));
+  const inputNames = inputNamesOf(route);
   const parsers = createQueryParsers(route.input, route.rest.method === 'POST' ? [] : inputNames);
   return { ...route, inputNames, parsers, headers };
 }
@@ -154,7 +162,7 @@ function decodeParameter(text: string): string {
 
 class RestRequest implements ProcedureRequest {
   readonly transport = 'rest';
-  readonly dependencies: Dependencies;
+  readonly dependencies: ServerDependencies;
   private readonly endpoint: Endpoint;
   private readonly request: HttpRequest;
   private readonly response: ServerResponse;
@@ -162,7 +170,7 @@ class RestRequest implements ProcedureRequest {
   private readonly parameters: PathParameters;
 
   constructor(
-    dependencies: Dependencies,
+    dependencies: ServerDependencies,
     endpoint: Endpoint,
     {
       request,
@@ -181,6 +189,10 @@ class RestRequest implements ProcedureRequest {
 
   authenticate() {
     return authenticateRequest(this.dependencies, this.request, this.parameters['callId']);
+  }
+
+  async isKeyActive() {
+    return (await authenticateRequest(this.dependencies, this.request)).apiKey !== null;
   }
 
   readCallId() {

@@ -29,3 +29,12 @@ export function collectRoutes(router: AnyTRPCRouter): Route[] {
     return [{ ...endpoint, procedure, type: _def.type, pathParameters }];
   });
 }
+
+/** Returns the names of the inputs in the query or in the body. */
+export function inputNamesOf({ input, pathParameters, rest }: Route): string[] {
+  const { headers = {}, queryHeaders = [] } = rest;
+  const fromHeaders = Object.values(headers).filter((name) => !queryHeaders.includes(name));
+  return Object.keys(input.shape).filter(
+    (name) => !pathParameters.includes(name) && !fromHeaders.includes(name),
+  );
+}

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { TRPCError } from '@trpc/server';
 import { badRequest, unrecognizedKeys } from '../api/errors.ts';
 import type { Authentication, ProcedureRequest } from '../api/procedure-request.ts';
-import type { Dependencies } from '../operations/dependencies.ts';
+import type { ServerDependencies } from '../operations/dependencies.ts';
 import { authenticateRequest } from './authenticate-request.ts';
 import {
   assertJson,
@@ -24,7 +24,7 @@ import type { HttpRequest } from './request.ts';
  * before 404 and 403. Therefore this class stores the errors, and each call throws its own in the contract's order.
  */
 export class TrpcCalls {
-  readonly dependencies: Dependencies;
+  readonly dependencies: ServerDependencies;
   readonly method: string;
   /** The valid part of the query string: also with an error, a procedure needs `callId` for 404 and 403. */
   readonly query: ReadonlyMap<string, string>;
@@ -41,7 +41,7 @@ export class TrpcCalls {
   private readonly maxBodyBytes: number;
 
   constructor(
-    dependencies: Dependencies,
+    dependencies: ServerDependencies,
     {
       request,
       response,
@@ -78,6 +78,10 @@ export class TrpcCalls {
   authenticate(): Promise<Authentication> {
     this.authentication ??= authenticateRequest(this.dependencies, this.request);
     return this.authentication;
+  }
+
+  async isKeyActive(): Promise<boolean> {
+    return (await authenticateRequest(this.dependencies, this.request)).apiKey !== null;
   }
 
   /** Returns an error of one call's input that parsing found. Call this after reading the input. */
@@ -194,7 +198,7 @@ export class TrpcCalls {
 
 class TrpcRequest implements ProcedureRequest {
   readonly transport = 'trpc';
-  readonly dependencies: Dependencies;
+  readonly dependencies: ServerDependencies;
   private readonly calls: TrpcCalls;
   private readonly batchIndex: number;
   private readonly readRawInput: () => unknown;
@@ -208,6 +212,10 @@ class TrpcRequest implements ProcedureRequest {
 
   authenticate(): Promise<Authentication> {
     return this.calls.authenticate();
+  }
+
+  isKeyActive(): Promise<boolean> {
+    return this.calls.isKeyActive();
   }
 
   readCallId(): Promise<unknown> {

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { AnyTRPCRouter } from '@trpc/server';
+import { type AnyTRPCRouter, TRPCError } from '@trpc/server';
 import { resolveResponse } from '@trpc/server/http';
 import { publicError } from '../api/errors.ts';
-import { type Context, MAX_BATCH_SIZE } from '../api/trpc.ts';
-import type { Dependencies } from '../operations/dependencies.ts';
+import { type Context, errorShape, MAX_BATCH_SIZE } from '../api/trpc.ts';
+import type { ServerDependencies } from '../operations/dependencies.ts';
+import { STREAM_HEADERS, type StreamOptions, sendStream } from './event-stream.ts';
 import type { ErrorListener, Handler, HttpRequest } from './request.ts';
-import { commonHeaders, sendText } from './response.ts';
+import { commonHeaders, sendJson, sendText } from './response.ts';
 import { collectRoutes } from './routes.ts';
 import { TrpcCalls } from './trpc-calls.ts';
 import { findDirectRoutes, respondDirectly } from './trpc-direct.ts';
@@ -20,12 +21,16 @@ import { findDirectRoutes, respondDirectly } from './trpc-direct.ts';
 export function createTrpcHandler({
   router,
   dependencies,
+  draining,
   onError,
 }: {
   router: AnyTRPCRouter;
-  dependencies: Dependencies;
+  dependencies: ServerDependencies;
+  /** Aborted when the server shuts down. */
+  draining: AbortSignal;
   onError: ErrorListener;
 }): Handler {
+  const streamOptions = { ...dependencies, draining };
   const routes = new Map(collectRoutes(router).map((route) => [route.procedure, route]));
   const report = (error: unknown, request: HttpRequest) => {
     if (publicError(error).code >= 500) onError(error, request);
@@ -38,7 +43,7 @@ export function createTrpcHandler({
     const calls = new TrpcCalls(dependencies, { request, response, path, search, maxBodyBytesOf });
     const direct = findDirectRoutes(routes, request, calls);
     if (direct === null)
-      await respondThroughTrpc(request, response, { router, path, calls, onError: report });
+      await respondThroughTrpc(request, response, { router, path, calls, streamOptions, onError: report });
     else await respondDirectly(request, response, { calls, routes: direct, onError: report });
   };
 }
@@ -54,8 +59,15 @@ async function respondThroughTrpc(
     router,
     path,
     calls,
+    streamOptions,
     onError,
-  }: { router: AnyTRPCRouter; path: string; calls: TrpcCalls; onError: ErrorListener },
+  }: {
+    router: AnyTRPCRouter;
+    path: string;
+    calls: TrpcCalls;
+    streamOptions: StreamOptions;
+    onError: ErrorListener;
+  },
 ): Promise<void> {
   const { method } = calls;
   const url = new URL('http://hangup/trpc');
@@ -67,7 +79,7 @@ async function respondThroughTrpc(
       // Every other method is a 405. PUT represents them, because Request throws for some methods.
       method: method === 'GET' || method === 'POST' ? method : 'PUT',
       // The real content-type is checked with the body, after the check for 401.
-      headers: { ...acceptHeaders(request), 'content-type': 'application/json' },
+      headers: { ...forwardedHeaders(request), 'content-type': 'application/json' },
       signal: closed.signal,
       ...(method === 'POST' && { body: lazyStream(() => calls.readBody()), duplex: 'half' }),
     }),
@@ -78,12 +90,48 @@ async function respondThroughTrpc(
     maxBatchSize: MAX_BATCH_SIZE,
     onError: ({ error }) => onError(error, request),
   });
-  await send(request, response, resolved);
+  const isSubscription = resolved.headers.get('content-type') === 'text/event-stream';
+  const allow = resolved.headers.get('allow');
+  if (isSubscription && allow !== null) {
+    // tRPC would send the error as the message of a stream.
+    await resolved.body?.cancel();
+    const error = new TRPCError({ code: 'METHOD_NOT_SUPPORTED' });
+    const body = { error: errorShape(error, { procedure: path, type: 'subscription' }) };
+    sendJson(request, response, 405, body, { allow: `${allow}, HEAD` });
+  } else if (isSubscription) await sendSubscription(request, response, resolved, streamOptions);
+  else await send(request, response, resolved);
 }
 
-/** Returns the headers that choose the format of the response. */
-function acceptHeaders({ headers }: IncomingMessage): Record<string, string> {
-  const accepted = ['accept', 'trpc-accept'].map((name) => [name, headers[name]] as const);
+/**
+ * Sends a subscription. A shutdown ends the response without tRPC's last message, after which the client would not connect
+ * again.
+ */
+async function sendSubscription(
+  request: HttpRequest,
+  response: ServerResponse,
+  { status, body }: Response,
+  options: StreamOptions,
+): Promise<void> {
+  response.writeHead(status, [...commonHeaders(request), ...STREAM_HEADERS]);
+  if (request.method === 'HEAD' || body === null) {
+    await body?.cancel();
+    response.end();
+    return;
+  }
+  await sendStream(response, options, {
+    open: async function* (signal) {
+      const reader = body.getReader();
+      const cancel = () => void reader.cancel();
+      signal.addEventListener('abort', cancel);
+      if (signal.aborted) cancel();
+      for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+    },
+  });
+}
+
+/** Returns the headers that choose the format of the response, and the position of a subscription. */
+function forwardedHeaders({ headers }: IncomingMessage): Record<string, string> {
+  const accepted = ['accept', 'trpc-accept', 'last-event-id'].map((name) => [name, headers[name]] as const);
   return Object.fromEntries(
     accepted.flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   );

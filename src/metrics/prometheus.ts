@@ -143,6 +143,16 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     help: "LiveKit's webhooks, by event (none: not parsed) and outcome; unauthorized ones by reason",
     labelNames: ['event', 'outcome', 'reason'],
   });
+  const eventStreams = new Gauge({
+    registers,
+    name: 'hangup_event_streams',
+    help: 'Open event streams of this process, over REST and tRPC',
+  });
+  const eventReadersDropped = new Counter({
+    registers,
+    name: 'hangup_event_readers_dropped_total',
+    help: 'Readers that were disconnected because they did not read their event stream',
+  });
   const loopSeconds = new Histogram({
     registers,
     name: 'hangup_reconcile_duration_seconds',
@@ -213,6 +223,8 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       const label = event === null ? 'none' : WEBHOOK_EVENTS.includes(event) ? event : 'other';
       webhooks.inc({ event: label, outcome, ...(reason !== undefined && { reason }) });
     },
+    eventStreams: (change) => eventStreams.inc(change),
+    eventReaderDropped: () => eventReadersDropped.inc(),
     async timeLoop(loop, run) {
       const end = loopSeconds.startTimer({ loop });
       try {

@@ -4,7 +4,8 @@ import type { Timestamp } from '../domain/time.ts';
 import type { RoomService } from '../ports/livekit.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
-import type { Clock, Logger, Random } from '../ports/system.ts';
+import type { Clock, Logger, Random, Timers } from '../ports/system.ts';
+import type { EventFeed } from './events/event-feed.ts';
 
 /** Ages at which records are pruned; null: never. */
 interface RetentionSettings {
@@ -46,4 +47,10 @@ export interface Dependencies {
   readonly nudge: (at: Timestamp) => void;
   /** Makes the reconciler cancel the calls of a new cancellation. */
   readonly onCancellation: () => void;
+}
+
+/** The dependencies of the operations that only requests need. */
+export interface ServerDependencies extends Dependencies {
+  readonly timers: Timers;
+  readonly eventFeed: EventFeed;
 }

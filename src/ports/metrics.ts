@@ -22,6 +22,10 @@ export interface Metrics {
 
   /** Counts a webhook. @param webhook `event` is null if the body was not parsed; `reason` is the reason of a 401 */
   webhook(webhook: { event: string | null; outcome: string; reason?: RefusalReason }): void;
+  /** Counts an opened event stream as 1, and a closed one as -1. */
+  eventStreams(change: 1 | -1): void;
+  /** Counts a reader that was disconnected because it did not read its event stream. */
+  eventReaderDropped(): void;
   /** Runs the function, records its duration and counts its error. Throws the same error. */
   timeLoop<T>(loop: Loop, run: () => Promise<T>): Promise<T>;
   /** Records a call of a store method. */

@@ -9,6 +9,7 @@ import type { AttemptResult } from '../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
+import type { EventStore } from './event-store.ts';
 
 /**
  * The database. Each method is one atomic change that survives a power cut, or no change. A rejected promise means that
@@ -18,6 +19,7 @@ import type { Timestamp } from '../domain/time.ts';
 export interface Store
   extends CallStore,
     CancellationStore,
+    EventStore,
     LiveCallStore,
     DeletionQueue,
     ApiKeyStore,
@@ -42,7 +44,7 @@ export interface CallStore {
     callId: string;
   }): Promise<{ readonly apiKey: ApiKey | null; readonly record: CallRecord | null }>;
   listCalls(query: CallQuery): Promise<CallPage>;
-  /** Entries of the call's audit log after the entry `after`, oldest first. */
+  /** Entries of the call's audit log after the entry `after`, oldest first, without those of room deletions. */
   listCallEvents(input: { callId: string; after: number; limit: number }): Promise<readonly AuditEntry[]>;
 }
 

@@ -4,6 +4,12 @@ export interface Clock {
   now(): Timestamp;
 }
 
+/** Timers. They do not keep the process alive. Each method returns a function that stops the timer. */
+export interface Timers {
+  after(delayMs: number, run: () => void): () => void;
+  every(intervalMs: number, run: () => void): () => void;
+}
+
 /** Source of randomness. */
 export interface Random {
   /** In [0, 1). */

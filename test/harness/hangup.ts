@@ -11,13 +11,14 @@ import { SCOPES, type Scope } from '../../src/domain/api-key.ts';
 import type { Call } from '../../src/domain/call.ts';
 import { collectRoutes } from '../../src/http/routes.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
-import { systemClock, systemRandom } from '../../src/platform/clock.ts';
+import { systemClock, systemRandom, systemTimers } from '../../src/platform/clock.ts';
 import { parseSettings, type Settings } from '../../src/platform/config.ts';
 import type { Store } from '../../src/ports/store.ts';
-import type { Clock, Logger } from '../../src/ports/system.ts';
+import type { Clock, Logger, Timers } from '../../src/ports/system.ts';
 import { createScheduler, type Scheduler } from '../../src/reconciler/scheduler.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from './calls.ts';
+import { readAnswer } from './event-stream.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
 import { STORE_THREAD } from './process.ts';
@@ -91,12 +92,14 @@ export async function startHangup({
   livekit: given,
   settings = {},
   clock = systemClock,
+  timers = systemTimers,
   scheduler = createScheduler(clock),
   inProcess = false,
 }: {
   livekit?: LiveKitUnderTest;
   settings?: TestSettings;
   clock?: Clock;
+  timers?: Timers;
   scheduler?: Scheduler;
   /** Runs hangup from source in this process, also when HANGUP_BINARY names the single file. */
   inProcess?: boolean;
@@ -108,7 +111,7 @@ export async function startHangup({
   const chosen = { ...QUICK, port: 0, databaseFile, ...settings };
   const binary = process.env.HANGUP_BINARY;
   const { url, store, stop } =
-    binary && !inProcess && clock === systemClock
+    binary && !inProcess && clock === systemClock && timers === systemTimers
       ? await startBinary(binary, { settings: chosen, livekit, log })
       : await startApp({
           settings: choose(parseSettings({}, 'server'), chosen),
@@ -116,6 +119,7 @@ export async function startHangup({
           log: logInto(log),
           version: 'test',
           clock,
+          timers,
           scheduler,
           thread: STORE_THREAD,
         });
@@ -156,9 +160,10 @@ export async function startHangup({
         },
         ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       });
-      const text = await response.text();
-      const answer = { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
-      if (method !== 'HEAD') assertOutput(method, path, answer);
+      const { status, text } = await readAnswer(response);
+      const answer = { status, headers: response.headers, body: text && JSON.parse(text) };
+      const isStream = response.headers.get('content-type') === 'text/event-stream';
+      if (method !== 'HEAD' && !isStream) assertOutput(method, path, answer);
       return answer;
     },
     stop: async () => {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { readAnswer } from '../harness/event-stream.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { sendBytes, sendRaw } from '../harness/raw-http.ts';
 
@@ -19,7 +20,7 @@ const headersOf = async (method: string, path: string, key: string | null) => {
     method,
     ...(key !== null && { headers: { 'x-api-key': key } }),
   });
-  await response.text();
+  await readAnswer(response);
   return response.headers;
 };
 
@@ -30,6 +31,8 @@ const GET = [
   '/api/v1/calls/call',
   '/api/v1/calls/none',
   '/api/v1/calls/call/events',
+  '/api/v1/events',
+  '/api/v1/events?lastEventId=x&page=2',
   '/api/v1/none',
   '/trpc/calls.list?input={}',
   '/trpc/calls.list?input={"limit":0}',
@@ -88,6 +91,7 @@ describe('www-authenticate: Bearer', () => {
     ['HEAD', '/api/v1/calls'],
     ['DELETE', '/api/v1/calls/call'],
     ['POST', '/api/v1/calls'],
+    ['GET', '/api/v1/events'],
     ['GET', '/trpc/calls.list'],
     ['GET', '/trpc/calls.list,calls.get?batch=1'],
     ['POST', '/trpc/calls.cancel'],
@@ -136,6 +140,8 @@ describe('/trpc returns 405 with the allowed methods', () => {
     ['GET', 'calls.cancel', 'POST'],
     ['HEAD', 'calls.cancel', 'POST'],
     ['POST', 'calls.list', 'GET, HEAD'],
+    ['POST', 'events.stream', 'GET, HEAD'],
+    ['OPTIONS', 'events.stream', 'GET, HEAD'],
   ])('to %s /trpc/%s', async (method, procedure, allow) => {
     const answer = await hangup.send(method, `/trpc/${procedure}`, { key: null });
     expect(answer.status).toBe(405);

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod';
 import { appRouter } from '../../src/api/router.ts';
 import { collectRoutes, type Route } from '../../src/http/routes.ts';
+import { readAnswer } from '../harness/event-stream.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 /* An unknown name, in any place of any request, is a 400 that contains the name, and changes nothing. */
@@ -133,7 +134,11 @@ function restPlaces({ rest, procedure, input, pathParameters }: Route): Place[] 
   );
   const path = () =>
     `/api/v1${rest.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => needed()[name] ?? '')}`;
-  const elsewhere = [...pathParameters, ...Object.values(rest.headers ?? {})];
+  const { headers = {}, queryHeaders = [] } = rest;
+  const elsewhere = [
+    ...pathParameters,
+    ...Object.values(headers).filter((name) => !queryHeaders.includes(name)),
+  ];
   const names = Object.keys(input.shape).filter((name) => !elsewhere.includes(name));
   const lists = names.filter((name) => {
     const schema = input.shape[name];
@@ -169,7 +174,7 @@ function restPlaces({ rest, procedure, input, pathParameters }: Route): Place[] 
 function trpcPlaces({ procedure, type, input }: Route): Place[] {
   const inputs = () => neededOf({ procedure, input });
   const send = (inputs: string, query = ''): Request =>
-    type === 'query'
+    type !== 'mutation'
       ? {
           method: 'GET',
           path: `/trpc/${procedure}?input=${encodeURIComponent(inputs)}${query && `&${query}`}`,
@@ -185,14 +190,20 @@ function trpcPlaces({ procedure, type, input }: Route): Place[] {
     },
     {
       title: `${procedure}, query`,
-      validNames: type === 'query' ? ['input', 'batch'] : ['batch'],
+      validNames: type !== 'mutation' ? ['input', 'batch'] : ['batch'],
       request: (extra) => send(JSON.stringify(inputs()), inQuery(extra)),
     },
-    {
-      title: `${procedure}, indexes of a batch`,
-      validNames: ['0'],
-      request: (extra) => send(withExtra({ 0: inputs() }, extra), 'batch=1'),
-    },
+    // A batch has no subscription.
+    ...(type === 'subscription'
+      ? []
+      : [
+          {
+            title: `${procedure}, indexes of a batch`,
+            validNames: ['0'],
+            request: (extra: Parameters<Place['request']>[0]) =>
+              send(withExtra({ 0: inputs() }, extra), 'batch=1'),
+          },
+        ]),
     ...nestedOf(input).map(
       ([name, nested]): Place => ({
         title: `${procedure}, ${name} in the input`,
@@ -226,7 +237,7 @@ async function send({ method, path, body }: Request) {
     headers: { 'x-api-key': hangup.key, ...(body !== undefined && { 'content-type': 'application/json' }) },
     ...(body !== undefined && { body }),
   });
-  return { status: response.status, text: await response.text() };
+  return readAnswer(response);
 }
 
 /** Returns every row except the API keys, whose last use changes. */

@@ -158,6 +158,10 @@ async function use(store: Store, round: string): Promise<void> {
   await store.listCalls(list);
   await store.listCalls({ ...list, statuses: ['cancelled', 'active'], agentId: 'a', from: 1, to: 2 });
   await store.listCallEvents({ callId: id('cancelled'), after: 0, limit: 9 });
+  await store.getEventRange();
+  for (const filter of [{}, { callId: id('cancelled') }, { cancellationId: id('can') }]) {
+    await store.listEvents({ organizationId, filter, after: 0, limit: 9 });
+  }
   await store.listLiveRooms({ after: '', limit: 9 });
   await store.findLiveCalls([id('left'), id('kept')]);
   await store.listKnownRooms([id('left'), id('kept')]);

@@ -17,7 +17,7 @@ import {
 import type { Timestamp } from '../../domain/time.ts';
 import type { ChangedCall } from '../../ports/store.ts';
 import { findAdoptionPrefix } from './adoption.ts';
-import { appendAudit } from './audit.ts';
+import { appendAudit, appendDeletionEvents } from './audit.ts';
 import { type CallColumn, statements, updateCall } from './call-statements.ts';
 import { listActiveHolds, listRecordingCancellations } from './cancellation-rows.ts';
 import type { Database } from './database.ts';
@@ -113,6 +113,9 @@ function saveDecision(
     else if (call !== snapshot.call) saveChanges(db, snapshot.call, call);
     for (const deletion of deletions) queries.saveDeletion.run({ ...deletion });
     for (const event of events) appendAudit(db, event);
+    // A scheduled deletion changes nothing that a reader of events can see: its call has ended in the same change.
+    const attempted = deletions.filter(({ state }) => state !== 'available').map(({ callId }) => callId);
+    appendDeletionEvents(db, attempted, now);
   }
 }
 

@@ -6,7 +6,7 @@ import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts'
 import type { Timestamp } from '../../domain/time.ts';
 import type { ClaimedDeletion, DeletionLease, Store } from '../../ports/store.ts';
 import { findAdoptionPrefix, isPrefixOf } from './adoption.ts';
-import { appendAudit } from './audit.ts';
+import { appendAudit, appendDeletionEvents } from './audit.ts';
 import type { Database } from './database.ts';
 import { preparePerConnection } from './prepare-per-connection.ts';
 import { CALL, CALL_JSON, DELETION } from './rows.ts';
@@ -157,12 +157,15 @@ export function claimDeletions(
   { leaseMs, maxDelayMs, limit }: Parameters<Store['claimDeletions']>[0],
   now: Timestamp,
 ): ClaimedDeletion[] {
-  const ids = findDue(db, { now, maxScheduledAt: now + maxDelayMs, limit });
-  if (ids.length === 0) return [];
-  const callIds = JSON.stringify(ids);
-  return statements(db)
-    .claim.all({ callIds, scheduledAt: now + leaseMs, attemptedAt: now })
-    .map((claimed) => ({ ...claimed, isAdoptable: claimed.isAdoptable === 1 }));
+  const callIds = findDue(db, { now, maxScheduledAt: now + maxDelayMs, limit });
+  if (callIds.length === 0) return [];
+  const claimed = statements(db).claim.all({
+    callIds: JSON.stringify(callIds),
+    scheduledAt: now + leaseMs,
+    attemptedAt: now,
+  });
+  appendDeletionEvents(db, callIds, now);
+  return claimed.map((deletion) => ({ ...deletion, isAdoptable: deletion.isAdoptable === 1 }));
 }
 
 /** Deletions of cancellations of many calls come first. */
@@ -183,6 +186,7 @@ export function settleDeletion(
   if (settled !== null) {
     const { state, scheduledAt, finalizedAt, lastError } = settled;
     statements(db).settle.run({ callId, state, scheduledAt, finalizedAt, lastError });
+    appendDeletionEvents(db, [callId], now);
   }
   const audit = { at: now, subjectId: callId, actor: 'reconciler' } as const;
   const append = (action: DeletionAction, reason: string) =>
@@ -197,17 +201,18 @@ export function settleDeletion(
 
 /** Returns for each attempt whether it held the lease of its deletion, which is now complete. */
 export function completeDeletions(db: Database, leases: readonly DeletionLease[], now: Timestamp): boolean[] {
-  const toJson = (list: readonly DeletionLease[]) => JSON.stringify(list.map(({ callId }) => callId));
   const found = new Map(
     statements(db)
-      .leases.all({ callIds: toJson(leases) })
+      .leases.all({ callIds: JSON.stringify(leases.map(({ callId }) => callId)) })
       .map((deletion) => [deletion.callId, deletion]),
   );
   const isHeld = ({ callId, attempt }: DeletionLease) => {
     const deletion = found.get(callId);
     return deletion !== undefined && isLeasedTo(attempt, deletion);
   };
-  statements(db).complete.run({ callIds: toJson(leases.filter(isHeld)), finalizedAt: now });
+  const held = leases.filter(isHeld).map(({ callId }) => callId);
+  statements(db).complete.run({ callIds: JSON.stringify(held), finalizedAt: now });
+  appendDeletionEvents(db, held, now);
   return leases.map(isHeld);
 }
 

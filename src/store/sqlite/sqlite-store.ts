@@ -36,6 +36,7 @@ import {
   retryDeletion,
   settleDeletion,
 } from './deletions.ts';
+import { getEventRange, listEvents } from './events.ts';
 import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 import {
@@ -76,6 +77,8 @@ export function readsOn(db: Database, lists: CallLists, clock: Clock) {
     listReviews: (input) => listReviews(db, input, clock.now()),
     findDeletionSubject: (callId) => findDeletionSubject(db, callId),
     listCallEvents: (input) => listCallEvents(db, input),
+    listEvents: (query) => listEvents(db, query),
+    getEventRange: () => getEventRange(db),
     getWebhookActivity: () => getWebhookActivity(db),
     countPrunable: (retention) => countPrunable(db, retention),
     listAdoptionPrefixes: () => listAdoptionPrefixes(db),
