@@ -70,6 +70,7 @@ const TABLE: Record<string, readonly string[]> = {
     'operations',
     'ports',
     'domain',
+    'node:events',
     'node:http',
     'node:net',
     'node:stream',
