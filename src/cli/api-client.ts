@@ -77,9 +77,7 @@ export async function sendRequest<Data>(
   { query = {}, body, headers = {}, dataSchema, uncertainty = '', signal }: RequestOptions<Data>,
 ): Promise<ApiResponse<Data>> {
   const { server, apiKey } = connectToServer();
-  const url = new URL(`${server}/api/v1${path}`);
-  for (const [name, values = []] of Object.entries(query))
-    for (const value of [values].flat()) url.searchParams.append(name, value);
+  const url = urlOf(server, path, query);
   const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   let response: Response;
   let text: string;
@@ -101,19 +99,65 @@ export async function sendRequest<Data>(
     signal?.throwIfAborted();
     throw networkError(error, { server, uncertainty });
   }
-  const { status } = response;
   const json = parseJson(text);
   const success = z.object({ data: dataSchema }).safeParse(json).data;
   if (response.ok && success !== undefined) return { text, data: success.data };
+  throw failureOf(response, json, { server, uncertainty });
+}
+
+/**
+ * Opens the event stream. Each chunk of the body has to arrive before the signal aborts.
+ * @throws ApiError for any response that is not a stream; the signal's reason if the signal aborts
+ */
+export async function openEventStream({
+  query,
+  lastEventId,
+  signal,
+}: {
+  query: NonNullable<RequestOptions<unknown>['query']>;
+  lastEventId: string | null;
+  signal: AbortSignal;
+}): Promise<Response> {
+  const { server, apiKey } = connectToServer();
+  const target = { server, uncertainty: '' };
+  try {
+    const response = await fetch(urlOf(server, '/events', query), {
+      headers: {
+        'x-api-key': apiKey,
+        accept: 'text/event-stream',
+        ...(lastEventId !== null && { 'last-event-id': lastEventId }),
+      },
+      redirect: 'manual',
+      signal,
+    });
+    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
+    if (response.status === 200 && isStream) return response;
+    throw failureOf(response, parseJson(await response.text()), target);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error instanceof ApiError ? error : networkError(error, target);
+  }
+}
+
+function urlOf(server: string, path: string, query: NonNullable<RequestOptions<unknown>['query']>): URL {
+  const url = new URL(`${server}/api/v1${path}`);
+  for (const [name, values = []] of Object.entries(query))
+    for (const value of [values].flat()) url.searchParams.append(name, value);
+  return url;
+}
+
+/** Returns the error for a response that is not a success of hangup. */
+function failureOf(response: Response, json: unknown, target: Target): ApiError {
+  const { status } = response;
   const failure = ErrorBody.safeParse(json).data;
   if (status >= 400 && failure !== undefined) {
     const isTransient = status >= 500 || status === 429;
-    throw new ApiError(`${failure.error.message} (HTTP ${status}).${adviceForStatus(status)}`, {
+    return new ApiError(`${failure.error.message} (HTTP ${status}).${adviceForStatus(status)}`, {
       status,
       isTransient,
     });
   }
-  throw unexpectedResponse(response, { server, uncertainty });
+  return unexpectedResponse(response, target);
 }
 
 const ErrorBody = z.object({ error: z.object({ message: z.string() }) });

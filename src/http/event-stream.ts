@@ -35,9 +35,10 @@ export async function sendEvents(
   stream: EventStream,
   options: StreamOptions,
 ): Promise<void> {
-  const head = () => response.writeHead(200, [...commonHeaders(request), ...STREAM_HEADERS]);
+  const head = (position: readonly string[]) =>
+    response.writeHead(200, [...commonHeaders(request), ...STREAM_HEADERS, ...position]);
   if (request.method === 'HEAD') {
-    head().end();
+    head([]).end();
     return;
   }
   let position = '';
@@ -47,7 +48,8 @@ export async function sendEvents(
     open: async function* (signal) {
       for await (const message of stream.open(signal)) {
         if (!response.headersSent) {
-          head();
+          // Many parsers ignore an id without data.
+          head(['last-event-id', message.id]);
           yield `: hangup\nid: ${message.id}\n\n`;
         }
         position = message.id;

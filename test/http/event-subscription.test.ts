@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import {
   createTRPCClient,
   httpBatchLink,
@@ -11,6 +9,7 @@ import { EventSource } from 'eventsource';
 import type { AppRouter } from 'hangup';
 import { expect, onTestFinished, test } from 'vitest';
 import type { StreamedData } from '../harness/event-stream.ts';
+import { startForwarder } from '../harness/forwarder.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { manualTimers } from '../harness/manual-timers.ts';
 import { readMetrics } from '../harness/metrics.ts';
@@ -152,35 +151,3 @@ test('a client connects again after a restart, without a gap, also if it had no 
     expect([errors, isComplete()]).toEqual([[], false]);
   }
 }, 30_000);
-
-/** Starts a server that keeps its address, and forwards connections to the current hangup. */
-async function startForwarder(target: string) {
-  let current = target;
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const { hostname, port } = new URL(current);
-    const upstream = connect(Number(port), hostname);
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from);
-      from.pipe(to);
-      from.on('error', () => to.destroy());
-      from.on('close', () => to.destroy());
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    forwardTo: (url: string) => {
-      current = url;
-    },
-  };
-}

@@ -3,13 +3,14 @@ import { z } from 'zod';
 import { CALL_STATUSES } from '../../domain/call-status.ts';
 import { sendRequest } from '../api-client.ts';
 import { CliError, print, printTable } from '../output.ts';
+import { registerWatchCommand } from './watch.ts';
 
 const MAY_BE_CANCELLED = 'The call may have been cancelled. Check with `hangup calls get`; retrying is safe.';
 
 export function registerCallsCommand(program: Command): void {
   const calls = program
     .command('calls')
-    .description('List, read and cancel calls on the server at HANGUP_URL, with HANGUP_API_KEY');
+    .description('List, read, cancel and watch calls on the server at HANGUP_URL, with HANGUP_API_KEY');
   calls
     .command('list')
     .description('List calls, newest first')
@@ -30,6 +31,7 @@ export function registerCallsCommand(program: Command): void {
     .option('--reason <reason>', 'Reason, for the audit log')
     .option('--json', "Print the server's response")
     .action(cancel);
+  registerWatchCommand(calls);
 }
 
 const RoomDeletion = z.object({ state: z.string(), lastError: z.string().nullable() });
