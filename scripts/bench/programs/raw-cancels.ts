@@ -32,6 +32,11 @@ const audit = db.prepare(
   `INSERT INTO audit_log (at, organization_id, action, actor, actor_id, subject_id, from_status, to_status)
    VALUES (@now, @organization, 'call.status_changed', 'api_key', @keyId, @id, 'initiated', 'cancelled')`,
 );
+const auditDeletion = db.prepare(
+  `INSERT INTO audit_log (at, organization_id, action, actor, subject_id, details)
+   VALUES (@now, @organization, 'call.room_deletion', 'reconciler', @id, @details)`,
+);
+const detailsOf = (state: string) => JSON.stringify({ state, attempt: 1, error: null });
 const settle = db.prepare(
   `UPDATE room_deletions SET state = 'completed', finalized_at = @now WHERE call_id = @id AND state = 'running'`,
 );
@@ -44,8 +49,12 @@ const writeBatch = db.transaction((ids: readonly string[]) => {
     if (cancel.run({ id, now, keyId }).changes !== 1) throw new Error(`no call ${id}: seed more`);
     openDeletion.run({ id, now });
     audit.run({ id, now, keyId, organization });
+    auditDeletion.run({ id, now, organization, details: detailsOf('running') });
   }
-  for (const id of unsettled) settle.run({ id, now });
+  for (const id of unsettled) {
+    settle.run({ id, now });
+    auditDeletion.run({ id, now, organization, details: detailsOf('completed') });
+  }
 });
 
 answerParent(0, (message) => {

@@ -122,6 +122,9 @@ export async function openCancels(
         // A response does not depend on the room's deletion, which hangup retries after a timeout.
         const completed = "SELECT count(*) FROM room_deletions WHERE state = 'completed'";
         await waitForCount(file, completed, requests.next);
+        const events = `SELECT count(*) FROM audit_log
+          WHERE action = 'call.room_deletion' AND json_extract(details, '$.state') = 'completed'`;
+        expectCount(file, events, requests.next);
       });
   }
   if (wanted.has('express')) {
