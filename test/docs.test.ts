@@ -8,6 +8,7 @@ import { CancelledCall } from '../src/api/calls/cancel.ts';
 import { REFUSAL_REASONS } from '../src/domain/webhook-refusal.ts';
 import { describeSettings } from '../src/platform/config.ts';
 import { compileClient } from './harness/compile.ts';
+import { readAnswer } from './harness/event-stream.ts';
 import { startHangup } from './harness/hangup.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
@@ -332,7 +333,8 @@ test('hangup serves every request and every URL in a page', async () => {
         method,
         headers: { 'x-api-key': hangup.key },
       });
-      const isMissing = (await response.text()).includes('"Not found"') || response.status === 405;
+      const { status, text } = await readAnswer(response);
+      const isMissing = text.includes('"Not found"') || status === 405;
       if (isMissing) unserved.push(`${page}: ${method} ${path}`);
     }
     expect(unserved).toEqual([]);

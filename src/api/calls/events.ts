@@ -68,7 +68,7 @@ export const events = callProcedure('calls:read').query({
     operationId: 'listCallEvents',
     summary: "List a call's events",
     description:
-      "Lists the call's status changes, oldest first, each with its time, actor, old and new status and reason.",
+      "Lists the call's status changes, oldest first, each with its time, actor, old and new status and reason. The attempts to delete the room are in the event stream only.",
     success: { status: 200, example: CALL_EVENTS_EXAMPLE },
     errors: [
       invalidInput(CallEventsInput, { callId: CALL_ID_EXAMPLE, limit: MAX_LIMIT + 1 }),
