@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { COMMAND, serveHangup } from '../harness/process.ts';
+import { openStream } from '../harness/event-stream.ts';
+import { COMMAND, runHangup, serveHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const isAlive = async (url: string) => (await fetch(`${url}/healthz`)).status === 200;
@@ -117,4 +118,22 @@ test('SIGHUP on a terminal stops hangup like SIGTERM', async () => {
   process.kill(Number(pid), 'SIGHUP');
   expect(await once(terminal, 'exit')).toEqual([0, null]);
   expect(shown).toMatch(/SIGHUP[\s\S]*server stopping|server stopping[\s\S]*SIGHUP/);
+});
+
+test('SIGTERM ends event streams with a hint to connect again, and the process exits', async () => {
+  const cwd = temporaryFolder();
+  const env = { DATABASE_URL: 'file:hangup.db' };
+  const { url, kill } = await serveHangup({ env, cwd });
+  const { stdout } = await runHangup(['keys', 'create', '--org', 'acme', '--name', 'test', '--json'], {
+    env,
+    cwd,
+  });
+  const { key } = JSON.parse(stdout);
+  const streams = await Promise.all([openStream({ url, key }), openStream({ url, key })]);
+  expect(await kill('SIGTERM')).toBe(0);
+  // After 10 s, hangup would cut the connections without the hint.
+  for (const stream of streams) {
+    await stream.ended;
+    expect(stream.text()).toMatch(/\n\nretry: 1000\n\n$/);
+  }
 });
