@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import SqliteDatabase from 'better-sqlite3';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { z } from 'zod';
 import { EventData } from '../../src/api/events/event-data.ts';
@@ -95,4 +96,17 @@ export function readEvent({ id, event, data }: EventSourceMessage): StreamedData
     throw new Error(`unexpected message: ${data}`);
   }
   return parsed;
+}
+
+/** Appends events to the audit log at once, each about a kilobyte long. */
+export function appendEvents({ databaseFile, organizationId }: Hangup, count: number): void {
+  const client = new SqliteDatabase(databaseFile);
+  client
+    .prepare(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < @count)
+       INSERT INTO audit_log (at, organization_id, action, actor, subject_id, from_status, to_status, reason)
+       SELECT i, @organizationId, 'call.status_changed', 'livekit', 'call' || i, 'ringing', 'active', @reason FROM n`,
+    )
+    .run({ count, organizationId, reason: 'x'.repeat(800) });
+  client.close();
 }

@@ -1,3 +1,4 @@
+import { get, type IncomingMessage } from 'node:http';
 import {
   createTRPCClient,
   httpBatchLink,
@@ -7,8 +8,8 @@ import {
 } from '@trpc/client';
 import { EventSource } from 'eventsource';
 import type { AppRouter } from 'hangup';
-import { expect, onTestFinished, test } from 'vitest';
-import type { StreamedData } from '../harness/event-stream.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { appendEvents, type StreamedData } from '../harness/event-stream.ts';
 import { startForwarder } from '../harness/forwarder.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { manualTimers } from '../harness/manual-timers.ts';
@@ -126,6 +127,26 @@ test('a subscription ends with an error when the key is revoked', async () => {
   timers.fire(15_000);
   await expect.poll(() => errors, WAIT).toMatchObject([{ message: 'Unauthorized' }]);
   expect(await streamCount(hangup)).toBe(0);
+});
+
+test('a subscriber that does not read is disconnected', async () => {
+  const timers = manualTimers();
+  const { hangup } = await start({ timers });
+  appendEvents(hangup, 40_000);
+  const input = encodeURIComponent('{"lastEventId":"0"}');
+  const slow = await new Promise<IncomingMessage>((resolve) =>
+    get(
+      `${hangup.url}/trpc/events.stream?input=${input}`,
+      { headers: { 'x-api-key': hangup.key } },
+      resolve,
+    ).once('error', () => {}),
+  );
+  slow.on('error', () => {});
+  await vi.waitUntil(() => timers.fire(10_000) > 0, WAIT);
+  await expect.poll(() => streamCount(hangup), WAIT).toBe(0);
+  slow.resume();
+  await vi.waitUntil(() => slow.closed, WAIT);
+  expect(slow.complete).toBe(false);
 });
 
 test('a client connects again after a restart, without a gap, also if it had no event before', async () => {

@@ -4,7 +4,7 @@ import { createParser } from 'eventsource-parser';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall } from '../harness/calls.ts';
-import { openStream, readEvent, type StreamedData } from '../harness/event-stream.ts';
+import { appendEvents, openStream, readEvent, type StreamedData } from '../harness/event-stream.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { manualTimers } from '../harness/manual-timers.ts';
 import { readMetrics } from '../harness/metrics.ts';
@@ -39,19 +39,6 @@ function recordedIds({ databaseFile }: Hangup): string[] {
   } finally {
     client.close();
   }
-}
-
-/** Appends events to the audit log at once, each about a kilobyte long. */
-function appendEvents({ databaseFile, organizationId }: Hangup, count: number): void {
-  const client = new SqliteDatabase(databaseFile);
-  client
-    .prepare(
-      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < @count)
-       INSERT INTO audit_log (at, organization_id, action, actor, subject_id, from_status, to_status, reason)
-       SELECT i, @organizationId, 'call.status_changed', 'livekit', 'call' || i, 'ringing', 'active', @reason FROM n`,
-    )
-    .run({ count, organizationId, reason: 'x'.repeat(800) });
-  client.close();
 }
 
 const streamCount = async ({ url }: Hangup, name: string) =>
