@@ -20,17 +20,18 @@ const POLLS = 30;
 /** Starts cancellations until `isEnough`. Resolves when the operators are finished. */
 export async function operateStops(world: World, isEnough: () => boolean): Promise<void> {
   const { prng, virtualClock } = world;
+  const failed = (error: unknown) => world.fail(error instanceof Error ? error : new Error(String(error)));
   const operators: Promise<void>[] = [];
   for (let number = 0; !isEnough(); number += 1) {
     await virtualClock.sleep(prng.around(20_000));
-    operators.push(stopCalls(world, `stop ${number}`));
+    operators.push(stopCalls(world, `stop ${number}`).catch(failed));
   }
   await Promise.all(operators);
 }
 
 /** One operator: a preview, a cancellation, a look at its progress, and the end of its hold. */
 async function stopCalls(world: World, reason: string): Promise<void> {
-  const { prng, virtualClock } = world;
+  const { prng } = world;
   const apiKey = prng.of(world.apiKeys);
   const selector = randomSelector(world, apiKey);
   const hasHold = !('callIds' in selector) && prng.happens(0.5);
@@ -41,13 +42,20 @@ async function stopCalls(world: World, reason: string): Promise<void> {
   // The hold of one agent may stay.
   const isNarrow = 'filter' in selector && selector.filter.agentId !== undefined;
   const isLifted = hasHold && !(isNarrow && prng.happens(0.1));
-  const followed = followProgress(world, { id, apiKey });
-  if (isLifted) {
-    await virtualClock.sleep(prng.around(isNarrow ? 15_000 : 3_000));
-    await lift(world, { id, apiKey });
-    if (prng.happens(0.2)) await lift(world, { id, apiKey });
-  }
-  await followed;
+  await Promise.all([
+    followProgress(world, { id, apiKey }),
+    isLifted ? endHold(world, { id, apiKey, isNarrow }) : null,
+  ]);
+}
+
+async function endHold(
+  world: World,
+  { isNarrow, ...hold }: { id: string; apiKey: ApiKey; isNarrow: boolean },
+): Promise<void> {
+  const { prng, virtualClock } = world;
+  await virtualClock.sleep(prng.around(isNarrow ? 15_000 : 3_000));
+  await lift(world, hold);
+  if (prng.happens(0.2)) await lift(world, hold);
 }
 
 function randomSelector(world: World, { organizationId }: ApiKey): CancellationSelector {
