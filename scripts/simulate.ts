@@ -68,7 +68,7 @@ if (seeds === 1) {
   const failed = await runAll();
   console.log(
     failed.length === 0
-      ? `${seeds} seeds of ${calls} calls: no conversation was ended, no phone stayed connected after its call, every live call has a room, every cancellation is completed, no hold was passed`
+      ? `${seeds} seeds of ${calls} calls: no conversation was ended, no phone stayed connected after its call, every live call has a room, every cancellation is completed, no hold was passed, every reader has every event once`
       : `failed: ${failed.map((seed) => `npm run simulate -- --seed ${seed} --calls ${calls}`).join('; ')}`,
   );
   if (failed.length > 0) process.exitCode = 1;

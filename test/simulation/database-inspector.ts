@@ -18,6 +18,18 @@ export interface CallRow {
   readonly endedAt: number | null;
 }
 
+/** An event of the stream, as it is in the audit log. */
+export interface StreamedRow {
+  readonly id: number;
+  readonly at: number;
+  readonly action: string;
+  readonly subjectId: string;
+  readonly fromStatus: CallStatus | null;
+  readonly toStatus: CallStatus | null;
+  readonly reason: string | null;
+  readonly cancellationId: string | null;
+}
+
 interface AuditRow {
   readonly at: number;
   readonly action: string;
@@ -138,6 +150,24 @@ export class DatabaseInspector {
       )
       .all(cancellationId)
       .map(({ details }) => JSON.parse(details));
+  }
+
+  lastEventId(): number {
+    return this.#db.prepare<[], number>('SELECT coalesce(max(id), 0) FROM audit_log').pluck().get() ?? 0;
+  }
+
+  /** Returns the events of an organization's stream. @param agentId not null: only those of the agent's calls */
+  streamOf(organizationId: string, agentId: string | null, position: number): StreamedRow[] {
+    return this.#db
+      .prepare<[string, number, string | null, string | null], StreamedRow>(
+        `SELECT id, at, action, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason,
+           cancellation_id AS cancellationId
+         FROM audit_log WHERE organization_id = ? AND id <= ?
+           AND action IN ('call.created', 'call.status_changed', 'call.room_deletion', 'cancellation.progress', 'hold.lifted')
+           AND (? IS NULL OR subject_id IN (SELECT id FROM calls WHERE agent_id = ?))
+         ORDER BY id`,
+      )
+      .all(organizationId, position, agentId, agentId);
   }
 
   /** Returns all ends of calls by a cancel, in the order of the audit log. */

@@ -7,11 +7,12 @@ import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
 import { toParsedWebhook } from '../../src/livekit/webhook-parser.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
-import type { Dependencies } from '../../src/operations/dependencies.ts';
+import type { ServerDependencies } from '../../src/operations/dependencies.ts';
+import { createEventFeed } from '../../src/operations/events/event-feed.ts';
 import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
 import { parseSettings } from '../../src/platform/config.ts';
 import type { ChangedCall, Store } from '../../src/ports/store.ts';
-import type { Clock, Logger, Random } from '../../src/ports/system.ts';
+import type { Clock, Logger, Random, Timers } from '../../src/ports/system.ts';
 import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
 import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
@@ -41,10 +42,12 @@ interface Process {
   /** The process dies after this many more store calls; null: never. */
   storeCallsLeft: number | null;
   readonly store: LocalStore;
-  readonly dependencies: Dependencies;
+  readonly dependencies: ServerDependencies;
   readonly reconciler: Reconciler;
   /** Open requests; their connections break when the process dies. */
   readonly waiting: Set<() => void>;
+  /** Closes each open stream. */
+  readonly streams: Set<() => void>;
 }
 
 export interface CommittedEnd {
@@ -122,12 +125,20 @@ export class SimulatedHangup {
       openSince: breaker.openSince,
       scheduler: this.#scheduler(isAlive),
     });
-    const dependencies = { ...base, nudge: reconciler.nudge, onCancellation: reconciler.onCancellation };
+    const timers = this.#slowTimers(isAlive);
+    const dependencies = {
+      ...base,
+      timers,
+      eventFeed: createEventFeed({ store: base.store, timers }),
+      nudge: reconciler.nudge,
+      onCancellation: reconciler.onCancellation,
+    };
     const process: Process = {
       isAlive: true,
       storeCallsLeft: null,
       store,
       waiting: new Set(),
+      streams: new Set(),
       reconciler,
       dependencies,
     };
@@ -142,7 +153,7 @@ export class SimulatedHangup {
     this.#process = null;
     process.isAlive = false;
     process.store.close();
-    for (const hangUp of process.waiting) hangUp();
+    for (const hangUp of [...process.waiting, ...process.streams]) hangUp();
   }
 
   /** kill -9 right after one of the next commits, before its response is sent. */
@@ -156,6 +167,7 @@ export class SimulatedHangup {
     if (process === null) return;
     // Accepts no more requests.
     this.#process = null;
+    for (const close of process.streams) close();
     await process.reconciler.stop();
     process.isAlive = false;
     process.store.close();
@@ -176,7 +188,7 @@ export class SimulatedHangup {
   }
 
   /** Sends an API request, without HTTP. */
-  request<T>(work: (dependencies: Dependencies) => Promise<T>): Promise<Reply<T>> {
+  request<T>(work: (dependencies: ServerDependencies) => Promise<T>): Promise<Reply<T>> {
     const process = this.#process;
     if (process === null) return Promise.resolve({ kind: 'unknown' });
     const { promise, resolve } = Promise.withResolvers<Reply<T>>();
@@ -200,6 +212,40 @@ export class SimulatedHangup {
       },
     );
     return promise;
+  }
+
+  /** Opens a stream, and resolves when its connection ends: by the client's signal, a crash, a shutdown or an error. */
+  async stream<Item>(
+    open: (dependencies: ServerDependencies, signal: AbortSignal) => AsyncIterable<Item>,
+    onItem: (item: Item) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const process = this.#process;
+    if (process === null) return;
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const connection = new AbortController();
+    const close = () => {
+      connection.abort();
+      resolve();
+    };
+    signal.addEventListener('abort', close);
+    process.streams.add(close);
+    const read = async () => {
+      for await (const item of open(process.dependencies, connection.signal)) {
+        // Events on their way to a lost connection never arrive.
+        if (connection.signal.aborted) return;
+        onItem(item);
+      }
+    };
+    read()
+      .catch((error: unknown) => {
+        if (!isInjected(error))
+          this.#surroundings.fail(error instanceof Error ? error : new Error(String(error)));
+      })
+      .finally(close);
+    await closed;
+    process.streams.delete(close);
+    signal.removeEventListener('abort', close);
   }
 
   /** Each store call is one atomic step. The process may fail or die between two of them. */
@@ -250,6 +296,12 @@ export class SimulatedHangup {
     const result = await pending;
     for (const end of endsIn(result)) this.#surroundings.onEnd(end);
     return result;
+  }
+
+  /** Readers wait longer for new events than in reality: no invariant depends on the delay. */
+  #slowTimers(isAlive: () => boolean): Timers {
+    const { after, every } = this.#scheduler(isAlive);
+    return { every, after: (delayMs, run) => after(delayMs * 20, run) };
   }
 
   #scheduler(isAlive: () => boolean): Scheduler {

@@ -16,6 +16,15 @@ import { CALL_START_TIMEOUT_MS, type CommittedEnd, SimulatedHangup } from './han
 import { SimulatedLiveKit } from './livekit.ts';
 import { operateStops } from './operators.ts';
 import { Prng } from './prng.ts';
+import { EventReaders } from './readers.ts';
+import {
+  assertDeletionsAreComplete,
+  assertEndedCallsHaveNoRoom,
+  assertEndlessCallsGoOn,
+  assertLiveCallsHaveRooms,
+  assertNodesOfLiveCallsAnswer,
+  assertRoomsAreCalls,
+} from './room-invariants.ts';
 import { PREFIX, SECOND_PREFIX } from './shared-rooms.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { runScenario } from './workload.ts';
@@ -57,6 +66,8 @@ const ROOMS_GONE_AFTER_MS = 180_000;
 /** Time after the last fault until every live call must have a room. The last call is scheduled 5 minutes ahead. */
 const ALL_SETTLED_AFTER_MS = CALL_START_TIMEOUT_MS + 360_000;
 const STOPPED_AFTER_MS = 60_000;
+/** The longest pause of a reader, and some pages. */
+const READ_AFTER_MS = 30_000;
 /** Maximum age of LiveKit's participant list when hangup acts on it. */
 const OLDEST_LIST_MS = 1_000;
 
@@ -115,6 +126,9 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   };
   begin().catch(failed);
   const isTold = () => telling === 0;
+  const readers = new EventReaders(world);
+  let isRead = false;
+  readers.read(() => isRead).catch(failed);
   Promise.all([injectFaults(world, isTold), operateStops(world, isTold)]).then(() => {
     world.isRepaired = true;
   }, failed);
@@ -138,6 +152,11 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   database.assertCancelsHaveDeletions();
   database.assertStatusesMovedForward();
   world.cancellations.assertConsistent();
+  const position = database.lastEventId();
+  const readBy = virtualClock.now + READ_AFTER_MS;
+  await until(() => readers.haveReached(position) || virtualClock.now >= readBy);
+  isRead = true;
+  readers.assertComplete(position);
   let isStopped = false;
   Promise.all(hangups.map((hangup) => hangup.stop())).then(() => {
     isStopped = true;
@@ -299,82 +318,6 @@ function assertNobodyTalked(world: SimulatedWorld, { callId, isCancelled, reason
       `hangup ends call ${callId} (${reason}) while ${named(parties)} talk`,
       call.roomName,
     ),
-  );
-}
-
-/** A cancelled call has no room, and no other ended call has a lone phone in its room. */
-function assertEndedCallsHaveNoRoom({ livekit, database }: World): void {
-  for (const roomName of livekit.rooms.roomNames()) {
-    const last = database.callsIn(roomName).at(-1);
-    if (last === undefined || isLive(last.status)) continue;
-    const parties = livekit.attendance.inRoom(roomName);
-    const isPhoneAlone = parties.length === 1 && parties.some(({ isPhone }) => isPhone);
-    // The agent of a cancelled call may join late and alone. LiveKit closes that room by itself.
-    const isOver = parties.length === 0 && roomName.startsWith(PREFIX);
-    if (isPhoneAlone || (last.status === 'cancelled' && !isOver)) {
-      throw new InvariantViolation(
-        `the room of call ${last.id} lives, and the call is ${last.status}`,
-        roomName,
-      );
-    }
-  }
-}
-
-/** The room of a dead node stays listed, but its call must end. */
-function assertNodesOfLiveCallsAnswer({ livekit, database }: World): void {
-  for (const roomName of livekit.ghosts) {
-    const live = database.callsIn(roomName).find(({ status }) => isLive(status));
-    if (live !== undefined) {
-      throw new InvariantViolation(
-        `call ${live.id} is ${live.status}, and the node of its room is dead`,
-        roomName,
-      );
-    }
-  }
-}
-
-function assertLiveCallsHaveRooms({ livekit, database }: World): void {
-  const rooms = new Set(livekit.rooms.roomNames());
-  for (const { id, status, roomName } of database.all()) {
-    if (isLive(status) && !rooms.has(roomName)) {
-      throw new InvariantViolation(`call ${id} is ${status}, and has no room`, roomName);
-    }
-  }
-}
-
-function assertEndlessCallsGoOn({ endless, livekit, database }: World): void {
-  for (const [id, { roomName }] of endless) {
-    // LiveKit closes an old room at once if an agent is the first to return after the node died.
-    if (livekit.attendance.closedRooms.has(roomName)) continue;
-    const { status, cancellationId } = database.find(id) ?? {};
-    if (cancellationId) continue;
-    if (status === undefined || !isLive(status)) {
-      throw new InvariantViolation(`call ${id} is ${status}, and nobody ended it`, roomName);
-    }
-    const present = livekit.rooms.listParticipants(roomName).map(({ identity }) => identity);
-    if (present.length !== 2)
-      throw new InvariantViolation(`call ${id} has only ${present.join()} in its room`, roomName);
-  }
-}
-
-/** Every room with the prefix was adopted, and every phone in such a room has a live call. */
-function assertRoomsAreCalls({ livekit, database }: World): void {
-  for (const roomName of livekit.rooms.roomNames()) {
-    const last = database.callsIn(roomName).at(-1);
-    const hasPhone = livekit.attendance.inRoom(roomName).some(({ isPhone }) => isPhone);
-    if (roomName.startsWith(PREFIX) && (last === undefined || (hasPhone && !isLive(last.status)))) {
-      throw new InvariantViolation(`the room ${roomName} was not adopted`, roomName);
-    }
-  }
-}
-
-function assertDeletionsAreComplete({ database }: World): void {
-  const [open] = database.openDeletions();
-  if (open === undefined) return;
-  const { callId, roomName, state, attempt, lastError } = open;
-  throw new InvariantViolation(
-    `the deletion of call ${callId} is ${state} at attempt ${attempt} (${lastError})`,
-    roomName,
   );
 }
 
