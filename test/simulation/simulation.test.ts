@@ -38,6 +38,7 @@ test('invariants hold under injected faults (seed 1, 100 calls)', async () => {
     'stream: cancellation.progress',
     'stream: hold.lifted',
     'POST of a cancellation: previewed',
+    'POST of a cancellation: replayed',
     'POST of a cancellation: too_many',
     'hold: registration refused',
     'hold: call cancelled',
