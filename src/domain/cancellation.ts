@@ -110,6 +110,15 @@ export function stateOf(
   return isRecorded && rooms.pending === 0 ? 'completed' : 'running';
 }
 
+/** Whether new counts would be reported while calls still wait to be recorded. */
+export function isProgressIntervalOver(
+  { reportedAt }: { readonly reportedAt: Timestamp },
+  now: Timestamp,
+): boolean {
+  // The absolute difference: after the clock was set back, progress is still reported.
+  return Math.abs(now - reportedAt) >= PROGRESS_INTERVAL_MS;
+}
+
 /** Whether a progress event is due: for the first record of all calls, for the completion, and once a second for new counts. */
 export function isProgressDue(
   before: {
@@ -121,7 +130,6 @@ export function isProgressDue(
   now: Timestamp,
 ): boolean {
   if (after.state === 'completed' || (after.phase === RECORDED && before.phase < RECORDED)) return true;
-  // The absolute difference: after the clock was set back, progress is still reported.
-  if (Math.abs(now - before.reportedAt) < PROGRESS_INTERVAL_MS) return false;
+  if (!isProgressIntervalOver(before, now)) return false;
   return JSON.stringify(after.counts) !== JSON.stringify(before.reportedCounts);
 }

@@ -6,6 +6,7 @@ import {
   type CancellationSelector,
   isMatching,
   isProgressDue,
+  isProgressIntervalOver,
   NO_COUNTS,
   PHASES,
   RECORDED,
@@ -198,9 +199,10 @@ export function advanceCancellation(
       ? recordIds(db, { row, callIds: selector.callIds, limit, stop })
       : recordMatches(db, { row, selector, limit, stop }, now);
   const after = { ...row, ...recorded };
-  // While calls wait to be recorded, nothing is counted but for a progress event.
-  const counts = countsOf(db, after);
   const isRecorded = after.phase === RECORDED && recorded.isExhausted;
+  // A count reads all recorded calls, so a count in each write would make a large cancellation slow.
+  const isCounted = isRecorded || isProgressIntervalOver(row, now);
+  const counts = isCounted ? countsOf(db, after) : row.reportedCounts;
   const state = stateOf(counts, { isRecorded });
   const isReported = isProgressDue(row, { phase: after.phase, state, counts }, now);
   const reported = isReported ? { reportedCounts: counts, reportedAt: now } : row;
