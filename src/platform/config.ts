@@ -193,7 +193,8 @@ const SETTINGS = {
   RETRY_CONCURRENCY: {
     schema: integer(1, 256),
     default: '16',
-    description: 'How many room deletions run at once in the background',
+    description:
+      'How many room deletions run at once in the background; at least 128 during an emergency stop',
   },
 } as const satisfies Record<string, { schema: z.ZodType; default?: string; description: string }>;
 

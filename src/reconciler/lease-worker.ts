@@ -26,9 +26,11 @@ export interface LeaseWorker {
 const FAST_ATTEMPT_MS = 25;
 /** For each attempt at once. More would save little more of the claim's cost. */
 const TASKS_AHEAD = 8;
+/** Whatever the concurrency: a claim must not hold the database for long. */
+const MAX_AHEAD = 128;
 
 /**
- * Runs attempts at the tasks of a queue, at most `concurrency` at once. While attempts are fast, it claims more tasks than it
+ * Runs attempts at the tasks of a queue, at most `concurrency()` at once. While attempts are fast, it claims more tasks than it
  * starts, so that fewer claims and commits serve the same tasks.
  * @param attempt makes one attempt and settles the lease; if it rejects, the task is due again when its lease expires. Calls
  * `release` when only the settlement is missing, so that a claim can share the settlement's commit
@@ -47,7 +49,7 @@ export function createLeaseWorker<Task>({
   queue: TaskQueue<Task>;
   attempt: (task: Task, release: () => void) => Promise<void>;
   mayStart: () => boolean;
-  concurrency: number;
+  concurrency: () => number;
   onCapacity: () => void;
   clock: Clock;
   log: Pick<Logger, 'error'>;
@@ -58,6 +60,8 @@ export function createLeaseWorker<Task>({
   let inFlight = 0;
   let isFast = false;
 
+  const ahead = () => (isFast ? Math.min(TASKS_AHEAD * concurrency(), MAX_AHEAD) : 0);
+
   function start(task: Task): void {
     const startedAt = clock.now();
     let isReleased = false;
@@ -67,7 +71,7 @@ export function createLeaseWorker<Task>({
       inFlight -= 1;
       isFast = !hasFailed && clock.now() - startedAt < FAST_ATTEMPT_MS;
       startReady();
-      if (ready.length <= concurrency) onCapacity();
+      if (ready.length <= ahead() / TASKS_AHEAD) onCapacity();
     };
     inFlight += 1;
     const settled = attempt(task, () => release(false)).then(
@@ -85,7 +89,7 @@ export function createLeaseWorker<Task>({
   }
 
   function startReady(): void {
-    while (inFlight < concurrency && mayStart()) {
+    while (inFlight < concurrency() && mayStart()) {
       const task = ready.shift();
       if (task === undefined) return;
       start(task);
@@ -95,8 +99,7 @@ export function createLeaseWorker<Task>({
   return {
     async claim() {
       startReady();
-      const ahead = isFast ? TASKS_AHEAD * concurrency : 0;
-      const capacity = concurrency + ahead - inFlight - ready.length;
+      const capacity = concurrency() + ahead() - inFlight - ready.length;
       if (capacity <= 0) return null;
       const tasks = await queue.claim(capacity);
       ready.push(...tasks);

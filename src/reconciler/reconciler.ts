@@ -20,6 +20,8 @@ const DELETION_INTERVAL_MS = 5_000;
 const CANCELLATION_INTERVAL_MS = 1_000;
 /** While a cancellation runs: for calls that start to match, and for the completion. */
 const RUNNING_CANCELLATION_INTERVAL_MS = 250;
+/** Deletions with a request in flight while a cancellation runs: people wait for its end. */
+const CANCELLATION_CONCURRENCY = 128;
 const WEBHOOK_CHECK_INTERVAL_MS = 60_000;
 const PRUNE_INTERVAL_MS = 3_600_000;
 /** Without an early first run, a process that is restarted every hour would never prune. */
@@ -49,7 +51,7 @@ export interface Reconciler {
 /**
  * Creates the reconciler. While LiveKit is unreachable, the deletion loop sends one probe per interval, and the other
  * loops send no request.
- * @param concurrency maximum number of deletions with a request in flight
+ * @param concurrency maximum number of deletions with a request in flight, while no cancellation runs
  * @param reconcileSchedule cron expression with seconds for the reconciliation of rooms
  * @param openSince returns since when LiveKit is unreachable; null if LiveKit is reachable
  */
@@ -74,6 +76,8 @@ export function createReconciler(
   const isUnreachable = () => openSince() !== null;
   const loopOptions = { log, signal: stopping.signal };
 
+  /** True while a cancellation runs, after its calls are recorded: until then, the store is for recording. */
+  let isDeletingMany = false;
   const complete = shareCompletions({
     store,
     isBusy: () => deletionWorker.isBusy(),
@@ -87,7 +91,7 @@ export function createReconciler(
     attempt: (deletion, release) =>
       attemptClaimedDeletion(dependencies, deletion, { onRequestsEnded: release, complete }),
     mayStart: () => !isUnreachable(),
-    concurrency,
+    concurrency: () => (isDeletingMany ? Math.max(concurrency, CANCELLATION_CONCURRENCY) : concurrency),
     // During an outage, only the interval triggers the loop, which then sends one probe.
     onCapacity: () => {
       if (!isUnreachable()) deletionLoop.trigger();
@@ -181,7 +185,10 @@ export function createReconciler(
       const isRunning = await metrics.timeLoop('cancellations', () =>
         advanceCancellations(dependencies, stopping.signal),
       );
+      const isIncreased = isRunning && !isDeletingMany;
+      isDeletingMany = isRunning;
       if (!isRunning || stopping.signal.aborted) return;
+      if (isIncreased && !isUnreachable()) deletionLoop.trigger();
       cancelCancellationTimer();
       cancelCancellationTimer = scheduler.after(RUNNING_CANCELLATION_INTERVAL_MS, cancellationLoop.trigger);
     },

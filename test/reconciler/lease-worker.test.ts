@@ -12,6 +12,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
   let now = 0;
   let capacityReports = 0;
   let mayStart = true;
+  let present = concurrency;
   const nextDueAt: number | null = 5_000;
   const worker = createLeaseWorker<number>({
     queue: {
@@ -29,7 +30,7 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
       return end.promise;
     },
     mayStart: () => mayStart,
-    concurrency,
+    concurrency: () => present,
     onCapacity: () => {
       capacityReports += 1;
     },
@@ -55,6 +56,9 @@ function start({ tasks, concurrency }: { tasks: number; concurrency: number }) {
     running: () => [...inFlight.keys()],
     mostInFlight: () => mostInFlight,
     capacityReports: () => capacityReports,
+    setConcurrency: (concurrency: number) => {
+      present = concurrency;
+    },
     allowStarts: (isAllowed: boolean) => {
       mayStart = isAllowed;
     },
@@ -120,6 +124,28 @@ test('tasks are claimed ahead while attempts are fast, and start in order when a
   expect(await worker.claim()).toBeNull();
   expect(limits).toEqual([2, 17, 14]);
   expect(mostInFlight()).toBe(2);
+});
+
+test('a claim takes at most 128 tasks ahead', async () => {
+  const { worker, running, limits, endAttempt } = start({ tasks: 1_000, concurrency: 100 });
+  await worker.claim();
+  await endAttempt(0);
+  await worker.claim();
+  expect(limits).toEqual([100, 129]);
+  expect(running()).toHaveLength(100);
+});
+
+test('more attempts start after the concurrency was increased, and fewer after it was reduced', async () => {
+  const { worker, running, limits, setConcurrency, endAttempt } = start({ tasks: 9, concurrency: 1 });
+  await worker.claim();
+  setConcurrency(3);
+  await worker.claim();
+  expect(running()).toEqual([0, 1, 2]);
+  setConcurrency(1);
+  for (const task of [0, 1, 2]) await endAttempt(task);
+  await worker.claim();
+  expect(running()).toEqual([3]);
+  expect(limits).toHaveLength(3);
 });
 
 test('idle waits for the tasks that were claimed ahead', async () => {
@@ -220,7 +246,7 @@ test('a failed claim rejects and starts no attempt', async () => {
     queue: { claim: () => Promise.reject(new Error('database is locked')), nextDueAt: async () => null },
     attempt: async (task) => void started.push(task),
     mayStart: () => true,
-    concurrency: 2,
+    concurrency: () => 2,
     onCapacity: () => {},
     clock: { now: () => 0 },
     log: { error: () => {} },

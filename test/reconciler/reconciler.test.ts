@@ -185,6 +185,63 @@ test('a list that spans an outage does not shorten the time in which clients rec
   expect((await store.findCall('c1'))?.call.status).toBe('active');
 });
 
+test('while a cancellation runs, 128 rooms are deleted at once; before and after it, as many as the setting allows', async () => {
+  let gate = Promise.withResolvers<void>();
+  const { reconciler, store, advance, fire, requests } = start({
+    answer: async ({ method, body, read }) => {
+      if (method === 'DeleteRoom') await gate.promise;
+      return { kind: 'answered', value: await read(emptyMessage(body)) };
+    },
+  });
+  const { organizationId, id: apiKeyId } = await insertApiKey(store);
+  const register = async (id: string) => {
+    const call = buildCall({ id, organizationId, roomName: id, createdAt: NOW, updatedAt: NOW });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  };
+  const cancel = async (callId: string) => {
+    const cause = { organizationId, apiKeyId, reason: null, idempotency: null };
+    await store.changeCall({ kind: 'cancel', callId, leaseMs: 1, ...cause });
+  };
+  const countDeletions = () => requests.filter((method) => method === 'DeleteRoom').length;
+  for (let i = 0; i < 300; i += 1) await register(`stopped-${i}`);
+  reconciler.start();
+  fire('after 100');
+  await store.createCancellation({
+    cancellation: {
+      id: 'can_1',
+      organizationId,
+      reason: 'test',
+      createdBy: apiKeyId,
+      selector: { all: true },
+      hasHold: false,
+    },
+    expectedAtMost: null,
+    isDryRun: false,
+    idempotency: null,
+  });
+  reconciler.onCancellation();
+  await expect.poll(countDeletions).toBe(128);
+  gate.resolve();
+  await expect.poll(countDeletions).toBe(300);
+  const stateOf = async () => {
+    fire('every 1000');
+    // The last deletions are completed together after a short wait.
+    fire('after 10');
+    return (await store.findCancellation('can_1'))?.state;
+  };
+  await expect.poll(stateOf).toBe('completed');
+  gate = Promise.withResolvers();
+  for (let i = 0; i < 5; i += 1) {
+    await register(`single-${i}`);
+    await cancel(`single-${i}`);
+  }
+  advance(5_000);
+  fire('every 5000');
+  await expect.poll(countDeletions).toBe(302);
+  gate.resolve();
+  await reconciler.stop();
+});
+
 /** An empty message in the encoding of the request. */
 async function* emptyMessage(request: object) {
   if (!(request instanceof Uint8Array)) yield Buffer.from('{}');
