@@ -7,6 +7,7 @@ import { list, memory } from './rows/large.ts';
 import { prune } from './rows/prune.ts';
 import { reads } from './rows/reads.ts';
 import { idleMemory, start } from './rows/start.ts';
+import { stop } from './rows/stop.ts';
 import { trpc } from './rows/trpc.ts';
 import { webhooks } from './rows/webhooks.ts';
 
@@ -17,6 +18,7 @@ export const GROUPS: readonly Group[] = [
   ...reads,
   ...trpc,
   deletions,
+  ...stop,
   comparison,
   start,
   hanging,
