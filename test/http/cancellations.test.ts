@@ -119,12 +119,13 @@ test('the calls of a cancellation are a list, with all filters of a list', async
 test('the audit event of each call has the cancellation, the key and the reason', async () => {
   const [callId = ''] = await insertCalls('audited', [{}]);
   const { id } = await stopCompletely({ filter: { agentId: 'audited' }, reason: 'why' });
-  const entries = await hangup.store.listCallEvents({ callId, after: 0, limit: 10 });
-  expect(entries.find(({ toStatus }) => toStatus === 'cancelled')).toMatchObject({
+  const { body } = await hangup.send('GET', `/api/v1/calls/${callId}/events`);
+  const { events } = dataOf<{ events: { to: string | null }[] }>(body);
+  expect(events.find(({ to }) => to === 'cancelled')).toMatchObject({
     action: 'call.status_changed',
     actor: 'api_key',
     actorId: expect.stringMatching(/^key_/),
-    fromStatus: 'active',
+    from: 'active',
     reason: 'why',
     cancellationId: id,
   });

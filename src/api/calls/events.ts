@@ -36,6 +36,9 @@ const CallEvent = z.object({
   from: CallStatus.nullable(),
   to: CallStatus.nullable(),
   reason: z.string().nullable(),
+  cancellationId: z.string().nullable().meta({
+    description: 'Id of the cancellation of many calls that caused the event.',
+  }),
 });
 
 export const CallEvents = z
@@ -56,6 +59,7 @@ export const CALL_EVENTS_EXAMPLE: z.output<typeof CallEvents> = {
       from: 'ringing',
       to: 'busy',
       reason: 'participant_left: USER_REJECTED',
+      cancellationId: null,
     },
   ],
   pagination: { limit: 50, hasMore: false, nextCursor: null },
@@ -93,6 +97,6 @@ export const events = callProcedure('calls:read').query({
 });
 
 function toCallEvent(entry: AuditEntry): z.output<typeof CallEvent> {
-  const { id, at, action, actor, actorId, fromStatus: from, toStatus: to, reason } = entry;
-  return { id: String(id), at: toIso(at), action, actor, actorId, from, to, reason };
+  const { id, at, action, actor, actorId, fromStatus: from, toStatus: to, reason, cancellationId } = entry;
+  return { id: String(id), at: toIso(at), action, actor, actorId, from, to, reason, cancellationId };
 }
