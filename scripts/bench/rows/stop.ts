@@ -129,8 +129,8 @@ async function openStops(bench: Bench): Promise<Record<string, Side>> {
 async function openReads(bench: Bench): Promise<Record<string, Side>> {
   const run = await openStage(bench);
   const p99s = (pace: { perSecond?: number }) =>
-    together(() =>
-      run(async (server) => {
+    together(async () => {
+      const { idle, beside, endedAt, lastEndAt } = await run(async (server) => {
         const file = join(bench.folder, 'stop-reads.requests');
         const requests = new RequestFile(file, getRequests(server), { isRepeatable: true });
         const load = { port: server.port, requests, connections: CONNECTIONS, seconds: bench.seconds };
@@ -138,9 +138,11 @@ async function openReads(bench: Bench): Promise<Record<string, Side>> {
         const { p99Ms: idle } = await bench.generator.run({ ...load, ...pace });
         await startCancellation(server);
         const { p99Ms: beside } = await bench.generator.run({ ...load, ...pace });
-        return { idle, beside };
-      }),
-    );
+        return { idle, beside, endedAt: Date.now() };
+      });
+      if (lastEndAt < endedAt) bench.note('GETs also ran after the cancellation: choose fewer --seconds');
+      return { idle, beside };
+    });
   const paced = p99s({ perSecond: GETS_PER_SECOND });
   const full = p99s({});
   return {
