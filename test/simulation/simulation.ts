@@ -172,7 +172,6 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
 }
 
 interface SimulatedWorld extends World {
-  /** Ends by the simulation's clock, which is always right. By call id. */
   readonly endedAt: Map<string, number>;
   readonly cancellations: CancellationMonitor;
   failure: Error | null;

@@ -173,6 +173,8 @@ function goOnForEver(world: World, id: string): void {
   for (const person of people) {
     person.join();
     person.publishAudio();
+    // A cancellation may have ended the call while the response to its registration was lost.
+    if (world.endedAt.has(id)) person.stopReturning();
   }
 }
 

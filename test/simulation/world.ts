@@ -27,6 +27,8 @@ export interface World {
     string,
     { readonly roomName: string; readonly people: readonly SimulatedParticipant[] }
   >;
+  /** Ends of calls by the simulation's clock, which is always right. By call id. */
+  readonly endedAt: ReadonlyMap<string, number>;
   /** Ends the simulation. */
   readonly fail: (failure: Error) => void;
 }
