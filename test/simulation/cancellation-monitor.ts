@@ -97,7 +97,11 @@ export class CancellationMonitor {
         const command = given as CallCommand;
         const holds = command.kind === 'register' ? this.#holdsOf(command.call) : [];
         const pending = store.changeCall(given);
-        for (const call of this.#callsOf(command)) if (isLive(call.status)) this.#changed(call, clock.now());
+        for (const call of this.#callsOf(command)) {
+          if (isLive(call.status)) this.#changed(call, clock.now());
+          // By a hold, also after the completion of its cancellation.
+          else if (call.status === 'cancelled') this.#onCancelled(call.id);
+        }
         const changed = await pending;
         const { result } = changed;
         if (result !== null && result.kind === 'held') {

@@ -243,7 +243,7 @@ async function createWorld(
     eventLog,
     fail: (violation) => world.fail(violation),
     onCancelled: (callId) => {
-      world.endedAt.set(callId, virtualClock.now);
+      if (!world.endedAt.has(callId)) world.endedAt.set(callId, virtualClock.now);
       for (const person of world.endless.get(callId)?.people ?? []) person.stopReturning();
     },
   });
