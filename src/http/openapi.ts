@@ -68,8 +68,9 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
 
 function operation(route: Route) {
   const { rest, input, output, pathParameters } = route;
-  const headers = Object.entries(rest.headers ?? {});
   const inputNames = inputNamesOf(route);
+  // Some generators give a header and a query parameter of the same input one name.
+  const headers = Object.entries(rest.headers ?? {}).filter(([, name]) => !inputNames.includes(name));
   const inputs = Object.fromEntries(
     Object.entries(input.shape).filter(([name]) => inputNames.includes(name)),
   );

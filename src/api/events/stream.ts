@@ -15,7 +15,7 @@ const EventStreamInput = z.strictObject({
     .meta({ description: 'Only events that this cancellation caused.' }),
   lastEventId: z.string().max(255).optional().meta({
     description:
-      'The `id` of the last received event: the stream continues after this event. Without an id, the stream contains new events only. The header wins over the query.',
+      'The `id` of the last received event: the stream continues after this event. Without an id, the stream contains new events only. The header `Last-Event-ID`, which an EventSource sends when it reconnects, wins over the query.',
   }),
 });
 
