@@ -59,7 +59,7 @@ async function ensureDemoKey(store: Store): Promise<{ organizationId: string; ke
   return { organizationId: apiKey.organizationId, key };
 }
 
-/** Creates missing demo calls, and the rooms of all live calls: the emulator loses its rooms when it stops. */
+/** Creates missing demo calls, unless a hold refuses them, and the rooms of all live calls: the emulator loses its rooms when it stops. */
 async function ensureDemoCalls(
   store: Store,
   emulator: Emulator,
@@ -74,7 +74,11 @@ async function ensureDemoCalls(
     offset: 0,
   });
   const ids = calls.map(({ id }) => id);
-  while (ids.length < DEMO_CALL_COUNT) ids.push(await insertDemoCall(store, organizationId, ids.length));
+  while (ids.length < DEMO_CALL_COUNT) {
+    const id = await insertDemoCall(store, organizationId, ids.length);
+    if (id === null) break;
+    ids.push(id);
+  }
   for (const id of ids) {
     const record = await store.findCall(id);
     if (record !== null) openRoom(emulator, record.call);
@@ -82,7 +86,8 @@ async function ensureDemoCalls(
   return ids;
 }
 
-async function insertDemoCall(store: Store, organizationId: string, index: number): Promise<string> {
+/** Returns the id of the new call; null when a hold refuses the call. */
+async function insertDemoCall(store: Store, organizationId: string, index: number): Promise<string | null> {
   const id = systemRandom.id('call');
   const now = systemClock.now();
   const phoneNumber = `+1555010000${index + 1}`;
@@ -102,6 +107,7 @@ async function insertDemoCall(store: Store, organizationId: string, index: numbe
     createdAt: now,
   });
   const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  if (result.kind === 'held') return null;
   if (result.kind !== 'registered') throw new Error(`cannot create a demo call: ${result.kind}`);
   return id;
 }
@@ -133,14 +139,21 @@ function welcomeText({
   ${commandName()} keys create --org ${ORGANIZATION} --name mine`
       : `API key of the organization "${ORGANIZATION}" (shown only once):
   ${key}`;
+  const callsText =
+    callIds.length === 0
+      ? `A hold refuses the demo calls. To find and lift the hold:
+  ${commandName()} stop list
+  ${commandName()} stop lift ID
+Then start hangup again.`
+      : `There are ${callIds.length} live calls, each with an agent and a phone in its room. To cancel one:
+  curl -X DELETE ${url}/api/v1/calls/${callIds[0]} -H 'x-api-key: ${key ?? 'YOUR_KEY'}'`;
   return `
 hangup is running on ${url}
 LIVEKIT_URL is not set, so hangup uses its built-in LiveKit emulator. Rooms and participants are simulated.
 
 ${keyText}
 
-There are ${callIds.length} live calls, each with an agent and a phone in its room. To cancel one:
-  curl -X DELETE ${url}/api/v1/calls/${callIds[0]} -H 'x-api-key: ${key ?? 'YOUR_KEY'}'
+${callsText}
 To list all calls:
   curl ${url}/api/v1/calls -H 'x-api-key: ${key ?? 'YOUR_KEY'}'
 OpenAPI document: ${url}/openapi.json

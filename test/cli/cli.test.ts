@@ -451,6 +451,25 @@ test('an emulator exits when another process serves its database with a LiveKit;
   expect(second.output()).not.toContain(conflict);
 });
 
+test('a start succeeds without demo calls when a hold refuses them', async () => {
+  const cwd = temporaryFolder();
+  const first = await serveHangup({ env: {}, cwd });
+  const key = /hangup_live_\S+/.exec(await waitForWelcome(first))?.[0] ?? '';
+  const body = JSON.stringify({ filter: { agentId: 'receptionist' }, reason: 'wrong advice', hold: true });
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  const path = `${first.url}/api/v1/cancellations`;
+  expect((await fetch(path, { method: 'POST', headers, body })).status).toBe(202);
+  const countLiveCalls = async () => {
+    const response = await fetch(`${first.url}/api/v1/calls?status=active`, { headers });
+    return ((await response.json()) as { data: { calls: unknown[] } }).data.calls.length;
+  };
+  await expect.poll(countLiveCalls).toBe(0);
+  await first.kill('SIGTERM');
+  const second = await serveHangup({ env: {}, cwd });
+  expect(await waitForWelcome(second)).toContain('A hold refuses the demo calls.');
+  expect(await second.kill('SIGTERM')).toBe(0);
+});
+
 test('the first start exits with 3 when it cannot create the demo calls', async () => {
   const cwd = temporaryFolder();
   await run('migrate', cwd);
