@@ -270,6 +270,9 @@ export function eventConformance(
       // The newest position stays: a reader with this position has missed nothing.
       expect(await store.getEventRange()).toEqual({ oldest: newest + 3, newest: newest + 2 });
       expect(await page()).toMatchObject({ events: [], isPruned: true });
+      // This reader misses only the newest event.
+      const missing = await store.listEvents({ organizationId, filter: {}, after: newest + 1, limit: 9 });
+      expect(missing).toMatchObject({ events: [], isPruned: true });
       const last = await store.listEvents({ organizationId, filter: {}, after: newest + 2, limit: 9 });
       expect(last).toEqual({ events: [], position: newest + 2, isLast: true, isPruned: false });
       await register('c3');
