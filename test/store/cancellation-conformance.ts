@@ -137,6 +137,18 @@ export function cancellationConformance(
       });
     });
 
+    test('calls of a list of ids are recorded in the same order', async () => {
+      const ids = ['active', 'ringing', 'connecting'];
+      for (const id of ids) await insert({ id, status: id as Call['status'] });
+      await start({ callIds: ids });
+      const recorded: (string | undefined)[] = [];
+      while (!(await advance('can', { limit: 1 })).isRecorded) {
+        const statuses = await statusesOf(ids);
+        recorded.push(...ids.filter((id, i) => statuses[i] === 'cancelled' && !recorded.includes(id)));
+      }
+      expect(recorded).toEqual(['connecting', 'ringing', 'active']);
+    });
+
     test('a write records at least one call, and no further call after its time is up', async () => {
       for (let i = 0; i < 3; i += 1) await insert({ id: `c${i}` });
       await start({ all: true });
@@ -266,6 +278,15 @@ export function cancellationConformance(
       expect((await call('c1'))?.status).toBe('active');
       while (!(await advance()).isRecorded);
       expect((await call('c1'))?.status).toBe('cancelled');
+    });
+
+    test('a call of a list of ids that is registered meanwhile is recorded in the last pass', async () => {
+      await start({ callIds: ['late'] });
+      await advance();
+      await advance();
+      await insert({ id: 'late', status: 'initiated' });
+      expect(await advance()).toMatchObject({ cancelled: 1, isRecorded: true });
+      expect((await find())?.counts).toMatchObject({ cancelled: 1, notFound: 0 });
     });
 
     test('a cancellation is completed when every deletion is final, and its counts stay', async () => {
