@@ -110,3 +110,25 @@ test('the deletion of a call that was not cancelled is sent after a queued read'
     'ListParticipants (deletion)',
   ]);
 });
+
+test("the deletion of a cancellation's room is sent after a queued single cancel, and before a queued read", async () => {
+  const { dependencies, sent } = await start();
+  const { rooms } = dependencies;
+  const options = { timeoutMs: 30_000 } as const;
+  // Uses up the current second.
+  await rooms.findRoom('any', { timeoutMs: 1_000, priority: 'phones' });
+  void rooms.describeRoom('other', { ...options, priority: 'read' });
+  const [deletion] = await claimDueDeletions(dependencies, { limit: 1 });
+  if (deletion === undefined) throw new Error('the deletion is not due');
+  const ofCancellation = { ...deletion, cancellationId: 'can_1' };
+  const ended = deleteRoom(dependencies, ofCancellation, { ...options, priority: 'deletion' });
+  await vi.advanceTimersByTimeAsync(100);
+  void rooms.deleteRoom('single', { ...options, priority: 'cancel', isStillWanted: async () => true });
+  await vi.advanceTimersByTimeAsync(15_000);
+  await ended;
+  expect(sent.slice(1, 4)).toEqual([
+    'DeleteRoom (cancel)',
+    'DeleteRoom (cancellation)',
+    'ListParticipants (read)',
+  ]);
+});
