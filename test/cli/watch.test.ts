@@ -65,6 +65,18 @@ test('calls watch prints the progress of a stop, and the end of its hold', async
   expect(await exitCode()).toBe(0);
 });
 
+test('calls watch and hangup stop have the same names for the numbers of a stop', async () => {
+  const { child, lines, exitCode } = await startWatch([], hangup);
+  await register(hangup, 'numbers', { agentId: 'numbers' });
+  const body = { filter: { agentId: 'numbers' }, reason: 'wrong advice' };
+  await hangup.send('POST', '/api/v1/cancellations', { body });
+  await expect
+    .poll(() => lines().at(-1), WAIT)
+    .toMatch(/completed: 1 cancelled; rooms: 1 gone, 0 pending, 0 discarded$/);
+  child.kill('SIGTERM');
+  expect(await exitCode()).toBe(0);
+});
+
 test('calls watch --json prints the data of each event', async () => {
   const { child, lines, exitCode } = await startWatch(['--call', 'json', '--json'], hangup);
   await register(hangup, 'json');

@@ -101,7 +101,7 @@ function describeChange(event: EventData): string {
     case 'cancellation.progress': {
       const { cancelled, rooms } = event.counts;
       const { deleted, pending, discarded } = rooms;
-      return `${event.cancellationId}  ${event.state}: ${cancelled} cancelled; rooms: ${deleted} gone, ${pending} waiting, ${discarded} discarded`;
+      return `${event.cancellationId}  ${event.state}: ${cancelled} cancelled; rooms: ${deleted} gone, ${pending} pending, ${discarded} discarded`;
     }
     case 'hold.lifted':
       return `${event.cancellationId}  hold lifted by ${event.by}`;
