@@ -267,6 +267,18 @@ export function cancellationConformance(
       expect(await statusesOf(['ended', 'theirs', 'live'])).toEqual(['completed', 'active', 'cancelled']);
     });
 
+    test('a preview and a limit by ids count no call of another organization', async () => {
+      await insert({ id: 'live' });
+      await insert({ id: 'theirs', organizationId: other.organizationId });
+      const { organizationId, id: createdBy } = acme;
+      const selector = { callIds: ['theirs', 'live'] };
+      const cancellation = { id: 'can', organizationId, reason: 'why', createdBy, selector, hasHold: false };
+      const request = { cancellation, expectedAtMost: 1, isDryRun: true, idempotency: null };
+      expect(await store.createCancellation(request)).toMatchObject({
+        result: { kind: 'previewed', preview: { matched: { active: 1 }, sample: [{ id: 'live' }] } },
+      });
+    });
+
     test('a call of a list of ids that is answered meanwhile is recorded', async () => {
       await insert({ id: 'c1', status: 'ringing', roomName: 'r1' });
       await start({ callIds: ['c1'] });
@@ -381,6 +393,14 @@ export function cancellationConformance(
           'cancellation.progress',
           'hold.lifted',
         ]);
+      });
+
+      test('accepts a call of another organization in the room of an earlier call', async () => {
+        await insert({ id: 'earlier', roomName: 'shared', status: 'completed', endedAt: 9_000 });
+        await start({ all: true }, { hasHold: true });
+        const theirs = { id: 'theirs', roomName: 'shared', organizationId: other.organizationId };
+        expect(await insert(theirs)).toMatchObject({ kind: 'registered' });
+        expect(await insert({ id: 'ours' })).toEqual({ kind: 'held', cancellationId: 'can' });
       });
 
       test('cancels an adopted call in the transaction of its adoption', async () => {
