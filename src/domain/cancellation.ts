@@ -94,12 +94,20 @@ export const RECORDED = PHASES.length;
 const MATCHING_MS = 5 * 60_000;
 const PROGRESS_INTERVAL_MS = 1_000;
 
-/** Whether a running cancellation still has to look for matching calls. */
+/** Whether a running cancellation still has to look for matching calls. A lifted hold lets new calls start. */
 export function isMatching(
-  { phase, createdAt }: { readonly phase: number; readonly createdAt: Timestamp },
+  {
+    phase,
+    createdAt,
+    holdState,
+  }: {
+    readonly phase: number;
+    readonly createdAt: Timestamp;
+    readonly holdState: Hold['state'] | null;
+  },
   now: Timestamp,
 ): boolean {
-  return phase < RECORDED || now - createdAt < MATCHING_MS;
+  return phase < RECORDED || (holdState !== 'lifted' && now - createdAt < MATCHING_MS);
 }
 
 /** Returns the state of a cancellation by its counts. A room whose deletion was discarded does not delay the completion. */

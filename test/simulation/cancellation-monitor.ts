@@ -235,7 +235,9 @@ export class CancellationMonitor {
   }
 
   #checkCompletion(tracked: Tracked, { counts }: CancellationRecord): void {
-    const { id, organizationId, selector, createdAt, matchedAtStart, matchedLater, isHeld } = tracked;
+    const { id, organizationId, selector, createdAt, matchedAtStart, matchedLater, isHeld, hadHold } =
+      tracked;
+    const wasLifted = hadHold && !isHeld;
     for (const call of this.#database.liveOf(organizationId)) {
       const problem = (text: string) =>
         this.#violation(`${id} is completed, and call ${call.id}, ${call.status}, ${text}`, call.roomName);
@@ -243,7 +245,8 @@ export class CancellationMonitor {
       if (matchedAtStart.has(call.id)) problem('matched at its POST');
       // Ids that were registered after their turn are not found.
       else if ('callIds' in selector) continue;
-      else if (since !== undefined && since - createdAt < MATCHING_MS) problem('started to match in time');
+      else if (since !== undefined && !wasLifted && since - createdAt < MATCHING_MS)
+        problem('started to match in time');
       else if (matches(call, selector) && (isHeld || since === undefined)) problem('matches');
     }
     const { cancelled, rooms } = counts;

@@ -3,8 +3,8 @@ import { type Simulation, simulate } from './simulation.ts';
 
 // `npm run simulate -- --seeds 20` runs more and larger simulations.
 
-test('invariants hold under injected faults (seed 1, 100 calls)', async () => {
-  const outcome = await simulate({ seed: 1, calls: 100 });
+test('invariants hold under injected faults (seed 5, 100 calls)', async () => {
+  const outcome = await simulate({ seed: 5, calls: 100 });
   expect(outcome.violation).toBeNull();
   // Each of these must occur, or the simulation tests nothing.
   for (const event of [

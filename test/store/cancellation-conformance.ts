@@ -335,6 +335,21 @@ export function cancellationConformance(
       expect(await statusesOf(['c2', 'c3'])).toEqual(['cancelled', 'active']);
     });
 
+    test('a call that starts to match after its hold was lifted stays live, also while the cancellation runs', async () => {
+      await insert({ id: 'c1', agentId: 'a' });
+      await insert({ id: 'c2', agentId: 'a', status: 'ringing', roomName: 'r2' });
+      await start({ filter: { agentId: 'a' } }, { hasHold: true });
+      expect(await advance()).toMatchObject({ cancelled: 2, isRecorded: true, isCompleted: false });
+      const { organizationId, id: apiKeyId } = acme;
+      await store.liftHold({ id: 'can', organizationId, apiKeyId, idempotency: null });
+      await insert({ id: 'c3', agentId: 'a', status: 'ringing', roomName: 'r3' });
+      expect(await advance()).toMatchObject({ cancelled: 0, isCompleted: false });
+      await receive('r3', { kind: 'room_started' });
+      await receive('r3', joined(AGENT));
+      await receive('r3', joined(PERSON));
+      expect(await statusesOf(['c1', 'c2', 'c3'])).toEqual(['cancelled', 'cancelled', 'active']);
+    });
+
     test('a call that waits to be recorded is recorded when an event would end its match', async () => {
       for (const id of ['c1', 'c2']) await insert({ id, status: 'ringing', roomName: `r${id}` });
       await insert({ id: 'theirs', status: 'ringing', roomName: 'r3', organizationId: other.organizationId });

@@ -70,6 +70,7 @@ export const rows = preparePerConnection((db) => ({
         createdBy: CANCELLATION.createdBy,
         phase: CANCELLATION.phase,
         createdAt: CANCELLATION.createdAt,
+        holdState: CANCELLATION.holdState,
       })
       .from(cancellations)
       .where(
