@@ -231,6 +231,21 @@ describe('hangup stop', () => {
     expect((await stop('list')).stdout).toContain(`${id}  completed  lifted`);
   });
 
+  test('names another running stop, whose rooms may still exist', async () => {
+    await insertCalls('twice', [{}]);
+    const release = keepRooms();
+    const first = start('--agent twice --reason first --yes');
+    await expect.poll(() => first.stderr()).toContain('1 cancelled; rooms: 0 gone, 1 pending');
+    const note = `the stop ${idIn(first.stderr())} is still running; its pending rooms: 1`;
+    for (const options of ['', ' --hold']) {
+      const second = await stop(`--agent twice --reason second --yes${options}`);
+      expect(second).toMatchObject({ code: 0, stderr: expect.stringContaining(note) });
+    }
+    release();
+    const { code, stderr } = await first.result;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('still running') });
+  });
+
   test('list prints a message without stops, and lift and watch refuse an unknown id', async () => {
     const key = await hangup.createKey('other');
     const env = { ...environment(), HANGUP_API_KEY: key };

@@ -164,8 +164,10 @@ async function startStop(request: StopRequest, interruption: Interruption): Prom
     );
   }
   if (dryRun) return;
-  if (total === 0 && !hasHold)
-    return print(json ? JSON.stringify(preview) : 'no calls match; nothing to stop');
+  if (total === 0 && !hasHold) {
+    print(json ? JSON.stringify(preview) : 'no calls match; nothing to stop');
+    return warnOfOtherStops(null, interruption);
+  }
   if (!yes) {
     process.stderr.write(`\nTo cancel ${countCalls(total)}, type this number: `);
     await confirmCount(total, { input: process.stdin, signal: interruption.signal });
@@ -250,6 +252,31 @@ async function watchUntilDone(
     );
   }
   if (!json) print(`completed ${id}: ${countCalls(counts.cancelled)} cancelled; no room is left`);
+  await warnOfOtherStops(id, interruption);
+}
+
+/** Prints the other running stops: calls that they have cancelled no longer match, but their rooms may still exist. */
+async function warnOfOtherStops(id: string | null, { signal }: Interruption): Promise<void> {
+  const response = await listStops('100', signal).catch((error: unknown) => {
+    // The stop itself has succeeded.
+    if (error instanceof ApiError) return null;
+    throw error;
+  });
+  for (const other of response?.data.cancellations ?? []) {
+    if (other.state === 'completed' || other.id === id) continue;
+    const { pending } = other.counts.rooms;
+    printProgress(
+      `the stop ${other.id} is still running; its pending rooms: ${pending}; \`hangup stop watch ${other.id}\` shows its progress`,
+    );
+  }
+}
+
+function listStops(limit: string, signal?: AbortSignal) {
+  return sendRequest('GET', '/cancellations', {
+    query: { limit },
+    dataSchema: z.object({ cancellations: z.array(CancellationSchema) }),
+    ...(signal !== undefined && { signal }),
+  });
 }
 
 function createView({ json, expected }: { json: true | undefined; expected: number }): ProgressView {
@@ -263,10 +290,7 @@ function watch(id: string, { json }: { json?: true }): Promise<void> {
 }
 
 async function list({ limit, json }: { limit: string; json?: true }): Promise<void> {
-  const { text, data } = await sendRequest('GET', '/cancellations', {
-    query: { limit },
-    dataSchema: z.object({ cancellations: z.array(CancellationSchema) }),
-  });
+  const { text, data } = await listStops(limit);
   if (json) return print(text);
   if (data.cancellations.length === 0) return print('no stops');
   printTable([
