@@ -213,6 +213,32 @@ test('restore replaces a damaged database and keeps the old file', async () => {
   expect(existsSync(join(cwd, 'copy.db'))).toBe(true);
 });
 
+test('a reader who has events that a restored backup lacks gets a reset', async () => {
+  const cwd = temporaryFolder();
+  const { key } = await makeKey(cwd);
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  const register = async (url: string) =>
+    expect((await fetch(`${url}/api/v1/calls`, { method: 'POST', headers, body: '{}' })).status).toBe(201);
+  const first = await serveHangup({ cwd, env });
+  await register(first.url);
+  expect(await run('backup copy.db', cwd)).toMatchObject({ code: 0 });
+  await register(first.url);
+  await first.kill('SIGTERM');
+  const database = new SqliteDatabase(join(cwd, 'hangup.db'), { readonly: true });
+  const position = database.prepare('SELECT max(id) FROM audit_log').pluck().get();
+  database.close();
+  expect(await run('restore copy.db', cwd)).toMatchObject({ code: 0 });
+  const second = await serveHangup({ cwd, env });
+  for (let i = 0; i < 3; i += 1) await register(second.url);
+  const response = await fetch(`${second.url}/api/v1/events?lastEventId=${position}`, { headers });
+  let text = '';
+  for await (const chunk of response.body ?? []) {
+    text += new TextDecoder().decode(chunk);
+    if (text.includes('event:')) break;
+  }
+  expect(text).toContain('event: reset');
+});
+
 test('reconciliation corrects the calls of a restored older backup', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());

@@ -41,8 +41,12 @@ export function eventConformance(
       other = await makeKey('other', '2');
     });
 
-    const register = async (id: string, { key = acme, agentId = null as string | null } = {}) => {
-      const call = buildCall({ id, organizationId: key.organizationId, agentId, roomName: `room-${id}` });
+    const register = async (
+      id: string,
+      { key = acme, agentId = null as string | null, createdAt = 1_000 } = {},
+    ) => {
+      const { organizationId } = key;
+      const call = buildCall({ id, organizationId, agentId, roomName: `room-${id}`, createdAt });
       const { result } = await store.changeCall({ kind: 'register', call, apiKeyId: key.id });
       expect(result.kind).toBe('registered');
     };
@@ -253,6 +257,21 @@ export function eventConformance(
       const filter = { callId: 'c1' };
       const page = await store.listEvents({ organizationId, filter, after: 0, limit: 100 });
       expect(page).toMatchObject({ events: [{ subjectId: 'c1' }], isLast: true });
+    });
+
+    test('pruned events between events that a wrong clock keeps are detected', async () => {
+      const { newest } = await store.getEventRange();
+      for (const [i, createdAt] of [99_000, 1_000, 99_000].entries()) await register(`c${i}`, { createdAt });
+      const pruned = await store.pruneAudit({ before: 20_000, now: 50_000, limit: 99 });
+      expect(pruned).toBeGreaterThan(0);
+      const { organizationId } = acme;
+      const isPruned = async (after: number, filter = {}) =>
+        (await store.listEvents({ organizationId, filter, after, limit: 9 })).isPruned;
+      expect(await isPruned(newest)).toBe(true);
+      expect(await isPruned(newest + 1)).toBe(true);
+      expect(await isPruned(newest + 1, { callId: 'c2' })).toBe(true);
+      expect(await isPruned(newest + 2)).toBe(false);
+      expect(await isPruned(newest + 3)).toBe(false);
     });
 
     test('the range of events grows with writes, and shrinks with pruning', async () => {

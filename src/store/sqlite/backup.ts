@@ -81,6 +81,7 @@ export function restoreDatabase(
     // systemd does not change the owner of files in a directory that belongs to the service.
     chownLike(isReplacing ? file : dirname(file), incoming);
     assertValidDatabase(incoming, backup);
+    skipPositions(incoming);
     if (isReplacing) moveAside(file, previousPath);
     // Otherwise SQLite would apply the -wal of the old database to the new one.
     moveSidecarsAside(file, previousPath);
@@ -92,6 +93,24 @@ export function restoreDatabase(
     throw new DatabaseError(
       `Cannot restore ${backup}: ${errorMessage(error)}. ${file} is unchanged. ${adviceForDatabaseError(error)}`,
     );
+  }
+}
+
+/** More than a database writes between two backups. */
+const SKIPPED_POSITIONS = 1_000_000_000;
+
+/**
+ * Lets later events begin at new ids. A reader of the event stream who has events that the backup lacks then gets a reset, and
+ * not other events at the same positions.
+ */
+function skipPositions(file: string): void {
+  const client = openSqlite(file, { fileMustExist: true });
+  try {
+    client
+      .prepare("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'audit_log'")
+      .run(SKIPPED_POSITIONS);
+  } finally {
+    client.close();
   }
 }
 

@@ -63,6 +63,15 @@ const statements = preparePerConnection(({ $client: client }) => {
   });
   return {
     range: client.prepare<[], RangeRow>(`SELECT ${RANGE}`),
+    /** Ids have no gaps, except those of pruned entries and those that a restore skips. */
+    next: client
+      .prepare<[Values], number>('SELECT id FROM audit_log WHERE id > @after + 0 ORDER BY id LIMIT 1')
+      .pluck(),
+    count: client
+      .prepare<[Values], number>(
+        'SELECT count(*) FROM audit_log WHERE id > @after + 0 AND id <= @position + 0',
+      )
+      .pluck(),
     all: read(SOURCES.all),
     call: read(SOURCES.call),
     cancellation: read(SOURCES.cancellation),
@@ -85,9 +94,22 @@ export function listEvents(db: Database, { organizationId, filter, after, limit 
     const events = source.events.all({ ...values, last }).map(toEvent);
     const isFull = events.length === limit;
     const position = isFull ? (events.at(-1)?.id ?? last) : last;
-    const { oldest } = toRange(range);
-    return { events, position, isLast: !isFull && range.last === null, isPruned: after + 1 < oldest };
+    const isPruned = hasGap(db, filter, { after, position, newest: range.newest });
+    return { events, position, isLast: !isFull && range.last === null, isPruned };
   });
+}
+
+/** Returns whether entries after a position are not on record any more. A filter's page can be too long to check all of it. */
+function hasGap(
+  db: Database,
+  filter: EventFilter,
+  { after, position, newest }: { after: number; position: number; newest: number },
+): boolean {
+  if (sourceOf(filter) === 'all') {
+    return (statements(db).count.get({ after, position }) ?? 0) !== position - after;
+  }
+  const next = statements(db).next.get({ after }) ?? newest + 1;
+  return next > after + 1;
 }
 
 export function getEventRange(db: Database): EventRange {
