@@ -43,6 +43,7 @@ ALTER TABLE `idempotency_keys` DROP COLUMN `refused_status`;--> statement-breakp
 UPDATE OR IGNORE `idempotency_keys` SET `key` = substr(`key`, 2, length(`key`) - 2) WHERE `key` GLOB '"?*"' AND instr(`key`, '\') = 0;--> statement-breakpoint
 ALTER TABLE `room_deletions` ADD `cancellation_id` text;--> statement-breakpoint
 CREATE INDEX `room_deletions_due_of_cancellations` ON `room_deletions` (`scheduled_at`) WHERE "room_deletions"."finalized_at" IS NULL AND "room_deletions"."cancellation_id" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX `room_deletions_due_of_others` ON `room_deletions` (`scheduled_at`) WHERE "room_deletions"."finalized_at" IS NULL AND "room_deletions"."cancellation_id" IS NULL;--> statement-breakpoint
 CREATE INDEX `room_deletions_by_cancellation` ON `room_deletions` (`cancellation_id`,`state`) WHERE "room_deletions"."cancellation_id" IS NOT NULL;--> statement-breakpoint
 -- A key that may do everything may also stop everything.
 UPDATE `api_keys` SET `scopes` = json_insert(`scopes`, '$[#]', 'calls:stop')

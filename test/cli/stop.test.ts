@@ -239,7 +239,7 @@ describe('hangup stop', () => {
     const note = `the stop ${idIn(first.stderr())} is still running; its pending rooms: 1`;
     for (const options of ['', ' --hold']) {
       const second = await stop(`--agent twice --reason second --yes${options}`);
-      expect(second).toMatchObject({ code: 0, stderr: expect.stringContaining(note) });
+      expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining(note) });
     }
     release();
     const { code, stderr } = await first.result;

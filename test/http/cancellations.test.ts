@@ -324,6 +324,11 @@ describe('a bad request gets a clear error, and changes nothing', () => {
     ],
     [{ callIds: ['a'], hold: true }, 'hold: cannot be combined with callIds, which no new call matches'],
     [{ all: true, expectedAtMost: -1 }, 'expectedAtMost: Too small: expected number to be >=0'],
+    [
+      { filter: { startDate: '2026-12-01', endDate: '2026-01-01' } },
+      'filter.endDate: must not be before startDate',
+    ],
+    [{ all: true, reason: ' ' }, 'reason: must not be blank'],
     [{ all: true, reason: '' }, 'reason: Too small: expected string to have >=1 characters'],
     [{ all: true, reason: undefined }, 'reason: Invalid input: expected string, received undefined'],
   ];

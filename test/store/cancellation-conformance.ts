@@ -485,6 +485,28 @@ export function cancellationConformance(
       expect(await claim()).toEqual([]);
     });
 
+    test('a quarter of a claim is for deletions of other calls', async () => {
+      for (let i = 0; i < 8; i += 1) await insert({ id: `c${i}`, agentId: i < 4 ? 'single' : 'many' });
+      for (let i = 0; i < 4; i += 1) {
+        await store.changeCall({
+          kind: 'cancel',
+          callId: `c${i}`,
+          organizationId: acme.organizationId,
+          apiKeyId: acme.id,
+          reason: null,
+          leaseMs: -i,
+        });
+      }
+      await start({ filter: { agentId: 'many' } });
+      await advance();
+      const claim = async () => {
+        const claimed = await store.claimDeletions({ leaseMs: 1_000, maxDelayMs: 60_000, limit: 4 });
+        return claimed.filter(({ cancellationId }) => cancellationId === null).map(({ callId }) => callId);
+      };
+      expect(await claim()).toEqual(['c3']);
+      expect(new Set(await claim())).toEqual(new Set(['c0', 'c1', 'c2']));
+    });
+
     test('progress is an event at the start, at most once a second, after the last record and at the end', async () => {
       for (const id of ['c1', 'c2', 'c3']) await insert({ id });
       await start({ all: true });

@@ -33,6 +33,10 @@ const Filter = z
       .meta({ description: 'The latest `createdAt`, inclusive.' }),
   })
   .refine((filter) => Object.values(filter).some((value) => value !== undefined), EMPTY_FILTER)
+  .refine(({ startDate = 0, endDate = Number.POSITIVE_INFINITY }) => startDate <= endDate, {
+    path: ['endDate'],
+    error: 'must not be before startDate',
+  })
   .meta({ description: 'Live calls that match every field. At least one field is required.' });
 
 const CreateCancellationInput = z
@@ -43,10 +47,12 @@ const CreateCancellationInput = z
       .literal(true)
       .optional()
       .meta({ description: 'Every live call of your organization. The only value is true.' }),
-    reason: plainText(500).meta({
-      description: 'Stored with each call and in the audit log.',
-      examples: ['agent gives wrong advice'],
-    }),
+    reason: plainText(500)
+      .refine((text) => text.trim() !== '', 'must not be blank')
+      .meta({
+        description: 'Stored with each call and in the audit log.',
+        examples: ['agent gives wrong advice'],
+      }),
     dryRun: z.boolean().default(false).meta({
       description: 'Returns the calls that match now, and cancels none.',
     }),

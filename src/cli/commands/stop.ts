@@ -166,7 +166,7 @@ async function startStop(request: StopRequest, interruption: Interruption): Prom
   if (dryRun) return;
   if (total === 0 && !hasHold) {
     print(json ? JSON.stringify(preview) : 'no calls match; nothing to stop');
-    return warnOfOtherStops(null, interruption);
+    return assertNone(await findOtherStops(null, interruption));
   }
   if (!yes) {
     process.stderr.write(`\nTo cancel ${countCalls(total)}, type this number: `);
@@ -251,24 +251,34 @@ async function watchUntilDone(
       `${id} is completed, but rooms may still exist: ${describeCounts(counts)}. On the server, \`hangup deletions list\` prints the causes, and \`hangup deletions retry CALL_ID\` deletes the room of a call.`,
     );
   }
-  if (!json) print(`completed ${id}: ${countCalls(counts.cancelled)} cancelled; no room is left`);
-  await warnOfOtherStops(id, interruption);
+  const others = await findOtherStops(id, interruption);
+  const rooms = others.length === 0 ? 'no room is left' : 'its rooms are gone';
+  if (!json) print(`completed ${id}: ${countCalls(counts.cancelled)} cancelled; ${rooms}`);
+  assertNone(others);
 }
 
-/** Prints the other running stops: calls that they have cancelled no longer match, but their rooms may still exist. */
-async function warnOfOtherStops(id: string | null, { signal }: Interruption): Promise<void> {
+/**
+ * Returns the other running stops of the organization: calls that they have cancelled match no more, but their rooms may
+ * still exist.
+ */
+async function findOtherStops(id: string | null, { signal }: Interruption): Promise<Cancellation[]> {
   const response = await listStops('100', signal).catch((error: unknown) => {
     // The stop itself has succeeded.
     if (error instanceof ApiError) return null;
     throw error;
   });
-  for (const other of response?.data.cancellations ?? []) {
-    if (other.state === 'completed' || other.id === id) continue;
-    const { pending } = other.counts.rooms;
-    printProgress(
-      `the stop ${other.id} is still running; its pending rooms: ${pending}; \`hangup stop watch ${other.id}\` shows its progress`,
-    );
-  }
+  const stops = response?.data.cancellations ?? [];
+  return stops.filter((other) => other.state !== 'completed' && other.id !== id);
+}
+
+/** @throws CliError when another stop is running */
+function assertNone(others: readonly Cancellation[]): void {
+  if (others.length === 0) return;
+  const lines = others.map(
+    ({ id, counts }) =>
+      `the stop ${id} is still running; its pending rooms: ${counts.rooms.pending}; ${howToWatch(id)}`,
+  );
+  throw new CliError(`rooms of other stops may still exist\n${lines.join('\n')}`);
 }
 
 function listStops(limit: string, signal?: AbortSignal) {

@@ -1,3 +1,4 @@
+import type { AdvancedCancellation, CancellationStore } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 
 /** Calls of one write. Other writes run in between. */
@@ -5,47 +6,53 @@ const CHUNK_SIZE = 200;
 /** Less than the longest time that a chunk may hold the store, 20 ms, because the commit follows. */
 const CHUNK_BUDGET_MS = 8;
 
+interface AdvanceDependencies extends Pick<Dependencies, 'clock' | 'log' | 'nudge'> {
+  readonly store: Pick<CancellationStore, 'listRunningCancellations' | 'advanceCancellation'>;
+}
+
 /**
- * Records the matching calls of all running cancellations, and completes the cancellations whose rooms are gone. The rooms
- * of recorded calls are deleted meanwhile.
+ * Records the matching calls of all running cancellations, and completes the cancellations whose rooms are gone. The
+ * reconciler then deletes the rooms of the recorded calls.
  * @param signal its abort ends the work after the current write
  * @returns whether a cancellation is still running
  */
 export async function advanceCancellations(
-  dependencies: Pick<Dependencies, 'store' | 'clock' | 'log' | 'nudge'>,
+  dependencies: AdvanceDependencies,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const ids = await dependencies.store.listRunningCancellations();
   let isRunning = false;
-  for (const id of await dependencies.store.listRunningCancellations()) {
-    if (signal.aborted) return true;
-    try {
-      if (!(await advance(dependencies, id, signal))) isRunning = true;
-    } catch (error) {
-      // The next run continues after the last write. Other cancellations must not wait for this one.
-      dependencies.log.error(
-        { err: error, cancellationId: id },
-        'cancellation interrupted; retried in a second',
-      );
+  let cancelled = 0;
+  // One write for each in turn: a large cancellation must not delay a small one.
+  for (let recording = ids; recording.length > 0; ) {
+    const unfinished: string[] = [];
+    for (const id of recording) {
+      if (signal.aborted) return true;
+      const advanced = await advance(dependencies, id);
+      cancelled += advanced.cancelled;
+      if (!advanced.isRecorded) unfinished.push(id);
+      else if (!advanced.isCompleted) isRunning = true;
     }
+    recording = unfinished;
   }
+  if (cancelled > 0) dependencies.nudge(dependencies.clock.now());
   return isRunning;
 }
 
-/** Returns whether the cancellation is completed. */
 async function advance(
-  { store, clock, log, nudge }: Pick<Dependencies, 'store' | 'clock' | 'log' | 'nudge'>,
+  { store, log }: Pick<AdvanceDependencies, 'store' | 'log'>,
   id: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  let cancelled = 0;
-  while (!signal.aborted) {
+): Promise<AdvancedCancellation> {
+  try {
     const advanced = await store.advanceCancellation({ id, limit: CHUNK_SIZE, budgetMs: CHUNK_BUDGET_MS });
-    cancelled += advanced.cancelled;
-    if (advanced.cancelled > 0) nudge(clock.now());
-    if (!advanced.isRecorded) continue;
-    if (cancelled > 0) log.info({ cancellationId: id, cancelled }, 'calls of a cancellation cancelled');
-    if (advanced.isCompleted) log.info({ cancellationId: id }, 'cancellation completed');
-    return advanced.isCompleted;
+    const { cancelled, isRecorded, isCompleted } = advanced;
+    if (cancelled > 0 && isRecorded)
+      log.info({ cancellationId: id }, 'calls of a cancellation are cancelled');
+    if (isCompleted) log.info({ cancellationId: id }, 'cancellation completed');
+    return advanced;
+  } catch (error) {
+    // The next run continues after the last write. Other cancellations must not wait for this one.
+    log.error({ err: error, cancellationId: id }, 'cancellation interrupted; retried in a second');
+    return { cancelled: 0, isRecorded: true, isCompleted: false };
   }
-  return false;
 }

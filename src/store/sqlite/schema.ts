@@ -33,6 +33,7 @@ const isOneOf = (column: Column, values: readonly string[]) =>
  */
 export const IS_LIVE = sql.raw('"calls"."ended_at" IS NULL');
 export const IS_OPEN = sql.raw('"room_deletions"."finalized_at" IS NULL');
+export const IS_OF_NO_CANCELLATION = sql.raw('"room_deletions"."cancellation_id" IS NULL');
 export const IS_OF_CANCELLATION = sql.raw('"room_deletions"."cancellation_id" IS NOT NULL');
 export const IS_RUNNING = sql.raw(`"cancellations"."state" = 'running'`);
 export const HAS_ACTIVE_HOLD = sql.raw(`"cancellations"."hold_state" = 'active'`);
@@ -215,6 +216,9 @@ export const roomDeletions = sqliteTable(
     index('room_deletions_due_of_cancellations')
       .on(t.scheduledAt)
       .where(sql`${t.finalizedAt} IS NULL AND ${t.cancellationId} IS NOT NULL`),
+    index('room_deletions_due_of_others')
+      .on(t.scheduledAt)
+      .where(sql`${t.finalizedAt} IS NULL AND ${t.cancellationId} IS NULL`),
     index('room_deletions_by_cancellation')
       .on(t.cancellationId, t.state)
       .where(sql`${t.cancellationId} IS NOT NULL`),
