@@ -132,6 +132,7 @@ export async function startApp({
     draining: draining.signal,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
     trustedProxies: settings.trustedProxies,
+    corsOrigins: settings.corsOrigins,
     version,
   });
   let binding: LiveKitBinding | undefined;

@@ -16,6 +16,8 @@ export interface Mount {
   readonly handle: Handler;
   /** True for endpoints that monitoring polls: their successful requests are not logged. */
   readonly isPolled?: boolean;
+  /** True for endpoints that pages of the origins in CORS_ORIGINS may use. */
+  readonly isCrossOrigin?: boolean;
 }
 
 /** Serves every path without a mount. */
@@ -48,8 +50,8 @@ export function createMounts(options: MountOptions, onError: ErrorListener): rea
   });
 
   return [
-    { path: '/api/v1/', handle: rest },
-    { path: '/trpc/', handle: trpc },
+    { path: '/api/v1/', handle: rest, isCrossOrigin: true },
+    { path: '/trpc/', handle: trpc, isCrossOrigin: true },
     {
       path: '/webhooks/livekit',
       handle: async (request, response) => {
@@ -57,7 +59,7 @@ export function createMounts(options: MountOptions, onError: ErrorListener): rea
         dependencies.metrics.webhook(request.webhook);
       },
     },
-    { path: '/openapi.json', handle: serveOpenApi },
+    { path: '/openapi.json', handle: serveOpenApi, isCrossOrigin: true },
     ...Object.entries(health).map(([path, handle]) => ({ path, handle, isPolled: true })),
   ];
 }

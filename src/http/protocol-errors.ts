@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { METHOD_NOT_ALLOWED, type PublicError } from '../api/errors.ts';
 import type { HttpRequest } from './request.ts';
-import { errorBody, sendError } from './response.ts';
+import { errorBody, FIXED_HEADERS, sendError } from './response.ts';
 
 type Handler = (request: HttpRequest, response: ServerResponse) => void;
 type HttpServer = Server<typeof HttpRequest>;
@@ -60,10 +60,12 @@ export function sendProtocolError(request: HttpRequest, response: ServerResponse
   sendError(request, response, error, { connection: 'close' });
 }
 
+const HEADER_LINES = FIXED_HEADERS.map((text, index) => text + (index % 2 === 0 ? ': ' : '\r\n')).join('');
+
 function endSocket(socket: Duplex, { code, message }: PublicError, headers = ''): void {
   const body = JSON.stringify(errorBody({ code, message }));
   socket.end(
-    `HTTP/1.1 ${code} ${STATUS_CODES[code]}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n${headers}content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${code} ${STATUS_CODES[code]}\r\ncontent-type: application/json\r\n${HEADER_LINES}${headers}content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
   );
 }
 

@@ -9,13 +9,17 @@ export interface WebhookOutcome {
 /** The event and the outcome; for a webhook that gets 401, the reason too. */
 export type WebhookLogFields = WebhookOutcome | (WebhookOutcome & WebhookRefusal);
 
-/** A request, with the fields of its log line. */
+const NO_HEADERS: readonly string[] = [];
+
+/** A request, with the fields of its log line and the headers of its response. */
 export class HttpRequest extends IncomingMessage {
   requestId = '';
   keyId: string | null = null;
   /** True if the request needs a valid API key and has none. */
   isUnauthenticated = false;
   webhook: WebhookLogFields | null = null;
+  /** The CORS headers of the response, as a flat list of names and values. */
+  corsHeaders: readonly string[] = NO_HEADERS;
 }
 
 /** The target of a request, for the handler of a mount. */

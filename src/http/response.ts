@@ -64,10 +64,29 @@ function endAll(): void {
   for (const { response, body } of all) response.end(body);
 }
 
-/** Returns the headers of every response, as the flat list of names and values that node:http writes fastest. */
-export function commonHeaders({ requestId }: HttpRequest): string[] {
+/**
+ * The headers that depend on no request, as a flat list of names and values. Strict-Transport-Security belongs to the proxy
+ * that has the certificate.
+ */
+export const FIXED_HEADERS: readonly string[] = [
   // A shared cache would send one organization's response to another.
-  return ['x-request-id', requestId, 'cache-control', 'no-store'];
+  'cache-control',
+  'no-store',
+  // A browser must not run a response as a page or a script, also if the response contains a caller's text.
+  'x-content-type-options',
+  'nosniff',
+  'content-security-policy',
+  "default-src 'none'; frame-ancestors 'none'",
+  // Browsers check this header only for requests without CORS, such as those of <script> and <img>.
+  'cross-origin-resource-policy',
+  'same-origin',
+  'referrer-policy',
+  'no-referrer',
+];
+
+/** Returns the headers of every response, as the flat list of names and values that node:http writes fastest. */
+export function commonHeaders({ requestId, corsHeaders }: HttpRequest): string[] {
+  return ['x-request-id', requestId, ...FIXED_HEADERS, ...corsHeaders];
 }
 
 /** Sends `{"error":{"message","code"}}`, the shape of every error outside /trpc. */

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { publicError } from '../api/errors.ts';
+import { createCors, isAllowedPreflight, sendPreflight } from './cors.ts';
 import { createAddressResolver } from './credentials.ts';
 import { createMounts, findMount, type Mount, type MountOptions } from './mounts.ts';
 import { protocolError, respondToProtocolErrors, sendProtocolError } from './protocol-errors.ts';
@@ -19,14 +20,17 @@ export interface HttpServer {
 /**
  * Creates the HTTP server. After `draining` is aborted, each response closes its connection.
  * @param trustedProxies addresses and CIDR ranges
+ * @param corsOrigins exact origins; or `*`, every origin
  */
 export function createHttpServer({
   keepAliveTimeoutMs,
   trustedProxies,
+  corsOrigins,
   ...options
 }: MountOptions & {
   readonly keepAliveTimeoutMs: number;
   readonly trustedProxies: readonly string[];
+  readonly corsOrigins: readonly string[];
 }): HttpServer {
   const { draining } = options;
   const { log, random } = options.dependencies;
@@ -38,6 +42,7 @@ export function createHttpServer({
   };
   const mounts = createMounts(options, onError);
   const resolveAddress = createAddressResolver(trustedProxies);
+  const corsHeadersFor = createCors(corsOrigins);
 
   function onRequest(request: HttpRequest, response: ServerResponse): void {
     const startedAt = performance.now();
@@ -46,6 +51,7 @@ export function createHttpServer({
     const { remoteAddress } = request.socket;
     const [path, search] = splitTarget(request.url ?? '');
     const mount = findMount(mounts, path);
+    if (mount.isCrossOrigin) request.corsHeaders = corsHeadersFor(request.headers.origin);
     if (draining.aborted) closeAfterResponse(response);
     openResponses.add(response);
     response.on('close', () => {
@@ -83,6 +89,7 @@ export function createHttpServer({
     try {
       const error = protocolError(request);
       if (error !== null) sendProtocolError(request, response, error);
+      else if (isAllowedPreflight(request)) sendPreflight(request, response);
       else await mount.handle(request, response, { path: path.slice(mount.path.length), search });
     } catch (error) {
       onError(error, request);

@@ -11,10 +11,14 @@ import {
   integer,
   isCredential,
   livekitUrl,
+  origins,
   webhookKeys,
 } from './setting-schemas.ts';
 
-/** Lists every invalid setting with the expected value. The message contains no values, because they may be secrets. */
+/**
+ * Lists every invalid setting with the expected value. The message contains no values except origins, because values may
+ * be secrets.
+ */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError';
   readonly problems: readonly string[];
@@ -67,6 +71,11 @@ const SETTINGS = {
     schema: addressRanges.optional(),
     description:
       'Reverse proxies whose `X-Forwarded-For` is logged as the client address: IP addresses and CIDR ranges, separated by commas',
+  },
+  CORS_ORIGINS: {
+    schema: origins.optional(),
+    description:
+      'Web origins whose pages may use the API, separated by commas, such as `https://app.example.com`; or `*`, every origin',
   },
   LOG_LEVEL: {
     schema: z.enum(LOG_LEVELS, { error: `expected one of ${LOG_LEVELS.join(', ')}` }),
@@ -210,6 +219,8 @@ export interface Settings {
   readonly keepAliveTimeoutMs: number;
   /** IP addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
+  /** Exact origins; or `*`, every origin. */
+  readonly corsOrigins: readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** In addition to LiveKit's own key. */
   readonly webhookKeys: readonly LiveKitKeyPair[];
@@ -280,6 +291,7 @@ export function parseSettings(rawEnvironment: EnvironmentVariables, mode: 'serve
     port: values.PORT,
     keepAliveTimeoutMs: values.KEEP_ALIVE_TIMEOUT_MS,
     trustedProxies: values.TRUSTED_PROXIES ?? [],
+    corsOrigins: values.CORS_ORIGINS ?? [],
     logLevel: values.LOG_LEVEL,
     webhookKeys: values.LIVEKIT_WEBHOOK_KEYS ?? [],
     operations: {

@@ -67,6 +67,30 @@ export const addressRanges = z
   .transform((text) => text.split(',').map((part) => part.trim()))
   .pipe(z.array(addressRange));
 
+/** Accepts origins exactly as browsers send them: another spelling would never match. */
+export const origins = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .superRefine((parts, context) => {
+    const isOnly = parts.length === 1;
+    for (const part of parts.filter((one) => !(isOnly && one === '*') && !isOrigin(one))) {
+      // A user and a password are secrets.
+      const shown = JSON.stringify(part.replace(/\/\/.*@/, '//').slice(0, 100));
+      context.addIssue(
+        `expected origins as browsers send them, separated by commas, such as https://app.example.com, or only *; found ${shown}`,
+      );
+    }
+  });
+
+function isOrigin(text: string): boolean {
+  // A pattern such as https://*.example.com would match no origin.
+  const url = WHITE_SPACE.test(text) || text.includes('*') ? null : URL.parse(text);
+  if (url === null) return false;
+  // URL has no origin for other schemes, such as capacitor://localhost of a mobile app.
+  if (!/^https?:$/.test(url.protocol)) return /^[a-z][a-z\d+.-]*:\/\/[a-z\d.-]+(?::\d+)?$/.test(text);
+  return url.origin === text;
+}
+
 /** Accepts decimal digits only: no sign, exponent or white space. */
 export function integer(min: number, max: number) {
   const expected = `expected an integer from ${min} to ${max}`;

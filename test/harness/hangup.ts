@@ -192,6 +192,7 @@ const NAMES: { readonly [S in keyof TestSettings]?: string } = {
   port: 'PORT',
   keepAliveTimeoutMs: 'KEEP_ALIVE_TIMEOUT_MS',
   trustedProxies: 'TRUSTED_PROXIES',
+  corsOrigins: 'CORS_ORIGINS',
   cancelTimeoutMs: 'LIVEKIT_CANCEL_TIMEOUT_MS',
   backgroundTimeoutMs: 'LIVEKIT_BACKGROUND_TIMEOUT_MS',
   readTimeoutMs: 'LIVEKIT_READ_TIMEOUT_MS',

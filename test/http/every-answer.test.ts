@@ -49,12 +49,25 @@ const GET = [
   '/webhooks/livekit',
 ];
 
-describe('every response has cache-control: no-store', () => {
+const SECURITY_HEADERS = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+};
+
+/** Returns the values of the headers that every response has. */
+const securityHeadersOf = (read: (name: string) => string | null | undefined) =>
+  Object.fromEntries(Object.keys(SECURITY_HEADERS).map((name) => [name, read(name)]));
+
+describe('every response has cache-control: no-store and the security headers', () => {
   test.each(GET.flatMap((path) => [['GET', path] as const, ['HEAD', path] as const]))(
     '%s %s',
     async (method, path) => {
       for (const key of [hangup.key, null]) {
-        expect((await headersOf(method, path, key)).get('cache-control')).toBe('no-store');
+        const headers = await headersOf(method, path, key);
+        expect(securityHeadersOf((name) => headers.get(name))).toEqual(SECURITY_HEADERS);
       }
     },
   );
@@ -71,7 +84,7 @@ describe('every response has cache-control: no-store', () => {
   ])('%s %s', async (method, path, body) => {
     for (const key of [hangup.key, null]) {
       const { headers } = await hangup.send(method, path, { key, body });
-      expect(headers.get('cache-control')).toBe('no-store');
+      expect(securityHeadersOf((name) => headers.get(name))).toEqual(SECURITY_HEADERS);
     }
   });
 
@@ -79,7 +92,7 @@ describe('every response has cache-control: no-store', () => {
     const response = await fetch(`${hangup.url}/trpc/calls.list?batch=1&input={"0":{"limit":1}}`, {
       headers: { 'x-api-key': hangup.key, 'trpc-accept': 'application/jsonl' },
     });
-    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(securityHeadersOf((name) => response.headers.get(name))).toEqual(SECURITY_HEADERS);
     expect(response.headers.get('transfer-encoding')).toBe('chunked');
     expect(await response.text()).toContain('"pagination":{"total":');
   });
@@ -231,7 +244,7 @@ describe('a request that Node.js would refuse without hangup gets the JSON error
       body: { error: { message: expect.stringContaining(message), code } },
     });
     expect(answer.header('content-type')).toBe('application/json');
-    expect(answer.header('cache-control')).toBe('no-store');
+    expect(securityHeadersOf(answer.header)).toEqual(SECURITY_HEADERS);
     expect(answer.header('connection')).toBe('close');
   });
 
@@ -290,7 +303,9 @@ describe('an idle connection stays open', () => {
     socket.write(request);
     expect(await first).toMatch(/^HTTP\/1\.1 200 /);
     // The deadline, counted from the start of the idle connection, has passed.
-    expect(await slow).toMatch(/^HTTP\/1\.1 408 .*\r\ncache-control: no-store\r\n.*"code":408/s);
+    expect(await slow).toMatch(
+      /^HTTP\/1\.1 408 .*\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n.*"code":408/s,
+    );
     const second = answered();
     socket.write(request);
     expect(await second).toMatch(/^HTTP\/1\.1 200 /);

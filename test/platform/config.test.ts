@@ -55,6 +55,47 @@ test('TRUSTED_PROXIES accepts addresses and ranges', () => {
     ]);
 });
 
+test('CORS_ORIGINS accepts exact origins, or * alone', () => {
+  const origins = (CORS_ORIGINS: string) => parseSettings({ CORS_ORIGINS }, 'server').corsOrigins;
+  expect(origins('')).toEqual([]);
+  expect(origins('*')).toEqual(['*']);
+  expect(
+    origins('https://app.example.com, http://localhost:3000,http://[::1]:5173,capacitor://localhost'),
+  ).toEqual([
+    'https://app.example.com',
+    'http://localhost:3000',
+    'http://[::1]:5173',
+    'capacitor://localhost',
+  ]);
+});
+
+test.each([
+  ['https://app.example.com/'],
+  ['https://app.example.com/console'],
+  ['https://app.example.com?x'],
+  ['https://App.example.com'],
+  ['https://app.example.com:443'],
+  ['https://*.example.com'],
+  ['https://bücher.example'],
+  ['app.example.com'],
+  ['localhost:3000'],
+  ['//app.example.com'],
+  ['https://'],
+  ['null'],
+  ['*', '*,https://app.example.com'],
+  ['', 'https://app.example.com,'],
+  ['https://a.example https://b.example'],
+])('CORS_ORIGINS with %j is a problem that contains the value', (found, CORS_ORIGINS = found) => {
+  expect(problemsOf({ CORS_ORIGINS })).toEqual([
+    `CORS_ORIGINS: expected origins as browsers send them, separated by commas, such as https://app.example.com, or only *; found ${JSON.stringify(found)}`,
+  ]);
+});
+
+test('the problem of an origin in CORS_ORIGINS contains no password', () => {
+  const problems = problemsOf({ CORS_ORIGINS: 'https://user:hunter2@app.example.com' });
+  expect(problems).toEqual([expect.stringContaining('found "https://app.example.com"')]);
+});
+
 test('an empty setting counts as unset', () => {
   expect(parseSettings({ LIVEKIT_URL: '', PORT: '' }, 'server')).toMatchObject({ livekit: null, port: 8080 });
 });
