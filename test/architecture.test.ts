@@ -34,6 +34,7 @@ const TABLE: Record<string, readonly string[]> = {
     'drizzle-orm/better-sqlite3',
     'drizzle-orm/migrator',
     'drizzle-orm/sqlite-core',
+    'rate-limiter-flexible',
   ],
   livekit: [
     'ports',

@@ -16,6 +16,8 @@ export interface Rest<Output = unknown> {
   readonly operationId: string;
   readonly summary: string;
   readonly description: string;
+  /** The budget of an API key that requests are counted in; null: no limit; by default `calls`. */
+  readonly rateLimit?: 'cancels' | null;
   /** The largest request body; by default 1 MiB. */
   readonly maxBodyBytes?: number;
   readonly success: {

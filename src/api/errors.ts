@@ -11,6 +11,7 @@ const CODES: Record<RequestErrorKind, TRPCError['code']> = {
   conflict: 'CONFLICT',
   precondition_failed: 'PRECONDITION_FAILED',
   idempotency_key_reused: 'UNPROCESSABLE_CONTENT',
+  rate_limited: 'TOO_MANY_REQUESTS',
 };
 
 /** Returns the error as tRPC sends it, with its HTTP status; null for an unexpected error. */

@@ -21,7 +21,7 @@ import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random, Timers } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
 import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
-import { openServerStore } from '../store/open-store.ts';
+import { createRateLimiter, openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 import { shutDown } from './shutdown.ts';
 
@@ -133,6 +133,14 @@ export async function startApp({
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
     trustedProxies: settings.trustedProxies,
     corsOrigins: settings.corsOrigins,
+    rateLimits: {
+      quotas: settings.rateLimits,
+      limiters: {
+        calls: createRateLimiter({ clock }),
+        cancels: createRateLimiter({ clock }),
+        anonymous: createRateLimiter({ clock }),
+      },
+    },
     version,
   });
   let binding: LiveKitBinding | undefined;

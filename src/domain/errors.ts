@@ -1,5 +1,6 @@
 import type { Scope } from './api-key.ts';
 import type { CallStatus } from './call-status.ts';
+import type { RateLimitPolicy } from './rate-limit.ts';
 
 export type RequestErrorKind =
   | 'unauthorized'
@@ -8,7 +9,8 @@ export type RequestErrorKind =
   | 'not_cancellable'
   | 'conflict'
   | 'precondition_failed'
-  | 'idempotency_key_reused';
+  | 'idempotency_key_reused'
+  | 'rate_limited';
 
 /** A rejected request that changed nothing. The message is public and part of the HTTP contract. */
 export class RequestError extends Error {
@@ -65,5 +67,12 @@ export const tooManyMatches = (matched: number, expectedAtMost: number) =>
     'precondition_failed',
     `Matches ${matched} calls, more than expectedAtMost: ${expectedAtMost}`,
   );
+const LIMITED_REQUESTS: Readonly<Record<RateLimitPolicy, string>> = {
+  calls: 'Too many requests with this API key',
+  cancels: 'Too many cancels with this API key',
+  anonymous: 'Too many requests without a valid API key from this address',
+};
+export const rateLimited = (policy: RateLimitPolicy, retryAfterS: number) =>
+  new RequestError('rate_limited', `${LIMITED_REQUESTS[policy]}: retry after ${retryAfterS} s`);
 export const idempotencyKeyReused = () =>
   new RequestError('idempotency_key_reused', 'Idempotency-Key was already used for another request');

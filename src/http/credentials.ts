@@ -14,7 +14,7 @@ export function readApiKey({ headers }: IncomingMessage): string | null {
 }
 
 /**
- * Returns a function that returns the address of a request's client, for the log. The function reads `X-Forwarded-For`
+ * Returns a function that returns the address of a request's client, for the log and the rate limit. It reads `X-Forwarded-For`
  * from the end, because each proxy appends its client, up to an untrusted address: a client can send any header.
  * @param trustedProxies addresses and CIDR ranges
  */
@@ -39,6 +39,22 @@ export function createAddressResolver(
     }
     return address;
   };
+}
+
+/**
+ * Returns the network of an address that one client controls: an IPv4 address itself, and the first 64 bits of an IPv6
+ * address. A client can use every address of its /64.
+ */
+export function networkOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = (text: string | undefined) => (text ? text.split(':') : []);
+  const after = groups(tail);
+  // The last group can be an IPv4 address, which has the length of two groups.
+  const missing = 8 - groups(head).length - after.length - (after.at(-1)?.includes('.') ? 1 : 0);
+  const all = tail === undefined ? groups(head) : [...groups(head), ...Array(missing).fill('0'), ...after];
+  const prefix = all.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${prefix.join(':')}::/64`;
 }
 
 const familyOf = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');

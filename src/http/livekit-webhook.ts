@@ -12,6 +12,7 @@ import type { Dependencies } from '../operations/dependencies.ts';
 import { applyWebhookEvent } from '../operations/livekit/apply-webhook-event.ts';
 import type { WebhookParser } from '../ports/livekit.ts';
 import { assertUncompressed, readBody } from './body.ts';
+import type { RateLimits } from './rate-limits.ts';
 import type { ErrorListener, HttpRequest, WebhookLogFields, WebhookOutcome } from './request.ts';
 import { sendError, sendJson } from './response.ts';
 import { limitPerTurn } from './turn-limit.ts';
@@ -27,11 +28,13 @@ const WEBHOOKS_PER_TURN = 8;
 export function createWebhookHandler({
   dependencies,
   parse,
+  limits,
   draining,
   onError,
 }: {
   dependencies: Dependencies;
   parse: WebhookParser;
+  limits: RateLimits;
   draining: AbortSignal;
   onError: ErrorListener;
 }): (request: HttpRequest, response: ServerResponse) => Promise<WebhookLogFields> {
@@ -56,9 +59,16 @@ export function createWebhookHandler({
     await nextPlace();
     const webhook = await parse(body, request.headers.authorization);
     if (webhook.kind === 'refused') {
+      request.isUnauthenticated = true;
       logRefusal(webhook.refusal);
+      let error: unknown = unauthorized();
+      try {
+        await limits.countAnonymous(request);
+      } catch (limited) {
+        error = limited;
+      }
       // The same response for each reason: the reason would help to forge a webhook.
-      return { ...refuse(publicError(unauthorized()), 'unauthorized'), ...webhook.refusal };
+      return { ...refuse(publicError(error), 'unauthorized'), ...webhook.refusal };
     }
     if (webhook.kind === 'malformed') {
       return refuse({ code: 400, message: `Malformed webhook: ${webhook.reason}` }, 'malformed');

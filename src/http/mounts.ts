@@ -1,10 +1,11 @@
-import { NOT_FOUND } from '../api/errors.ts';
+import { NOT_FOUND, publicError } from '../api/errors.ts';
 import { appRouter } from '../api/router.ts';
 import type { ServerDependencies } from '../operations/dependencies.ts';
 import type { WebhookParser } from '../ports/livekit.ts';
 import { allowGet, createHealthHandlers, type HealthSources } from './health.ts';
 import { createWebhookHandler } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
+import type { RateLimits } from './rate-limits.ts';
 import type { ErrorListener, Handler } from './request.ts';
 import { sendError, sendJson } from './response.ts';
 import { createRestHandler } from './rest.ts';
@@ -30,6 +31,7 @@ export interface MountOptions {
   readonly dependencies: ServerDependencies;
   readonly parseWebhook: WebhookParser;
   readonly healthSources: HealthSources;
+  readonly limits: RateLimits;
   /** Aborted when the server shuts down. */
   readonly draining: AbortSignal;
   readonly version: string;
@@ -37,14 +39,20 @@ export interface MountOptions {
 
 /** Returns the handlers of REST, tRPC, LiveKit's webhooks, the OpenAPI document and health, with their paths. */
 export function createMounts(options: MountOptions, onError: ErrorListener): readonly Mount[] {
-  const { dependencies, parseWebhook, healthSources, draining, version } = options;
-  const rest = createRestHandler({ router: appRouter, dependencies, draining, onError });
-  const trpc = createTrpcHandler({ router: appRouter, dependencies, draining, onError });
-  const webhook = createWebhookHandler({ dependencies, parse: parseWebhook, draining, onError });
+  const { dependencies, parseWebhook, healthSources, limits, draining, version } = options;
+  const rest = createRestHandler({ router: appRouter, dependencies, limits, draining, onError });
+  const trpc = createTrpcHandler({ router: appRouter, dependencies, limits, draining, onError });
+  const webhook = createWebhookHandler({ dependencies, parse: parseWebhook, limits, draining, onError });
   const health = createHealthHandlers({ dependencies, sources: healthSources, draining });
   // Built at the first request: at each start it would take as long as opening the database.
   let openApi: ReturnType<typeof openApiDocument> | undefined;
   const serveOpenApi = allowGet(async (request, response) => {
+    try {
+      await limits.countAnonymous(request);
+    } catch (error) {
+      sendError(request, response, publicError(error));
+      return;
+    }
     openApi ??= openApiDocument(appRouter, version);
     sendJson(request, response, 200, openApi);
   });

@@ -8,11 +8,12 @@ import {
 } from 'zod-openapi';
 import { isReplayed, METHOD_NOT_ALLOWED, type PublicError, publicError } from '../api/errors.ts';
 import { REPLAYED_HEADER } from '../api/idempotency-key.ts';
-import { StoreBusyError } from '../domain/errors.ts';
+import { rateLimited, StoreBusyError } from '../domain/errors.ts';
+import { RATE_LIMIT_WINDOW_S } from '../domain/rate-limit.ts';
 import { simplifySchema } from './openapi-schema.ts';
 import { HEADERS_TOO_LARGE } from './protocol-errors.ts';
 import { errorBody } from './response.ts';
-import { collectRoutes, inputNamesOf, type Route } from './routes.ts';
+import { collectRoutes, inputNamesOf, policyOf, type Route } from './routes.ts';
 
 const ErrorBody = z
   .object({ error: z.object({ message: z.string(), code: z.int() }) })
@@ -30,6 +31,23 @@ const COMMON_ERRORS: readonly PublicError[] = [
 const REQUEST_ID = z
   .string()
   .meta({ description: 'Request id, also in the server log. Include it in bug reports.' });
+
+const RATE_LIMIT_HEADERS = {
+  'ratelimit-policy': z.string().optional().meta({
+    description: 'The limits that the request counts in: requests `q` in `w` seconds.',
+    example: '"calls";q=600;w=60',
+  }),
+  ratelimit: z.string().optional().meta({
+    description:
+      'The remaining requests `r` of each limit, and the seconds `t` until all are available again.',
+    example: '"calls";r=599;t=12',
+  }),
+};
+
+const RETRY_AFTER = z
+  .string()
+  .regex(/^[0-9]+$/)
+  .meta({ description: 'Seconds to wait before a retry.', example: '12' });
 
 const REPLAYED = z.literal('true').optional().meta({
   description: 'Present if this is the first response under the Idempotency-Key again.',
@@ -67,7 +85,7 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
 }
 
 function operation(route: Route) {
-  const { rest, input, output, pathParameters } = route;
+  const { rest, input, pathParameters } = route;
   const inputNames = inputNamesOf(route);
   // Some generators give a header and a query parameter of the same input one name.
   const headers = Object.entries(rest.headers ?? {}).filter(([, name]) => !inputNames.includes(name));
@@ -91,7 +109,7 @@ function operation(route: Route) {
         content: { 'application/json': { schema: z.strictObject(inputs).meta({ ...input.meta() }) } },
       },
     }),
-    responses: responses(rest, output),
+    responses: responses(route),
   };
 }
 
@@ -101,16 +119,22 @@ function schemaOf(input: z.ZodObject, name: string): z.core.$ZodType {
   return schema;
 }
 
-function responses(
-  { success, otherSuccess, errors, headers: requestHeaders, contentType }: Route['rest'],
-  output: z.ZodType,
-): ZodOpenApiResponsesObject {
+function responses(route: Route): ZodOpenApiResponsesObject {
+  const { rest, output } = route;
+  const { success, otherSuccess, errors, headers: requestHeaders, contentType } = rest;
   const { status, message, example, headers = {} } = success;
   const isRepeatable = requestHeaders !== undefined && 'idempotency-key' in requestHeaders;
   const refusals = errors.filter(isReplayed).map((error) => publicError(error).code);
   const replayed = isRepeatable ? [status, otherSuccess?.status, ...refusals] : [];
+  const policy = policyOf(route);
+  const limitErrors = [...(policy === null ? [] : [policy]), 'anonymous' as const].map((limit) =>
+    rateLimited(limit, RATE_LIMIT_WINDOW_S),
+  );
   const headersOf = (code: number) => ({
     'x-request-id': REQUEST_ID,
+    // Without a valid API key, every endpoint has the limit of an address.
+    ...((policy !== null || code === 401 || code === 429) && RATE_LIMIT_HEADERS),
+    ...((code === 429 || code === 503) && { 'retry-after': RETRY_AFTER }),
     ...(replayed.includes(code) && { [REPLAYED_HEADER]: REPLAYED }),
   });
   const withMessage = message !== undefined && { message: z.literal(message) };
@@ -145,9 +169,15 @@ function responses(
       },
     }),
     ...Object.fromEntries(
-      [...Map.groupBy([...errors.map(publicError), ...COMMON_ERRORS], ({ code }) => code)].map(
-        ([code, examples]) => [`${code}`, { ...errorResponse(examples), headers: z.object(headersOf(code)) }],
-      ),
+      [
+        ...Map.groupBy(
+          [...[...errors, ...limitErrors].map(publicError), ...COMMON_ERRORS],
+          ({ code }) => code,
+        ),
+      ].map(([code, examples]) => [
+        `${code}`,
+        { ...errorResponse(examples), headers: z.object(headersOf(code)) },
+      ]),
     ),
   };
 }

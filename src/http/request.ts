@@ -1,4 +1,5 @@
 import { IncomingMessage, type ServerResponse } from 'node:http';
+import type { RateLimitStatus } from '../domain/rate-limit.ts';
 import type { WebhookRefusal } from '../domain/webhook-refusal.ts';
 
 export interface WebhookOutcome {
@@ -9,7 +10,7 @@ export interface WebhookOutcome {
 /** The event and the outcome; for a webhook that gets 401, the reason too. */
 export type WebhookLogFields = WebhookOutcome | (WebhookOutcome & WebhookRefusal);
 
-const NO_HEADERS: readonly string[] = [];
+const NONE: readonly never[] = [];
 
 /** A request, with the fields of its log line and the headers of its response. */
 export class HttpRequest extends IncomingMessage {
@@ -19,7 +20,11 @@ export class HttpRequest extends IncomingMessage {
   isUnauthenticated = false;
   webhook: WebhookLogFields | null = null;
   /** The CORS headers of the response, as a flat list of names and values. */
-  corsHeaders: readonly string[] = NO_HEADERS;
+  corsHeaders: readonly string[] = NONE;
+  /** The address at the other end of the connection. A closed socket has none, so it is read with the request. */
+  peerAddress: string | undefined = undefined;
+  /** The budgets that this request was counted in. */
+  rateLimits: readonly RateLimitStatus[] = NONE;
 }
 
 /** The target of a request, for the handler of a mount. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { PublicError } from '../api/errors.ts';
 import { hasBody } from './body.ts';
+import { pushRateLimitHeaders } from './rate-limits.ts';
 import type { HttpRequest } from './request.ts';
 
 /** Limits of the unread body that is discarded after the response, so that the client can read the response. */
@@ -85,8 +86,10 @@ export const FIXED_HEADERS: readonly string[] = [
 ];
 
 /** Returns the headers of every response, as the flat list of names and values that node:http writes fastest. */
-export function commonHeaders({ requestId, corsHeaders }: HttpRequest): string[] {
-  return ['x-request-id', requestId, ...FIXED_HEADERS, ...corsHeaders];
+export function commonHeaders({ requestId, corsHeaders, rateLimits }: HttpRequest): string[] {
+  const fields = ['x-request-id', requestId, ...FIXED_HEADERS, ...corsHeaders];
+  if (rateLimits.length > 0) pushRateLimitHeaders(fields, rateLimits);
+  return fields;
 }
 
 /** Sends `{"error":{"message","code"}}`, the shape of every error outside /trpc. */

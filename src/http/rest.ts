@@ -9,9 +9,10 @@ import { assertNoBody, hasBody, readJsonObject, readOptionalJsonObject } from '.
 import { sendEvents } from './event-stream.ts';
 import { hasIdempotencyKey, markReplayed, readIdempotencyKey } from './idempotency-key.ts';
 import { createQueryParsers, parseQuery, type QueryParsers } from './query.ts';
+import type { RateLimits } from './rate-limits.ts';
 import type { ErrorListener, Handler, HttpRequest } from './request.ts';
 import { sendError, sendJson } from './response.ts';
-import { collectRoutes, inputNamesOf, type Route } from './routes.ts';
+import { collectRoutes, inputNamesOf, policyOf, type Route } from './routes.ts';
 
 interface Endpoint extends Route {
   /** Names of the inputs in the query or in the body. */
@@ -32,11 +33,13 @@ interface RouteTemplate {
 export function createRestHandler({
   router,
   dependencies,
+  limits,
   draining,
   onError,
 }: {
   router: AnyTRPCRouter;
   dependencies: ServerDependencies;
+  limits: RateLimits;
   /** Aborted when the server shuts down. */
   draining: AbortSignal;
   onError: ErrorListener;
@@ -61,7 +64,7 @@ export function createRestHandler({
         return;
       }
       const data = await endpoint.run(
-        new RestRequest(dependencies, endpoint, { request, response, search, parameters }),
+        new RestRequest(dependencies, endpoint, { request, response, search, parameters, limits }),
       );
       if (data instanceof EventStream) await sendEvents(request, response, data, streamOptions);
       else sendData(request, response, endpoint.rest, data);
@@ -168,6 +171,7 @@ class RestRequest implements ProcedureRequest {
   private readonly response: ServerResponse;
   private readonly search: string;
   private readonly parameters: PathParameters;
+  private readonly limits: RateLimits;
 
   constructor(
     dependencies: ServerDependencies,
@@ -177,7 +181,14 @@ class RestRequest implements ProcedureRequest {
       response,
       search,
       parameters,
-    }: { request: HttpRequest; response: ServerResponse; search: string; parameters: PathParameters },
+      limits,
+    }: {
+      request: HttpRequest;
+      response: ServerResponse;
+      search: string;
+      parameters: PathParameters;
+      limits: RateLimits;
+    },
   ) {
     this.dependencies = dependencies;
     this.endpoint = endpoint;
@@ -185,10 +196,16 @@ class RestRequest implements ProcedureRequest {
     this.response = response;
     this.search = search;
     this.parameters = parameters;
+    this.limits = limits;
   }
 
-  authenticate() {
-    return authenticateRequest(this.dependencies, this.request, this.parameters['callId']);
+  async authenticate() {
+    const { limits, request, parameters } = this;
+    const found = await authenticateRequest(this.dependencies, request, parameters['callId']);
+    // The key first: while an address guesses keys, valid keys from the same address still work.
+    if (found.apiKey === null) await limits.countAnonymous(request);
+    else await limits.countCall(request, found.apiKey, policyOf(this.endpoint));
+    return found;
   }
 
   async isKeyActive() {

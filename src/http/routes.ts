@@ -1,6 +1,7 @@
 import type { AnyTRPCRouter, TRPCProcedureType } from '@trpc/server';
 import type { Endpoint } from '../api/endpoint.ts';
 import type { ProcedureMeta } from '../api/trpc.ts';
+import type { RateLimitPolicy } from '../domain/rate-limit.ts';
 
 export interface Route extends Endpoint {
   /** The path in tRPC, such as `calls.cancel`. */
@@ -37,4 +38,9 @@ export function inputNamesOf({ input, pathParameters, rest }: Route): string[] {
   return Object.keys(input.shape).filter(
     (name) => !pathParameters.includes(name) && !fromHeaders.includes(name),
   );
+}
+
+/** Returns the budget that an endpoint's requests are counted in; null: no limit. */
+export function policyOf({ rest }: Endpoint): RateLimitPolicy | null {
+  return rest.rateLimit === undefined ? 'calls' : rest.rateLimit;
 }

@@ -4,6 +4,7 @@ import { createCors, isAllowedPreflight, sendPreflight } from './cors.ts';
 import { createAddressResolver } from './credentials.ts';
 import { createMounts, findMount, type Mount, type MountOptions } from './mounts.ts';
 import { protocolError, respondToProtocolErrors, sendProtocolError } from './protocol-errors.ts';
+import { createRateLimits, type RateLimitOptions } from './rate-limits.ts';
 import { HttpRequest, splitTarget } from './request.ts';
 import { sendError } from './response.ts';
 
@@ -26,29 +27,31 @@ export function createHttpServer({
   keepAliveTimeoutMs,
   trustedProxies,
   corsOrigins,
+  rateLimits,
   ...options
-}: MountOptions & {
+}: Omit<MountOptions, 'limits'> & {
   readonly keepAliveTimeoutMs: number;
   readonly trustedProxies: readonly string[];
   readonly corsOrigins: readonly string[];
+  readonly rateLimits: Pick<RateLimitOptions, 'quotas' | 'limiters'>;
 }): HttpServer {
   const { draining } = options;
-  const { log, random } = options.dependencies;
+  const { log, random, metrics } = options.dependencies;
   const openResponses = new Set<ServerResponse>();
   let inFlight = 0;
   let idle = Promise.withResolvers<void>();
   const onError = (error: unknown, request: HttpRequest) => {
     log.error({ err: error, requestId: request.requestId }, 'request failed');
   };
-  const mounts = createMounts(options, onError);
   const resolveAddress = createAddressResolver(trustedProxies);
+  const limits = createRateLimits({ ...rateLimits, resolveAddress, metrics });
+  const mounts = createMounts({ ...options, limits }, onError);
   const corsHeadersFor = createCors(corsOrigins);
 
   function onRequest(request: HttpRequest, response: ServerResponse): void {
     const startedAt = performance.now();
     request.requestId = random.id('req');
-    // Read now, because a closed socket has no address.
-    const { remoteAddress } = request.socket;
+    request.peerAddress = request.socket.remoteAddress;
     const [path, search] = splitTarget(request.url ?? '');
     const mount = findMount(mounts, path);
     if (mount.isCrossOrigin) request.corsHeaders = corsHeadersFor(request.headers.origin);
@@ -68,8 +71,8 @@ export function createHttpServer({
         durationMs: Math.round(performance.now() - startedAt),
       };
       if (keyId !== null) fields['keyId'] = keyId;
-      if (request.isUnauthenticated || response.statusCode === 401) {
-        fields['remoteAddress'] = resolveAddress(remoteAddress, request.headers);
+      if (request.isUnauthenticated) {
+        fields['remoteAddress'] = resolveAddress(request.peerAddress, request.headers);
       }
       if (webhook !== null) Object.assign(fields, webhook);
       if (!isComplete) fields['disconnected'] = true;

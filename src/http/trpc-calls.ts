@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { TRPCError } from '@trpc/server';
 import { badRequest, unrecognizedKeys } from '../api/errors.ts';
 import type { Authentication, ProcedureRequest } from '../api/procedure-request.ts';
+import { MAX_BATCH_SIZE } from '../api/trpc.ts';
 import type { ServerDependencies } from '../operations/dependencies.ts';
 import { authenticateRequest } from './authenticate-request.ts';
 import {
@@ -17,7 +18,9 @@ import {
 import { hasIdempotencyKey, markReplayed, readIdempotencyKey } from './idempotency-key.ts';
 import { findJsonProblems } from './json.ts';
 import { decodeText, splitQuery } from './query.ts';
+import type { RateLimits } from './rate-limits.ts';
 import type { HttpRequest } from './request.ts';
+import { policyOf, type Route } from './routes.ts';
 
 /**
  * The calls of one tRPC request and their inputs. tRPC would send the error of one input for the complete batch, and
@@ -37,6 +40,10 @@ export class TrpcCalls {
   private batchError: TRPCError | null = null;
   private readonly callErrors = new Map<number, TRPCError>();
   private authentication: Promise<Authentication> | null = null;
+  /** Of each call: the key, after the call was counted. */
+  private readonly counted: Promise<Authentication>[] = [];
+  private readonly routes: ReadonlyMap<string, Route>;
+  private readonly limits: RateLimits;
   private body: Promise<Uint8Array> | null = null;
   private readonly maxBodyBytes: number;
 
@@ -47,24 +54,30 @@ export class TrpcCalls {
       response,
       path,
       search,
-      maxBodyBytesOf,
+      routes,
+      limits,
     }: {
       request: HttpRequest;
       response: ServerResponse;
       path: string;
       search: string;
-      /** Returns the largest body of a procedure's input, if it is not the usual one. */
-      maxBodyBytesOf: (procedure: string) => number | undefined;
+      /** The procedures by their paths. */
+      routes: ReadonlyMap<string, Route>;
+      limits: RateLimits;
     },
   ) {
     this.dependencies = dependencies;
     this.request = request;
     this.response = response;
+    this.routes = routes;
+    this.limits = limits;
     this.method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
     const values = this.splitQuery(search);
     this.isBatch = values.has('batch');
     this.paths = this.isBatch ? path.split(',') : [path];
-    this.maxBodyBytes = Math.max(...this.paths.map((one) => maxBodyBytesOf(one) ?? MAX_BODY_BYTES));
+    this.maxBodyBytes = Math.max(
+      ...this.paths.map((one) => routes.get(one)?.rest.maxBodyBytes ?? MAX_BODY_BYTES),
+    );
     this.query = this.readQuery(values.get('input'));
     if (this.method === 'GET') this.checkAll(() => assertNoBody(request));
   }
@@ -74,10 +87,33 @@ export class TrpcCalls {
     return new TrpcRequest(this, batchIndex, readInput);
   }
 
-  /** Loads the key once, also for a batch of many calls. */
-  authenticate(): Promise<Authentication> {
-    this.authentication ??= authenticateRequest(this.dependencies, this.request);
-    return this.authentication;
+  /** Loads the key once, also for a batch of many calls. Counts each call once. @throws RequestError 429 */
+  authenticate(batchIndex: number): Promise<Authentication> {
+    this.counted[batchIndex] ??= this.countCall(batchIndex);
+    return this.counted[batchIndex];
+  }
+
+  /** Authenticates and counts all calls of a batch. Each call throws its own error later. */
+  async authenticateAll(): Promise<void> {
+    if (this.paths.length > MAX_BATCH_SIZE) return;
+    const indexes = this.paths.flatMap((path, index) => (this.routes.has(path) ? index : []));
+    await Promise.allSettled(indexes.map((index) => this.authenticate(index)));
+  }
+
+  private async countCall(batchIndex: number): Promise<Authentication> {
+    this.authentication ??= this.loadKey();
+    const found = await this.authentication;
+    const route = this.routes.get(this.paths[batchIndex] ?? '');
+    if (found.apiKey !== null && route !== undefined) {
+      await this.limits.countCall(this.request, found.apiKey, policyOf(route));
+    }
+    return found;
+  }
+
+  private async loadKey(): Promise<Authentication> {
+    const found = await authenticateRequest(this.dependencies, this.request);
+    if (found.apiKey === null) await this.limits.countAnonymous(this.request);
+    return found;
   }
 
   async isKeyActive(): Promise<boolean> {
@@ -211,7 +247,7 @@ class TrpcRequest implements ProcedureRequest {
   }
 
   authenticate(): Promise<Authentication> {
-    return this.calls.authenticate();
+    return this.calls.authenticate(this.batchIndex);
   }
 
   isKeyActive(): Promise<boolean> {

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { getTRPCErrorFromUnknown } from '@trpc/server';
 import { toTrpcError } from '../api/errors.ts';
 import { errorShape, MAX_BATCH_SIZE } from '../api/trpc.ts';
@@ -24,10 +24,15 @@ export function findDirectRoutes(
   { method, paths }: TrpcCalls,
 ): readonly Route[] | null {
   if ((method !== 'GET' && method !== 'POST') || paths.length > MAX_BATCH_SIZE) return null;
-  if (headers['trpc-accept'] !== undefined || headers.accept?.includes('application/jsonl')) return null;
+  if (acceptsLines(headers)) return null;
   const type = method === 'GET' ? 'query' : 'mutation';
   const found = paths.flatMap((path) => routes.get(path) ?? []).filter((route) => route.type === type);
   return found.length === paths.length ? found : null;
+}
+
+/** Returns whether a client prefers the results of a batch as a stream of lines. */
+export function acceptsLines(headers: IncomingHttpHeaders): boolean {
+  return headers['trpc-accept'] !== undefined || headers.accept?.includes('application/jsonl') === true;
 }
 
 /** Runs the calls and sends their results in the format of tRPC. */

@@ -7,11 +7,12 @@ import { publicError } from '../api/errors.ts';
 import { type Context, errorShape, MAX_BATCH_SIZE } from '../api/trpc.ts';
 import type { ServerDependencies } from '../operations/dependencies.ts';
 import { STREAM_HEADERS, type StreamOptions, sendStream } from './event-stream.ts';
+import type { RateLimits } from './rate-limits.ts';
 import type { ErrorListener, Handler, HttpRequest } from './request.ts';
 import { commonHeaders, sendJson, sendText } from './response.ts';
 import { collectRoutes } from './routes.ts';
 import { TrpcCalls } from './trpc-calls.ts';
-import { findDirectRoutes, respondDirectly } from './trpc-direct.ts';
+import { acceptsLines, findDirectRoutes, respondDirectly } from './trpc-direct.ts';
 
 /**
  * Creates the handler of tRPC requests. Answers the requests of tRPC's standard links itself, because tRPC's own handler
@@ -21,11 +22,13 @@ import { findDirectRoutes, respondDirectly } from './trpc-direct.ts';
 export function createTrpcHandler({
   router,
   dependencies,
+  limits,
   draining,
   onError,
 }: {
   router: AnyTRPCRouter;
   dependencies: ServerDependencies;
+  limits: RateLimits;
   /** Aborted when the server shuts down. */
   draining: AbortSignal;
   onError: ErrorListener;
@@ -39,8 +42,7 @@ export function createTrpcHandler({
   return async (request, response, { path: encodedPath, search }) => {
     // Batches join paths with commas, which some proxies encode. Other encoded characters stay encoded.
     const path = encodedPath.includes('%') ? encodedPath.replaceAll(/%2C/gi, ',') : encodedPath;
-    const maxBodyBytesOf = (procedure: string) => routes.get(procedure)?.rest.maxBodyBytes;
-    const calls = new TrpcCalls(dependencies, { request, response, path, search, maxBodyBytesOf });
+    const calls = new TrpcCalls(dependencies, { request, response, path, search, routes, limits });
     const direct = findDirectRoutes(routes, request, calls);
     if (direct === null)
       await respondThroughTrpc(request, response, { router, path, calls, streamOptions, onError: report });
@@ -70,6 +72,8 @@ async function respondThroughTrpc(
   },
 ): Promise<void> {
   const { method } = calls;
+  // tRPC sends the headers of this stream before it runs the calls.
+  if (acceptsLines(request.headers)) await calls.authenticateAll();
   const url = new URL('http://hangup/trpc');
   for (const [name, value] of calls.query) url.searchParams.set(name, value);
   const closed = new AbortController();

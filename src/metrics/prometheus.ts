@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ENDED_STATUSES } from '../domain/call-status.ts';
+import { RATE_LIMIT_POLICIES } from '../domain/rate-limit.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
 import { LOOPS, type Metrics } from '../ports/metrics.ts';
@@ -153,6 +154,12 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     name: 'hangup_event_readers_dropped_total',
     help: 'Readers that were disconnected because they did not read their event stream',
   });
+  const rateLimited = new Counter({
+    registers,
+    name: 'hangup_rate_limited_total',
+    help: 'Requests that got 429, by policy: calls and cancels of an API key, anonymous for an address without a valid key',
+    labelNames: ['policy'],
+  });
   const loopSeconds = new Histogram({
     registers,
     name: 'hangup_reconcile_duration_seconds',
@@ -187,6 +194,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     livekitRequests.inc({ method: 'DeleteRoom', code }, 0);
   }
   livekitSeconds.zero({ method: 'DeleteRoom' });
+  for (const policy of RATE_LIMIT_POLICIES) rateLimited.inc({ policy }, 0);
   for (const event of WEBHOOK_EVENTS) {
     for (const outcome of WEBHOOK_OUTCOMES) webhooks.inc({ event, outcome }, 0);
   }
@@ -219,6 +227,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       livekitSeconds.observe({ method }, durationMs / 1000);
     },
     livekitRequestsQueued: (length) => requestsQueued.set(length),
+    rateLimited: (policy) => rateLimited.inc({ policy }),
     webhook({ event, outcome, reason }) {
       const label = event === null ? 'none' : WEBHOOK_EVENTS.includes(event) ? event : 'other';
       webhooks.inc({ event: label, outcome, ...(reason !== undefined && { reason }) });

@@ -8,8 +8,9 @@ import {
   addressRanges,
   credential,
   databaseFile,
+  hangupApiKey,
+  hangupUrl,
   integer,
-  isCredential,
   livekitUrl,
   origins,
   webhookKeys,
@@ -70,12 +71,27 @@ const SETTINGS = {
   TRUSTED_PROXIES: {
     schema: addressRanges.optional(),
     description:
-      'Reverse proxies whose `X-Forwarded-For` is logged as the client address: IP addresses and CIDR ranges, separated by commas',
+      'Reverse proxies whose `X-Forwarded-For` contains the client address, for the log and RATE_LIMIT_ANONYMOUS: IP addresses and CIDR ranges, separated by commas',
   },
   CORS_ORIGINS: {
     schema: origins.optional(),
     description:
       'Web origins whose pages may use the API, separated by commas, such as `https://app.example.com`; or `*`, every origin',
+  },
+  RATE_LIMIT_CALLS: {
+    schema: integer(0, 1_000_000_000),
+    default: '600',
+    description: 'Requests per API key and 60 s, besides cancels and cancellations; 0: no limit',
+  },
+  RATE_LIMIT_CANCELS: {
+    schema: integer(0, 1_000_000_000),
+    default: '6000',
+    description: 'Cancels of single calls per API key and 60 s; 0: no limit',
+  },
+  RATE_LIMIT_ANONYMOUS: {
+    schema: integer(0, 1_000_000_000),
+    default: '60',
+    description: 'Requests without a valid API key per address and 60 s; 0: no limit',
   },
   LOG_LEVEL: {
     schema: z.enum(LOG_LEVELS, { error: `expected one of ${LOG_LEVELS.join(', ')}` }),
@@ -181,22 +197,12 @@ const SETTINGS = {
     description: 'How long to keep LiveKit event ids for deduplication',
   },
   HANGUP_URL: {
-    schema: z
-      .url({ protocol: /^https?$/, error: 'expected a URL such as https://hangup.example.com' })
-      .regex(
-        /^https?:\/\/[^/?#@]+(\/[^/?#]+)*\/?$/i,
-        'expected a URL such as https://hangup.example.com, without user, password, query and fragment',
-      )
-      .refine((text) => !/\/api(\/v1)?\/?$/.test(text), 'expected the URL without /api/v1'),
+    schema: hangupUrl,
     default: 'http://127.0.0.1:8080',
     description: 'URL of the server, for `hangup calls` and `hangup stop`',
   },
   HANGUP_API_KEY: {
-    schema: z
-      .string()
-      .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line breaks')
-      .refine(isCredential, 'expected one API key, without quotes')
-      .optional(),
+    schema: hangupApiKey.optional(),
     description: 'API key, for `hangup calls` and `hangup stop`',
   },
   RETRY_CONCURRENCY: {
@@ -221,6 +227,12 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   /** Exact origins; or `*`, every origin. */
   readonly corsOrigins: readonly string[];
+  /** Requests per 60 s; 0: no limit. */
+  readonly rateLimits: {
+    readonly calls: number;
+    readonly cancels: number;
+    readonly anonymous: number;
+  };
   readonly logLevel: (typeof LOG_LEVELS)[number];
   /** In addition to LiveKit's own key. */
   readonly webhookKeys: readonly LiveKitKeyPair[];
@@ -292,6 +304,11 @@ export function parseSettings(rawEnvironment: EnvironmentVariables, mode: 'serve
     keepAliveTimeoutMs: values.KEEP_ALIVE_TIMEOUT_MS,
     trustedProxies: values.TRUSTED_PROXIES ?? [],
     corsOrigins: values.CORS_ORIGINS ?? [],
+    rateLimits: {
+      calls: values.RATE_LIMIT_CALLS,
+      cancels: values.RATE_LIMIT_CANCELS,
+      anonymous: values.RATE_LIMIT_ANONYMOUS,
+    },
     logLevel: values.LOG_LEVEL,
     webhookKeys: values.LIVEKIT_WEBHOOK_KEYS ?? [],
     operations: {

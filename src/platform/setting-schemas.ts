@@ -7,7 +7,7 @@ const WHITE_SPACE = /[\s\p{C}]/u;
 const QUOTE_AT_AN_END = /^["'`\p{Pi}\p{Pf}]|["'`\p{Pi}\p{Pf}]$/u;
 
 /** Rejects pasted white space and quotes: LiveKit would refuse each request, perhaps hours after the start. */
-export const isCredential = (text: string) => !WHITE_SPACE.test(text) && !QUOTE_AT_AN_END.test(text);
+const isCredential = (text: string) => !WHITE_SPACE.test(text) && !QUOTE_AT_AN_END.test(text);
 export const credential = z
   .string()
   .refine(isCredential, 'expected no white space, line breaks or surrounding quotes')
@@ -23,6 +23,19 @@ export const livekitUrl = z
     return url.pathname === '/' && !url.username && !url.password && !url.search && !url.hash;
   }, 'expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)')
   .transform((text) => new URL(text).href.replace(/^ws/, 'http').replace(/\/$/, ''));
+
+export const hangupUrl = z
+  .url({ protocol: /^https?$/, error: 'expected a URL such as https://hangup.example.com' })
+  .regex(
+    /^https?:\/\/[^/?#@]+(\/[^/?#]+)*\/?$/i,
+    'expected a URL such as https://hangup.example.com, without user, password, query and fragment',
+  )
+  .refine((text) => !/\/api(\/v1)?\/?$/.test(text), 'expected the URL without /api/v1');
+
+export const hangupApiKey = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line breaks')
+  .refine(isCredential, 'expected one API key, without quotes');
 
 export const databaseFile = z.string().transform((text, context) => {
   const path = databasePath(text);

@@ -1,5 +1,6 @@
 import type { EndedStatus } from '../domain/call-status.ts';
 import type { AttemptResult } from '../domain/leased-task.ts';
+import type { RateLimitPolicy } from '../domain/rate-limit.ts';
 import type { RefusalReason } from '../domain/webhook-refusal.ts';
 
 export const LOOPS = ['cancellations', 'deletions', 'reviews', 'rooms', 'phones'] as const;
@@ -20,6 +21,8 @@ export interface Metrics {
   /** Sets the number of requests that wait for the rate limit. */
   livekitRequestsQueued(length: number): void;
 
+  /** Counts a request that its rate limit refused. */
+  rateLimited(policy: RateLimitPolicy): void;
   /** Counts a webhook. @param webhook `event` is null if the body was not parsed; `reason` is the reason of a 401 */
   webhook(webhook: { event: string | null; outcome: string; reason?: RefusalReason }): void;
   /** Counts an opened event stream as 1, and a closed one as -1. */

@@ -1,7 +1,9 @@
 /*
- * The public interface of this folder: the store of a command, the store of a server with a thread for writes, and
- * operations on database files.
+ * The public interface of this folder: the store of a command, the store of a server with a thread for writes, the counts of
+ * rate limits, and operations on database files.
  */
+
+export { createRateLimiter } from './rate-limiter.ts';
 export { backupDatabase, restoreDatabase } from './sqlite/backup.ts';
 export { assertDatabaseExists, DatabaseError, inspectSchema, toDatabaseError } from './sqlite/database.ts';
 export { inspectDatabase } from './sqlite/inspect-database.ts';

@@ -84,6 +84,8 @@ const QUICK: TestSettings = {
   backgroundTimeoutMs: 1_000,
   readTimeoutMs: 200,
   retry: { initialDelayMs: 20, maxDelayMs: 200, maxAgeMs: 86_400_000 },
+  // Counts every request, and refuses none. The tests of limits set their own.
+  rateLimits: { calls: 1_000_000_000, cancels: 1_000_000_000, anonymous: 1_000_000_000 },
   // A reconciliation would end inserted calls, because they have no rooms. Reconciles only at the start and in January.
   reconcileSchedule: '0 0 0 1 1 *',
 };
@@ -207,7 +209,7 @@ const NAMES: { readonly [S in keyof TestSettings]?: string } = {
   requestsPerMinute: 'LIVEKIT_REQUESTS_PER_MINUTE',
 };
 
-function toEnvironment({ retry, ...settings }: TestSettings): Record<string, string> {
+function toEnvironment({ retry, rateLimits, ...settings }: TestSettings): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [setting, value] of Object.entries(settings)) {
     const name = NAMES[setting as keyof TestSettings];
@@ -217,6 +219,9 @@ function toEnvironment({ retry, ...settings }: TestSettings): Record<string, str
   environment.DATABASE_URL = `file:${settings.databaseFile}`;
   const keys = settings.webhookKeys?.map(({ apiKey, apiSecret }) => `${apiKey}:${apiSecret}`);
   if (keys !== undefined) environment.LIVEKIT_WEBHOOK_KEYS = keys.join(',');
+  for (const [policy, quota] of Object.entries(rateLimits ?? {})) {
+    environment[`RATE_LIMIT_${policy.toUpperCase()}`] = String(quota);
+  }
   if (retry !== undefined) {
     environment.RETRY_INITIAL_DELAY_MS = String(retry.initialDelayMs);
     environment.RETRY_MAX_DELAY_MS = String(retry.maxDelayMs);

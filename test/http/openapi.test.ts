@@ -85,6 +85,36 @@ test('each response that can be a replay has the header idempotent-replayed', ()
   });
 });
 
+test('every endpoint has 429, with the limits that it counts in', () => {
+  const HEADERS = ['x-request-id', 'ratelimit-policy', 'ratelimit', 'retry-after'];
+  const limits = operations().map(({ operationId, responses }) => {
+    const { headers = {}, content } = responses['429'] ?? {};
+    expect(Object.keys(headers), operationId).toEqual(HEADERS);
+    const text = JSON.stringify(content);
+    return [
+      operationId,
+      text.includes('requests with this API key'),
+      text.includes('cancels with this API key'),
+    ];
+  });
+  const unlimited = ['createCancellation', 'getCancellation', 'liftHold', 'listCancellations'];
+  expect(limits).toEqual(
+    operations().map(({ operationId }) => [
+      operationId,
+      operationId !== 'cancelCall' && !unlimited.includes(operationId),
+      operationId === 'cancelCall',
+    ]),
+  );
+  for (const { operationId, responses } of operations()) {
+    const limited = Object.entries(responses).filter(([, { headers }]) => 'ratelimit' in headers);
+    const statuses = unlimited.includes(operationId) ? ['401', '429'] : Object.keys(responses);
+    expect(
+      limited.map(([status]) => status),
+      operationId,
+    ).toEqual(statuses);
+  }
+});
+
 test('every response in the OpenAPI document has an example, and every error its status and message', () => {
   for (const { operationId, responses } of operations()) {
     expect(Object.keys(responses)).toEqual(expect.arrayContaining(['401', '403', '405', '431', '500']));

@@ -34,6 +34,7 @@ export const cancel = repeatableCallProcedure('calls:cancel').mutation({
     summary: 'Cancel a call',
     description:
       'Cancels the call and deletes its LiveKit room. 200 means that the cancel is stored. If LiveKit does not respond, hangup retries until the room is deleted.',
+    rateLimit: 'cancels',
     headers: IDEMPOTENCY_HEADERS,
     success: {
       status: 200,

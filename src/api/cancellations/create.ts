@@ -99,6 +99,8 @@ export const create = scopedProcedure('calls:stop').mutation({
       'Cancels all live calls that match, and deletes their rooms. 202 means that the cancellation is stored: hangup completes it, also after a crash or an outage of LiveKit. Calls that were never dialled come first, then ringing calls, then active calls.',
     headers: IDEMPOTENCY_HEADERS,
     maxBodyBytes: MAX_BODY_BYTES,
+    // An emergency stop is never refused.
+    rateLimit: null,
     success: {
       status: 202,
       message: 'Cancellation started',

@@ -12,6 +12,8 @@ export const get = scopedProcedure('calls:stop').query({
     operationId: 'getCancellation',
     summary: 'Get a cancellation',
     description: 'Returns the cancellation with its counts, as the records are now.',
+    // An emergency stop is never refused.
+    rateLimit: null,
     success: { status: 200, example: CANCELLATION_EXAMPLE },
     errors: [
       badRequest(unrecognizedKeys(['page'])),

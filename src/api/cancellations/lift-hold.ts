@@ -19,6 +19,8 @@ export const liftHold = scopedProcedure('calls:stop').mutation({
     summary: 'Lift the hold of a cancellation',
     description: 'Lets new matching calls start again. Lifting twice has no further effect.',
     headers: IDEMPOTENCY_HEADERS,
+    // An emergency stop is never refused.
+    rateLimit: null,
     success: {
       status: 200,
       message: 'Hold lifted',

@@ -47,6 +47,8 @@ export const list = scopedProcedure('calls:stop').query({
     operationId: 'listCancellations',
     summary: 'List cancellations',
     description: 'Lists the cancellations of the organization, newest first.',
+    // An emergency stop is never refused.
+    rateLimit: null,
     success: {
       status: 200,
       example: {
