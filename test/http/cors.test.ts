@@ -33,7 +33,14 @@ function preflight(url: string, path: string, origin: string, method = 'GET'): P
   });
 }
 
-const PATHS = ['/api/v1/calls', '/api/v1/none', '/trpc/calls.list', '/trpc/none', '/openapi.json'];
+const PATHS = [
+  '/api/v1/calls',
+  '/api/v1/none',
+  '/api/v1/events',
+  '/trpc/calls.list',
+  '/trpc/none',
+  '/openapi.json',
+];
 
 describe('a preflight of a listed origin gets 204 without an API key', () => {
   test.each(PATHS.flatMap((path) => ['GET', 'POST', 'DELETE'].map((method) => [method, path])))(
@@ -120,6 +127,23 @@ describe('a page of a listed origin can read', () => {
     expect(response.headers.get('vary')?.split(', ')).toEqual(
       expect.arrayContaining(['origin', 'trpc-accept']),
     );
+  });
+
+  test('an event stream', async () => {
+    const { url, key } = hangup;
+    const controller = new AbortController();
+    for (const path of ['/api/v1/events', '/trpc/events.stream?input={}']) {
+      const response = await fetch(url + path, {
+        headers: { 'x-api-key': key, origin: APP },
+        signal: controller.signal,
+      });
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toContain('text/event-stream');
+      expect(response.headers.get('access-control-allow-origin')).toBe(APP);
+      expect(variesByOrigin(response.headers)).toBe(true);
+      expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    }
+    controller.abort();
   });
 
   test('a replay and its header', async () => {

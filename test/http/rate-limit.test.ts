@@ -2,6 +2,7 @@ import { createTRPCClient, httpBatchLink, TRPCClientError } from '@trpc/client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { AppRouter } from '../../src/api/router.ts';
 import { formatKey } from '../../src/domain/api-key.ts';
+import { openStream, readAnswer } from '../harness/event-stream.ts';
 import { type Answer, type Hangup, startHangup } from '../harness/hangup.ts';
 import { readMetrics } from '../harness/metrics.ts';
 import { postWebhook, roomWebhooks, sign } from '../harness/webhooks.ts';
@@ -226,6 +227,44 @@ describe('a tRPC batch', () => {
     const client = newClient();
     const answer = await batch(WRONG_KEY, client);
     expect([answer.status, limitOf(answer)]).toEqual([401, anonymous(1)]);
+  });
+});
+
+describe('an event stream', () => {
+  test('counts once, at its start, and is refused beyond the limit', async () => {
+    const key = await hangup.createKey('streaming');
+    await using stream = await openStream({ url: hangup.url, key });
+    expect(limitOf(stream.response)).toEqual(calls(3));
+    const created = [];
+    for (let i = 0; i < 3; i += 1) {
+      created.push(await hangup.send('POST', '/api/v1/calls', { key, body: { id: `streamed-${i}` } }));
+    }
+    expect(created.map(limitOf)).toEqual([calls(2), calls(1), calls(0)]);
+    await expect.poll(() => stream.events().length).toBe(3);
+    expectRefused(await hangup.send('GET', '/api/v1/events', { key }), TOO_MANY_CALLS);
+  });
+
+  test('without a valid key gets 401 and then 429', async () => {
+    const headers = newClient();
+    const statuses = [];
+    for (let i = 0; i < 3; i += 1) {
+      statuses.push((await hangup.send('GET', '/api/v1/events', { key: WRONG_KEY, headers })).status);
+    }
+    expect(statuses).toEqual([401, 401, 429]);
+  });
+
+  test('over tRPC counts too', async () => {
+    const key = await hangup.createKey('streaming');
+    const subscribe = () =>
+      fetch(`${hangup.url}/trpc/events.stream?input={}`, { headers: { 'x-api-key': key } });
+    const first = await subscribe();
+    expect([first.status, limitOf(first)]).toEqual([200, calls(3)]);
+    await first.body?.cancel();
+    for (let i = 1; i < LIMITS.calls; i += 1) await hangup.send('GET', '/api/v1/calls', { key });
+    const refused = await subscribe();
+    expect(limitOf(refused)).toEqual(calls(0));
+    expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect(await readAnswer(refused)).toEqual({ status: 429, text: expect.stringContaining(TOO_MANY_CALLS) });
   });
 });
 
