@@ -23,6 +23,7 @@ interface Result {
 
 // vitest compiles clients against these types.
 const TYPES: Check = { name: 'types', program: 'tsc', args: ['-p', 'tsconfig.types.json'] };
+const CLIENT: Check = { name: 'client', program: 'node', args: ['scripts/build-client.ts'] };
 const TESTS: Check = { name: 'vitest', program: 'vitest', args: ['run', ...process.argv.slice(2)] };
 const STATIC_CHECKS: readonly Check[] = [
   { name: 'biome', program: 'biome', args: ['check', '--error-on-warnings', '--colors=off'] },
@@ -53,9 +54,9 @@ const printLine = (line: string) => process.stdout.write(`${line}\n`);
 const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`.padStart(8);
 
 const startedAt = performance.now();
-const types = await run(TYPES, { isShown: false });
 const results = [
-  types,
+  await run(TYPES, { isShown: false }),
+  await run(CLIENT, { isShown: false }),
   ...(await Promise.all([
     run(TESTS, { isShown: true }),
     ...STATIC_CHECKS.map((check) => run(check, { isShown: false })),

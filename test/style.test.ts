@@ -9,7 +9,15 @@ import { expect, test } from 'vitest';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const FILES = globSync(
-  ['*.md', 'docs/**/*.{md,yml,service,conf}', 'src/**/*.ts', 'scripts/**/*.{ts,sh}', 'test/**/*.ts'],
+  [
+    '*.md',
+    'clients/*/README.md',
+    'clients/typescript/src/*.ts',
+    'docs/**/*.{md,yml,service,conf}',
+    'src/**/*.ts',
+    'scripts/**/*.{ts,sh}',
+    'test/**/*.ts',
+  ],
   { cwd: ROOT, exclude: ['docs/contributing/style.md', 'test/style.test.ts', 'CODE_OF_CONDUCT.md'] },
 );
 

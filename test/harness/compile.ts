@@ -6,11 +6,12 @@ import { temporaryFolder } from './temporary.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** Compiles a file in a project with only hangup and @trpc/client; returns the errors. */
+/** Compiles a file in a project with only hangup, @hangup/client and @trpc/client; returns the errors. */
 export async function compileClient(source: string): Promise<string> {
   const folder = temporaryFolder();
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(ROOT, join(folder, 'node_modules/hangup'));
+  symlinkSync(join(ROOT, 'node_modules/@hangup'), join(folder, 'node_modules/@hangup'));
   symlinkSync(join(ROOT, 'node_modules/@trpc'), join(folder, 'node_modules/@trpc'));
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   writeFileSync(join(folder, 'client.ts'), source);

@@ -1,0 +1,201 @@
+import { sleep, withDeadline } from './deadline.ts';
+import { errorOf, HangupError, isObject, networkError, parseJson, timeoutError } from './errors.ts';
+
+export interface RequestOptions {
+  /** An abort rejects with the signal's reason. A request that has reached the server can still have its effect. */
+  readonly signal?: AbortSignal | undefined;
+  /** The limit for all attempts together. Infinity: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** The limit for one attempt. */
+  readonly attemptTimeoutMs?: number | undefined;
+  /** 1: no retry. */
+  readonly maxAttempts?: number | undefined;
+}
+
+export interface ChangeOptions extends RequestOptions {
+  /** 1 to 255 characters. By default a new UUID. All retries send the same key, so that the change happens once. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** A failed attempt that is about to be repeated. */
+export interface Retry {
+  readonly error: HangupError;
+  /** The number of the failed attempt, from 1. */
+  readonly attempt: number;
+  readonly delayMs: number;
+}
+
+export interface HangupOptions
+  extends Pick<RequestOptions, 'timeoutMs' | 'attemptTimeoutMs' | 'maxAttempts'> {
+  /** The address of hangup, such as `https://hangup.example.com`. */
+  readonly url: string | URL;
+  readonly apiKey: string;
+  /** Additional headers of each request, for a gateway. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** By default the global `fetch`. */
+  readonly fetch?: typeof fetch | undefined;
+  /** Returns the delay after failed attempt 1, 2 and so on. A Retry-After of the server can make the delay longer. */
+  readonly retryDelayMs?: ((attempt: number) => number) | undefined;
+  /** For your log. */
+  readonly onRetry?: ((retry: Retry) => void) | undefined;
+}
+
+type Query = Readonly<Record<string, string | number | readonly string[] | undefined>>;
+
+interface Change {
+  readonly query?: Query;
+  readonly body?: object;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_ATTEMPT_TIMEOUT_MS = 10_000;
+const DEFAULT_MAX_ATTEMPTS = 8;
+const INITIAL_DELAY_MS = 250;
+const MAX_DELAY_MS = 8_000;
+
+/** Full jitter: clients that failed together do not come back together. */
+const jitteredDelayMs = (attempt: number) =>
+  Math.random() * Math.min(MAX_DELAY_MS, INITIAL_DELAY_MS * 2 ** (attempt - 1));
+
+/** Sends requests to the REST API, and repeats the failed ones. */
+export class Transport {
+  /** The address of hangup, without a slash at the end. */
+  readonly server: string;
+  readonly attemptTimeoutMs: number;
+  readonly retryDelayMs: (attempt: number) => number;
+  private readonly options: HangupOptions;
+
+  /** @throws TypeError for a wrong option */
+  constructor(options: HangupOptions) {
+    const { protocol, origin, pathname } = new URL(options.url);
+    if (protocol !== 'https:' && protocol !== 'http:') {
+      throw new TypeError(`url: expected http:// or https://, received ${protocol}`);
+    }
+    if (typeof options.apiKey !== 'string' || options.apiKey === '') {
+      throw new TypeError('apiKey: required; `hangup keys create` creates a key');
+    }
+    this.server = `${origin}${pathname.replace(/\/+$/, '')}`;
+    this.options = options;
+    this.attemptTimeoutMs = options.attemptTimeoutMs ?? DEFAULT_ATTEMPT_TIMEOUT_MS;
+    this.retryDelayMs = options.retryDelayMs ?? jitteredDelayMs;
+    this.headers({});
+  }
+
+  get<Data>(path: string, query: Query, options: RequestOptions | undefined): Promise<Data> {
+    return this.repeat(this.urlOf(path, query), { method: 'GET', headers: this.headers({}) }, options);
+  }
+
+  /** Sends an Idempotency-Key, so that a repeated request has one effect. */
+  async change<Data>(
+    method: 'POST' | 'DELETE',
+    path: string,
+    { query = {}, body }: Change,
+    options: ChangeOptions | undefined,
+  ): Promise<Data> {
+    const idempotencyKey = options?.idempotencyKey ?? randomKey();
+    const headers = this.headers({
+      'idempotency-key': quote(idempotencyKey),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    });
+    const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) };
+    return this.repeat(this.urlOf(path, query), init, options, idempotencyKey);
+  }
+
+  /** Sends one request and returns its response, of any status. @throws HangupError without a response */
+  async send(url: URL, init: RequestInit, idempotencyKey: string | null = null): Promise<Response> {
+    const { fetch: send = (...args: Parameters<typeof fetch>) => fetch(...args) } = this.options;
+    try {
+      // A redirect would send the key to another server, and change DELETE to GET.
+      return await send(url, { ...init, redirect: 'manual' });
+    } catch (error) {
+      throw networkError(error, { server: this.server, idempotencyKey });
+    }
+  }
+
+  /** Returns the body. @throws HangupError if the connection ends first */
+  async readBody(response: Response, idempotencyKey: string | null = null): Promise<string> {
+    try {
+      return await response.text();
+    } catch (error) {
+      throw networkError(error, { server: this.server, idempotencyKey });
+    }
+  }
+
+  urlOf(path: string, query: Query): URL {
+    const url = new URL(`${this.server}/api/v1${path}`);
+    for (const [name, value] of Object.entries(query)) {
+      if (value === undefined) continue;
+      for (const item of typeof value === 'object' ? value : [value])
+        url.searchParams.append(name, String(item));
+    }
+    return url;
+  }
+
+  headers(more: Record<string, string>): Headers {
+    return new Headers({ ...this.options.headers, 'x-api-key': this.options.apiKey, ...more });
+  }
+
+  private repeat<Data>(
+    url: URL,
+    init: RequestInit,
+    options: RequestOptions = {},
+    idempotencyKey: string | null = null,
+  ): Promise<Data> {
+    const timeoutMs = options.timeoutMs ?? this.options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const attemptTimeoutMs = options.attemptTimeoutMs ?? this.attemptTimeoutMs;
+    const maxAttempts = options.maxAttempts ?? this.options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
+    const context = { server: this.server, idempotencyKey };
+    const endsAt = performance.now() + timeoutMs;
+    let last: HangupError | undefined;
+    const total = { timeoutMs, onTimeout: () => last ?? timeoutError(timeoutMs, context) };
+    const perAttempt = {
+      timeoutMs: attemptTimeoutMs,
+      onTimeout: () => timeoutError(attemptTimeoutMs, context),
+    };
+    return withDeadline(options.signal, total, async (signal) => {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await withDeadline(signal, perAttempt, (attemptSignal) =>
+            this.attempt<Data>(url, { ...init, signal: attemptSignal }, idempotencyKey),
+          );
+        } catch (error) {
+          signal.throwIfAborted();
+          if (!(error instanceof HangupError) || !error.isRetryable || attempt >= maxAttempts) throw error;
+          const delayMs = Math.max(this.retryDelayMs(attempt), 1_000 * (error.retryAfter ?? 0));
+          if (performance.now() + delayMs >= endsAt) throw error;
+          last = error;
+          this.options.onRetry?.({ error, attempt, delayMs });
+          await sleep(delayMs, signal);
+        }
+      }
+    });
+  }
+
+  private async attempt<Data>(url: URL, init: RequestInit, idempotencyKey: string | null): Promise<Data> {
+    const response = await this.send(url, init, idempotencyKey);
+    const body = await this.readBody(response, idempotencyKey);
+    const json = response.ok ? parseJson(body) : undefined;
+    if (isObject(json) && 'data' in json) return json['data'] as Data;
+    throw errorOf(response, body, { server: this.server, idempotencyKey });
+  }
+}
+
+/** Returns a new key. Browsers have randomUUID only on HTTPS and on localhost. */
+function randomKey(): string {
+  if (typeof crypto.randomUUID === 'function') return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Returns the key as the quoted string of the header, so that spaces and quotes stay unchanged. */
+function quote(key: string): string {
+  return `"${key.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}
+
+/** Returns a path segment. @throws TypeError for an id that would change the path */
+export function segment(id: string): string {
+  if (typeof id !== 'string' || id === '' || id === '.' || id === '..') {
+    throw new TypeError(`id: expected the id of a call or a cancellation, received ${JSON.stringify(id)}`);
+  }
+  return encodeURIComponent(id);
+}
