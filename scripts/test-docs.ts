@@ -78,7 +78,8 @@ const sessions = {
   ),
   docs: sessionOf(
     readPages().filter(({ page }) => page !== 'README.md'),
-    'mkdir /root/release && cd /root/release && cp /run/test/release/* .',
+    // The packages that a reader of the examples in TypeScript has installed.
+    `mkdir /root/release && cd /root/release && cp /run/test/release/* . && ln -s ${ROOT}/node_modules .`,
   ),
 };
 const PROBE = `#!/usr/bin/env bash

@@ -1,4 +1,4 @@
-/** The fenced blocks of README.md and docs, and the test of each block. */
+/** The fenced blocks of README.md, docs and the TypeScript client's page, and the test of each block. */
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
@@ -60,13 +60,13 @@ export function blocksOf(page: string, text: string): Block[] {
   });
 }
 
-/** Returns README.md, then the pages in the order of docs/README.md, then all others. */
+/** Returns README.md, the pages in the order of docs/README.md, all others, and the page of the TypeScript client. */
 export function readPages(): { readonly page: string; readonly text: string }[] {
   const read = (page: string) => ({ page, text: readFileSync(join(ROOT, page), 'utf8') });
   const index = read('docs/README.md');
   const named = [...index.text.matchAll(/\]\(([\w-]+\.md)\)/g)].map(([, name]) => `docs/${name}`);
   const all = globSync('docs/**/*.md', { cwd: ROOT }).sort();
-  return ['README.md', index.page, ...new Set([...named, ...all])]
+  return ['README.md', index.page, ...new Set([...named, ...all]), 'clients/typescript/README.md']
     .filter((page, at, pages) => pages.indexOf(page) === at)
     .map(read);
 }

@@ -14,9 +14,7 @@ type Send = (url: string, init: RequestInit) => Promise<Response>;
 
 /** Returns a client whose requests reach the function. */
 function connect(send: Send, options: Partial<HangupOptions> = {}) {
-  const sent = vi.fn((input: Parameters<typeof fetch>[0], init: RequestInit = {}) =>
-    send(String(input), init),
-  );
+  const sent = vi.fn(send);
   const hangup = createHangup({ url: 'http://hangup', apiKey: 'key', fetch: sent, ...options });
   return { hangup, sent };
 }

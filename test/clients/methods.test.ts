@@ -92,9 +92,9 @@ test('a loop over listAll that ends early reads no further page', async () => {
   const counting = createHangup({
     url: server.url,
     apiKey: server.key,
-    fetch: (...args) => {
+    fetch: (url, init) => {
       requests += 1;
-      return fetch(...args);
+      return fetch(url, init);
     },
   });
   for await (const { agent } of counting.calls.listAll({ limit: 2 })) {

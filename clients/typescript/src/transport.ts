@@ -33,7 +33,7 @@ export interface HangupOptions
   /** Additional headers of each request, for a gateway. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** By default the global `fetch`. */
-  readonly fetch?: typeof fetch | undefined;
+  readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
   /** Returns the delay after failed attempt 1, 2 and so on. A Retry-After of the server can make the delay longer. */
   readonly retryDelayMs?: ((attempt: number) => number) | undefined;
   /** For your log. */
@@ -103,10 +103,10 @@ export class Transport {
 
   /** Sends one request and returns its response, of any status. @throws HangupError without a response */
   async send(url: URL, init: RequestInit, idempotencyKey: string | null = null): Promise<Response> {
-    const { fetch: send = (...args: Parameters<typeof fetch>) => fetch(...args) } = this.options;
+    const { fetch: send = fetch } = this.options;
     try {
       // A redirect would send the key to another server, and change DELETE to GET.
-      return await send(url, { ...init, redirect: 'manual' });
+      return await send(String(url), { ...init, redirect: 'manual' });
     } catch (error) {
       throw networkError(error, { server: this.server, idempotencyKey });
     }
