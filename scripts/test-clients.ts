@@ -4,7 +4,7 @@
  * with venv, a JDK and Maven; installs everything else in a temporary folder, from npm, PyPI, Go and Maven.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -138,8 +138,9 @@ const CLIENTS: readonly Client[] = [
 async function install(): Promise<void> {
   const typescriptFolder = join(folder, 'typescript');
   await run(['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: typescriptFolder });
-  // As `npm install hangup@file:...` does, by docs/api.md.
-  symlinkSync(ROOT, join(typescriptFolder, 'node_modules/hangup'));
+  // As npm installs a folder.
+  mkdirSync(join(typescriptFolder, 'node_modules/@hangup'));
+  symlinkSync(join(ROOT, 'clients/typescript'), join(typescriptFolder, 'node_modules/@hangup/client'));
   for (const { name, language } of CLIENTS) {
     if (language !== 'typescript') continue;
     const project = { extends: './tsconfig.json', include: [`${name}.ts`] };

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import { type AppRouter, createHangup } from '@hangup/client';
 import { QueryClient } from '@tanstack/react-query';
 import { createTRPCClient, httpBatchLink } from '@trpc/client';
 import { createTRPCOptionsProxy } from '@trpc/tanstack-react-query';
-import type { AppRouter } from 'hangup';
 
-const { HANGUP_URL, HANGUP_API_KEY = '', CALL_ID = '' } = process.env;
+const { HANGUP_URL = '', HANGUP_API_KEY = '', CALL_ID = '' } = process.env;
 const client = createTRPCClient<AppRouter>({
   links: [httpBatchLink({ url: `${HANGUP_URL}/trpc`, headers: { 'x-api-key': HANGUP_API_KEY } })],
 });
@@ -35,6 +35,24 @@ const list = await queryClient.fetchQuery(trpc.calls.list.queryOptions({ agentId
 assert.equal(list.pagination.total, 12);
 const read = await queryClient.fetchQuery(trpc.calls.get.queryOptions({ callId: CALL_ID }));
 assert.equal(read.liveRoomStatus?.participants[0]?.identity, 'phone');
+
+const hangup = createHangup({ url: HANGUP_URL, apiKey: HANGUP_API_KEY });
+const details = await queryClient.fetchQuery({
+  queryKey: ['call', CALL_ID],
+  queryFn: ({ signal }) => hangup.calls.get(CALL_ID, { signal }),
+});
+assert.equal(details.agent.id, agentId);
+const { pages } = await queryClient.fetchInfiniteQuery({
+  queryKey: ['calls'],
+  queryFn: ({ pageParam: cursor, signal }) => hangup.calls.list({ agentId, limit: 5, cursor }, { signal }),
+  initialPageParam: undefined as string | undefined,
+  getNextPageParam: ({ pagination }) => pagination.nextCursor ?? undefined,
+  pages: 10,
+});
+assert.deepEqual(
+  pages.map(({ calls }) => calls.length),
+  [5, 5, 3],
+);
 
 const reason = 'by tanstack-query';
 const answers = await Promise.all(
