@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createHangup, type HangupOptions } from '../../clients/typescript/src/index.ts';
+import { sleep } from '../../clients/typescript/src/deadline.ts';
+import { createHangup, HangupError, type HangupOptions } from '../../clients/typescript/src/index.ts';
 
 /* Timeouts, delays and aborts under a fake clock. test/clients/retries.test.ts has real connections. */
 
@@ -138,6 +139,29 @@ test('a success leaves no timer and no listener', async () => {
   expect(removed).toHaveBeenCalledTimes(added.mock.calls.length);
   expect(added).toHaveBeenCalled();
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test('a delay leaves no listener, so that a long wait does not collect listeners', async () => {
+  const { signal } = new AbortController();
+  const added = vi.spyOn(signal, 'addEventListener');
+  const removed = vi.spyOn(signal, 'removeEventListener');
+  const slept = sleep(5_000, signal);
+  await vi.advanceTimersByTimeAsync(5_000);
+  await slept;
+  expect([added.mock.calls.length, removed.mock.calls.length]).toEqual([1, 1]);
+});
+
+test('an abort is never repeated, also if its reason is an error that is', async () => {
+  const onRetry = vi.fn();
+  const { hangup, sent } = connect(never, { onRetry });
+  const controller = new AbortController();
+  const result = settled(hangup.calls.get('x', { signal: controller.signal }));
+  const reason = new HangupError('the page is closed', { code: 'timeout' });
+  controller.abort(reason);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(result.error).toBe(reason);
+  expect(onRetry).not.toHaveBeenCalled();
+  expect(sent).toHaveBeenCalledTimes(1);
 });
 
 test('a timeout aborts the signal of the attempt', async () => {

@@ -209,6 +209,16 @@ test('the key and the headers of a gateway reach the server, below the path of t
   expect(server.requests[2]?.headers['idempotency-key']).toBe(String.raw`"my \"key\" \\"`);
 });
 
+test('listAll reads the largest pages, by their cursors', async () => {
+  const page = (nextCursor: string | null) => json(200, { data: { calls: [], pagination: { nextCursor } } });
+  const server = await startFaultServer(page('next'), page(null));
+  expect(await connect(server).calls.listAll({ agentId: 'a' }).next()).toEqual({ done: true });
+  expect(server.requests.map(({ url }) => url)).toEqual([
+    '/api/v1/calls?limit=100&agentId=a',
+    '/api/v1/calls?limit=100&agentId=a&cursor=next',
+  ]);
+});
+
 test('wrong arguments get a TypeError, and send nothing', async () => {
   const server = await startFaultServer(CALL);
   const { calls, cancellations } = connect(server);

@@ -21,8 +21,9 @@ export async function withDeadline<T>(
     : undefined;
   try {
     return await new Promise<T>((resolve, reject) => {
+      // Before the listeners of the work, whose error would hide the reason.
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-      work(signal).then(resolve, (error: unknown) => reject(signal.aborted ? signal.reason : error));
+      work(signal).then(resolve, reject);
     });
   } finally {
     clearTimeout(timer);
