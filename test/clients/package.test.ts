@@ -151,7 +151,17 @@ const error = await hangup.calls.get('unknown').catch((error) => error);
 console.log(JSON.stringify([counts.cancelled, ids, types, error instanceof HangupError && error.status]));
 `;
 
-test("the packed package installs in an empty folder, and runs on the machine's and on the project's Node.js", async () => {
+/** An error if a type of the package is any, because a file or a package is missing. */
+const TYPED = `
+import { createHangup, type HangupEvent } from '@hangup/client';
+const hangup = createHangup({ url: 'http://127.0.0.1:8080', apiKey: 'key' });
+const status: 'cancelled' = (await hangup.calls.cancel('x')).status;
+const isKnown: 0 extends 1 & HangupEvent ? false : true = true;
+const isCreated: HangupEvent['type'] = 'call.created';
+console.log(status, isKnown, isCreated);
+`;
+
+test("the packed package installs and compiles in an empty folder, and runs on the machine's and on the project's Node.js", async () => {
   const folder = temporaryFolder();
   const home = join(folder, 'home');
   const project = join(folder, 'project');
@@ -163,6 +173,13 @@ test("the packed package installs in an empty folder, and runs on the machine's 
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `../${file}`], { cwd: project });
   expect(globSync('node_modules/*', { cwd: project })).toEqual(['node_modules/@hangup']);
   writeFileSync(join(project, 'script.js'), SCRIPT);
+  writeFileSync(join(project, 'client.ts'), TYPED);
+  const options = '--noEmit --strict --module nodenext --target es2022 --lib es2022,dom --skipLibCheck'.split(
+    ' ',
+  );
+  await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...options, 'client.ts'], {
+    cwd: project,
+  });
   const hangup = await startHangup();
   onTestFinished(() => hangup.stop());
   const versions = [process.execPath, await machineNode()].filter((node) => node !== null);
