@@ -26,7 +26,7 @@ export interface Disconnection {
 }
 
 /** The events, in order and each of them once. Leaving a loop over the subscription closes the connection. */
-export interface Subscription extends AsyncIterableIterator<HangupEvent, undefined, undefined> {
+export interface Subscription extends AsyncIterableIterator<HangupEvent> {
   /** The position after the last received event; null before the first connection. */
   readonly lastEventId: string | null;
   /** Closes the connection, and ends the loop over the events. */
