@@ -20,6 +20,7 @@ const faults = process.env.FAULTS ? [] : ['test/app/faults.test.ts'];
 // 147 concurrent rooms with grace periods of 3 s need an idle machine.
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];
 const shells = process.env.SHELLS ? [] : ['test/cli/completion.test.ts'];
+const browser = process.env.BROWSER ? [] : ['test/browser/**'];
 const outages = process.env.LIVEKIT_SERVER
   ? []
   : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];
@@ -30,7 +31,16 @@ const MIN_WORKERS = 4;
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...binary, ...faults, ...shells, ...rooms, ...outages, ...phones],
+    exclude: [
+      ...configDefaults.exclude,
+      ...binary,
+      ...faults,
+      ...shells,
+      ...rooms,
+      ...browser,
+      ...outages,
+      ...phones,
+    ],
     globalSetup: 'test/harness/setup.ts',
     reporters: ['default', slowestTests],
     sequence: { sequencer: Sequencer },

@@ -54,8 +54,9 @@ printLine('bundling');
 // hangup.cjs contains all packages of the thread's script, so its list is complete.
 const bundled = await bundle('src/main.ts', join(BUILD, 'hangup.cjs'));
 await bundle('src/store/sqlite/store-thread.ts', join(BUILD, 'store-thread.cjs'));
-// better-sqlite3's addon contains code from the headers of node-addon-api.
-const packages = [...bundledPackages(bundled), join(ROOT, 'node_modules/node-addon-api')];
+// better-sqlite3's addon contains code from the headers of node-addon-api. Redoc's script is an asset.
+const unbundled = ['node-addon-api', 'redoc'].map((name) => join(ROOT, 'node_modules', name));
+const packages = [...bundledPackages(bundled), ...unbundled];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 writeFileSync(join(BUILD, 'package.json'), JSON.stringify({ name, version, commit: commit() }));
 const node = `node-linux-${process.arch}`;
@@ -93,6 +94,7 @@ const assets = {
   'store-thread.cjs': 'build/store-thread.cjs',
   'package.json': 'build/package.json',
   'licenses.txt': 'build/licenses.txt',
+  'redoc.js': 'node_modules/redoc/bundles/redoc.standalone.js',
   ...Object.fromEntries(files.map((file) => [file, file])),
 };
 const sea = {

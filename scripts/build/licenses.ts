@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 
 const Manifest = z.looseObject({ name: z.string(), version: z.string(), license: z.string() });
+const SourceMap = z.looseObject({ sources: z.array(z.string()) });
 
 interface Package {
   readonly folder: string;
@@ -31,11 +32,25 @@ export function licensesOf(folders: readonly string[], files: readonly string[])
 function readPackage(folder: string): Package {
   const manifest = Manifest.parse(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')));
   const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file));
-  const texts = files
-    .toSorted((a, b) => (a < b ? -1 : 1))
-    .map((file) => readFileSync(join(folder, file), 'utf8').trim());
-  return { folder, name: manifest.name, version: manifest.version, license: manifest.license, texts };
+  const texts = files.toSorted((a, b) => (a < b ? -1 : 1)).map((file) => readText(join(folder, file)));
+  const { name, version, license } = manifest;
+  return { folder, name, version, license, texts: [...texts, ...textsOfScript(folder)] };
 }
+
+/** Returns the texts of the packages in a published script, such as Redoc's, by the script's source map. */
+function textsOfScript(folder: string): readonly string[] {
+  const [map] = globSync('bundles/*.standalone.js.map', { cwd: folder });
+  if (map === undefined) return [];
+  const { sources } = SourceMap.parse(JSON.parse(readFileSync(join(folder, map), 'utf8')));
+  const names = sources.flatMap((source) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []);
+  const texts = [...new Set(names)].toSorted().flatMap((name) => {
+    const [file] = globSync(`{LICENSE,license,LICENSE.md}`, { cwd: join(dirname(folder), name) });
+    return file === undefined ? [] : [`${name}:\n\n${readText(join(dirname(folder), name, file))}`];
+  });
+  return [readText(join(folder, map.replace(/map$/, 'LICENSE.txt'))), ...texts];
+}
+
+const readText = (file: string) => readFileSync(file, 'utf8').trim();
 
 /** Apache-2.0 has the same text for all packages. Only the sources can name a copyright holder. */
 function substitute({ name, license, folder }: Package, packages: readonly Package[]): string {

@@ -11,7 +11,7 @@ import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
 import { createEventFeed } from '../operations/events/event-feed.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
-import { storeThread } from '../platform/assets.ts';
+import { readRedoc, storeThread } from '../platform/assets.ts';
 import { systemClock, systemRandom, systemTimers } from '../platform/clock.ts';
 import type { Settings, SettingsError } from '../platform/config.ts';
 import { useUtcTimeZone } from '../platform/environment.ts';
@@ -142,6 +142,7 @@ export async function startApp({
       },
     },
     version,
+    readRedoc,
   });
   let binding: LiveKitBinding | undefined;
   const readinessTimer = setInterval(() => void checkReadiness(dependencies), READINESS_CHECK_INTERVAL_MS);

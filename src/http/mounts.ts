@@ -6,7 +6,9 @@ import { allowGet, createHealthHandlers, type HealthSources } from './health.ts'
 import { createWebhookHandler } from './livekit-webhook.ts';
 import { openApiDocument } from './openapi.ts';
 import type { RateLimits } from './rate-limits.ts';
+import { createReferenceMounts } from './reference/mounts.ts';
 import type { ErrorListener, Handler } from './request.ts';
+
 import { sendError, sendJson } from './response.ts';
 import { createRestHandler } from './rest.ts';
 import { createTrpcHandler } from './trpc.ts';
@@ -35,11 +37,13 @@ export interface MountOptions {
   /** Aborted when the server shuts down. */
   readonly draining: AbortSignal;
   readonly version: string;
+  /** Returns Redoc's script, for the API reference. */
+  readonly readRedoc: () => string;
 }
 
-/** Returns the handlers of REST, tRPC, LiveKit's webhooks, the OpenAPI document and health, with their paths. */
+/** Returns the handlers of REST, tRPC, LiveKit's webhooks, the API reference and health, with their paths. */
 export function createMounts(options: MountOptions, onError: ErrorListener): readonly Mount[] {
-  const { dependencies, parseWebhook, healthSources, limits, draining, version } = options;
+  const { dependencies, parseWebhook, healthSources, limits, draining, version, readRedoc } = options;
   const rest = createRestHandler({ router: appRouter, dependencies, limits, draining, onError });
   const trpc = createTrpcHandler({ router: appRouter, dependencies, limits, draining, onError });
   const webhook = createWebhookHandler({ dependencies, parse: parseWebhook, limits, draining, onError });
@@ -68,6 +72,7 @@ export function createMounts(options: MountOptions, onError: ErrorListener): rea
       },
     },
     { path: '/openapi.json', handle: serveOpenApi, isCrossOrigin: true },
+    ...createReferenceMounts(readRedoc),
     ...Object.entries(health).map(([path, handle]) => ({ path, handle, isPolled: true })),
   ];
 }

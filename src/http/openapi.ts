@@ -10,6 +10,7 @@ import { isReplayed, METHOD_NOT_ALLOWED, type PublicError, publicError } from '.
 import { REPLAYED_HEADER } from '../api/idempotency-key.ts';
 import { rateLimited, StoreBusyError } from '../domain/errors.ts';
 import { RATE_LIMIT_WINDOW_S } from '../domain/rate-limit.ts';
+import { codeSamples } from './code-samples.ts';
 import { simplifySchema } from './openapi-schema.ts';
 import { HEADERS_TOO_LARGE } from './protocol-errors.ts';
 import { errorBody } from './response.ts';
@@ -53,6 +54,15 @@ const REPLAYED = z.literal('true').optional().meta({
   description: 'Present if this is the first response under the Idempotency-Key again.',
 });
 
+/** Markdown. References show it above the operations. */
+const DESCRIPTION = `Cancel a LiveKit call, and know that it is over.
+
+Send an API key with each request. A key gives access to the calls of one organization.
+
+Every error has the form \`{"error": {"message", "code"}}\`, and \`code\` is the HTTP status. Repeat a request after 429 and 503, when the time in \`retry-after\` has passed. With the header \`idempotency-key\`, a repeated POST or DELETE gets the first response again.
+
+All times are ISO 8601 in UTC with milliseconds.`;
+
 /** Returns the OpenAPI 3.1 document of the REST API, made from the schemas that check requests and responses. */
 export function openApiDocument(router: AnyTRPCRouter, version: string) {
   const paths: Record<string, Record<string, unknown>> = {};
@@ -65,9 +75,11 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
     info: {
       title: 'hangup',
       version,
-      description: 'Cancel a LiveKit call, and know that it is over.',
+      description: DESCRIPTION,
+      contact: { name: 'hangup contributors' },
+      license: { name: 'Apache License 2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: '/api/v1' }],
+    servers: [{ url: '/api/v1', description: 'The hangup that serves this document.' }],
     tags: [
       { name: 'Calls', description: 'Register, list, cancel and watch the calls of your organization.' },
       { name: 'Cancellations', description: 'Cancel all matching calls: the emergency stop.' },
@@ -76,12 +88,42 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
     paths: paths as ZodOpenApiPathsObject,
     components: {
       securitySchemes: {
-        ApiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
-        Bearer: { type: 'http', scheme: 'bearer' },
+        ApiKey: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'x-api-key',
+          description:
+            'An API key, made by `hangup keys create`. The 403 of an operation names the required scope.',
+        },
+        Bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'The same API key as `Authorization: Bearer KEY`.',
+        },
       },
     },
   };
-  return createDocument(document, { override: simplifySchema });
+  const created = createDocument(document, { override: simplifySchema });
+  for (const path of Object.values(created.paths ?? {})) {
+    for (const { parameters = [] } of [path.get, path.post, path.delete].filter(isDefined)) {
+      for (const parameter of parameters) describeParameter(parameter);
+    }
+  }
+  return created;
+}
+
+type Operation = NonNullable<Awaited<ReturnType<typeof createDocument>>['paths']>[string]['get'];
+type Parameter = NonNullable<NonNullable<Operation>['parameters']>[number];
+
+const isDefined = <T>(value: T | undefined): value is T => value !== undefined;
+
+/** Adds the schema's description to the parameter, where linters and references expect the description. */
+function describeParameter(parameter: Parameter): void {
+  if (!('schema' in parameter) || parameter.description !== undefined) return;
+  const { schema } = parameter;
+  if (typeof schema === 'object' && 'description' in schema && schema.description !== undefined) {
+    parameter.description = schema.description;
+  }
 }
 
 function operation(route: Route) {
@@ -110,6 +152,7 @@ function operation(route: Route) {
       },
     }),
     responses: responses(route),
+    'x-codeSamples': codeSamples(rest),
   };
 }
 

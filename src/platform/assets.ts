@@ -1,11 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from 'node:worker_threads';
 
 /*
- * The files that are not code: migrations, SQLite's addon, the version. They are in the project, or in the single file
+ * The files that are not code of hangup: migrations, SQLite's addon, the version, Redoc. They are in the project, or in the single file
  * (scripts/build.ts), where fs reads them as if they were beside its script.
  */
 const IS_BUNDLE = import.meta.url.endsWith('.cjs');
@@ -64,6 +65,15 @@ export function readVersion(): { readonly version: string; readonly commit: stri
 /** Returns the licenses of all parts of the single file; null from source, where they are in node_modules. */
 export function readLicenses(): string | null {
   return isSea() ? readFileSync(join(ROOT, 'licenses.txt'), 'utf8') : null;
+}
+
+/** Returns Redoc's script, which renders the API reference in a browser. */
+export function readRedoc(): string {
+  const file = 'redoc/bundles/redoc.standalone.js';
+  return readFileSync(
+    isSea() ? join(ROOT, 'redoc.js') : createRequire(import.meta.url).resolve(file),
+    'utf8',
+  );
 }
 
 /** Returns the names of the operator's pages and examples, such as `install` and `hangup.service`. */

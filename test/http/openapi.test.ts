@@ -7,7 +7,9 @@ import { type Hangup, startHangup } from '../harness/hangup.ts';
 
 interface Operation {
   operationId: string;
-  parameters?: { name: string; in: string; required?: boolean }[];
+  description?: string;
+  'x-codeSamples': { label: string; source: string }[];
+  parameters?: { name: string; in: string; required?: boolean; description?: string }[];
   requestBody?: unknown;
   responses: Record<
     string,
@@ -229,5 +231,39 @@ describe('the OpenAPI document suits client generators', () => {
     expect(
       unions.filter(({ anyOf: [first, second] }) => first?.$ref === undefined || second?.type !== 'null'),
     ).toEqual([]);
+  });
+});
+
+describe('the OpenAPI document suits references for readers', () => {
+  test('every operation has code in curl, TypeScript and Python', () => {
+    for (const { operationId, 'x-codeSamples': samples } of operations()) {
+      expect(
+        samples.map(({ label }) => label),
+        operationId,
+      ).toEqual(['curl', 'TypeScript', 'Python']);
+      for (const { source } of samples) expect(source.split('\n').length).toBeGreaterThan(1);
+    }
+  });
+
+  test('the code in curl has the method and the path of its operation', () => {
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, { 'x-codeSamples': samples }] of Object.entries(methods)) {
+        const [curl = { source: '' }] = samples;
+        const hasBody = curl.source.includes("-d '");
+        expect(curl.source).toContain(`/api/v1${path.replace(/\{\w+\}/, '$')}`.split('$')[0]);
+        if (method === 'delete') expect(curl.source).toMatch(/^curl -X DELETE /);
+        if (method === 'post') expect(hasBody).toBe(true);
+        if (method === 'get') expect(hasBody).toBe(false);
+      }
+    }
+  });
+
+  test('every operation and every parameter has a description', () => {
+    const described = operations().flatMap(({ description, parameters = [] }) => [
+      description,
+      ...parameters.map((parameter) => parameter.description),
+    ]);
+    expect(described.length).toBeGreaterThan(20);
+    expect(described.filter((description) => !description)).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import { CALL_STATUSES, DIRECTIONS } from '../../domain/call-status.ts';
 export const CALL_ID_EXAMPLE = 'call_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b';
 
 /** Accepts any string: a call id of another shape is a call that is not found, not a bad request. */
-export const callId = z.string().meta({ examples: [CALL_ID_EXAMPLE] });
+export const callId = z.string().meta({ description: 'Id of the call.', examples: [CALL_ID_EXAMPLE] });
 
 export const isoTime = z.iso.datetime().meta({ examples: ['2026-11-23T08:00:00.000Z'] });
 

@@ -13,7 +13,7 @@ const MAX_LIMIT = 100;
 
 const CallEventsInput = z.strictObject({
   callId,
-  limit: z.int().min(1).max(MAX_LIMIT).default(50),
+  limit: z.int().min(1).max(MAX_LIMIT).default(50).meta({ description: 'Events per page.' }),
   cursor: z
     .string()
     .regex(/^\d{1,15}$/, NOT_A_CURSOR)

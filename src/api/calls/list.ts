@@ -17,15 +17,15 @@ const MAX_OFFSET = 1_000_000;
 
 const ListCallsInput = z
   .strictObject({
-    agentId: plainText(256).optional(),
+    agentId: plainText(256).optional().meta({ description: 'Only calls of this agent.' }),
     status: z
       .array(CallStatus)
       .min(1)
       .max(CALL_STATUSES.length)
       .optional()
       .meta({ description: 'May be repeated.' }),
-    direction: Direction.optional(),
-    phoneNumber: phoneNumber.optional(),
+    direction: Direction.optional().meta({ description: 'Only calls in this direction.' }),
+    phoneNumber: phoneNumber.optional().meta({ description: 'Only calls with this number.' }),
     startDate: dateOrTimestamp('startOfDay')
       .optional()
       .meta({
@@ -44,8 +44,8 @@ const ListCallsInput = z
         description: 'Only calls that this cancellation of many calls has cancelled.',
         examples: ['can_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b'],
       }),
-    limit: z.int().min(1).max(MAX_LIMIT).default(50),
-    offset: z.int().min(0).max(MAX_OFFSET).default(0),
+    limit: z.int().min(1).max(MAX_LIMIT).default(50).meta({ description: 'Calls per page.' }),
+    offset: z.int().min(0).max(MAX_OFFSET).default(0).meta({ description: 'Calls to skip.' }),
     sortBy: z.enum(CALL_SORT_KEYS).optional().meta({ description: 'Default: createdAt.' }),
     sortOrder: z.enum(['asc', 'desc']).optional().meta({ description: 'Default: desc.' }),
     cursor: z

@@ -14,7 +14,9 @@ import { Direction, isoTime } from '../calls/call-fields.ts';
 export const CANCELLATION_ID_EXAMPLE = 'can_019ab1f0c2d37e4f8a6b5c4d3e2f1a0b';
 
 /** Accepts any string: an id of another shape is a cancellation that is not found. */
-export const cancellationId = z.string().meta({ examples: [CANCELLATION_ID_EXAMPLE] });
+export const cancellationId = z
+  .string()
+  .meta({ description: 'Id of the cancellation.', examples: [CANCELLATION_ID_EXAMPLE] });
 
 const count = z.int();
 

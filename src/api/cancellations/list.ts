@@ -12,7 +12,7 @@ import { CANCELLATION_EXAMPLE, Cancellation, toCancellation } from './cancellati
 const MAX_LIMIT = 100;
 
 const ListCancellationsInput = z.strictObject({
-  limit: z.int().min(1).max(MAX_LIMIT).default(20),
+  limit: z.int().min(1).max(MAX_LIMIT).default(20).meta({ description: 'Cancellations per page.' }),
   cursor: z
     .string()
     .regex(/^[A-Za-z0-9_-]+$/, NOT_A_CURSOR)

@@ -1,0 +1,152 @@
+/** An example of an operation, in the form of `x-codeSamples`, which Redoc and other references display. */
+interface CodeSample {
+  readonly lang: 'Shell' | 'TypeScript' | 'Python';
+  readonly label: 'curl' | 'TypeScript' | 'Python';
+  readonly source: string;
+}
+
+interface Calls {
+  /** The arguments of curl after the credentials. */
+  readonly curl?: readonly string[];
+  readonly typescript: string;
+  readonly python: string;
+}
+
+const json = (body: string) => ["-H 'content-type: application/json'", `-d '${body}'`];
+
+const SAMPLES: Readonly<Record<string, Calls>> = {
+  createCall: {
+    curl: json('{"id": "support-4712", "phoneNumber": "+15551234567", "agentId": "receptionist"}'),
+    typescript: `const call = await hangup.calls.create({
+  id: 'support-4712',
+  phoneNumber: '+15551234567',
+  agentId: 'receptionist',
+});
+console.log(call.id, call.status);`,
+    python: `call = hangup.calls.create(
+    id="support-4712",
+    phone_number="+15551234567",
+    agent_id="receptionist",
+)
+print(call["id"], call["status"])`,
+  },
+  listCalls: {
+    curl: ['-G', '-d status=ringing -d status=active', '-d limit=20'],
+    typescript: `const live = hangup.calls.listAll({ status: ['ringing', 'active'] });
+for await (const call of live) {
+  console.log(call.id, call.status);
+}`,
+    python: `for call in hangup.calls.list_all(status=["ringing", "active"]):
+    print(call["id"], call["status"])`,
+  },
+  getCall: {
+    typescript: `const call = await hangup.calls.get(callId);
+console.log(call.status, call.roomDeletion);`,
+    python: `call = hangup.calls.get(call_id)
+print(call["status"], call["roomDeletion"])`,
+  },
+  listCallEvents: {
+    typescript: `const { events } = await hangup.calls.events(callId);
+for (const { at, action, to } of events) console.log(at, action, to);`,
+    python: `page = hangup.calls.events(call_id)
+for event in page["events"]:
+    print(event["at"], event["action"], event["to"])`,
+  },
+  cancelCall: {
+    curl: json('{"reason": "caller request"}'),
+    typescript: `const { id, status } = await hangup.calls.cancel(callId, {
+  reason: 'caller request',
+});
+console.log(id, status);`,
+    python: `cancelled = hangup.calls.cancel(
+    call_id, reason="caller request"
+)
+print(cancelled["id"], cancelled["status"])`,
+  },
+  createCancellation: {
+    curl: json('{"filter": {"agentId": "receptionist"}, "reason": "agent gives wrong advice"}'),
+    typescript: `const cancellation = await hangup.cancellations.create({
+  filter: { agentId: 'receptionist' },
+  reason: 'agent gives wrong advice',
+});
+const { counts } = await hangup.cancellations.wait(cancellation.id);
+console.log(counts.cancelled, counts.rooms);`,
+    python: `cancellation = hangup.cancellations.create(
+    filter={"agentId": "receptionist"},
+    reason="agent gives wrong advice",
+)
+completed = hangup.cancellations.wait(cancellation["id"])
+print(completed["counts"])`,
+  },
+  getCancellation: {
+    typescript: `const cancellation = await hangup.cancellations.get(cancellationId);
+console.log(cancellation.state, cancellation.counts);`,
+    python: `cancellation = hangup.cancellations.get(cancellation_id)
+print(cancellation["state"], cancellation["counts"])`,
+  },
+  listCancellations: {
+    typescript: `const { cancellations } = await hangup.cancellations.list();
+for (const { id, state } of cancellations) console.log(id, state);`,
+    python: `page = hangup.cancellations.list()
+for cancellation in page["cancellations"]:
+    print(cancellation["id"], cancellation["state"])`,
+  },
+  liftHold: {
+    typescript: `const { hold } = await hangup.cancellations.liftHold(cancellationId);
+console.log(hold);`,
+    python: `cancellation = hangup.cancellations.lift_hold(cancellation_id)
+print(cancellation["hold"])`,
+  },
+  streamEvents: {
+    curl: ['-N'],
+    typescript: `for await (const event of hangup.events.subscribe()) {
+  console.log(event.type, event.at);
+}`,
+    python: `for event in hangup.events.subscribe():
+    print(event["type"], event["at"])`,
+  },
+};
+
+/** Returns the examples of an operation in curl, TypeScript and Python. @throws Error if the operation has none */
+export function codeSamples(operation: {
+  readonly operationId: string;
+  readonly method: string;
+  /** The path below /api/v1. */
+  readonly path: string;
+}): readonly CodeSample[] {
+  const sample = SAMPLES[operation.operationId];
+  if (sample === undefined) throw new Error(`${operation.operationId} has no code samples`);
+  return [
+    { lang: 'Shell', label: 'curl', source: toCurl(operation, sample.curl ?? []) },
+    {
+      lang: 'TypeScript',
+      label: 'TypeScript',
+      source: `import { createHangup } from '@hangup/client';
+
+const hangup = createHangup({ url, apiKey });
+${sample.typescript}`,
+    },
+    {
+      lang: 'Python',
+      label: 'Python',
+      source: `from hangup import Hangup
+
+hangup = Hangup(url=url, api_key=api_key)
+${sample.python}`,
+    },
+  ];
+}
+
+function toCurl({ method, path }: { method: string; path: string }, args: readonly string[]): string {
+  const variables = path
+    .replace('{callId}', '$CALL_ID')
+    .replace('{id}', '$CANCELLATION_ID')
+    .replace('{cancellationId}', '$CANCELLATION_ID');
+  const isImplied =
+    method === 'GET' || args.some((argument) => argument.startsWith('-d') && method === 'POST');
+  return [
+    `curl ${isImplied ? '' : `-X ${method} `}"$HANGUP_URL/api/v1${variables}"`,
+    '-H "x-api-key: $HANGUP_API_KEY"',
+    ...args,
+  ].join(' \\\n  ');
+}
