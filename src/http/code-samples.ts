@@ -31,12 +31,12 @@ console.log(call.id, call.status);`,
 print(call["id"], call["status"])`,
   },
   listCalls: {
-    curl: ['-G', '-d status=ringing -d status=active', '-d limit=20'],
-    typescript: `const live = hangup.calls.listAll({ status: ['ringing', 'active'] });
+    curl: ['-G', '-d status=initiated -d status=active', '-d limit=20'],
+    typescript: `const live = hangup.calls.listAll({ status: ['initiated', 'active'] });
 for await (const call of live) {
   console.log(call.id, call.status);
 }`,
-    python: `for call in hangup.calls.list_all(status=["ringing", "active"]):
+    python: `for call in hangup.calls.list_all(status=["initiated", "active"]):
     print(call["id"], call["status"])`,
   },
   getCall: {

@@ -1,0 +1,135 @@
+"""The event stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import cast
+
+import httpx
+
+from .._errors import HangupError, parse_json, response_error
+from .._event_parser import EventParser, Message
+from .._types import HangupEvent
+from .._wire import Reconnection, Request, read
+from .transport import AsyncTransport
+
+_SILENCE_TIMEOUT_S = 35.0
+"""Two missed heartbeats of 15 s, and 5 s for the network."""
+
+
+class AsyncEvents:
+    """Follows the changes of calls, room deletions and cancellations."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    def subscribe(
+        self,
+        *,
+        agent_id: str | None = None,
+        call_id: str | None = None,
+        cancellation_id: str | None = None,
+        last_event_id: str | None = None,
+        silence_timeout: float = _SILENCE_TIMEOUT_S,
+    ) -> AsyncSubscription:
+        """Return an iterator over the events, which connects again by itself and resumes after the last event.
+
+        `last_event_id` is the id of the last event that you have; without it, the iterator has new events only. The
+        event `reset` means that earlier events are missing. Raise HangupError if the server refuses the request.
+        """
+        filters = {"agent_id": agent_id, "call_id": call_id, "cancellation_id": cancellation_id}
+        return AsyncSubscription(self._transport, read(object, "/events", filters), last_event_id, silence_timeout)
+
+
+class AsyncSubscription:
+    """The events, in order and each of them once."""
+
+    last_event_id: str | None
+    """The position after the last received event; None before the first connection."""
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        request: Request[object],
+        last_event_id: str | None,
+        silence_timeout: float,
+    ) -> None:
+        self.last_event_id = last_event_id
+        self._transport = transport
+        self._request = request
+        self._silence_timeout = silence_timeout
+        self._reconnection = Reconnection(transport.settings.retry_delay)
+        self._events = self._follow()
+
+    def __aiter__(self) -> AsyncSubscription:
+        return self
+
+    async def __anext__(self) -> HangupEvent:
+        return await self._events.__anext__()
+
+    async def __aenter__(self) -> AsyncSubscription:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection. The loop over the events ends."""
+        await self._events.aclose()
+
+    async def _follow(self) -> AsyncGenerator[HangupEvent, None]:
+        while True:
+            try:
+                connection = self._receive()
+                try:
+                    async for event in connection:
+                        yield event
+                finally:
+                    await connection.aclose()
+                delay = self._reconnection.delay_after(None)
+            except HangupError as error:
+                delay = self._reconnection.delay_after(error)
+            await asyncio.sleep(delay)
+
+    async def _receive(self) -> AsyncGenerator[HangupEvent, None]:
+        """Connect once, and yield the events until the server ends the connection."""
+        settings = self._transport.settings
+        timeout = httpx.Timeout(settings.attempt_timeout, read=self._silence_timeout)
+        request = self._request.after_event(self.last_event_id)
+        async with self._transport.open(request, timeout) as response:
+            content_type = response.headers.get("content-type", "")
+            if response.status_code != 200 or not content_type.startswith("text/event-stream"):
+                body = b""
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                raise response_error(response.status_code, response.headers, body, settings.url)
+            self.last_event_id = response.headers.get("last-event-id", self.last_event_id)
+            self._reconnection.connected()
+            parser = EventParser()
+            async for chunk in response.aiter_bytes():
+                for message in self._push(parser, chunk):
+                    if message.id is not None:
+                        self.last_event_id = message.id
+                    if message.data is not None:
+                        yield self._parse(message.data)
+                self._reconnection.server_delay = parser.retry
+
+    def _push(self, parser: EventParser, chunk: bytes) -> list[Message]:
+        try:
+            return parser.push(chunk)
+        except ValueError as error:
+            raise self._unexpected() from error
+
+    def _parse(self, data: str) -> HangupEvent:
+        value = parse_json(data)
+        if isinstance(value, dict) and isinstance(cast("dict[str, object]", value).get("type"), str):
+            return cast("HangupEvent", value)
+        raise self._unexpected()
+
+    def _unexpected(self) -> HangupError:
+        url = self._transport.settings.url
+        return HangupError(f"{url} sent an event that is not from hangup.", code="unexpected_response")

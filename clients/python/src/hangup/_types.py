@@ -1,0 +1,341 @@
+"""The data of requests and responses, as in JSON. `npm run generate:python` writes this file."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict, Union
+
+CallStatus = Literal["initiated", "connecting", "ringing", "active", "completed", "failed", "cancelled", "no_answer", "busy"]
+"""A live call is initiated, connecting, ringing or active. The other statuses are final."""
+
+
+Direction = Literal["inbound", "outbound"]
+
+
+class CallDetailsAgent(TypedDict):
+    id: str | None
+    name: str | None
+    type: Literal["voice"]
+
+
+class LiveParticipant(TypedDict):
+    identity: str
+    name: str
+    kind: str
+    """LiveKit's term."""
+    state: str
+    """LiveKit's term."""
+    joinedAt: str | None
+
+
+class LiveRoomStatus(TypedDict):
+    roomExists: bool
+    numParticipants: int
+    participants: list[LiveParticipant]
+
+
+class RoomDeletion(TypedDict):
+    state: Literal["available", "running", "retryable", "completed", "discarded"]
+    attempt: int
+    lastError: str | None
+    nextAttemptAt: str | None
+
+
+class CallDetails(TypedDict):
+    id: str
+    """Id of the call."""
+    organizationId: str
+    status: CallStatus
+    direction: Direction
+    phoneNumber: str | None
+    duration: int | None
+    """Seconds between the answer and the end."""
+    scheduledAt: str | None
+    startedAt: str | None
+    endedAt: str | None
+    failureReason: str | None
+    cancelledAt: str | None
+    cancelledBy: str | None
+    """Id of the API key."""
+    cancelReason: str | None
+    cancellationId: str | None
+    """Id of the cancellation of many calls that cancelled this call."""
+    agent: CallDetailsAgent
+    metadata: dict[str, Any]
+    summary: str | None
+    """Always null; kept for compatibility."""
+    transcript: str | None
+    """Always null; kept for compatibility."""
+    roomId: str | None
+    roomName: str
+    jobId: str | None
+    sipParticipantId: str | None
+    liveRoomStatus: LiveRoomStatus | None
+    """The room's state in LiveKit, requested for a live call. Null if the call has ended or LiveKit does not respond."""
+    roomDeletion: RoomDeletion | None
+    createdAt: str
+    updatedAt: str
+
+
+class CallListItemAgent(TypedDict):
+    id: str | None
+    name: str | None
+
+
+class CallListItemContact(TypedDict):
+    phone: str | None
+    name: str | None
+    email: str | None
+
+
+class CallListItem(TypedDict):
+    id: str
+    """Id of the call."""
+    status: CallStatus
+    direction: Direction
+    scheduledAt: str | None
+    duration: int | None
+    outcome: CallStatus | None
+    """The final status. Null while the call is live."""
+    agent: CallListItemAgent
+    contact: CallListItemContact
+    phoneNumber: str | None
+    createdAt: str
+
+
+class CallListPagination(TypedDict):
+    total: int
+    """Exact up to 10,000."""
+    totalCapped: bool
+    """True if there are more calls than `total`."""
+    limit: int
+    offset: int
+    hasMore: bool
+    nextCursor: str | None
+
+
+class CallList(TypedDict):
+    calls: list[CallListItem]
+    pagination: CallListPagination
+
+
+CallEvent = TypedDict(
+    "CallEvent",
+    {
+        "id": "str",
+        "at": "str",
+        "action": "str",
+        "actor": "str",
+        "actorId": "str | None",
+        "from": "CallStatus | None",
+        "to": "CallStatus | None",
+        "reason": "str | None",
+        "cancellationId": "str | None",
+    },
+    total=True,
+)
+
+
+class CallEventsPagination(TypedDict):
+    limit: int
+    hasMore: bool
+    nextCursor: str | None
+
+
+class CallEvents(TypedDict):
+    events: list[CallEvent]
+    pagination: CallEventsPagination
+
+
+class CancelledCall(TypedDict):
+    id: str
+    """Id of the call."""
+    status: Literal["cancelled"]
+
+
+class CancellationSelectorFilter(TypedDict, total=False):
+    agentId: str
+    status: list[Literal["initiated", "connecting", "ringing", "active"]]
+    direction: Direction
+    phoneNumber: str
+    startDate: str
+    endDate: str
+
+
+class CancellationSelector(TypedDict, total=False):
+    """As in the request: one of the fields is set."""
+
+    filter: CancellationSelectorFilter
+    callIds: list[str]
+    all: bool
+
+
+class Hold(TypedDict):
+    """While the hold is active, no call that matches can start."""
+
+    state: Literal["active", "lifted"]
+    liftedAt: str | None
+    liftedBy: str | None
+    """Id of the API key."""
+
+
+class CancellationCountsRooms(TypedDict):
+    deleted: int
+    """Rooms that are gone."""
+    pending: int
+    """Rooms that hangup still deletes."""
+    discarded: int
+    """Rooms that hangup could not delete within the time limit. They may still exist."""
+
+
+class CancellationCounts(TypedDict):
+    matched: int
+    """`cancelled` + `alreadyEnded`. Final when the state is completed."""
+    cancelled: int
+    """Calls that are cancelled on record."""
+    alreadyEnded: int
+    """Of `callIds`: calls that had ended before."""
+    notFound: int
+    """Of `callIds`: ids without a call in your organization."""
+    rooms: CancellationCountsRooms
+
+
+class Cancellation(TypedDict):
+    id: str
+    """Id of the cancellation."""
+    state: Literal["running", "completed"]
+    """completed: every matching call is cancelled on record, and each room is deleted or its deletion was given up."""
+    reason: str
+    createdBy: str
+    """Id of the API key."""
+    createdAt: str
+    completedAt: str | None
+    selector: CancellationSelector
+    hold: Hold | None
+    counts: CancellationCounts
+
+
+class CancellationListPagination(TypedDict):
+    limit: int
+    hasMore: bool
+    nextCursor: str | None
+
+
+class CancellationList(TypedDict):
+    cancellations: list[Cancellation]
+    pagination: CancellationListPagination
+
+
+class CancellationPreviewMatched(TypedDict):
+    initiated: int
+    connecting: int
+    ringing: int
+    active: int
+    total: int
+
+
+class CancellationPreview(TypedDict):
+    dryRun: bool
+    matched: CancellationPreviewMatched
+    sample: list[CallListItem]
+    """At most 100 of the calls."""
+
+
+class Contact(TypedDict, total=False):
+    name: str
+    phone: str
+    email: str
+
+
+class CallFilter(TypedDict, total=False):
+    """Live calls that match every field. At least one field is required."""
+
+    agentId: str
+    status: list[Literal["initiated", "connecting", "ringing", "active"]]
+    direction: Direction
+    phoneNumber: str
+    startDate: str
+    """The earliest `createdAt`, inclusive."""
+    endDate: str
+    """The latest `createdAt`, inclusive."""
+
+
+class CallCreatedEvent(TypedDict):
+    id: str
+    """The position of the event. Later events have larger numbers."""
+    at: str
+    type: Literal["call.created"]
+    callId: str
+    status: CallStatus | None
+    agentId: str | None
+    actor: Literal["api_key", "operator", "livekit", "reconciler"]
+    actorId: str | None
+
+
+CallStatusChangedEvent = TypedDict(
+    "CallStatusChangedEvent",
+    {
+        "id": "str",
+        "at": "str",
+        "type": "Literal['call.status_changed']",
+        "callId": "str",
+        "from": "CallStatus | None",
+        "to": "CallStatus | None",
+        "reason": "str | None",
+        "actor": "Literal['api_key', 'operator', 'livekit', 'reconciler']",
+        "actorId": "str | None",
+        "cancellationId": "str | None",
+    },
+    total=True,
+)
+
+
+class CallRoomDeletionEvent(TypedDict):
+    id: str
+    """The position of the event. Later events have larger numbers."""
+    at: str
+    type: Literal["call.room_deletion"]
+    callId: str
+    state: Literal["available", "running", "retryable", "completed", "discarded"]
+    attempt: int
+    error: str | None
+    cancellationId: str | None
+    """Id of the cancellation."""
+
+
+class CancellationProgressEvent(TypedDict):
+    id: str
+    """The position of the event. Later events have larger numbers."""
+    at: str
+    type: Literal["cancellation.progress"]
+    cancellationId: str
+    """Id of the cancellation."""
+    state: Literal["running", "completed"]
+    counts: CancellationCounts
+
+
+class HoldLiftedEvent(TypedDict):
+    id: str
+    """The position of the event. Later events have larger numbers."""
+    at: str
+    type: Literal["hold.lifted"]
+    cancellationId: str
+    """Id of the cancellation."""
+    by: str | None
+    """Id of the API key."""
+
+
+class ResetEvent(TypedDict):
+    id: str
+    """The position of the event. Later events have larger numbers."""
+    at: str
+    type: Literal["reset"]
+
+
+HangupEvent = Union[
+    CallCreatedEvent,
+    CallStatusChangedEvent,
+    CallRoomDeletionEvent,
+    CancellationProgressEvent,
+    HoldLiftedEvent,
+    ResetEvent,
+]

@@ -1,0 +1,188 @@
+"""Proxies, outages and wrong settings."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from conftest import API_KEY, MakeClient
+from servers import SILENCE, ScriptedServer, response, success
+
+from hangup import AsyncHangup, Hangup, HangupError
+
+CALL: Any = {"id": "call", "status": "cancelled"}
+
+
+def no_delay(_: int) -> float:
+    return 0.0
+
+
+def error_of(scripted: ScriptedServer, make_client: MakeClient, **options: Any) -> HangupError:
+    client = make_client(url=scripted.url, retry_delay=no_delay, max_attempts=1, **options)
+    with pytest.raises(HangupError) as raised:
+        client.calls.get("call")
+    assert scripted.url in str(raised.value) or raised.value.request_id is not None
+    return raised.value
+
+
+def test_a_web_page_is_an_unexpected_response(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    page = "<!doctype html><title>Welcome</title>"
+    scripted.responses = [response(200, page, ["content-type: text/html"]), response(404, page)]
+    for status in (200, 404):
+        error = error_of(scripted, make_client)
+        assert (error.status, error.code) == (status, "unexpected_response")
+        assert "a response that is not from hangup" in error.message
+
+
+def test_an_empty_response_is_an_unexpected_response(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.responses = [response(200)]
+    error = error_of(scripted, make_client)
+    assert error.code == "unexpected_response"
+    assert "an empty response" in error.message
+
+
+def test_a_redirect_is_not_followed(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.responses = [response(301, "", ["location: https://other.example.com/"])]
+    error = error_of(scripted, make_client)
+    assert (error.status, error.code) == (301, "unexpected_response")
+    assert "redirects to https://other.example.com/" in error.message
+    assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_without_hangup_is_unavailable(status: int, scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.responses = [response(status, "<html>Bad Gateway</html>")]
+    error = error_of(scripted, make_client)
+    assert (error.status, error.code, error.is_retryable) == (status, "unavailable", True)
+    assert f"has no response from hangup (HTTP {status})" in error.message
+
+
+def test_silence_is_a_timeout(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.responses = [SILENCE]
+    error = error_of(scripted, make_client, attempt_timeout=0.2)
+    assert (error.status, error.code) == (None, "timeout")
+    assert error.message == f"No complete response from {scripted.url} within 0.2 s."
+
+
+def test_a_closed_port_is_a_network_error(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.close()
+    error = error_of(scripted, make_client)
+    assert (error.status, error.code) == (None, "network_error")
+    assert error.message.startswith(f"No response from {scripted.url}: ")
+
+
+def test_a_response_that_breaks_off_is_a_network_error(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.responses = [success(CALL)[:-5]]
+    assert error_of(scripted, make_client).code == "network_error"
+
+
+def test_every_request_is_repeated_until_it_succeeds(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay, attempt_timeout=1.0)
+    for request in (
+        lambda: client.calls.get("call"),
+        lambda: client.calls.cancel("call", reason="test"),
+        lambda: client.calls.create(id="call"),
+        lambda: client.cancellations.lift_hold("can_1"),
+    ):
+        scripted.requests.clear()
+        scripted.responses = [SILENCE, response(502, "<html>"), response(503), response(429), success(CALL)]
+        assert request() == CALL
+        assert len(scripted.requests) == 5
+        keys = [scripted.header(index, "idempotency-key") for index in range(5)]
+        # All attempts have the same key, so that the change happens once.
+        assert len(set(keys)) == 1
+        assert (keys[0] is None) == scripted.requests[0].startswith("GET")
+
+
+def test_other_errors_are_not_repeated(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay)
+    for status in (400, 401, 403, 404, 409, 412, 422, 500):
+        scripted.requests.clear()
+        scripted.responses = [response(status, f'{{"error":{{"message":"no","code":{status}}}}}')]
+        with pytest.raises(HangupError, match=r"^no$") as raised:
+            client.calls.cancel("call")
+        assert raised.value.status == status
+        assert len(scripted.requests) == 1
+
+
+def test_the_last_error_is_raised_after_the_last_attempt(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay, max_attempts=3)
+    scripted.responses = [response(503), response(503), response(502)]
+    with pytest.raises(HangupError) as raised:
+        client.calls.get("call")
+    assert raised.value.status == 502
+    assert len(scripted.requests) == 3
+
+
+def test_retry_after_in_seconds_delays_the_next_attempt(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay)
+    scripted.responses = [response(429, "", ["retry-after: 1"]), success(CALL)]
+    started_at = time.monotonic()
+    assert client.calls.get("call") == CALL
+    assert time.monotonic() - started_at >= 1
+
+
+def test_retry_after_as_a_date_counts_from_the_clock_of_the_server(
+    scripted: ScriptedServer, make_client: MakeClient
+) -> None:
+    # The server's clock is 10 years ahead: by this machine's clock, the client would not repeat the request.
+    server_time = time.time() + 10 * 365 * 86_400
+    headers = [
+        f"date: {formatdate(server_time, usegmt=True)}",
+        f"retry-after: {formatdate(server_time + 7, usegmt=True)}",
+    ]
+    scripted.responses = [response(503, "", headers)]
+    assert error_of(scripted, make_client).retry_after == 7
+
+
+def test_a_retry_after_beyond_the_timeout_raises_at_once(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay)
+    scripted.responses = [response(429, "", ["retry-after: 3600"])]
+    with pytest.raises(HangupError) as raised:
+        client.calls.get("call", timeout=5)
+    assert (raised.value.code, raised.value.retry_after) == ("rate_limited", 3600)
+    assert len(scripted.requests) == 1
+
+
+def test_wait_ends_with_a_timeout_while_hangup_continues(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay)
+    scripted.responses = [success({"state": "running", "counts": {}})] * 3
+    with pytest.raises(HangupError, match="is not completed after") as raised:
+        client.cancellations.wait("can_1", timeout=0.3)
+    assert raised.value.code == "timeout"
+
+
+def test_wait_continues_through_an_outage(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay, max_attempts=2)
+    done = {"id": "can_1", "state": "completed", "counts": {}}
+    scripted.responses = [response(502), response(502), response(502), response(503), success(done)]
+    assert client.cancellations.wait("can_1") == done
+
+
+def test_the_key_and_given_headers_are_sent_below_a_path_prefix(
+    scripted: ScriptedServer, make_client: MakeClient
+) -> None:
+    scripted.responses = [success(CALL)]
+    client = make_client(url=f"{scripted.url}/prefix/", headers={"x-gateway": "1"})
+    assert client.calls.get("a b/ü") == CALL
+    assert scripted.requests[0].startswith("GET /prefix/api/v1/calls/a%20b%2F%C3%BC HTTP/1.1")
+    assert scripted.header(0, "x-api-key") == API_KEY
+    assert scripted.header(0, "x-gateway") == "1"
+    assert (scripted.header(0, "user-agent") or "").startswith("hangup-python/")
+
+
+@pytest.mark.parametrize("client", [Hangup, AsyncHangup])
+def test_wrong_settings_raise_value_error(client: type[Hangup] | type[AsyncHangup]) -> None:
+    for url in ("", "hangup.example.com", "ftp://hangup.example.com", "http://", "http://[::1"):
+        with pytest.raises(ValueError, match="url: "):
+            client(url=url, api_key="key")
+    for api_key in ("", "two words", "line\n", "schlüssel"):
+        with pytest.raises(ValueError, match="api_key: expected an API key"):
+            client(url="http://127.0.0.1:1", api_key=api_key)
+
+
+@pytest.mark.parametrize("client", [Hangup, AsyncHangup])
+def test_the_representation_does_not_contain_the_key(client: type[Hangup] | type[AsyncHangup]) -> None:
+    assert repr(client(url="http://127.0.0.1:1/", api_key="secret")) == f"{client.__name__}(url='http://127.0.0.1:1')"

@@ -1,0 +1,54 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import type { Emulator } from '../src/emulator/emulator.ts';
+
+const MAIN = resolve(import.meta.dirname, '../src/main.ts');
+const NODE = ['--import', import.meta.resolve('tsx'), MAIN] as const;
+
+export interface RunningHangup {
+  readonly url: string;
+  /** An API key with all scopes. */
+  readonly key: string;
+  readonly process: ChildProcess;
+}
+
+/** Starts hangup from source on an emulator, with a new database in `folder`. */
+export async function startEmulatedHangup(
+  livekit: Emulator,
+  credentials: { readonly apiKey: string; readonly apiSecret: string },
+  folder: string,
+): Promise<RunningHangup> {
+  const env = {
+    ...process.env,
+    NODE_ENV: 'production',
+    DATABASE_URL: `file:${join(folder, 'hangup.db')}`,
+    LIVEKIT_URL: livekit.url,
+    LIVEKIT_API_KEY: credentials.apiKey,
+    LIVEKIT_API_SECRET: credentials.apiSecret,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    LOG_LEVEL: 'info',
+  };
+  const createKey = ['keys', 'create', '--org', 'acme', '--name', 'clients', '--json'];
+  const created = execFileSync(process.execPath, [...NODE, ...createKey], {
+    env,
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  const { key } = z.object({ key: z.string() }).parse(JSON.parse(created));
+  const child = spawn(process.execPath, [...NODE, 'serve'], {
+    env,
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const url = await new Promise<string>((resolveUrl, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      const listeningUrl = /"url":"([^"]+)"/.exec(line)?.[1];
+      if (listeningUrl !== undefined) resolveUrl(listeningUrl);
+    });
+    child.once('exit', (code) => reject(new Error(`hangup exited with ${code}`)));
+  });
+  return { url, key, process: child };
+}
