@@ -13,6 +13,11 @@ test.each([...files])('%s is what `npm run generate:python` writes', (file, gene
   expect(readFileSync(join(ROOT, file), 'utf8')).toBe(generated);
 });
 
+test("the package of the Python client contains hangup's license", () => {
+  const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
+  expect(read('clients/python/LICENSE')).toBe(read('LICENSE'));
+});
+
 test('the Python types contain the schemas of responses, filters and events', () => {
   expect(text('_types.py')).toContain('class CallDetails(TypedDict):\n    id: str\n');
   expect(text('_types.py')).toContain('    liveRoomStatus: LiveRoomStatus | None\n');

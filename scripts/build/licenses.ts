@@ -43,9 +43,11 @@ function textsOfScript(folder: string): readonly string[] {
   if (map === undefined) return [];
   const { sources } = SourceMap.parse(JSON.parse(readFileSync(join(folder, map), 'utf8')));
   const names = sources.flatMap((source) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []);
-  const texts = [...new Set(names)].toSorted().flatMap((name) => {
-    const [file] = globSync(`{LICENSE,license,LICENSE.md}`, { cwd: join(dirname(folder), name) });
-    return file === undefined ? [] : [`${name}:\n\n${readText(join(dirname(folder), name, file))}`];
+  const texts = [...new Set(names)].toSorted().map((name) => {
+    const [file] = globSync('{LICENSE,license}{,.md}', { cwd: join(dirname(folder), name) }).toSorted();
+    // The script can contain packages that are not installed here.
+    const text = file === undefined ? 'see the package' : readText(join(dirname(folder), name, file));
+    return `${name}:\n\n${text}`;
   });
   return [readText(join(folder, map.replace(/map$/, 'LICENSE.txt'))), ...texts];
 }

@@ -14,6 +14,10 @@ SILENCE = b""
 """The response of a server that accepts a request and never answers."""
 
 
+DRIP = b"drip"
+"""The response of a server that sends a byte from time to time, and never a complete response."""
+
+
 def response(status: int, body: str = "", headers: Sequence[str] = ()) -> bytes:
     """Return the bytes of a response that closes the connection."""
     encoded = body.encode()
@@ -33,6 +37,7 @@ def success(data: object) -> bytes:
 
 class _Server:
     def __init__(self) -> None:
+        self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads: list[threading.Thread] = []
@@ -56,6 +61,7 @@ class _Server:
 
     def close(self) -> None:
         """Close all connections, and wait for the threads."""
+        self._closed.set()
         for item in self._sockets:
             with contextlib.suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
@@ -100,7 +106,11 @@ class ScriptedServer(_Server):
             with self._lock:
                 self.requests.append(received.decode())
                 answer = self.responses.pop(0) if self.responses else response(500)
-            if answer != SILENCE:
+            if answer == DRIP:
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+                while not self._closed.wait(0.02):
+                    connection.sendall(b" ")
+            elif answer != SILENCE:
                 connection.sendall(answer)
                 connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):

@@ -47,6 +47,9 @@ def test_a_call_is_registered_read_listed_and_cancelled(hangup: Hangup, agent: s
     assert cancelled == {"id": created["id"], "status": "cancelled"}
     assert hangup.calls.get(created["id"])["cancelReason"] == "caller request: ü & ?"
 
+    assert hangup.calls.list(agent_id=agent, status="cancelled")["pagination"]["total"] == 1
+    assert hangup.calls.list(agent_id=agent, status="active")["calls"] == []
+
     first = hangup.calls.events(created["id"], limit=1)
     assert first["pagination"]["hasMore"] is True
     second = hangup.calls.events(created["id"], cursor=first["pagination"]["nextCursor"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import API_KEY, MakeClient
-from servers import SILENCE, ScriptedServer, response, success
+from servers import DRIP, SILENCE, ScriptedServer, response, success
 
 from hangup import AsyncHangup, Hangup, HangupError
 
@@ -64,6 +64,11 @@ def test_silence_is_a_timeout(scripted: ScriptedServer, make_client: MakeClient)
     error = error_of(scripted, make_client, attempt_timeout=0.2)
     assert (error.status, error.code) == (None, "timeout")
     assert error.message == f"No complete response from {scripted.url} within 0.2 s."
+
+
+def test_a_response_that_never_ends_is_a_timeout(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.responses = [DRIP]
+    assert error_of(scripted, make_client, attempt_timeout=0.2).code == "timeout"
 
 
 def test_a_closed_port_is_a_network_error(scripted: ScriptedServer, make_client: MakeClient) -> None:
