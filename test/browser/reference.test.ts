@@ -96,7 +96,10 @@ test('the search finds an operation, and a schema expands, within the policy', a
   await page.getByRole('menuitem', { name: 'Lift the hold' }).first().waitFor();
   await screenshot(page, 'search');
   const create = page.locator('[data-section-id="operation/createCancellation"]');
-  await create.getByRole('button', { name: 'expand' }).or(create.locator('button')).first().click();
+  const field = create.getByText('The earliest');
+  expect(await field.count()).toBe(0);
+  await create.getByRole('button', { name: 'filter' }).first().click();
+  await field.first().waitFor();
   expect(new Set(requests.map((url) => new URL(url).origin))).toEqual(new Set([hangup.url]));
   expect(problems).toEqual([]);
 });

@@ -104,11 +104,15 @@ function sendAsset(
   { contentType, body }: Asset,
   headers: Readonly<Record<string, string>>,
 ): void {
-  const fields = commonHeaders(request).flatMap((name, index, all) =>
-    index % 2 === 0 && !(name in headers) ? [name, all[index + 1] ?? ''] : [],
+  const own: Readonly<Record<string, string>> = {
+    'content-type': contentType,
+    'content-length': String(Buffer.byteLength(body)),
+    'x-content-type-options': 'nosniff',
+    ...headers,
+  };
+  const common = commonHeaders(request).flatMap((name, index, all) =>
+    index % 2 === 0 && !(name in own) ? [name, all[index + 1] ?? ''] : [],
   );
-  fields.push('content-type', contentType, 'content-length', String(Buffer.byteLength(body)));
-  fields.push('x-content-type-options', 'nosniff', ...Object.entries(headers).flat());
-  response.writeHead(200, fields);
+  response.writeHead(200, [...common, ...Object.entries(own).flat()]);
   response.end(request.method === 'HEAD' ? '' : body);
 }
