@@ -3,6 +3,7 @@
  */
 
 export interface CancelledCall {
+  /** Id of the call. */
   id: string;
   status: 'cancelled';
 }
@@ -13,6 +14,7 @@ export interface CancelCallInput {
 }
 
 export interface CallDetails {
+  /** Id of the call. */
   id: string;
   organizationId: string;
   status: CallStatus;
@@ -110,7 +112,7 @@ export interface CallEvents {
 }
 
 export interface ListCallEventsInput {
-  /** Default: 50. */
+  /** Events per page. Default: 50. */
   limit?: number | undefined;
   /** `pagination.nextCursor` of the previous page. */
   cursor?: string | undefined;
@@ -131,6 +133,7 @@ export interface CallList {
 }
 
 export interface CallListItem {
+  /** Id of the call. */
   id: string;
   status: CallStatus;
   direction: Direction;
@@ -152,10 +155,13 @@ export interface CallListItem {
 }
 
 export interface ListCallsInput {
+  /** Only calls of this agent. */
   agentId?: string | undefined;
   /** May be repeated. */
   status?: readonly CallStatus[] | undefined;
+  /** Only calls in this direction. */
   direction?: Direction | undefined;
+  /** Only calls with this number. */
   phoneNumber?: string | undefined;
   /** The earliest `createdAt`, inclusive: an ISO 8601 date (UTC), or a time with its offset from UTC. */
   startDate?: string | undefined;
@@ -163,9 +169,9 @@ export interface ListCallsInput {
   endDate?: string | undefined;
   /** Only calls that this cancellation of many calls has cancelled. */
   cancellationId?: string | undefined;
-  /** Default: 50. */
+  /** Calls per page. Default: 50. */
   limit?: number | undefined;
-  /** Default: 0. */
+  /** Calls to skip. Default: 0. */
   offset?: number | undefined;
   /** Default: createdAt. */
   sortBy?: 'createdAt' | 'scheduledAt' | undefined;
@@ -202,6 +208,7 @@ export interface CreateCallInput {
 }
 
 export interface Cancellation {
+  /** Id of the cancellation. */
   id: string;
   /** completed: every matching call is cancelled on record, and each room is deleted or its deletion was given up. */
   state: 'running' | 'completed';
@@ -304,7 +311,7 @@ export interface CancellationList {
 }
 
 export interface ListCancellationsInput {
-  /** Default: 20. */
+  /** Cancellations per page. Default: 20. */
   limit?: number | undefined;
   /** `pagination.nextCursor` of the previous page. */
   cursor?: string | undefined;
@@ -351,6 +358,7 @@ export type StreamEvent =
       id: string;
       at: string;
       type: 'cancellation.progress';
+      /** Id of the cancellation. */
       cancellationId: string;
       state: 'running' | 'completed';
       counts: CancellationCounts;
@@ -360,6 +368,7 @@ export type StreamEvent =
       id: string;
       at: string;
       type: 'hold.lifted';
+      /** Id of the cancellation. */
       cancellationId: string;
       /** Id of the API key. */
       by: string | null;
