@@ -1,13 +1,21 @@
 /**
  * `npm run test:proxies`: validates docs/Caddyfile and docs/nginx.conf with Caddy and nginx, then runs both in front of a
- * hangup that closes idle connections under load. Requires caddy, nginx and openssl.
+ * hangup that closes idle connections under load, and of a hangup that limits requests by address. Requires caddy, nginx and openssl.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeSettings } from '../src/platform/config.ts';
-import { freePort, measureClosingMs, race, type Server, startHangup, startProxy } from './proxies/race.ts';
+import {
+  freePort,
+  measureClosingMs,
+  race,
+  type Server,
+  send,
+  startHangup,
+  startProxy,
+} from './proxies/race.ts';
 
 const DOCS = resolve(import.meta.dirname, '../docs');
 const folder = mkdtempSync(join(tmpdir(), 'hangup-proxies-'));
@@ -123,6 +131,25 @@ async function testRace(name: string): Promise<void> {
   });
 }
 
+/** Sends wrong keys with a spoofed address each, which the proxy drops or puts before the real address. */
+async function testAddresses(name: string): Promise<void> {
+  const hangupEnv = { TRUSTED_PROXIES: '127.0.0.1', RATE_LIMIT_ANONYMOUS: '2' };
+  await withProxy(name, { hangupEnv, idleTimeout: PROXY_IDLE_TIMEOUT }, async (proxy, hangup) => {
+    const statuses: number[] = [];
+    for (let i = 1; i <= 4; i += 1) {
+      const headers = { 'x-forwarded-for': `203.0.113.${i}` };
+      // Not 127.0.0.1, because hangup trusts the proxy at this address.
+      statuses.push(await send(proxy.url, 'wrong', 'DELETE', { headers, localAddress: '127.0.0.2' }));
+    }
+    statuses.push(await send(proxy.url, hangup.key, 'DELETE', { localAddress: '127.0.0.2' }));
+    check(
+      `${name}: a spoofed X-Forwarded-For does not change the limit of the address`,
+      statuses.join() === '401,401,429,429,404',
+      statuses.join(),
+    );
+  });
+}
+
 try {
   run('caddy validate', 'caddy', ['validate', '--adapter', 'caddyfile', '--config', join(DOCS, 'Caddyfile')]);
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
@@ -151,7 +178,10 @@ try {
       readFileSync(join(DOCS, 'Caddyfile'), 'utf8').includes(`keepalive ${PROXY_IDLE_TIMEOUT}`) &&
       text.includes(`keepalive_timeout ${PROXY_IDLE_TIMEOUT};`),
   );
-  for (const name of Object.keys(PROXIES)) await testRace(name);
+  for (const name of Object.keys(PROXIES)) {
+    await testAddresses(name);
+    await testRace(name);
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -143,16 +143,31 @@ export async function race(
   return statuses;
 }
 
-/** Returns 404 for the DELETE of an unknown call and 400 for the POST with an unknown key, unless the proxy loses it. */
-function send(url: string, key: string, method: 'DELETE' | 'POST'): Promise<number> {
+/**
+ * Returns 404 for the DELETE of an unknown call and 400 for the POST with an unknown key, unless the proxy loses it.
+ * @param options more headers, and the address that the client connects from
+ */
+export function send(
+  url: string,
+  key: string,
+  method: 'DELETE' | 'POST',
+  {
+    headers: extraHeaders = {},
+    localAddress,
+  }: { headers?: Record<string, string>; localAddress?: string } = {},
+): Promise<number> {
   const request = url.startsWith('https:') ? requestHttps : requestHttp;
   const path = method === 'POST' ? '/api/v1/calls' : '/api/v1/calls/none';
-  const headers = { 'x-api-key': key, ...(method === 'POST' && { 'content-type': 'application/json' }) };
+  const headers = {
+    'x-api-key': key,
+    ...(method === 'POST' && { 'content-type': 'application/json' }),
+    ...extraHeaders,
+  };
   return new Promise((done, failed) => {
     request(
       `${url}${path}`,
       // The client uses a new connection. Only the proxy reuses connections.
-      { method, agent: false, headers, rejectUnauthorized: false },
+      { method, agent: false, headers, rejectUnauthorized: false, ...(localAddress && { localAddress }) },
       (response) => {
         response.resume();
         done(response.statusCode ?? 0);
