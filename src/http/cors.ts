@@ -16,6 +16,8 @@ const EXPOSED_HEADERS = [
   'ratelimit-policy',
   REPLAYED_HEADER,
   'location',
+  'last-event-id',
+  'date',
 ].join(', ');
 
 /** The same for every path: an unknown path gets its 404 after the preflight, so that the page can read the error. */

@@ -13,7 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => hangup.stop());
 
-const EXPOSED = 'x-request-id, retry-after, ratelimit, ratelimit-policy, idempotent-replayed, location';
+const EXPOSED =
+  'x-request-id, retry-after, ratelimit, ratelimit-policy, idempotent-replayed, location, last-event-id, date';
 
 /** Returns the CORS headers of a response. */
 const corsOf = (headers: Headers) =>
