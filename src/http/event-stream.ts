@@ -92,13 +92,16 @@ export async function sendStream(
   response.once('close', close);
   draining.addEventListener('abort', drain, { once: true });
   if (response.destroyed || draining.aborted) close();
-  metrics.eventStreams(1);
+  // A stream is open once its start is known.
+  let isOpen = false;
   const stopHeartbeat = timers.every(HEARTBEAT_INTERVAL_MS, () => {
     const isWritable = response.headersSent && !response.writableEnded && !response.writableNeedDrain;
     if (heartbeat !== null && isWritable) response.write(heartbeat());
   });
   try {
     for await (const chunk of open(signal)) {
+      if (!isOpen) metrics.eventStreams(1);
+      isOpen = true;
       if (signal.aborted) break;
       if (response.write(chunk)) continue;
       if (!(await hasDrained(response, { timers, signal }))) {
@@ -116,7 +119,7 @@ export async function sendStream(
   } finally {
     stopHeartbeat();
     draining.removeEventListener('abort', drain);
-    metrics.eventStreams(-1);
+    if (isOpen) metrics.eventStreams(-1);
   }
 }
 
