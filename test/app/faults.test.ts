@@ -77,7 +77,7 @@ test('acknowledged cancels survive a stop on a full disk', async () => {
 
 test('a cancellation whose disk becomes full keeps the recorded calls, and completes when space is free', async () => {
   const folder = smallDisk(64);
-  const { emulator, store, key, ids, file, serve } = await prepareCalls(1_000, { folder });
+  const { emulator, store, key, ids, file, serve } = await prepareCalls(3_000, { folder });
   // Only the recording writes.
   await emulator.pause();
   const hangup = await serve();
@@ -87,7 +87,8 @@ test('a cancellation whose disk becomes full keeps the recorded calls, and compl
   });
   // SQLite can write into the space of its log, which a checkpoint empties.
   other.pragma('wal_checkpoint(TRUNCATE)');
-  const filler = fill(folder, { freeBytes: 256 * 1024 });
+  // Enough for the first writes of 200 calls, and too little for all.
+  const filler = fill(folder, { freeBytes: 2 * 1024 * 1024 });
   const id = await stopAll(hangup.url, key);
   await expect.poll(() => hangup.output(), { timeout: 20_000 }).toContain('cancellation interrupted');
   const recorded = async () => (await store.findCancellation(id))?.counts.cancelled ?? 0;
