@@ -7,11 +7,13 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   globSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  realpathSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -33,7 +35,8 @@ const PREPARATIONS: Readonly<Record<string, string>> = {
 /** How to run an example in another language, and the variables that the example uses. */
 const VARIABLES: Readonly<Record<string, readonly [extension: string, command: string, prelude: string]>> = {
   js: ['mjs', 'node', 'const { API_KEY: apiKey, CALL: callId } = process.env;'],
-  ts: ['ts', 'node', "const { API_KEY: apiKey = '', CALL: callId = '' } = process.env;"],
+  // Node.js of this script: the machine's own may not run TypeScript.
+  ts: ['ts', '/run/test/node', "const { API_KEY: apiKey = '', CALL: callId = '' } = process.env;"],
   python: [
     'py',
     '/run/test/venv/bin/python',
@@ -83,8 +86,7 @@ const sessions = {
   ),
   docs: sessionOf(
     readPages().filter(({ page }) => page !== 'README.md'),
-    // The packages that a reader of the examples in TypeScript has installed.
-    `mkdir /root/release && cd /root/release && cp /run/test/release/* . && ln -s ${ROOT}/node_modules .`,
+    `mkdir /root/release && cd /root/release && cp /run/test/release/* . && ln -s /run/test/node_modules .`,
   ),
 };
 const PROBE = `#!/usr/bin/env bash
@@ -115,6 +117,12 @@ try {
   // The packages that a reader of the examples in Python has installed.
   execFileSync('python3', ['-m', 'venv', join(folder, 'venv')]);
   execFileSync(join(folder, 'venv/bin/pip'), ['install', '-q', join(ROOT, 'clients/python')]);
+  copyFileSync(process.execPath, join(folder, 'node'));
+  // The packages that a reader of the examples in TypeScript has installed. systemd hides a repository under /tmp.
+  for (const name of ['@hangup/client', '@trpc/client', '@trpc/server']) {
+    const source = realpathSync(join(ROOT, 'node_modules', name));
+    cpSync(source, join(folder, 'node_modules', name), { recursive: true });
+  }
   copyFileSync(join(ROOT, 'scripts/docs/session.sh'), join(folder, 'session.sh'));
   for (const [name, { script }] of Object.entries(sessions))
     writeFileSync(join(folder, `${name}.sh`), script);
