@@ -43,9 +43,7 @@ const SOURCES = {
     'audit_log INDEXED BY audit_log_by_cancellation WHERE cancellation_id = CAST(@cancellationId AS TEXT) AND id > @after + 0',
 };
 
-const RANGE = `
-  coalesce((SELECT seq FROM sqlite_sequence WHERE name IN ('audit_log')), 0) AS newest,
-  (SELECT min(id) FROM audit_log) AS oldest`;
+const NEWEST = "coalesce((SELECT seq FROM sqlite_sequence WHERE name IN ('audit_log')), 0) AS newest";
 
 interface RangeRow {
   readonly newest: number;
@@ -54,15 +52,15 @@ interface RangeRow {
 
 const statements = preparePerConnection(({ $client: client }) => {
   const read = (source: string) => ({
-    last: client.prepare<[Values], RangeRow & { readonly last: number | null }>(
-      `SELECT ${RANGE}, (SELECT id FROM ${source} ORDER BY id LIMIT 1 OFFSET ${MAX_READ_ENTRIES - 1}) AS last`,
+    last: client.prepare<[Values], { readonly newest: number; readonly last: number | null }>(
+      `SELECT ${NEWEST}, (SELECT id FROM ${source} ORDER BY id LIMIT 1 OFFSET ${MAX_READ_ENTRIES - 1}) AS last`,
     ),
     events: client.prepare<[Values], Row>(
       `SELECT ${EVENT} FROM ${source} AND ${MATCHES} ORDER BY id LIMIT (@limit + 0)`,
     ),
   });
   return {
-    range: client.prepare<[], RangeRow>(`SELECT ${RANGE}`),
+    range: client.prepare<[], RangeRow>(`SELECT ${NEWEST}, (SELECT min(id) FROM audit_log) AS oldest`),
     /** Ids have no gaps, except those of pruned entries and those that a restore skips. */
     next: client
       .prepare<[Values], number>('SELECT id FROM audit_log WHERE id > @after + 0 ORDER BY id LIMIT 1')
