@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 
-/* The API reference at /docs. test/http/reference-browser.test.ts opens the page in Chromium. */
+/* The API reference at /docs. test/browser/reference.test.ts opens the page in Chromium. */
 
 let hangup: Hangup;
 let html: string;
