@@ -185,10 +185,11 @@ const cancellation = (state: string, deleted: number) =>
 
 test('wait continues through an outage, reports each change once, and ends with the state completed', async () => {
   const outage: Send = () => Promise.reject(new TypeError('fetch failed'));
+  const failed = respond(500, { error: { message: 'Internal server error', code: 500 } });
   const answers = [
     cancellation('running', 0),
     cancellation('running', 0),
-    ...Array.from({ length: 30 }, () => outage),
+    ...Array.from({ length: 30 }, (_, index) => (index % 2 === 0 ? outage : failed)),
     cancellation('running', 1),
     cancellation('completed', 2),
   ];

@@ -44,7 +44,13 @@ const TRANSIENT: readonly (readonly [string, Fault, typeof SHORT?])[] = [
   ['a 502 with HTML', html(502)],
   ['an empty 504', empty(504)],
   ['a 503 of hangup', error(503, 'Service unavailable')],
+  ['a 500 of hangup, which changed nothing', error(500, 'Internal server error')],
+  ['a 500 of a proxy', html(500)],
+  ["a 521, Cloudflare's status for a server that is down", html(521)],
   ['a 429', error(429, 'Too many requests')],
+  ['a 429 of a proxy', html(429)],
+  ['a 408', error(408, 'Request timeout')],
+  ['a 408 of a proxy', html(408)],
   ['a connection that closes without a response', disconnect],
   ['a connection that closes in the middle of the body', disconnectInBody],
   ['a response without a body in time', hangAfterHead, SHORT],
@@ -75,7 +81,7 @@ test.for(TRANSIENT)(
 );
 
 test('a refusal of hangup is final', async () => {
-  for (const status of [400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 431, 500]) {
+  for (const status of [400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 431]) {
     const server = await startFaultServer(error(status, 'No', { 'x-request-id': 'r1' }));
     const thrown = await errorOf(connect(server).calls.cancel('x'));
     expect(thrown).toMatchObject({ status, message: 'No', requestId: 'r1', isRetryable: false });
@@ -89,6 +95,7 @@ test('each status has a code', async () => {
     [401, 'unauthorized'],
     [403, 'forbidden'],
     [404, 'not_found'],
+    [408, 'timeout'],
     [409, 'conflict'],
     [412, 'precondition_failed'],
     [413, 'payload_too_large'],
@@ -96,7 +103,9 @@ test('each status has a code', async () => {
     [422, 'idempotency_key_reused'],
     [429, 'rate_limited'],
     [500, 'server_error'],
+    [502, 'unavailable'],
     [503, 'unavailable'],
+    [521, 'unavailable'],
   ];
   for (const [status, code] of codes) {
     const server = await startFaultServer(error(status, 'No'));
@@ -123,7 +132,9 @@ test('a proxy without hangup gives an error that names the proxy', async () => {
     ],
     [empty(200), { status: 200, code: 'unexpected_response' }, /an empty response \(HTTP 200\)/],
     [json(200, null), { status: 200, code: 'unexpected_response' }, /not from hangup/],
-    [json(500, { error: 'x' }), { status: 500, code: 'unexpected_response' }, /not from hangup/],
+    [json(400, { error: 'x' }), { status: 400, code: 'unexpected_response' }, /not from hangup/],
+    [json(500, { error: 'x' }), { status: 500, code: 'unavailable' }, /no response from hangup \(HTTP 500\)/],
+    [html(530), { status: 530, code: 'unavailable' }, /no response from hangup \(HTTP 530\)/],
     [
       empty(307, { location: 'http://127.0.0.1:1/' }),
       { status: 307, code: 'unexpected_response' },
@@ -209,6 +220,17 @@ test('the key and the headers of a gateway reach the server, below the path of t
   expect(server.requests[2]?.headers['idempotency-key']).toBe(String.raw`"my \"key\" \\"`);
 });
 
+test('a header of a gateway never changes a header of the client, whatever its case is', async () => {
+  const server = await startFaultServer(CALL);
+  const headers = { 'Content-Type': 'text/plain', 'X-Api-Key': 'other', 'IDEMPOTENCY-KEY': 'other' };
+  await connect(server, { headers }).calls.create({ id: 'x' }, { idempotencyKey: 'k' });
+  expect(server.requests[0]?.headers).toMatchObject({
+    'content-type': 'application/json',
+    'x-api-key': 'key',
+    'idempotency-key': '"k"',
+  });
+});
+
 test('listAll reads the largest pages, by their cursors', async () => {
   const page = (nextCursor: string | null) => json(200, { data: { calls: [], pagination: { nextCursor } } });
   const server = await startFaultServer(page('next'), page(null));
@@ -231,6 +253,8 @@ test('wrong arguments get a TypeError, and send nothing', async () => {
   await expect(calls.create({}, { idempotencyKey: 'schlüssel\n' })).rejects.toThrow(TypeError);
   expect(() => createHangup({ url: 'hangup.example.com', apiKey: 'key' })).toThrow(TypeError);
   expect(() => createHangup({ url: 'ftp://hangup.example.com', apiKey: 'key' })).toThrow('expected http:');
+  for (const path of ['/api/v1', '/voice/api/v1/'])
+    expect(() => createHangup({ url: `${server.url}${path}`, apiKey: 'key' })).toThrow('without /api/v1');
   expect(() => createHangup({ url: server.url, apiKey: '' })).toThrow('apiKey: required');
   expect(() => createHangup({ url: server.url, apiKey: 'a\nb' })).toThrow(TypeError);
   expect(server.requests).toEqual([]);

@@ -21,17 +21,23 @@ const CODES: Readonly<Record<number, HangupErrorCode>> = {
   401: 'unauthorized',
   403: 'forbidden',
   404: 'not_found',
+  408: 'timeout',
   409: 'conflict',
   412: 'precondition_failed',
   413: 'payload_too_large',
   422: 'idempotency_key_reused',
   429: 'rate_limited',
-  502: 'unavailable',
-  503: 'unavailable',
-  504: 'unavailable',
+  500: 'server_error',
 };
 
-const RETRYABLE: readonly HangupErrorCode[] = ['rate_limited', 'unavailable', 'network_error', 'timeout'];
+/** Either nothing has changed, or the Idempotency-Key prevents a second change. */
+const RETRYABLE: readonly HangupErrorCode[] = [
+  'rate_limited',
+  'server_error',
+  'unavailable',
+  'network_error',
+  'timeout',
+];
 
 export interface HangupErrorDetails {
   readonly code: HangupErrorCode;
@@ -74,7 +80,7 @@ export class HangupError extends Error {
     this.idempotencyKey = idempotencyKey;
   }
 
-  /** Whether the same request may succeed later: after 429, 502, 503, 504, a network error or a timeout. */
+  /** Whether the same request may succeed later: after 408, 429, a 5xx, a network error or a timeout. */
   get isRetryable(): boolean {
     return RETRYABLE.includes(this.code);
   }
@@ -100,17 +106,18 @@ export function errorOf(response: Response, body: string, context: ErrorContext)
       { ...details, status: status === 0 ? null : status, code: 'unexpected_response' },
     );
   }
-  const code = CODES[status];
-  if (code === 'unavailable') {
+  if (status >= 500) {
+    // Also statuses of one proxy's own, such as 521 and 530 of Cloudflare.
     return new HangupError(`The proxy at ${context.server} has no response from hangup (HTTP ${status}).`, {
       ...details,
-      code,
+      code: 'unavailable',
     });
   }
+  const code = status === 408 || status === 429 ? codeOf(status) : 'unexpected_response';
   const content = body === '' ? 'an empty response' : 'a response that is not from hangup';
   return new HangupError(
     `${context.server} returned ${content} (HTTP ${status}). Check that url is the address of hangup.`,
-    { ...details, code: code === 'rate_limited' ? code : 'unexpected_response' },
+    { ...details, code },
   );
 }
 
@@ -135,7 +142,7 @@ export function timeoutError(timeoutMs: number, { server, idempotencyKey }: Erro
 }
 
 function codeOf(status: number): HangupErrorCode {
-  return CODES[status] ?? (status >= 500 ? 'server_error' : 'refused');
+  return CODES[status] ?? (status >= 500 ? 'unavailable' : 'refused');
 }
 
 /** Returns the message in an error of hangup; null for any other body. */

@@ -100,7 +100,7 @@ class EventStream {
         yield* this.receive(connection.signal);
       } catch (thrown) {
         connection.signal.throwIfAborted();
-        if (!(thrown instanceof HangupError && isTransient(thrown))) throw thrown;
+        if (!(thrown instanceof HangupError && thrown.isRetryable)) throw thrown;
         error = thrown;
       } finally {
         unlink();
@@ -203,11 +203,6 @@ class EventStream {
   private get context() {
     return { server: this.transport.server, idempotencyKey: null };
   }
-}
-
-/** Whether a later connection may succeed. A server that cannot read its database recovers, as a proxy does. */
-function isTransient(error: HangupError): boolean {
-  return error.isRetryable || error.code === 'server_error';
 }
 
 /** Aborts the controller with the first signal. Returns a function that removes the listeners. */

@@ -71,6 +71,10 @@ export class Transport {
     if (protocol !== 'https:' && protocol !== 'http:') {
       throw new TypeError(`url: expected http:// or https://, received ${protocol}`);
     }
+    // Each request would get 404, which looks like a call that does not exist.
+    if (/\/api\/v1\/*$/.test(pathname)) {
+      throw new TypeError('url: expected the address of hangup, without /api/v1');
+    }
     if (typeof options.apiKey !== 'string' || options.apiKey === '') {
       throw new TypeError('apiKey: required; `hangup keys create` creates a key');
     }
@@ -132,7 +136,11 @@ export class Transport {
   }
 
   headers(more: Record<string, string>): Headers {
-    return new Headers({ ...this.options.headers, 'x-api-key': this.options.apiKey, ...more });
+    // A list of names would join `Content-Type` and `content-type` to one value.
+    const headers = new Headers(this.options.headers);
+    headers.set('x-api-key', this.options.apiKey);
+    for (const [name, value] of Object.entries(more)) headers.set(name, value);
+    return headers;
   }
 
   private repeat<Data>(
