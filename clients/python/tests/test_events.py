@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
-from conftest import MakeClient
+from conftest import API_KEY, URL, MakeClient
 from servers import SILENCE, Forwarder, ScriptedServer, response
 
-from hangup import Hangup, HangupError
+from hangup import AsyncHangup, Hangup, HangupError
 
 
 def no_delay(_: int) -> float:
@@ -121,3 +124,51 @@ def test_a_closed_subscription_ends(hangup: Hangup, agent: str) -> None:
     assert next(events)["type"] == "call.created"
     events.close()
     assert list(events) == []
+
+
+def test_another_thread_can_close_a_subscription_that_waits(agent: str) -> None:
+    with Hangup(url=URL, api_key=API_KEY) as hangup:
+        hangup.calls.create(agent_id=agent)
+        events = hangup.events.subscribe(agent_id=agent, last_event_id="0")
+        received: list[str] = []
+        is_waiting = threading.Event()
+
+        def follow() -> None:
+            for event in events:
+                received.append(event["type"])
+                is_waiting.set()
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        assert is_waiting.wait(timeout=10)
+        events.close()
+        # The next bytes end the loop: here an event, otherwise a heartbeat.
+        hangup.calls.create(agent_id=agent)
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+        assert received == ["call.created"]
+
+
+def test_another_task_can_close_a_subscription_that_waits(agent: str) -> None:
+    async def main() -> list[str]:
+        async with AsyncHangup(url=URL, api_key=API_KEY) as hangup:
+            await hangup.calls.create(agent_id=agent)
+            events = hangup.events.subscribe(agent_id=agent, last_event_id="0")
+            received: list[str] = []
+            is_waiting = asyncio.Event()
+
+            async def follow() -> None:
+                async for event in events:
+                    received.append(event["type"])
+                    is_waiting.set()
+
+            task = asyncio.create_task(follow())
+            await is_waiting.wait()
+            # The task now waits for the next event.
+            await asyncio.sleep(0)
+            await events.aclose()
+            await hangup.calls.create(agent_id=agent)
+            await asyncio.wait_for(task, timeout=30)
+            return received
+
+    assert asyncio.run(main()) == ["call.created"]

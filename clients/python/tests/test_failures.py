@@ -51,7 +51,7 @@ def test_a_redirect_is_not_followed(scripted: ScriptedServer, make_client: MakeC
     assert len(scripted.requests) == 1
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 521, 530])
 def test_a_proxy_without_hangup_is_unavailable(status: int, scripted: ScriptedServer, make_client: MakeClient) -> None:
     scripted.responses = [response(status, "<html>Bad Gateway</html>")]
     error = error_of(scripted, make_client)
@@ -92,18 +92,56 @@ def test_every_request_is_repeated_until_it_succeeds(scripted: ScriptedServer, m
         lambda: client.cancellations.lift_hold("can_1"),
     ):
         scripted.requests.clear()
-        scripted.responses = [SILENCE, response(502, "<html>"), response(503), response(429), success(CALL)]
+        scripted.responses = [
+            SILENCE,
+            response(502, "<html>"),
+            response(503),
+            response(429),
+            response(408),
+            response(500, '{"error":{"message":"Internal server error","code":500}}'),
+            success(CALL),
+        ]
         assert request() == CALL
-        assert len(scripted.requests) == 5
-        keys = [scripted.header(index, "idempotency-key") for index in range(5)]
+        assert len(scripted.requests) == 7
+        keys = [scripted.header(index, "idempotency-key") for index in range(7)]
         # All attempts have the same key, so that the change happens once.
         assert len(set(keys)) == 1
         assert (keys[0] is None) == scripted.requests[0].startswith("GET")
 
 
+@pytest.mark.parametrize(("status", "code"), [(408, "timeout"), (500, "server_error"), (503, "unavailable")])
+def test_an_error_of_hangup_that_is_repeated_has_a_code(
+    status: int, code: str, scripted: ScriptedServer, make_client: MakeClient
+) -> None:
+    body = f'{{"error":{{"message":"no","code":{status}}}}}'
+    scripted.responses = [response(status, body, ["x-request-id: req_1"])]
+    error = error_of(scripted, make_client)
+    assert (error.status, error.code, error.is_retryable, error.message) == (status, code, True, "no")
+
+
+def test_a_header_that_http_cannot_send_raises_at_once(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay)
+    with pytest.raises(ValueError, match="Illegal header value"):
+        client.calls.create(idempotency_key="two\nlines")
+    with pytest.raises(ValueError, match="Illegal header value"):
+        next(client.events.subscribe(last_event_id="42\n"))
+    assert scripted.requests == []
+
+
+def test_a_given_header_does_not_change_a_header_of_the_client(
+    scripted: ScriptedServer, make_client: MakeClient
+) -> None:
+    scripted.responses = [success(CALL)]
+    given = {"X-Api-Key": "other", "Idempotency-Key": "other", "Content-Type": "text/plain"}
+    make_client(url=scripted.url, headers=given).calls.create(idempotency_key="k")
+    for name, value in (("x-api-key", API_KEY), ("idempotency-key", '"k"'), ("content-type", "application/json")):
+        assert scripted.requests[0].lower().count(f"{name}:") == 1
+        assert scripted.header(0, name) == value
+
+
 def test_other_errors_are_not_repeated(scripted: ScriptedServer, make_client: MakeClient) -> None:
     client = make_client(url=scripted.url, retry_delay=no_delay)
-    for status in (400, 401, 403, 404, 409, 412, 422, 500):
+    for status in (400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 431):
         scripted.requests.clear()
         scripted.responses = [response(status, f'{{"error":{{"message":"no","code":{status}}}}}')]
         with pytest.raises(HangupError, match=r"^no$") as raised:
@@ -162,7 +200,8 @@ def test_wait_ends_with_a_timeout_while_hangup_continues(scripted: ScriptedServe
 def test_wait_continues_through_an_outage(scripted: ScriptedServer, make_client: MakeClient) -> None:
     client = make_client(url=scripted.url, retry_delay=no_delay, max_attempts=2)
     done = {"id": "can_1", "state": "completed", "counts": {}}
-    scripted.responses = [response(502), response(502), response(502), response(503), success(done)]
+    failed = response(500, '{"error":{"message":"Internal server error","code":500}}')
+    scripted.responses = [response(502), response(502), failed, response(503), success(done)]
     assert client.cancellations.wait("can_1") == done
 
 
@@ -183,6 +222,9 @@ def test_wrong_settings_raise_value_error(client: type[Hangup] | type[AsyncHangu
     for url in ("", "hangup.example.com", "ftp://hangup.example.com", "http://", "http://[::1"):
         with pytest.raises(ValueError, match="url: "):
             client(url=url, api_key="key")
+    for path in ("/api/v1", "/voice/api/v1/"):
+        with pytest.raises(ValueError, match="without /api/v1"):
+            client(url=f"http://127.0.0.1:1{path}", api_key="key")
     for api_key in ("", "two words", "line\n", "schlüssel"):
         with pytest.raises(ValueError, match="api_key: expected an API key"):
             client(url="http://127.0.0.1:1", api_key=api_key)

@@ -31,16 +31,16 @@ _CODES: Mapping[int, ErrorCode] = {
     401: "unauthorized",
     403: "forbidden",
     404: "not_found",
+    408: "timeout",
     409: "conflict",
     412: "precondition_failed",
     413: "payload_too_large",
     422: "idempotency_key_reused",
     429: "rate_limited",
-    502: "unavailable",
-    503: "unavailable",
-    504: "unavailable",
+    500: "server_error",
 }
-_RETRYABLE = ("rate_limited", "unavailable", "network_error", "timeout")
+_RETRYABLE = ("rate_limited", "server_error", "unavailable", "network_error", "timeout")
+"""Either nothing has changed, or the Idempotency-Key prevents a second change."""
 
 
 class HangupError(Exception):
@@ -79,7 +79,7 @@ class HangupError(Exception):
 
     @property
     def is_retryable(self) -> bool:
-        """Whether the same request may succeed later: after 429, 502, 503, 504, a network error or a timeout."""
+        """Whether the same request may succeed later: after 408, 429, a 5xx, a network error or a timeout."""
         return self.code in _RETRYABLE
 
 
@@ -122,21 +122,25 @@ def response_error(
 def _describe(status: int, headers: Mapping[str, str], body: bytes, server: str) -> tuple[str, ErrorCode]:
     message = _error_message(body)
     if status >= 400 and message is not None:
-        return message, _CODES.get(status, "server_error" if status >= 500 else "refused")
+        return message, _code_of(status)
     if 300 <= status < 400:
         target = headers.get("location", "another address")
         return (
             f"{server} redirects to {target}. Set url to the address of hangup, without a redirect.",
             "unexpected_response",
         )
-    code = _CODES.get(status)
-    if code == "unavailable":
-        return f"The proxy at {server} has no response from hangup (HTTP {status}).", code
+    if status >= 500:
+        # Also statuses of one proxy's own, such as 521 and 530 of Cloudflare.
+        return f"The proxy at {server} has no response from hangup (HTTP {status}).", "unavailable"
     content = "a response that is not from hangup" if body else "an empty response"
     return (
         f"{server} returned {content} (HTTP {status}). Check that url is the address of hangup.",
-        code if code == "rate_limited" else "unexpected_response",
+        _code_of(status) if status in (408, 429) else "unexpected_response",
     )
+
+
+def _code_of(status: int) -> ErrorCode:
+    return _CODES.get(status, "unavailable" if status >= 500 else "refused")
 
 
 def _error_message(body: bytes) -> str | None:

@@ -53,12 +53,15 @@ class Request(Generic[Data]):
 
     def headers(self) -> dict[str, str]:
         """Return the headers of this request."""
+        headers: dict[str, str] = {}
+        if self.body is not None:
+            headers["content-type"] = "application/json"
         if self.last_event_id is not None:
-            return {"last-event-id": self.last_event_id}
-        if self.idempotency_key is None:
-            return {}
-        escaped = re.sub(r'(["\\])', r"\\\1", self.idempotency_key)
-        return {"idempotency-key": f'"{escaped}"'}
+            headers["last-event-id"] = self.last_event_id
+        if self.idempotency_key is not None:
+            escaped = re.sub(r'(["\\])', r"\\\1", self.idempotency_key)
+            headers["idempotency-key"] = f'"{escaped}"'
+        return headers
 
     def params(self) -> httpx.QueryParams:
         """Return the query."""
@@ -161,6 +164,10 @@ def make_settings(
     if parsed.scheme not in ("http", "https") or parsed.host == "":
         msg = f"url: expected https://HOST or http://HOST, received {url!r}"
         raise ValueError(msg)
+    # Each request would get 404, which looks like a call that does not exist.
+    if parsed.path.rstrip("/").endswith("/api/v1"):
+        msg = "url: expected the address of hangup, without /api/v1"
+        raise ValueError(msg)
     if not isinstance(api_key, str) or re.fullmatch(r"[\x21-\x7e]+", api_key) is None:
         msg = "api_key: expected an API key; `hangup keys create` creates a key"
         raise ValueError(msg)
@@ -169,7 +176,8 @@ def make_settings(
         headers={
             "user-agent": f"hangup-python/{__version__}",
             "accept": "application/json",
-            **(headers or {}),
+            # Two spellings of one name would be two headers.
+            **{name.lower(): value for name, value in (headers or {}).items()},
             "x-api-key": api_key,
         },
         timeout=_DEFAULT_TIMEOUT_S if timeout is None else timeout,
@@ -250,7 +258,7 @@ class Reconnection:
 
     def delay_after(self, error: HangupError | None) -> float:
         """Return the seconds before the next connection. Raise an error that a later connection gets again."""
-        if error is not None and not error.is_retryable and error.code != "server_error":
+        if error is not None and not error.is_retryable:
             raise error
         self._failures += 1
         retry_after = 0.0 if error is None else error.retry_after or 0.0

@@ -62,12 +62,18 @@ class AsyncSubscription:
         self._silence_timeout = silence_timeout
         self._reconnection = Reconnection(transport.settings.retry_delay)
         self._events = self._follow()
+        self._is_closed = False
+        self._is_waiting = False
 
     def __aiter__(self) -> AsyncSubscription:
         return self
 
     async def __anext__(self) -> HangupEvent:
-        return await self._events.__anext__()
+        self._is_waiting = True
+        try:
+            return await self._events.__anext__()
+        finally:
+            self._is_waiting = False
 
     async def __aenter__(self) -> AsyncSubscription:
         return self
@@ -78,11 +84,16 @@ class AsyncSubscription:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connection. The loop over the events ends."""
-        await self._events.aclose()
+        """End the loop over the events, and close the connection.
+
+        A loop that waits for an event elsewhere ends with the next event or heartbeat, within 15 s.
+        """
+        self._is_closed = True
+        if not self._is_waiting:
+            await self._events.aclose()
 
     async def _follow(self) -> AsyncGenerator[HangupEvent, None]:
-        while True:
+        while not self._is_closed:
             try:
                 connection = self._receive()
                 try:
@@ -90,6 +101,8 @@ class AsyncSubscription:
                         yield event
                 finally:
                     await connection.aclose()
+                if self._is_closed:
+                    return
                 delay = self._reconnection.delay_after(None)
             except HangupError as error:
                 delay = self._reconnection.delay_after(error)
@@ -111,6 +124,8 @@ class AsyncSubscription:
             self._reconnection.connected()
             parser = EventParser()
             async for chunk in response.aiter_bytes():
+                if self._is_closed:
+                    return
                 for message in self._push(parser, chunk):
                     if message.id is not None:
                         self.last_event_id = message.id

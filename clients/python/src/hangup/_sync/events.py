@@ -63,12 +63,18 @@ class Subscription:
         self._silence_timeout = silence_timeout
         self._reconnection = Reconnection(transport.settings.retry_delay)
         self._events = self._follow()
+        self._is_closed = False
+        self._is_waiting = False
 
     def __iter__(self) -> Subscription:
         return self
 
     def __next__(self) -> HangupEvent:
-        return self._events.__next__()
+        self._is_waiting = True
+        try:
+            return self._events.__next__()
+        finally:
+            self._is_waiting = False
 
     def __enter__(self) -> Subscription:
         return self
@@ -79,11 +85,16 @@ class Subscription:
         self.close()
 
     def close(self) -> None:
-        """Close the connection. The loop over the events ends."""
-        self._events.close()
+        """End the loop over the events, and close the connection.
+
+        A loop that waits for an event elsewhere ends with the next event or heartbeat, within 15 s.
+        """
+        self._is_closed = True
+        if not self._is_waiting:
+            self._events.close()
 
     def _follow(self) -> Generator[HangupEvent, None, None]:
-        while True:
+        while not self._is_closed:
             try:
                 connection = self._receive()
                 try:
@@ -91,6 +102,8 @@ class Subscription:
                         yield event
                 finally:
                     connection.close()
+                if self._is_closed:
+                    return
                 delay = self._reconnection.delay_after(None)
             except HangupError as error:
                 delay = self._reconnection.delay_after(error)
@@ -112,6 +125,8 @@ class Subscription:
             self._reconnection.connected()
             parser = EventParser()
             for chunk in response.iter_bytes():
+                if self._is_closed:
+                    return
                 for message in self._push(parser, chunk):
                     if message.id is not None:
                         self.last_event_id = message.id

@@ -60,6 +60,9 @@ class Transport:
         except httpx.TimeoutException as error:
             limit = timeout.connect if isinstance(error, httpx.ConnectTimeout) else timeout.read
             raise timeout_error(limit or 0.0, settings.url, request.idempotency_key) from error
+        except httpx.LocalProtocolError as error:
+            # A header with a line break, for example: every repetition would fail.
+            raise ValueError(str(error)) from error
         except httpx.RequestError as error:
             raise network_error(error, settings.url, request.idempotency_key) from error
 
