@@ -29,6 +29,7 @@ test('nothing of the synchronous Python client is asynchronous', () => {
   const synchronous = [...files].filter(([file]) => file.includes('/_sync/'));
   expect(synchronous.map(([file]) => file.split('/').at(-1))).toEqual([
     '__init__.py',
+    'api_keys.py',
     'calls.py',
     'cancellations.py',
     'client.py',

@@ -10,7 +10,7 @@ const SYNCHRONOUS: readonly (readonly [RegExp, string])[] = [
   [/\basync (def|for|with)\b/g, '$1'],
   [/\bawait /g, ''],
   [/\bAsyncHangup\b/g, 'Hangup'],
-  [/\bAsync(Calls|Cancellations|Events|Subscription|Transport)\b/g, '$1'],
+  [/\bAsync(ApiKeys|Calls|Cancellations|Events|Subscription|Transport)\b/g, '$1'],
   [/\bAsyncClient\b/g, 'Client'],
   [/\bAsync(Iterator|Generator)\b/g, '$1'],
   [/\bGenerator\[(\w+), None\]/g, 'Generator[$1, None, None]'],

@@ -27,6 +27,7 @@ const ROOTS = [
   'Cancellation',
   'CancellationList',
   'CancellationPreview',
+  'ApiKey',
 ];
 const INPUTS = [
   ['CreateCall', 'contact', 'Contact'],

@@ -51,6 +51,11 @@ type Authorize<Context> = (
   authenticated: Authenticated,
 ) => Authorized<Context> | Promise<Authorized<Context>>;
 
+/** Requires a key, with any scopes. */
+export function authenticatedProcedure() {
+  return createBuilder<ScopedContext>((request, { apiKey }) => ({ context: scopedContext(request, apiKey) }));
+}
+
 /** Requires a key with this scope. */
 export function scopedProcedure(scope: Scope) {
   return createBuilder<ScopedContext>((request, { apiKey }) => {

@@ -1,3 +1,4 @@
+import { current as currentApiKey } from './api-keys/current.ts';
 import { cancel } from './calls/cancel.ts';
 import { create } from './calls/create.ts';
 import { events } from './calls/events.ts';
@@ -19,6 +20,7 @@ export const appRouter = router({
     liftHold,
   }),
   events: router({ stream }),
+  apiKeys: router({ current: currentApiKey }),
 });
 
 /** For clients: `createTRPCClient<AppRouter>({ links: [httpBatchLink({ url: 'http://127.0.0.1:8080/trpc' })] })`. */

@@ -97,6 +97,12 @@ console.log(hold);`,
     python: `cancellation = hangup.cancellations.lift_hold(cancellation_id)
 print(cancellation["hold"])`,
   },
+  getCurrentApiKey: {
+    typescript: `const { organization, scopes } = await hangup.apiKeys.current();
+console.log(organization, scopes);`,
+    python: `api_key = hangup.api_keys.current()
+print(api_key["organization"], api_key["scopes"])`,
+  },
   streamEvents: {
     curl: ['-N'],
     typescript: `for await (const event of hangup.events.subscribe()) {

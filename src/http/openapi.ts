@@ -83,6 +83,7 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
     tags: [
       { name: 'Calls', description: 'Register, list, cancel and watch the calls of your organization.' },
       { name: 'Cancellations', description: 'Cancel all matching calls: the emergency stop.' },
+      { name: 'API keys', description: 'Read the scopes of your API key.' },
     ],
     security: [{ ApiKey: [] }, { Bearer: [] }],
     paths: paths as ZodOpenApiPathsObject,
@@ -139,7 +140,7 @@ function operation(route: Route) {
     operationId: rest.operationId,
     summary: rest.summary,
     description: rest.description,
-    tags: [rest.path.startsWith('/cancellations') ? 'Cancellations' : 'Calls'],
+    tags: [tagOf(rest.path)],
     requestParams: {
       path: z.object(Object.fromEntries(pathParameters.map((name) => [name, schemaOf(input, name)]))),
       header: z.object(Object.fromEntries(headers.map(([header, name]) => [header, schemaOf(input, name)]))),
@@ -154,6 +155,11 @@ function operation(route: Route) {
     responses: responses(route),
     'x-codeSamples': codeSamples(rest),
   };
+}
+
+function tagOf(path: string): string {
+  if (path.startsWith('/api-keys')) return 'API keys';
+  return path.startsWith('/cancellations') ? 'Cancellations' : 'Calls';
 }
 
 function schemaOf(input: z.ZodObject, name: string): z.core.$ZodType {

@@ -65,6 +65,13 @@ test('cancel resolves to the id and the status, and the call has the reason', as
   });
 });
 
+test('apiKeys.current returns the scopes of the key of the client', async () => {
+  expect(await hangup.apiKeys.current()).toMatchObject({
+    organization: 'acme',
+    scopes: ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop'],
+  });
+});
+
 test('events lists the changes of a call in pages', async () => {
   await hangup.calls.create({ id: 'changed' });
   await hangup.calls.cancel('changed');

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type {
+  ApiKey,
   AppRouter,
   CallDetails,
   CallEvents,
@@ -55,6 +56,7 @@ test('the types of the client are those of the server', () => {
   assertEqual<Cancellation, Outputs['cancellations']['get']>(true);
   assertEqual<Cancellation, Outputs['cancellations']['liftHold']>(true);
   assertEqual<CancellationList, Outputs['cancellations']['list']>(true);
+  assertEqual<ApiKey, Outputs['apiKeys']['current']>(true);
   assertEqual<CreateCallInput, Rest<Inputs['calls']['create']>>(true);
   assertEqual<CancelCallInput, Rest<Inputs['calls']['cancel'], 'callId'>>(true);
   assertEqual<CreateCancellationInput, Rest<Inputs['cancellations']['create']>>(true);

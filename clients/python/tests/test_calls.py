@@ -57,6 +57,12 @@ def test_a_call_is_registered_read_listed_and_cancelled(hangup: Hangup, agent: s
     assert (second["events"][0]["from"], second["events"][0]["to"]) == ("initiated", "cancelled")
 
 
+def test_the_scopes_of_the_key_are_read(hangup: Hangup) -> None:
+    key = hangup.api_keys.current()
+    assert key["scopes"] == ["calls:read", "calls:write", "calls:cancel", "calls:stop"]
+    assert key["expiresAt"] is None
+
+
 def test_a_cancelled_call_with_a_room_is_over_on_livekit(hangup: Hangup) -> None:
     call_id = os.environ["CALL_WITH_ROOM"]
     try:

@@ -35,6 +35,7 @@ FUNCTIONS = {
     "listCancellations": "cancellations.list",
     "liftHold": "cancellations.lift_hold",
     "streamEvents": "events.subscribe",
+    "getCurrentApiKey": "api_keys.current",
 }
 # Arguments of the client, and the input that separates `create` from `preview`.
 OWN = {"timeout", "silence_timeout"}

@@ -394,3 +394,15 @@ export interface StreamEventsInput {
   /** Only events that this cancellation caused. */
   cancellationId?: string | undefined;
 }
+
+export interface ApiKey {
+  id: string;
+  /** The purpose that `hangup keys create --name` has set. */
+  name: string;
+  /** Name of the organization. */
+  organization: string;
+  organizationId: string;
+  scopes: ('calls:read' | 'calls:write' | 'calls:cancel' | 'calls:stop')[];
+  createdAt: string;
+  expiresAt: string | null;
+}

@@ -1,3 +1,4 @@
+import { ApiKeysClient } from './api-keys.ts';
 import type { StreamEventsInput } from './api-types.ts';
 import { CallsClient } from './calls.ts';
 import { CancellationsClient } from './cancellations.ts';
@@ -17,6 +18,7 @@ type Public<Class> = Pick<Class, keyof Class>;
 
 export type Calls = Public<CallsClient>;
 export type Cancellations = Public<CancellationsClient>;
+export type ApiKeys = Public<ApiKeysClient>;
 
 export interface Events {
   /**
@@ -30,6 +32,7 @@ export interface Hangup {
   readonly calls: Calls;
   readonly cancellations: Cancellations;
   readonly events: Events;
+  readonly apiKeys: ApiKeys;
 }
 
 /** Returns a client. @throws TypeError for a wrong option */
@@ -41,5 +44,6 @@ export function createHangup(options: HangupOptions): Hangup {
     events: {
       subscribe: (filter = {}, subscribeOptions = {}) => subscribe(transport, filter, subscribeOptions),
     },
+    apiKeys: new ApiKeysClient(transport),
   };
 }

@@ -6,6 +6,7 @@ from ._errors import ErrorCode, HangupError
 from ._sync.client import Hangup
 from ._sync.events import Subscription
 from ._types import (
+    ApiKey,
     CallDetails,
     CallEvent,
     CallEvents,
@@ -24,6 +25,7 @@ from ._types import (
 from ._version import __version__
 
 __all__ = [
+    "ApiKey",
     "AsyncHangup",
     "AsyncSubscription",
     "CallDetails",

@@ -240,6 +240,20 @@ class CancellationPreview(TypedDict):
     """At most 100 of the calls."""
 
 
+class ApiKey(TypedDict):
+    """The properties of an API key. The key itself is not stored."""
+
+    id: str
+    name: str
+    """The purpose that `hangup keys create --name` has set."""
+    organization: str
+    """Name of the organization."""
+    organizationId: str
+    scopes: list[Literal["calls:read", "calls:write", "calls:cancel", "calls:stop"]]
+    createdAt: str
+    expiresAt: str | None
+
+
 class Contact(TypedDict, total=False):
     name: str
     phone: str

@@ -8,6 +8,7 @@ from types import TracebackType
 import httpx
 
 from .._wire import make_settings
+from .api_keys import AsyncApiKeys
 from .calls import AsyncCalls
 from .cancellations import AsyncCancellations
 from .events import AsyncEvents
@@ -20,6 +21,7 @@ class AsyncHangup:
     calls: AsyncCalls
     cancellations: AsyncCancellations
     events: AsyncEvents
+    api_keys: AsyncApiKeys
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class AsyncHangup:
         self.calls = AsyncCalls(self._transport)
         self.cancellations = AsyncCancellations(self._transport)
         self.events = AsyncEvents(self._transport)
+        self.api_keys = AsyncApiKeys(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self._transport.settings.url!r})"

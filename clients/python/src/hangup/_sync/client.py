@@ -9,6 +9,7 @@ from types import TracebackType
 import httpx
 
 from .._wire import make_settings
+from .api_keys import ApiKeys
 from .calls import Calls
 from .cancellations import Cancellations
 from .events import Events
@@ -21,6 +22,7 @@ class Hangup:
     calls: Calls
     cancellations: Cancellations
     events: Events
+    api_keys: ApiKeys
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Hangup:
         self.calls = Calls(self._transport)
         self.cancellations = Cancellations(self._transport)
         self.events = Events(self._transport)
+        self.api_keys = ApiKeys(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self._transport.settings.url!r})"
