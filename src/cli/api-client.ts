@@ -9,17 +9,28 @@ import { readSettings } from './settings.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
 
+interface ApiErrorDetails extends Pick<ApiError, 'status' | 'isTransient'> {
+  readonly requestId?: string | null;
+  readonly retryAfterMs?: number | null;
+}
+
 /** A request that did not succeed. */
 export class ApiError extends CliError {
   /** The status of the response; null without a complete response. */
   readonly status: number | null;
   /** Whether the same request may succeed later: without a response, or with 429, 500, 502, 503 or 504. */
   readonly isTransient: boolean;
+  /** The request's id in the log of the server; null without a response of hangup. */
+  readonly requestId: string | null;
+  /** The time after which the server accepts the request again; null if the server did not send it. */
+  readonly retryAfterMs: number | null;
 
-  constructor(message: string, { status, isTransient }: Pick<ApiError, 'status' | 'isTransient'>) {
+  constructor(message: string, details: ApiErrorDetails) {
     super(message);
-    this.status = status;
-    this.isTransient = isTransient;
+    this.status = details.status;
+    this.isTransient = details.isTransient;
+    this.requestId = details.requestId ?? null;
+    this.retryAfterMs = details.retryAfterMs ?? null;
   }
 }
 
@@ -148,13 +159,14 @@ function urlOf(server: string, path: string, query: NonNullable<RequestOptions<u
 
 /** Returns the error for a response that is not a success of hangup. */
 function failureOf(response: Response, json: unknown, target: Target): ApiError {
-  const { status } = response;
+  const { status, headers } = response;
   const failure = ErrorBody.safeParse(json).data;
   if (status >= 400 && failure !== undefined) {
-    const isTransient = status >= 500 || status === 429;
     return new ApiError(`${failure.error.message} (HTTP ${status}).${adviceForStatus(status)}`, {
       status,
-      isTransient,
+      isTransient: status >= 500 || status === 429,
+      requestId: headers.get('x-request-id'),
+      retryAfterMs: parseRetryAfter(headers),
     });
   }
   return unexpectedResponse(response, target);
@@ -178,12 +190,22 @@ function unexpectedResponse({ status, headers }: Response, { server, uncertainty
   }
   if (status >= 502 && status <= 504) {
     const message = `the proxy at ${server} received no response from hangup (HTTP ${status}). Check that hangup runs, then retry.`;
-    return new ApiError(withSentence(message, uncertainty), { status, isTransient: true });
+    return new ApiError(withSentence(message, uncertainty), {
+      status,
+      isTransient: true,
+      retryAfterMs: parseRetryAfter(headers),
+    });
   }
   return new ApiError(`${server} is not a hangup server (HTTP ${status}). Check HANGUP_URL.`, {
     status,
     isTransient: false,
   });
+}
+
+/** Returns the time in `retry-after`. hangup sends seconds, not a date. */
+function parseRetryAfter(headers: Headers): number | null {
+  const seconds = /^\d{1,6}$/.exec(headers.get('retry-after') ?? '')?.[0];
+  return seconds === undefined ? null : Number(seconds) * 1_000;
 }
 
 function adviceForStatus(status: number): string {

@@ -92,7 +92,8 @@ test('without a terminal, a state is printed at once, and new counts at most eve
   ]);
 });
 
-const failure = (isTransient: boolean) => new ApiError('failed', { status: null, isTransient });
+const failure = (isTransient: boolean, retryAfterMs: number | null = null) =>
+  new ApiError('failed', { status: null, isTransient, retryAfterMs });
 
 test('transient failures are retried until the limit, and other failures are not', async () => {
   const { signal } = new AbortController();
@@ -117,6 +118,22 @@ test('transient failures are retried until the limit, and other failures are not
   expect(await run([failure(true), refused], 60_000)).toEqual({ outcome: refused, retries: 1 });
   const bug = new TypeError('a bug');
   expect(await run([bug], 60_000)).toEqual({ outcome: bug, retries: 0 });
+});
+
+test('a retry waits for the time in retry-after, and fails at once when the limit is shorter', async () => {
+  const { signal } = new AbortController();
+  const errors = [failure(true, 700)];
+  const startedAt = performance.now();
+  const attempt = async () => {
+    const error = errors.shift();
+    if (error !== undefined) throw error;
+    return performance.now() - startedAt;
+  };
+  const onRetry = () => {};
+  expect(await retryTransientFailures(attempt, { limitMs: 60_000, signal, onRetry })).toBeGreaterThan(690);
+  const last = failure(true, 60_001);
+  const result = retryTransientFailures(() => Promise.reject(last), { limitMs: 60_000, signal, onRetry });
+  await expect(result).rejects.toBe(last);
 });
 
 test('an abort ends the wait for a retry', async () => {

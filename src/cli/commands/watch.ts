@@ -57,6 +57,7 @@ async function printEvents(
   };
   for (;;) {
     let cause = 'the server ended the connection';
+    let retryAfterMs = 0;
     try {
       for await (const { data } of receiveEvents(query, state, { signal, onOpen })) {
         await printSafely(json ? data : describe(data));
@@ -66,12 +67,13 @@ async function printEvents(
       const isFinal = error instanceof ApiError && !error.isTransient;
       const isFirst = state.lastEventId === null;
       if (isFinal || isFirst || errorCode(error) === 'EPIPE') throw error;
+      if (error instanceof ApiError) retryAfterMs = error.retryAfterMs ?? 0;
       cause = errorMessage(error instanceof Error ? (error.cause ?? error) : error);
     }
     signal.throwIfAborted();
     if (!wasLost) printProgress(`connection lost: ${cause}. Connecting again.`);
     wasLost = true;
-    await sleep(delayMs, undefined, { signal });
+    await sleep(Math.max(delayMs, retryAfterMs), undefined, { signal });
     delayMs = Math.min(2 * delayMs, MAX_RETRY_MS);
   }
 }

@@ -5,8 +5,10 @@ const INITIAL_DELAY_MS = 500;
 const MAX_DELAY_MS = 5_000;
 
 /**
- * Returns the result of the first attempt that succeeds. Retries transient failures with growing delays.
- * @throws the last failure, when `limitMs` have passed since the first; any other failure at once
+ * Returns the result of the first attempt that succeeds. Retries transient failures with growing delays, and not before
+ * the time in `retry-after`.
+ * @throws the last failure, when the next attempt would start more than `limitMs` after the first; any other failure at
+ * once
  */
 export async function retryTransientFailures<Result>(
   attempt: () => Promise<Result>,
@@ -14,13 +16,15 @@ export async function retryTransientFailures<Result>(
 ): Promise<Result> {
   const startedAt = performance.now();
   for (let delayMs = INITIAL_DELAY_MS; ; delayMs = Math.min(2 * delayMs, MAX_DELAY_MS)) {
+    let waitMs = delayMs;
     try {
       return await attempt();
     } catch (error) {
       if (!(error instanceof ApiError && error.isTransient)) throw error;
-      if (performance.now() - startedAt + delayMs > limitMs) throw error;
+      waitMs = Math.max(delayMs, error.retryAfterMs ?? 0);
+      if (performance.now() - startedAt + waitMs > limitMs) throw error;
       onRetry(error);
     }
-    await sleep(delayMs, undefined, { signal });
+    await sleep(waitMs, undefined, { signal });
   }
 }

@@ -26,6 +26,7 @@ export async function watchCancellation(
   let reportedAt: number | null = null;
   let hasResponse = false;
   for (let intervalMs = FIRST_INTERVAL_MS; ; intervalMs = Math.min(2 * intervalMs, MAX_INTERVAL_MS)) {
+    let waitMs = intervalMs;
     try {
       const path = cancellationPath(id);
       const { data } = await sendRequest('GET', path, { dataSchema: CancellationSchema, signal });
@@ -38,11 +39,12 @@ export async function watchCancellation(
       if (!(error instanceof ApiError)) throw error;
       if (!error.isTransient)
         throw hasResponse ? new CliError(`${error.message} The stop ${id} goes on.`) : error;
+      waitMs = Math.max(intervalMs, error.retryAfterMs ?? 0);
       if (reportedAt === null || performance.now() - reportedAt >= REMINDER_INTERVAL_MS) {
         reportedAt = performance.now();
         view.note(`${error.message} Retrying. The stop goes on when hangup runs; ${howToWatch(id)}.`);
       }
     }
-    await sleep(intervalMs, undefined, { signal });
+    await sleep(waitMs, undefined, { signal });
   }
 }
