@@ -76,7 +76,7 @@ export function createReconciler(
   const isUnreachable = () => openSince() !== null;
   const loopOptions = { log, signal: stopping.signal };
 
-  /** True while a cancellation runs, after its calls are recorded: until then, the store is for recording. */
+  /** True while a cancellation runs that has recorded calls. */
   let isDeletingMany = false;
   const complete = shareCompletions({
     store,
@@ -179,11 +179,15 @@ export function createReconciler(
   );
 
   let cancelCancellationTimer = () => {};
+  const onRecorded = () => {
+    isDeletingMany = true;
+    if (!isUnreachable()) deletionLoop.trigger();
+  };
   const cancellationLoop = createLoop(
     'cancellations',
     async () => {
       const isRunning = await metrics.timeLoop('cancellations', () =>
-        advanceCancellations(dependencies, stopping.signal),
+        advanceCancellations({ store, log, onRecorded }, stopping.signal),
       );
       const isIncreased = isRunning && !isDeletingMany;
       isDeletingMany = isRunning;

@@ -6,13 +6,14 @@ const CHUNK_SIZE = 200;
 /** Less than the longest time that a chunk may hold the store, 20 ms, because the commit follows. */
 const CHUNK_BUDGET_MS = 8;
 
-interface AdvanceDependencies extends Pick<Dependencies, 'clock' | 'log' | 'nudge'> {
+interface AdvanceDependencies extends Pick<Dependencies, 'log'> {
   readonly store: Pick<CancellationStore, 'listRunningCancellations' | 'advanceCancellation'>;
+  /** Called after each write that cancelled calls: their rooms can be deleted while the next calls are recorded. */
+  readonly onRecorded: () => void;
 }
 
 /**
- * Records the matching calls of all running cancellations, and completes the cancellations whose rooms are gone. The
- * reconciler then deletes the rooms of the recorded calls.
+ * Records the matching calls of all running cancellations, and completes the cancellations whose rooms are gone.
  * @param signal its abort ends the work after the current write
  * @returns whether a cancellation is still running
  */
@@ -22,30 +23,28 @@ export async function advanceCancellations(
 ): Promise<boolean> {
   const ids = await dependencies.store.listRunningCancellations();
   let isRunning = false;
-  let cancelled = 0;
   // One write for each in turn: a large cancellation must not delay a small one.
   for (let recording = ids; recording.length > 0; ) {
     const unfinished: string[] = [];
     for (const id of recording) {
       if (signal.aborted) return true;
       const advanced = await advance(dependencies, id);
-      cancelled += advanced.cancelled;
       if (!advanced.isRecorded) unfinished.push(id);
       else if (!advanced.isCompleted) isRunning = true;
     }
     recording = unfinished;
   }
-  if (cancelled > 0) dependencies.nudge(dependencies.clock.now());
   return isRunning;
 }
 
 async function advance(
-  { store, log }: Pick<AdvanceDependencies, 'store' | 'log'>,
+  { store, log, onRecorded }: AdvanceDependencies,
   id: string,
 ): Promise<AdvancedCancellation> {
   try {
     const advanced = await store.advanceCancellation({ id, limit: CHUNK_SIZE, budgetMs: CHUNK_BUDGET_MS });
     const { cancelled, isRecorded, isCompleted } = advanced;
+    if (cancelled > 0) onRecorded();
     if (cancelled > 0 && isRecorded)
       log.info({ cancellationId: id }, 'calls of a cancellation are cancelled');
     if (isCompleted) log.info({ cancellationId: id }, 'cancellation completed');

@@ -5,7 +5,7 @@ import type { AdvancedCancellation } from '../../../src/ports/store.ts';
 /** Runs one pass over cancellations with these results of their writes; a null is a failed write. */
 async function pass(results: Record<string, (AdvancedCancellation | null)[]>, { abortAfter = 99 } = {}) {
   const writes: string[] = [];
-  const nudges: number[] = [];
+  const recordedAfter: number[] = [];
   const errors: object[] = [];
   const abort = new AbortController();
   const isRunning = await advanceCancellations(
@@ -20,13 +20,12 @@ async function pass(results: Record<string, (AdvancedCancellation | null)[]>, { 
           return result;
         },
       },
-      clock: { now: () => 7 },
       log: { info: () => {}, warn: () => {}, error: (fields) => void errors.push(fields) },
-      nudge: (at) => void nudges.push(at),
+      onRecorded: () => void recordedAfter.push(writes.length),
     },
     abort.signal,
   );
-  return { isRunning, writes, nudges, errors };
+  return { isRunning, writes, recordedAfter, errors };
 }
 
 const more = { cancelled: 200, isRecorded: false, isCompleted: false };
@@ -41,9 +40,9 @@ test('cancellations are advanced in turn, so that a large one does not delay a s
   });
 });
 
-test('the rooms of recorded calls are deleted at once', async () => {
-  expect((await pass({ can: [more, recorded] })).nudges).toEqual([7]);
-  expect((await pass({ can: [waiting] })).nudges).toEqual([]);
+test('the rooms of recorded calls are deleted while the next calls are recorded', async () => {
+  expect((await pass({ can: [more, recorded] })).recordedAfter).toEqual([1, 2]);
+  expect((await pass({ can: [waiting] })).recordedAfter).toEqual([]);
 });
 
 test('a pass without running cancellations ends the interval', async () => {
