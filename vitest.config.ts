@@ -1,21 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { COMMAND_LINE_TESTS } from './test/harness/command-line-tests.ts';
 import { Sequencer } from './test/harness/sequencer.ts';
 import { slowestTests } from './test/harness/slowest-tests.ts';
 
-// These start hundreds of processes: scripts/test-binary.ts runs them with the single file.
-const COMMAND_LINE = [
-  'app/crash',
-  'app/idempotency',
-  'app/lifecycle',
-  'cli/backup',
-  'cli/cli',
-  'cli/commands',
-  'cli/deletions',
-  'doctor/doctor',
-  'store/upgrade',
-].map((name) => `test/${name}.test.ts`);
-const binary = process.env.HANGUP_BINARY ? [] : ['test/binary/**', ...COMMAND_LINE];
+const binary = process.env.HANGUP_BINARY
+  ? []
+  : ['test/binary/**', ...COMMAND_LINE_TESTS.map((name) => `test/${name}.test.ts`)];
 const faults = process.env.FAULTS ? [] : ['test/app/faults.test.ts'];
 // 147 concurrent rooms with grace periods of 3 s need an idle machine.
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];

@@ -3,25 +3,13 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { COMMAND_LINE_TESTS } from '../test/harness/command-line-tests.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 /** Tests of the HTTP interface and the command line. */
-const TESTS = [
-  'binary',
-  'http',
-  'app/crash',
-  'app/lifecycle',
-  'app/signals',
-  'cli/backup',
-  'cli/cli',
-  'cli/commands',
-  'cli/deletions',
-  'cli/stop',
-  'docs',
-  'platform/environment',
-  'doctor/doctor',
-  'store/upgrade',
-].map((name) => `test/${name}`);
+const TESTS = [...COMMAND_LINE_TESTS, 'binary', 'http', 'app/signals', 'docs', 'platform/environment'].map(
+  (name) => `test/${name}`,
+);
 const OUTPUTS = ['hangup', 'hangup.licenses.txt', 'hangup.sbom.json'];
 
 const build = (folder: string) =>

@@ -1,0 +1,14 @@
+/** Tests that start a process for most of their cases: `npm run test:binary` runs them with the single file, `npm test` does not. */
+export const COMMAND_LINE_TESTS = [
+  'app/crash',
+  'app/idempotency',
+  'app/lifecycle',
+  'cli/backup',
+  'cli/cli',
+  'cli/commands',
+  'cli/deletions',
+  'cli/stop',
+  'cli/watch',
+  'doctor/doctor',
+  'store/upgrade',
+] as const;
