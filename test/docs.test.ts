@@ -1,15 +1,17 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { blocksOf, LEFT_OUT, readPages } from '../scripts/docs/blocks.ts';
 import { CancelledCall } from '../src/api/calls/cancel.ts';
+import { SCOPES } from '../src/domain/api-key.ts';
 import { REFUSAL_REASONS } from '../src/domain/webhook-refusal.ts';
 import { describeSettings } from '../src/platform/config.ts';
 import { compileClient } from './harness/compile.ts';
 import { readAnswer } from './harness/event-stream.ts';
 import { startHangup } from './harness/hangup.ts';
+import { startMcp } from './harness/mcp.ts';
 import { runHangup } from './harness/process.ts';
 import { temporaryFolder } from './harness/temporary.ts';
 
@@ -182,10 +184,37 @@ test('every id in a page is complete', () => {
 });
 
 test('the response in README.md has the format of the server', () => {
-  const responses = blocksIn('json');
+  const responses = blocksIn('json').filter(({ page }) => page === 'README.md');
   expect(responses).toHaveLength(1);
   const Response = z.strictObject({ data: CancelledCall, message: z.literal('Call cancelled successfully') });
   for (const { code } of responses) expect(Response.safeParse(JSON.parse(code)).error).toBeUndefined();
+});
+
+const McpConfiguration = z.strictObject({
+  mcpServers: z.strictObject({
+    hangup: z.strictObject({
+      command: z.literal('/usr/local/bin/hangup'),
+      args: z.array(z.string()),
+      env: z.strictObject({ HANGUP_URL: z.url(), HANGUP_API_KEY: z.literal('YOUR_KEY') }),
+    }),
+  }),
+});
+
+test('the configuration in docs/mcp.md starts an MCP server with the tools of the page', async () => {
+  const others = blocksIn('json').filter(({ page }) => page !== 'README.md');
+  expect(others.map(({ page }) => page)).toEqual(['docs/mcp.md']);
+  const { args, env } = McpConfiguration.parse(JSON.parse(others[0]?.code ?? '')).mcpServers.hangup;
+  expect(args).toEqual(['mcp']);
+  expect(Object.keys(env)).toEqual(['HANGUP_URL', 'HANGUP_API_KEY']);
+  const text = readFileSync(join(ROOT, 'docs/mcp.md'), 'utf8');
+  const listed = [...text.matchAll(/^\| `(\w+)` \| [^|]+ \| `(calls:\w+)` \|$/gm)];
+  const hangup = await startHangup();
+  onTestFinished(() => hangup.stop());
+  for (const scope of SCOPES) {
+    const mcp = await startMcp({ url: hangup.url, key: await hangup.createKey('acme', [scope]) });
+    const names = listed.filter(([, , required]) => required === scope).map(([, name]) => name);
+    expect(new Set(await mcp.toolNames()), scope).toEqual(new Set(names));
+  }
 });
 
 const LiveKitConfiguration = z.strictObject({

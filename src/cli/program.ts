@@ -14,6 +14,7 @@ import { registerDeletionsCommand } from './commands/deletions.ts';
 import { registerDocsCommand } from './commands/docs.ts';
 import { registerDoctorCommand } from './commands/doctor.ts';
 import { registerKeysCommand } from './commands/keys.ts';
+import { registerMcpCommand } from './commands/mcp.ts';
 import { registerMigrateCommand } from './commands/migrate.ts';
 import { registerPruneCommand } from './commands/prune.ts';
 import { registerStopCommand } from './commands/stop.ts';
@@ -141,6 +142,7 @@ function createProgram(): Command {
   registerCallsCommand(program);
   registerStopCommand(program);
   registerDeletionsCommand(program);
+  registerMcpCommand(program);
 
   program.commandsGroup('Database:');
   registerBackupCommands(program);

@@ -7,7 +7,10 @@ type Schema = z.core.JSONSchema.BaseSchema;
  * Rewrites one JSON schema of the document, in place, into the subset that client generators support. The generators
  * are in scripts/test-clients.ts. zod still checks requests, so no check is lost.
  */
-export function simplifySchema({ jsonSchema, io }: ZodOpenApiOverrideContext): void {
+export function simplifySchema({
+  jsonSchema,
+  io,
+}: Pick<ZodOpenApiOverrideContext, 'jsonSchema' | 'io'>): void {
   removeImpliedChecks(jsonSchema);
   mergeUnion(jsonSchema);
   if (io === 'input') {

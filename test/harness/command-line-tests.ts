@@ -7,6 +7,8 @@ export const COMMAND_LINE_TESTS = [
   'cli/cli',
   'cli/commands',
   'cli/deletions',
+  'cli/mcp',
+  'cli/mcp-connection',
   'cli/stop',
   'cli/watch',
   'doctor/doctor',

@@ -14,11 +14,14 @@ import { repeatableCallProcedure } from '../procedures.ts';
 import { plainText } from '../validators.ts';
 import { CALL_ID_EXAMPLE, callId } from './call-fields.ts';
 
+export const cancelReason = plainText(500).meta({
+  description: 'Stored with the call and in the audit log.',
+  examples: ['caller request'],
+});
+
 const CancelCallInput = z.strictObject({
   callId,
-  reason: plainText(500)
-    .optional()
-    .meta({ description: 'Stored with the call and in the audit log.', examples: ['caller request'] }),
+  reason: cancelReason.optional(),
   idempotencyKey: idempotencyKey.optional(),
 });
 

@@ -11,7 +11,7 @@ import { NOT_A_CURSOR } from './list-cursor.ts';
 
 const MAX_LIMIT = 100;
 
-const CallEventsInput = z.strictObject({
+export const CallEventsInput = z.strictObject({
   callId,
   limit: z.int().min(1).max(MAX_LIMIT).default(50).meta({ description: 'Events per page.' }),
   cursor: z

@@ -6,7 +6,7 @@ import { callProcedure } from '../procedures.ts';
 import { CALL_DETAILS_EXAMPLE, CallDetails, toCallDetails } from './call-details.ts';
 import { callId } from './call-fields.ts';
 
-const GetCallInput = z.strictObject({ callId });
+export const GetCallInput = z.strictObject({ callId });
 
 export const get = callProcedure('calls:read').query({
   rest: {

@@ -15,7 +15,7 @@ const MAX_LIMIT = 100;
 /** The cost of a page grows with its offset, in contrast to `cursor`. */
 const MAX_OFFSET = 1_000_000;
 
-const ListCallsInput = z
+export const ListCallsInput = z
   .strictObject({
     agentId: plainText(256).optional().meta({ description: 'Only calls of this agent.' }),
     status: z

@@ -39,43 +39,69 @@ const Filter = z
   })
   .meta({ description: 'Live calls that match every field. At least one field is required.' });
 
-const CreateCancellationInput = z
-  .strictObject({
-    filter: Filter.optional(),
-    callIds: z.array(z.string()).min(1).max(MAX_CALL_IDS).optional(),
-    all: z
-      .literal(true)
-      .optional()
-      .meta({ description: 'Every live call of your organization. The only value is true.' }),
-    reason: plainText(500)
-      .refine((text) => text.trim() !== '', 'must not be blank')
-      .meta({
-        description: 'Stored with each call and in the audit log.',
-        examples: ['agent gives wrong advice'],
-      }),
-    dryRun: z.boolean().default(false).meta({
-      description: 'Returns the calls that match now, and cancels none.',
+const fields = {
+  filter: Filter.optional(),
+  callIds: z.array(z.string()).min(1).max(MAX_CALL_IDS).optional(),
+  all: z
+    .literal(true)
+    .optional()
+    .meta({ description: 'Every live call of your organization. The only value is true.' }),
+  reason: plainText(500)
+    .refine((text) => text.trim() !== '', 'must not be blank')
+    .meta({
+      description: 'Stored with each call and in the audit log.',
+      examples: ['agent gives wrong advice'],
     }),
-    expectedAtMost: z.int().min(0).optional().meta({
-      description: 'Refuses the cancellation with 412 when more calls match.',
-    }),
-    hold: z.boolean().default(false).meta({
-      description:
-        'Until the hold is lifted, new calls that match are refused with 409, and calls that start to match are cancelled.',
-    }),
-    idempotencyKey: idempotencyKey.optional(),
-  })
-  .refine(
+  dryRun: z.boolean().default(false).meta({
+    description: 'Returns the calls that match now, and cancels none.',
+  }),
+  expectedAtMost: z.int().min(0).optional().meta({
+    description: 'Refuses the cancellation with 412 when more calls match.',
+  }),
+  hold: z.boolean().default(false).meta({
+    description:
+      'Until the hold is lifted, new calls that match are refused with 409, and calls that start to match are cancelled.',
+  }),
+  idempotencyKey: idempotencyKey.optional(),
+};
+
+interface Selectors {
+  readonly filter?: unknown;
+  readonly callIds?: unknown;
+  readonly all?: unknown;
+  readonly hold: boolean;
+}
+
+const rules = [
+  z.refine<Selectors>(
     ({ filter, callIds, all }) => [filter, callIds, all].filter((value) => value !== undefined).length === 1,
     { path: ['filter'], error: 'expected exactly one of filter, callIds and all' },
-  )
-  .refine(({ hold, callIds }) => !hold || callIds === undefined, {
+  ),
+  z.refine<Selectors>(({ hold, callIds }) => !hold || callIds === undefined, {
     path: ['hold'],
     error: 'cannot be combined with callIds, which no new call matches',
-  })
+  }),
+] as const;
+
+const CreateCancellationInput = z
+  .strictObject(fields)
+  .check(...rules)
   .meta({ id: 'CreateCancellation' });
 
-const CancellationPreview = z
+const { dryRun: _dryRun, idempotencyKey: _idempotencyKey, expectedAtMost, ...stopFields } = fields;
+
+/** A stop before its preview: the input without the fields that a client sets by itself. */
+export const PreviewStopInput = z.strictObject({ ...stopFields, expectedAtMost }).check(...rules);
+
+/** A stop after its preview, whose result has the confirmation value. */
+export const ConfirmedStopInput = z
+  .strictObject({
+    ...stopFields,
+    confirmation: z.string().max(64).meta({ description: '`confirmation` of the preview.' }),
+  })
+  .check(...rules);
+
+export const CancellationPreview = z
   .object({
     dryRun: z.literal(true),
     matched: z.object({

@@ -5,6 +5,8 @@ import { badRequest, unrecognizedKeys } from '../errors.ts';
 import { scopedProcedure } from '../procedures.ts';
 import { CANCELLATION_EXAMPLE, Cancellation, cancellationId, toCancellation } from './cancellation.ts';
 
+export const GetCancellationInput = z.strictObject({ id: cancellationId });
+
 export const get = scopedProcedure('calls:stop').query({
   rest: {
     method: 'GET',
@@ -22,7 +24,7 @@ export const get = scopedProcedure('calls:stop').query({
       cancellationNotFound(),
     ],
   },
-  input: z.strictObject({ id: cancellationId }),
+  input: GetCancellationInput,
   output: Cancellation,
   handle: async ({ dependencies, apiKey }, { id }) =>
     toCancellation(await getCancellation(dependencies, { id, apiKey })),

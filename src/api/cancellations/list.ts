@@ -11,7 +11,7 @@ import { CANCELLATION_EXAMPLE, Cancellation, toCancellation } from './cancellati
 
 const MAX_LIMIT = 100;
 
-const ListCancellationsInput = z.strictObject({
+export const ListCancellationsInput = z.strictObject({
   limit: z.int().min(1).max(MAX_LIMIT).default(20).meta({ description: 'Cancellations per page.' }),
   cursor: z
     .string()
@@ -33,7 +33,7 @@ const InfiniteListCancellationsInput = z
   )
   .pipe(ListCancellationsInput);
 
-const CancellationList = z
+export const CancellationList = z
   .object({
     cancellations: z.array(Cancellation),
     pagination: z.object({ limit: z.int(), hasMore: z.boolean(), nextCursor: z.string().nullable() }),

@@ -83,7 +83,8 @@ async function cancel(callId: string, { reason, json }: { reason?: string; json?
   print(json ? text : `cancelled ${callId}${await describeRoomDeletion(callId)}`);
 }
 
-function callPath(callId: string): string {
+/** Returns the path of a call in the REST API. @throws CliError for an id that no path can contain */
+export function callPath(callId: string): string {
   // URL normalization would remove these path segments.
   if (/^\.{0,2}$/.test(callId)) throw new CliError('Call not found.');
   return `/calls/${encodeURIComponent(callId)}`;
