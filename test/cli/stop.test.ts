@@ -451,6 +451,30 @@ describe('when the connection fails', () => {
     });
   });
 
+  test('the progress waits for the time in retry-after', async () => {
+    await insertCalls('patient', [{}]);
+    const times: number[] = [];
+    const url = await startProxy(async (request, response, body) => {
+      if (request.method === 'GET' && request.url?.startsWith('/api/v1/cancellations/can_')) {
+        times.push(performance.now());
+        if (times.length === 1) {
+          const failure = '{"error":{"message":"Service unavailable","code":503}}';
+          return void response.writeHead(503, { 'retry-after': '2' }).end(failure);
+        }
+      }
+      const { status, text } = await forward(request, body);
+      response.writeHead(status).end(text);
+    });
+    const result = await stop('--agent patient --reason patient --yes', {
+      ...environment(),
+      HANGUP_URL: url,
+    });
+    expect(result).toMatchObject({ code: 0 });
+    const [first = 0, second = 0] = times;
+    // Without retry-after, the next request follows after 100 ms.
+    expect(second - first).toBeGreaterThan(1_990);
+  });
+
   test('a revoked key ends the progress with exit code 1, and the stop goes on', async () => {
     await insertCalls('revoked', [{}]);
     keepRooms();

@@ -115,6 +115,33 @@ test('calls watch connects again after a restart of the server, and misses no ch
   expect(await exitCode()).toBe(0);
 });
 
+test('calls watch connects again after the time in retry-after', async () => {
+  const times: number[] = [];
+  const server = createServer((_, response) => {
+    times.push(performance.now());
+    if (times.length === 2) {
+      const failure = '{"error":{"message":"Too many requests with this API key","code":429}}';
+      response.writeHead(429, { 'retry-after': '3' }).end(failure);
+    } else {
+      const headers = { 'content-type': 'text/event-stream', 'last-event-id': '1' };
+      response.writeHead(200, headers).end(': connected\n\n');
+    }
+  }).listen(0, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { child, result } = startCommand(['calls', 'watch'], {
+    cwd: temporaryFolder(),
+    env: environment({ url, key: hangup.key }),
+  });
+  await expect.poll(() => times.length, WAIT).toBeGreaterThan(2);
+  child.kill('SIGINT');
+  expect((await result).code).toBe(0);
+  const [, second = 0, third = 0] = times;
+  // Without retry-after, the next connection follows after 2 s.
+  expect(third - second).toBeGreaterThan(2_990);
+});
+
 test('calls watch ends with 1 and the reason when its key is revoked', async () => {
   const key = await hangup.createKey('acme', ['calls:read'], Date.now() + 3_600_000);
   const forwarder = await startForwarder(hangup.url);
