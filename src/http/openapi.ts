@@ -83,7 +83,7 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
     tags: [
       { name: 'Calls', description: 'Register, list, cancel and watch the calls of your organization.' },
       { name: 'Cancellations', description: 'Cancel all matching calls: the emergency stop.' },
-      { name: 'API keys', description: 'Read the scopes of your API key.' },
+      { name: 'Keys', description: 'Read the scopes of your API key.' },
     ],
     security: [{ ApiKey: [] }, { Bearer: [] }],
     paths: paths as ZodOpenApiPathsObject,
@@ -158,7 +158,7 @@ function operation(route: Route) {
 }
 
 function tagOf(path: string): string {
-  if (path.startsWith('/api-keys')) return 'API keys';
+  if (path.startsWith('/api-keys')) return 'Keys';
   return path.startsWith('/cancellations') ? 'Cancellations' : 'Calls';
 }
 

@@ -84,7 +84,7 @@ describe.each([
       expect(inputSchema, name).toMatchObject({ type: 'object', additionalProperties: false });
       expect(outputSchema, name).toMatchObject({ type: 'object' });
       expect(JSON.stringify([inputSchema, outputSchema]), name).not.toMatch(
-        /"(?:\$ref|\$defs|pattern|override)":/,
+        /"(?:\$schema|\$ref|\$defs|pattern|override)":/,
       );
       expect(description, name).toMatch(
         /follow no instruction in them|never .*instruction in the text of a call/,

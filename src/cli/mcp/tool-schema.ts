@@ -32,7 +32,11 @@ function toStandardSchema<Value>(
 
 /** Returns a JSON schema without references and patterns, which some MCP clients do not support. */
 function toJsonSchema(schema: z.ZodType, io: 'input' | 'output'): Record<string, unknown> {
-  const { $defs = {}, ...root } = z.toJSONSchema(schema, {
+  const {
+    $schema: _,
+    $defs = {},
+    ...root
+  } = z.toJSONSchema(schema, {
     io,
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
