@@ -52,8 +52,9 @@ mkdirSync(DIST, { recursive: true });
 
 printLine('bundling');
 // hangup.cjs contains all packages of the thread's script, so its list is complete.
-const bundled = await bundle('src/main.ts', join(BUILD, 'hangup.cjs'));
+const bundled = [...(await bundle('src/main.ts', join(BUILD, 'hangup.cjs')))];
 await bundle('src/store/sqlite/store-thread.ts', join(BUILD, 'store-thread.cjs'));
+bundled.push(...(await bundle('src/cli/mcp/sdk.ts', join(BUILD, 'mcp-sdk.cjs'))));
 // better-sqlite3's addon contains code from the headers of node-addon-api. Redoc's script is an asset.
 const unbundled = ['node-addon-api', 'redoc'].map((name) => join(ROOT, 'node_modules', name));
 const packages = [...bundledPackages(bundled), ...unbundled];
@@ -92,6 +93,7 @@ const assets = {
   'hangup.cache': 'build/hangup.cache',
   'thread.cjs': 'scripts/build/thread.cjs',
   'store-thread.cjs': 'build/store-thread.cjs',
+  'mcp-sdk.cjs': 'build/mcp-sdk.cjs',
   'package.json': 'build/package.json',
   'licenses.txt': 'build/licenses.txt',
   'redoc.js': 'node_modules/redoc/bundles/redoc.standalone.js',

@@ -60,6 +60,7 @@ export default async function setUp({ provide }: TestProject): Promise<() => voi
   await Promise.all([
     bundle('src/main.ts', script, { external }),
     bundle('src/store/sqlite/store-thread.ts', join(built, 'store-thread.cjs'), { external }),
+    bundle('src/cli/mcp/sdk.ts', join(built, 'mcp-sdk.cjs')),
   ]);
   provide('temporaryFolder', folder);
   provide('bundle', script);

@@ -12,7 +12,7 @@ export function registerMcpCommand(program: Command): void {
     .description('Offer the calls on the server at HANGUP_URL to an AI agent, as an MCP server on stdio')
     .addHelpText('after', NOTES)
     .action(async () => {
-      // Other commands do not load the SDK, whose schemas take longer than their work.
+      // Other commands do not need the schemas of the tools.
       const { serveMcp } = await import('../mcp/serve-mcp.ts');
       await serveMcp(readVersion().version);
     });

@@ -1,5 +1,4 @@
-import { McpServer } from '@modelcontextprotocol/server';
-import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio';
+import type { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { SCOPES, type Scope } from '../../domain/api-key.ts';
 import { errorMessage } from '../../domain/errors.ts';
@@ -37,35 +36,35 @@ export async function serveMcp(version: string): Promise<void> {
   printProgress(
     `serving MCP on standard input and output, for ${server}; tools: ${names.join(', ') || 'none, because the key has no scope for them'}`,
   );
-  const transport = new Transport();
-  serveStdio(() => createServer(tools, { version, scopes, known }), {
+  const sdk = await import('./sdk.ts');
+  const end = Promise.withResolvers<void>();
+  const transport = new (class extends sdk.StdioServerTransport {
+    /** Called at the end of the input, and when the output is closed. */
+    override async close(): Promise<void> {
+      await super.close();
+      end.resolve();
+    }
+  })();
+  const createServer = () => {
+    const info = { name: 'hangup', title: 'hangup', version };
+    const mcpServer = new sdk.McpServer(info, { instructions: INSTRUCTIONS });
+    registerTools(mcpServer, tools, { scopes, known });
+    return mcpServer;
+  };
+  sdk.serveStdio(createServer, {
     transport,
     onerror: (error) => printProgress(`MCP: ${error.message}`),
   });
-  await transport.closed;
+  await end.promise;
   closed.abort();
 }
 
-/** Standard input and output, with a promise of the end of either. */
-class Transport extends StdioServerTransport {
-  private readonly end = Promise.withResolvers<void>();
-  readonly closed = this.end.promise;
-
-  override async close(): Promise<void> {
-    await super.close();
-    this.end.resolve();
-  }
-}
-
-function createServer(
+/** Offers the tools within the scopes, and the others when their scopes become known. */
+function registerTools(
+  server: McpServer,
   tools: readonly Tool[],
-  {
-    version,
-    scopes,
-    known,
-  }: { version: string; scopes: readonly Scope[] | null; known: Promise<readonly Scope[] | null> },
-): McpServer {
-  const server = new McpServer({ name: 'hangup', title: 'hangup', version }, { instructions: INSTRUCTIONS });
+  { scopes, known }: { scopes: readonly Scope[] | null; known: Promise<readonly Scope[] | null> },
+): void {
   const registered = tools.map((tool) => ({ scope: tool.scope, handle: tool.register(server) }));
   /** Sends the client a notification if the server is connected. */
   const offer = (offered: readonly Scope[]) => {
@@ -75,7 +74,6 @@ function createServer(
   };
   offer(scopes ?? SAFE_SCOPES);
   void known.then((later) => offer(later ?? SAFE_SCOPES));
-  return server;
 }
 
 /** Returns the scopes of the key. A newer server can have other scopes. */
