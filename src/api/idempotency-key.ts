@@ -1,8 +1,13 @@
 import { badRequest } from './errors.ts';
 import { plainText } from './validators.ts';
 
-/** A character of a header, as in a regular expression's set. */
-const CHARACTER = String.raw`^\x00-\x1F\x7F-\x9F`;
+/*
+ * Characters in the header, as in a regular expression's set: a header cannot contain characters beyond U+00FF, and HTTP
+ * removes the spaces at its ends.
+ */
+const IN_QUOTES = String.raw`\x20\x21\x23-\x5B\x5D-\x7E\xA0-\xFF`;
+const ANYWHERE = String.raw`\x20-\x7E\xA0-\xFF`;
+const AT_AN_END = String.raw`\x21\x23-\x7E\xA0-\xFF`;
 
 /** The input of every mutation that a client may repeat under one key. The OpenAPI document shows the header. */
 export const idempotencyKey = plainText(255).meta({
@@ -11,7 +16,7 @@ export const idempotencyKey = plainText(255).meta({
   examples: ['5f0c1d2e-register'],
   override: {
     type: 'string',
-    pattern: `^(?:"(?:[${CHARACTER}"\\\\]|\\\\["\\\\]){1,255}"|[${CHARACTER}"](?:[${CHARACTER}]{0,253}[${CHARACTER}"])?)$`,
+    pattern: `^(?:"(?:[${IN_QUOTES}]|\\\\["\\\\]){1,255}"|[${AT_AN_END}](?:[${ANYWHERE}]{0,253}[${AT_AN_END}])?)$`,
     maxLength: 512,
   },
 });

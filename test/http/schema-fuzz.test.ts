@@ -317,3 +317,12 @@ test('DELETE /calls/{callId} accepts exactly the Idempotency-Keys that the OpenA
   );
   expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
 });
+
+test('the OpenAPI schema of the Idempotency-Key accepts only values that a header can contain', () => {
+  const { parameters } = document.paths['/calls/{callId}']?.delete ?? {};
+  const validate = ajv.compile({ ...parameters?.find(({ name }) => name === 'idempotency-key')?.schema });
+  for (const key of ['a', 'a b', 'é', 'ÿ', '" a "', String.raw`"\\"`]) expect(validate(key), key).toBe(true);
+  // HTTP removes spaces at the ends, and has no characters beyond U+00FF.
+  for (const key of ['', ' ', ' a', 'a ', 'Ā', '"Ā"', '😀', '"a" ', 'a\n'])
+    expect(validate(key), key).toBe(false);
+});
