@@ -2,7 +2,11 @@ import { z } from 'zod';
 
 /* The OpenAPI document contains these patterns, so every regex engine must accept them: no lookahead, no \p. */
 
-const NO_CONTROLS = characters(String.raw`^\x00-\x1F\x7F-\x9F`);
+const CONTROLS = String.raw`\x00-\x1F\x7F-\x9F`;
+const NO_CONTROLS = characters(`^${CONTROLS}`);
+/** The white space of String.trim that is not a control character. */
+const WHITE_SPACE = String.raw`\x20\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFEFF`;
+const NOT_BLANK = new RegExp(`^[${WHITE_SPACE}]*[^${CONTROLS}${WHITE_SPACE}][^${CONTROLS}]*$`, 'u');
 
 /** The basic plane without invisible characters: Unicode's Cc, Cs, Cf, Zl, Zp and Default_Ignorable_Code_Point. */
 const VISIBLE = String.raw`\x20-\x7E\xA0-\xAC\xAE-\u034E\u0350-\u05FF\u0606-\u061B\u061D-\u06DC\u06DE-\u070E\u0710-\u088F\u0892-\u08E1\u08E3-\u115E\u1161-\u17B3\u17B6-\u180A\u1810-\u200A\u2010-\u2027\u202F-\u205F\u2070-\u3163\u3165-\uD7FF\uE000-\uFDFF\uFE10-\uFEFE\uFF00-\uFF9F\uFFA1-\uFFEF\uFFFC-\uFFFF`;
@@ -33,6 +37,13 @@ function boundedText(allowed: RegExp, problem: string | ((text: string) => strin
 /** Returns a schema for text without control characters. */
 export function plainText(maxLength: number) {
   return boundedText(NO_CONTROLS, 'must not contain control characters', maxLength);
+}
+
+/** Returns a schema for text without control characters, and not only of white space. */
+export function visibleText(maxLength: number) {
+  const problem = (text: string) =>
+    NO_CONTROLS.test(text) ? 'must not be blank' : 'must not contain control characters';
+  return boundedText(NOT_BLANK, problem, maxLength);
 }
 
 /**

@@ -84,6 +84,8 @@ function fitting(given: Schema): fc.Arbitrary<unknown> {
   switch (schema.type) {
     case 'integer':
       return fc.integer({ min: schema.minimum ?? 0, max: schema.maximum ?? 1_000 });
+    case 'boolean':
+      return fc.boolean();
     case 'array':
       return fc.array(fitting(schema.items ?? {}), { maxLength: schema.maxItems ?? 3 });
     case 'object': {
@@ -185,6 +187,76 @@ test('POST /calls accepts exactly the bodies that the OpenAPI schema accepts', a
     { numRuns: 500 },
   );
   expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
+});
+
+const SELECTORS = ['filter', 'callIds', 'all'] as const;
+
+/** Returns bodies of which most have exactly one selector. */
+function cancellations(properties: Readonly<Record<string, Schema>>): fc.Arbitrary<Record<string, unknown>> {
+  const { filter = {}, callIds = {}, reason = {} } = properties;
+  const required = fc.record({
+    filter: fitting(filter),
+    callIds: fitting(callIds),
+    all: fc.constant(true),
+    reason: fitting(reason),
+  });
+  return fc
+    .tuple(inputsOf(properties), required, fc.constantFrom(...SELECTORS, null))
+    .map(([inputs, values, selector]) => {
+      const body: Record<string, unknown> = { reason: values.reason, ...inputs };
+      if (selector !== null) {
+        for (const name of SELECTORS) delete body[name];
+        body[selector] = values[selector];
+      }
+      // Calls of other tests stay live, and no hold refuses further calls.
+      if (body['dryRun'] === undefined || body['dryRun'] === false) body['dryRun'] = true;
+      return body;
+    });
+}
+
+/** JSON Schema cannot compare two dates, so the description has this rule. */
+function isInOrder(filter: unknown): boolean {
+  const { startDate, endDate }: { startDate?: unknown; endDate?: unknown } = Object(filter);
+  if (typeof startDate !== 'string' || typeof endDate !== 'string') return true;
+  const end = endDate.includes('T') ? endDate : `${endDate}T23:59:59.999Z`;
+  return !(Date.parse(startDate) > Date.parse(end));
+}
+
+test('POST /cancellations accepts exactly the bodies that the OpenAPI schema accepts', async () => {
+  const { properties = {} } = resolve({ $ref: '#/components/schemas/CreateCancellation' });
+  const validate = validator('/components/schemas/CreateCancellation');
+  expect(properties.filter?.description).toMatch(/`endDate` is not before `startDate`/);
+  const seen = { accepted: 0, refused: 0 };
+  await fc.assert(
+    fc.asyncProperty(cancellations(properties), async (body) => {
+      const answer = await hangup.send('POST', '/api/v1/cancellations', { body });
+      const isFitting = validate(body) && isInOrder(body['filter']);
+      seen[isFitting ? 'accepted' : 'refused'] += 1;
+      assertSame(body, isFitting, answer);
+      assertDocumented('/cancellations', 'post', answer);
+    }),
+    { numRuns: 500 },
+  );
+  expect(Math.min(seen.accepted, seen.refused)).toBeGreaterThan(50);
+});
+
+test.each([
+  { body: { reason: 'x' }, valid: false },
+  { body: { reason: 'x', all: true }, valid: true },
+  { body: { reason: 'x', all: false }, valid: false },
+  { body: { reason: 'x', callIds: ['a'] }, valid: true },
+  { body: { reason: 'x', callIds: ['a'], hold: false }, valid: true },
+  { body: { reason: 'x', callIds: ['a'], hold: true }, valid: false },
+  { body: { reason: 'x', callIds: ['a'], all: true }, valid: false },
+  { body: { reason: 'x', filter: { agentId: 'a' }, hold: true }, valid: true },
+  { body: { reason: 'x', filter: { agentId: 'a' }, all: true }, valid: false },
+  { body: { reason: 'x', filter: { agentId: 'a' }, callIds: ['a'] }, valid: false },
+  { body: { reason: 'x', filter: {} }, valid: false },
+  { body: { reason: ' \u3000', all: true }, valid: false },
+])('the schema of POST /cancellations and hangup agree about $body', async ({ body, valid }) => {
+  expect(validator('/components/schemas/CreateCancellation')(body)).toBe(valid);
+  const answer = await hangup.send('POST', '/api/v1/cancellations', { body: { ...body, dryRun: true } });
+  expect(answer.status).toBe(valid ? 200 : 400);
 });
 
 /** Returns a query that repeats the name for each entry of a list, OpenAPI's default style. */

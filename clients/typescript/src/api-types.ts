@@ -275,7 +275,7 @@ export interface CancellationPreview {
 }
 
 export interface CreateCancellationInput {
-  /** Live calls that match every field. At least one field is required. */
+  /** Live calls that match every field. At least one field is required. `endDate` is not before `startDate`. */
   filter?:
     | {
         agentId?: string | undefined;
@@ -291,7 +291,7 @@ export interface CreateCancellationInput {
   callIds?: readonly string[] | undefined;
   /** Every live call of your organization. The only value is true. */
   all?: true | undefined;
-  /** Stored with each call and in the audit log. */
+  /** Stored with each call and in the audit log. Not blank. */
   reason: string;
   /** Returns the calls that match now, and cancels none. Default: false. */
   dryRun?: boolean | undefined;

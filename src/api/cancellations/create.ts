@@ -9,7 +9,7 @@ import { CALL_LIST_ITEM_EXAMPLE, CallListItem, toCallListItem } from '../calls/c
 import { badRequest, bodyTooLarge, unrecognizedKeys, unsupportedMediaType } from '../errors.ts';
 import { IDEMPOTENCY_HEADERS, idempotencyKey } from '../idempotency-key.ts';
 import { scopedProcedure } from '../procedures.ts';
-import { dateOrTimestamp, phoneNumber, plainText } from '../validators.ts';
+import { dateOrTimestamp, phoneNumber, plainText, visibleText } from '../validators.ts';
 import { CANCELLATION_EXAMPLE, Cancellation, toCancellation } from './cancellation.ts';
 
 const MAX_CALL_IDS = 10_000;
@@ -37,7 +37,34 @@ const Filter = z
     path: ['endDate'],
     error: 'must not be before startDate',
   })
-  .meta({ description: 'Live calls that match every field. At least one field is required.' });
+  .meta({
+    description:
+      'Live calls that match every field. At least one field is required. `endDate` is not before `startDate`.',
+    minProperties: 1,
+  });
+
+/** Returns a JSON Schema. An object literal with `then` would look like a promise. */
+const ifThenElse = (condition: object, rule: object, otherwise: object) =>
+  Object.fromEntries([
+    ['if', condition],
+    ['then', rule],
+    ['else', otherwise],
+  ]);
+
+/** openapi-typescript refuses a required property that is not defined beside it. */
+const has = (name: string) => ({ required: [name], properties: { [name]: {} } });
+const hasNot = (name: string) => ({ not: has(name) });
+
+/** The rules between the fields, as JSON Schema that client generators ignore: they would make a class of each `oneOf`. */
+const SELECTOR_RULES = ifThenElse(
+  has('filter'),
+  { allOf: [hasNot('callIds'), hasNot('all')] },
+  ifThenElse(
+    has('callIds'),
+    { ...hasNot('all'), properties: { hold: { const: false } } },
+    { ...has('all'), properties: { all: { const: true } } },
+  ),
+);
 
 const fields = {
   filter: Filter.optional(),
@@ -46,18 +73,21 @@ const fields = {
     .literal(true)
     .optional()
     .meta({ description: 'Every live call of your organization. The only value is true.' }),
-  reason: plainText(500)
-    .refine((text) => text.trim() !== '', 'must not be blank')
-    .meta({
-      description: 'Stored with each call and in the audit log.',
-      examples: ['agent gives wrong advice'],
-    }),
+  reason: visibleText(500).meta({
+    description: 'Stored with each call and in the audit log. Not blank.',
+    examples: ['agent gives wrong advice'],
+  }),
   dryRun: z.boolean().default(false).meta({
     description: 'Returns the calls that match now, and cancels none.',
   }),
-  expectedAtMost: z.int().min(0).optional().meta({
-    description: 'Refuses the cancellation with 412 when more calls match.',
-  }),
+  expectedAtMost: z
+    .int()
+    .min(0)
+    .optional()
+    .meta({
+      description: 'Refuses the cancellation with 412 when more calls match.',
+      override: { type: 'integer', format: 'int64', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+    }),
   hold: z.boolean().default(false).meta({
     description:
       'Until the hold is lifted, new calls that match are refused with 409, and calls that start to match are cancelled.',
@@ -86,7 +116,7 @@ const rules = [
 const CreateCancellationInput = z
   .strictObject(fields)
   .check(...rules)
-  .meta({ id: 'CreateCancellation' });
+  .meta({ id: 'CreateCancellation', ...SELECTOR_RULES });
 
 const { dryRun: _dryRun, idempotencyKey: _idempotencyKey, expectedAtMost, ...stopFields } = fields;
 

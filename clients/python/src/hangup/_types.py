@@ -261,7 +261,7 @@ class Contact(TypedDict, total=False):
 
 
 class CallFilter(TypedDict, total=False):
-    """Live calls that match every field. At least one field is required."""
+    """Live calls that match every field. At least one field is required. `endDate` is not before `startDate`."""
 
     agentId: str
     status: list[Literal["initiated", "connecting", "ringing", "active"]]
