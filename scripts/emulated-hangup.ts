@@ -12,6 +12,8 @@ export interface RunningHangup {
   /** An API key with all scopes. */
   readonly key: string;
   readonly process: ChildProcess;
+  /** Creates another API key. @param scope the only scope; by default all scopes */
+  createKey(options: { readonly org?: string; readonly scope?: string }): string;
 }
 
 /** Starts hangup from source on an emulator, with a new database in `folder`. */
@@ -35,13 +37,17 @@ export async function startEmulatedHangup(
     RATE_LIMIT_CANCELS: '0',
     RATE_LIMIT_ANONYMOUS: '0',
   };
-  const createKey = ['keys', 'create', '--org', 'acme', '--name', 'clients', '--json'];
-  const created = execFileSync(process.execPath, [...NODE, ...createKey], {
-    env,
-    cwd: folder,
-    encoding: 'utf8',
-  });
-  const { key } = z.object({ key: z.string() }).parse(JSON.parse(created));
+  const createKey: RunningHangup['createKey'] = ({ org = 'acme', scope }) => {
+    const command = ['keys', 'create', '--org', org, '--name', 'clients', '--json'];
+    if (scope !== undefined) command.push('--scope', scope);
+    const created = execFileSync(process.execPath, [...NODE, ...command], {
+      env,
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    return z.object({ key: z.string() }).parse(JSON.parse(created)).key;
+  };
+  const key = createKey({});
   const child = spawn(process.execPath, [...NODE, 'serve'], {
     env,
     cwd: folder,
@@ -54,5 +60,5 @@ export async function startEmulatedHangup(
     });
     child.once('exit', (code) => reject(new Error(`hangup exited with ${code}`)));
   });
-  return { url, key, process: child };
+  return { url, key, process: child, createKey };
 }
