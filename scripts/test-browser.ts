@@ -3,25 +3,10 @@
  * program.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { findProgram } from './find-program.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-
-/** Returns the path of a program; undefined if the machine lacks the program. */
-function findProgram(name: string): string | undefined {
-  const folders = name.includes('/') ? [''] : (process.env.PATH ?? '').split(delimiter);
-  return folders
-    .map((folder) => join(folder, name))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-}
 
 const program = process.env.CHROMIUM ?? 'chromium';
 const CHROMIUM = findProgram(program);
