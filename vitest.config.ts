@@ -12,6 +12,8 @@ const faults = process.env.FAULTS ? [] : ['test/app/faults.test.ts'];
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];
 const shells = process.env.SHELLS ? [] : ['test/cli/completion.test.ts'];
 const browser = process.env.BROWSER ? [] : ['test/browser/**'];
+// scripts/test-examples.ts installs their packages.
+const examples = process.env.EXAMPLES ? [] : ['test/examples/**'];
 const outages = process.env.LIVEKIT_SERVER
   ? []
   : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];
@@ -29,6 +31,7 @@ export default defineConfig({
       ...shells,
       ...rooms,
       ...browser,
+      ...examples,
       ...outages,
       ...phones,
     ],
