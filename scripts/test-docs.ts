@@ -53,7 +53,8 @@ function scriptOf(block: Block, index: number): string {
     const [extension, command, prelude] = variables;
     const file = `block-${index}.${extension}`;
     steps.push(`cat > ${file} <<'BLOCK'\n${prelude}\n${code}BLOCK`);
-    steps.push(`CALL=$(register_call) API_KEY=$HANGUP_API_KEY ${command} ${file}`);
+    const url = 'HANGUP_URL=http://127.0.0.1:8080';
+    steps.push(`CALL=$(register_call) API_KEY=$HANGUP_API_KEY ${url} ${command} ${file}`);
   } else {
     // The server of systemd and the server of a block need the same port.
     if (code.includes('systemctl')) steps.push('stop_server');

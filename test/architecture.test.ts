@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 
 /** The folders and packages that each folder of src may import, and the Node builtins that reach out of the process. */
 const TABLE: Record<string, readonly string[]> = {
@@ -155,4 +156,37 @@ test('only platform/ reads the environment, the clock and randomness; the emulat
   expect(offenders(/process\.env\b/, ['platform/environment.ts'])).toEqual([]);
   const clocks = ['platform/clock.ts', 'emulator/environment.ts'];
   expect(offenders(/Date\.now\(|new Date\(\)|Math\.random\(|randomUUID/, clocks)).toEqual([]);
+});
+
+const EXAMPLES = resolve(import.meta.dirname, '../clients/examples');
+const Package = z.object({ dependencies: z.record(z.string(), z.string()) });
+
+test.for(['javascript', 'livekit-agent', 'react'])(
+  'the example %s imports only its own files and packages',
+  (name) => {
+    const folder = resolve(EXAMPLES, name);
+    const { dependencies } = Package.parse(JSON.parse(readFileSync(resolve(folder, 'package.json'), 'utf8')));
+    const sources = globSync('{*.js,src/*.{ts,tsx}}', { cwd: folder }).map((file) => resolve(folder, file));
+    expect(sources.length).toBeGreaterThan(3);
+    const foreign = sources.flatMap((file) =>
+      importsOf(readFileSync(file, 'utf8')).filter((specifier) => {
+        if (specifier.startsWith('.')) return !resolve(dirname(file), specifier).startsWith(`${folder}/`);
+        const [scope = '', rest = ''] = specifier.split('/');
+        const installed = scope.startsWith('@') ? `${scope}/${rest}` : scope;
+        return !specifier.startsWith('node:') && !(installed in dependencies);
+      }),
+    );
+    expect(foreign).toEqual([]);
+  },
+);
+
+test('no file of src imports a client or an example', () => {
+  const outside = files.flatMap((file) =>
+    importsOf(readFileSync(file, 'utf8')).filter((specifier) =>
+      specifier.startsWith('.')
+        ? resolve(dirname(file), specifier).startsWith(resolve(SRC, '../clients'))
+        : specifier.startsWith('@hangup/'),
+    ),
+  );
+  expect(outside).toEqual([]);
 });

@@ -13,6 +13,8 @@ const FILES = globSync(
     '*.md',
     'clients/*/README.md',
     'clients/typescript/src/*.ts',
+    'clients/examples/{curl,javascript,python}/*.{sh,js,py}',
+    'clients/examples/{livekit-agent,react}/src/*.{ts,tsx}',
     'docs/**/*.{md,yml,service,conf}',
     'src/**/*.ts',
     'scripts/**/*.{ts,sh}',

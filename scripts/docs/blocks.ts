@@ -1,4 +1,4 @@
-/** The fenced blocks of README.md, docs and the TypeScript client's page, and the test of each block. */
+/** The fenced blocks of README.md, docs and the clients' pages, and the test of each block. */
 import { globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
@@ -28,6 +28,10 @@ export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
     'it has no end; test/http/events.test.ts reads the stream',
   ],
   ['hangup calls watch --agent receptionist\n', 'it has no end; test/cli/watch.test.ts runs the command'],
+  [
+    'pip install hangup\n',
+    'it needs the published package; the pages run with the package of this repository',
+  ],
   ['npm ci && npm test\n', '.ci/run runs it; scripts/test-docs.ts would run itself'],
   ['npm ci && npm run build\n', '.ci/run runs both parts'],
   [
@@ -60,13 +64,14 @@ export function blocksOf(page: string, text: string): Block[] {
   });
 }
 
-/** Returns README.md, the pages in the order of docs/README.md, all others, and the page of the TypeScript client. */
+/** Returns README.md, the pages in the order of docs/README.md, all others, and the pages of the clients. */
 export function readPages(): { readonly page: string; readonly text: string }[] {
   const read = (page: string) => ({ page, text: readFileSync(join(ROOT, page), 'utf8') });
   const index = read('docs/README.md');
   const named = [...index.text.matchAll(/\]\(([\w-]+\.md)\)/g)].map(([, name]) => `docs/${name}`);
   const all = globSync('docs/**/*.md', { cwd: ROOT }).sort();
-  return ['README.md', index.page, ...new Set([...named, ...all]), 'clients/typescript/README.md']
+  const clients = ['typescript', 'python', 'examples'].map((name) => `clients/${name}/README.md`);
+  return ['README.md', index.page, ...new Set([...named, ...all]), ...clients]
     .filter((page, at, pages) => pages.indexOf(page) === at)
     .map(read);
 }
