@@ -139,12 +139,10 @@ describe.each(Object.keys(LANGUAGES) as Language[])('the examples in %s', (langu
       code: 1,
       stderr: expect.stringMatching(/^hangup refuses the key in HANGUP_API_KEY: .*calls:cancel/),
     });
-    const broken = await startFaultServer(
-      json(500, { error: { message: 'Internal server error', code: 500 } }),
-    );
+    const broken = await startFaultServer(json(413, { error: { message: 'Body too large', code: 413 } }));
     expect(await script(hangup.key, broken.url)).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('Internal server error'),
+      stderr: expect.stringContaining('Body too large'),
     });
     expect(await readCall(id('errors'))).toMatchObject({ data: { status: 'active' } });
     expect(await script()).toEqual({ code: 0, stdout: `Call ${id('errors')} is cancelled.\n`, stderr: '' });

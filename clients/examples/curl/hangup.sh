@@ -44,7 +44,7 @@ request() {
 # Whether the same request can succeed later.
 is_retryable() {
   case $status in
-    000 | 429 | 502 | 503 | 504) return 0 ;;
+    000 | 408 | 429 | 5??) return 0 ;;
     *) return 1 ;;
   esac
 }
