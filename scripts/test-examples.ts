@@ -55,7 +55,11 @@ async function checkPython(): Promise<void> {
   const config = ['--config', join(ROOT, 'clients/python/pyproject.toml')];
   await run(program('ruff'), ['format', '--check', '--no-cache', ...config, '.'], { cwd });
   await run(program('ruff'), ['check', '--no-cache', ...config, '.'], { cwd });
-  await run(program('mypy'), ['--strict', '--cache-dir', join(folder, 'mypy'), '.'], { cwd });
+  await run(
+    program('mypy'),
+    ['--strict', '--python-version', '3.10', '--cache-dir', join(folder, 'mypy'), '.'],
+    { cwd },
+  );
 }
 
 const checkShell = () =>
