@@ -11,6 +11,7 @@ from conftest import API_KEY, MakeClient
 from servers import DRIP, SILENCE, ScriptedServer, response, success
 
 from hangup import AsyncHangup, Hangup, HangupError
+from hangup._wire import jittered_delay
 
 CALL: Any = {"id": "call", "status": "cancelled"}
 
@@ -157,6 +158,13 @@ def test_the_last_error_is_raised_after_the_last_attempt(scripted: ScriptedServe
         client.calls.get("call")
     assert raised.value.status == 502
     assert len(scripted.requests) == 3
+
+
+def test_the_delays_double_up_to_8_s_and_an_outage_can_last_for_days() -> None:
+    for attempt, longest in ((1, 0.25), (2, 0.5), (6, 8.0), (7, 8.0), (100_000, 8.0)):
+        delays = [jittered_delay(attempt) for _ in range(200)]
+        assert 0 <= min(delays) < longest / 4
+        assert longest * 3 / 4 < max(delays) <= longest
 
 
 def test_retry_after_in_seconds_delays_the_next_attempt(scripted: ScriptedServer, make_client: MakeClient) -> None:

@@ -189,7 +189,9 @@ def make_settings(
 
 def jittered_delay(attempt: int) -> float:
     """Return the seconds after a failed attempt. Random: clients that failed together do not come back together."""
-    return random.uniform(0, min(_MAX_DELAY_S, _FIRST_DELAY_S * 2.0 ** (attempt - 1)))
+    # Python raises OverflowError for the 1025th attempt, after an hour of an outage.
+    exponent = min(attempt - 1, 10)
+    return random.uniform(0, min(_MAX_DELAY_S, _FIRST_DELAY_S * 2.0**exponent))
 
 
 class Attempts:
