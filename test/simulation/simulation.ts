@@ -66,6 +66,8 @@ const ROOMS_GONE_AFTER_MS = 180_000;
 /** Time after the last fault until every live call must have a room. The last call is scheduled 5 minutes ahead. */
 const ALL_SETTLED_AFTER_MS = CALL_START_TIMEOUT_MS + 360_000;
 const STOPPED_AFTER_MS = 60_000;
+/** Longer than one deletion without faults, and shorter than the interval of the checks. */
+const DELETION_TIME_MS = 10_000;
 /** The longest pause of a reader, and some pages. */
 const READ_AFTER_MS = 30_000;
 /** Maximum age of LiveKit's participant list when hangup acts on it. */
@@ -148,6 +150,9 @@ async function run(world: SimulatedWorld, { calls }: Simulation): Promise<void> 
   assertNodesOfLiveCallsAnswer(world);
   assertEndlessCallsGoOn(world);
   assertRoomsAreCalls(world);
+  // Every 15 s, hangup checks again whether it may delete the room of an ended call that others use.
+  const completeBy = virtualClock.now + DELETION_TIME_MS;
+  await until(() => database.openDeletions().length === 0 || virtualClock.now >= completeBy);
   assertDeletionsAreComplete(world);
   database.assertCancelsHaveDeletions();
   database.assertStatusesMovedForward();
