@@ -30,8 +30,8 @@ export class RequestError extends Error {
 export class StoreBusyError extends Error {
   override readonly name = 'StoreBusyError';
 
-  constructor(message = 'the database did not accept a write in time') {
-    super(message);
+  constructor(message = 'the database did not accept a write in time', options?: ErrorOptions) {
+    super(message, options);
   }
 }
 

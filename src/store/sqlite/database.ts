@@ -6,13 +6,11 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts';
 import { MIGRATIONS_FOLDER, NO_PROC, sqliteAddon } from '../../platform/assets.ts';
 import type { SchemaVersion } from '../../ports/diagnostics.ts';
+import { DatabaseError, type OnMigrate } from '../database-error.ts';
 
 export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
 
-/** The database cannot be used. The message contains the remedy. */
-export class DatabaseError extends Error {
-  override readonly name = 'DatabaseError';
-}
+export { DatabaseError, type OnMigrate };
 
 /** A command waits this long for another process's write, with a blocked event loop. A server never waits like this. */
 export const BUSY_TIMEOUT_MS = 2_000;
@@ -24,9 +22,6 @@ const WAL_LIMIT_BYTES = 16 * 1024 * 1024;
  * pages, which are copied once. Within {@link WAL_LIMIT_BYTES}, with room for a large commit.
  */
 export const CHECKPOINT_PAGES = 3_000;
-
-/** Called with the names of missing migrations before they are applied, which takes minutes for a large database. */
-export type OnMigrate = (names: readonly string[]) => void;
 
 /**
  * Opens a database, after creating the file and its directory if absent, migrating the schema and checking that writes

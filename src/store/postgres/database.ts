@@ -1,0 +1,331 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts';
+import { systemRandom } from '../../platform/clock.ts';
+import type { Clock, Random } from '../../ports/system.ts';
+import { DatabaseError, type OnMigrate } from '../database-error.ts';
+import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
+import { isConflict, toStoreError } from './errors.ts';
+import { migrate } from './migrations.ts';
+import type { Result, Session, Statement, Value } from './session.ts';
+
+/** Bounds that end a statement before the client of a cancel gives up after 5 s. */
+export const STATEMENT_TIMEOUT_MS = 2_500;
+const LOCK_TIMEOUT_MS = 2_000;
+const IDLE_TIMEOUT_MS = 5_000;
+/** Longer than the server's bound: the server's error is clearer, and keeps the connection. */
+const RESPONSE_MARGIN_MS = 500;
+const CONNECT_TIMEOUT_MS = 1_500;
+const CONNECT_PAUSE_MS = 20;
+const OPEN_TIMEOUT_MS = 30_000;
+const MAX_WAITING = 1_000;
+/** Connections of the write lane: one for changes of calls, one for completed deletions. */
+const LANE_SIZE = 2;
+/** After this time a connection is replaced, so that changed settings of the server take effect. */
+const MAX_LIFETIME_S = 600;
+const INT8 = 20;
+const OLDEST_VERSION = 140_000;
+
+/** One connection, for the statements of one transaction at a time. */
+export interface Connection extends Session {
+  /** Begins a transaction. Statements that follow without waiting travel in the same packet. */
+  begin(timeoutMs?: number): Promise<void>;
+  /** @throws StoreBusyError when the outcome is unknown, or when the transaction had failed before */
+  commit(): Promise<void>;
+  rollback(): Promise<void>;
+}
+
+export interface Connections {
+  /** Runs work on a connection that no other work uses meanwhile. @throws StoreBusyError when none is available in time */
+  connection<T>(work: (connection: Connection) => Promise<T>): Promise<T>;
+}
+
+/** A pool of connections. As a session, each statement is a transaction of its own. */
+export interface Database extends Session, Connections {
+  /** The connections that only the write lane uses, so that reads never delay a cancel. */
+  readonly lane: Connections;
+  /** Null: the clock of the database. */
+  readonly clock: Clock | null;
+  readonly random: Pick<Random, 'fraction'>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** In tests, instead of the clock of the database. */
+  readonly clock?: Clock | undefined;
+  readonly random?: Pick<Random, 'fraction'> | undefined;
+  readonly onMigrating?: OnMigrate | undefined;
+}
+
+/**
+ * Connects to a database, after migrating the schema and checking that writes are durable. Waits 30 s for a server that starts.
+ * @throws DatabaseError
+ */
+export async function openDatabase({
+  url,
+  clock,
+  random = systemRandom,
+  onMigrating = () => {},
+}: DatabaseOptions): Promise<Database> {
+  const target = createTarget(parseConnectionUrl(url));
+  const pool = openPool(target, target.url.poolSize);
+  const lane = openPool(target, LANE_SIZE);
+  const db: Database = {
+    ...pool,
+    lane,
+    clock: clock ?? null,
+    random,
+    async close() {
+      await Promise.all([pool.close(), lane.close()]);
+    },
+  };
+  try {
+    await connectAtStart(db);
+    await migrate(db, onMigrating);
+    return db;
+  } catch (error) {
+    await db.close();
+    throw error instanceof DatabaseError
+      ? error
+      : new DatabaseError(`Cannot use the database: ${errorMessage(error)}. ${ADVICE}`);
+  }
+}
+
+const ADVICE = 'Check DATABASE_URL, and that Postgres runs and accepts connections of this user';
+
+/** A wrong password or database name fails at once. A server that starts or fails over gets time. */
+async function connectAtStart(db: Connections): Promise<void> {
+  const deadline = performance.now() + OPEN_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return await db.connection(async () => {});
+    } catch (error) {
+      if (!(error instanceof StoreBusyError) || performance.now() > deadline) throw error;
+      await delay(100);
+    }
+  }
+}
+
+/** The server that connections go to. */
+interface Target {
+  readonly url: ConnectionUrl;
+  current(): Host;
+  /** Goes on to the next host, unless another connection has done so already. */
+  leave(host: Host): void;
+  /** True: a pooler refuses settings of a session, so each transaction sets its own. */
+  isPooled: boolean;
+}
+
+function createTarget(url: ConnectionUrl): Target {
+  let index = 0;
+  const current = () => url.hosts[index] ?? url.hosts[0];
+  return {
+    url,
+    current,
+    leave(host) {
+      if (current() === host) index = (index + 1) % url.hosts.length;
+    },
+    isPooled: false,
+  };
+}
+
+const types = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+};
+
+function openPool(target: Target, max: number): Session & Connections & { close(): Promise<void> } {
+  const { url } = target;
+  /** What each connection found at its start. */
+  const found = new WeakMap<pg.ClientBase, { readonly host: Host; readonly isWeaklyDurable: boolean }>();
+
+  class HostClient extends pg.Client {
+    readonly target = target.current();
+
+    constructor() {
+      super(clientConfig(target));
+    }
+  }
+
+  const pool = new pg.Pool({
+    Client: HostClient,
+    max,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    idleTimeoutMillis: 60_000,
+    maxLifetimeSeconds: MAX_LIFETIME_S,
+    async onConnect(client) {
+      // The event of a lost connection, which the next statement reports.
+      client.on('error', () => {});
+      const host = client instanceof HostClient ? client.target : target.current();
+      found.set(client, { host, isWeaklyDurable: await checkServer(client) });
+    },
+  });
+  pool.on('error', () => {});
+
+  async function acquire(): Promise<pg.PoolClient> {
+    if (pool.waitingCount >= MAX_WAITING) {
+      throw new StoreBusyError('too many requests wait for a connection to the database');
+    }
+    const deadline = performance.now() + CONNECT_TIMEOUT_MS;
+    for (let attempt = 1; ; attempt += 1) {
+      const host = target.current();
+      try {
+        return await pool.connect();
+      } catch (error) {
+        if (refusesSettings(error) && !target.isPooled) {
+          target.isPooled = true;
+          continue;
+        }
+        if (error instanceof DatabaseError || isRefusedLogin(error)) throw toLoginError(error);
+        target.leave(host);
+        if (attempt >= url.hosts.length || performance.now() > deadline) throw toStoreError(error);
+        await delay(CONNECT_PAUSE_MS);
+      }
+    }
+  }
+
+  async function connection<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const client = await acquire();
+    const facts = found.get(client);
+    let isBroken = false;
+    const query = async (config: pg.QueryConfig & { query_timeout?: number }) => {
+      try {
+        return await client.query(config);
+      } catch (error) {
+        const isOfServer = error instanceof pg.DatabaseError;
+        if (!isOfServer || errorCode(error) === READ_ONLY) isBroken = true;
+        if (facts !== undefined && errorCode(error) === READ_ONLY) target.leave(facts.host);
+        throw toStoreError(error);
+      }
+    };
+    let timeoutMs = STATEMENT_TIMEOUT_MS;
+    const control = (text: string) => query({ text, query_timeout: timeoutMs + RESPONSE_MARGIN_MS });
+    try {
+      return await work({
+        async execute({ name, text }: Statement, values: readonly Value[]): Promise<Result> {
+          const { rows, rowCount } = await query({
+            ...(url.hasPreparedStatements && { name }),
+            text,
+            values: [...values],
+            query_timeout: timeoutMs + RESPONSE_MARGIN_MS,
+          });
+          return { rows, count: rowCount ?? 0 };
+        },
+        async begin(limitMs = STATEMENT_TIMEOUT_MS) {
+          timeoutMs = limitMs;
+          const settings = [
+            ...(target.isPooled || limitMs !== STATEMENT_TIMEOUT_MS ? localSettings(limitMs) : []),
+            ...(facts?.isWeaklyDurable ? ['SET LOCAL synchronous_commit = on'] : []),
+          ];
+          await control(['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...settings].join('; '));
+        },
+        async commit() {
+          const { command } = await control('COMMIT').catch((error: unknown) => {
+            // Without a cause: nothing may run again. The commit can have taken place.
+            throw isConflict(error) ? error : new StoreBusyError('the outcome of a commit is unknown');
+          });
+          // Postgres answers COMMIT with ROLLBACK when a statement of the transaction had failed.
+          if (command !== 'COMMIT') throw new StoreBusyError('the database rolled the transaction back');
+        },
+        async rollback() {
+          timeoutMs = STATEMENT_TIMEOUT_MS;
+          await control('ROLLBACK').catch(() => {
+            isBroken = true;
+          });
+        },
+      });
+    } finally {
+      client.release(isBroken);
+    }
+  }
+
+  return {
+    connection,
+    execute: (statement, values) =>
+      connection(async (one) => {
+        if (!target.isPooled) return one.execute(statement, values);
+        // Through a pooler, only a transaction bounds the time of a statement.
+        const [, result] = await Promise.all([one.begin(), one.execute(statement, values), one.commit()]);
+        return result;
+      }),
+    close: () => pool.end(),
+  };
+}
+
+const READ_ONLY = '25006';
+
+function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
+  const { url, isPooled } = target;
+  const { host, port } = target.current();
+  const { user, password, database, ssl, applicationName } = url;
+  return {
+    host,
+    port,
+    user,
+    password,
+    database,
+    ssl,
+    application_name: applicationName,
+    keepAlive: true,
+    pipeline: true,
+    types,
+    ...(!isPooled && {
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      lock_timeout: LOCK_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
+    }),
+  };
+}
+
+const localSettings = (timeoutMs: number) => [
+  `SET LOCAL statement_timeout = ${timeoutMs}`,
+  `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`,
+  `SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`,
+];
+
+/**
+ * Checks that a new connection can write durably. Returns whether a transaction must ask for a durable commit itself.
+ * @throws DatabaseError when the server can never be used
+ */
+async function checkServer(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ name: string; setting: string }>(`
+    SELECT name, setting FROM pg_settings
+    WHERE name IN ('transaction_read_only', 'synchronous_commit', 'fsync', 'server_version_num', 'server_encoding')`);
+  const settings = new Map(rows.map(({ name, setting }) => [name, setting]));
+  if (settings.get('transaction_read_only') === 'on') {
+    throw new StoreBusyError('the server is read-only: it is a standby');
+  }
+  if (Number(settings.get('server_version_num')) < OLDEST_VERSION) {
+    throw new DatabaseError('The database is older than Postgres 14. Upgrade it.');
+  }
+  if (settings.get('server_encoding') !== 'UTF8') {
+    throw new DatabaseError(
+      'The encoding of the database is not UTF8. Create a database with the encoding UTF8.',
+    );
+  }
+  for (const name of ['synchronous_commit', 'fsync']) {
+    if (settings.get(name) === 'off') {
+      throw new DatabaseError(
+        `Durable writes are not available: ${name} is off. Set ${name} = on in Postgres.`,
+      );
+    }
+  }
+  return !['on', 'remote_apply'].includes(settings.get('synchronous_commit') ?? '');
+}
+
+/** A pooler refuses settings in the first message: each transaction sets them instead. */
+function refusesSettings(error: unknown): boolean {
+  return /unsupported startup parameter/i.test(errorMessage(error));
+}
+
+/** The user, the password, the database or the access rules are wrong: trying again does not help. */
+function isRefusedLogin(error: unknown): boolean {
+  const code = errorCode(error);
+  return error instanceof pg.DatabaseError && (code.startsWith('28') || code === '3D000');
+}
+
+function toLoginError(error: unknown): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  return new DatabaseError(`Postgres refuses the connection: ${errorMessage(error)}. ${ADVICE}.`);
+}

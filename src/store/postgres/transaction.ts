@@ -1,0 +1,119 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Timestamp } from '../../domain/time.ts';
+import { appendEvents, type NewAuditEvent } from './audit.ts';
+import type { Connection, Connections, Database } from './database.ts';
+import { isConflict, isConnectionLost } from './errors.ts';
+import { type Lock, takeLocks } from './locks.ts';
+import { prepareSql, type Session } from './session.ts';
+
+/*
+ * Transactions that write. READ COMMITTED: each statement sees everything that was committed before it started, so also
+ * before the locks were granted. Nothing else may append to the audit log.
+ */
+
+const MAX_ATTEMPTS = 6;
+/** The longest pause before the second attempt. Each further pause is up to twice as long. */
+const FIRST_PAUSE_MS = 5;
+
+export interface Transaction extends Session {
+  /** The time by the store's clock, after the locks were granted. */
+  readonly now: Timestamp;
+  /** Appends an event to the audit log at the end of the transaction, in the order of the calls. */
+  appendAudit(event: NewAuditEvent): void;
+}
+
+const readClock = prepareSql<{ now: Timestamp }>(
+  'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now',
+);
+
+/**
+ * Runs work in a transaction that first takes the locks, and returns its result after the commit. An error undoes the work.
+ * After a deadlock, a serialization failure, a row that another transaction inserted first, or a lost connection, the work
+ * runs again: it must change nothing outside of the transaction.
+ * @throws StoreBusyError when the database cannot be used, or when the outcome of the commit is unknown
+ */
+export function transaction<T>(
+  db: Database,
+  work: (tx: Transaction) => Promise<T>,
+  {
+    locks = [],
+    timeoutMs,
+    connections = db,
+  }: {
+    locks?: readonly Lock[];
+    /** The longest time of one statement, if not the default. */
+    timeoutMs?: number;
+    connections?: Connections;
+  } = {},
+): Promise<T> {
+  return withRetries(db, () =>
+    connections.connection(async (connection) => {
+      const now = await beginLocked(db, connection, { locks, timeoutMs });
+      return commitAfter(connection, now, work);
+    }),
+  );
+}
+
+/** Begins a transaction, takes the locks and returns the time after that, all in one round trip. */
+async function beginLocked(
+  db: Database,
+  connection: Connection,
+  { locks, timeoutMs }: { locks: readonly Lock[]; timeoutMs: number | undefined },
+): Promise<Timestamp> {
+  try {
+    const [, , row] = await Promise.all([
+      connection.begin(timeoutMs),
+      takeLocks(connection, locks),
+      db.clock === null ? readClock.get(connection) : undefined,
+    ]);
+    return db.clock?.now() ?? row?.now ?? Number.NaN;
+  } catch (error) {
+    await connection.rollback();
+    throw error;
+  }
+}
+
+/** Runs work in the transaction that the connection has begun, writes its audit events and commits. */
+async function commitAfter<T>(
+  connection: Connection,
+  now: Timestamp,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> {
+  const events: NewAuditEvent[] = [];
+  const tx: Transaction = {
+    now,
+    execute: connection.execute,
+    appendAudit: (event) => events.push(event),
+  };
+  try {
+    const result = await work(tx);
+    await finish(connection, events);
+    return result;
+  } catch (error) {
+    await connection.rollback();
+    throw error;
+  }
+}
+
+/** Appends the events and commits, in one round trip. An error of the commit alone can leave the outcome unknown. */
+async function finish(connection: Connection, events: readonly NewAuditEvent[]): Promise<void> {
+  const [appended, committed] = await Promise.allSettled([
+    appendEvents(connection, events),
+    connection.commit(),
+  ]);
+  if (committed.status === 'fulfilled') return;
+  const isUndone = appended.status === 'rejected' && !isConnectionLost(appended.reason);
+  throw isUndone ? appended.reason : committed.reason;
+}
+
+/** Runs an attempt again while another transaction is the cause of its failure. */
+async function withRetries<T>(db: Database, attempt: () => Promise<T>): Promise<T> {
+  for (let number = 1; ; number += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (number === MAX_ATTEMPTS || !(isConflict(error) || isConnectionLost(error))) throw error;
+      await delay(db.random.fraction() * FIRST_PAUSE_MS * 2 ** number);
+    }
+  }
+}
