@@ -22,6 +22,9 @@ import type { PgTable } from 'drizzle-orm/pg-core';
  *   const ids = prepareSql<{ id: string }>('SELECT id FROM calls WHERE room_name = ANY($1::text[])');
  *   const rows = await ids.all(session, [roomNames]);
  *
+ * A method of the store that reads is `(session: Session, input) => Promise<Result>`. A method that writes is
+ * `(db: Database, input) => Promise<Result>`, and calls `transaction(db, async (tx) => { … tx.now … tx.appendAudit(event) … })`.
+ *
  * Types of the values in rows: text: string. bigint, integer, smallint, count(*): number. json: the parsed value.
  * Parameters: string, number, boolean, null, and arrays of them for `ANY($1::text[])` or `unnest($1::text[])`. A json
  * parameter is text that the caller made with JSON.stringify.
