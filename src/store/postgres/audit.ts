@@ -1,4 +1,6 @@
 import type { AuditEvent } from '../../domain/audit.ts';
+import type { RoomDeletion } from '../../domain/room-deletion.ts';
+import type { Timestamp } from '../../domain/time.ts';
 import { prepareSql, type Session } from './session.ts';
 
 export type NewAuditEvent = Pick<AuditEvent, 'at' | 'organizationId' | 'action' | 'actor' | 'subjectId'> &
@@ -31,4 +33,30 @@ export async function appendEvents(session: Session, events: readonly NewAuditEv
     events.map(({ cancellationId = null }) => cancellationId),
     events.map(({ details = null }) => details && JSON.stringify(details)),
   ]);
+}
+
+/** Returns the event of a deletion's present state. */
+export function deletionEvent(
+  {
+    callId,
+    organizationId,
+    cancellationId,
+    state,
+    attempt,
+    lastError,
+  }: Pick<RoomDeletion, 'callId' | 'cancellationId' | 'state' | 'attempt' | 'lastError'> & {
+    readonly organizationId: string;
+  },
+  now: Timestamp,
+): NewAuditEvent {
+  const error = state === 'retryable' || state === 'discarded' ? lastError : null;
+  return {
+    at: now,
+    organizationId,
+    action: 'call.room_deletion',
+    actor: 'reconciler',
+    subjectId: callId,
+    cancellationId,
+    details: { state, attempt, error },
+  };
 }

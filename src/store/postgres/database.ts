@@ -30,6 +30,8 @@ const OLDEST_VERSION = 140_000;
 export interface Connection extends Session {
   /** Begins a transaction. Statements that follow without waiting travel in the same packet. */
   begin(timeoutMs?: number): Promise<void>;
+  /** Begins a transaction that reads one snapshot of the database. */
+  beginSnapshot(): Promise<void>;
   /** @throws StoreBusyError when the outcome is unknown, or when the transaction had failed before */
   commit(): Promise<void>;
   rollback(): Promise<void>;
@@ -219,6 +221,11 @@ function openPool(target: Target, max: number): Session & Connections & { close(
             ...(facts?.isWeaklyDurable ? ['SET LOCAL synchronous_commit = on'] : []),
           ];
           await control(['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...settings].join('; '));
+        },
+        async beginSnapshot() {
+          timeoutMs = STATEMENT_TIMEOUT_MS;
+          const settings = target.isPooled ? localSettings(timeoutMs) : [];
+          await control(['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', ...settings].join('; '));
         },
         async commit() {
           const { command } = await control('COMMIT').catch((error: unknown) => {

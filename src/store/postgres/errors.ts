@@ -7,10 +7,15 @@ import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts'
  */
 const BUSY_CLASSES = ['08', '53', '57', '58'];
 const BUSY_CODES = ['55P03', '25006', '25P03', '25P04', '40001', '40P01', '40003'];
-/** A serialization failure, a deadlock, or a row that another transaction inserted first. */
-const CONFLICT_CODES = ['40001', '40P01', '23505'];
+/** A serialization failure, a deadlock, a row that another transaction inserted first, or deleted. */
+const CONFLICT_CODES = ['40001', '40P01', '23505', '23503'];
 /** The server ended the connection, or restarts. */
 const LOST_CODES = ['57P01', '57P02', '57P03', '57P05', '25P03', '25006', '08006', '08003', '08001', '08004'];
+
+/** Another transaction changed a row that the locks of this one did not cover. The transaction has to run again. */
+export class TransactionConflict extends Error {
+  override readonly name = 'TransactionConflict';
+}
 
 /** Returns an error of the driver as the store's error: StoreBusyError if the database cannot be used now. */
 export function toStoreError(error: unknown): unknown {
@@ -31,6 +36,7 @@ function driverError(error: unknown): unknown {
 
 /** Whether the transaction was rolled back because of another transaction, and may succeed when it runs again. */
 export function isConflict(error: unknown): boolean {
+  if (error instanceof TransactionConflict) return true;
   const cause = driverError(error);
   return cause instanceof pg.DatabaseError && CONFLICT_CODES.includes(errorCode(cause));
 }

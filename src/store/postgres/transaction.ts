@@ -54,6 +54,78 @@ export function transaction<T>(
   );
 }
 
+/** What a decision writes. */
+export interface Plan<T> {
+  readonly result: T;
+  /** Starts the statements, without waiting between them. */
+  write(session: Session): readonly Promise<unknown>[];
+  readonly events: readonly NewAuditEvent[];
+}
+
+/**
+ * Runs a transaction in two round trips: the first takes locks and loads rows, the second writes what was decided on them.
+ * Runs again like {@link transaction}.
+ * @param load takes locks and then loads rows, without waiting between its statements
+ * @param decide may throw TransactionConflict when the locks do not cover the rows
+ */
+export function decideInTransaction<Loaded, T>(
+  db: Database,
+  connections: Connections,
+  load: (session: Session) => Promise<Loaded>,
+  decide: (loaded: Loaded, now: Timestamp) => Plan<T>,
+): Promise<T> {
+  return withRetries(db, () =>
+    connections.connection(async (connection) => {
+      try {
+        const [, loaded, now] = await Promise.all([
+          connection.begin(),
+          load(connection),
+          readNow(db, connection),
+        ]);
+        const { result, write, events } = decide(loaded, now);
+        await finish(connection, write(connection), events);
+        return result;
+      } catch (error) {
+        await connection.rollback();
+        throw error;
+      }
+    }),
+  );
+}
+
+/**
+ * Runs reads on one snapshot of the database, without locks.
+ * @param read starts its statements without waiting between them
+ */
+export function readSnapshot<T>(
+  db: Database,
+  read: (session: Session) => Promise<T>,
+): Promise<{ readonly rows: T; readonly now: Timestamp }> {
+  return withRetries(db, () =>
+    db.connection(async (connection) => {
+      try {
+        const [, rows, now] = await Promise.all([
+          connection.beginSnapshot(),
+          read(connection),
+          readNow(db, connection),
+          connection.commit(),
+        ]);
+        return { rows, now };
+      } catch (error) {
+        await connection.rollback();
+        throw error;
+      }
+    }),
+  );
+}
+
+async function readNow({ clock }: Database, session: Session): Promise<Timestamp> {
+  if (clock !== null) return clock.now();
+  const row = await readClock.get(session);
+  if (row === undefined) throw new Error('the clock has no time');
+  return row.now;
+}
+
 /** Begins a transaction, takes the locks and returns the time after that, all in one round trip. */
 async function beginLocked(
   db: Database,
@@ -61,12 +133,12 @@ async function beginLocked(
   { locks, timeoutMs }: { locks: readonly Lock[]; timeoutMs: number | undefined },
 ): Promise<Timestamp> {
   try {
-    const [, , row] = await Promise.all([
+    const [, , now] = await Promise.all([
       connection.begin(timeoutMs),
       takeLocks(connection, locks),
-      db.clock === null ? readClock.get(connection) : undefined,
+      readNow(db, connection),
     ]);
-    return db.clock?.now() ?? row?.now ?? Number.NaN;
+    return now;
   } catch (error) {
     await connection.rollback();
     throw error;
@@ -87,7 +159,7 @@ async function commitAfter<T>(
   };
   try {
     const result = await work(tx);
-    await finish(connection, events);
+    await finish(connection, [], events);
     return result;
   } catch (error) {
     await connection.rollback();
@@ -95,15 +167,26 @@ async function commitAfter<T>(
   }
 }
 
-/** Appends the events and commits, in one round trip. An error of the commit alone can leave the outcome unknown. */
-async function finish(connection: Connection, events: readonly NewAuditEvent[]): Promise<void> {
-  const [appended, committed] = await Promise.allSettled([
+/**
+ * Waits for statements that were started, appends the events and commits, in one round trip. An error of the commit alone
+ * can leave the outcome unknown.
+ */
+async function finish(
+  connection: Connection,
+  started: readonly Promise<unknown>[],
+  events: readonly NewAuditEvent[],
+): Promise<void> {
+  const ends = await Promise.allSettled([
+    ...started,
     appendEvents(connection, events),
     connection.commit(),
   ]);
-  if (committed.status === 'fulfilled') return;
-  const isUndone = appended.status === 'rejected' && !isConnectionLost(appended.reason);
-  throw isUndone ? appended.reason : committed.reason;
+  const committed = ends.at(-1);
+  if (committed?.status !== 'rejected') return;
+  // After a failed statement Postgres rolls back, whatever happens to the connection afterwards.
+  const failed = ends.find((end) => end.status === 'rejected');
+  const isUndone = failed !== undefined && failed !== committed && !isConnectionLost(failed.reason);
+  throw isUndone ? failed.reason : committed.reason;
 }
 
 /** Runs an attempt again while another transaction is the cause of its failure. */
