@@ -15,10 +15,7 @@ interface BulkStatement<Name extends string> {
 }
 
 /** Inserts rows. */
-export function insertRows<Name extends string>(
-  table: PgTable,
-  names: readonly Name[],
-): BulkStatement<Name> {
+export function insertRows<Name extends string>(table: PgTable, names: readonly Name[]): BulkStatement<Name> {
   const { name: tableName } = getTableConfig(table);
   const columns = columnsOf(table, names);
   return bulk(

@@ -3,12 +3,12 @@ import type { Call } from '../../domain/call.ts';
 import type { CallSelection, RelatedRow } from '../../domain/call-change.ts';
 import type { ActiveHold } from '../../domain/hold.ts';
 import type { IdempotentRequest, IdempotentResponse } from '../../domain/idempotency.ts';
-import type { RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
+import { type DeletionRow, deletionsOfCalls, deletionsWhere } from './deletion-rows.ts';
 import { loadResponses } from './idempotency.ts';
 import { type Lock, lockIdempotencyKey, lockOrganization, lockRoom, ORDERED_LOCKS } from './locks.ts';
-import { calls, roomDeletions } from './schema.ts';
-import { prepareSql, type Session } from './session.ts';
+import { calls } from './schema.ts';
+import { prepareSql, type Session, selectListOf } from './session.ts';
 
 /* The rows of many snapshots: each kind of row is one statement, for all of them. */
 
@@ -31,9 +31,6 @@ export interface Adoption {
   readonly organizationId: string;
 }
 
-/** A deletion, with the organization of its call. */
-export type DeletionRow = RoomDeletion & { readonly organizationId: string };
-
 export interface LoadedRows {
   readonly calls: readonly Call[];
   /** At most two for each room, the newest first. */
@@ -48,17 +45,13 @@ export interface LoadedRows {
 }
 
 const { isScheduled: _, hasUnansweredPhone: __, ...callColumns } = getTableColumns(calls);
-const selectOf = (columns: Record<string, { readonly name: string }>, table: string) =>
-  Object.entries(columns)
-    .map(([name, column]) => `${table}.${column.name} AS "${name}"`)
-    .join(', ');
-const CALL = selectOf(callColumns, 'calls');
-const DELETION = selectOf(getTableColumns(roomDeletions), 'deletions');
+const CALL = selectListOf(callColumns, 'calls');
 
 const callsById = prepareSql<Call>(`SELECT ${CALL} FROM calls WHERE id = ANY($1::text[])`);
 
 /** The rooms of the calls $1, and the rooms $2. */
-const ROOMS = '(SELECT room_name FROM calls WHERE id = ANY($1::text[]) UNION SELECT unnest($2::text[])) AS rooms (name)';
+const ROOMS =
+  '(SELECT room_name FROM calls WHERE id = ANY($1::text[]) UNION SELECT unnest($2::text[])) AS rooms (name)';
 
 const newestTwoInRooms = prepareSql<Call>(`
   SELECT newest.* FROM ${ROOMS} CROSS JOIN LATERAL (
@@ -69,26 +62,16 @@ const liveCallsInRooms = prepareSql<Pick<Call, 'id' | 'roomName'>>(
   'SELECT id, room_name AS "roomName" FROM calls WHERE room_name = ANY($1::text[]) AND ended_at IS NULL',
 );
 
-/** In the order of their ids: two transactions that lock the same deletions must not wait for each other. */
-const deletionsOfCalls = prepareSql<DeletionRow>(`
-  SELECT ${DELETION}, calls.organization_id AS "organizationId"
-  FROM room_deletions AS deletions JOIN calls ON calls.id = deletions.call_id
-  WHERE deletions.call_id = ANY($1::text[])
-  ORDER BY deletions.call_id FOR UPDATE OF deletions`);
-
 /** The deletions of the calls $1, of the newest calls in the rooms, and the incomplete deletions of the rooms. */
-const deletionsInRooms = prepareSql<DeletionRow>(`
-  SELECT ${DELETION}, calls.organization_id AS "organizationId"
-  FROM room_deletions AS deletions JOIN calls ON calls.id = deletions.call_id
-  WHERE deletions.call_id = ANY(ARRAY(
+const deletionsInRooms = deletionsWhere(`
+  deletions.call_id = ANY(ARRAY(
     SELECT unnest($1::text[])
     UNION SELECT newest.id FROM ${ROOMS} CROSS JOIN LATERAL (
       SELECT id FROM calls WHERE room_name = rooms.name ORDER BY created_at DESC, id DESC LIMIT 1
     ) AS newest
     UNION SELECT incomplete.call_id FROM ${ROOMS} JOIN room_deletions AS incomplete
       ON incomplete.room_name = rooms.name AND incomplete.state <> 'completed'
-  ))
-  ORDER BY deletions.call_id FOR UPDATE OF deletions`);
+  ))`);
 
 const takenIds = prepareSql<{ id: string }>('SELECT id FROM calls WHERE id = ANY($1::text[])');
 const eventIds = prepareSql<{ id: string }>('SELECT id FROM livekit_events WHERE id = ANY($1::text[])');
@@ -123,14 +106,18 @@ const cancellationsOfOrganizations = prepareSql<CancellationRow>(`
     AND organization_id = ANY(ARRAY(${ORGANIZATIONS}))
   ORDER BY created_at, id`);
 
-const lockCalls = prepareSql<{ keys: string[] }>(`${ORDERED_LOCKS(`
+const lockCalls = prepareSql<{ keys: string[] }>(
+  `${ORDERED_LOCKS(`
   SELECT 'room:' || room_name, false FROM calls WHERE id = ANY($1::text[])
-  UNION ALL SELECT unnest($2::text[]), false`)}`);
+  UNION ALL SELECT unnest($2::text[]), false`)}`,
+);
 
-const lockCallsAndOrganizations = prepareSql<{ keys: string[] }>(`${ORDERED_LOCKS(`
+const lockCallsAndOrganizations = prepareSql<{ keys: string[] }>(
+  `${ORDERED_LOCKS(`
   SELECT 'room:' || room_name, false FROM calls WHERE id = ANY($4::text[])
   UNION ALL SELECT unnest($5::text[]), false
-  UNION ALL SELECT 'org:' || organization_id, true FROM (${ORGANIZATIONS}) AS organizations`)}`);
+  UNION ALL SELECT 'org:' || organization_id, true FROM (${ORGANIZATIONS}) AS organizations`)}`,
+);
 
 /** Parameters of the statements for a batch of requests. */
 interface Selected {
@@ -175,13 +162,19 @@ export async function lockRowsOf(
   const { callIds, roomNames, callIdsWithRoom, organizationIds, keys, has } = select(requests);
   const own = [...roomNames.map(lockRoom), ...keys.map(lockIdempotencyKey)].map(({ key }: Lock) => key);
   const rows = has('holds', 'runningCancellations')
-    ? await lockCallsAndOrganizations.all(session, [callIdsWithRoom, roomNames, organizationIds, callIds, own])
+    ? await lockCallsAndOrganizations.all(session, [
+        callIdsWithRoom,
+        roomNames,
+        organizationIds,
+        callIds,
+        own,
+      ])
     : await lockCalls.all(session, [callIds, own]);
   return new Set(rows.flatMap((row) => row.keys));
 }
 
 /** Whether the keys of the held locks cover a call. */
-export function isCovered(keys: ReadonlySet<string>, { roomName }: Pick<Call, 'roomName'>): boolean {
+export function isCallCovered(keys: ReadonlySet<string>, { roomName }: Pick<Call, 'roomName'>): boolean {
   return keys.has(lockRoom(roomName).key);
 }
 
@@ -190,41 +183,37 @@ export function isOrganizationCovered(keys: ReadonlySet<string>, organizationId:
 }
 
 /** Loads the rows of the requests with as few statements as the requests need, which travel together. */
-export async function loadRowsOf(session: Session, requests: readonly CallRequest[]): Promise<LoadedRows> {
+export async function loadRowsOf(
+  session: Session,
+  requests: readonly CallRequest[],
+  { isReadOnly = false }: { isReadOnly?: boolean } = {},
+): Promise<LoadedRows> {
   const selected = select(requests);
   const { callIds, roomNames, callIdsWithRoom, organizationIds, has } = selected;
   const rooms = [callIdsWithRoom, roomNames] as const;
   const hasRooms = rooms.some(({ length }) => length > 0);
   const unless = <Row>(isNeeded: boolean, read: () => Promise<readonly Row[]>) =>
     isNeeded ? read() : Promise.resolve([]);
+  const mode = isReadOnly ? 'read' : 'lock';
   const readsDeletions = has('deletion', 'incompleteDeletion');
-  const [
-    found,
-    callsInRooms,
-    liveCalls,
-    deletions,
-    taken,
-    events,
-    adoptions,
-    cancellations,
-    responses,
-  ] = await Promise.all([
-    unless(callIds.length > 0, () => callsById.all(session, [callIds])),
-    unless(hasRooms, () => newestTwoInRooms.all(session, [...rooms])),
-    unless(has('hasLiveCallInRoom'), () => liveCallsInRooms.all(session, [roomNames])),
-    unless(readsDeletions, () =>
-      hasRooms
-        ? deletionsInRooms.all(session, [callIds, roomNames])
-        : deletionsOfCalls.all(session, [callIds]),
-    ),
-    unless(selected.newCallIds.length > 0, () => takenIds.all(session, [selected.newCallIds])),
-    unless(selected.eventIds.length > 0, () => eventIds.all(session, [selected.eventIds])),
-    unless(has('adoption'), () => longestPrefixes.all(session, [...rooms])),
-    unless(has('holds', 'runningCancellations'), () =>
-      cancellationsOfOrganizations.all(session, [...rooms, organizationIds]),
-    ),
-    loadResponses(session, selected.keys),
-  ]);
+  const [found, callsInRooms, liveCalls, deletions, taken, events, adoptions, cancellations, responses] =
+    await Promise.all([
+      unless(callIds.length > 0, () => callsById.all(session, [callIds])),
+      unless(hasRooms, () => newestTwoInRooms.all(session, [...rooms])),
+      unless(has('hasLiveCallInRoom'), () => liveCallsInRooms.all(session, [roomNames])),
+      unless(readsDeletions, () =>
+        hasRooms
+          ? deletionsInRooms[mode].all(session, [callIds, roomNames])
+          : deletionsOfCalls[mode].all(session, [callIds]),
+      ),
+      unless(selected.newCallIds.length > 0, () => takenIds.all(session, [selected.newCallIds])),
+      unless(selected.eventIds.length > 0, () => eventIds.all(session, [selected.eventIds])),
+      unless(has('adoption'), () => longestPrefixes.all(session, [...rooms])),
+      unless(has('holds', 'runningCancellations'), () =>
+        cancellationsOfOrganizations.all(session, [...rooms, organizationIds]),
+      ),
+      loadResponses(session, selected.keys),
+    ]);
   return {
     calls: found,
     callsInRooms,

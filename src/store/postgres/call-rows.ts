@@ -38,7 +38,9 @@ export function createCallRows(loaded: LoadedRows, now: Timestamp): CallRows {
   const organizationOfDeletion = new Map(
     loaded.deletions.map(({ callId, organizationId }) => [callId, organizationId]),
   );
-  const deletions = new Map(loaded.deletions.map(({ organizationId: _, ...row }) => [row.callId, row as RoomDeletion]));
+  const deletions = new Map(
+    loaded.deletions.map(({ organizationId: _, ...row }) => [row.callId, row as RoomDeletion]),
+  );
   const incompleteInRoom = new Map(
     [...deletions.values()].filter(isIncomplete).map((deletion) => [deletion.roomName, deletion]),
   );

@@ -15,7 +15,13 @@ export const lockOrganization = (id: string, { isShared }: { isShared: boolean }
   isShared,
 });
 export const lockRoom = (roomName: string): Lock => ({ key: `room:${roomName}`, isShared: false });
-export const lockIdempotencyKey = ({ organizationId, key }: { organizationId: string; key: string }): Lock => ({
+export const lockIdempotencyKey = ({
+  organizationId,
+  key,
+}: {
+  organizationId: string;
+  key: string;
+}): Lock => ({
   key: `key:${organizationId}:${key}`,
   isShared: false,
 });

@@ -152,6 +152,12 @@ export function columnsOf<
   return Object.fromEntries(entries);
 }
 
+/** Returns the same selection as text, for SQL that drizzle cannot build. */
+export const selectListOf = (columns: Readonly<Record<string, Column>>, alias: string): string =>
+  Object.entries(columns)
+    .map(([name, column]) => `${alias}.${column.name} AS "${name}"`)
+    .join(', ');
+
 /** Returns a placeholder for each name, as SQL: drizzle would encode the null of a JSON column as the text `null`. */
 export function placeholdersFor<Name extends string>(
   names: Readonly<Record<Name, unknown>>,

@@ -176,11 +176,7 @@ async function finish(
   started: readonly Promise<unknown>[],
   events: readonly NewAuditEvent[],
 ): Promise<void> {
-  const ends = await Promise.allSettled([
-    ...started,
-    appendEvents(connection, events),
-    connection.commit(),
-  ]);
+  const ends = await Promise.allSettled([...started, appendEvents(connection, events), connection.commit()]);
   const committed = ends.at(-1);
   if (committed?.status !== 'rejected') return;
   // After a failed statement Postgres rolls back, whatever happens to the connection afterwards.
