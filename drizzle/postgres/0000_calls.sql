@@ -67,7 +67,7 @@ CREATE TABLE "calls" (
 	"cancel_reason" text COLLATE "C",
 	"cancellation_id" text COLLATE "C",
 	"scheduled_at" bigint,
-	"is_scheduled" smallint GENERATED ALWAYS AS (CASE WHEN scheduled_at IS NULL THEN 0 ELSE 1 END) STORED,
+	"scheduled_order" bigint GENERATED ALWAYS AS (coalesce(scheduled_at, 0)) STORED,
 	"started_at" bigint,
 	"answered_at" bigint,
 	"ended_at" bigint,
@@ -181,15 +181,11 @@ CREATE INDEX "calls_with_unanswered_phone" ON "calls" USING btree ("id") WHERE "
 CREATE INDEX "calls_by_review" ON "calls" USING btree ("review_at") WHERE "calls"."review_at" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "calls_by_room" ON "calls" USING btree ("room_name","created_at","id");--> statement-breakpoint
 CREATE INDEX "calls_by_created" ON "calls" USING btree ("organization_id","created_at","id");--> statement-breakpoint
-CREATE INDEX "calls_by_direction" ON "calls" USING btree ("organization_id","direction","is_scheduled","created_at","id");--> statement-breakpoint
-CREATE INDEX "calls_by_agent" ON "calls" USING btree ("organization_id","agent_id","direction","is_scheduled","created_at","id");--> statement-breakpoint
-CREATE INDEX "calls_by_phone" ON "calls" USING btree ("organization_id","phone_number","created_at","id");--> statement-breakpoint
-CREATE INDEX "calls_by_status" ON "calls" USING btree ("organization_id","status","direction","is_scheduled","created_at","id","agent_id");--> statement-breakpoint
-CREATE INDEX "ended_calls_by_agent" ON "calls" USING btree ("organization_id","agent_id","status","direction","is_scheduled","created_at","id") WHERE "calls"."ended_at" IS NOT NULL;--> statement-breakpoint
-CREATE INDEX "scheduled_calls" ON "calls" USING btree ("organization_id","direction","scheduled_at","created_at","id") WHERE "calls"."scheduled_at" IS NOT NULL;--> statement-breakpoint
-CREATE INDEX "live_scheduled_calls" ON "calls" USING btree ("organization_id","direction","scheduled_at","created_at","id","status","agent_id") WHERE "calls"."scheduled_at" IS NOT NULL AND "calls"."ended_at" IS NULL;--> statement-breakpoint
-CREATE INDEX "ended_scheduled_calls" ON "calls" USING btree ("organization_id","status","direction","scheduled_at","created_at","id") WHERE "calls"."scheduled_at" IS NOT NULL AND "calls"."ended_at" IS NOT NULL;--> statement-breakpoint
-CREATE INDEX "ended_scheduled_calls_by_agent" ON "calls" USING btree ("organization_id","agent_id","status","direction","scheduled_at","created_at","id") WHERE "calls"."scheduled_at" IS NOT NULL AND "calls"."ended_at" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX "calls_by_status" ON "calls" USING btree ("organization_id","status","direction","created_at","id");--> statement-breakpoint
+CREATE INDEX "calls_by_scheduled" ON "calls" USING btree ("organization_id","status","direction","scheduled_order","created_at","id");--> statement-breakpoint
+CREATE INDEX "calls_by_agent" ON "calls" USING btree ("organization_id","agent_id","status","direction","created_at","id") WHERE "calls"."agent_id" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX "calls_by_agent_and_scheduled" ON "calls" USING btree ("organization_id","agent_id","status","direction","scheduled_order","created_at","id") WHERE "calls"."agent_id" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX "calls_by_phone" ON "calls" USING btree ("organization_id","phone_number","created_at","id") WHERE "calls"."phone_number" IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "cancellations_by_created" ON "cancellations" USING btree ("organization_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "cancellations_running" ON "cancellations" USING btree ("created_at") WHERE "cancellations"."state" = 'running';--> statement-breakpoint
 CREATE INDEX "cancellations_with_active_hold" ON "cancellations" USING btree ("organization_id") WHERE "cancellations"."hold_state" = 'active';--> statement-breakpoint

@@ -28,10 +28,11 @@ const OLDEST_VERSION = 140_000;
 
 /** One connection, for the statements of one transaction at a time. */
 export interface Connection extends Session {
-  /** Begins a transaction. Statements that follow without waiting travel in the same packet. */
-  begin(timeoutMs?: number): Promise<void>;
-  /** Begins a transaction that reads one snapshot of the database. */
-  beginSnapshot(): Promise<void>;
+  /**
+   * Begins a transaction. Statements that follow without waiting travel in the same packet.
+   * @param settings SQL that sets settings of the transaction
+   */
+  begin(timeoutMs?: number, settings?: readonly string[]): Promise<void>;
   /** @throws StoreBusyError when the outcome is unknown, or when the transaction had failed before */
   commit(): Promise<void>;
   rollback(): Promise<void>;
@@ -214,11 +215,12 @@ function openPool(target: Target, max: number): Session & Connections & { close(
           });
           return { rows, count: rowCount ?? 0 };
         },
-        async begin(limitMs = STATEMENT_TIMEOUT_MS) {
+        async begin(limitMs = STATEMENT_TIMEOUT_MS, ownSettings = []) {
           timeoutMs = limitMs;
           const settings = [
             ...(target.isPooled || limitMs !== STATEMENT_TIMEOUT_MS ? localSettings(limitMs) : []),
             ...(facts?.isWeaklyDurable ? ['SET LOCAL synchronous_commit = on'] : []),
+            ...ownSettings,
           ];
           await control(['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...settings].join('; '));
         },

@@ -5,7 +5,7 @@ import { type apiKeys, calls, roomDeletions } from './schema.ts';
 import { columnsOf } from './session.ts';
 
 /** The columns of a {@link Call}. The other columns are for indexes. */
-export const CALL = columnsOf(calls, ['isScheduled', 'hasUnansweredPhone']);
+export const CALL = columnsOf(calls, ['scheduledOrder', 'hasUnansweredPhone']);
 /** The columns of a {@link RoomDeletion}. */
 export const DELETION = columnsOf(roomDeletions);
 

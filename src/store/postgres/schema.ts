@@ -118,10 +118,8 @@ export const calls = pgTable(
     /** The cancellation that cancelled the call. */
     cancellationId: text('cancellation_id').references(() => cancellations.id),
     scheduledAt: time('scheduled_at'),
-    /** 1: the call has a scheduled time. */
-    isScheduled: smallint('is_scheduled').generatedAlwaysAs(
-      sql`CASE WHEN scheduled_at IS NULL THEN 0 ELSE 1 END`,
-    ),
+    /** The key of lists by scheduled time: a call without one sorts as 0. */
+    scheduledOrder: time('scheduled_order').generatedAlwaysAs(sql`coalesce(scheduled_at, 0)`),
     startedAt: time('started_at'),
     answeredAt: time('answered_at'),
     endedAt: time('ended_at'),
@@ -154,35 +152,19 @@ export const calls = pgTable(
     index('calls_with_unanswered_phone').on(t.id).where(sql`${t.hasUnansweredPhone} = 1`),
     index('calls_by_review').on(t.reviewAt).where(sql`${t.reviewAt} IS NOT NULL`),
     index('calls_by_room').on(t.roomName, t.createdAt, t.id),
-    // Lists: see call-list-sql.ts.
+    // Lists: see call-list-sql.ts. A change of a call writes each index again, so there are few of them.
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
-    index('calls_by_direction').on(t.organizationId, t.direction, t.isScheduled, t.createdAt, t.id),
-    index('calls_by_agent').on(t.organizationId, t.agentId, t.direction, t.isScheduled, t.createdAt, t.id),
-    index('calls_by_phone').on(t.organizationId, t.phoneNumber, t.createdAt, t.id),
-    index('calls_by_status').on(
-      t.organizationId,
-      t.status,
-      t.direction,
-      t.isScheduled,
-      t.createdAt,
-      t.id,
-      t.agentId,
-    ),
-    index('ended_calls_by_agent')
-      .on(t.organizationId, t.agentId, t.status, t.direction, t.isScheduled, t.createdAt, t.id)
-      .where(sql`${t.endedAt} IS NOT NULL`),
-    index('scheduled_calls')
-      .on(t.organizationId, t.direction, t.scheduledAt, t.createdAt, t.id)
-      .where(sql`${t.scheduledAt} IS NOT NULL`),
-    index('live_scheduled_calls')
-      .on(t.organizationId, t.direction, t.scheduledAt, t.createdAt, t.id, t.status, t.agentId)
-      .where(sql`${t.scheduledAt} IS NOT NULL AND ${t.endedAt} IS NULL`),
-    index('ended_scheduled_calls')
-      .on(t.organizationId, t.status, t.direction, t.scheduledAt, t.createdAt, t.id)
-      .where(sql`${t.scheduledAt} IS NOT NULL AND ${t.endedAt} IS NOT NULL`),
-    index('ended_scheduled_calls_by_agent')
-      .on(t.organizationId, t.agentId, t.status, t.direction, t.scheduledAt, t.createdAt, t.id)
-      .where(sql`${t.scheduledAt} IS NOT NULL AND ${t.endedAt} IS NOT NULL`),
+    index('calls_by_status').on(t.organizationId, t.status, t.direction, t.createdAt, t.id),
+    index('calls_by_scheduled').on(t.organizationId, t.status, t.direction, t.scheduledOrder, t.createdAt, t.id),
+    index('calls_by_agent')
+      .on(t.organizationId, t.agentId, t.status, t.direction, t.createdAt, t.id)
+      .where(sql`${t.agentId} IS NOT NULL`),
+    index('calls_by_agent_and_scheduled')
+      .on(t.organizationId, t.agentId, t.status, t.direction, t.scheduledOrder, t.createdAt, t.id)
+      .where(sql`${t.agentId} IS NOT NULL`),
+    index('calls_by_phone')
+      .on(t.organizationId, t.phoneNumber, t.createdAt, t.id)
+      .where(sql`${t.phoneNumber} IS NOT NULL`),
   ],
 );
 
