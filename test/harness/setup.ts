@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { bundle } from '../../scripts/build/bundle.ts';
+import { stopSharedServer } from './postgres-server.ts';
 
 /* Runs once before the first test file: creates the temporary folder and the bundle that tests start as processes. */
 
@@ -44,7 +45,7 @@ function fastestFolder(): string {
   }
 }
 
-export default async function setUp({ provide }: TestProject): Promise<() => void> {
+export default async function setUp({ provide }: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(fastestFolder(), 'hangup-tests-'));
   // Tests start processes as the user nobody in folders below.
   chmodSync(folder, 0o711);
@@ -64,5 +65,8 @@ export default async function setUp({ provide }: TestProject): Promise<() => voi
   ]);
   provide('temporaryFolder', folder);
   provide('bundle', script);
-  return () => rmSync(folder, { recursive: true, force: true });
+  return async () => {
+    await stopSharedServer(folder);
+    rmSync(folder, { recursive: true, force: true });
+  };
 }

@@ -1,0 +1,64 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { inject, onTestFinished } from 'vitest';
+import { openDatabase } from '../../src/store/postgres/database.ts';
+import { query, START_TIMEOUT_MS, startPostgresServer } from './postgres-server.ts';
+
+/*
+ * Postgres for tests: the server of TEST_POSTGRES_URL, or one that the first test of the run starts in the folder of the run.
+ * Each database of a test is a copy of a migrated one.
+ */
+
+const TEMPLATE = 'hangup_template';
+
+/** Returns the URL of the run's server, which the first caller starts. The other test files wait for the URL. */
+async function sharedServer(): Promise<string> {
+  const folder = join(inject('temporaryFolder'), 'postgres');
+  const ready = `${folder}.url`;
+  try {
+    mkdirSync(`${folder}.lock`);
+  } catch {
+    return waitForFile(ready);
+  }
+  const url = process.env.TEST_POSTGRES_URL ?? (await startPostgresServer(folder)).url;
+  await query(url, `CREATE DATABASE ${template()}`);
+  const migrated = await openDatabase({ url: withDatabase(url, template()) });
+  await migrated.close();
+  writeFileSync(`${ready}.new`, url);
+  renameSync(`${ready}.new`, ready);
+  return url;
+}
+
+/** Several runs can share the server of TEST_POSTGRES_URL. */
+const template = () =>
+  `${TEMPLATE}_${inject('temporaryFolder').replaceAll(/\W/g, '').toLowerCase().slice(-12)}`;
+
+async function waitForFile(file: string): Promise<string> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (!existsSync(file)) {
+    if (performance.now() > deadline) throw new Error('Postgres did not start');
+    await delay(20);
+  }
+  return readFileSync(file, 'utf8');
+}
+
+function withDatabase(url: string, name: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${name}`;
+  return changed.href;
+}
+
+let databases = 0;
+
+/** Creates a migrated database without rows and removes it after the test. Returns its URL. */
+export async function postgresDatabase(): Promise<string> {
+  const server = await sharedServer();
+  databases += 1;
+  const name = `${template()}_${process.pid}_${databases}`;
+  await query(server, `CREATE DATABASE ${name} TEMPLATE ${template()}`);
+  onTestFinished(async () => {
+    await query(server, `DROP DATABASE ${name} WITH (FORCE)`);
+  });
+  return withDatabase(server, name);
+}
