@@ -1,0 +1,90 @@
+import { asc, type Column, eq, type Placeholder, type SQL, sql } from 'drizzle-orm';
+import type { Timestamp } from '../../domain/time.ts';
+import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/store.ts';
+import type { Database } from './database.ts';
+import { ensureOrganization } from './organizations.ts';
+import { adoptionPrefixes, organizations } from './schema.ts';
+import {
+  build,
+  columnsOf,
+  placeholder,
+  placeholdersFor,
+  prepareRows,
+  prepareRun,
+  type Session,
+} from './session.ts';
+import { transaction } from './transaction.ts';
+
+const ADOPTION_PREFIX = columnsOf(adoptionPrefixes);
+
+/** Returns the condition that an adoption prefix matches the room's name. */
+export function isPrefixOf(roomName: Placeholder | Column): SQL {
+  return sql`starts_with(${roomName}, ${adoptionPrefixes.prefix})`;
+}
+
+const isPrefix = eq(adoptionPrefixes.prefix, placeholder('prefix'));
+
+const find = prepareRows(build.select(ADOPTION_PREFIX).from(adoptionPrefixes).where(isPrefix));
+const insert = prepareRun(build.insert(adoptionPrefixes).values(placeholdersFor(ADOPTION_PREFIX)));
+const remove = prepareRows(build.delete(adoptionPrefixes).where(isPrefix).returning(ADOPTION_PREFIX));
+const list = prepareRows(
+  build
+    .select({
+      ...ADOPTION_PREFIX,
+      organizationName: sql<string>`${organizations.name}`.as('organizationName'),
+    })
+    .from(adoptionPrefixes)
+    .innerJoin(organizations, eq(organizations.id, adoptionPrefixes.organizationId))
+    .orderBy(asc(adoptionPrefixes.prefix)),
+);
+const longestPrefix = prepareRows(
+  build
+    .select(columnsOf(adoptionPrefixes, ['createdAt']))
+    .from(adoptionPrefixes)
+    .where(isPrefixOf(placeholder('roomName')))
+    .orderBy(sql`length(${adoptionPrefixes.prefix}) DESC`)
+    .limit(1),
+);
+
+/** When another transaction adds the prefix at the same time, the insert fails, and the transaction runs again. */
+export function addAdoptionPrefix(db: Database, input: NewAdoptionPrefix): Promise<'added' | 'taken'> {
+  const { prefix, now } = input;
+  return transaction(db, async (tx) => {
+    if ((await find.get(tx, { prefix })) !== undefined) return 'taken';
+    const { id: organizationId } = await ensureOrganization(tx, {
+      name: input.organizationName,
+      idIfNew: input.organizationIdIfNew,
+      now,
+    });
+    await insert.run(tx, { prefix, organizationId, createdAt: now });
+    const action = 'adoption.added';
+    tx.appendAudit({ at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+    return 'added';
+  });
+}
+
+export function listAdoptionPrefixes(session: Session): Promise<AdoptionPrefix[]> {
+  return list.all(session);
+}
+
+export function removeAdoptionPrefix(
+  db: Database,
+  { prefix, now }: { prefix: string; now: Timestamp },
+): Promise<boolean> {
+  return transaction(db, async (tx) => {
+    const removed = await remove.get(tx, { prefix });
+    if (removed === undefined) return false;
+    const { organizationId } = removed;
+    const action = 'adoption.removed';
+    tx.appendAudit({ at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+    return true;
+  });
+}
+
+/** Returns the longest adoption prefix of a room's name. */
+export async function findAdoptionPrefix(
+  session: Session,
+  roomName: string,
+): Promise<{ prefix: string; organizationId: string } | null> {
+  return (await longestPrefix.get(session, { roomName })) ?? null;
+}

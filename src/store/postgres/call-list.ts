@@ -1,0 +1,147 @@
+import { CALL_STATUSES, DIRECTIONS } from '../../domain/call-status.ts';
+import { type CallListItem, type CallPage, type CallQuery, MAX_COUNT } from '../../ports/store.ts';
+import { boundsOf, datesOf, intervalsOf } from './call-list-bounds.ts';
+import { countSql, type ListShape, pageSql, RANGES, type Source } from './call-list-sql.ts';
+import type { Database } from './database.ts';
+import { prepareNamed } from './named-sql.ts';
+import { readTransaction } from './read-transaction.ts';
+import { type PreparedRows, prepareSql, type Session, type Values } from './session.ts';
+
+/**
+ * One plan for all values: planning takes longer than most lists. Only index scans, because a plan for unknown values can
+ * assume few calls, and sort them. Compiling such a plan would take longer than running it.
+ */
+const SETTINGS = [
+  'plan_cache_mode = force_generic_plan',
+  'enable_seqscan = off',
+  'enable_bitmapscan = off',
+  'jit = off',
+];
+
+const scheduledDays = prepareSql<{ day: number }>(`
+  SELECT day FROM scheduled_days
+  WHERE organization_id = $1 AND last_created_at >= $2 AND first_created_at <= $3 ORDER BY day`);
+
+/** A page of calls, and their number up to {@link MAX_COUNT}. */
+export function listCalls(db: Database, query: CallQuery): Promise<CallPage> {
+  const { page, count } = statementsOf(shapeOf(query));
+  const { limit, offset } = query;
+  return readTransaction(
+    db,
+    async (session) => {
+      // One more row shows whether a next page exists.
+      const values = { ...valuesOf(query), ...(await rangeOf(session, query)), limit: limit + 1, offset };
+      const [calls, counted] = await Promise.all([
+        page.all(session, { ...values, last: limit + 1 + offset }),
+        count.get(session, values),
+      ]);
+      return toPage(query, calls, counted?.total ?? 0);
+    },
+    { settings: SETTINGS },
+  );
+}
+
+function toPage(query: CallQuery, found: CallListItem[], counted: number): CallPage {
+  const hasNext = found.length > query.limit;
+  const calls = hasNext ? found.slice(0, -1) : found;
+  const last = calls.at(-1);
+  return {
+    calls,
+    total: Math.min(counted, MAX_COUNT),
+    totalCapped: counted > MAX_COUNT,
+    next:
+      hasNext && last !== undefined
+        ? { sort: sortOf(last, query), createdAt: last.createdAt, id: last.id }
+        : null,
+  };
+}
+
+/** A call without `scheduledAt` sorts as 0. */
+const sortOf = ({ createdAt, scheduledAt }: CallListItem, { sortBy }: CallQuery) =>
+  sortBy === 'createdAt' ? createdAt : (scheduledAt ?? 0);
+
+function statementsOf(shape: ListShape): Statements {
+  const key = Object.values(shape).join();
+  const known = statementsByShape.get(key);
+  if (known !== undefined) return known;
+  const statements = {
+    page: prepareNamed<CallListItem>(pageSql(shape)),
+    count: prepareNamed<{ total: number }>(countSql(shape)),
+  };
+  statementsByShape.set(key, statements);
+  return statements;
+}
+
+interface Statements {
+  readonly page: PreparedRows<CallListItem, Values>;
+  readonly count: PreparedRows<{ readonly total: number }, Values>;
+}
+
+const statementsByShape = new Map<string, Statements>();
+
+function sourceOf(query: CallQuery): Source {
+  if (query.cancellationId !== undefined) return 'cancellation';
+  if (query.phoneNumber !== undefined) return 'phone';
+  if (query.agentId !== undefined) return 'agent';
+  const { statuses = [], direction, sortBy } = query;
+  return statuses.length === 0 && direction === undefined && sortBy === 'createdAt' ? 'all' : 'status';
+}
+
+const isSmall = (source: Source) => source === 'phone' || source === 'cancellation';
+
+function shapeOf(query: CallQuery): ListShape {
+  const { sortBy, sortOrder, agentId, phoneNumber } = query;
+  const source = sourceOf(query);
+  const needed =
+    isSmall(source) || source === 'all' ? 1 : statusesOf(query).length * directionsOf(query).length;
+  return {
+    sortBy,
+    sortOrder,
+    source,
+    ranges: RANGES.find((ranges) => ranges >= needed) ?? needed,
+    hasAgent: agentId !== undefined,
+    hasPhone: phoneNumber !== undefined,
+  };
+}
+
+/** Returns each status once: a repeated range would repeat its calls. */
+const statusesOf = ({ statuses = [] }: CallQuery) =>
+  statuses.length === 0 ? CALL_STATUSES : [...new Set(statuses)];
+const directionsOf = ({ direction }: CallQuery) => (direction === undefined ? DIRECTIONS : [direction]);
+
+function valuesOf(query: CallQuery): Values {
+  const { organizationId, cancellationId = null, agentId = null, phoneNumber = null } = query;
+  const [statuses, directions] = [statusesOf(query), directionsOf(query)];
+  const filters = { organizationId, cancellationId, agentId, phoneNumber, ...datesOf(query) };
+  if (isSmall(sourceOf(query))) return { ...filters, statuses, directions };
+  return {
+    ...filters,
+    statuses: statuses.flatMap((status) => directions.map(() => status)),
+    directions: statuses.flatMap(() => directions),
+  };
+}
+
+/** Returns the values of the bounds of a page. */
+async function rangeOf(session: Session, query: CallQuery): Promise<Values> {
+  if (query.sortBy === 'createdAt') {
+    const { low, high } = boundsOf(query);
+    return { lowCreatedAt: low.createdAt, lowId: low.id, highCreatedAt: high.createdAt, highId: high.id };
+  }
+  const intervals = intervalsOf(query, await daysOf(session, query));
+  return {
+    lowOrders: intervals.map(({ low }) => low.order),
+    lowCreatedAts: intervals.map(({ low }) => low.createdAt),
+    lowIds: intervals.map(({ low }) => low.id),
+    highOrders: intervals.map(({ high }) => high.order),
+    highCreatedAts: intervals.map(({ high }) => high.createdAt),
+    highIds: intervals.map(({ high }) => high.id),
+  };
+}
+
+/** An agent, a phone number and a cancellation have too few calls to skip days. */
+async function daysOf(session: Session, query: CallQuery): Promise<number[] | null> {
+  const { organizationId, from, to } = query;
+  if (sourceOf(query) !== 'status' || (from === undefined && to === undefined)) return null;
+  const dates = datesOf(query);
+  return (await scheduledDays.all(session, [organizationId, dates.from, dates.to])).map(({ day }) => day);
+}
