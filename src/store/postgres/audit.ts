@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../../domain/audit.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
+import type { AuditEntry, Store } from '../../ports/store.ts';
 import { prepareSql, type Session } from './session.ts';
 
 export type NewAuditEvent = Pick<AuditEvent, 'at' | 'organizationId' | 'action' | 'actor' | 'subjectId'> &
@@ -59,4 +60,17 @@ export function deletionEvent(
     cancellationId,
     details: { state, attempt, error },
   };
+}
+
+const eventsOfSubject = prepareSql<AuditEntry>(`
+  SELECT id, at, action, actor, actor_id AS "actorId", from_status AS "fromStatus", to_status AS "toStatus", reason,
+    cancellation_id AS "cancellationId", details
+  FROM audit_log WHERE subject_id = $1 AND id > $2 AND action <> 'call.room_deletion' ORDER BY id LIMIT $3`);
+
+/** Returns entries of the call's audit log without those of room deletions, which only the event stream has. */
+export function listCallEvents(
+  session: Session,
+  { callId, after, limit }: Parameters<Store['listCallEvents']>[0],
+): Promise<AuditEntry[]> {
+  return eventsOfSubject.all(session, [callId, after, limit]);
 }

@@ -21,6 +21,11 @@ const save = upsertRows(
   ['organizationId', 'key', 'fingerprint', 'createdAt', 'outcome'],
   ['organizationId', 'key'],
 );
+/** Deletes no key that a request uses again meanwhile: its row then has a later time. */
+const prune = prepareSql(`
+  DELETE FROM idempotency_keys
+  WHERE ctid = ANY(ARRAY(SELECT ctid FROM idempotency_keys WHERE created_at < $1 ORDER BY created_at LIMIT $2))
+    AND created_at < $1`);
 
 type Key = Pick<IdempotentRequest, 'organizationId' | 'key'>;
 
@@ -72,4 +77,11 @@ export async function runOnce<Result>(
   const { result, outcome } = await run();
   if (outcome !== null) await saveResponses(tx, [responseOf(request, outcome, tx.now)]);
   return { result, isReplay: false };
+}
+
+export function pruneIdempotencyKeys(
+  session: Session,
+  { before, limit }: { before: Timestamp; limit: number },
+): Promise<number> {
+  return prune.run(session, [before, limit]);
 }
