@@ -23,7 +23,7 @@ import type { Session } from './session.ts';
 import { decideInTransaction, type Plan, readSnapshot } from './transaction.ts';
 
 /** The result of a command of a batch, or the error of this command alone. */
-export type CommandOutcome = { readonly changed: ChangedCall<CommandKind> } | { readonly error: unknown };
+export type CommandOutcome = { readonly result: ChangedCall<CommandKind> } | { readonly error: unknown };
 
 type Request = ReturnType<typeof handlerOf>;
 
@@ -112,7 +112,7 @@ export function decideCommands(
 
   const outcomes = requests.map((request): CommandOutcome => {
     try {
-      return { changed: decide(request) };
+      return { result: decide(request) };
     } catch (error) {
       if (error instanceof TransactionConflict) throw error;
       return { error };
@@ -220,8 +220,13 @@ export async function findUnchangedCalls(
   );
   const unchanged = createCallRows(rows, now);
   return requests.map(({ selection, decide }) => {
-    const decision = decide(unchanged.snapshotOf(selection));
-    return writesNothing(decision) ? { result: decision.result, events: [], isReplay: false } : null;
+    try {
+      const decision = decide(unchanged.snapshotOf(selection));
+      return writesNothing(decision) ? { result: decision.result, events: [], isReplay: false } : null;
+    } catch {
+      // The command runs again as a change, and reports its error.
+      return null;
+    }
   });
 }
 

@@ -188,7 +188,7 @@ function createStop(tx: Transaction, cancellation: CancellationRow, budgetMs: nu
     for (const event of audit) tx.appendAudit(event);
     for (const outcome of outcomes) {
       if ('error' in outcome) throw outcome.error;
-      if (outcome.changed.result?.kind === 'cancelled') cancelled += 1;
+      if (outcome.result.result?.kind === 'cancelled') cancelled += 1;
     }
   };
   return {

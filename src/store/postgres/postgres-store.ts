@@ -1,0 +1,202 @@
+import type { CallCommand, CommandKind } from '../../domain/call-command.ts';
+import { StoreBusyError } from '../../domain/errors.ts';
+import type { ChangedCall, DeletionLease, OpenStore, Store } from '../../ports/store.ts';
+import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
+import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
+import { listCallEvents } from './audit.ts';
+import { changeCalls, findUnchangedCalls, isUsuallyUnchanged } from './call-changes.ts';
+import { listCalls } from './call-list.ts';
+import { findCall, findKeyAndCall } from './calls.ts';
+import {
+  advanceCancellation,
+  createCancellation,
+  findCancellation,
+  liftHold,
+  listCancellations,
+  listRunningCancellations,
+} from './cancellations.ts';
+import { timeOf } from './clock.ts';
+import { countLive } from './counts.ts';
+import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
+import {
+  claimDeletions,
+  completeDeletions,
+  countOpenDeletions,
+  findDeletionSubject,
+  listDeletions,
+  nextDeletionAt,
+  retryDeletion,
+  settleDeletion,
+} from './deletions.ts';
+import { getEventRange, listEvents } from './events.ts';
+import { checkWritable, getWebhookActivity } from './health.ts';
+import { pruneIdempotencyKeys } from './idempotency.ts';
+import { createLane, type Lane } from './lane.ts';
+import {
+  findLiveCalls,
+  findRosterVersion,
+  listKnownRooms,
+  listLiveRooms,
+  listReviews,
+  listUnansweredPhones,
+} from './live-calls.ts';
+import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
+import { listOrganizations } from './organizations.ts';
+import { countPrunable, pruneAudit, pruneCalls, pruneEvents } from './retention.ts';
+
+/** Clients of a cancel time out after 5 s, which includes LiveKit's response. */
+const WRITE_TIMEOUT_MS = 3_000;
+/** After LiveKit's response to a cancel. The reconciler repeats an attempt that was not settled. */
+const SETTLE_TIMEOUT_MS = 500;
+/** Load balancers wait a second or two for /readyz. */
+const CHECK_TIMEOUT_MS = 1_000;
+/** In a longer queue, writes would time out. */
+const MAX_WAITING_WRITES = 2_000;
+/** More commands in a commit save little more of its cost, but delay the first responses and other nodes. */
+const MAX_COMMANDS = 64;
+const MAX_COMPLETIONS = 64;
+
+/**
+ * Opens the store on a Postgres database, which several processes share. Migrates the database.
+ * @param url `postgres://…`
+ * @param clock in tests, instead of the clock of the database
+ * @throws DatabaseError when the database cannot be used
+ */
+export async function openPostgresStore(options: DatabaseOptions): Promise<OpenStore> {
+  const db = await openDatabase(options);
+  const commands = createCommandLane(db);
+  const unchanged = createUnchangedLane(db);
+  const completions = createCompletionLane(db);
+
+  async function changeCall<Kind extends CommandKind>(
+    command: CallCommand<Kind>,
+  ): Promise<ChangedCall<Kind>> {
+    const pushed = command as CallCommand;
+    const found = isUsuallyUnchanged(pushed) ? await unchanged.push(pushed) : null;
+    // The result belongs to the kind of the command.
+    return (found ?? (await commands.push(pushed))) as ChangedCall<Kind>;
+  }
+
+  const writes = {
+    changeCall: (command) => inTime(changeCall(command)),
+    createCancellation: (input) => inTime(createCancellation(db, input)),
+    advanceCancellation: (input) => inTime(advanceCancellation(db, input)),
+    liftHold: (input) => inTime(liftHold(db, input)),
+    claimDeletions: (input) => inTime(claimDeletions(db, input)),
+    settleDeletion: (input) => inTime(settleDeletion(db, input), SETTLE_TIMEOUT_MS),
+    completeDeletions: (leases) => inTime(completions.push(leases)),
+    retryDeletion: (input) => inTime(retryDeletion(db, input)),
+    createApiKey: (input) => inTime(createApiKey(db, input)),
+    revokeApiKey: (input) => inTime(revokeApiKey(db, input)),
+    recordApiKeyUse: onceAtATime((input) => inTime(recordApiKeyUse(db, input))),
+    addAdoptionPrefix: (input) => inTime(addAdoptionPrefix(db, input)),
+    removeAdoptionPrefix: (input) => inTime(removeAdoptionPrefix(db, input)),
+    pruneEvents: (input) => pruneEvents(db, input),
+    pruneCalls: (input) => pruneCalls(db, input),
+    pruneAudit: (input) => pruneAudit(db, input),
+    pruneIdempotencyKeys: (input) => pruneIdempotencyKeys(db, input),
+    checkWritable: () => inTime(checkWritable(db), CHECK_TIMEOUT_MS),
+    recordLiveKitServer: (server) => inTime(recordLiveKitServer(db, server)),
+  } satisfies Partial<Store>;
+
+  return {
+    ...readsOn(db),
+    ...writes,
+    async close() {
+      await Promise.all([unchanged.drained(), completions.drained()]);
+      await commands.drained();
+      await db.close();
+    },
+  };
+}
+
+function readsOn(db: Database) {
+  return {
+    findApiKey: (hash) => findApiKey(db, hash),
+    listApiKeys: () => listApiKeys(db),
+    listOrganizations: () => listOrganizations(db),
+    findCall: (id) => findCall(db, id),
+    findKeyAndCall: (input) => findKeyAndCall(db, input),
+    listCalls: (query) => listCalls(db, query),
+    findCancellation: (id) => findCancellation(db, id),
+    listCancellations: (input) => listCancellations(db, input),
+    listRunningCancellations: () => listRunningCancellations(db),
+    listLiveRooms: (input) => listLiveRooms(db, input),
+    findLiveCalls: (roomNames) => findLiveCalls(db, roomNames),
+    findRosterVersion: (callId) => findRosterVersion(db, callId),
+    listKnownRooms: (roomNames) => listKnownRooms(db, roomNames),
+    listUnansweredPhones: (input) => listUnansweredPhones(db, input),
+    listReviews: (input) => listReviews(db, input, timeOf(db.clock)),
+    findDeletionSubject: (callId) => findDeletionSubject(db, callId),
+    listCallEvents: (input) => listCallEvents(db, input),
+    listEvents: (query) => listEvents(db, query),
+    getEventRange: () => getEventRange(db),
+    getWebhookActivity: () => getWebhookActivity(db),
+    countPrunable: (retention) => countPrunable(db, retention),
+    listAdoptionPrefixes: () => listAdoptionPrefixes(db),
+    listDeletions: (input) => listDeletions(db, input),
+    countOpenDeletions: () => countOpenDeletions(db),
+    nextDeletionAt: () => nextDeletionAt(db),
+    countLive: () => countLive(db, timeOf(db.clock)),
+    listLiveKitServers: () => listLiveKitServers(db),
+  } satisfies Partial<Store>;
+}
+
+const laneOptions = {
+  nowMs: () => performance.now(),
+  maxWaiting: MAX_WAITING_WRITES,
+  timeoutMs: WRITE_TIMEOUT_MS,
+};
+
+function createCommandLane(db: Database): Lane<CallCommand, ChangedCall<CommandKind>> {
+  return createLane({
+    ...laneOptions,
+    maxBatch: MAX_COMMANDS,
+    run: (commands) => changeCalls(db, commands),
+  });
+}
+
+/** Commands that usually change nothing do not wait for the commits of the others. */
+function createUnchangedLane(db: Database): Lane<CallCommand, ChangedCall<CommandKind> | null> {
+  return createLane({
+    ...laneOptions,
+    maxBatch: MAX_COMMANDS,
+    run: async (commands) => (await findUnchangedCalls(db, commands)).map((result) => ({ result })),
+  });
+}
+
+function createCompletionLane(db: Database): Lane<readonly DeletionLease[], readonly boolean[]> {
+  return createLane({
+    ...laneOptions,
+    maxBatch: MAX_COMPLETIONS,
+    async run(requests) {
+      const completed = await completeDeletions(db, requests.flat());
+      let position = 0;
+      return requests.map(({ length }) => {
+        position += length;
+        return { result: completed.slice(position - length, position) };
+      });
+    },
+  });
+}
+
+/** Rejects after the time of a write. The write may still complete. */
+async function inTime<T>(write: Promise<T>, timeoutMs = WRITE_TIMEOUT_MS): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new StoreBusyError()), timeoutMs);
+  try {
+    return await Promise.race([write, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** At most one write in flight for each key: a second write would record nearly the same time. */
+function onceAtATime(record: Store['recordApiKeyUse']): Store['recordApiKeyUse'] {
+  const inFlight = new Map<string, Promise<void>>();
+  return (input) => {
+    const recorded = inFlight.get(input.id) ?? record(input).finally(() => inFlight.delete(input.id));
+    inFlight.set(input.id, recorded);
+    return recorded;
+  };
+}
