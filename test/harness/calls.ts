@@ -8,7 +8,7 @@ export function buildCall(parts: Partial<Call> & Pick<Call, 'id' | 'organization
 }
 
 /** Creates an API key with its organization, so that calls can refer to both. */
-export function insertApiKey(store: ApiKeyStore): Promise<ApiKey> {
+export function insertApiKey(store: Pick<ApiKeyStore, 'createApiKey'>): Promise<ApiKey> {
   return store.createApiKey({
     id: 'key_1',
     organizationName: 'acme',
