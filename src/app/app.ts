@@ -95,11 +95,13 @@ export async function startApp({
       onRecovered: (downMs) => reconciler.onLiveKitRecovered(downMs),
     },
   );
-  const transport = rateLimit(breaker.transport, {
+  const { transport, setPart } = rateLimit(breaker.transport, {
     requestsPerMinute: settings.operations.requestsPerMinute,
     onQueueLength: (length) => metrics.livekitRequestsQueued(length),
     shutdown: requestAbort.signal,
   });
+  // Until the first heartbeat, the other processes on the database may use the complete limit.
+  setPart(0);
   const dependencies = {
     store: instrumentedStore,
     rooms: createRoomService(transport),
@@ -116,6 +118,7 @@ export async function startApp({
     ...settings.reconciler,
     openSince: breaker.openSince,
     scheduler,
+    onRatePart: setPart,
   });
   const { server, whenIdle } = createHttpServer({
     dependencies: {

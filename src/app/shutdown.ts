@@ -29,7 +29,8 @@ export async function shutDown({
     server.closeAllConnections();
     requestAbort.abort();
   }, SHUTDOWN_TIMEOUT_MS);
-  await Promise.all([closeServer(server, whenIdle), reconciler.stop()]);
+  const closed = closeServer(server, whenIdle);
+  await Promise.all([closed, reconciler.stop(closed)]);
   clearTimeout(forceCloseTimer);
 }
 

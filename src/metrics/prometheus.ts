@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { ENDED_STATUSES } from '../domain/call-status.ts';
+import { PASSES } from '../domain/fleet.ts';
 import { RATE_LIMIT_POLICIES } from '../domain/rate-limit.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
@@ -138,6 +139,17 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     name: 'hangup_livekit_requests_queued',
     help: 'Requests to LiveKit that wait for the rate limit',
   });
+  const fleetMembers = new Gauge({
+    registers,
+    name: 'hangup_fleet_members',
+    help: 'Processes that serve the database, by the last heartbeat of this process',
+  });
+  const passHeld = new Gauge({
+    registers,
+    name: 'hangup_pass_held',
+    help: '1 if this process runs the background pass, 0 if another process may run it',
+    labelNames: ['pass'],
+  });
   const webhooks = new Counter({
     registers,
     name: 'hangup_webhooks_total',
@@ -194,6 +206,7 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     livekitRequests.inc({ method: 'DeleteRoom', code }, 0);
   }
   livekitSeconds.zero({ method: 'DeleteRoom' });
+  for (const pass of PASSES) passHeld.set({ pass }, 0);
   for (const policy of RATE_LIMIT_POLICIES) rateLimited.inc({ policy }, 0);
   for (const event of WEBHOOK_EVENTS) {
     for (const outcome of WEBHOOK_OUTCOMES) webhooks.inc({ event, outcome }, 0);
@@ -227,6 +240,10 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       livekitSeconds.observe({ method }, durationMs / 1000);
     },
     livekitRequestsQueued: (length) => requestsQueued.set(length),
+    fleetChanged({ members, passes }) {
+      fleetMembers.set(members);
+      for (const pass of PASSES) passHeld.set({ pass }, passes.includes(pass) ? 1 : 0);
+    },
     rateLimited: (policy) => rateLimited.inc({ policy }),
     webhook({ event, outcome, reason }) {
       const label = event === null ? 'none' : WEBHOOK_EVENTS.includes(event) ? event : 'other';

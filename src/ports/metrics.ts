@@ -1,4 +1,5 @@
 import type { EndedStatus } from '../domain/call-status.ts';
+import type { Pass } from '../domain/fleet.ts';
 import type { AttemptResult } from '../domain/leased-task.ts';
 import type { RateLimitPolicy } from '../domain/rate-limit.ts';
 import type { RefusalReason } from '../domain/webhook-refusal.ts';
@@ -20,6 +21,9 @@ export interface Metrics {
   livekitRequest(request: { method: string; code: string; durationMs: number }): void;
   /** Sets the number of requests that wait for the rate limit. */
   livekitRequestsQueued(length: number): void;
+
+  /** Sets the number of processes on the database, and the passes that this process runs. */
+  fleetChanged(fleet: { members: number; passes: readonly Pass[] }): void;
 
   /** Counts a request that its rate limit refused. */
   rateLimited(policy: RateLimitPolicy): void;

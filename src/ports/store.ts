@@ -10,6 +10,7 @@ import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
 import type { EventStore } from './event-store.ts';
+import type { FleetStore } from './fleet-store.ts';
 
 /**
  * The database. Each method is one atomic change that survives a power cut, or no change. A rejected promise means that
@@ -26,6 +27,7 @@ export interface Store
     AdoptionStore,
     RetentionStore,
     LiveKitServerStore,
+    FleetStore,
     HealthStore {}
 
 /** A store that its opener must close. */

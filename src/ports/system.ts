@@ -16,7 +16,7 @@ export interface Random {
   fraction(): number;
   bytes(count: number): Uint8Array;
   /** Returns a new id `<prefix>_<32 hex digits>`. Later ids sort after earlier ones. */
-  id(prefix: 'call' | 'can' | 'key' | 'org' | 'req'): string;
+  id(prefix: 'call' | 'can' | 'key' | 'org' | 'proc' | 'req'): string;
 }
 
 /** Structured log: fields first, then a constant message. */

@@ -9,12 +9,14 @@ import { reconcileRooms } from '../operations/livekit/reconcile-rooms.ts';
 import { reviewCalls } from '../operations/livekit/review-calls.ts';
 import { warnIfNoWebhooks } from '../operations/livekit/warn-if-no-webhooks.ts';
 import { pruneBatch } from '../operations/retention/prune.ts';
+import { createFleetMember } from './fleet-member.ts';
 import { createLeaseWorker } from './lease-worker.ts';
 import { createLoop } from './loop.ts';
 import type { Scheduler } from './scheduler.ts';
 
 const PHONE_POLL_INTERVAL_MS = 1_000;
-const REVIEW_INTERVAL_MS = 5_000;
+/** Other processes apply webhooks too, and cannot start a review here. */
+const REVIEW_INTERVAL_MS = 1_000;
 const DELETION_INTERVAL_MS = 5_000;
 /** For cancellations that another process started, or left when it crashed. */
 const CANCELLATION_INTERVAL_MS = 1_000;
@@ -44,16 +46,22 @@ export interface Reconciler {
   onLiveKitUnreachable(): void;
   /** Starts the work that waited for LiveKit. @param downMs duration of the outage */
   onLiveKitRecovered(downMs: number): void;
-  /** Starts no further run. Resolves when no run, attempt or review is in flight. */
-  stop(): Promise<void>;
+  /**
+   * Starts no further run. Resolves when no run, attempt or review is in flight.
+   * @param requests resolves when no request of a client needs LiveKit any more: until then this process keeps its part of
+   * LiveKit's rate limit
+   */
+  stop(requests?: Promise<void>): Promise<void>;
 }
 
 /**
  * Creates the reconciler. While LiveKit is unreachable, the deletion loop sends one probe per interval, and the other
- * loops send no request.
+ * loops send no request. Of the processes on one database, one at a time compares rooms, polls phones and reviews calls, and
+ * one prunes. All of them delete rooms and cancel calls.
  * @param concurrency maximum number of deletions with a request in flight, while no cancellation runs
  * @param reconcileSchedule cron expression with seconds for the reconciliation of rooms
  * @param openSince returns since when LiveKit is unreachable; null if LiveKit is reachable
+ * @param onRatePart receives the part of LiveKit's rate limit that this process may use, from 0 to 1
  */
 export function createReconciler(
   base: Omit<Dependencies, 'nudge' | 'onCancellation'>,
@@ -62,14 +70,16 @@ export function createReconciler(
     reconcileSchedule,
     openSince,
     scheduler,
+    onRatePart = () => {},
   }: {
     concurrency: number;
     reconcileSchedule: string;
     openSince: () => Timestamp | null;
     scheduler: Scheduler;
+    onRatePart?: (part: number) => void;
   },
 ): Reconciler {
-  const { clock, log, metrics, rooms, store } = base;
+  const { clock, log, metrics, random, rooms, store } = base;
   const dependencies = { ...base, nudge, onCancellation: () => cancellationLoop.trigger() };
   const stopping = new AbortController();
   let outage = new AbortController();
@@ -109,16 +119,38 @@ export function createReconciler(
     loopOptions,
   );
 
+  const member = createFleetMember({
+    memberId: random.id('proc'),
+    store,
+    clock,
+    scheduler,
+    log,
+    metrics,
+    unreachableSince: openSince,
+    onGained(pass, { isTakeover }) {
+      if (pass !== 'reconciliation') return;
+      // This process may have missed an outage of LiveKit.
+      if (isTakeover) reconcileState = afterOutage(reconcileState, clock.now());
+      reviewLoop.trigger();
+      roomLoop.trigger();
+    },
+    onRatePart,
+  });
+  const mayReconcile = () => !isUnreachable() && member.holds('reconciliation');
+
   let reconcileState = INITIAL_RECONCILE_STATE;
   let recoveredAt: Timestamp = 0;
   const roomLoop = createLoop(
     'rooms',
     async () => {
-      if (isUnreachable()) return;
+      if (!mayReconcile()) return;
       const { signal } = outage;
+      const lost = member.signalOf('reconciliation');
       const { state } = await metrics.timeLoop('rooms', () =>
-        reconcileRooms(dependencies, reconcileState, AbortSignal.any([stopping.signal, signal])),
+        reconcileRooms(dependencies, reconcileState, AbortSignal.any([stopping.signal, signal, lost])),
       );
+      // Another process reconciles, or has done so.
+      if (lost.aborted) return;
       // A run that spans an outage must not shorten the time in which clients reconnect.
       reconcileState = signal.aborted ? afterOutage(state, recoveredAt) : state;
     },
@@ -132,7 +164,7 @@ export function createReconciler(
   const phoneLoop = createLoop(
     'phones',
     async () => {
-      if (isUnreachable()) return;
+      if (!mayReconcile()) return;
       lastPolledCall = await metrics.timeLoop('phones', () =>
         pollPhones(dependencies, { after: lastPolledCall, isTrusted: isTrusted() }),
       );
@@ -145,7 +177,7 @@ export function createReconciler(
   const reviewLoop = createLoop(
     'reviews',
     async () => {
-      if (isUnreachable()) return;
+      if (!mayReconcile()) return;
       const started = await metrics.timeLoop('reviews', () =>
         reviewCalls(dependencies, { isTrusted: isTrusted(), ...reviewState }),
       );
@@ -164,7 +196,8 @@ export function createReconciler(
   const pruneLoop = createLoop(
     'prune',
     async () => {
-      while (!stopping.signal.aborted && (await pruneBatch(dependencies)).hasMore);
+      const mayContinue = () => !stopping.signal.aborted && member.holds('pruning');
+      while (mayContinue() && (await pruneBatch(dependencies)).hasMore);
     },
     loopOptions,
   );
@@ -256,8 +289,9 @@ export function createReconciler(
           scheduler.after(FIRST_PRUNE_DELAY_MS, pruneLoop.trigger),
           scheduler.every(PRUNE_INTERVAL_MS, pruneLoop.trigger),
         ];
+        member.start();
         cancellationLoop.trigger();
-        triggerLiveKitLoops();
+        deletionLoop.trigger();
       });
       cancelTimers = [cancelStart];
     },
@@ -271,13 +305,16 @@ export function createReconciler(
       recoveredAt = clock.now();
       void logRecovery(downMs);
       reconcileState = afterOutage(reconcileState, recoveredAt);
+      if (!member.holds('reconciliation')) member.heartbeat();
       triggerLiveKitLoops();
     },
-    async stop() {
+    async stop(requests) {
       stopping.abort();
       for (const cancel of [...cancelTimers, cancelNudge, cancelCancellationTimer]) cancel();
       await Promise.all(loops.map((loop) => loop.idle()));
-      await Promise.all([deletionWorker.idle(), ...reviews]);
+      const released = Promise.all(reviews).then(() => member.release());
+      await Promise.all([released, deletionWorker.idle(), requests]);
+      await member.leave();
     },
   };
 }

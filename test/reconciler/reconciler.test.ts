@@ -6,45 +6,24 @@ import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
 import { systemRandom } from '../../src/platform/clock.ts';
 import { parseSettings } from '../../src/platform/config.ts';
 import { createReconciler } from '../../src/reconciler/reconciler.ts';
-import type { Scheduler } from '../../src/reconciler/scheduler.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { buildCall, insertApiKey } from '../harness/calls.ts';
+import { type ManualClock, manualClock } from '../harness/manual-clock.ts';
+import { manualScheduler } from '../harness/manual-scheduler.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
 
 const NOW = 1_000_000;
 
-/** Returns a scheduler. The test starts a run by the name of the schedule, such as `every 5000`. */
-function manualScheduler() {
-  const schedules = new Set<{ readonly name: string; readonly run: () => void }>();
-  const add = (name: string, run: () => void) => {
-    const schedule = { name, run };
-    schedules.add(schedule);
-    return () => void schedules.delete(schedule);
-  };
-  const scheduler: Scheduler = {
-    cron: (expression, run) => add(`cron ${expression}`, run),
-    every: (intervalMs, run) => add(`every ${intervalMs}`, run),
-    after(delayMs, run) {
-      const cancel = add(`after ${delayMs}`, () => {
-        cancel();
-        run();
-      });
-      return cancel;
-    },
-  };
-  return {
-    scheduler,
-    names: () => [...schedules].map(({ name }) => name),
-    fire(name: string) {
-      for (const schedule of [...schedules]) if (schedule.name === name) schedule.run();
-    },
-  };
-}
-
-function start({ answer }: { answer?: RoomServiceTransport } = {}) {
-  let now = NOW;
-  const clock = { now: () => now };
-  const store = openSqliteStore(join(temporaryFolder(), 'hangup.db'), { clock });
+function start({
+  answer,
+  file = join(temporaryFolder(), 'hangup.db'),
+  clock = manualClock(NOW),
+}: {
+  answer?: RoomServiceTransport;
+  file?: string;
+  clock?: ManualClock;
+} = {}) {
+  const store = openSqliteStore(file, { clock });
   onTestFinished(() => store.close());
   const settings = parseSettings({}, 'cli');
   const requests: string[] = [];
@@ -72,12 +51,11 @@ function start({ answer }: { answer?: RoomServiceTransport } = {}) {
   return {
     reconciler,
     store,
-    advance: (ms: number) => {
-      now += ms;
-    },
+    advance: (ms: number) => clock.set(clock.now() + ms),
     names,
     fire,
     requests,
+    countLists: () => requests.filter((method) => method === 'ListRooms').length,
     setOpenSince: (at: number | null) => {
       openSince = at;
     },
@@ -86,7 +64,7 @@ function start({ answer }: { answer?: RoomServiceTransport } = {}) {
 
 const SCHEDULES = [
   'every 1000',
-  'every 5000',
+  'every 1000',
   'every 5000',
   'every 1000',
   'cron */15 * * * * *',
@@ -101,6 +79,8 @@ test('the loops start after a short delay: one by the cron schedule, the others 
   expect(names()).toEqual(['after 100']);
   fire('after 100');
   expect(names()).toEqual(SCHEDULES);
+  // The heartbeat comes before the first list.
+  await expect.poll(() => requests).toEqual(['ListRooms']);
   await reconciler.stop();
   expect(requests).toEqual(['ListRooms']);
 });
@@ -131,12 +111,13 @@ test('stop cancels every schedule, and nothing starts after it', async () => {
 });
 
 test('while LiveKit is unreachable each interval sends one probe; after the recovery the rooms are listed', async () => {
-  const { reconciler, fire, requests, setOpenSince } = start();
+  const { reconciler, fire, names, requests, setOpenSince } = start();
   reconciler.start();
   setOpenSince(NOW);
   reconciler.onLiveKitUnreachable();
   fire('after 100');
   await expect.poll(() => requests).toEqual(['ListRooms']);
+  await expect.poll(names).toContain('after 7500');
   for (const name of ['every 1000', 'cron */15 * * * * *', 'every 5000']) fire(name);
   await expect.poll(() => requests).toEqual(['ListRooms', 'ListRooms']);
   setOpenSince(null);
@@ -147,7 +128,7 @@ test('while LiveKit is unreachable each interval sends one probe; after the reco
 
 test('a list that spans an outage does not shorten the time in which clients reconnect', async () => {
   const gate = Promise.withResolvers<void>();
-  const { reconciler, store, advance, fire, requests, setOpenSince } = start({
+  const { reconciler, store, advance, fire, requests, countLists, setOpenSince } = start({
     answer: async ({ method, body, read }) => {
       if (method === 'ListRooms') await gate.promise;
       return { kind: 'answered', value: await read(emptyMessage(body)) };
@@ -171,7 +152,6 @@ test('a list that spans an outage does not shorten the time in which clients rec
   setOpenSince(null);
   reconciler.onLiveKitRecovered(1_000);
   gate.resolve();
-  const countLists = () => requests.filter((method) => method === 'ListRooms').length;
   const listAgain = async () => {
     const before = countLists();
     fire('cron */15 * * * * *');
@@ -240,6 +220,118 @@ test('while a cancellation runs, 128 rooms are deleted at once; before and after
   await expect.poll(countDeletions).toBe(302);
   gate.resolve();
   await reconciler.stop();
+});
+
+test('of two processes on one database, only the process with the lease lists rooms, also after it was triggered', async () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  const first = start({ file });
+  const second = start({ file });
+  for (const { reconciler, fire } of [first, second]) {
+    reconciler.start();
+    fire('after 100');
+    await expect.poll(first.countLists).toBe(1);
+  }
+  await expect.poll(second.names).toContain('after 7500');
+  for (const name of ['cron */15 * * * * *', 'every 1000']) {
+    first.fire(name);
+    second.fire(name);
+  }
+  await expect.poll(first.countLists).toBe(2);
+  // A stop releases the lease at once.
+  await first.reconciler.stop();
+  expect(second.requests).toEqual([]);
+  second.fire('after 500');
+  await expect.poll(second.countLists).toBe(1);
+  await second.reconciler.stop();
+});
+
+test('a process takes over from a dead process, and counts missing rooms from the start', async () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  const clock = manualClock(NOW);
+  const answer: RoomServiceTransport = async ({ body, read }) => ({
+    kind: 'answered',
+    value: await read(emptyMessage(body)),
+  });
+  const dead = start({ file, clock, answer });
+  const heir = start({ file, clock, answer });
+  const { organizationId } = await insertApiKey(dead.store);
+  const call = buildCall({
+    id: 'c1',
+    organizationId,
+    status: 'active',
+    roomId: 'RM_1',
+    createdAt: 1,
+    updatedAt: 1,
+  });
+  await dead.store.changeCall({ kind: 'register', call, apiKeyId: null });
+  dead.reconciler.start();
+  dead.fire('after 100');
+  await expect.poll(dead.countLists).toBe(1);
+  heir.reconciler.start();
+  heir.fire('after 100');
+  await expect.poll(heir.names).toContain('after 7500');
+  expect(heir.requests).toEqual([]);
+  const beatAndList = async () => {
+    const before = heir.countLists();
+    for (const name of ['after 500', 'after 1', 'after 2500', 'cron */15 * * * * *']) heir.fire(name);
+    await expect.poll(heir.countLists).toBeGreaterThan(before);
+  };
+  heir.advance(7_501);
+  await beatAndList();
+  // The new process may have missed an outage of LiveKit: for 30 s no missing room ends a call.
+  for (let i = 0; i < 3; i += 1) {
+    heir.advance(9_000);
+    await beatAndList();
+    expect((await heir.store.findCall('c1'))?.call.status).toBe('active');
+  }
+  for (let i = 0; i < 3; i += 1) {
+    heir.advance(7_000);
+    await beatAndList();
+  }
+  await expect.poll(async () => (await heir.store.findCall('c1'))?.call.status).toBe('completed');
+  await heir.reconciler.stop();
+});
+
+test('a process that loses its lease in the middle of a comparison sends no request of the next batch', async () => {
+  const file = join(temporaryFolder(), 'hangup.db');
+  const clock = manualClock(NOW);
+  const gate = Promise.withResolvers<void>();
+  const late = start({
+    file,
+    clock,
+    answer: async ({ method, body, read }) => {
+      if (method === 'ListParticipants') await gate.promise;
+      return { kind: 'answered', value: await read(emptyMessage(body)) };
+    },
+  });
+  const other = start({ file, clock });
+  const { organizationId } = await insertApiKey(late.store);
+  for (let i = 0; i < 25; i += 1) {
+    const call = buildCall({
+      id: `c${i}`,
+      roomName: `c${i}`,
+      organizationId,
+      status: 'active',
+      roomId: `RM_${i}`,
+      createdAt: 1,
+      updatedAt: 1,
+    });
+    await late.store.changeCall({ kind: 'register', call, apiKeyId: null });
+  }
+  const countRequests = () => late.requests.filter((method) => method === 'ListParticipants').length;
+  late.reconciler.start();
+  late.fire('after 100');
+  // The first batch waits for LiveKit.
+  await expect.poll(countRequests).toBe(10);
+  clock.set(NOW + 7_500);
+  other.reconciler.start();
+  other.fire('after 100');
+  await expect.poll(other.countLists).toBe(1);
+  late.fire('after 7500');
+  gate.resolve();
+  await late.reconciler.stop();
+  expect(countRequests()).toBe(10);
+  await other.reconciler.stop();
 });
 
 /** An empty message in the encoding of the request. */

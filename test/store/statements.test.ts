@@ -171,6 +171,9 @@ async function use(store: Store, round: string): Promise<void> {
   await store.getWebhookActivity();
   await store.checkWritable();
   await store.recordLiveKitServer({ url: `ws://${round}`, now: 1 });
+  const member = { memberId: `proc_${round}` };
+  await store.heartbeat({ ...member, wanted: ['pruning'], rateDivisor: null });
+  await store.leaveFleet(member);
   await store.listLiveKitServers();
   await store.listAdoptionPrefixes();
   await store.removeAdoptionPrefix({ prefix: id('adopt-'), now: 2 });

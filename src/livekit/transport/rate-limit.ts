@@ -1,5 +1,6 @@
 import PQueue from 'p-queue';
 import type { LiveKitError } from '../../domain/livekit-error.ts';
+import { EMPTY_WINDOW, takeSlot, waitForSlotMs } from '../../domain/request-window.ts';
 import { PRIORITIES } from '../../ports/livekit.ts';
 import { type RoomServiceTransport, SHUTTING_DOWN, type TwirpOutcome, type TwirpRequest } from './twirp.ts';
 
@@ -8,6 +9,12 @@ const DEFAULT_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
 /** A request that is sent within this time has not waited. */
 const NO_WAIT_MS = 10;
+
+export interface LimitedTransport {
+  readonly transport: RoomServiceTransport;
+  /** Sets the part of the rate limit that this process may use, from 0 to 1. */
+  setPart(part: number): void;
+}
 
 /**
  * Limits the rate of all requests to LiveKit. Waiting requests are sent by priority, and wait no longer than their
@@ -23,17 +30,41 @@ export function rateLimit(
     onQueueLength,
     shutdown,
   }: { requestsPerMinute: number; onQueueLength: (length: number) => void; shutdown?: AbortSignal },
-): RoomServiceTransport {
-  const queue = new PQueue(requestsPerMinute === 0 ? {} : toQueueOptions(requestsPerMinute));
+): LimitedTransport {
+  // Starts one request at a time, without waiting for its response. Paused while no request may be sent.
+  const queue = new PQueue({ concurrency: 1 });
   const waiting = new Set<AbortController>();
+  let part = 1;
+  let sent = EMPTY_WINDOW;
+  let pausedUntilMs = 0;
+  let resumeTimer: NodeJS.Timeout | undefined;
   shutdown?.addEventListener('abort', () => {
     for (const request of waiting) request.abort();
   });
 
-  function pause(durationMs: number): void {
-    if (queue.isPaused) return;
+  function waitMs(): number {
+    const nowMs = performance.now();
+    const slotMs = requestsPerMinute === 0 ? 0 : waitForSlotMs(sent, requestsPerMinute * part, nowMs);
+    return Math.max(slotMs, pausedUntilMs - nowMs);
+  }
+
+  /** Starts or pauses the queue. */
+  function update(): void {
+    clearTimeout(resumeTimer);
+    const delayMs = waitMs();
+    if (delayMs <= 0) {
+      queue.start();
+      return;
+    }
     queue.pause();
-    setTimeout(() => queue.start(), Math.min(durationMs, MAX_PAUSE_MS)).unref();
+    if (Number.isFinite(delayMs)) resumeTimer = setTimeout(update, Math.ceil(delayMs)).unref();
+  }
+
+  function pause(durationMs: number): void {
+    const nowMs = performance.now();
+    if (nowMs < pausedUntilMs) return;
+    pausedUntilMs = nowMs + Math.min(durationMs, MAX_PAUSE_MS);
+    update();
   }
 
   async function sendInTurn<Value>(request: TwirpRequest<Value>): Promise<TwirpOutcome<Value>> {
@@ -42,22 +73,28 @@ export function rateLimit(
     // Limits only the wait: the transport has its own deadline for a sent request.
     const timer = setTimeout(() => expired.abort(), request.timeoutMs);
     waiting.add(expired);
+    const send = async (): Promise<TwirpOutcome<Value>> => {
+      // DeleteRoom deletes by name, and a newer call may use the name since the request was queued.
+      const hasWaited = performance.now() - startedAt > NO_WAIT_MS;
+      if (hasWaited && (await request.isStillWanted?.()) === false) return { kind: 'not_found' };
+      const remainingMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
+      return remainingMs >= 1 ? transport({ ...request, timeoutMs: remainingMs }) : RATE_LIMIT_TIMEOUT;
+    };
     try {
       const queued = queue.add(
-        async (): Promise<TwirpOutcome<Value>> => {
+        () => {
           clearTimeout(timer);
           waiting.delete(expired);
           onQueueLength(queue.size);
-          // DeleteRoom deletes by name, and a newer call may use the name since the request was queued.
-          const hasWaited = performance.now() - startedAt > NO_WAIT_MS;
-          if (hasWaited && (await request.isStillWanted?.()) === false) return { kind: 'not_found' };
-          const remainingMs = Math.ceil(request.timeoutMs - (performance.now() - startedAt));
-          return remainingMs >= 1 ? transport({ ...request, timeoutMs: remainingMs }) : RATE_LIMIT_TIMEOUT;
+          if (requestsPerMinute !== 0) sent = takeSlot(sent, requestsPerMinute * part, performance.now());
+          update();
+          return { outcome: send() };
         },
         { priority: -PRIORITIES.indexOf(request.priority), signal: expired.signal },
       );
       onQueueLength(queue.size);
-      return await queued;
+      const { outcome } = await queued;
+      return await outcome;
     } catch (error) {
       if (!expired.signal.aborted) throw error;
       onQueueLength(queue.size);
@@ -68,20 +105,20 @@ export function rateLimit(
     }
   }
 
-  return async (request) => {
-    if (shutdown?.aborted) return SHUTTING_DOWN;
-    // The queue costs more than the request.
-    const isSentAtOnce = requestsPerMinute === 0 && !queue.isPaused && queue.size === 0;
-    const outcome = await (isSentAtOnce ? transport(request) : sendInTurn(request));
-    if (outcome.kind === 'rate_limited') pause(outcome.retryAfterMs ?? DEFAULT_PAUSE_MS);
-    return outcome;
+  return {
+    async transport(request) {
+      if (shutdown?.aborted) return SHUTTING_DOWN;
+      // The queue costs more than the request.
+      const isSentAtOnce = requestsPerMinute === 0 && !queue.isPaused && queue.size === 0;
+      const outcome = await (isSentAtOnce ? transport(request) : sendInTurn(request));
+      if (outcome.kind === 'rate_limited') pause(outcome.retryAfterMs ?? DEFAULT_PAUSE_MS);
+      return outcome;
+    },
+    setPart(newPart) {
+      part = newPart;
+      update();
+    },
   };
-}
-
-/** Spreads the requests evenly: no burst is larger than the limit per second. */
-function toQueueOptions(requestsPerMinute: number) {
-  const interval = Math.max(1_000, 60_000 / requestsPerMinute);
-  return { interval, intervalCap: Math.max(1, Math.floor((requestsPerMinute * interval) / 60_000)) };
 }
 
 const RATE_LIMIT_TIMEOUT: LiveKitError = {

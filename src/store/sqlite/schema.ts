@@ -8,6 +8,7 @@ import {
   type CancellationSelector,
   HOLD_STATES,
 } from '../../domain/cancellation.ts';
+import { PASSES } from '../../domain/fleet.ts';
 import { DELETION_STATES, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { Roster } from '../../domain/roster.ts';
 
@@ -347,4 +348,18 @@ export const livekitServers = sqliteTable('livekit_servers', {
   url: text().primaryKey(),
   firstServedAt: integer('first_served_at').notNull(),
   lastServedAt: integer('last_served_at').notNull().default(0),
+});
+
+/** The members of the fleet: the processes that serve this database. */
+export const fleetMembers = sqliteTable('fleet_members', {
+  id: text().primaryKey(),
+  expiresAt: integer('expires_at').notNull(),
+  rateDivisor: integer('rate_divisor'),
+});
+
+/** The passes that one member of the fleet runs at a time. */
+export const passLeases = sqliteTable('pass_leases', {
+  pass: text({ enum: PASSES }).primaryKey(),
+  holder: text(),
+  fence: integer().notNull(),
 });

@@ -37,6 +37,7 @@ import {
   settleDeletion,
 } from './deletions.ts';
 import { getEventRange, listEvents } from './events.ts';
+import { heartbeat, leaveFleet } from './fleet.ts';
 import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 import {
@@ -112,6 +113,8 @@ export function writesOn(db: Database, clock: Clock) {
     pruneIdempotencyKeys: (input) => withShortCheckpoints(db, () => pruneIdempotencyKeys(db, input)),
     checkWritable: () => checkWritable(db),
     recordLiveKitServer: (server) => recordLiveKitServer(db, server),
+    heartbeat: (command) => heartbeat(db, command, clock.now()),
+    leaveFleet: (input) => leaveFleet(db, input),
   } satisfies Omit<SyncStore, keyof ReturnType<typeof readsOn>>;
 }
 

@@ -17,7 +17,7 @@ async function start(requestsPerMinute: number) {
     return http(request);
   };
   const onQueueLength = (length: number) => waiting.push(length);
-  const rooms = createRoomService(rateLimit(counted, { requestsPerMinute, onQueueLength }));
+  const rooms = createRoomService(rateLimit(counted, { requestsPerMinute, onQueueLength }).transport);
   return { emulator: livekit.emulator, rooms, waiting, sent };
 }
 

@@ -49,7 +49,7 @@ async function start() {
   };
   const shutdown = new AbortController();
   onTestFinished(() => shutdown.abort());
-  const transport = rateLimit(livekit, {
+  const { transport } = rateLimit(livekit, {
     requestsPerMinute: 60,
     onQueueLength: () => {},
     shutdown: shutdown.signal,
