@@ -240,13 +240,13 @@ async function send({ method, path, body }: Request) {
   return readAnswer(response);
 }
 
-/** Returns every row except the API keys, whose last use changes. */
+/** Returns every row except the API keys, whose last use changes, and the processes, which send heartbeats. */
 function record(): unknown {
   const database = new SqliteDatabase(hangup.databaseFile, { readonly: true });
   try {
     const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
     return tables
-      .filter((table) => table !== 'api_keys')
+      .filter((table) => table !== 'api_keys' && table !== 'fleet_members')
       .map((table) => [table, database.prepare(`SELECT * FROM "${table}"`).all()]);
   } finally {
     database.close();

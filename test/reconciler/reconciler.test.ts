@@ -36,6 +36,7 @@ function start({
       : { kind: 'unavailable', code: null, detail: 'the connection failed' };
   };
   const { names, fire, scheduler } = manualScheduler();
+  const metrics = prometheusMetrics({ clock, version: 'test' });
   const reconciler = createReconciler(
     {
       ...settings.operations,
@@ -43,7 +44,7 @@ function start({
       rooms: createRoomService(livekit),
       clock,
       random: systemRandom,
-      metrics: prometheusMetrics({ clock, version: 'test' }),
+      metrics,
       log: { info: () => {}, warn: () => {}, error: () => {} },
     },
     { concurrency: 2, reconcileSchedule: '*/15 * * * * *', openSince: () => openSince, scheduler },
@@ -55,6 +56,11 @@ function start({
     names,
     fire,
     requests,
+    /** Returns the number of complete runs of the loop that lists rooms. */
+    async countRuns() {
+      const { body } = await metrics.scrape({ countLive: () => store.countLive(), isLiveKitUp: true });
+      return Number(/^hangup_reconcile_duration_seconds_count\{loop="rooms"\} (\d+)$/m.exec(body)?.[1] ?? 0);
+    },
     countLists: () => requests.filter((method) => method === 'ListRooms').length,
     setOpenSince: (at: number | null) => {
       openSince = at;
@@ -329,8 +335,9 @@ test('a process that loses its lease in the middle of a comparison sends no requ
   await expect.poll(other.countLists).toBe(1);
   late.fire('after 7500');
   gate.resolve();
-  await late.reconciler.stop();
+  await expect.poll(late.countRuns).toBe(1);
   expect(countRequests()).toBe(10);
+  await late.reconciler.stop();
   await other.reconciler.stop();
 });
 
