@@ -27,6 +27,7 @@ import {
   HOLD_STATES,
   type Hold,
 } from '../../domain/cancellation.ts';
+import type { Pass } from '../../domain/fleet.ts';
 import { DELETION_STATES, type DeletionState, OPEN_DELETION_STATES } from '../../domain/room-deletion.ts';
 import type { Roster } from '../../domain/roster.ts';
 
@@ -362,4 +363,18 @@ export const livekitServers = pgTable('livekit_servers', {
   url: text().primaryKey(),
   firstServedAt: time('first_served_at').notNull(),
   lastServedAt: time('last_served_at').notNull().default(0),
+});
+
+/** The members of the fleet: the processes that serve this database. */
+export const fleetMembers = pgTable('fleet_members', {
+  id: text().primaryKey(),
+  expiresAt: time('expires_at').notNull(),
+  rateDivisor: integer('rate_divisor'),
+});
+
+/** The passes that one member of the fleet runs at a time. */
+export const passLeases = pgTable('pass_leases', {
+  pass: text<Pass>().primaryKey(),
+  holder: text(),
+  fence: integer().notNull(),
 });
