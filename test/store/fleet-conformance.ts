@@ -7,14 +7,13 @@ import { type ManualClock, manualClock } from '../harness/manual-clock.ts';
 const NOW = 1_000_000;
 const NOTHING = { passes: [], rateDivisor: null };
 
+type OpenOne = (clock: Clock) => OpenStore | Promise<OpenStore>;
+
 /**
  * The tests of the fleet, for every store. test/domain/fleet.test.ts tests the decisions.
  * @param createDatabase returns a function that opens one more store on the same database
  */
-export function fleetConformance(
-  name: string,
-  createDatabase: () => (clock: Clock) => OpenStore | Promise<OpenStore>,
-): void {
+export function fleetConformance(name: string, createDatabase: () => OpenOne | Promise<OpenOne>): void {
   describe(`${name}: the fleet`, () => {
     let first: Store;
     let second: Store;
@@ -22,7 +21,7 @@ export function fleetConformance(
 
     beforeEach(async () => {
       clock = manualClock(NOW);
-      const openOne = createDatabase();
+      const openOne = await createDatabase();
       const open = async () => {
         const store = await openOne(clock);
         onTestFinished(async () => {

@@ -29,6 +29,7 @@ import {
   settleDeletion,
 } from './deletions.ts';
 import { getEventRange, listEvents } from './events.ts';
+import { heartbeat, leaveFleet } from './fleet.ts';
 import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
 import { createLane, type Lane } from './lane.ts';
@@ -97,6 +98,8 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<OpenS
     pruneIdempotencyKeys: (input) => pruneIdempotencyKeys(db, input),
     checkWritable: () => inTime(checkWritable(db), CHECK_TIMEOUT_MS),
     recordLiveKitServer: (server) => inTime(recordLiveKitServer(db, server)),
+    heartbeat: (command) => inTime(heartbeat(db, command)),
+    leaveFleet: (input) => inTime(leaveFleet(db, input)),
   } satisfies Partial<Store>;
 
   return {
