@@ -82,7 +82,7 @@ run(executable, [...MEMORY_FLAGS, '--random-seed=1', 'scripts/build/cache.cjs'])
 
 printLine('embedding');
 const files = globSync(
-  '{drizzle/*.sql,drizzle/meta/_journal.json,docs/*.*,docs/Caddyfile,docs/monitoring/{alerts.yml,dashboard.json}}',
+  '{drizzle/{,postgres/}*.sql,drizzle/{,postgres/}meta/_journal.json,docs/*.*,docs/Caddyfile,docs/monitoring/{alerts.yml,dashboard.json}}',
   {
     cwd: ROOT,
   },

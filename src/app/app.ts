@@ -67,8 +67,8 @@ export async function startApp({
   // The scheduler requires UTC.
   useUtcTimeZone();
   trustSystemCertificates(livekit.url);
-  assertBindable(settings);
-  const store = await openServerStore(settings.databaseFile, {
+  await assertBindable(settings);
+  const store = await openServerStore(settings.database, {
     clock,
     thread,
     onMigrating: (migrations) =>
@@ -129,8 +129,13 @@ export async function startApp({
     parseWebhook: createWebhookParser([livekit, ...settings.webhookKeys], clock),
     healthSources: {
       scrape: () =>
-        metrics.scrape({ countLive: () => instrumentedStore.countLive(), isLiveKitUp: breaker.isUp() }),
+        metrics.scrape({
+          countLive: () => instrumentedStore.countLive(),
+          isLiveKitUp: breaker.isUp(),
+          connections: store.countConnections?.(),
+        }),
       isLiveKitUp: breaker.isUp,
+      ...(store.countConnections && { countConnections: store.countConnections }),
     },
     draining: draining.signal,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,

@@ -1,5 +1,6 @@
 import { formatServers, previousServer } from '../domain/livekit-servers.ts';
 import { type Settings, SettingsError } from '../platform/config.ts';
+import { describeDatabase } from '../platform/database-address.ts';
 import type { LiveKitServerStore } from '../ports/store.ts';
 import type { Clock, Logger } from '../ports/system.ts';
 import { readLiveKitServers } from '../store/open-store.ts';
@@ -14,16 +15,16 @@ export interface LiveKitBinding {
   release(): void;
 }
 
-type BindingSettings = Pick<Settings, 'livekit' | 'databaseFile'>;
+type BindingSettings = Pick<Settings, 'livekit' | 'database'>;
 
 /**
  * Refuses the emulator on a database that has served a real LiveKit, because the emulator would end its calls. Call this
  * before opening the database, which would migrate an older one.
- * @throws SettingsError
+ * @throws SettingsError, DatabaseError
  */
-export function assertBindable(settings: BindingSettings): void {
+export async function assertBindable(settings: BindingSettings): Promise<void> {
   if (settings.livekit !== null) return;
-  const servers = readLiveKitServers(settings.databaseFile);
+  const servers = await readLiveKitServers(settings.database);
   if (servers.length > 0) throw bindingError(settings, servers);
 }
 
@@ -66,8 +67,8 @@ export async function bindLiveKit(
   return { conflict: conflict.promise, release: () => clearInterval(timer) };
 }
 
-function bindingError({ databaseFile }: BindingSettings, servers: readonly string[]): SettingsError {
+function bindingError({ database }: BindingSettings, servers: readonly string[]): SettingsError {
   return new SettingsError([
-    `LIVEKIT_URL: required, because ${databaseFile} contains calls of ${formatServers(servers)}, which the built-in emulator would end. To try hangup, set DATABASE_URL to another file`,
+    `LIVEKIT_URL: required, because ${describeDatabase(database)} contains calls of ${formatServers(servers)}, which the built-in emulator would end. To try hangup, set DATABASE_URL to another ${database.kind === 'sqlite' ? 'file' : 'database'}`,
   ]);
 }

@@ -3,6 +3,7 @@ import { url as debuggerUrl } from 'node:inspector';
 import { format } from 'node:util';
 import { startApp } from '../app/app.ts';
 import { parseSettings } from '../platform/config.ts';
+import { describeDatabase } from '../platform/database-address.ts';
 import { environmentWarnings } from '../platform/environment.ts';
 import type { EnvironmentVariables } from '../platform/environment-variables.ts';
 import { createLogger } from '../platform/logger.ts';
@@ -47,7 +48,7 @@ export async function serve({
     try {
       // Logs only the host, because the URL may contain a user and a password.
       const proxy = livekit.proxy ? { proxy: new URL(livekit.proxy.url).host } : {};
-      const { databaseFile: database } = settings;
+      const database = describeDatabase(settings.database);
       log.info({ url: app.url, livekit: livekit.url, ...proxy, database }, 'server started');
       await sandbox?.welcome(app);
       systemd.ready();

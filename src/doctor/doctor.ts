@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Timestamp } from '../domain/time.ts';
-import type { CallFacts, DatabaseFacts, LiveKitFacts } from '../ports/diagnostics.ts';
+import { type DatabaseAddress, describeDatabase } from '../platform/database-address.ts';
+import type { CallFacts, DatabaseFacts, LiveKitFacts, PostgresFacts } from '../ports/diagnostics.ts';
 import type { LiveKitServer } from '../ports/livekit.ts';
 import type { Clock } from '../ports/system.ts';
 import { assessAccess } from './checks/access.ts';
@@ -13,6 +14,7 @@ import { assessDurability } from './checks/durability.ts';
 import { assessIntegrity } from './checks/integrity.ts';
 import { assessLiveKitAddress } from './checks/livekit-address.ts';
 import { assessLiveKitVersion } from './checks/livekit-version.ts';
+import { assessPostgres, assessPostgresDurability } from './checks/postgres.ts';
 import { assessRooms } from './checks/rooms.ts';
 import { assessSchema } from './checks/schema.ts';
 import { assessSettings, inspectSettings } from './checks/settings.ts';
@@ -22,12 +24,16 @@ import type { Finding } from './finding.ts';
 
 const LIVEKIT_TIMEOUT_MS = 5_000;
 
-/** Access to the database and to LiveKit. Neither function throws or changes anything. */
+/** Access to the database and to LiveKit. No function throws or changes anything. */
 export interface Inspectors {
   readonly inspectDatabase: (
     file: string,
     options: { roomNames: readonly string[]; now: Timestamp },
   ) => DatabaseFacts;
+  readonly inspectPostgres: (
+    url: string,
+    subject: { roomNames: readonly string[] },
+  ) => Promise<PostgresFacts>;
   readonly probeLiveKit: (server: LiveKitServer, options: { timeoutMs: number }) => Promise<LiveKitFacts>;
 }
 
@@ -38,7 +44,7 @@ export async function runChecks(inspectors: Inspectors, clock: Clock): Promise<r
   // The other checks need valid settings.
   if (settingsFacts.kind === 'invalid') return settingsFindings;
 
-  const { livekit: server, databaseFile } = settingsFacts.settings;
+  const { livekit: server, database: address } = settingsFacts.settings;
   const livekit =
     server === null
       ? null
@@ -47,9 +53,10 @@ export async function runChecks(inspectors: Inspectors, clock: Clock): Promise<r
           facts: await inspectors.probeLiveKit(server, { timeoutMs: LIVEKIT_TIMEOUT_MS }),
         };
   const roomNames = listedRooms(livekit?.facts ?? null);
-  const database = checkDatabase(resolve(databaseFile), (file) =>
-    inspectors.inspectDatabase(file, { roomNames: roomNames ?? [], now: clock.now() }),
-  );
+  const database = await checkDatabase(address, inspectors, {
+    roomNames: roomNames ?? [],
+    now: clock.now(),
+  });
   return [
     ...settingsFindings,
     ...database.findings,
@@ -66,10 +73,27 @@ function listedRooms(facts: LiveKitFacts | null): readonly string[] | null {
   return facts?.kind === 'answered' && facts.verdict.kind === 'accepted' ? facts.verdict.roomNames : null;
 }
 
-function checkDatabase(
-  file: string,
-  inspectContents: (file: string) => DatabaseFacts,
-): { findings: readonly Finding[]; calls: CallFacts | null } {
+interface DatabaseReport {
+  readonly findings: readonly Finding[];
+  readonly calls: CallFacts | null;
+}
+
+async function checkDatabase(
+  address: DatabaseAddress,
+  { inspectDatabase, inspectPostgres }: Inspectors,
+  subject: { roomNames: readonly string[]; now: Timestamp },
+): Promise<DatabaseReport> {
+  if (address.kind === 'sqlite')
+    return checkFile(resolve(address.file), (file) => inspectDatabase(file, subject));
+  const name = describeDatabase(address);
+  const facts = await inspectPostgres(address.url, subject);
+  if (facts.kind === 'unusable') return { findings: [assessPostgres(name, facts)], calls: null };
+  const schema =
+    facts.schema === 'uninitialized' ? assessPostgres(name, facts) : assessSchema(name, facts.schema);
+  return { findings: [schema, assessPostgresDurability(facts)], calls: facts.calls };
+}
+
+function checkFile(file: string, inspectContents: (file: string) => DatabaseFacts): DatabaseReport {
   // The attributes are read before the contents: a read by SQLite can create the -wal and the -shm.
   const facts = inspectDatabaseFile(file, process.getuid?.());
   if (facts.kind !== 'present') return { findings: [assessDatabaseFile(file, facts)], calls: null };

@@ -1,6 +1,7 @@
 import { badRequest, METHOD_NOT_ALLOWED, publicError, unrecognizedKeys } from '../api/errors.ts';
 import type { Dependencies } from '../operations/dependencies.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
+import type { ConnectionCounts } from '../ports/diagnostics.ts';
 import { assertNoBody } from './body.ts';
 import { splitQuery } from './query.ts';
 import type { Handler, HttpRequest } from './request.ts';
@@ -14,6 +15,8 @@ export interface HealthSources {
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>;
   /** Null until LiveKit has responded once. */
   isLiveKitUp(): boolean | null;
+  /** Absent with SQLite. */
+  countConnections?(): ConnectionCounts;
 }
 
 /** Returns the handlers of /healthz, /readyz and /metrics. They need no API key. */
@@ -46,12 +49,14 @@ export function createHealthHandlers({
         const { failed } = await readiness();
         if (failed.length > 0) return notReady(failed.join(', '));
         const isUp = sources.isLiveKitUp();
+        const connections = sources.countConnections?.();
         sendJson(request, response, 200, {
           data: {
             status: 'ready',
             checks: { store: 'ok', migrations: 'ok' },
             // Not a check: hangup stores cancels also while LiveKit is unreachable.
             livekit: isUp === null ? 'no answer yet' : isUp ? 'answers' : 'does not answer',
+            ...(connections && { connections }),
           },
         });
       },

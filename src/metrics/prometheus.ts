@@ -4,6 +4,7 @@ import { PASSES } from '../domain/fleet.ts';
 import { RATE_LIMIT_POLICIES } from '../domain/rate-limit.ts';
 import type { Timestamp } from '../domain/time.ts';
 import { REFUSAL_REASONS } from '../domain/webhook-refusal.ts';
+import type { ConnectionCounts } from '../ports/diagnostics.ts';
 import { LOOPS, type Metrics } from '../ports/metrics.ts';
 import type { LiveCounts } from '../ports/store.ts';
 import type { Clock } from '../ports/system.ts';
@@ -31,6 +32,8 @@ const REQUEST_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 /** Up to 24 h, the default of RETRY_MAX_AGE_MS. */
 const DELETION_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 14_400, 86_400];
 
+const NO_CONNECTIONS: ConnectionCounts = { max: 0, open: 0, inUse: 0, waiting: 0 };
+
 export interface Scrape {
   readonly contentType: string;
   readonly body: string;
@@ -38,7 +41,12 @@ export interface Scrape {
 
 export interface PrometheusMetrics extends Metrics {
   /** Returns all metrics in Prometheus's text format, with current counts from the store and the state of LiveKit. */
-  scrape(sources: { countLive: () => Promise<LiveCounts>; isLiveKitUp: boolean | null }): Promise<Scrape>;
+  scrape(sources: {
+    countLive: () => Promise<LiveCounts>;
+    isLiveKitUp: boolean | null;
+    /** Absent with SQLite. */
+    connections?: ConnectionCounts | undefined;
+  }): Promise<Scrape>;
 }
 
 /** Creates the metrics, with a registry of their own. Durations are in seconds, Prometheus's base unit. */
@@ -150,6 +158,22 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
     help: '1 if this process runs the background pass, 0 if another process may run it',
     labelNames: ['pass'],
   });
+  const connectionsOpen = new Gauge({
+    registers,
+    name: 'hangup_database_connections',
+    help: 'Connections of this process to Postgres, by state; 0 with SQLite',
+    labelNames: ['state'],
+  });
+  const connectionsMax = new Gauge({
+    registers,
+    name: 'hangup_database_connections_max',
+    help: 'Maximum number of connections of this process to Postgres; 0 with SQLite',
+  });
+  const connectionsWaiting = new Gauge({
+    registers,
+    name: 'hangup_database_requests_waiting',
+    help: 'Database operations that wait for a connection to Postgres; 0 with SQLite',
+  });
   const webhooks = new Counter({
     registers,
     name: 'hangup_webhooks_total',
@@ -214,6 +238,13 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
   for (const outcome of WEBHOOK_REFUSALS) webhooks.inc({ event: 'none', outcome }, 0);
   for (const reason of REFUSAL_REASONS) webhooks.inc({ event: 'none', outcome: 'unauthorized', reason }, 0);
 
+  function setConnections({ max, open, inUse, waiting }: ConnectionCounts): void {
+    connectionsOpen.set({ state: 'in_use' }, inUse);
+    connectionsOpen.set({ state: 'idle' }, open - inUse);
+    connectionsMax.set(max);
+    connectionsWaiting.set(waiting);
+  }
+
   function setGauges({ liveCalls, openDeletions, oldestOpenDeletionAt, cancellations }: LiveCounts): void {
     // Negative if the clock was set back.
     const ageOf = (at: Timestamp | null) => (at === null ? 0 : Math.max(0, clock.now() - at) / 1000);
@@ -267,7 +298,8 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       if (failed) storeErrors.inc();
     },
 
-    async scrape({ countLive, isLiveKitUp }) {
+    async scrape({ countLive, isLiveKitUp, connections = NO_CONNECTIONS }) {
+      setConnections(connections);
       if (isLiveKitUp === null) livekitUp.remove();
       else livekitUp.set(isLiveKitUp ? 1 : 0);
       try {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { HttpProxy, LiveKitKeyPair, LiveKitServer } from '../ports/livekit.ts';
+import type { DatabaseAddress } from './database-address.ts';
 import type { EnvironmentVariables } from './environment-variables.ts';
 import { PROXY_EXPECTED, proxyFor } from './proxy.ts';
 import { RENAMED_SETTINGS, withCurrentNames } from './renamed-settings.ts';
@@ -25,7 +26,7 @@ type Values = { readonly [N in Name]: z.output<(typeof SETTINGS)[N]['schema']> }
 export interface Settings {
   /** Null: start the built-in emulator. */
   readonly livekit: LiveKitServer | null;
-  readonly databaseFile: string;
+  readonly database: DatabaseAddress;
   readonly host: string;
   readonly port: number;
   readonly keepAliveTimeoutMs: number;
@@ -104,7 +105,7 @@ export function parseSettings(rawEnvironment: EnvironmentVariables, mode: 'serve
   if (problems.length > 0) throw new SettingsError(problems);
   return {
     livekit: livekitAddress(values, proxy),
-    databaseFile: values.DATABASE_URL,
+    database: values.DATABASE_URL,
     host: values.HOST,
     port: values.PORT,
     keepAliveTimeoutMs: values.KEEP_ALIVE_TIMEOUT_MS,

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 /* Schemas of setting values. */
@@ -36,30 +35,6 @@ export const hangupApiKey = z
   .string()
   .regex(/^[\x21-\x7e]+$/, 'expected one API key, without spaces or line breaks')
   .refine(isCredential, 'expected one API key, without quotes');
-
-export const databaseFile = z.string().transform((text, context) => {
-  const path = databasePath(text);
-  if (path !== null) return path;
-  context.addIssue({
-    code: 'custom',
-    message: 'expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
-  });
-  return z.NEVER;
-});
-
-function databasePath(text: string): string | null {
-  // A file name that ends with a space or a quote is a mistake.
-  if (text.trim() !== text || /\p{Cc}/u.test(text) || QUOTE_AT_AN_END.test(text)) return null;
-  // In file://data/hangup.db, data is a host. SQLite keeps :memory: nowhere.
-  if (!/^file:(\/\/(?=\/)|(?!\/\/|:memory:))[^?#]+$/.test(text)) return null;
-  try {
-    const path = text.startsWith('file:///') ? fileURLToPath(text) : text.slice('file:'.length);
-    return path.includes('\0') ? null : path;
-  } catch {
-    // A path cannot contain an encoded slash.
-    return null;
-  }
-}
 
 export const webhookKeys = z
   .string()

@@ -1,9 +1,9 @@
 import { validate } from 'node-cron';
 import { z } from 'zod';
+import { databaseAddress } from './database-address.ts';
 import {
   addressRanges,
   credential,
-  databaseFile,
   hangupApiKey,
   hangupUrl,
   integer,
@@ -30,9 +30,9 @@ export const SETTINGS = {
     description: 'Secret of LIVEKIT_API_KEY; required with LIVEKIT_URL',
   },
   DATABASE_URL: {
-    schema: databaseFile,
+    schema: databaseAddress,
     default: 'file:data/hangup.db',
-    description: 'SQLite database file; created if missing',
+    description: 'SQLite database file, created if missing; or the URL of a Postgres database',
   },
   HOST: {
     schema: z.string().regex(/^[A-Za-z0-9.:_-]+$/, 'expected a host name or an IP address'),

@@ -27,6 +27,20 @@ export type DatabaseFacts =
       readonly calls: CallFacts | null;
     };
 
+/** The facts of a Postgres database, for `hangup doctor`. */
+export type PostgresFacts =
+  | { readonly kind: 'unusable'; readonly detail: string }
+  | {
+      readonly kind: 'open';
+      readonly schema: SchemaVersion;
+      readonly version: string;
+      readonly synchronousCommit: string;
+      /** `synchronous_standby_names`; empty: commits wait for no standby. */
+      readonly standbys: string;
+      /** Null when the schema is not current. */
+      readonly calls: CallFacts | null;
+    };
+
 export interface CallFacts {
   readonly counts: LiveCounts;
   readonly lastWebhookAt: Timestamp | null;
@@ -49,3 +63,12 @@ export type LiveKitVerdict =
   | { readonly kind: 'accepted'; readonly roomNames: readonly string[] }
   | { readonly kind: 'refused'; readonly reason: 'key' | 'token' }
   | { readonly kind: 'not_livekit'; readonly status: number };
+
+/** The connections of a process to the database. */
+export interface ConnectionCounts {
+  readonly max: number;
+  readonly open: number;
+  readonly inUse: number;
+  /** Requests that wait for a connection. */
+  readonly waiting: number;
+}

@@ -1,12 +1,63 @@
 /*
- * The public interface of this folder: the store of a command, the store of a server with a thread for writes, the counts of
- * rate limits, and operations on database files.
+ * The public interface of this folder: the store of a command, the store of a server, the counts of rate limits, and
+ * operations on databases. Postgres is loaded at its first use, because most servers use SQLite.
  */
+
+import { systemClock } from '../platform/clock.ts';
+import type { DatabaseAddress } from '../platform/database-address.ts';
+import type { SchemaVersion } from '../ports/diagnostics.ts';
+import type { OpenStore } from '../ports/store.ts';
+import type { OnMigrate } from './database-error.ts';
+import { assertDatabaseExists, inspectSchema as inspectFile } from './sqlite/database.ts';
+import { readLiveKitServers as readServersOfFile } from './sqlite/livekit-servers.ts';
+import { openSqliteStore } from './sqlite/sqlite-store.ts';
+import { openThreadedStore } from './sqlite/threaded-store.ts';
 
 export { createRateLimiter } from './rate-limiter.ts';
 export { backupDatabase, restoreDatabase } from './sqlite/backup.ts';
-export { assertDatabaseExists, DatabaseError, inspectSchema, toDatabaseError } from './sqlite/database.ts';
+export { DatabaseError, toDatabaseError } from './sqlite/database.ts';
 export { inspectDatabase } from './sqlite/inspect-database.ts';
-export { readLiveKitServers } from './sqlite/livekit-servers.ts';
-export { openSqliteStore as openStore } from './sqlite/sqlite-store.ts';
-export { openThreadedStore as openServerStore } from './sqlite/threaded-store.ts';
+
+const postgres = () => import('./postgres/postgres-store.ts');
+const postgresInspection = () => import('./postgres/inspect-database.ts');
+
+/** Opens the store of a command, after creating or migrating the database. @throws DatabaseError */
+export async function openStore(
+  address: DatabaseAddress,
+  { onMigrating }: { onMigrating: OnMigrate },
+): Promise<OpenStore> {
+  if (address.kind === 'sqlite') return openSqliteStore(address.file, { onMigrating });
+  return (await postgres()).openPostgresStore({ url: address.url, onMigrating });
+}
+
+/** Opens the store of a server, after creating or migrating the database. @throws DatabaseError */
+export async function openServerStore(
+  address: DatabaseAddress,
+  { clock, thread, onMigrating, onLate }: Parameters<typeof openThreadedStore>[1],
+): Promise<OpenStore> {
+  if (address.kind === 'sqlite')
+    return openThreadedStore(address.file, { clock, ...(thread && { thread }), onMigrating, onLate });
+  // All processes share the clock of the database, except in tests.
+  const ownClock = clock === systemClock ? {} : { clock };
+  return (await postgres()).openPostgresStore({ url: address.url, onMigrating, ...ownClock });
+}
+
+/** Compares the schema of a database with this version's, and lists the missing migrations. @throws DatabaseError */
+export async function inspectSchema(
+  address: DatabaseAddress,
+): Promise<{ version: SchemaVersion; pending: readonly string[] }> {
+  if (address.kind === 'postgres') return (await postgresInspection()).inspectSchema(address.url);
+  assertDatabaseExists(address.file);
+  return inspectFile(address.file);
+}
+
+/** Returns the URLs of the LiveKit servers that a database was used with, the latest first. Changes nothing. */
+export async function readLiveKitServers(address: DatabaseAddress): Promise<readonly string[]> {
+  if (address.kind === 'sqlite') return readServersOfFile(address.file);
+  return (await postgresInspection()).readLiveKitServers(address.url);
+}
+
+/** Reads the facts of a Postgres database. Never throws. */
+export async function inspectPostgres(url: string, subject: { roomNames: readonly string[] }) {
+  return (await postgresInspection()).inspectPostgres(url, subject);
+}

@@ -8,12 +8,13 @@ import { assessDiskSpace } from '../../src/doctor/checks/disk-space.ts';
 import { assessDurability } from '../../src/doctor/checks/durability.ts';
 import { assessIntegrity } from '../../src/doctor/checks/integrity.ts';
 import { assessLiveKitAddress } from '../../src/doctor/checks/livekit-address.ts';
+import { assessPostgres } from '../../src/doctor/checks/postgres.ts';
 import { assessRooms } from '../../src/doctor/checks/rooms.ts';
 import { assessSchema } from '../../src/doctor/checks/schema.ts';
 import { assessSettings } from '../../src/doctor/checks/settings.ts';
 import { assessWalSize } from '../../src/doctor/checks/wal-size.ts';
 import { assessWebhooks } from '../../src/doctor/checks/webhooks.ts';
-import { countsWith } from './facts.ts';
+import { countsWith, POSTGRES } from './facts.ts';
 
 const ACCESS = { worldReadableFiles: [], isOwnedByUser: true, isWritable: true };
 const ACCEPTED = { kind: 'answered', verdict: { kind: 'accepted', roomNames: [] }, clockSkewMs: 0 } as const;
@@ -25,6 +26,8 @@ test('every warning and every failure has advice', () => {
     assessDatabaseFile('f', { kind: 'unusable', detail: 'x', advice: null }),
     assessDatabaseFile('f', { kind: 'unusable', detail: 'x', advice: 'y' }),
     ...(['uninitialized', 'behind', 'ahead'] as const).map((schema) => assessSchema('f', schema)),
+    assessPostgres('postgres://h/d', { kind: 'unusable', detail: 'x' }),
+    assessPostgres('postgres://h/d', { ...POSTGRES, schema: 'uninitialized' }),
     assessIntegrity(['x']),
     assessDurability('delete'),
     assessAccess('f', { ...ACCESS, worldReadableFiles: ['f'] }),

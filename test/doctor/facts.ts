@@ -1,3 +1,4 @@
+import type { PostgresFacts } from '../../src/ports/diagnostics.ts';
 import type { LiveCounts } from '../../src/ports/store.ts';
 
 const NO_ROOMS = { under_1m: 0, '1m_to_10m': 0, over_10m: 0 };
@@ -19,3 +20,12 @@ export function countsWith(activeCalls: number): LiveCounts {
     cancellations: NO_CANCELLATIONS,
   };
 }
+
+export const POSTGRES: Extract<PostgresFacts, { kind: 'open' }> = {
+  kind: 'open',
+  schema: 'current',
+  version: '17.2',
+  synchronousCommit: 'on',
+  standbys: '',
+  calls: null,
+};

@@ -16,7 +16,7 @@ import { parseSettings, type Settings } from '../../src/platform/config.ts';
 import type { Store } from '../../src/ports/store.ts';
 import type { Clock, Logger, Timers } from '../../src/ports/system.ts';
 import { createScheduler, type Scheduler } from '../../src/reconciler/scheduler.ts';
-import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { buildCall } from './calls.ts';
 import { readAnswer } from './event-stream.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
@@ -66,8 +66,10 @@ export type TestSettings = Partial<
     Settings['reconciler'] &
     Omit<Operations, 'callSettings'> &
     Omit<Operations['callSettings'], 'policy'> &
-    Operations['callSettings']['policy']
+    Operations['callSettings']['policy'] & { readonly databaseFile: string }
 >;
+
+type ChosenSettings = TestSettings & Pick<Settings, 'database'>;
 
 /** Returns the settings with each chosen value in its group. */
 function choose<Group extends object>(settings: Group, chosen: TestSettings): Group {
@@ -107,10 +109,11 @@ export async function startHangup({
   inProcess?: boolean;
 } = {}): Promise<Hangup> {
   const folder = makeTemporaryFolder();
-  const databaseFile = join(folder, 'hangup.db');
+  const { databaseFile = join(folder, 'hangup.db'), ...others } = settings;
   const livekit = given ?? (await startLiveKit());
   const log: LogLine[] = [];
-  const chosen = { ...QUICK, port: 0, databaseFile, ...settings };
+  const database: Settings['database'] = { kind: 'sqlite', file: databaseFile };
+  const chosen = { ...QUICK, port: 0, database, ...others };
   const binary = process.env.HANGUP_BINARY;
   const { url, store, stop } =
     binary && !inProcess && clock === systemClock && timers === systemTimers
@@ -190,7 +193,6 @@ function assertOutput(method: string, path: string, { status, body }: Answer): v
 
 /** The environment variables of the settings that tests choose. */
 const NAMES: { readonly [S in keyof TestSettings]?: string } = {
-  databaseFile: 'DATABASE_URL',
   port: 'PORT',
   keepAliveTimeoutMs: 'KEEP_ALIVE_TIMEOUT_MS',
   trustedProxies: 'TRUSTED_PROXIES',
@@ -209,14 +211,14 @@ const NAMES: { readonly [S in keyof TestSettings]?: string } = {
   requestsPerMinute: 'LIVEKIT_REQUESTS_PER_MINUTE',
 };
 
-function toEnvironment({ retry, rateLimits, ...settings }: TestSettings): Record<string, string> {
+function toEnvironment({ retry, rateLimits, database, ...settings }: ChosenSettings): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [setting, value] of Object.entries(settings)) {
     const name = NAMES[setting as keyof TestSettings];
     if (name === undefined) throw new Error(`how is ${setting} named in the environment?`);
     environment[name] = String(value);
   }
-  environment.DATABASE_URL = `file:${settings.databaseFile}`;
+  environment.DATABASE_URL = database.kind === 'sqlite' ? `file:${database.file}` : database.url;
   const keys = settings.webhookKeys?.map(({ apiKey, apiSecret }) => `${apiKey}:${apiSecret}`);
   if (keys !== undefined) environment.LIVEKIT_WEBHOOK_KEYS = keys.join(',');
   for (const [policy, quota] of Object.entries(rateLimits ?? {})) {
@@ -233,7 +235,7 @@ function toEnvironment({ retry, rateLimits, ...settings }: TestSettings): Record
 /** Starts the single file as a process. Tests read its database through a second store. */
 async function startBinary(
   binary: string,
-  { settings, livekit, log }: { settings: TestSettings; livekit: LiveKitUnderTest; log: LogLine[] },
+  { settings, livekit, log }: { settings: ChosenSettings; livekit: LiveKitUnderTest; log: LogLine[] },
 ): Promise<Pick<App, 'url' | 'store' | 'stop'>> {
   const child = spawn(binary, ['serve'], {
     env: {
@@ -252,12 +254,12 @@ async function startBinary(
   });
   child.once('exit', (code) => served.reject(new Error(`${binary} ended with ${code}`)));
   const url = await served.promise;
-  const store = openSqliteStore(settings.databaseFile ?? '');
+  const store = await openStore(settings.database, { onMigrating: () => {} });
   return {
     url,
     store,
     async stop() {
-      store.close();
+      await store.close();
       const exited = once(child, 'exit');
       child.kill('SIGTERM');
       await exited;

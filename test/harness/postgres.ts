@@ -51,12 +51,12 @@ function withDatabase(url: string, name: string): string {
 
 let databases = 0;
 
-/** Creates a migrated database without rows and removes it after the test. Returns its URL. */
-export async function postgresDatabase(): Promise<string> {
+/** Creates a database without rows, migrated or without tables, and removes it after the test. Returns its URL. */
+export async function postgresDatabase({ isMigrated = true } = {}): Promise<string> {
   const server = await sharedServer();
   databases += 1;
   const name = `${template()}_${process.pid}_${databases}`;
-  await query(server, `CREATE DATABASE ${name} TEMPLATE ${template()}`);
+  await query(server, `CREATE DATABASE ${name} TEMPLATE ${isMigrated ? template() : 'template0'}`);
   onTestFinished(async () => {
     await query(server, `DROP DATABASE ${name} WITH (FORCE)`);
   });

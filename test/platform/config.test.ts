@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { describeSettings, parseSettings, SettingsError } from '../../src/platform/config.ts';
+import { describeDatabase } from '../../src/platform/database-address.ts';
 import { RENAMED_SETTINGS } from '../../src/platform/renamed-settings.ts';
 
 const LIVEKIT = {
@@ -21,7 +22,7 @@ function problemsOf(environment: Record<string, string>): readonly string[] {
 test('the defaults are the emulator, a file under data/, and 127.0.0.1:8080', () => {
   expect(parseSettings({}, 'server')).toMatchObject({
     livekit: null,
-    databaseFile: 'data/hangup.db',
+    database: { kind: 'sqlite', file: 'data/hangup.db' },
     host: '127.0.0.1',
     port: 8080,
     operations: {
@@ -101,20 +102,51 @@ test('an empty setting counts as unset', () => {
 });
 
 test('DATABASE_URL accepts relative and absolute file URLs', () => {
-  const fileOf = (DATABASE_URL: string) => parseSettings({ DATABASE_URL }, 'server').databaseFile;
-  expect(fileOf('file:///var/lib/hangup/a%20b.db')).toBe('/var/lib/hangup/a b.db');
-  expect(fileOf('file:/var/lib/hangup.db')).toBe('/var/lib/hangup.db');
-  expect(fileOf('file:./here.db')).toBe('./here.db');
+  const addressOf = (DATABASE_URL: string) => parseSettings({ DATABASE_URL }, 'server').database;
+  const file = (path: string) => ({ kind: 'sqlite', file: path });
+  expect(addressOf('file:///var/lib/hangup/a%20b.db')).toEqual(file('/var/lib/hangup/a b.db'));
+  expect(addressOf('file:/var/lib/hangup.db')).toEqual(file('/var/lib/hangup.db'));
+  expect(addressOf('file:./here.db')).toEqual(file('./here.db'));
   // After two slashes, a URL has a host.
   for (const DATABASE_URL of ['file://data/hangup.db', 'file::memory:', 'file:///a%2Fb', 'file:///a%b'])
     expect(problemsOf({ DATABASE_URL }), DATABASE_URL).toHaveLength(1);
+});
+
+test.each([
+  ['postgres://hangup:hunter2@db.example.com:5432/hangup', 'postgres://db.example.com:5432/hangup'],
+  ['postgresql://db.example.com/hangup?sslmode=verify-full', 'postgres://db.example.com/hangup'],
+  ['postgres://hangup:p@ss@db.example.com/hangup', 'postgres://db.example.com/hangup'],
+  [
+    'postgres://hangup:p%40ss:word@db1,[fd00::1]:5433/calls?pool_size=4',
+    'postgres://db1,[fd00::1]:5433/calls',
+  ],
+  ['postgres://hangup:hunter2@/hangup?host=/var/run/postgresql', 'postgres:///var/run/postgresql/hangup'],
+])('DATABASE_URL accepts %s, which logs and messages show without the password', (DATABASE_URL, name) => {
+  const { database } = parseSettings({ DATABASE_URL }, 'server');
+  expect(database).toEqual({ kind: 'postgres', url: DATABASE_URL });
+  expect(describeDatabase(database)).toBe(name);
+});
+
+test.each([
+  'postgres://db.example.com',
+  'postgres:hangup',
+  'postgres://hangup:hunter2@db.example.com/hangup ',
+  'postgres://hangup:hunter 2@db.example.com/hangup',
+  'postgres://hangup:pa/ss@db.example.com/hangup',
+  'Postgres://hangup:hunter2@db.example.com/hangup',
+  '"postgres://hangup:hunter2@db.example.com/hangup"',
+])('DATABASE_URL refuses %s and does not print it', (DATABASE_URL) => {
+  const [problem = '', ...others] = problemsOf({ DATABASE_URL });
+  expect(problem).toMatch(/^DATABASE_URL: expected .*postgres:\/\/USER:PASSWORD@HOST:5432\/DATABASE/);
+  expect(others).toEqual([]);
+  expect(problem).not.toMatch(/hunter|example|ss@/);
 });
 
 test('the error lists all problems with names and expectations, and contains no values', () => {
   const problems = problemsOf({
     LIVEKIT_URL: 'ftp://user:hunter2@example.com',
     LIVEKIT_API_SECRET: 'very-secret',
-    DATABASE_URL: 'postgres://example.com/hangup',
+    DATABASE_URL: 'mysql://root:hunter2@example.com/hangup',
     PORT: '80800',
     LOG_LEVEL: 'loud',
     LIVEKIT_CANCEL_TIMEOUT_MS: '1e3',
@@ -123,7 +155,7 @@ test('the error lists all problems with names and expectations, and contains no 
   });
   expect(problems).toEqual([
     'LIVEKIT_URL: expected a URL such as wss://livekit.example.com (ws, wss, http or https, without a path)',
-    'DATABASE_URL: expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db',
+    'DATABASE_URL: expected file:PATH, such as file:data/hangup.db or file:///var/lib/hangup/hangup.db; or postgres://USER:PASSWORD@HOST:5432/DATABASE',
     'PORT: expected an integer from 0 to 65535',
     'LOG_LEVEL: expected one of trace, debug, info, warn, error, fatal, silent',
     'LIVEKIT_CANCEL_TIMEOUT_MS: expected an integer from 100 to 4000',
@@ -147,7 +179,7 @@ test('only development and test start the emulator; commands work without LIVEKI
     ]);
     expect(problemsOf({ NODE_ENV, ...LIVEKIT })).toEqual([]);
   }
-  expect(parseSettings({ NODE_ENV: 'production' }, 'cli').databaseFile).toBe('data/hangup.db');
+  expect(parseSettings({ NODE_ENV: 'production' }, 'cli').livekit).toBeNull();
 });
 
 test.each(['LIVEKIT_API_KEY', 'LIVEKIT_API_SECRET', 'HANGUP_API_KEY'])(

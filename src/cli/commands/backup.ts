@@ -3,7 +3,7 @@ import { toIso } from '../../domain/time.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { backupDatabase, restoreDatabase } from '../../store/open-store.ts';
 import { assertSchema } from '../open-store.ts';
-import { print } from '../output.ts';
+import { CliError, print } from '../output.ts';
 import { readSettings } from '../settings.ts';
 
 /** Registers `hangup backup` and `hangup restore`. */
@@ -13,8 +13,8 @@ export function registerBackupCommands(program: Command): void {
     .description('Copy the database into a file and check the copy; works while hangup runs')
     .argument('<file>', 'File to create; it must not exist')
     .action(async (target: string) => {
-      const file = databaseFile();
-      assertSchema(file, ['current', 'behind', 'ahead']);
+      const file = databaseFile('hangup backup', 'pg_dump');
+      await assertSchema({ kind: 'sqlite', file }, ['current', 'behind', 'ahead']);
       await backupDatabase(file, target);
       print(`copied ${file} to ${target}`);
     });
@@ -23,7 +23,7 @@ export function registerBackupCommands(program: Command): void {
     .description('Replace the database with a backup and keep the old database; stop hangup first')
     .argument('<file>', 'File that `hangup backup` created')
     .action((backup: string) => {
-      const file = databaseFile();
+      const file = databaseFile('hangup restore', 'pg_restore');
       const time = toIso(systemClock.now()).replaceAll(/[:.]/g, '-');
       const previousPath = `${file}.before-restore-${time}`;
       const hadDatabase = restoreDatabase(backup, { file, previousPath });
@@ -31,4 +31,11 @@ export function registerBackupCommands(program: Command): void {
     });
 }
 
-const databaseFile = () => readSettings().databaseFile;
+/** Returns the SQLite file of the settings. @throws CliError for a Postgres database */
+function databaseFile(command: string, postgresTool: string): string {
+  const { database } = readSettings();
+  if (database.kind === 'sqlite') return database.file;
+  throw new CliError(
+    `\`${command}\` works with SQLite files only: use ${postgresTool} for the Postgres database in DATABASE_URL`,
+  );
+}

@@ -4,11 +4,12 @@ import type { Finding } from '../../doctor/finding.ts';
 import { probeLiveKit } from '../../livekit/probe.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { trustSystemCertificates } from '../../platform/system-ca.ts';
-import { inspectDatabase } from '../../store/open-store.ts';
+import { inspectDatabase, inspectPostgres } from '../../store/open-store.ts';
 import { CliError, print } from '../output.ts';
 
 const INSPECTORS: Inspectors = {
   inspectDatabase,
+  inspectPostgres,
   probeLiveKit: (server, options) => {
     trustSystemCertificates(server.url);
     return probeLiveKit(server, options, systemClock);

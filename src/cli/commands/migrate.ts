@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { describeDatabase } from '../../platform/database-address.ts';
 import { assertSchema, withMigratedStore } from '../open-store.ts';
 import { print } from '../output.ts';
 import { readSettings } from '../settings.ts';
@@ -9,12 +10,12 @@ export function registerMigrateCommand(program: Command): void {
     .description('Create the database or update its schema; `serve` does the same')
     .option('--check', 'Change nothing; exit with 1 if migrations are missing')
     .action(({ check }: { check?: true }) =>
-      check ? checkSchema() : withMigratedStore(async (_, file) => print(`${file} is up to date`)),
+      check ? checkSchema() : withMigratedStore(async (_, name) => print(`${name} is up to date`)),
     );
 }
 
-function checkSchema(): void {
-  const { databaseFile: file } = readSettings();
-  assertSchema(file, ['current']);
-  print(`${file} is up to date`);
+async function checkSchema(): Promise<void> {
+  const { database } = readSettings();
+  await assertSchema(database, ['current']);
+  print(`${describeDatabase(database)} is up to date`);
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts';
 import { systemRandom } from '../../platform/clock.ts';
+import type { ConnectionCounts } from '../../ports/diagnostics.ts';
 import type { Clock, Random } from '../../ports/system.ts';
 import { DatabaseError, type OnMigrate } from '../database-error.ts';
 import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
@@ -50,6 +51,8 @@ export interface Database extends Session, Connections {
   /** Null: the clock of the database. */
   readonly clock: Clock | null;
   readonly random: Pick<Random, 'fraction'>;
+  /** Counts all connections, those of the lane included. */
+  countConnections(): ConnectionCounts;
   close(): Promise<void>;
 }
 
@@ -66,11 +69,30 @@ export interface DatabaseOptions {
  * @throws DatabaseError
  */
 export async function openDatabase({
+  onMigrating = () => {},
+  ...options
+}: DatabaseOptions): Promise<Database> {
+  const db = await connectDatabase(options);
+  try {
+    await migrate(db, onMigrating);
+    return db;
+  } catch (error) {
+    await db.close();
+    throw toOpenError(error);
+  }
+}
+
+/**
+ * Connects to a database, which can have another schema, or none. Changes nothing.
+ * @param waitMs for a server that starts or fails over
+ * @throws DatabaseError
+ */
+export async function connectDatabase({
   url,
   clock,
   random = systemRandom,
-  onMigrating = () => {},
-}: DatabaseOptions): Promise<Database> {
+  waitMs = OPEN_TIMEOUT_MS,
+}: Omit<DatabaseOptions, 'onMigrating'> & { readonly waitMs?: number }): Promise<Database> {
   const target = createTarget(parseConnectionUrl(url));
   const pool = openPool(target, target.url.poolSize);
   const lane = openPool(target, LANE_SIZE);
@@ -79,27 +101,40 @@ export async function openDatabase({
     lane,
     clock: clock ?? null,
     random,
+    countConnections: () => addCounts(pool.countConnections(), lane.countConnections()),
     async close() {
       await Promise.all([pool.close(), lane.close()]);
     },
   };
   try {
-    await connectAtStart(db);
-    await migrate(db, onMigrating);
+    await connectAtStart(db, waitMs);
     return db;
   } catch (error) {
     await db.close();
-    throw error instanceof DatabaseError
-      ? error
-      : new DatabaseError(`Cannot use the database: ${errorMessage(error)}. ${ADVICE}`);
+    throw toOpenError(error);
   }
+}
+
+function addCounts(one: ConnectionCounts, other: ConnectionCounts): ConnectionCounts {
+  return {
+    max: one.max + other.max,
+    open: one.open + other.open,
+    inUse: one.inUse + other.inUse,
+    waiting: one.waiting + other.waiting,
+  };
+}
+
+function toOpenError(error: unknown): DatabaseError {
+  return error instanceof DatabaseError
+    ? error
+    : new DatabaseError(`Cannot use the database: ${errorMessage(error)}. ${ADVICE}.`);
 }
 
 const ADVICE = 'Check DATABASE_URL, and that Postgres runs and accepts connections of this user';
 
 /** A wrong password or database name fails at once. A server that starts or fails over gets time. */
-async function connectAtStart(db: Connections): Promise<void> {
-  const deadline = performance.now() + OPEN_TIMEOUT_MS;
+async function connectAtStart(db: Connections, waitMs: number): Promise<void> {
+  const deadline = performance.now() + waitMs;
   for (;;) {
     try {
       return await db.connection(async () => {});
@@ -138,7 +173,12 @@ const types = {
     oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
-function openPool(target: Target, max: number): Session & Connections & { close(): Promise<void> } {
+interface Pool extends Session, Connections {
+  countConnections(): ConnectionCounts;
+  close(): Promise<void>;
+}
+
+function openPool(target: Target, max: number): Pool {
   const { url } = target;
   /** What each connection found at its start. */
   const found = new WeakMap<pg.ClientBase, { readonly host: Host; readonly isWeaklyDurable: boolean }>();
@@ -258,6 +298,12 @@ function openPool(target: Target, max: number): Session & Connections & { close(
         const [, result] = await Promise.all([one.begin(), one.execute(statement, values), one.commit()]);
         return result;
       }),
+    countConnections: () => ({
+      max,
+      open: pool.totalCount,
+      inUse: pool.totalCount - pool.idleCount,
+      waiting: pool.waitingCount,
+    }),
     close: () => pool.end(),
   };
 }

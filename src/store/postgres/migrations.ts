@@ -3,6 +3,7 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { MIGRATIONS_FOLDER } from '../../platform/assets.ts';
 import type { SchemaVersion } from '../../ports/diagnostics.ts';
 import { DatabaseError, type OnMigrate } from '../database-error.ts';
+import { migrationNames } from '../migration-names.ts';
 import type { Connections } from './database.ts';
 import { prepareSql, type Session, statementOf } from './session.ts';
 
@@ -38,7 +39,7 @@ export async function migrate(db: Connections, onMigrating: OnMigrate): Promise<
       const hashes = (await applied.all(connection)).map(({ hash }) => hash);
       if (hashes.some((hash, index) => hash !== known[index])) throw newerError();
       const missing = migrations.slice(hashes.length);
-      if (hashes.length > 0 && missing.length > 0) onMigrating(missing.map(({ hash }) => hash));
+      if (hashes.length > 0 && missing.length > 0) onMigrating(migrationNames(FOLDER).slice(hashes.length));
       for (const [index, { sql, hash, folderMillis }] of missing.entries()) {
         for (const text of sql) await connection.execute({ name: '', text }, []);
         await record.run(connection, [hashes.length + index + 1, hash, folderMillis]);
@@ -55,6 +56,11 @@ const newerError = () =>
   new DatabaseError(
     'The database was created by a newer or different version of hangup. Start that version, or restore a backup of this version.',
   );
+
+/** Returns the names of the missing migrations of a database that is behind. */
+export async function listPendingMigrations(session: Session): Promise<readonly string[]> {
+  return migrationNames(FOLDER).slice((await applied.all(session)).length);
+}
 
 /** Compares the schema with this version's. Reads each time: a newer version may migrate the database of a running server. */
 export async function readSchemaVersion(session: Session): Promise<SchemaVersion> {

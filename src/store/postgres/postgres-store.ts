@@ -105,6 +105,7 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<OpenS
   return {
     ...readsOn(db),
     ...writes,
+    countConnections: db.countConnections,
     async close() {
       await Promise.all([unchanged.drained(), completions.drained()]);
       await commands.drained();

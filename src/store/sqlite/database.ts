@@ -1,5 +1,5 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
@@ -7,6 +7,7 @@ import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts'
 import { MIGRATIONS_FOLDER, NO_PROC, sqliteAddon } from '../../platform/assets.ts';
 import type { SchemaVersion } from '../../ports/diagnostics.ts';
 import { DatabaseError, type OnMigrate } from '../database-error.ts';
+import { migrationNames } from '../migration-names.ts';
 
 export type Database = BetterSQLite3Database & { readonly $client: SqliteDatabase.Database };
 
@@ -252,7 +253,7 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
         );
       }
       if (applied.length > 0 && applied.length < known.length) {
-        onMigrating(migrationNames().slice(applied.length));
+        onMigrating(migrationNames(MIGRATIONS_FOLDER).slice(applied.length));
       }
       const record = client.prepare('INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)');
       for (const migration of migrations.slice(applied.length)) {
@@ -299,7 +300,7 @@ export function inspectSchema(file: string): { version: SchemaVersion; pending: 
       const version = readSchemaVersion(client);
       if (version !== 'behind') return { version, pending: [] };
       const applied = client.prepare<[], number>('SELECT count(*) FROM __drizzle_migrations').pluck().get();
-      return { version, pending: migrationNames().slice(applied) };
+      return { version, pending: migrationNames(MIGRATIONS_FOLDER).slice(applied) };
     } finally {
       client.close();
     }
@@ -308,12 +309,6 @@ export function inspectSchema(file: string): { version: SchemaVersion; pending: 
       `Cannot read the database ${file}: ${errorMessage(error)}. ${adviceForDatabaseError(error)}`,
     );
   }
-}
-
-/** Returns the names of this version's migrations, in the order in which they are applied. */
-function migrationNames(): readonly string[] {
-  const journal: unknown = JSON.parse(readFileSync(join(MIGRATIONS_FOLDER, 'meta/_journal.json'), 'utf8'));
-  return (journal as { entries: { tag: string }[] }).entries.map(({ tag }) => tag);
 }
 
 const BUSY_ADVICE = 'Another program holds the lock: end that program, then start again.';
