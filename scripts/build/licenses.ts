@@ -34,7 +34,18 @@ function readPackage(folder: string): Package {
   const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file));
   const texts = files.toSorted((a, b) => (a < b ? -1 : 1)).map((file) => readText(join(folder, file)));
   const { name, version, license } = manifest;
-  return { folder, name, version, license, texts: [...texts, ...textsOfScript(folder)] };
+  const all = [...(texts.length > 0 ? texts : textOfReadme(folder)), ...textsOfScript(folder)];
+  return { folder, name, version, license, texts: all };
+}
+
+/** Returns the section of a README with the text of a license, such as that of pg-types. */
+function textOfReadme(folder: string): readonly string[] {
+  const [file] = globSync('{README,readme}.md', { cwd: folder });
+  if (file === undefined) return [];
+  const section =
+    /^#+ licen[cs]e\n([\s\S]*?)(?=^#|$(?![\s\S]))/im.exec(readText(join(folder, file)))?.[1]?.trim() ?? '';
+  // A section without the text only names the license.
+  return /copyright/i.test(section) ? [section] : [];
 }
 
 /** Returns the texts of the packages in a published script, such as Redoc's, by the script's source map. */

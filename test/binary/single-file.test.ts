@@ -62,14 +62,19 @@ test('the SBOM lists exactly the bundled packages, and no file contains the buil
   const beside = (name: string) => readFileSync(join(dirname(BINARY), name), 'utf8');
   const { components } = JSON.parse(beside('hangup.sbom.json')) as { components: { name: string }[] };
   const names = components.map(({ name }) => name);
-  for (const inside of ['zod', '@trpc/server', 'pino-pretty', '@bufbuild/protobuf', 'node', 'sqlite'])
+  for (const inside of ['zod', '@trpc/server', 'pino-pretty', '@bufbuild/protobuf', 'pg', 'node', 'sqlite'])
     expect(names).toContain(inside);
-  for (const outside of ['tsx', 'esbuild', 'vitest']) expect(names).not.toContain(outside);
+  // The driver of Postgres is pure JavaScript.
+  for (const outside of ['tsx', 'esbuild', 'vitest', 'pg-native']) expect(names).not.toContain(outside);
   // The packages of these licenses have no license file.
   expect(beside('hangup.licenses.txt')).toMatch(
     /^@bufbuild\/protobuf .*\n\n.*Apache-2\.0.*\n\nCopyright 2008 Google/m,
   );
   expect(beside('hangup.licenses.txt')).toMatch(/^drizzle-orm .*\n\n.*The text of Apache-2\.0/m);
+  // The text of this license is in a README.
+  expect(beside('hangup.licenses.txt')).toMatch(
+    /^pg-types .*\n\nThe MIT License[\s\S]*?Copyright \(c\) 2014 Brian/m,
+  );
   for (const name of ['hangup', 'hangup.sbom.json', 'hangup.licenses.txt']) {
     const bytes = readFileSync(join(dirname(BINARY), name));
     expect(bytes.includes(resolve(dirname(BINARY), '..')), name).toBe(false);

@@ -17,7 +17,7 @@ export interface ConnectionUrl {
   readonly password: string | undefined;
   readonly ssl: ConnectionOptions | false;
   readonly applicationName: string;
-  /** False: for a pooler that does not know prepared statements. */
+  /** False: for a pooler without support for prepared statements. */
   readonly hasPreparedStatements: boolean;
   /** The largest number of connections for reads and for writes other than changes of calls. */
   readonly poolSize: number;

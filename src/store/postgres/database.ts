@@ -340,7 +340,7 @@ const localSettings = (timeoutMs: number) => [
 ];
 
 /**
- * Checks that a new connection can write durably. Returns whether a transaction must ask for a durable commit itself.
+ * Checks that a new connection can write durably. Returns whether a transaction must set a durable commit itself.
  * @throws DatabaseError when the server can never be used
  */
 async function checkServer(client: pg.ClientBase): Promise<boolean> {
