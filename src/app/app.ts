@@ -21,7 +21,7 @@ import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random, Timers } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
 import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
-import { createRateLimiter, openServerStore } from '../store/open-store.ts';
+import { openServerStore } from '../store/open-store.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 import { shutDown } from './shutdown.ts';
 
@@ -132,10 +132,10 @@ export async function startApp({
         metrics.scrape({
           countLive: () => instrumentedStore.countLive(),
           isLiveKitUp: breaker.isUp(),
-          connections: store.countConnections?.(),
+          connections: store.countConnections(),
         }),
       isLiveKitUp: breaker.isUp,
-      ...(store.countConnections && { countConnections: store.countConnections }),
+      countConnections: store.countConnections,
     },
     draining: draining.signal,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
@@ -144,9 +144,9 @@ export async function startApp({
     rateLimits: {
       quotas: settings.rateLimits,
       limiters: {
-        calls: createRateLimiter({ clock }),
-        cancels: createRateLimiter({ clock }),
-        anonymous: createRateLimiter({ clock }),
+        calls: store.createRateLimiter('calls'),
+        cancels: store.createRateLimiter('cancels'),
+        anonymous: store.createRateLimiter('anonymous'),
       },
     },
     version,

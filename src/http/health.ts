@@ -15,8 +15,8 @@ export interface HealthSources {
   scrape(): Promise<{ readonly contentType: string; readonly body: string }>;
   /** Null until LiveKit has responded once. */
   isLiveKitUp(): boolean | null;
-  /** Absent with SQLite. */
-  countConnections?(): ConnectionCounts;
+  /** Null with SQLite. */
+  countConnections(): ConnectionCounts | null;
 }
 
 /** Returns the handlers of /healthz, /readyz and /metrics. They need no API key. */
@@ -49,7 +49,7 @@ export function createHealthHandlers({
         const { failed } = await readiness();
         if (failed.length > 0) return notReady(failed.join(', '));
         const isUp = sources.isLiveKitUp();
-        const connections = sources.countConnections?.();
+        const connections = sources.countConnections();
         sendJson(request, response, 200, {
           data: {
             status: 'ready',

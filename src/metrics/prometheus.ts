@@ -44,8 +44,8 @@ export interface PrometheusMetrics extends Metrics {
   scrape(sources: {
     countLive: () => Promise<LiveCounts>;
     isLiveKitUp: boolean | null;
-    /** Absent with SQLite. */
-    connections?: ConnectionCounts | undefined;
+    /** Null with SQLite. */
+    connections?: ConnectionCounts | null;
   }): Promise<Scrape>;
 }
 
@@ -298,8 +298,8 @@ export function prometheusMetrics({ clock, version }: { clock: Clock; version: s
       if (failed) storeErrors.inc();
     },
 
-    async scrape({ countLive, isLiveKitUp, connections = NO_CONNECTIONS }) {
-      setConnections(connections);
+    async scrape({ countLive, isLiveKitUp, connections }) {
+      setConnections(connections ?? NO_CONNECTIONS);
       if (isLiveKitUp === null) livekitUp.remove();
       else livekitUp.set(isLiveKitUp ? 1 : 0);
       try {

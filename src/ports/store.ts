@@ -9,7 +9,6 @@ import type { AttemptResult } from '../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
-import type { ConnectionCounts } from './diagnostics.ts';
 import type { EventStore } from './event-store.ts';
 import type { FleetStore } from './fleet-store.ts';
 
@@ -35,8 +34,6 @@ export interface Store
 export interface OpenStore extends Store {
   /** Closes the store after the writes in flight. */
   close(): void | Promise<void>;
-  /** Counts the connections of this process to the database. Absent with SQLite. */
-  countConnections?(): ConnectionCounts;
 }
 
 export interface CallStore {

@@ -1,19 +1,19 @@
 /*
- * The public interface of this folder: the store of a command, the store of a server, the counts of rate limits, and
- * operations on databases. Postgres is loaded at its first use, because most servers use SQLite.
+ * The public interface of this folder: the store of a command, the store of a server, and operations on databases. Postgres is loaded at its first use, because most servers use SQLite.
  */
 
 import { systemClock } from '../platform/clock.ts';
 import type { DatabaseAddress } from '../platform/database-address.ts';
 import type { SchemaVersion } from '../ports/diagnostics.ts';
+import type { ServerStore } from '../ports/server-store.ts';
 import type { OpenStore } from '../ports/store.ts';
 import type { OnMigrate } from './database-error.ts';
+import { createRateLimiter } from './rate-limiter.ts';
 import { assertDatabaseExists, inspectSchema as inspectFile } from './sqlite/database.ts';
 import { readLiveKitServers as readServersOfFile } from './sqlite/livekit-servers.ts';
 import { openSqliteStore } from './sqlite/sqlite-store.ts';
 import { openThreadedStore } from './sqlite/threaded-store.ts';
 
-export { createRateLimiter } from './rate-limiter.ts';
 export { backupDatabase, restoreDatabase } from './sqlite/backup.ts';
 export { DatabaseError, toDatabaseError } from './sqlite/database.ts';
 export { inspectDatabase } from './sqlite/inspect-database.ts';
@@ -34,9 +34,15 @@ export async function openStore(
 export async function openServerStore(
   address: DatabaseAddress,
   { clock, thread, onMigrating, onLate }: Parameters<typeof openThreadedStore>[1],
-): Promise<OpenStore> {
-  if (address.kind === 'sqlite')
-    return openThreadedStore(address.file, { clock, ...(thread && { thread }), onMigrating, onLate });
+): Promise<ServerStore> {
+  if (address.kind === 'sqlite') {
+    const own = { ...(thread && { thread }), onMigrating, onLate };
+    return {
+      ...(await openThreadedStore(address.file, { clock, ...own })),
+      countConnections: () => null,
+      createRateLimiter: () => createRateLimiter({ clock }),
+    };
+  }
   // All processes share the clock of the database, except in tests.
   const ownClock = clock === systemClock ? {} : { clock };
   return (await postgres()).openPostgresStore({ url: address.url, onMigrating, ...ownClock });

@@ -13,15 +13,38 @@ const OTHER_KEYS = 'other';
  * Creates a rate limiter that counts in the memory of this process. A restart resets the counts.
  * @param maxKeys the number of new keys per window that get counts of their own
  */
-export function createRateLimiter({
+export function createRateLimiter({ clock, maxKeys }: { clock: Clock; maxKeys?: number }): RateLimiter {
+  // hangup compares the counts with the quota. The library's own quota would only reject with the same counts.
+  const counts = new RateLimiterMemory({ points: 0, duration: RATE_LIMIT_WINDOW_S });
+  return limitKeys({
+    // `penalty` counts like `consume`, and does not reject after the quota.
+    count: (key) => counts.penalty(key),
+    has: async (key) => (await counts.get(key)) !== null,
+    clock,
+    ...(maxKeys !== undefined && { maxKeys }),
+  });
+}
+
+/**
+ * Returns a rate limiter with a bounded number of new keys per window.
+ * @param count counts a request of a key
+ * @param has whether the key has a window
+ */
+export function limitKeys({
+  count,
+  has,
   clock,
   maxKeys = MAX_KEYS,
 }: {
+  count: (key: string) => Promise<{
+    readonly consumedPoints: number;
+    readonly msBeforeNext: number;
+    readonly isFirstInDuration: boolean;
+  }>;
+  has: (key: string) => Promise<boolean>;
   clock: Clock;
   maxKeys?: number;
 }): RateLimiter {
-  // hangup compares the counts with the quota. The library's own quota would only reject with the same counts.
-  const counts = new RateLimiterMemory({ points: 0, duration: RATE_LIMIT_WINDOW_S });
   let newKeys = 0;
   let newKeysSince = clock.now();
 
@@ -35,9 +58,8 @@ export function createRateLimiter({
 
   return {
     async count(key) {
-      const isOther = isFull() && (await counts.get(key)) === null;
-      // `penalty` counts like `consume`, and does not reject after the quota.
-      const counted = await counts.penalty(isOther ? OTHER_KEYS : key);
+      const isOther = isFull() && !(await has(key));
+      const counted = await count(isOther ? OTHER_KEYS : key);
       if (counted.isFirstInDuration) newKeys += 1;
       return { used: counted.consumedPoints, endsInMs: counted.msBeforeNext };
     },

@@ -39,7 +39,7 @@ describe.skipIf(!hasPostgres())('with a Postgres database', () => {
     expect(await run('keys list')).toMatchObject({ code: 3 });
     expect(await run('migrate')).toEqual({ code: 0, stdout: `${name} is up to date\n`, stderr: '' });
     expect(await run('migrate --check')).toEqual({ code: 0, stdout: `${name} is up to date\n`, stderr: '' });
-    await query(url, 'DROP TABLE fleet_members, pass_leases');
+    await query(url, 'DROP TABLE fleet_members, pass_leases, rate_limits');
     await query(url, 'DELETE FROM __drizzle_migrations WHERE id > 1');
     expect(await run('migrate --check')).toMatchObject({
       code: 1,

@@ -1,6 +1,8 @@
 import type { CallCommand, CommandKind } from '../../domain/call-command.ts';
 import { StoreBusyError } from '../../domain/errors.ts';
-import type { ChangedCall, DeletionLease, OpenStore, Store } from '../../ports/store.ts';
+import { systemClock } from '../../platform/clock.ts';
+import type { ServerStore } from '../../ports/server-store.ts';
+import type { ChangedCall, DeletionLease, Store } from '../../ports/store.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
 import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
@@ -43,6 +45,7 @@ import {
 } from './live-calls.ts';
 import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
 import { listOrganizations } from './organizations.ts';
+import { createPostgresRateLimiters } from './rate-limiter.ts';
 import { countPrunable, pruneAudit, pruneCalls, pruneEvents } from './retention.ts';
 
 /** Clients of a cancel time out after 5 s, which includes LiveKit's response. */
@@ -63,11 +66,12 @@ const MAX_COMPLETIONS = 64;
  * @param clock in tests, instead of the clock of the database
  * @throws DatabaseError when the database cannot be used
  */
-export async function openPostgresStore(options: DatabaseOptions): Promise<OpenStore> {
+export async function openPostgresStore(options: DatabaseOptions): Promise<ServerStore> {
   const db = await openDatabase(options);
   const commands = createCommandLane(db);
   const unchanged = createUnchangedLane(db);
   const completions = createCompletionLane(db);
+  const rateLimiters = createPostgresRateLimiters(db, db.clock ?? systemClock);
 
   async function changeCall<Kind extends CommandKind>(
     command: CallCommand<Kind>,
@@ -106,7 +110,9 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<OpenS
     ...readsOn(db),
     ...writes,
     countConnections: db.countConnections,
+    createRateLimiter: rateLimiters.create,
     async close() {
+      rateLimiters.close();
       await Promise.all([unchanged.drained(), completions.drained()]);
       await commands.drained();
       await db.close();

@@ -378,3 +378,15 @@ export const passLeases = pgTable('pass_leases', {
   holder: text(),
   fence: integer().notNull(),
 });
+
+/** Requests of API keys and addresses in their current windows. The migration makes this table UNLOGGED: no count outlives a crash. */
+export const rateLimits = pgTable(
+  'rate_limits',
+  {
+    /** The policy and the key. */
+    key: text().primaryKey(),
+    points: integer().notNull(),
+    expire: time('expire').notNull(),
+  },
+  (t) => [index('rate_limits_by_expire').on(t.expire)],
+);
