@@ -17,8 +17,9 @@ async function start(requestsPerMinute: number) {
     return http(request);
   };
   const onQueueLength = (length: number) => waiting.push(length);
-  const rooms = createRoomService(rateLimit(counted, { requestsPerMinute, onQueueLength }).transport);
-  return { emulator: livekit.emulator, rooms, waiting, sent };
+  const { transport, setPart } = rateLimit(counted, { requestsPerMinute, onQueueLength });
+  const rooms = createRoomService(transport);
+  return { emulator: livekit.emulator, rooms, waiting, sent, setPart };
 }
 
 const optionsFor = (priority: RequestOptions['priority'], timeoutMs = 20_000): RequestOptions => ({
@@ -63,6 +64,19 @@ test('no more requests are sent than the rate limit allows', async () => {
   // Ten requests a second: the last five are in the third second.
   expect(times.filter((time) => time - beganAt < 900).length).toBeLessThanOrEqual(10);
   expect((times.at(-1) ?? 0) - beganAt).toBeGreaterThan(1_800);
+});
+
+test('a process sends nothing without a part of the rate limit, and its waiting requests when it gets a part', async () => {
+  const { rooms, sent, setPart } = await start(600);
+  setPart(0);
+  const listed = Array.from({ length: 12 }, () => rooms.listRooms(async () => {}, optionsFor('reconcile')));
+  expect(await rooms.listRooms(async () => {}, optionsFor('reconcile', 50))).toMatchObject({
+    kind: 'timed_out',
+  });
+  expect(sent).toEqual([]);
+  setPart(0.5);
+  await Promise.all(listed);
+  expect(sent).toHaveLength(12);
 });
 
 test('a request waits until its deadline and is not sent afterwards', async () => {
