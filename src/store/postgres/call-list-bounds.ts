@@ -69,15 +69,26 @@ function intervalsBetweenDates(query: CallQuery, days: readonly number[] | null)
   if (days === null) {
     return [{ low: startOf(FIRST), high: startOf(0) }, unscheduled, { low: endOf(0), high: startOf(LAST) }];
   }
-  const scheduled = days.map((day) => ({
-    low: day === 0 ? endOf(0) : startOf(day * DAY_MS),
-    high: startOf((day + 1) * DAY_MS),
+  const scheduled = runsOf(days).map(({ first, last }) => ({
+    low: first === 0 ? endOf(0) : startOf(first * DAY_MS),
+    high: startOf((last + 1) * DAY_MS),
   }));
   return [
     ...scheduled.filter(({ high }) => high.order <= 0),
     unscheduled,
     ...scheduled.filter(({ high }) => high.order > 0),
   ];
+}
+
+/** Returns the runs of consecutive days. A run ends before the first day of 1970, where the unscheduled calls are. */
+function runsOf(days: readonly number[]): { first: number; last: number }[] {
+  const runs: { first: number; last: number }[] = [];
+  for (const day of days) {
+    const run = runs.at(-1);
+    if (run !== undefined && run.last === day - 1 && day !== 0) run.last = day;
+    else runs.push({ first: day, last: day });
+  }
+  return runs;
 }
 
 /** Returns a position before all calls of this order. */

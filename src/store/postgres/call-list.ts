@@ -24,7 +24,7 @@ const scheduledDays = prepareSql<{ day: number }>(`
 
 /** A page of calls, and their number up to {@link MAX_COUNT}. */
 export function listCalls(db: Database, query: CallQuery): Promise<CallPage> {
-  const { page, count } = statementsOf(shapeOf(query));
+  const { page, count } = statementsOf(query);
   const { limit, offset } = query;
   return readTransaction(
     db,
@@ -60,13 +60,15 @@ function toPage(query: CallQuery, found: CallListItem[], counted: number): CallP
 const sortOf = ({ createdAt, scheduledAt }: CallListItem, { sortBy }: CallQuery) =>
   sortBy === 'createdAt' ? createdAt : (scheduledAt ?? 0);
 
-function statementsOf(shape: ListShape): Statements {
+function statementsOf(query: CallQuery): Statements {
+  const shape = shapeOf(query);
   const key = Object.values(shape).join();
   const known = statementsByShape.get(key);
   if (known !== undefined) return known;
   const statements = {
     page: prepareNamed<CallListItem>(pageSql(shape)),
-    count: prepareNamed<{ total: number }>(countSql(shape)),
+    // A count has no order. The ranges of a list by creation are the simplest ones.
+    count: prepareNamed<{ total: number }>(countSql(shapeOf({ ...query, sortBy: 'createdAt' }))),
   };
   statementsByShape.set(key, statements);
   return statements;
