@@ -6,11 +6,19 @@ import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
 import { knownScopes } from './rows.ts';
 import { apiKeys, organizations } from './schema.ts';
-import { build, placeholder, placeholdersFor, prepareRows, prepareRun, type Session } from './session.ts';
+import {
+  build,
+  isAnyOf,
+  placeholder,
+  placeholdersFor,
+  prepareRows,
+  prepareRun,
+  type Session,
+} from './session.ts';
 import { transaction } from './transaction.ts';
 
-/** An API key with the names of {@link API_KEY}, none of which is a name of a call's column. */
-export interface ApiKeyRow {
+/** An API key with the names of {@link API_KEY}. */
+interface ApiKeyRow {
   readonly keyId: string;
   readonly keyOrganizationId: string;
   readonly keyOrganizationName: string;
@@ -25,7 +33,7 @@ export interface ApiKeyRow {
 type Selection<Row> = { readonly [Name in keyof Row & string]: SQL.Aliased<Row[Name]> };
 
 /** The selection of an API key and its organization, for {@link toApiKeyOfRow}. */
-export const API_KEY: Selection<ApiKeyRow> = {
+const API_KEY: Selection<ApiKeyRow> = {
   keyId: sql<string>`${apiKeys.id}`.as('keyId'),
   keyOrganizationId: sql<string>`${apiKeys.organizationId}`.as('keyOrganizationId'),
   keyOrganizationName: sql<string>`${organizations.name}`.as('keyOrganizationName'),
@@ -56,7 +64,13 @@ const insert = prepareRun(
   ),
 );
 const byId = prepareRows(withOrganization().where(isId));
-const byHash = prepareRows(withOrganization().where(eq(apiKeys.hash, placeholder('hash'))));
+const byHashes = prepareRows(
+  build
+    .select({ ...API_KEY, keyHash: sql<string>`${apiKeys.hash}`.as('keyHash') })
+    .from(apiKeys)
+    .innerJoin(organizations, eq(organizations.id, apiKeys.organizationId))
+    .where(isAnyOf(apiKeys.hash, 'hashes')),
+);
 const list = prepareRows(withOrganization().orderBy(asc(apiKeys.id)));
 const revoke = prepareRun(
   build
@@ -91,9 +105,13 @@ export function createApiKey(db: Database, input: NewApiKey): Promise<ApiKey> {
   });
 }
 
-export async function findApiKey(session: Session, hash: string): Promise<ApiKey | null> {
-  const row = await byHash.get(session, { hash });
-  return row === undefined ? null : toApiKeyOfRow(row);
+/** Returns the keys with these hashes, by their hash. */
+export async function findApiKeys(
+  session: Session,
+  hashes: readonly string[],
+): Promise<ReadonlyMap<string, ApiKey>> {
+  const rows = await byHashes.all(session, { hashes });
+  return new Map(rows.map((row) => [row.keyHash, toApiKeyOfRow(row)]));
 }
 
 export async function listApiKeys(session: Session): Promise<ApiKey[]> {
@@ -129,7 +147,7 @@ export async function recordApiKeyUse(
   await recordUse.run(session, { id, now });
 }
 
-export function toApiKeyOfRow(row: ApiKeyRow): ApiKey {
+function toApiKeyOfRow(row: ApiKeyRow): ApiKey {
   return {
     id: row.keyId,
     organizationId: row.keyOrganizationId,

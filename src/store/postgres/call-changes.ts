@@ -2,7 +2,6 @@ import type { AuditEvent } from '../../domain/audit.ts';
 import { type Call, hasUnansweredPhone } from '../../domain/call.ts';
 import { type CallSelection, type CallSnapshot, writesNothing } from '../../domain/call-change.ts';
 import { type CallCommand, type CommandKind, handlerOf } from '../../domain/call-command.ts';
-import { StoreBusyError } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { ChangedCall } from '../../ports/store.ts';
 import type { NewAuditEvent } from './audit.ts';
@@ -18,32 +17,24 @@ import { type CallColumn, type CallRows, createCallRows } from './call-rows.ts';
 import type { Database } from './database.ts';
 import { TransactionConflict } from './errors.ts';
 import { findReplay, responseOf, saveResponses } from './idempotency.ts';
+import type { LaneOutcome } from './lane.ts';
 import { calls, livekitEvents, roomDeletions } from './schema.ts';
 import type { Session } from './session.ts';
 import { decideInTransaction, type Plan, readSnapshot } from './transaction.ts';
 
-/** The result of a command of a batch, or the error of this command alone. */
-export type CommandOutcome = { readonly result: ChangedCall<CommandKind> } | { readonly error: unknown };
-
 type Request = ReturnType<typeof handlerOf>;
+
+export type CommandOutcome = LaneOutcome<ChangedCall<CommandKind>>;
 
 /**
  * Runs commands in one transaction: loads the rows of all, lets the domain decide each in order, and writes all decisions.
- * Every change of a call is made here, or by {@link decideCommands}. If the batch fails by an error that one of its commands
- * can cause, each command runs alone.
- * @throws StoreBusyError
+ * Every change of a call is made here, or by {@link decideCommands}.
  */
-export async function changeCalls(db: Database, commands: readonly CallCommand[]): Promise<CommandOutcome[]> {
-  const requests = commands.map((command) => handlerOf(command));
-  try {
-    return await changeTogether(db, requests);
-  } catch (error) {
-    if (error instanceof StoreBusyError) throw error;
-    if (requests.length === 1) return [{ error }];
-  }
-  const outcomes: CommandOutcome[] = [];
-  for (const command of commands) outcomes.push(...(await changeCalls(db, [command])));
-  return outcomes;
+export function changeCalls(db: Database, commands: readonly CallCommand[]): Promise<CommandOutcome[]> {
+  return changeTogether(
+    db,
+    commands.map((command) => handlerOf(command)),
+  );
 }
 
 function changeTogether(db: Database, requests: readonly Request[]): Promise<CommandOutcome[]> {

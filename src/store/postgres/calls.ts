@@ -1,13 +1,11 @@
 import { eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn } from 'drizzle-orm/pg-core';
-import type { ApiKey } from '../../domain/api-key.ts';
 import type { Call } from '../../domain/call.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
 import type { CallRecord } from '../../ports/store.ts';
-import { API_KEY, type ApiKeyRow, toApiKeyOfRow } from './api-keys.ts';
 import { CALL } from './rows.ts';
-import { apiKeys, calls, organizations, roomDeletions } from './schema.ts';
-import { build, placeholder, prepareRows, type Session } from './session.ts';
+import { calls, roomDeletions } from './schema.ts';
+import { build, isAnyOf, prepareRows, type Session } from './session.ts';
 
 /** Returns an expression of one JSON object with these fields. */
 function toJsonObject(fields: Record<string, PgColumn>): SQL {
@@ -23,41 +21,16 @@ const deletion = build
 /** A call and its room deletion. */
 const RECORD = { ...CALL, deletion: sql<RoomDeletion | null>`${deletion}`.as('deletion') };
 type RecordRow = Call & { readonly deletion: RoomDeletion | null };
-type NullableRow<Row> = { readonly [Name in keyof Row]: Row[Name] | null };
 
-const isCall = eq(calls.id, placeholder('id'));
+const byIds = prepareRows<RecordRow>(build.select(RECORD).from(calls).where(isAnyOf(calls.id, 'ids')));
 
-const record = prepareRows<RecordRow>(build.select(RECORD).from(calls).where(isCall));
-/** One row, whatever exists: both are from one snapshot of the database. */
-const keyAndRecord = prepareRows<NullableRow<ApiKeyRow & RecordRow>>(
-  build
-    .select({ ...API_KEY, ...RECORD })
-    .from(sql`(SELECT 1) AS one`)
-    .leftJoin(apiKeys, eq(apiKeys.hash, placeholder('hash')))
-    .leftJoin(organizations, eq(organizations.id, apiKeys.organizationId))
-    .leftJoin(calls, isCall),
-);
-
-export async function findCall(session: Session, id: string): Promise<CallRecord | null> {
-  const row = await record.get(session, { id });
-  return row === undefined ? null : toRecord(row);
-}
-
-export async function findKeyAndCall(
+/** Returns the calls with these ids and their deletions, by the id of the call. */
+export async function findCalls(
   session: Session,
-  { keyHash, callId }: { keyHash: string; callId: string },
-): Promise<{ apiKey: ApiKey | null; record: CallRecord | null }> {
-  const row = await keyAndRecord.get(session, { hash: keyHash, id: callId });
-  if (row === undefined) throw new Error('the query of an API key and a call returned no row');
-  return {
-    apiKey: isFound(row, 'keyId') ? toApiKeyOfRow(row) : null,
-    record: isFound(row, 'id') ? toRecord(row) : null,
-  };
-}
-
-/** Whether the row has a value of a column that is never null, so that no column of its table is missing. */
-function isFound<Row>(row: NullableRow<Row>, name: keyof Row): row is Row {
-  return row[name] !== null;
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, CallRecord>> {
+  const rows = await byIds.all(session, { ids });
+  return new Map(rows.map((row) => [row.id, toRecord(row)]));
 }
 
 function toRecord(row: RecordRow): CallRecord {

@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT_MS = 1_500;
 const CONNECT_PAUSE_MS = 20;
 const OPEN_TIMEOUT_MS = 30_000;
 const MAX_WAITING = 1_000;
-/** Connections of the write lane: one for changes of calls, one for completed deletions. */
+/** Connections of the write lanes: one for changes of calls, one for settled deletions. */
 const LANE_SIZE = 2;
 /** After this time a connection is replaced, so that changed settings of the server take effect. */
 const MAX_LIFETIME_S = 600;
@@ -46,7 +46,7 @@ export interface Connections {
 
 /** A pool of connections. As a session, each statement is a transaction of its own. */
 export interface Database extends Session, Connections {
-  /** The connections that only the write lane uses, so that reads never delay a cancel. */
+  /** The connections that only the write lanes use, so that reads never delay a cancel. */
   readonly lane: Connections;
   /** Null: the clock of the database. */
   readonly clock: Clock | null;
@@ -250,7 +250,7 @@ function openPool(target: Target, max: number): Pool {
           const { rows, rowCount } = await query({
             ...(url.hasPreparedStatements && { name }),
             text,
-            values: [...values],
+            values: values.map(withoutNul),
             query_timeout: timeoutMs + RESPONSE_MARGIN_MS,
           });
           return { rows, count: rowCount ?? 0 };
@@ -308,6 +308,12 @@ function openPool(target: Target, max: number): Pool {
   };
 }
 
+/** Postgres refuses the character NUL, which a text of LiveKit can contain. JSON contains it as an escape. */
+function withoutNul(value: Value): unknown {
+  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value;
+  return Array.isArray(value) ? value.map(withoutNul) : value;
+}
+
 const READ_ONLY = '25006';
 
 function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
@@ -326,18 +332,32 @@ function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
     pipeline: true,
     types,
     ...(!isPooled && {
-      statement_timeout: STATEMENT_TIMEOUT_MS,
-      lock_timeout: LOCK_TIMEOUT_MS,
-      idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
+      options: Object.entries(settingsOf(STATEMENT_TIMEOUT_MS))
+        .map(([name, value]) => `-c ${name}=${value}`)
+        .join(' '),
     }),
   };
 }
 
-const localSettings = (timeoutMs: number) => [
-  `SET LOCAL statement_timeout = ${timeoutMs}`,
-  `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`,
-  `SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`,
-];
+/**
+ * One plan for all values: planning takes longer than most statements. Only index scans, because the plan of a statement stays
+ * while its table grows. Compiling such a plan would take longer than running it.
+ */
+const PLANS = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  jit: 'off',
+};
+
+const settingsOf = (timeoutMs: number): Readonly<Record<string, string | number>> => ({
+  ...PLANS,
+  statement_timeout: timeoutMs,
+  lock_timeout: LOCK_TIMEOUT_MS,
+  idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
+});
+
+const localSettings = (timeoutMs: number) =>
+  Object.entries(settingsOf(timeoutMs)).map(([name, value]) => `SET LOCAL ${name} = ${value}`);
 
 /**
  * Checks that a new connection can write durably. Returns whether a transaction must set a durable commit itself.

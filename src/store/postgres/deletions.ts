@@ -1,11 +1,12 @@
 import { and, asc, count, eq, sql } from 'drizzle-orm';
 import type { Call } from '../../domain/call.ts';
 import type { CallStatus } from '../../domain/call-status.ts';
-import { isLeasedTo, settleLease } from '../../domain/leased-task.ts';
+import { settleLease } from '../../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { ClaimedDeletion, DeletionLease, Store } from '../../ports/store.ts';
+import type { ClaimedDeletion, Store } from '../../ports/store.ts';
 import { deletionEvent, type NewAuditEvent } from './audit.ts';
+import { updateRows } from './bulk.ts';
 import type { Database } from './database.ts';
 import { DELETION_LIST, type DeletionRow, deletionsOfCalls } from './deletion-rows.ts';
 import { CALL, DELETION } from './rows.ts';
@@ -56,15 +57,16 @@ type ClaimedRow = DeletionRow & {
   readonly isAdoptable: boolean;
 };
 
-const settle = prepareSql(`
-  UPDATE room_deletions SET state = $2, scheduled_at = $3, finalized_at = $4, last_error = $5 WHERE call_id = $1`);
-const complete = prepareSql(`
-  UPDATE room_deletions SET state = 'completed', finalized_at = $2 WHERE call_id = ANY($1::text[])`);
+const saveSettled = updateRows(
+  roomDeletions,
+  ['callId', 'state', 'scheduledAt', 'finalizedAt', 'lastError'],
+  'callId',
+);
 const reopen = prepareSql(`
   UPDATE room_deletions SET state = 'available', attempt = 0, finalized_at = NULL, scheduled_at = $2, created_at = $2
   WHERE call_id = $1`);
-const organizationOfCall = prepareSql<{ id: string }>(
-  'SELECT organization_id AS id FROM calls WHERE calls.id = $1',
+const organizationsOfCalls = prepareSql<{ callId: string; organizationId: string }>(
+  'SELECT id AS "callId", organization_id AS "organizationId" FROM calls WHERE id = ANY($1::text[])',
 );
 const inStates = prepareRows(
   build
@@ -115,61 +117,60 @@ export function claimDeletions(
   });
 }
 
-/** Ends a lease. An attempt that lost its lease changes nothing. */
-export function settleDeletion(
+export type Settlement = Parameters<Store['settleDeletion']>[0];
+
+/**
+ * Ends leases, in one transaction. An attempt that lost its lease changes nothing. Returns the settled deletions in the order
+ * of the settlements; null for an attempt that does not hold its lease.
+ */
+export function settleDeletions(
   db: Database,
-  { callId, attempt, settlement, wasRescued, keptBecause }: Parameters<Store['settleDeletion']>[0],
-): Promise<RoomDeletion | null> {
-  return decideInTransaction(db, db, loadDeletion(callId), ({ deletion, organizationId }, now) => {
-    const settled =
-      deletion === undefined ? null : settleLease(deletion, { attempt, result: settlement, now });
+  settlements: readonly Settlement[],
+): Promise<(RoomDeletion | null)[]> {
+  const callIds = settlements.map(({ callId }) => callId);
+  const rescued = settlements.flatMap(({ callId, wasRescued }) => (wasRescued ? [callId] : []));
+  const load = async (session: Session) => {
+    const [rows, organizations] = await Promise.all([
+      deletionsOfCalls.lock.all(session, [callIds]),
+      rescued.length === 0 ? [] : organizationsOfCalls.all(session, [rescued]),
+    ]);
+    return { rows, organizations };
+  };
+  return decideInTransaction(db, db.lane, load, ({ rows, organizations }, now) => {
+    const deletions = new Map<string, RoomDeletion>(
+      rows.map(({ organizationId: _, ...row }) => [row.callId, row]),
+    );
+    const organizationIds = new Map(
+      [...rows, ...organizations].map(({ callId, organizationId }) => [callId, organizationId]),
+    );
     const events: NewAuditEvent[] = [];
-    const append = (action: DeletionAction, reason: string) => {
-      if (organizationId === undefined) throw new Error(`call ${callId} does not exist`);
-      events.push({ at: now, subjectId: callId, actor: 'reconciler', organizationId, action, reason });
+    const written = new Set<string>();
+    const settle = ({ callId, attempt, settlement, wasRescued, keptBecause }: Settlement) => {
+      const organizationId = organizationIds.get(callId);
+      const deletion = deletions.get(callId);
+      const settled =
+        deletion === undefined ? null : settleLease(deletion, { attempt, result: settlement, now });
+      if (organizationId === undefined) return null;
+      const audit = { at: now, subjectId: callId, actor: 'reconciler', organizationId } as const;
+      if (settled !== null) {
+        deletions.set(callId, settled);
+        written.add(callId);
+        events.push(deletionEvent({ ...settled, organizationId }, now));
+      }
+      // Recorded also if the lease was lost, because the rescue took place.
+      if (wasRescued) {
+        events.push({ ...audit, action: 'call.room_rescued', reason: 'taken over from a dead node' });
+      }
+      if (settled === null) return null;
+      if (keptBecause !== null) events.push({ ...audit, action: 'call.room_kept', reason: keptBecause });
+      if (settlement.state === 'discarded') {
+        events.push({ ...audit, action: 'call.room_deletion_discarded', reason: settlement.lastError });
+      }
+      return settled;
     };
-    if (settled !== null) events.push(deletionEvent(settled, now));
-    // Recorded also if the lease was lost, because the rescue took place.
-    if (wasRescued) append('call.room_rescued', 'taken over from a dead node');
-    if (settled === null) return { result: null, write: () => [], events };
-    if (keptBecause !== null) append('call.room_kept', keptBecause);
-    if (settlement.state === 'discarded') append('call.room_deletion_discarded', settlement.lastError);
-    const { state, scheduledAt, finalizedAt, lastError } = settled;
-    const write = (session: Session) => [
-      settle.run(session, [callId, state, scheduledAt, finalizedAt, lastError]),
-    ];
-    const { organizationId: _, ...result } = settled;
-    return { result, write, events };
-  });
-}
-
-const loadDeletion = (callId: string) => async (session: Session) => {
-  const [[deletion], organization] = await Promise.all([
-    deletionsOfCalls.lock.all(session, [[callId]]),
-    organizationOfCall.get(session, [callId]),
-  ]);
-  return { deletion, organizationId: organization?.id };
-};
-
-type DeletionAction = 'call.room_rescued' | 'call.room_kept' | 'call.room_deletion_discarded';
-
-/** Returns for each attempt whether it held the lease of its deletion, which is now complete. */
-export function completeDeletions(db: Database, leases: readonly DeletionLease[]): Promise<boolean[]> {
-  const callIds = leases.map(({ callId }) => callId);
-  const load = (session: Session) => deletionsOfCalls.lock.all(session, [callIds]);
-  return decideInTransaction(db, db.lane, load, (rows, now) => {
-    const found = new Map(rows.map((row) => [row.callId, row]));
-    const isHeld = ({ callId, attempt }: DeletionLease) => {
-      const deletion = found.get(callId);
-      return deletion !== undefined && isLeasedTo(attempt, deletion);
-    };
-    const held = new Set(leases.filter(isHeld).map(({ callId }) => callId));
-    const completed = rows.filter(({ callId }) => held.has(callId));
-    return {
-      result: leases.map(isHeld),
-      write: (session) => (held.size === 0 ? [] : [complete.run(session, [[...held], now])]),
-      events: completed.map((row) => deletionEvent({ ...row, state: 'completed' }, now)),
-    };
+    const result = settlements.map(settle);
+    const changed = [...written].flatMap((callId) => deletions.get(callId) ?? []);
+    return { result, write: (session) => [saveSettled.run(session, changed)], events };
   });
 }
 
@@ -188,13 +189,14 @@ export function retryDeletion(
   db: Database,
   { callId }: Parameters<Store['retryDeletion']>[0],
 ): Promise<DeletionState | null> {
-  return decideInTransaction(db, db, loadDeletion(callId), ({ deletion, organizationId }, now) => {
-    if (deletion === undefined || organizationId === undefined || deletion.state === 'completed') {
+  const load = (session: Session) => deletionsOfCalls.lock.get(session, [[callId]]);
+  return decideInTransaction(db, db, load, (deletion, now) => {
+    if (deletion === undefined || deletion.state === 'completed') {
       return { result: deletion?.state ?? null, write: () => [], events: [] };
     }
     const event: NewAuditEvent = {
       at: now,
-      organizationId,
+      organizationId: deletion.organizationId,
       action: 'call.room_deletion_reopened',
       actor: 'operator',
       subjectId: callId,

@@ -1,14 +1,12 @@
 import type { CallCommand, CommandKind } from '../../domain/call-command.ts';
 import { StoreBusyError } from '../../domain/errors.ts';
-import { systemClock } from '../../platform/clock.ts';
-import type { ServerStore } from '../../ports/server-store.ts';
-import type { ChangedCall, DeletionLease, Store } from '../../ports/store.ts';
+import type { RoomDeletion } from '../../domain/room-deletion.ts';
+import type { ChangedCall, DeletionLease, OpenStore, Store } from '../../ports/store.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
-import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
+import { createApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
 import { changeCalls, findUnchangedCalls, isUsuallyUnchanged } from './call-changes.ts';
 import { listCalls } from './call-list.ts';
-import { findCall, findKeyAndCall } from './calls.ts';
 import {
   advanceCancellation,
   createCancellation,
@@ -22,19 +20,19 @@ import { countLive } from './counts.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
 import {
   claimDeletions,
-  completeDeletions,
   countOpenDeletions,
   findDeletionSubject,
   listDeletions,
   nextDeletionAt,
   retryDeletion,
-  settleDeletion,
+  type Settlement,
+  settleDeletions,
 } from './deletions.ts';
 import { getEventRange, listEvents } from './events.ts';
 import { heartbeat, leaveFleet } from './fleet.ts';
 import { checkWritable, getWebhookActivity } from './health.ts';
 import { pruneIdempotencyKeys } from './idempotency.ts';
-import { createLane, type Lane } from './lane.ts';
+import { createLane, type Lane, runTogether } from './lane.ts';
 import {
   findLiveCalls,
   findRosterVersion,
@@ -44,6 +42,7 @@ import {
   listUnansweredPhones,
 } from './live-calls.ts';
 import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
+import { type FoundRows, type Lookup, lookUp } from './lookups.ts';
 import { listOrganizations } from './organizations.ts';
 import { createPostgresRateLimiters } from './rate-limiter.ts';
 import { countPrunable, pruneAudit, pruneCalls, pruneEvents } from './retention.ts';
@@ -56,9 +55,8 @@ const SETTLE_TIMEOUT_MS = 500;
 const CHECK_TIMEOUT_MS = 1_000;
 /** In a longer queue, writes would time out. */
 const MAX_WAITING_WRITES = 2_000;
-/** More commands in a commit save little more of its cost, but delay the first responses and other nodes. */
-const MAX_COMMANDS = 64;
-const MAX_COMPLETIONS = 64;
+/** More writes in a commit save little more of its cost, but delay the first responses and other nodes. */
+const MAX_BATCH = 64;
 
 /**
  * Opens the store on a Postgres database, which several processes share. Migrates the database.
@@ -70,8 +68,7 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
   const db = await openDatabase(options);
   const commands = createCommandLane(db);
   const unchanged = createUnchangedLane(db);
-  const completions = createCompletionLane(db);
-  const rateLimiters = createPostgresRateLimiters(db, db.clock ?? systemClock);
+  const settlements = createSettlementLane(db);
 
   async function changeCall<Kind extends CommandKind>(
     command: CallCommand<Kind>,
@@ -82,14 +79,20 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
     return (found ?? (await commands.push(pushed))) as ChangedCall<Kind>;
   }
 
+  async function completeDeletions(leases: readonly DeletionLease[]): Promise<boolean[]> {
+    const end = { settlement: { state: 'completed' }, wasRescued: false, keptBecause: null } as const;
+    const settled = await Promise.all(leases.map((lease) => settlements.push({ ...lease, ...end })));
+    return settled.map((deletion) => deletion !== null);
+  }
+
   const writes = {
     changeCall: (command) => inTime(changeCall(command)),
     createCancellation: (input) => inTime(createCancellation(db, input)),
     advanceCancellation: (input) => inTime(advanceCancellation(db, input)),
     liftHold: (input) => inTime(liftHold(db, input)),
     claimDeletions: (input) => inTime(claimDeletions(db, input)),
-    settleDeletion: (input) => inTime(settleDeletion(db, input), SETTLE_TIMEOUT_MS),
-    completeDeletions: (leases) => inTime(completions.push(leases)),
+    settleDeletion: (input) => inTime(settlements.push(input), SETTLE_TIMEOUT_MS),
+    completeDeletions: (leases) => inTime(completeDeletions(leases)),
     retryDeletion: (input) => inTime(retryDeletion(db, input)),
     createApiKey: (input) => inTime(createApiKey(db, input)),
     revokeApiKey: (input) => inTime(revokeApiKey(db, input)),
@@ -106,14 +109,18 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
     leaveFleet: (input) => inTime(leaveFleet(db, input)),
   } satisfies Partial<Store>;
 
+  const lookups = createLookupLane(db);
+
   return {
     ...readsOn(db),
+    findApiKey: async (keyHash) => (await lookups.push({ keyHash, callId: null })).apiKey,
+    findCall: async (callId) => (await lookups.push({ keyHash: null, callId })).record,
+    findKeyAndCall: (lookup) => lookups.push(lookup),
     ...writes,
     countConnections: db.countConnections,
     createRateLimiter: rateLimiters.create,
     async close() {
-      rateLimiters.close();
-      await Promise.all([unchanged.drained(), completions.drained()]);
+      await Promise.all([lookups.drained(), unchanged.drained(), settlements.drained()]);
       await commands.drained();
       await db.close();
     },
@@ -122,11 +129,8 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
 
 function readsOn(db: Database) {
   return {
-    findApiKey: (hash) => findApiKey(db, hash),
     listApiKeys: () => listApiKeys(db),
     listOrganizations: () => listOrganizations(db),
-    findCall: (id) => findCall(db, id),
-    findKeyAndCall: (input) => findKeyAndCall(db, input),
     listCalls: (query) => listCalls(db, query),
     findCancellation: (id) => findCancellation(db, id),
     listCancellations: (input) => listCancellations(db, input),
@@ -161,8 +165,8 @@ const laneOptions = {
 function createCommandLane(db: Database): Lane<CallCommand, ChangedCall<CommandKind>> {
   return createLane({
     ...laneOptions,
-    maxBatch: MAX_COMMANDS,
-    run: (commands) => changeCalls(db, commands),
+    maxBatch: MAX_BATCH,
+    run: (commands) => runTogether(commands, (some) => changeCalls(db, some)),
   });
 }
 
@@ -170,23 +174,30 @@ function createCommandLane(db: Database): Lane<CallCommand, ChangedCall<CommandK
 function createUnchangedLane(db: Database): Lane<CallCommand, ChangedCall<CommandKind> | null> {
   return createLane({
     ...laneOptions,
-    maxBatch: MAX_COMMANDS,
+    maxBatch: MAX_BATCH,
     run: async (commands) => (await findUnchangedCalls(db, commands)).map((result) => ({ result })),
   });
 }
 
-function createCompletionLane(db: Database): Lane<readonly DeletionLease[], readonly boolean[]> {
+function createSettlementLane(db: Database): Lane<Settlement, RoomDeletion | null> {
   return createLane({
     ...laneOptions,
-    maxBatch: MAX_COMPLETIONS,
-    async run(requests) {
-      const completed = await completeDeletions(db, requests.flat());
-      let position = 0;
-      return requests.map(({ length }) => {
-        position += length;
-        return { result: completed.slice(position - length, position) };
-      });
-    },
+    maxBatch: MAX_BATCH,
+    run: (settlements) =>
+      runTogether(settlements, async (some) => {
+        const settled = await settleDeletions(db, some);
+        return settled.map((result) => ({ result }));
+      }),
+  });
+}
+
+/** Two batches at once, so that a slow read does not delay all others. */
+function createLookupLane(db: Database): Lane<Lookup, FoundRows> {
+  return createLane({
+    ...laneOptions,
+    maxBatch: MAX_BATCH,
+    maxRunning: 2,
+    run: async (lookups) => (await lookUp(db, lookups)).map((result) => ({ result })),
   });
 }
 
