@@ -232,6 +232,8 @@ function openPool(target: Target, max: number): Pool {
     const client = await acquire();
     const facts = found.get(client);
     let isBroken = false;
+    /** The first error of the transaction. Postgres refuses the statements after it, for a reason that shows no cause. */
+    let failure: unknown = null;
     const query = async (config: pg.QueryConfig & { query_timeout?: number }) => {
       try {
         return await client.query(config);
@@ -239,7 +241,8 @@ function openPool(target: Target, max: number): Pool {
         const isOfServer = error instanceof pg.DatabaseError;
         if (!isOfServer || errorCode(error) === READ_ONLY) isBroken = true;
         if (facts !== undefined && errorCode(error) === READ_ONLY) target.leave(facts.host);
-        throw toStoreError(error);
+        if (errorCode(error) !== ABORTED) failure ??= toStoreError(error);
+        throw failure ?? toStoreError(error);
       }
     };
     let timeoutMs = STATEMENT_TIMEOUT_MS;
@@ -275,13 +278,14 @@ function openPool(target: Target, max: number): Pool {
             throw isConflict(error) ? error : new StoreBusyError('the outcome of a commit is unknown');
           });
           // Postgres answers COMMIT with ROLLBACK when a statement of the transaction had failed.
-          if (command !== 'COMMIT') throw new StoreBusyError('the database rolled the transaction back');
+          if (command !== 'COMMIT') throw failure ?? new StoreBusyError('the database rolled back');
         },
         async rollback() {
           timeoutMs = STATEMENT_TIMEOUT_MS;
           await control('ROLLBACK').catch(() => {
             isBroken = true;
           });
+          failure = null;
         },
       });
     } finally {
@@ -315,6 +319,7 @@ function withoutNul(value: Value): unknown {
 }
 
 const READ_ONLY = '25006';
+const ABORTED = '25P02';
 
 function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
   const { url, isPooled } = target;

@@ -7,8 +7,8 @@ import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts'
  */
 const BUSY_CLASSES = ['08', '53', '57', '58'];
 const BUSY_CODES = ['55P03', '25006', '25P03', '25P04', '40001', '40P01', '40003'];
-/** A serialization failure, a deadlock, a row that another transaction inserted first, or deleted. */
-const CONFLICT_CODES = ['40001', '40P01', '23505', '23503'];
+/** A serialization failure, a deadlock, a row that another transaction inserted first. */
+const CONFLICT_CODES = ['40001', '40P01', '23505'];
 /** The server ended the connection, or restarts. */
 const LOST_CODES = ['57P01', '57P02', '57P03', '57P05', '25P03', '25006', '08006', '08003', '08001', '08004'];
 
