@@ -113,9 +113,9 @@ test('the check finds unknown metrics, labels and values', () => {
 });
 
 describe('alerts.yml', () => {
-  test('each of the eight alerts has an expression, a summary and a description', () => {
+  test('each of the ten alerts has an expression, a summary and a description', () => {
     const names = [...alerts.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
-    expect(names).toHaveLength(8);
+    expect(names).toHaveLength(10);
     expect(alertExpressions).toHaveLength(names.length);
     expect(alerts.match(/ {10}summary: /g)).toHaveLength(names.length);
     expect(alerts.match(/ {10}description: /g)).toHaveLength(names.length);

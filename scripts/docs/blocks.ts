@@ -38,6 +38,22 @@ export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
     "hangup stop --agent receptionist --reason 'agent gives wrong advice' --hold\n",
     'it waits for a person; test/cli/stop.test.ts runs the command on a terminal',
   ],
+  [
+    "CREATE USER hangup PASSWORD 'a-long-password';\nCREATE DATABASE hangup OWNER hangup ENCODING 'UTF8' TEMPLATE template0;\n",
+    'test/harness/postgres-server.ts creates the users and databases of the tests',
+  ],
+  [
+    "export DATABASE_URL='postgres://hangup:a-long-password@db.example.com:5432/hangup?sslmode=verify-full&sslrootcert=/etc/hangup/ca.pem'\nhangup migrate\nhangup doctor\nhangup serve\n",
+    'it needs a server with a certificate; test/cli/postgres.test.ts runs the commands',
+  ],
+  [
+    "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (standby_a, standby_b)';\nSELECT pg_reload_conf();\n",
+    'it needs standbys',
+  ],
+  [
+    'pg_dump --format=custom --file=hangup.dump "$DATABASE_URL"\n',
+    'it needs a running Postgres; the tool is part of Postgres',
+  ],
 ]);
 
 const RUN = ['sh', 'js', 'ts', 'python'];
