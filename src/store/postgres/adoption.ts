@@ -37,15 +37,6 @@ const list = prepareRows(
     .innerJoin(organizations, eq(organizations.id, adoptionPrefixes.organizationId))
     .orderBy(asc(adoptionPrefixes.prefix)),
 );
-const longestPrefix = prepareRows(
-  build
-    .select(columnsOf(adoptionPrefixes, ['createdAt']))
-    .from(adoptionPrefixes)
-    .where(isPrefixOf(placeholder('roomName')))
-    .orderBy(sql`length(${adoptionPrefixes.prefix}) DESC`)
-    .limit(1),
-);
-
 /** When another transaction adds the prefix at the same time, the insert fails, and the transaction runs again. */
 export function addAdoptionPrefix(db: Database, input: NewAdoptionPrefix): Promise<'added' | 'taken'> {
   const { prefix, now } = input;
@@ -79,12 +70,4 @@ export function removeAdoptionPrefix(
     tx.appendAudit({ at: now, organizationId, action, actor: 'operator', subjectId: prefix });
     return true;
   });
-}
-
-/** Returns the longest adoption prefix of a room's name. */
-export async function findAdoptionPrefix(
-  session: Session,
-  roomName: string,
-): Promise<{ prefix: string; organizationId: string } | null> {
-  return (await longestPrefix.get(session, { roomName })) ?? null;
 }
