@@ -52,6 +52,9 @@ export interface PostgresServer {
   readonly pid: number;
   /** Ends all processes of the server as a power cut does. */
   crash(): Promise<void>;
+  /** Stops all processes of the server until they continue: connections are accepted, and get no response. */
+  freeze(): void;
+  thaw(): void;
   /** Starts the server again on its port, after a crash. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -108,6 +111,10 @@ export async function startPostgresServer(
     process.kill(child.pid, signal);
     await exited;
   };
+  const signalAll = (signal: NodeJS.Signals) => {
+    const parent = child.pid ?? 0;
+    for (const pid of [parent, ...childrenOf(parent)]) signalIfRunning(pid, signal);
+  };
   await start();
   return {
     url,
@@ -118,8 +125,10 @@ export async function startPostgresServer(
       // The processes of the server end with their postmaster, after the current statement at the latest.
       const workers = childrenOf(child.pid ?? 0);
       await end('SIGKILL');
-      for (const pid of workers) killIfRunning(pid);
+      for (const pid of workers) signalIfRunning(pid, 'SIGKILL');
     },
+    freeze: () => signalAll('SIGSTOP'),
+    thaw: () => signalAll('SIGCONT'),
     restart: start,
     stop: () => end('SIGINT'),
   };
@@ -130,11 +139,11 @@ function childrenOf(parent: number): number[] {
   return text === '' ? [] : text.split(' ').map(Number);
 }
 
-function killIfRunning(pid: number): void {
+function signalIfRunning(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
-    // The process has ended with its parent.
+    // The process has ended.
   }
 }
 

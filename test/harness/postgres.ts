@@ -49,6 +49,10 @@ function withDatabase(url: string, name: string): string {
   return changed.href;
 }
 
+/** Starts a server for one test file, which may stop it. */
+export const startOwnServer = (name: string) =>
+  startPostgresServer(join(inject('temporaryFolder'), `postgres-${name}`));
+
 let databases = 0;
 
 /** Creates a database without rows, migrated or without tables, and removes it after the test. Returns its URL. */

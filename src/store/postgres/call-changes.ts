@@ -2,6 +2,7 @@ import type { AuditEvent } from '../../domain/audit.ts';
 import { type Call, hasUnansweredPhone } from '../../domain/call.ts';
 import { type CallSelection, type CallSnapshot, writesNothing } from '../../domain/call-change.ts';
 import { type CallCommand, type CommandKind, handlerOf } from '../../domain/call-command.ts';
+import { StoreBusyError } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { ChangedCall } from '../../ports/store.ts';
 import type { NewAuditEvent } from './audit.ts';
@@ -22,7 +23,13 @@ import { calls, livekitEvents, roomDeletions } from './schema.ts';
 import type { Session } from './session.ts';
 import { decideInTransaction, type Plan, readSnapshot } from './transaction.ts';
 
-type Request = ReturnType<typeof handlerOf>;
+/** A command whose caller waits until a time. */
+export interface TimedCommand {
+  readonly command: CallCommand;
+  readonly expiresAtMs: number;
+}
+
+type Request = ReturnType<typeof handlerOf> & Pick<TimedCommand, 'expiresAtMs'>;
 
 export type CommandOutcome = LaneOutcome<ChangedCall<CommandKind>>;
 
@@ -30,10 +37,10 @@ export type CommandOutcome = LaneOutcome<ChangedCall<CommandKind>>;
  * Runs commands in one transaction: loads the rows of all, lets the domain decide each in order, and writes all decisions.
  * Every change of a call is made here, or by {@link decideCommands}.
  */
-export function changeCalls(db: Database, commands: readonly CallCommand[]): Promise<CommandOutcome[]> {
+export function changeCalls(db: Database, commands: readonly TimedCommand[]): Promise<CommandOutcome[]> {
   return changeTogether(
     db,
-    commands.map((command) => handlerOf(command)),
+    commands.map(({ command, expiresAtMs }) => ({ ...handlerOf(command), expiresAtMs })),
   );
 }
 
@@ -102,6 +109,8 @@ export function decideCommands(
   }
 
   const outcomes = requests.map((request): CommandOutcome => {
+    // The caller got this error while the transaction waited for its locks.
+    if (performance.now() >= request.expiresAtMs) return { error: new StoreBusyError() };
     try {
       return { result: decide(request) };
     } catch (error) {

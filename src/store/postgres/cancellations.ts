@@ -181,7 +181,10 @@ function createStop(tx: Transaction, cancellation: CancellationRow, budgetMs: nu
   const endsAtMs = performance.now() + budgetMs;
   let cancelled = 0;
   const stopGroup = async (callIds: readonly string[]) => {
-    const requests = callIds.map((callId) => handlerOf({ kind: 'stop', callId, cancellation }));
+    const requests = callIds.map((callId) => ({
+      ...handlerOf({ kind: 'stop', callId, cancellation }),
+      expiresAtMs: Number.POSITIVE_INFINITY,
+    }));
     const loaded = await loadRowsOf(tx, requests);
     const { outcomes, write, audit } = decideCommands(requests, loaded, tx.now, () => {});
     await Promise.all(write(tx));

@@ -5,7 +5,7 @@ import type { ChangedCall, DeletionLease, OpenStore, Store } from '../../ports/s
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
 import { createApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
-import { changeCalls, findUnchangedCalls, isUsuallyUnchanged } from './call-changes.ts';
+import { changeCalls, findUnchangedCalls, isUsuallyUnchanged, type TimedCommand } from './call-changes.ts';
 import { listCalls } from './call-list.ts';
 import {
   advanceCancellation,
@@ -73,10 +73,11 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
   async function changeCall<Kind extends CommandKind>(
     command: CallCommand<Kind>,
   ): Promise<ChangedCall<Kind>> {
+    const expiresAtMs = performance.now() + WRITE_TIMEOUT_MS;
     const pushed = command as CallCommand;
     const found = isUsuallyUnchanged(pushed) ? await unchanged.push(pushed) : null;
     // The result belongs to the kind of the command.
-    return (found ?? (await commands.push(pushed))) as ChangedCall<Kind>;
+    return (found ?? (await commands.push({ command: pushed, expiresAtMs }))) as ChangedCall<Kind>;
   }
 
   async function completeDeletions(leases: readonly DeletionLease[]): Promise<boolean[]> {
@@ -162,7 +163,7 @@ const laneOptions = {
   timeoutMs: WRITE_TIMEOUT_MS,
 };
 
-function createCommandLane(db: Database): Lane<CallCommand, ChangedCall<CommandKind>> {
+function createCommandLane(db: Database): Lane<TimedCommand, ChangedCall<CommandKind>> {
   return createLane({
     ...laneOptions,
     maxBatch: MAX_BATCH,
