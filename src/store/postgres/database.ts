@@ -46,6 +46,11 @@ export interface Connections {
 
 /** A pool of connections. As a session, each statement is a transaction of its own. */
 export interface Database extends Session, Connections {
+  /**
+   * Runs statements on one connection.
+   * @param work starts its statements without waiting between them
+   */
+  read<T>(work: (session: Session) => Promise<T>): Promise<T>;
   /** The connections that only the write lanes use, so that reads never delay a cancel. */
   readonly lane: Connections;
   /** Null: the clock of the database. */
@@ -173,10 +178,7 @@ const types = {
     oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
-interface Pool extends Session, Connections {
-  countConnections(): ConnectionCounts;
-  close(): Promise<void>;
-}
+type Pool = Omit<Database, 'lane' | 'clock' | 'random'>;
 
 function openPool(target: Target, max: number): Pool {
   const { url } = target;
@@ -293,21 +295,18 @@ function openPool(target: Target, max: number): Pool {
     }
   }
 
+  const read: Pool['read'] = (work) =>
+    connection(async (one) => {
+      if (!target.isPooled) return work(one);
+      // Through a pooler, only a transaction bounds the time of a statement.
+      const [, result] = await Promise.all([one.begin(), work(one), one.commit()]);
+      return result;
+    });
+
   return {
     connection,
-    execute: (statement, values) =>
-      connection(async (one) => {
-        if (!target.isPooled) return one.execute(statement, values);
-        // Through a pooler, only a transaction bounds the time of a statement.
-        const [, result] = await Promise.all([one.begin(), one.execute(statement, values), one.commit()]);
-        return result;
-      }),
-    countConnections: () => ({
-      max,
-      open: pool.totalCount,
-      inUse: pool.totalCount - pool.idleCount,
-      waiting: pool.waitingCount,
-    }),
+    read,
+    execute: (statement, values) => read((session) => session.execute(statement, values)),
     close: () => pool.end(),
   };
 }

@@ -19,7 +19,7 @@ export interface FoundRows {
 export function lookUp(db: Database, lookups: readonly Lookup[]): Promise<FoundRows[]> {
   const hashes = distinct(lookups.map(({ keyHash }) => keyHash));
   const ids = distinct(lookups.map(({ callId }) => callId));
-  return db.connection(async (session) => {
+  return db.read(async (session) => {
     const [keys, records] = await Promise.all([
       hashes.length === 0 ? new Map<string, ApiKey>() : findApiKeys(session, hashes),
       ids.length === 0 ? new Map<string, CallRecord>() : findCalls(session, ids),
