@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
-import { COMMAND_LINE_TESTS } from './test/harness/command-line-tests.ts';
+import { hasPostgres } from './test/harness/postgres-server.ts';
 import { Sequencer } from './test/harness/sequencer.ts';
 import { slowestTests } from './test/harness/slowest-tests.ts';
 
@@ -18,6 +18,8 @@ const outages = process.env.LIVEKIT_SERVER
   ? []
   : ['test/livekit/outages.test.ts', 'test/livekit/dead-nodes.test.ts'];
 const phones = process.env.LIVEKIT_SIP ? [] : ['test/livekit/phones*.test.ts'];
+const postgres = hasPostgres() ? [] : ['test/**/postgres*.test.ts'];
+if (postgres.length > 0) console.warn('Not run: the tests with Postgres, which this machine does not have.');
 
 const MIN_WORKERS = 4;
 
@@ -34,6 +36,7 @@ export default defineConfig({
       ...examples,
       ...outages,
       ...phones,
+      ...postgres,
     ],
     globalSetup: 'test/harness/setup.ts',
     reporters: ['default', slowestTests],

@@ -1,4 +1,4 @@
-import { asc, type Column, eq, type Placeholder, type SQL, sql } from 'drizzle-orm';
+import { asc, eq, sql } from 'drizzle-orm';
 import type { Timestamp } from '../../domain/time.ts';
 import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/store.ts';
 import type { Database } from './database.ts';
@@ -16,11 +16,6 @@ import {
 import { transaction } from './transaction.ts';
 
 const ADOPTION_PREFIX = columnsOf(adoptionPrefixes);
-
-/** Returns the condition that an adoption prefix matches the room's name. */
-export function isPrefixOf(roomName: Placeholder | Column): SQL {
-  return sql`starts_with(${roomName}, ${adoptionPrefixes.prefix})`;
-}
 
 const isPrefix = eq(adoptionPrefixes.prefix, placeholder('prefix'));
 

@@ -7,6 +7,7 @@ import type { RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import { deletionEvent, type NewAuditEvent } from './audit.ts';
 import type { LoadedRows } from './call-loads.ts';
+import { toStoredText } from './session.ts';
 
 /** Columns of a call that an update may change. */
 export type CallColumn = Exclude<keyof Call, 'id'> | 'hasUnansweredPhone';
@@ -75,7 +76,7 @@ export function createCallRows(loaded: LoadedRows, now: Timestamp): CallRows {
       incompleteDeletion: ofRoom('incompleteDeletion', incompleteInRoom),
       adoption,
       isIdTaken: newCallId !== null && (takenIds.has(newCallId) || calls.has(newCallId)),
-      isDuplicateEvent: eventId !== null && eventIds.has(eventId),
+      isDuplicateEvent: eventId !== null && eventIds.has(toStoredText(eventId)),
       holds: related.includes('holds')
         ? loaded.cancellations.filter(
             (row) => row.holdState === 'active' && organizations.has(row.organizationId),
@@ -118,7 +119,7 @@ export function createCallRows(loaded: LoadedRows, now: Timestamp): CallRows {
 
   function apply(snapshot: CallSnapshot, { changes, receivedEventId }: CallDecision<unknown>): AuditEvent[] {
     if (receivedEventId !== null) {
-      eventIds.add(receivedEventId);
+      eventIds.add(toStoredText(receivedEventId));
       newEventIds.push(receivedEventId);
     }
     for (const { call, isNew, deletions: saved, events } of changes) {

@@ -8,7 +8,7 @@ import { DatabaseError, type OnMigrate } from '../database-error.ts';
 import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
 import { isConflict, toStoreError } from './errors.ts';
 import { migrate } from './migrations.ts';
-import type { Result, Session, Statement, Value } from './session.ts';
+import { type Result, type Session, type Statement, toStoredText, type Value } from './session.ts';
 
 /** Bounds that end a statement before the client of a cancel gives up after 5 s. */
 export const STATEMENT_TIMEOUT_MS = 2_500;
@@ -255,7 +255,7 @@ function openPool(target: Target, max: number): Pool {
           const { rows, rowCount } = await query({
             ...(url.hasPreparedStatements && { name }),
             text,
-            values: values.map(withoutNul),
+            values: values.map(toStored),
             query_timeout: timeoutMs + RESPONSE_MARGIN_MS,
           });
           return { rows, count: rowCount ?? 0 };
@@ -311,10 +311,9 @@ function openPool(target: Target, max: number): Pool {
   };
 }
 
-/** Postgres refuses the character NUL, which a text of LiveKit can contain. JSON contains it as an escape. */
-function withoutNul(value: Value): unknown {
-  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value;
-  return Array.isArray(value) ? value.map(withoutNul) : value;
+function toStored(value: Value): unknown {
+  if (typeof value === 'string') return toStoredText(value);
+  return Array.isArray(value) ? value.map(toStored) : value;
 }
 
 const READ_ONLY = '25006';

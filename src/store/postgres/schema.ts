@@ -53,12 +53,7 @@ const isObject = (column: Column | SQL) => sql`json_typeof(${column}) = 'object'
  * The conditions of the partial indexes, literally: with bound values, Postgres cannot infer that an index has every row that
  * a query reads. By the constraints, exactly the live calls have no end, and the open deletions are not final.
  */
-export const IS_LIVE = sql.raw('"calls"."ended_at" IS NULL');
 export const IS_OPEN = sql.raw('"room_deletions"."finalized_at" IS NULL');
-export const IS_OF_NO_CANCELLATION = sql.raw('"room_deletions"."cancellation_id" IS NULL');
-export const IS_OF_CANCELLATION = sql.raw('"room_deletions"."cancellation_id" IS NOT NULL');
-export const IS_RUNNING = sql.raw(`"cancellations"."state" = 'running'`);
-export const HAS_ACTIVE_HOLD = sql.raw(`"cancellations"."hold_state" = 'active'`);
 export const IS_INCOMPLETE = sql.raw(`"room_deletions"."state" <> 'completed'`);
 
 export const organizations = pgTable('organizations', {

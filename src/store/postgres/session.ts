@@ -35,6 +35,9 @@ export type Value = string | number | boolean | null | readonly (string | number
 /** Values by the name of their placeholder. */
 export type Values = Readonly<Record<string, Value>>;
 
+/** Returns a text as Postgres stores it, without the character NUL, which a text of LiveKit can contain. JSON escapes NUL. */
+export const toStoredText = (text: string) => (text.includes('\0') ? text.replaceAll('\0', '\uFFFD') : text);
+
 /** SQL with parameters `$1`, `$2`, … The name is the same for the same SQL, on each connection and in each process. */
 export interface Statement {
   readonly name: string;
