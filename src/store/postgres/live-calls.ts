@@ -5,15 +5,12 @@ import type { CallInRoom, Store } from '../../ports/store.ts';
 import { nowOf } from './clock.ts';
 import { prepareSql, type Session } from './session.ts';
 
-/** The parts of a roster of which its version is made. `->>` would refuse a roster that contains \u0000. */
-const VERSION = `roster -> 'sid' AS sid, roster -> 'departures' AS departures`;
-
-interface VersionRow {
-  readonly sid: string | null;
-  readonly departures: number | null;
+/** A complete roster: Postgres cannot read a part of JSON that contains \u0000, which an identity can contain. */
+interface RosterRow {
+  readonly roster: Roster | null;
 }
 
-interface CallRow extends VersionRow {
+interface CallRow extends RosterRow {
   readonly callId: string;
   readonly roomName: string;
 }
@@ -35,13 +32,13 @@ const knownRooms = prepareSql<{ name: string }>(`
   WHERE (SELECT true FROM calls WHERE room_name = rooms.name LIMIT 1)
     OR (SELECT true FROM adoption_prefixes WHERE starts_with(rooms.name, prefix) LIMIT 1)`);
 
-const rosterVersion = prepareSql<VersionRow>(`SELECT ${VERSION} FROM calls WHERE id = $1`);
+const rosterVersion = prepareSql<RosterRow>('SELECT roster FROM calls WHERE id = $1');
 
 const unansweredPhones = prepareSql<CallRow>(`
-  SELECT id AS "callId", room_name AS "roomName", ${VERSION} FROM calls
+  SELECT id AS "callId", room_name AS "roomName", roster FROM calls
   WHERE has_unanswered_phone = 1 AND id > $1 ORDER BY id LIMIT $2`);
 
-const dueReviews = prepareSql<Omit<CallInRoom, 'version'> & { readonly roster: Roster | null }>(`
+const dueReviews = prepareSql<CallRow>(`
   SELECT id AS "callId", room_name AS "roomName", roster FROM calls
   WHERE review_at IS NOT NULL AND (review_at <= ${nowOf('$1')} OR review_at > ${nowOf('$1')} + $2::bigint)
   ORDER BY review_at LIMIT $3`);
@@ -68,7 +65,7 @@ export async function findLiveCalls(
 
 export async function findRosterVersion(session: Session, callId: string): Promise<string | null> {
   const row = await rosterVersion.get(session, [callId]);
-  return row === undefined ? null : toVersion(row);
+  return row === undefined ? null : versionOf(row.roster);
 }
 
 export async function listKnownRooms(session: Session, roomNames: readonly string[]): Promise<string[]> {
@@ -80,7 +77,7 @@ export async function listUnansweredPhones(
   { after, limit }: { after: string; limit: number },
 ): Promise<CallInRoom[]> {
   const rows = await unansweredPhones.all(session, [after, limit]);
-  return rows.map(({ callId, roomName, ...row }) => ({ callId, roomName, version: toVersion(row) }));
+  return rows.map(({ roster, ...call }) => ({ ...call, version: versionOf(roster) }));
 }
 
 /** @param now null: the time of the database */
@@ -104,6 +101,3 @@ export async function listReviews(
     nextAt: next?.at ?? null,
   };
 }
-
-/** The same value as `versionOf` of the roster. */
-const toVersion = ({ sid, departures }: VersionRow) => (sid === null ? '' : `${sid}:${departures}`);
