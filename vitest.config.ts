@@ -10,6 +10,8 @@ const binary = process.env.HANGUP_BINARY
 const faults = process.env.FAULTS ? [] : ['test/app/faults.test.ts'];
 // 147 concurrent rooms with grace periods of 3 s need an idle machine.
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];
+// The tests of SQLite's lock for writes.
+const busy = process.env.TEST_STORE === 'postgres' ? ['test/http/busy-database.test.ts'] : [];
 const shells = process.env.SHELLS ? [] : ['test/cli/completion.test.ts'];
 const browser = process.env.BROWSER ? [] : ['test/browser/**'];
 // scripts/test-examples.ts installs their packages.
@@ -30,6 +32,7 @@ export default defineConfig({
       ...configDefaults.exclude,
       ...binary,
       ...faults,
+      ...busy,
       ...shells,
       ...rooms,
       ...browser,

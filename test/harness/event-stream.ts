@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import SqliteDatabase from 'better-sqlite3';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { z } from 'zod';
 import { EventData } from '../../src/api/events/event-data.ts';
@@ -99,14 +98,14 @@ export function readEvent({ id, event, data }: EventSourceMessage): StreamedData
 }
 
 /** Appends events to the audit log at once, each about a kilobyte long. */
-export function appendEvents({ databaseFile, organizationId }: Hangup, count: number): void {
-  const client = new SqliteDatabase(databaseFile);
-  client
-    .prepare(
-      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < @count)
-       INSERT INTO audit_log (at, organization_id, action, actor, subject_id, from_status, to_status, reason)
-       SELECT i, @organizationId, 'call.status_changed', 'livekit', 'call' || i, 'ringing', 'active', @reason FROM n`,
-    )
-    .run({ count, organizationId, reason: 'x'.repeat(800) });
-  client.close();
+export async function appendEvents({ database, organizationId, sql }: Hangup, count: number): Promise<void> {
+  const columns = 'at, organization_id, action, actor, subject_id, from_status, to_status, reason';
+  const values = `i, '${organizationId}', 'call.status_changed', 'livekit', 'call' || i, 'ringing', 'active', '${'x'.repeat(800)}'`;
+  await sql(
+    database.kind === 'sqlite'
+      ? `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+         INSERT INTO audit_log (${columns}) SELECT ${values} FROM n`
+      : `WITH position AS (UPDATE audit_position SET last = last + ${count} RETURNING last - ${count} AS before)
+         INSERT INTO audit_log (id, ${columns}) SELECT before + i, ${values} FROM position, generate_series(1, ${count}) AS i`,
+  );
 }

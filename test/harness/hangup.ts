@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { expect, vi } from 'vitest';
+import SqliteDatabase from 'better-sqlite3';
+import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { appRouter } from '../../src/api/router.ts';
 import { type App, startApp } from '../../src/app/app.ts';
@@ -21,6 +22,8 @@ import { buildCall } from './calls.ts';
 import { readAnswer } from './event-stream.ts';
 import { type LiveKitUnderTest, startLiveKit } from './livekit.ts';
 import { readMetrics } from './metrics.ts';
+import { createPostgresDatabase } from './postgres.ts';
+import { query } from './postgres-server.ts';
 import { STORE_THREAD } from './process.ts';
 import { makeTemporaryFolder } from './temporary.ts';
 import { WAIT } from './time.ts';
@@ -42,7 +45,13 @@ export interface Hangup {
   readonly url: string;
   readonly livekit: LiveKitUnderTest;
   readonly store: Store;
+  readonly database: Settings['database'];
+  /** The file of a database of SQLite. */
   readonly databaseFile: string;
+  /** Runs SQL on the database, and returns its rows. */
+  sql(text: string): Promise<unknown[]>;
+  /** Returns all rows of all tables, by the name of the table. */
+  readTables(): Promise<ReadonlyMap<string, readonly unknown[]>>;
   readonly organizationId: string;
   /** A key of the organization, with all scopes. */
   readonly key: string;
@@ -92,6 +101,45 @@ const QUICK: TestSettings = {
   reconcileSchedule: '0 0 0 1 1 *',
 };
 
+/** A test of what only SQLite has, such as its lock for writes. */
+export const onSqlite = test.runIf(process.env.TEST_STORE !== 'postgres');
+
+/** Returns the database of the chosen file; otherwise a new one of the kind that TEST_STORE names. */
+async function openTestDatabase(
+  { databaseFile }: TestSettings,
+  newFile: string,
+): Promise<{ database: Settings['database']; remove: () => Promise<void> }> {
+  if (process.env.TEST_STORE === 'postgres' && databaseFile === undefined) {
+    const { url, remove } = await createPostgresDatabase();
+    return { database: { kind: 'postgres', url }, remove };
+  }
+  return { database: { kind: 'sqlite', file: databaseFile ?? newFile }, remove: async () => {} };
+}
+
+/** Runs SQL on a connection of its own. */
+async function runSql(database: Settings['database'], sql: string): Promise<unknown[]> {
+  if (database.kind === 'postgres') return query(database.url, sql);
+  const client = new SqliteDatabase(database.file);
+  try {
+    const statement = client.prepare(sql);
+    return statement.reader ? statement.all() : [statement.run()];
+  } finally {
+    client.close();
+  }
+}
+
+async function readTables(database: Settings['database']): Promise<Map<string, unknown[]>> {
+  const tables = await runSql(
+    database,
+    database.kind === 'sqlite'
+      ? "SELECT name FROM sqlite_master WHERE type = 'table'"
+      : "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'",
+  );
+  const names = tables.map((row) => (row as { name: string }).name);
+  const rows = names.map(async (name) => [name, await runSql(database, `SELECT * FROM "${name}"`)] as const);
+  return new Map(await Promise.all(rows));
+}
+
 export async function startHangup({
   livekit: given,
   settings = {},
@@ -110,9 +158,9 @@ export async function startHangup({
 } = {}): Promise<Hangup> {
   const folder = makeTemporaryFolder();
   const { databaseFile = join(folder, 'hangup.db'), ...others } = settings;
+  const { database, remove } = await openTestDatabase(settings, databaseFile);
   const livekit = given ?? (await startLiveKit());
   const log: LogLine[] = [];
-  const database: Settings['database'] = { kind: 'sqlite', file: databaseFile };
   const chosen = { ...QUICK, port: 0, database, ...others };
   const binary = process.env.HANGUP_BINARY;
   const { url, store, stop } =
@@ -143,7 +191,10 @@ export async function startHangup({
     url,
     livekit,
     store,
+    database,
     databaseFile,
+    sql: (text) => runSql(database, text),
+    readTables: () => readTables(database),
     organizationId: apiKey.organizationId,
     key,
     log,
@@ -173,6 +224,7 @@ export async function startHangup({
     },
     stop: async () => {
       await stop();
+      await remove();
       if (given === undefined) await livekit.stop();
       rmSync(folder, { recursive: true, force: true });
     },

@@ -55,14 +55,26 @@ export const startOwnServer = (name: string) =>
 
 let databases = 0;
 
-/** Creates a database without rows, migrated or without tables, and removes it after the test. Returns its URL. */
-export async function postgresDatabase({ isMigrated = true } = {}): Promise<string> {
+/** Creates a database without rows, migrated or without tables. The caller removes it. */
+export async function createPostgresDatabase({ isMigrated = true } = {}): Promise<{
+  readonly url: string;
+  remove(): Promise<void>;
+}> {
   const server = await sharedServer();
   databases += 1;
   const name = `${template()}_${process.pid}_${databases}`;
   await query(server, `CREATE DATABASE ${name} TEMPLATE ${isMigrated ? template() : 'template0'}`);
-  onTestFinished(async () => {
-    await query(server, `DROP DATABASE ${name} WITH (FORCE)`);
-  });
-  return withDatabase(server, name);
+  return {
+    url: withDatabase(server, name),
+    async remove() {
+      await query(server, `DROP DATABASE ${name} WITH (FORCE)`);
+    },
+  };
+}
+
+/** Creates a database as {@link createPostgresDatabase}, and removes it after the test. Returns its URL. */
+export async function postgresDatabase(options: { isMigrated?: boolean } = {}): Promise<string> {
+  const { url, remove } = await createPostgresDatabase(options);
+  onTestFinished(remove);
+  return url;
 }

@@ -254,10 +254,8 @@ describe('DELETE /calls/{callId} returns 500', () => {
     const broken = await startHangup({ livekit: hangup.livekit });
     try {
       await broken.insertCall({ id: 'broken-1', status: 'active' });
-      const { default: SqliteDatabase } = await import('better-sqlite3');
-      const client = new SqliteDatabase(broken.databaseFile);
       // The audit row is written last, so the transaction must roll back all earlier writes.
-      client.exec('ALTER TABLE audit_log RENAME TO hidden');
+      await broken.sql('ALTER TABLE audit_log RENAME TO hidden');
       const answer = await broken.send('DELETE', '/api/v1/calls/broken-1');
       expect(answer).toMatchObject({ status: 500, body: error(500, 'Internal server error') });
       expect(broken.log).toContainEqual(
@@ -266,8 +264,7 @@ describe('DELETE /calls/{callId} returns 500', () => {
           fields: expect.objectContaining({ requestId: answer.headers.get('x-request-id') }),
         }),
       );
-      client.exec('ALTER TABLE hidden RENAME TO audit_log');
-      client.close();
+      await broken.sql('ALTER TABLE hidden RENAME TO audit_log');
       expect(await broken.store.findCall('broken-1')).toMatchObject({
         call: { status: 'active' },
         deletion: null,

@@ -132,7 +132,7 @@ test('a subscription ends with an error when the key is revoked', async () => {
 test('a subscriber that does not read is disconnected', async () => {
   const timers = manualTimers();
   const { hangup } = await start({ timers });
-  appendEvents(hangup, 40_000);
+  await appendEvents(hangup, 40_000);
   const input = encodeURIComponent('{"lastEventId":"0"}');
   const slow = await new Promise<IncomingMessage>((resolve) =>
     get(

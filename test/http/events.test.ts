@@ -1,8 +1,7 @@
 import { get as httpGet, type IncomingMessage } from 'node:http';
-import SqliteDatabase from 'better-sqlite3';
 import { createParser } from 'eventsource-parser';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { buildCall } from '../harness/calls.ts';
 import { appendEvents, openStream, readEvent, type StreamedData } from '../harness/event-stream.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
@@ -26,19 +25,11 @@ const cancel = async (hangup: Hangup, id: string) =>
   expect((await hangup.send('DELETE', `/api/v1/calls/${id}`)).status).toBe(200);
 
 /** Returns the ids of the streamed audit events on record. */
-function recordedIds({ databaseFile }: Hangup): string[] {
-  const client = new SqliteDatabase(databaseFile, { readonly: true });
-  try {
-    return client
-      .prepare(
-        `SELECT CAST(id AS TEXT) FROM audit_log WHERE action IN
-         ('call.created', 'call.status_changed', 'call.room_deletion', 'cancellation.progress', 'hold.lifted')`,
-      )
-      .pluck()
-      .all() as string[];
-  } finally {
-    client.close();
-  }
+async function recordedIds({ sql }: Hangup): Promise<string[]> {
+  const rows = await sql(`
+    SELECT CAST(id AS TEXT) AS id FROM audit_log WHERE action IN
+    ('call.created', 'call.status_changed', 'call.room_deletion', 'cancellation.progress', 'hold.lifted') ORDER BY audit_log.id`);
+  return rows.map((row) => (row as { id: string }).id);
 }
 
 const streamCount = async ({ url }: Hangup, name: string) =>
@@ -192,7 +183,7 @@ describe('an event stream contains', () => {
   test('events that another process writes', async () => {
     const hangup = await start();
     await using stream = await openStream(hangup);
-    const other = openSqliteStore(hangup.databaseFile);
+    const other = await openStore(hangup.database, { onMigrating: () => {} });
     onTestFinished(() => other.close());
     const call = buildCall({ id: 'c1', organizationId: hangup.organizationId });
     await other.changeCall({ kind: 'register', call, apiKeyId: null });
@@ -204,7 +195,7 @@ describe('a reader continues', () => {
   test('after the last event id in the header, which wins over the query', async () => {
     const hangup = await start();
     for (const id of ['c1', 'c2', 'c3']) await register(hangup, { id });
-    const [first = '', second = ''] = recordedIds(hangup);
+    const [first = '', second = ''] = await recordedIds(hangup);
     await using byQuery = await openStream(hangup, `?lastEventId=${first}`);
     await using byHeader = await openStream(hangup, `?lastEventId=${first}`, { lastEventId: second });
     await expect.poll(() => byQuery.events(), WAIT).toMatchObject([{ callId: 'c2' }, { callId: 'c3' }]);
@@ -227,7 +218,7 @@ describe('a reader continues', () => {
     async (lastEventId) => {
       const hangup = await start();
       await register(hangup, { id: 'old' });
-      const newest = recordedIds(hangup).at(-1);
+      const newest = (await recordedIds(hangup)).at(-1);
       await using stream = await openStream(hangup, `?lastEventId=${encodeURIComponent(lastEventId)}`);
       await expect.poll(() => stream.events(), WAIT).toMatchObject([{ type: 'reset' }]);
       await register(hangup, { id: 'new' });
@@ -244,10 +235,8 @@ describe('a reader continues', () => {
   test('with a reset when pruning has deleted the next event', async () => {
     const hangup = await start();
     for (const id of ['c1', 'c2', 'c3']) await register(hangup, { id });
-    const [first = '', second = ''] = recordedIds(hangup);
-    const client = new SqliteDatabase(hangup.databaseFile);
-    client.exec(`DELETE FROM audit_log WHERE id <= ${second}`);
-    client.close();
+    const [first = '', second = ''] = await recordedIds(hangup);
+    await hangup.sql(`DELETE FROM audit_log WHERE id <= ${second}`);
     await using pruned = await openStream(hangup, `?lastEventId=${first}`);
     await using current = await openStream(hangup, `?lastEventId=${second}`);
     await expect.poll(() => pruned.events(), WAIT).toMatchObject([{ type: 'reset' }]);
@@ -275,7 +264,7 @@ describe('a reader continues', () => {
     const { store, organizationId } = hangup;
     // Waits for the first reconciliation, which would end calls without rooms.
     await hangup.insertCall({ id: 'first' });
-    const [first = ''] = recordedIds(hangup);
+    const [first = ''] = await recordedIds(hangup);
     const write = async () => {
       for (let written = 0; written < 10_000; written += 100) {
         await Promise.all(
@@ -303,7 +292,7 @@ describe('a reader continues', () => {
       if ((await readSome(Math.floor(random() * 30_000))).isMidEvent) midEvent += 1;
     }
     await isWritten;
-    const recorded = recordedIds(hangup).slice(1);
+    const recorded = (await recordedIds(hangup)).slice(1);
     expect(recorded).toHaveLength(10_000);
     while (received.length < recorded.length) await readSome(Number.POSITIVE_INFINITY);
     expect(received.map(({ id }) => id)).toEqual(recorded);
@@ -385,7 +374,7 @@ describe('the response of GET /api/v1/events', () => {
     const hangup = await start({ timers });
     await using stream = await openStream(hangup, '?agentId=none');
     await register(hangup, { id: 'c1' });
-    const newest = recordedIds(hangup).at(-1);
+    const newest = (await recordedIds(hangup)).at(-1);
     await expect
       .poll(() => {
         timers.fire(HEARTBEAT_MS);
@@ -436,7 +425,7 @@ test('30 readers get each event, and the process prints no warning', async () =>
 test('a reader that does not read is disconnected, and another reader has every event', async () => {
   const timers = manualTimers();
   const hangup = await start({ timers });
-  appendEvents(hangup, 40_000);
+  await appendEvents(hangup, 40_000);
   const slow = await new Promise<IncomingMessage>((resolve) =>
     httpGet(
       `${hangup.url}/api/v1/events?lastEventId=0`,
@@ -449,7 +438,7 @@ test('a reader that does not read is disconnected, and another reader has every 
   await vi.waitUntil(() => timers.pending().includes(DRAIN_MS), WAIT);
   await using healthy = await openStream(hangup, '?lastEventId=0');
   await expect.poll(() => healthy.events().length, WAIT).toBe(40_000);
-  expect(healthy.events().map(({ id }) => id)).toEqual(recordedIds(hangup));
+  expect(healthy.events().map(({ id }) => id)).toEqual(await recordedIds(hangup));
   expect(timers.fire(DRAIN_MS)).toBe(1);
   await expect.poll(() => streamCount(hangup, 'hangup_event_readers_dropped_total'), WAIT).toBe(1);
   await expect.poll(() => streamCount(hangup, 'hangup_event_streams'), WAIT).toBe(1);
@@ -462,7 +451,7 @@ test('a shutdown ends each stream at once with a hint to connect again, also of 
   const timers = manualTimers();
   const hangup = await startHangup({ timers });
   const streams = await Promise.all([openStream(hangup), openStream(hangup, '?agentId=a')]);
-  appendEvents(hangup, 40_000);
+  await appendEvents(hangup, 40_000);
   const slow = await new Promise<IncomingMessage>((resolve) =>
     httpGet(
       `${hangup.url}/api/v1/events?lastEventId=0`,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup } from '../harness/hangup.ts';
+import { type Hangup, onSqlite, startHangup } from '../harness/hangup.ts';
 import { startEmulated } from '../harness/livekit.ts';
 import { readMetrics } from '../harness/metrics.ts';
 
@@ -114,7 +114,7 @@ test('/readyz returns 200 when LiveKit is unreachable, and the metrics show the 
 });
 
 describe('/readyz returns 503', () => {
-  test('while the store accepts no write, and 200 after that', async () => {
+  onSqlite('while the store accepts no write, and 200 after that', async () => {
     const hangup = await startTestHangup();
     const another = new SqliteDatabase(hangup.databaseFile);
     onTestFinished(() => {
@@ -133,9 +133,9 @@ describe('/readyz returns 503', () => {
 
   test('when another version has changed the schema', async () => {
     const hangup = await startTestHangup();
-    const newer = new SqliteDatabase(hangup.databaseFile);
-    newer.exec("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ('of tomorrow', 1)");
-    newer.close();
+    await hangup.sql(
+      "INSERT INTO __drizzle_migrations (id, hash, created_at) VALUES (999, 'of tomorrow', 1)",
+    );
     expect(await request(hangup, '/readyz')).toMatchObject(notReady('migrations'));
   });
 

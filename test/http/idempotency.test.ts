@@ -1,6 +1,6 @@
 import SqliteDatabase from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Hangup, startHangup } from '../harness/hangup.ts';
+import { type Hangup, onSqlite, startHangup } from '../harness/hangup.ts';
 import { sendRaw } from '../harness/raw-http.ts';
 import { WAIT } from '../harness/time.ts';
 import { startTimedHangup } from '../harness/timed-hangup.ts';
@@ -424,7 +424,7 @@ describe('a request that was refused before it ran leaves its key unused', () =>
     expect(await cancel(id, { key: unique() })).toMatchObject({ status: 200 });
   });
 
-  test('after 503 and 500', async () => {
+  onSqlite('after 503 and 500', async () => {
     const own = await startHangup();
     onTestFinished(() => own.stop());
     const key = unique();
