@@ -11,7 +11,8 @@ import { formatTable, toJson } from './table.ts';
 
 const USAGE = `Usage: npm run bench -- [NAME...] [--json] [--rounds N] [--seconds S] [--source] [--large FILE]
 
-Measure the rows NAME, or all rows. A name that ends with * selects all rows with that prefix.
+Measure the rows NAME, or all rows. A name that ends with * selects all rows with that prefix. A name that is not a row, such as
+postgres, selects all rows NAME-*.
 
   --json       print one JSON object
   --rounds N   measure each side N times (default 3; some rows have another default)
@@ -48,9 +49,12 @@ function readArguments() {
 }
 
 function selectRows(names: readonly string[]): { group: Group; rows: readonly Row[] }[] {
-  const matches = (name: string, pattern: string) =>
-    pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
   const all = GROUPS.flatMap(({ rows }) => rows);
+  const isRow = (name: string) => all.some((row) => row.name === name);
+  const matches = (name: string, pattern: string) => {
+    if (pattern.endsWith('*')) return name.startsWith(pattern.slice(0, -1));
+    return isRow(pattern) ? name === pattern : name.startsWith(`${pattern}-`);
+  };
   const unknown = names.filter((pattern) => !all.some(({ name }) => matches(name, pattern)));
   if (unknown.length > 0) {
     throw new UsageError(`Unknown row: ${unknown.join(', ')}. Run npm run bench -- --list for the names.`);

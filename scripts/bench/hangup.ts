@@ -44,11 +44,21 @@ export function createDatabase({ folder, hangup }: Bench, name: string): Databas
 
 /** Makes a database with one organization and its API key; adds an API key to a database that exists. */
 export function createDatabaseFile(hangup: HangupCommand, file: string): Database {
+  const apiKey = createApiKey(hangup, `file:${file}`);
+  const organizationId = withDatabase(file, (db) =>
+    db.prepare<[], string>('SELECT id FROM organizations').pluck().get(),
+  );
+  if (organizationId === undefined) throw new Error(`${file} has no organization`);
+  return { file, apiKey, organizationId };
+}
+
+/** Creates the schema if the database has none, and an API key. */
+export function createApiKey(hangup: HangupCommand, databaseUrl: string): string {
   const output = execFileSync(
     hangup.command,
     [...hangup.args, 'keys', 'create', '--org', 'bench', '--name', 'bench'],
     {
-      env: { PATH: process.env['PATH'], DATABASE_URL: `file:${file}` },
+      env: { PATH: process.env['PATH'], DATABASE_URL: databaseUrl },
       encoding: 'utf8',
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -56,11 +66,7 @@ export function createDatabaseFile(hangup: HangupCommand, file: string): Databas
   );
   const apiKey = /hangup_\S+/.exec(output)?.[0];
   if (apiKey === undefined) throw new Error(`hangup keys create printed no key: ${output}`);
-  const organizationId = withDatabase(file, (db) =>
-    db.prepare<[], string>('SELECT id FROM organizations').pluck().get(),
-  );
-  if (organizationId === undefined) throw new Error(`${file} has no organization`);
-  return { file, apiKey, organizationId };
+  return apiKey;
 }
 
 /** Copies a database that no process has open. */

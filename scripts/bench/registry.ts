@@ -4,6 +4,7 @@ import { comparison } from './rows/comparison.ts';
 import { deletions } from './rows/deletions.ts';
 import { hanging } from './rows/hanging.ts';
 import { list, memory } from './rows/large.ts';
+import { postgres } from './rows/postgres.ts';
 import { prune } from './rows/prune.ts';
 import { reads } from './rows/reads.ts';
 import { idleMemory, start } from './rows/start.ts';
@@ -19,6 +20,7 @@ export const GROUPS: readonly Group[] = [
   ...trpc,
   deletions,
   ...stop,
+  ...postgres,
   comparison,
   start,
   hanging,
