@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Call } from '../../src/domain/call.ts';
-import { type Fault, html, json, startFaultServer } from '../harness/fault-server.ts';
+import { empty, type Fault, html, json, startFaultServer } from '../harness/fault-server.ts';
 import { type Answer, type Hangup, startHangup } from '../harness/hangup.ts';
 
 /* The scripts of clients/examples in each language against hangup on its emulator. PYTHON is a Python with the client. */
@@ -249,6 +249,26 @@ describe.each(Object.keys(LANGUAGES) as Language[])('the examples in %s', (langu
     const { code, stderr } = await run(language, 'cancel', ['x', 'y'], { url: server.url });
     expect(code).toBe(1);
     expect(stderr).toContain(`${server.url} returned a response that is not from hangup (HTTP 200).`);
+  });
+
+  test.each([
+    ['an empty success', empty(200), 200],
+    ['a 400 of a proxy', html(400), 400],
+    ['a 404 of a proxy', html(404), 404],
+  ])('handle-errors: %s is not an answer about the call', async (_, fault, status) => {
+    const server = await startFaultServer(fault);
+    const { code, stdout, stderr } = await run(language, 'handle-errors', ['x'], { url: server.url });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(`${server.url} returned a`);
+    expect(stderr).toContain(`(HTTP ${status})`);
+  });
+
+  test('retry: repeats the request after a Retry-After with a date', async () => {
+    const server = await startFaultServer(
+      html(503, { 'retry-after': new Date().toUTCString() }),
+      json(200, { data: { id: 'x', status: 'cancelled' } }),
+    );
+    expect(await run(language, 'retry', ['x'], { url: server.url })).toMatchObject({ code: 0 });
   });
 
   test('cancel: exits with 2 for empty and surplus arguments, and without a key', async () => {

@@ -5,15 +5,17 @@ expect_arguments 'handle-errors.sh CALL_ID' "$@"
 
 if request DELETE "/calls/$(encode "$1")?reason=caller+request"; then
   echo "Call $1 is cancelled."
+elif is_retryable; then
+  echo "Call $1 may be live. $(error_message)" >&2
+  exit 75
+elif ! is_from_hangup; then
+  fail "$(error_message)"
 elif [ "$status" = 400 ]; then
   echo "Call $1 has already ended. $(error_message)"
 elif [ "$status" = 404 ]; then
   fail "No call has the id $1."
 elif [ "$status" = 401 ] || [ "$status" = 403 ]; then
   fail "hangup refuses the key in HANGUP_API_KEY: $(error_message)"
-elif is_retryable; then
-  echo "Call $1 may be live. $(error_message)" >&2
-  exit 75
 else
   fail "$(error_message)"
 fi

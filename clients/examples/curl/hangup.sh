@@ -36,7 +36,8 @@ request() {
 }
   status=${last_line%% *} retry_after=${last_line#* }
   case $status in
-    2*) printf %s "$body" | jq --exit-status .data >/dev/null 2>&1 ;;
+    # Without --slurp, jq 1.6 accepts an empty body.
+    2*) printf %s "$body" | jq --slurp --exit-status '.[0].data' >/dev/null 2>&1 ;;
     *) return 1 ;;
   esac
 }
@@ -49,19 +50,29 @@ is_retryable() {
   esac
 }
 
+# Whether the last error is one of hangup, not one of a proxy.
+is_from_hangup() {
+  printf %s "$body" | jq --slurp --exit-status '.[0].error.message' >/dev/null 2>&1
+}
+
 # Prints the error of the last request.
 error_message() {
   if [ "$status" = 000 ]; then
     printf 'No response from %s.\n' "$HANGUP_URL"
+  elif is_from_hangup; then
+    printf %s "$body" | jq --raw-output .error.message
   else
-    printf %s "$body" | jq --exit-status --raw-output .error.message 2>/dev/null ||
-      printf '%s returned a response that is not from hangup (HTTP %s).\n' "$HANGUP_URL" "$status"
+    printf '%s returned a response that is not from hangup (HTTP %s).\n' "$HANGUP_URL" "$status"
   fi
 }
 
 # retry_delay DEFAULT: prints the seconds until hangup accepts the request again, or else the default.
 retry_delay() {
-  echo "${retry_after:-$1}"
+  case $retry_after in
+    # A proxy can send a date.
+    '' | *[!0-9]*) echo "$1" ;;
+    *) echo "$retry_after" ;;
+  esac
 }
 
 # fail MESSAGE: prints the message, and exits with 1.

@@ -21,7 +21,7 @@ await run('handle-errors.js CALL_ID', async (hangup, callId) => {
       process.exitCode = 75;
     } else {
       // The log of hangup has the details under this id.
-      console.error(`${error.message}. Request: ${error.requestId}`);
+      console.error(`${error.message} (request ${error.requestId})`);
       process.exitCode = 1;
     }
   }

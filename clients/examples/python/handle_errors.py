@@ -23,7 +23,7 @@ def handle_errors(hangup: Hangup, call_id: str) -> None:
             sys.exit(75)
         else:
             # The log of hangup has the details under this id.
-            sys.exit(f"{error.message}. Request: {error.request_id}")
+            sys.exit(f"{error.message} (request {error.request_id})")
 
 
 run("handle_errors.py CALL_ID", handle_errors)
