@@ -142,11 +142,15 @@ describe('hangup mcp does not start', () => {
 
   test('on another server, and on an older hangup', async () => {
     const other = await startProxy((_, response) => response.writeHead(200).end('<html>'));
+    const page = await startProxy((_, response) => response.writeHead(404).end('<html>'));
     const older = await startProxy((_, response) =>
-      response.writeHead(404).end('{"error":{"message":"Not found","code":404}}'),
+      response
+        .writeHead(404, { 'x-request-id': 'req_older' })
+        .end('{"error":{"message":"Not found","code":404}}'),
     );
     for (const [url, message] of [
       [other, 'is not a hangup server (HTTP 200). Check HANGUP_URL.'],
+      [page, `hangup: ${page} is not a hangup server (HTTP 404). Check HANGUP_URL.`],
       [older, 'the server is older than this `hangup mcp`: Not found (HTTP 404).'],
     ]) {
       const env = { ...environment(), HANGUP_URL: url ?? '' };

@@ -83,7 +83,8 @@ async function readScopes(signal: AbortSignal): Promise<readonly Scope[]> {
     const { data } = await sendRequest('GET', '/api-keys/current', { dataSchema, signal });
     return SCOPES.filter((scope) => data.scopes.includes(scope));
   } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
+    // A 404 without a request id is not from hangup.
+    if (!(error instanceof ApiError && error.status === 404 && error.requestId !== null)) throw error;
     throw new CliError(
       `the server is older than this \`hangup mcp\`: ${error.message} Use the version of the server, or update the server.`,
     );
