@@ -6,11 +6,13 @@ import time
 from email.utils import formatdate
 from typing import Any
 
+import httpx
 import pytest
 from conftest import API_KEY, MakeClient
 from servers import DRIP, SILENCE, ScriptedServer, response, success
 
 from hangup import AsyncHangup, Hangup, HangupError
+from hangup._errors import network_error
 from hangup._wire import jittered_delay
 
 CALL: Any = {"id": "call", "status": "cancelled"}
@@ -82,6 +84,11 @@ def test_a_closed_port_is_a_network_error(scripted: ScriptedServer, make_client:
 def test_a_response_that_breaks_off_is_a_network_error(scripted: ScriptedServer, make_client: MakeClient) -> None:
     scripted.responses = [success(CALL)[:-5]]
     assert error_of(scripted, make_client).code == "network_error"
+
+
+def test_a_message_ends_with_one_period() -> None:
+    cause = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    assert network_error(cause, "http://x").message == f"No response from http://x: {cause}"
 
 
 def test_every_request_is_repeated_until_it_succeeds(scripted: ScriptedServer, make_client: MakeClient) -> None:

@@ -156,7 +156,8 @@ function errorMessage(body: string): string | null {
 /** Node.js puts the cause of a failed fetch into `cause`. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message;
+  const { message } = error.cause instanceof Error && error.cause.message !== '' ? error.cause : error;
+  return message.replace(/[\s.:]+$/, '');
 }
 
 /** Returns the seconds of Retry-After. A date counts from the server's own clock, because the client's may be wrong. */

@@ -75,8 +75,9 @@ export class Transport {
     if (/\/api\/v1\/*$/.test(pathname)) {
       throw new TypeError('url: expected the address of hangup, without /api/v1');
     }
-    if (typeof options.apiKey !== 'string' || options.apiKey === '') {
-      throw new TypeError('apiKey: required; `hangup keys create` creates a key');
+    // The error of Headers would contain the key.
+    if (typeof options.apiKey !== 'string' || !/^[\t\n\r ]*[\x21-\x7e]+[\t\n\r ]*$/.test(options.apiKey)) {
+      throw new TypeError('apiKey: expected an API key; `hangup keys create` creates a key');
     }
     this.server = `${origin}${pathname.replace(/\/+$/, '')}`;
     this.options = options;

@@ -85,7 +85,7 @@ class HangupError(Exception):
 
 def network_error(cause: Exception, server: str, idempotency_key: str | None = None) -> HangupError:
     """Return the error for a connection that failed."""
-    description = str(cause) or type(cause).__name__
+    description = str(cause).rstrip(".: \n") or type(cause).__name__
     return HangupError(
         f"No response from {server}: {description}.", code="network_error", idempotency_key=idempotency_key
     )
