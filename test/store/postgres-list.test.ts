@@ -1,4 +1,5 @@
-import { describe, onTestFinished } from 'vitest';
+import pg from 'pg';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isLive } from '../../src/domain/call-status.ts';
 import { createApiKey } from '../../src/store/postgres/api-keys.ts';
 import { listCalls } from '../../src/store/postgres/call-list.ts';
@@ -7,7 +8,7 @@ import { pruneCalls } from '../../src/store/postgres/retention.ts';
 import { insertApiKey } from '../harness/calls.ts';
 import { postgresDatabase } from '../harness/postgres.ts';
 import { hasPostgres, query } from '../harness/postgres-server.ts';
-import { type FilledStore, listConformance, type StoredCall } from './list-conformance.ts';
+import { type FilledStore, listConformance, makeCalls, type StoredCall } from './list-conformance.ts';
 
 async function openFilledStore(calls: readonly StoredCall[]): Promise<FilledStore> {
   const url = await postgresDatabase();
@@ -45,4 +46,19 @@ async function openFilledStore(calls: readonly StoredCall[]): Promise<FilledStor
 
 describe.skipIf(!hasPostgres())('with Postgres', () => {
   listConformance('Postgres', openFilledStore);
+
+  test('a list after which nothing is committed is not counted again', async () => {
+    const { store, organizationId } = await openFilledStore(makeCalls(10));
+    const list = { organizationId, limit: 5, offset: 0, sortBy: 'createdAt', sortOrder: 'asc' } as const;
+    const execute = vi.spyOn(pg.Client.prototype, 'query');
+    onTestFinished(() => execute.mockRestore());
+    const countsOfList = async () => {
+      execute.mockClear();
+      expect((await store.listCalls(list)).total).toBe(10);
+      return execute.mock.calls.filter((call) => JSON.stringify(call).includes('count(*)')).length;
+    };
+    expect(await countsOfList()).toBe(1);
+    // Other tests commit on the same server.
+    await expect.poll(countsOfList).toBe(0);
+  });
 });

@@ -2,6 +2,7 @@ import { CALL_STATUSES, DIRECTIONS } from '../../domain/call-status.ts';
 import { type CallListItem, type CallPage, type CallQuery, MAX_COUNT } from '../../ports/store.ts';
 import { boundsOf, datesOf, intervalsOf } from './call-list-bounds.ts';
 import { countSql, type ListShape, pageSql, RANGES, type Source } from './call-list-sql.ts';
+import { countOnce } from './call-totals.ts';
 import type { Database } from './database.ts';
 import { prepareNamed } from './named-sql.ts';
 import { readTransaction } from './read-transaction.ts';
@@ -30,12 +31,23 @@ export function listCalls(db: Database, query: CallQuery): Promise<CallPage> {
     db,
     async (session) => {
       // One more row shows whether a next page exists.
-      const values = { ...valuesOf(query), ...(await rangeOf(session, query)), limit: limit + 1, offset };
-      const [calls, counted] = await Promise.all([
-        page.all(session, { ...values, last: limit + 1 + offset }),
-        count.get(session, values),
+      const filters = valuesOf(query);
+      const range = {
+        ...(await rangeOf(session, query)),
+        limit: limit + 1,
+        offset,
+        last: limit + 1 + offset,
+      };
+      const [calls, total] = await Promise.all([
+        page.all(session, { ...filters, ...range }),
+        countOnce(
+          db,
+          session,
+          JSON.stringify(filters),
+          async () => (await count.get(session, filters))?.total ?? 0,
+        ),
       ]);
-      return toPage(query, calls, counted?.total ?? 0);
+      return toPage(query, calls, total);
     },
     { settings: SETTINGS },
   );
