@@ -1,5 +1,4 @@
-import { eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
-import type { PgColumn } from 'drizzle-orm/pg-core';
+import { type Column, eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { Call } from '../../domain/call.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
 import type { CallRecord } from '../../ports/store.ts';
@@ -8,7 +7,7 @@ import { calls, roomDeletions } from './schema.ts';
 import { build, isAnyOf, prepareRows, type Session } from './session.ts';
 
 /** Returns an expression of one JSON object with these fields. */
-function toJsonObject(fields: Record<string, PgColumn>): SQL {
+function toJsonObject(fields: Record<string, Column>): SQL {
   const pairs = Object.entries(fields).map(([name, column]) => sql`${sql.raw(`'${name}'`)}, ${column}`);
   return sql`json_build_object(${sql.join(pairs, sql`, `)})`;
 }
