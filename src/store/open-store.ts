@@ -1,5 +1,6 @@
 /*
- * The public interface of this folder: the store of a command, the store of a server, and operations on databases. Postgres is loaded at its first use, because most servers use SQLite.
+ * The public interface of this folder: the store of a command, the store of a server, and operations on databases. Postgres
+ * is loaded at its first use, because most servers use SQLite.
  */
 
 import { systemClock } from '../platform/clock.ts';
