@@ -10,6 +10,7 @@ import { registerAdoptionCommand } from './commands/adoption.ts';
 import { registerBackupCommands } from './commands/backup.ts';
 import { registerCallsCommand } from './commands/calls.ts';
 import { registerCompletionCommand } from './commands/completion.ts';
+import { registerCopyCommand } from './commands/copy.ts';
 import { registerDeletionsCommand } from './commands/deletions.ts';
 import { registerDocsCommand } from './commands/docs.ts';
 import { registerDoctorCommand } from './commands/doctor.ts';
@@ -146,6 +147,7 @@ function createProgram(): Command {
 
   program.commandsGroup('Database:');
   registerBackupCommands(program);
+  registerCopyCommand(program);
   registerPruneCommand(program);
   registerMigrateCommand(program);
 

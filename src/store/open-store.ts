@@ -8,6 +8,7 @@ import type { DatabaseAddress } from '../platform/database-address.ts';
 import type { SchemaVersion } from '../ports/diagnostics.ts';
 import type { ServerStore } from '../ports/server-store.ts';
 import type { OpenStore } from '../ports/store.ts';
+import type { copyDatabase as copy } from './copy/copy-database.ts';
 import type { OnMigrate } from './database-error.ts';
 import { createRateLimiter } from './rate-limiter.ts';
 import { assertDatabaseExists, inspectSchema as inspectFile } from './sqlite/database.ts';
@@ -67,4 +68,9 @@ export async function readLiveKitServers(address: DatabaseAddress): Promise<read
 /** Reads the facts of a Postgres database. Never throws. */
 export async function inspectPostgres(url: string, subject: { roomNames: readonly string[] }) {
   return (await postgresInspection()).inspectPostgres(url, subject);
+}
+
+/** Copies a database into one of the other kind, and verifies the copy. @throws DatabaseError */
+export async function copyDatabase(...args: Parameters<typeof copy>): ReturnType<typeof copy> {
+  return (await import('./copy/copy-database.ts')).copyDatabase(...args);
 }

@@ -2,13 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts';
 import { systemRandom } from '../../platform/clock.ts';
+import { describeDatabase } from '../../platform/database-address.ts';
 import type { ConnectionCounts } from '../../ports/diagnostics.ts';
 import type { Clock, Random } from '../../ports/system.ts';
+import { incompleteCopyError } from '../copy/copy-mark.ts';
 import { DatabaseError, type OnMigrate } from '../database-error.ts';
 import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
 import { isConflict, toStoreError } from './errors.ts';
-import { migrate } from './migrations.ts';
-import { type Result, type Session, type Statement, toStoredText, type Value } from './session.ts';
+import { isIncompleteCopy, migrate } from './migrations.ts';
+import type { Result, Session, Statement, Value } from './session.ts';
 
 /** Bounds that end a statement before the client of a cancel gives up after 5 s. */
 export const STATEMENT_TIMEOUT_MS = 2_500;
@@ -80,6 +82,9 @@ export async function openDatabase({
   const db = await connectDatabase(options);
   try {
     await migrate(db, onMigrating);
+    if (await isIncompleteCopy(db)) {
+      throw incompleteCopyError(describeDatabase({ kind: 'postgres', url: options.url }));
+    }
     return db;
   } catch (error) {
     await db.close();

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { MIGRATIONS_FOLDER } from '../../platform/assets.ts';
 import type { SchemaVersion } from '../../ports/diagnostics.ts';
+import { COPY_TABLE } from '../copy/copy-mark.ts';
 import { DatabaseError, type OnMigrate } from '../database-error.ts';
 import { migrationNames } from '../migration-names.ts';
 import type { Connections } from './database.ts';
@@ -15,6 +16,7 @@ const lock = prepareSql("SELECT pg_advisory_xact_lock(hashtextextended('hangup:m
 const exists = prepareSql<{ isOurs: boolean }>(
   `SELECT to_regclass('__drizzle_migrations') IS NOT NULL AS "isOurs"`,
 );
+const copyMark = prepareSql<{ exists: boolean }>(`SELECT to_regclass('${COPY_TABLE}') IS NOT NULL AS exists`);
 const applied = prepareSql<{ hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id');
 const record = prepareSql('INSERT INTO __drizzle_migrations (id, hash, created_at) VALUES ($1, $2, $3)');
 
@@ -70,6 +72,11 @@ export async function readSchemaVersion(session: Session): Promise<SchemaVersion
   const known = knownMigrations();
   if (hashes.some((hash, index) => hash !== known[index])) return 'ahead';
   return hashes.length < known.length ? 'behind' : 'current';
+}
+
+/** Whether a copy into the database began, and is not complete. */
+export async function isIncompleteCopy(session: Session): Promise<boolean> {
+  return (await copyMark.get(session, []))?.exists === true;
 }
 
 let knownHashes: readonly string[] | undefined;

@@ -6,6 +6,7 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts';
 import { MIGRATIONS_FOLDER, NO_PROC, sqliteAddon } from '../../platform/assets.ts';
 import type { SchemaVersion } from '../../ports/diagnostics.ts';
+import { COPY_TABLE, incompleteCopyError } from '../copy/copy-mark.ts';
 import { DatabaseError, type OnMigrate } from '../database-error.ts';
 import { migrationNames } from '../migration-names.ts';
 
@@ -50,6 +51,7 @@ export function openDatabase(file: string, onMigrating: OnMigrate): Database {
     switchToWal(client);
     applyPragmas(client);
     migrate(client, file, onMigrating);
+    if (hasTable(client, COPY_TABLE)) throw incompleteCopyError(file);
     client.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     return drizzle(client);
   } catch (error) {
@@ -264,10 +266,15 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
     .immediate();
 }
 
+export function hasTable(client: SqliteDatabase.Database, name: string): boolean {
+  return (
+    client.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined
+  );
+}
+
 /** Compares the schema with this version's. Reads each time: a newer version may migrate the database of a running server. */
 export function readSchemaVersion(client: SqliteDatabase.Database): SchemaVersion {
-  const isOurs = client.prepare("SELECT 1 FROM sqlite_schema WHERE name = '__drizzle_migrations'").get();
-  if (isOurs === undefined) return 'uninitialized';
+  if (!hasTable(client, '__drizzle_migrations')) return 'uninitialized';
   const applied = client
     .prepare<[], { hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id')
     .all();
