@@ -6,6 +6,7 @@ export const COMMAND_LINE_TESTS = [
   'cli/backup',
   'cli/cli',
   'cli/commands',
+  'cli/copy',
   'cli/deletions',
   'cli/mcp',
   'cli/mcp-connection',
