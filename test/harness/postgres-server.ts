@@ -50,6 +50,10 @@ export interface PostgresServer {
   /** URL of the database `postgres`. */
   readonly url: string;
   readonly pid: number;
+  /** The folder of its data. */
+  readonly folder: string;
+  /** The user that the server runs as, if not the user of this process. */
+  readonly user: { readonly uid?: number; readonly gid?: number };
   /** Ends all processes of the server as a power cut does. */
   crash(): Promise<void>;
   /** Stops all processes of the server until they continue: connections are accepted, and get no response. */
@@ -118,6 +122,8 @@ export async function startPostgresServer(
   await start();
   return {
     url,
+    folder: data,
+    user,
     get pid() {
       return child.pid ?? 0;
     },

@@ -1,3 +1,6 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { StoreBusyError } from '../../src/domain/errors.ts';
@@ -100,6 +103,55 @@ describe.skipIf(!hasPostgres())('a Postgres with faults', () => {
         .poll(() => cancel(store, 'frozen').catch(() => 'busy'))
         .toSatisfy((kind) => kinds.includes(kind));
     }, 60_000);
+  });
+
+  describe('with TLS', () => {
+    let address: string;
+    let certificate: string;
+    let stop = async () => {};
+    afterAll(() => stop());
+
+    beforeAll(async () => {
+      const own = await startOwnServer('tls');
+      stop = own.stop;
+      const data = own.folder;
+      certificate = join(data, 'server.crt');
+      const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+      const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', join(data, 'server.key'), '-out', certificate];
+      execFileSync('openssl', ['req', '-x509', '-days', '2', ...key, ...subject], {
+        ...own.user,
+        stdio: 'ignore',
+      });
+      chmodSync(certificate, 0o644);
+      await query(own.url, 'ALTER SYSTEM SET ssl = on');
+      await query(own.url, 'SELECT pg_reload_conf()');
+      address = own.url;
+      await vi.waitFor(async () => expect(await query(address, 'SHOW ssl')).toEqual([{ ssl: 'on' }]));
+    });
+
+    const withTls = (parameters: string, host = '127.0.0.1') =>
+      `${address.replace('127.0.0.1', host)}?${parameters}`;
+
+    test.each([
+      ['disable', '127.0.0.1', false],
+      ['require', '127.0.0.1', true],
+      ['verify-ca', '127.0.0.1', true],
+      ['verify-full', 'localhost', true],
+    ])('sslmode=%s connects to %s', async (mode, host, isEncrypted) => {
+      const root = mode.startsWith('verify') ? `&sslrootcert=${certificate}` : '';
+      store = await open(withTls(`sslmode=${mode}${root}&application_name=${mode}`, host));
+      const used =
+        'SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = $1';
+      expect(await query(address, used, [mode])).toEqual([{ ssl: isEncrypted }]);
+    });
+
+    test.each([
+      ['verify-full', () => `&sslrootcert=${certificate}`, /does not match certificate/],
+      ['verify-full', () => '', /self.signed certificate/],
+      ['verify-ca', () => '', /self.signed certificate/],
+    ])('sslmode=%s refuses a server that it cannot verify', async (mode, root, reason) => {
+      await expect(openPostgresStore({ url: withTls(`sslmode=${mode}${root()}`) })).rejects.toThrow(reason);
+    });
   });
 
   describe('that hangs', () => {

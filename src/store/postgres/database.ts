@@ -7,15 +7,13 @@ import type { ConnectionCounts } from '../../ports/diagnostics.ts';
 import type { Clock, Random } from '../../ports/system.ts';
 import { incompleteCopyError } from '../copy/copy-mark.ts';
 import { DatabaseError, type OnMigrate } from '../database-error.ts';
+import { checkServer } from './check-server.ts';
 import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
-import { isConflict, toStoreError } from './errors.ts';
-import { isIncompleteCopy, migrate } from './migrations.ts';
-import type { Result, Session, Statement, Value } from './session.ts';
+import { isConflict, toConnectError, toStoreError } from './errors.ts';
+import { migrate } from './migrations.ts';
+import { type Result, type Session, type Statement, toStoredText, type Value } from './session.ts';
+import { localSettings, SESSION_OPTIONS, STATEMENT_TIMEOUT_MS } from './session-settings.ts';
 
-/** Bounds that end a statement before the client of a cancel gives up after 5 s. */
-export const STATEMENT_TIMEOUT_MS = 2_500;
-const LOCK_TIMEOUT_MS = 2_000;
-const IDLE_TIMEOUT_MS = 5_000;
 /** Longer than the server's bound: the server's error is clearer, and keeps the connection. */
 const RESPONSE_MARGIN_MS = 500;
 const CONNECT_TIMEOUT_MS = 1_500;
@@ -27,7 +25,6 @@ const LANE_SIZE = 2;
 /** After this time a connection is replaced, so that changed settings of the server take effect. */
 const MAX_LIFETIME_S = 600;
 const INT8 = 20;
-const OLDEST_VERSION = 140_000;
 
 /** One connection, for the statements of one transaction at a time. */
 export interface Connection extends Session {
@@ -149,6 +146,7 @@ async function connectAtStart(db: Connections, waitMs: number): Promise<void> {
     try {
       return await db.connection(async () => {});
     } catch (error) {
+      if (error instanceof Error && isRefusal(error.cause)) throw toRefusal(error.cause);
       if (!(error instanceof StoreBusyError) || performance.now() > deadline) throw error;
       await delay(100);
     }
@@ -209,6 +207,7 @@ function openPool(target: Target, max: number): Pool {
       client.on('error', () => {});
       const host = client instanceof HostClient ? client.target : target.current();
       found.set(client, { host, isWeaklyDurable: await checkServer(client) });
+      if (!target.isPooled && !(await hasSessionSettings(client))) target.isPooled = true;
     },
   });
   pool.on('error', () => {});
@@ -227,9 +226,8 @@ function openPool(target: Target, max: number): Pool {
           target.isPooled = true;
           continue;
         }
-        if (error instanceof DatabaseError || isRefusedLogin(error)) throw toLoginError(error);
         target.leave(host);
-        if (attempt >= url.hosts.length || performance.now() > deadline) throw toStoreError(error);
+        if (attempt >= url.hosts.length || performance.now() > deadline) throw toConnectError(error);
         await delay(CONNECT_PAUSE_MS);
       }
     }
@@ -339,62 +337,16 @@ function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
     keepAlive: true,
     pipeline: true,
     types,
-    ...(!isPooled && {
-      options: Object.entries(settingsOf(STATEMENT_TIMEOUT_MS))
-        .map(([name, value]) => `-c ${name}=${value}`)
-        .join(' '),
-    }),
+    ...(!isPooled && { options: SESSION_OPTIONS }),
   };
 }
 
-/**
- * One plan for all values: planning takes longer than most statements. Only index scans, because the plan of a statement stays
- * while its table grows. Compiling such a plan would take longer than running it.
- */
-const PLANS = {
-  plan_cache_mode: 'force_generic_plan',
-  enable_seqscan: 'off',
-  jit: 'off',
-};
-
-const settingsOf = (timeoutMs: number): Readonly<Record<string, string | number>> => ({
-  ...PLANS,
-  statement_timeout: timeoutMs,
-  lock_timeout: LOCK_TIMEOUT_MS,
-  idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
-});
-
-const localSettings = (timeoutMs: number) =>
-  Object.entries(settingsOf(timeoutMs)).map(([name, value]) => `SET LOCAL ${name} = ${value}`);
-
-/**
- * Checks that a new connection can write durably. Returns whether a transaction must set a durable commit itself.
- * @throws DatabaseError when the server can never be used
- */
-async function checkServer(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ name: string; setting: string }>(`
-    SELECT name, setting FROM pg_settings
-    WHERE name IN ('transaction_read_only', 'synchronous_commit', 'fsync', 'server_version_num', 'server_encoding')`);
-  const settings = new Map(rows.map(({ name, setting }) => [name, setting]));
-  if (settings.get('transaction_read_only') === 'on') {
-    throw new StoreBusyError('the server is read-only: it is a standby');
-  }
-  if (Number(settings.get('server_version_num')) < OLDEST_VERSION) {
-    throw new DatabaseError('The database is older than Postgres 14. Upgrade it.');
-  }
-  if (settings.get('server_encoding') !== 'UTF8') {
-    throw new DatabaseError(
-      'The encoding of the database is not UTF8. Create a database with the encoding UTF8.',
-    );
-  }
-  for (const name of ['synchronous_commit', 'fsync']) {
-    if (settings.get(name) === 'off') {
-      throw new DatabaseError(
-        `Durable writes are not available: ${name} is off. Set ${name} = on in Postgres.`,
-      );
-    }
-  }
-  return !['on', 'remote_apply'].includes(settings.get('synchronous_commit') ?? '');
+/** A pooler can also ignore settings in the first message. */
+async function hasSessionSettings(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ ms: string }>(
+    "SELECT setting AS ms FROM pg_settings WHERE name = 'statement_timeout'",
+  );
+  return Number(rows[0]?.ms) === STATEMENT_TIMEOUT_MS;
 }
 
 /** A pooler refuses settings in the first message: each transaction sets them instead. */
@@ -402,13 +354,18 @@ function refusesSettings(error: unknown): boolean {
   return /unsupported startup parameter/i.test(errorMessage(error));
 }
 
-/** The user, the password, the database or the access rules are wrong: trying again does not help. */
-function isRefusedLogin(error: unknown): boolean {
+/**
+ * The user, the password, the database, the certificate or a setting is wrong: at the start, trying again does not help. Later
+ * the same error is like a server that does not run.
+ */
+function isRefusal(error: unknown): boolean {
   const code = errorCode(error);
-  return error instanceof pg.DatabaseError && (code.startsWith('28') || code === '3D000');
+  if (error instanceof pg.DatabaseError) return code.startsWith('28') || code === '3D000';
+  const isOfTls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code);
+  return error instanceof DatabaseError || isOfTls || /does not support SSL/.test(errorMessage(error));
 }
 
-function toLoginError(error: unknown): DatabaseError {
+function toRefusal(error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
   return new DatabaseError(`Postgres refuses the connection: ${errorMessage(error)}. ${ADVICE}.`);
 }

@@ -27,6 +27,12 @@ export function toStoreError(error: unknown): unknown {
   return new StoreBusyError(`the database cannot be used now: ${errorMessage(error)}`, { cause: error });
 }
 
+/** Returns an error of a new connection as the store's error. Also a wrong password may be right again in a moment. */
+export function toConnectError(error: unknown): StoreBusyError {
+  if (error instanceof StoreBusyError) return error;
+  return new StoreBusyError(`the database cannot be reached: ${errorMessage(error)}`, { cause: error });
+}
+
 const isBusyCode = (code: string) => BUSY_CLASSES.includes(code.slice(0, 2)) || BUSY_CODES.includes(code);
 
 /** Returns the driver's error of a store's error. */

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { StoreBusyError } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import { appendEvents, type NewAuditEvent } from './audit.ts';
 import type { Connection, Connections, Database } from './database.ts';
-import { isConflict, isConnectionLost } from './errors.ts';
+import { isConflict, isConnectionLost, TransactionConflict } from './errors.ts';
 import { type Lock, takeLocks } from './locks.ts';
 import { prepareSql, type Session } from './session.ts';
 
@@ -185,13 +186,16 @@ async function finish(
   throw isUndone ? failed.reason : committed.reason;
 }
 
+const toBusy = (error: Error) => new StoreBusyError(error.message, { cause: error });
+
 /** Runs an attempt again while another transaction is the cause of its failure. */
 async function withRetries<T>(db: Database, attempt: () => Promise<T>): Promise<T> {
   for (let number = 1; ; number += 1) {
     try {
       return await attempt();
     } catch (error) {
-      if (number === MAX_ATTEMPTS || !(isConflict(error) || isConnectionLost(error))) throw error;
+      if (!(isConflict(error) || isConnectionLost(error))) throw error;
+      if (number === MAX_ATTEMPTS) throw error instanceof TransactionConflict ? toBusy(error) : error;
       await delay(db.random.fraction() * FIRST_PAUSE_MS * 2 ** number);
     }
   }
