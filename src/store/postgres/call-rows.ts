@@ -146,7 +146,7 @@ export function createCallRows(loaded: LoadedRows, now: Timestamp): CallRows {
     const written = [...savedDeletions].flatMap((id) => deletions.get(id) ?? []);
     return {
       eventIds: newEventIds,
-      inserted: [...inserted].flatMap((id) => calls.get(id) ?? []),
+      inserted: [...inserted].flatMap((id) => calls.get(id) ?? []).toSorted(byScheduledDay),
       updated: groupByColumns([...updated].flatMap((id) => pairOf(original.get(id), calls.get(id)))),
       deletions: [...written.filter((row) => !isIncomplete(row)), ...written.filter(isIncomplete)],
       audit,
@@ -155,6 +155,11 @@ export function createCallRows(loaded: LoadedRows, now: Timestamp): CallRows {
 
   return { snapshotOf, apply, writes };
 }
+
+/** One order for all transactions: a trigger locks the row of each day, and two transactions must not wait for each other. */
+const byScheduledDay = (a: Call, b: Call) =>
+  Number(a.organizationId > b.organizationId) - Number(a.organizationId < b.organizationId) ||
+  (a.scheduledAt ?? 0) - (b.scheduledAt ?? 0);
 
 interface ChangedCall {
   readonly before: Call;

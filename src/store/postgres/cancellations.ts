@@ -45,6 +45,9 @@ import { type Transaction, transaction } from './transaction.ts';
 const roomsOfCalls = prepareSql<{ roomName: string }>(
   'SELECT room_name AS "roomName" FROM calls WHERE id = ANY($1::text[])',
 );
+const runningById = prepareSql<{ organizationId: string }>(
+  `SELECT organization_id AS "organizationId" FROM cancellations WHERE id = $1 AND state = 'running'`,
+);
 const itemsByIds = prepareSql<CallListItem>(`
   SELECT id, status, direction, scheduled_at AS "scheduledAt", answered_at AS "answeredAt", ended_at AS "endedAt",
     agent_id AS "agentId", agent_name AS "agentName", contact_phone AS "contactPhone", contact_name AS "contactName",
@@ -123,12 +126,11 @@ export async function advanceCancellation(
   db: Database,
   { id, limit, budgetMs }: Parameters<Store['advanceCancellation']>[0],
 ): Promise<AdvancedCancellation> {
+  const running = await runningById.get(db, [id]);
+  if (running === undefined) return NOTHING_LEFT;
   // The organization of a cancellation never changes.
-  const unlocked = await byId.get(db, [id]);
-  if (unlocked === undefined || unlocked.state === 'completed') return NOTHING_LEFT;
-  return transaction(db, (tx) => advance(tx, { id, limit, budgetMs }), {
-    locks: [alone(unlocked.organizationId)],
-  });
+  const locks = [alone(running.organizationId)];
+  return transaction(db, (tx) => advance(tx, { id, limit, budgetMs }), { locks });
 }
 
 async function advance(

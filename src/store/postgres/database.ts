@@ -272,11 +272,6 @@ function openPool(target: Target, max: number): Pool {
           ];
           await control(['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...settings].join('; '));
         },
-        async beginSnapshot() {
-          timeoutMs = STATEMENT_TIMEOUT_MS;
-          const settings = target.isPooled ? localSettings(timeoutMs) : [];
-          await control(['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', ...settings].join('; '));
-        },
         async commit() {
           const { command } = await control('COMMIT').catch((error: unknown) => {
             // Without a cause: nothing may run again. The commit can have taken place.

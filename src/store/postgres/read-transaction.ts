@@ -1,7 +1,8 @@
 import type { Connections } from './database.ts';
 import type { Session } from './session.ts';
 
-const SNAPSHOT = 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY';
+/** For a transaction that reads one snapshot of the database. */
+export const SNAPSHOT = 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY';
 
 /**
  * Runs work on one snapshot of the database, and returns its result.

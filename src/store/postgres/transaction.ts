@@ -5,6 +5,7 @@ import { appendEvents, type NewAuditEvent } from './audit.ts';
 import type { Connection, Connections, Database } from './database.ts';
 import { isConflict, isConnectionLost, TransactionConflict } from './errors.ts';
 import { type Lock, takeLocks } from './locks.ts';
+import { SNAPSHOT } from './read-transaction.ts';
 import { prepareSql, type Session } from './session.ts';
 
 /*
@@ -106,7 +107,7 @@ export function readSnapshot<T>(
     db.connection(async (connection) => {
       try {
         const [, rows, now] = await Promise.all([
-          connection.beginSnapshot(),
+          connection.begin(undefined, [SNAPSHOT]),
           read(connection),
           readNow(db, connection),
           connection.commit(),
