@@ -104,13 +104,20 @@ const subject = prepareRows(
     .where(eq(calls.id, placeholder('id'))),
 );
 
+/**
+ * Longer than a transaction waits between its reading of the clock and its claim. Another transaction can commit a later
+ * time meanwhile, whose leases are not from before a change of the clock.
+ */
+const MAX_TIME_DIFFERENCE_MS = 10_000;
+
 export function claimDeletions(
   db: Database,
   { leaseMs, maxDelayMs, limit }: Parameters<Store['claimDeletions']>[0],
 ): Promise<ClaimedDeletion[]> {
   return transaction(db, async (tx) => {
     const { now } = tx;
-    const claimed = await claim.all(tx, [now, now + maxDelayMs, limit, now + leaseMs]);
+    const late = now + maxDelayMs + MAX_TIME_DIFFERENCE_MS;
+    const claimed = await claim.all(tx, [now, late, limit, now + leaseMs]);
     claimed.sort((a, b) => a.turn - b.turn || a.dueAt - b.dueAt);
     for (const row of claimed) tx.appendAudit(deletionEvent(row, now));
     return claimed.map(({ turn: _, dueAt: __, organizationId: ___, ...deletion }) => deletion);
