@@ -11,8 +11,8 @@ import { checkServer } from './check-server.ts';
 import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
 import { isConflict, toConnectError, toStoreError } from './errors.ts';
 import { migrate } from './migrations.ts';
-import { type Result, type Session, type Statement, toStoredText, type Value } from './session.ts';
-import { localSettings, SESSION_OPTIONS, STATEMENT_TIMEOUT_MS } from './session-settings.ts';
+import { isConnectionLimit, limitPool, type PoolLimit } from './pool-limit.ts';
+import type { Result, Session, Statement, Value } from './session.ts';
 
 /** Longer than the server's bound: the server's error is clearer, and keeps the connection. */
 const RESPONSE_MARGIN_MS = 500;
@@ -102,7 +102,7 @@ export async function connectDatabase({
 }: Omit<DatabaseOptions, 'onMigrating'> & { readonly waitMs?: number }): Promise<Database> {
   const target = createTarget(parseConnectionUrl(url));
   const pool = openPool(target, target.url.poolSize);
-  const lane = openPool(target, LANE_SIZE);
+  const lane = openPool(target, LANE_SIZE, pool.giveUp);
   const db: Database = {
     ...pool,
     lane,
@@ -183,7 +183,11 @@ const types = {
 
 type Pool = Omit<Database, 'lane' | 'clock' | 'random'>;
 
-function openPool(target: Target, max: number): Pool {
+function openPool(
+  target: Target,
+  max: number,
+  onStarved?: () => Promise<void>,
+): Pool & Pick<PoolLimit, 'giveUp'> {
   const { url } = target;
   /** What each connection found at its start. */
   const found = new WeakMap<pg.ClientBase, { readonly host: Host; readonly isWeaklyDurable: boolean }>();
@@ -211,6 +215,7 @@ function openPool(target: Target, max: number): Pool {
     },
   });
   pool.on('error', () => {});
+  const limit = limitPool(pool, onStarved);
 
   async function acquire(): Promise<pg.PoolClient> {
     if (pool.waitingCount >= MAX_WAITING) {
@@ -224,6 +229,11 @@ function openPool(target: Target, max: number): Pool {
       } catch (error) {
         if (refusesSettings(error) && !target.isPooled) {
           target.isPooled = true;
+          continue;
+        }
+        if (error instanceof DatabaseError || isRefusedLogin(error)) throw toLoginError(error);
+        if (isConnectionLimit(error) && performance.now() < deadline) {
+          await limit.onRefused();
           continue;
         }
         target.leave(host);
@@ -303,8 +313,20 @@ function openPool(target: Target, max: number): Pool {
 
   return {
     connection,
-    read,
-    execute: (statement, values) => read((session) => session.execute(statement, values)),
+    execute: (statement, values) =>
+      connection(async (one) => {
+        if (!target.isPooled) return one.execute(statement, values);
+        // Through a pooler, only a transaction bounds the time of a statement.
+        const [, result] = await Promise.all([one.begin(), one.execute(statement, values), one.commit()]);
+        return result;
+      }),
+    countConnections: () => ({
+      max,
+      open: pool.totalCount,
+      inUse: pool.totalCount - pool.idleCount,
+      waiting: pool.waitingCount,
+    }),
+    giveUp: limit.giveUp,
     close: () => pool.end(),
   };
 }
