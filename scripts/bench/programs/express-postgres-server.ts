@@ -1,6 +1,6 @@
 /*
  * The baseline of a cancel on Postgres: Express, drizzle-orm, pg and livekit-server-sdk, with pg-boss for the deletions, as a
- * team writes it that knows that LiveKit can fail. The job that deletes the room is sent in the transaction of the cancel.
+ * team writes it that plans for failures of LiveKit. The job that deletes the room is sent in the transaction of the cancel.
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
