@@ -204,6 +204,33 @@ test('wait continues through an outage, reports each change once, and ends with 
   expect(vi.getTimerCount()).toBe(0);
 });
 
+const page =
+  (status: number): Send =>
+  async () =>
+    new Response('<html>', { status });
+
+test('wait continues through the web pages of a deployment after a first answer of hangup', async () => {
+  const answers = [call, page(200), page(404), page(403), respond(200, {}), cancellation('completed', 1)];
+  const { hangup } = connect((url, init) => (answers.shift() ?? never)(url, init));
+  await hangup.calls.get('x');
+  const done = hangup.cancellations.wait('can_1');
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(await done).toMatchObject({ state: 'completed' });
+  const other = connect(page(404));
+  await expect(other.hangup.cancellations.wait('can_1')).rejects.toMatchObject({
+    code: 'unexpected_response',
+  });
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('a request is not repeated after a web page, also after a first answer of hangup', async () => {
+  const answers = [call, page(404)];
+  const { hangup, sent } = connect((url, init) => (answers.shift() ?? never)(url, init));
+  await hangup.calls.get('x');
+  await expect(hangup.calls.get('x')).rejects.toMatchObject({ code: 'unexpected_response' });
+  expect(sent).toHaveBeenCalledTimes(2);
+});
+
 test('wait ends with its timeout, with an abort, and with a refusal', async () => {
   const { hangup } = connect(cancellation('running', 0));
   const late = settled(hangup.cancellations.wait('can_1', { timeoutMs: 9_000 }));
@@ -239,6 +266,24 @@ test('a stream is silent after two missed heartbeats', async () => {
   subscription.close();
   await vi.advanceTimersByTimeAsync(0);
   expect(next).toEqual({ error: undefined, isSettled: true });
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('a subscription continues through the web pages of a deployment after its first connection', async () => {
+  const event = (id: number) => `id: ${id}\ndata: {"id":"${id}","type":"hold.lifted"}\n\n`;
+  const ended =
+    (id: number): Send =>
+    async () =>
+      new Response(event(id), { headers: { 'content-type': 'text/event-stream' } });
+  const answers = [ended(1), page(200), page(404), ended(2)];
+  const { hangup, sent } = connect((url, init) => (answers.shift() ?? never)(url, init));
+  const subscription = hangup.events.subscribe();
+  expect(await subscription.next()).toMatchObject({ value: { id: '1' } });
+  const second = subscription.next();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(await second).toMatchObject({ value: { id: '2' } });
+  expect(new Headers(sent.mock.lastCall?.[1].headers).get('last-event-id')).toBe('1');
+  await subscription.return?.();
   expect(vi.getTimerCount()).toBe(0);
 });
 

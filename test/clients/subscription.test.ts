@@ -212,7 +212,7 @@ test('a silent connection is replaced', async () => {
   expect(server.requests[1]?.headers['last-event-id']).toBe('1');
 });
 
-test('a proxy error and a limit are repeated, and a page that is not from hangup ends the subscription', async () => {
+test('a subscription continues after proxy errors, a limit and a web page, and ends after a refusal or garbage', async () => {
   const limited = json(429, { error: { message: 'No', code: 429 } }, { 'retry-after': '1' });
   const failed = json(500, { error: { message: 'Internal server error', code: 500 } });
   const server = await startFaultServer(
@@ -222,9 +222,10 @@ test('a proxy error and a limit are repeated, and a page that is not from hangup
     limited,
     stream(event(1)),
     html(200),
+    json(401, { error: { message: 'Unauthorized', code: 401 } }),
   );
   const { events, lost, ended } = follow(connect(server.url));
-  await expect(ended).rejects.toMatchObject({ code: 'unexpected_response', status: 200 });
+  await expect(ended).rejects.toMatchObject({ code: 'unauthorized' });
   expect(events.map(({ id }) => id)).toEqual(['1']);
   expect(lost.map(({ error, retryInMs }) => [error?.status, retryInMs])).toEqual([
     [undefined, 1],
@@ -232,7 +233,13 @@ test('a proxy error and a limit are repeated, and a page that is not from hangup
     [500, 1],
     [429, 1_000],
     [undefined, 1],
+    [200, 1],
   ]);
+  const other = await startFaultServer(html(200));
+  await expect(follow(connect(other.url)).ended).rejects.toMatchObject({
+    code: 'unexpected_response',
+    status: 200,
+  });
   const garbage = await startFaultServer(stream('data: hello\n\n'));
   await expect(follow(connect(garbage.url)).ended).rejects.toMatchObject({ code: 'unexpected_response' });
   const endless = await startFaultServer(stream('x'.repeat(2_000_000)));

@@ -118,6 +118,16 @@ def test_a_web_page_instead_of_a_stream_raises(scripted: ScriptedServer, make_cl
         next(make_client(url=scripted.url).events.subscribe())
 
 
+def test_a_stream_continues_through_the_web_pages_of_a_deployment(
+    scripted: ScriptedServer, make_client: MakeClient
+) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay)
+    scripted.responses = [stream(event(1)), response(200, "<html>"), response(404, "<html>"), stream(event(2))]
+    with client.events.subscribe() as events:
+        assert [next(events)["id"], next(events)["id"]] == ["1", "2"]
+    assert len(scripted.requests) == 4
+
+
 def test_a_closed_subscription_ends(hangup: Hangup, agent: str) -> None:
     hangup.calls.create(agent_id=agent)
     events = hangup.events.subscribe(agent_id=agent, last_event_id="0")

@@ -220,6 +220,28 @@ def test_wait_continues_through_an_outage(scripted: ScriptedServer, make_client:
     assert client.cancellations.wait("can_1") == done
 
 
+def test_wait_continues_through_the_web_pages_of_a_deployment(
+    scripted: ScriptedServer, make_client: MakeClient
+) -> None:
+    client = make_client(url=scripted.url, retry_delay=no_delay)
+    running = {"id": "can_1", "state": "running", "counts": {}}
+    done = {**running, "state": "completed"}
+    pages = [response(200, "<html>"), response(404, "<html>"), response(403, "<html>")]
+    scripted.responses = [success(running), *pages, success(done)]
+    assert client.cancellations.wait("can_1") == done
+    # Another request is not repeated.
+    scripted.responses = [response(404, "<html>")]
+    with pytest.raises(HangupError, match="not from hangup"):
+        client.cancellations.get("can_1")
+
+
+def test_wait_raises_if_no_answer_was_from_hangup(scripted: ScriptedServer, make_client: MakeClient) -> None:
+    scripted.responses = [response(404, "<html>")]
+    with pytest.raises(HangupError, match="not from hangup"):
+        make_client(url=scripted.url, retry_delay=no_delay).cancellations.wait("can_1")
+    assert len(scripted.requests) == 1
+
+
 def test_the_key_and_given_headers_are_sent_below_a_path_prefix(
     scripted: ScriptedServer, make_client: MakeClient
 ) -> None:

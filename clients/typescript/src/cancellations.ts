@@ -84,6 +84,7 @@ export class CancellationsClient {
     id: string,
     { signal, timeoutMs = Number.POSITIVE_INFINITY, onProgress }: WaitOptions = {},
   ): Promise<Cancellation> {
+    const path = `/cancellations/${segment(id)}`;
     const onTimeout = () =>
       new HangupError(`Cancellation ${id} is not completed after ${timeoutMs} ms. hangup continues.`, {
         code: 'timeout',
@@ -93,11 +94,12 @@ export class CancellationsClient {
         signal: waiting,
         timeoutMs: Number.POSITIVE_INFINITY,
         maxAttempts: Number.POSITIVE_INFINITY,
+        isPersistent: true,
       };
       let shown = '';
       let pollMs = MIN_POLL_MS;
       for (;;) {
-        const cancellation = await this.get(id, persistent);
+        const cancellation = await this.transport.get<Cancellation>(path, {}, persistent);
         const { state, counts } = cancellation;
         const current = JSON.stringify([state, counts]);
         pollMs = current === shown ? Math.min(MAX_POLL_MS, POLL_GROWTH * pollMs) : MIN_POLL_MS;

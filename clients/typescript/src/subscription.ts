@@ -100,7 +100,7 @@ class EventStream {
         yield* this.receive(connection.signal);
       } catch (thrown) {
         connection.signal.throwIfAborted();
-        if (!(thrown instanceof HangupError && thrown.isRetryable)) throw thrown;
+        if (!(thrown instanceof HangupError && this.transport.isOutage(thrown))) throw thrown;
         error = thrown;
       } finally {
         unlink();
@@ -177,6 +177,7 @@ class EventStream {
       }
       this.lastEventId = response.headers.get('last-event-id') ?? lastEventId;
       this.failures = 0;
+      transport.markAnswered();
       return body.getReader();
     });
   }

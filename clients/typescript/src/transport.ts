@@ -12,6 +12,12 @@ export interface RequestOptions {
   readonly maxAttempts?: number | undefined;
 }
 
+/** The options of one request of a long wait. */
+export interface PersistentOptions extends RequestOptions {
+  /** Repeats the request also after a web page of a proxy: see `Transport.isOutage`. */
+  readonly isPersistent?: boolean | undefined;
+}
+
 export interface ChangeOptions extends RequestOptions {
   /** 1 to 255 characters. By default a new UUID. All retries send the same key, so that the change happens once. */
   readonly idempotencyKey?: string | undefined;
@@ -64,6 +70,7 @@ export class Transport {
   readonly attemptTimeoutMs: number;
   readonly retryDelayMs: (attempt: number) => number;
   private readonly options: HangupOptions;
+  private hasAnswered = false;
 
   /** @throws TypeError for a wrong option */
   constructor(options: HangupOptions) {
@@ -86,7 +93,20 @@ export class Transport {
     this.headers({});
   }
 
-  get<Data>(path: string, query: Query, options: RequestOptions | undefined): Promise<Data> {
+  /** Records a success of hangup: the url is correct. */
+  markAnswered(): void {
+    this.hasAnswered = true;
+  }
+
+  /**
+   * Whether hangup is expected to return. Once it has answered, the url is correct: a later web page or HTML 404 is from an
+   * ingress during a deployment.
+   */
+  isOutage({ isRetryable, code, status }: HangupError): boolean {
+    return isRetryable || (this.hasAnswered && code === 'unexpected_response' && status !== null);
+  }
+
+  get<Data>(path: string, query: Query, options: PersistentOptions | undefined): Promise<Data> {
     return this.repeat(this.urlOf(path, query), { method: 'GET', headers: this.headers({}) }, options);
   }
 
@@ -147,7 +167,7 @@ export class Transport {
   private repeat<Data>(
     url: URL,
     init: RequestInit,
-    options: RequestOptions = {},
+    options: PersistentOptions = {},
     idempotencyKey: string | null = null,
   ): Promise<Data> {
     const timeoutMs = options.timeoutMs ?? this.options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
@@ -169,7 +189,8 @@ export class Transport {
           );
         } catch (error) {
           signal.throwIfAborted();
-          if (!(error instanceof HangupError) || !error.isRetryable || attempt >= maxAttempts) throw error;
+          if (!(error instanceof HangupError) || attempt >= maxAttempts) throw error;
+          if (!(options.isPersistent ? this.isOutage(error) : error.isRetryable)) throw error;
           const delayMs = Math.max(this.retryDelayMs(attempt), 1_000 * (error.retryAfter ?? 0));
           if (performance.now() + delayMs >= endsAt) throw error;
           last = error;
@@ -184,7 +205,10 @@ export class Transport {
     const response = await this.send(url, init, idempotencyKey);
     const body = await this.readBody(response, idempotencyKey);
     const json = response.ok ? parseJson(body) : undefined;
-    if (isObject(json) && 'data' in json) return json['data'] as Data;
+    if (isObject(json) && 'data' in json) {
+      this.markAnswered();
+      return json['data'] as Data;
+    }
     throw errorOf(response, body, { server: this.server, idempotencyKey });
   }
 }

@@ -194,6 +194,15 @@ def jittered_delay(attempt: int) -> float:
     return random.uniform(0, min(_MAX_DELAY_S, _FIRST_DELAY_S * 2.0**exponent))
 
 
+def is_outage(error: HangupError, *, has_answered: bool) -> bool:
+    """Return whether hangup is expected to return.
+
+    Once hangup has answered, the url is correct: a later web page or HTML 404 is from an ingress during a deployment.
+    """
+    is_page = error.code == "unexpected_response" and error.status is not None
+    return error.is_retryable or (has_answered and is_page)
+
+
 class Attempts:
     """The attempts of one request, within the limits of the settings."""
 
@@ -208,10 +217,11 @@ class Attempts:
         """Return the limit of the next attempt, in seconds."""
         return max(0.001, min(self._settings.attempt_timeout, self._ends_at - now))
 
-    def delay_after(self, error: HangupError, now: float) -> float:
+    def delay_after(self, error: HangupError, now: float, *, has_answered: bool) -> float:
         """Return the seconds before the next attempt. Raise the error if the request is not repeated."""
         self._failed += 1
-        if not error.is_retryable or (self._failed >= self._settings.max_attempts and not self._is_persistent):
+        is_repeated = is_outage(error, has_answered=has_answered) if self._is_persistent else error.is_retryable
+        if not is_repeated or (self._failed >= self._settings.max_attempts and not self._is_persistent):
             raise error
         delay = max(self._settings.retry_delay(self._failed), error.retry_after or 0.0)
         if now + delay >= self._ends_at:
@@ -258,9 +268,9 @@ class Reconnection:
         """Count the failures from zero again."""
         self._failures = 0
 
-    def delay_after(self, error: HangupError | None) -> float:
+    def delay_after(self, error: HangupError | None, *, has_answered: bool) -> float:
         """Return the seconds before the next connection. Raise an error that a later connection gets again."""
-        if error is not None and not error.is_retryable:
+        if error is not None and not is_outage(error, has_answered=has_answered):
             raise error
         self._failures += 1
         retry_after = 0.0 if error is None else error.retry_after or 0.0

@@ -103,10 +103,13 @@ class AsyncSubscription:
                     await connection.aclose()
                 if self._is_closed:
                     return
-                delay = self._reconnection.delay_after(None)
+                delay = self._delay_after(None)
             except HangupError as error:
-                delay = self._reconnection.delay_after(error)
+                delay = self._delay_after(error)
             await asyncio.sleep(delay)
+
+    def _delay_after(self, error: HangupError | None) -> float:
+        return self._reconnection.delay_after(error, has_answered=self._transport.has_answered)
 
     async def _receive(self) -> AsyncGenerator[HangupEvent, None]:
         """Connect once, and yield the events until the server ends the connection."""
@@ -121,6 +124,7 @@ class AsyncSubscription:
                     body += chunk
                 raise response_error(response.status_code, response.headers, body, settings.url)
             self.last_event_id = response.headers.get("last-event-id", self.last_event_id)
+            self._transport.has_answered = True
             self._reconnection.connected()
             parser = EventParser()
             async for chunk in response.aiter_bytes():

@@ -104,10 +104,13 @@ class Subscription:
                     connection.close()
                 if self._is_closed:
                     return
-                delay = self._reconnection.delay_after(None)
+                delay = self._delay_after(None)
             except HangupError as error:
-                delay = self._reconnection.delay_after(error)
+                delay = self._delay_after(error)
             time.sleep(delay)
+
+    def _delay_after(self, error: HangupError | None) -> float:
+        return self._reconnection.delay_after(error, has_answered=self._transport.has_answered)
 
     def _receive(self) -> Generator[HangupEvent, None, None]:
         """Connect once, and yield the events until the server ends the connection."""
@@ -122,6 +125,7 @@ class Subscription:
                     body += chunk
                 raise response_error(response.status_code, response.headers, body, settings.url)
             self.last_event_id = response.headers.get("last-event-id", self.last_event_id)
+            self._transport.has_answered = True
             self._reconnection.connected()
             parser = EventParser()
             for chunk in response.iter_bytes():

@@ -23,6 +23,8 @@ class Transport:
         self.settings = settings
         self._http = httpx.Client() if http_client is None else http_client
         self._is_own = http_client is None
+        self.has_answered = False
+        """Whether hangup has sent a success."""
 
     def send(self, request: Request[Data], *, timeout: float | None = None, is_persistent: bool = False) -> Data:
         """Return the data of the response. Raise HangupError after the last attempt."""
@@ -31,7 +33,7 @@ class Transport:
             try:
                 return self._attempt(request, attempts.next_timeout(time.monotonic()))
             except HangupError as error:
-                delay = attempts.delay_after(error, time.monotonic())
+                delay = attempts.delay_after(error, time.monotonic(), has_answered=self.has_answered)
             time.sleep(delay)
 
     def _attempt(self, request: Request[Data], limit: float) -> Data:
@@ -39,7 +41,9 @@ class Transport:
         with self.open(request, httpx.Timeout(limit)) as response:
             for chunk in response.iter_bytes():
                 body.add(chunk, time.monotonic())
-            return cast("Data", body.data(response.status_code, response.headers))
+            data = body.data(response.status_code, response.headers)
+            self.has_answered = True
+            return cast("Data", data)
 
     @contextmanager
     def open(self, request: Request[Data], timeout: httpx.Timeout) -> Iterator[httpx.Response]:
