@@ -156,7 +156,7 @@ ${keyText}
 ${callsText}
 To list all calls:
   curl ${url}/api/v1/calls -H 'x-api-key: ${key ?? 'YOUR_KEY'}'
-OpenAPI document: ${url}/openapi.json
+API reference: ${url}/docs
 To stop hangup, press Ctrl-C.
 
 `;

@@ -59,9 +59,19 @@ export function networkOf(address: string): string {
 
 const familyOf = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
+/** An IPv4-mapped address in the spelling of URL, which is the same for all spellings of the address. */
+const MAPPED = /^\[::ffff:([\da-f]+):([\da-f]+)\]$/;
+
 /** Returns the address without a port, and an IPv4-mapped address as IPv4; undefined if the text is not an address. */
 function plainAddress(text: string): string | undefined {
   const bare = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
   const address = bare.replace(/^::ffff:(?=[\d.]+$)/i, '');
-  return isIP(address) === 0 ? undefined : address;
+  const version = isIP(address);
+  if (version !== 6) return version === 0 ? undefined : address;
+  const [, high, low] = MAPPED.exec(URL.parse(`http://[${address}]`)?.hostname ?? '') ?? [];
+  if (high === undefined || low === undefined) return address;
+  return [high, low]
+    .map((group) => Number.parseInt(group, 16))
+    .flatMap((bits) => [bits >> 8, bits & 255])
+    .join('.');
 }

@@ -59,7 +59,7 @@ const DESCRIPTION = `Cancel a LiveKit call, and know that it is over.
 
 Send an API key with each request. A key gives access to the calls of one organization.
 
-Every error has the form \`{"error": {"message", "code"}}\`, and \`code\` is the HTTP status. Repeat a request after 429 and 503, when the time in \`retry-after\` has passed. With the header \`idempotency-key\`, a repeated POST or DELETE gets the first response again.
+Every error has the form \`{"error": {"message", "code"}}\`, and \`code\` is the HTTP status. Repeat a request after 408, 429 and every 5xx, after the time in \`retry-after\` if it is present. With the header \`idempotency-key\`, a repeated POST or DELETE gets the first response again.
 
 All times are ISO 8601 in UTC with milliseconds.`;
 

@@ -65,7 +65,7 @@ export const origins = z
       // A user and a password are secrets.
       const shown = JSON.stringify(part.replace(/\/\/.*@/, '//').slice(0, 100));
       context.addIssue(
-        `expected origins as browsers send them, separated by commas, such as https://app.example.com, or only *; found ${shown}`,
+        `expected origins as browsers send them, without user and password, separated by commas, such as https://app.example.com, or only *; found ${shown}`,
       );
     }
   });

@@ -63,7 +63,8 @@ export const SETTINGS = {
   RATE_LIMIT_CALLS: {
     schema: integer(0, 1_000_000_000),
     default: '600',
-    description: 'Requests per API key and 60 s, besides cancels and cancellations; 0: no limit',
+    description:
+      'Requests per API key and 60 s, except cancels, cancellations and the read of the key itself; 0: no limit',
   },
   RATE_LIMIT_CANCELS: {
     schema: integer(0, 1_000_000_000),
@@ -181,11 +182,11 @@ export const SETTINGS = {
   HANGUP_URL: {
     schema: hangupUrl,
     default: 'http://127.0.0.1:8080',
-    description: 'URL of the server, for `hangup calls` and `hangup stop`',
+    description: 'URL of the server, for `hangup calls`, `hangup stop` and `hangup mcp`',
   },
   HANGUP_API_KEY: {
     schema: hangupApiKey.optional(),
-    description: 'API key, for `hangup calls` and `hangup stop`',
+    description: 'API key, for `hangup calls`, `hangup stop` and `hangup mcp`',
   },
   RETRY_CONCURRENCY: {
     schema: integer(1, 256),

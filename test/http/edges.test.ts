@@ -422,6 +422,9 @@ describe('the logged address of a client whose key is refused', () => {
     ['/api/v1/calls', '198.51.100.1, 203.0.113.7, 10.1.2.3', '203.0.113.7'],
     ['/api/v1/calls', '203.0.113.7:50123, [2001:db8::1]:443', '203.0.113.7'],
     ['/api/v1/calls', '::ffff:203.0.113.7', '203.0.113.7'],
+    ['/api/v1/calls', '::ffff:cb00:7101', '203.0.113.1'],
+    ['/api/v1/calls', '[0:0:0:0:0:FFFF:cb00:7101]:4711', '203.0.113.1'],
+    ['/api/v1/calls', '::fffe:cb00:7101', '::fffe:cb00:7101'],
     ['/api/v1/calls', '203.0.113.7, <script>', '127.0.0.1'],
     ['/api/v1/calls', '203.0.113.7, unknown, 10.1.2.3', '10.1.2.3'],
   ])('for %s with x-forwarded-for %s is %s', async (path, forwarded, address) => {

@@ -146,13 +146,18 @@ describe('cancels', () => {
   });
 });
 
-test('cancellations are never refused and have no limit headers', async () => {
+test('cancellations and the read of the key itself are never refused and have no limit headers', async () => {
   const key = await hangup.createKey('stopping');
   for (let i = 0; i < 6; i += 1) {
     await hangup.send('GET', '/api/v1/calls', { key });
     await hangup.send('DELETE', '/api/v1/calls/none', { key });
   }
   expect((await hangup.send('GET', '/api/v1/calls', { key })).status).toBe(429);
+  // `hangup mcp` offers the stop only to a key whose scopes it has read.
+  for (const path of ['/api/v1/api-keys/current', '/trpc/apiKeys.current']) {
+    const answer = await hangup.send('GET', path, { key });
+    expect([answer.status, limitOf(answer)], path).toEqual([200, NO_LIMIT]);
+  }
   for (let i = 0; i < 8; i += 1) {
     const body = { all: true, reason: 'test', hold: true };
     const created = await hangup.send('POST', '/api/v1/cancellations', { key, body });

@@ -88,7 +88,7 @@ test.each([
   ['https://a.example https://b.example'],
 ])('CORS_ORIGINS with %j is a problem that contains the value', (found, CORS_ORIGINS = found) => {
   expect(problemsOf({ CORS_ORIGINS })).toEqual([
-    `CORS_ORIGINS: expected origins as browsers send them, separated by commas, such as https://app.example.com, or only *; found ${JSON.stringify(found)}`,
+    `CORS_ORIGINS: expected origins as browsers send them, without user and password, separated by commas, such as https://app.example.com, or only *; found ${JSON.stringify(found)}`,
   ]);
 });
 

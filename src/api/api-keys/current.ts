@@ -35,6 +35,8 @@ export const current = authenticatedProcedure().query({
     method: 'GET',
     path: '/api-keys/current',
     operationId: 'getCurrentApiKey',
+    // `hangup mcp` offers the emergency stop only after this request.
+    rateLimit: null,
     summary: 'Get your API key',
     description:
       'Returns the properties of the API key of the request: a client offers only actions within the scopes.',
