@@ -9,17 +9,20 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 
 /* Postgres servers for tests and scripts. */
 
 const DEBIAN = '/usr/lib/postgresql';
-/** nobody: Postgres does not run as root. */
-const UNPRIVILEGED = 65_534;
+const NOBODY = 65_534;
+/** Postgres does not run as root. */
+export const POSTGRES_USER: { uid?: number; gid?: number } =
+  process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
 export const START_TIMEOUT_MS = 30_000;
 
 /** Returns the folder of Postgres's programs; null when the machine has none. */
@@ -30,9 +33,11 @@ export function findPostgres(): string | null {
     ...(process.env.PATH ?? '').split(':').filter((folder) => folder !== ''),
     ...newestFirst.map((version) => join(DEBIAN, version, 'bin')),
   ];
-  return (
-    folders.find((folder) => ['postgres', 'initdb'].every((name) => isProgram(join(folder, name)))) ?? null
+  const found = folders.find((folder) =>
+    ['postgres', 'initdb'].every((name) => isProgram(join(folder, name))),
   );
+  // On PATH can be links to some of the programs.
+  return found === undefined ? null : dirname(realpathSync(join(found, 'postgres')));
 }
 
 function isProgram(file: string): boolean {
@@ -56,9 +61,9 @@ export interface PostgresServer {
   readonly user: { readonly uid?: number; readonly gid?: number };
   /** Ends all processes of the server as a power cut does. */
   crash(): Promise<void>;
-  /** Stops all processes of the server until they continue: connections are accepted, and get no response. */
-  freeze(): void;
-  thaw(): void;
+  /** Stops all processes of the server, which keep their connections and do not respond. */
+  suspend(): void;
+  resume(): void;
   /** Starts the server again on its port, after a crash. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -69,14 +74,8 @@ export async function startPostgresServer(
   folder: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<PostgresServer> {
-  const bin = findPostgres();
-  if (bin === null) throw new Error('this machine has no Postgres');
-  mkdirSync(folder, { mode: 0o700 });
-  const isRoot = process.getuid?.() === 0;
-  if (isRoot) chownSync(folder, UNPRIVILEGED, UNPRIVILEGED);
-  const user = isRoot ? { uid: UNPRIVILEGED, gid: UNPRIVILEGED } : {};
-  const data = join(folder, 'data');
-  const init = [
+  const data = createFolder(folder);
+  runProgram('initdb', [
     '--pgdata',
     data,
     '--username=hangup',
@@ -84,27 +83,57 @@ export async function startPostgresServer(
     '--encoding=UTF8',
     '--locale=C',
     '--no-sync',
-  ];
-  const { status, stderr } = spawnSync(join(bin, 'initdb'), init, { ...user, encoding: 'utf8', cwd: folder });
-  if (status !== 0) throw new Error(`initdb failed: ${stderr}`);
-  const port = await freePort();
-  const defaults = {
-    listen_addresses: '127.0.0.1',
-    port: String(port),
-    unix_socket_directories: folder,
-    max_connections: '300',
-    fsync: 'on',
-    shared_buffers: '64MB',
-    max_wal_size: '256MB',
-  };
-  for (const [name, value] of Object.entries({ ...defaults, ...settings })) {
+  ]);
+  const defaults = { max_connections: '300', fsync: 'on', shared_buffers: '64MB', max_wal_size: '256MB' };
+  configure(data, { ...defaults, ...settings });
+  return serveData(folder);
+}
+
+/** Creates a folder for a server. Returns the path of its data. */
+export function createFolder(folder: string): string {
+  mkdirSync(folder, { mode: 0o700 });
+  const { uid, gid } = POSTGRES_USER;
+  if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid);
+  return join(folder, 'data');
+}
+
+/** Runs a program of Postgres to its end. */
+export function runProgram(name: string, args: readonly string[]): void {
+  const { status, stderr, error } = spawnSync(programOf(name), args, {
+    ...POSTGRES_USER,
+    encoding: 'utf8',
+    cwd: '/',
+  });
+  if (status !== 0) throw new Error(`${name} failed: ${error?.message ?? stderr}`);
+}
+
+function programOf(name: string): string {
+  const bin = findPostgres();
+  if (bin === null) throw new Error('this machine has no Postgres');
+  return join(bin, name);
+}
+
+/** Appends settings. The last value of a setting counts. */
+export function configure(data: string, settings: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(settings)) {
     appendFileSync(join(data, 'postgresql.conf'), `${name} = '${value}'\n`);
   }
-  const url = `postgres://hangup@127.0.0.1:${port}/postgres`;
+}
+
+/** Starts a server on the data of a folder. @param port by default a free one */
+export async function serveData(folder: string, port?: number): Promise<PostgresServer> {
+  const data = join(folder, 'data');
+  const ownPort = port ?? (await freePort());
+  configure(data, {
+    listen_addresses: '127.0.0.1',
+    port: String(ownPort),
+    unix_socket_directories: folder,
+  });
+  const url = `postgres://hangup@127.0.0.1:${ownPort}/postgres`;
   let child: ChildProcess;
   const start = async () => {
-    const options = { ...user, cwd: folder, detached: true, stdio: 'ignore' } as const;
-    child = spawn(join(bin, 'postgres'), ['-D', data], options);
+    const options = { ...POSTGRES_USER, cwd: folder, detached: true, stdio: 'ignore' } as const;
+    child = spawn(programOf('postgres'), ['-D', data], options);
     child.unref();
     await waitUntilReady(url, child);
   };
@@ -115,10 +144,11 @@ export async function startPostgresServer(
     process.kill(child.pid, signal);
     await exited;
   };
-  const signalAll = (signal: NodeJS.Signals) => {
-    const parent = child.pid ?? 0;
-    for (const pid of [parent, ...childrenOf(parent)]) signalIfRunning(pid, signal);
+  const resume = () => {
+    const postmaster = child.pid ?? 0;
+    for (const pid of [...childrenOf(postmaster), postmaster]) process.kill(pid, 'SIGCONT');
   };
+  let isSuspended = false;
   await start();
   return {
     url,
@@ -131,12 +161,27 @@ export async function startPostgresServer(
       // The processes of the server end with their postmaster, after the current statement at the latest.
       const workers = childrenOf(child.pid ?? 0);
       await end('SIGKILL');
-      for (const pid of workers) signalIfRunning(pid, 'SIGKILL');
+      for (const pid of workers) killIfRunning(pid);
+      while (workers.some(isRunning)) await delay(1);
+    },
+    suspend() {
+      isSuspended = true;
+      const postmaster = child.pid ?? 0;
+      // The postmaster first: it then starts no more processes.
+      process.kill(postmaster, 'SIGSTOP');
+      for (const pid of childrenOf(postmaster)) process.kill(pid, 'SIGSTOP');
+    },
+    resume() {
+      isSuspended = false;
+      resume();
     },
     freeze: () => signalAll('SIGSTOP'),
     thaw: () => signalAll('SIGCONT'),
     restart: start,
-    stop: () => end('SIGINT'),
+    async stop() {
+      if (isSuspended) resume();
+      await end('SIGINT');
+    },
   };
 }
 
@@ -153,7 +198,16 @@ function signalIfRunning(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-async function freePort(): Promise<number> {
+function isRunning(pid: number): boolean {
+  try {
+    // After the name, which can contain spaces, comes the state. Z: only the parent's wait is missing.
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

@@ -43,7 +43,7 @@ async function waitForFile(file: string): Promise<string> {
   return readFileSync(file, 'utf8');
 }
 
-function withDatabase(url: string, name: string): string {
+export function withDatabase(url: string, name: string): string {
   const changed = new URL(url);
   changed.pathname = `/${name}`;
   return changed.href;
