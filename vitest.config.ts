@@ -8,6 +8,8 @@ const binary = process.env.HANGUP_BINARY
   ? []
   : ['test/binary/**', ...COMMAND_LINE_TESTS.map((name) => `test/${name}.test.ts`)];
 const faults = process.env.FAULTS ? [] : ['test/app/faults.test.ts'];
+// These kill processes and servers of Postgres for minutes.
+const fleet = process.env.FLEET ? [] : ['test/app/fleet-kills.test.ts', 'test/app/postgres-*.test.ts'];
 // 147 concurrent rooms with grace periods of 3 s need an idle machine.
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];
 // The tests of SQLite's lock for writes.
@@ -32,7 +34,7 @@ export default defineConfig({
       ...configDefaults.exclude,
       ...binary,
       ...faults,
-      ...busy,
+      ...fleet,
       ...shells,
       ...rooms,
       ...browser,
