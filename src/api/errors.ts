@@ -54,7 +54,7 @@ export function publicError(thrown: unknown): PublicError {
 }
 
 /** Returns the first problem of an input, with the name of the parameter. */
-function formatFirstIssue(error: z.core.$ZodError): string {
+export function formatFirstIssue(error: z.core.$ZodError): string {
   const [issue] = error.issues;
   if (issue === undefined) return 'Bad request';
   const path = issue.path.map(String).join('.');

@@ -30,7 +30,7 @@ test('a value is valid for its request until the time limit, and has the number 
     expectedAtMost: 3,
   });
   expect(refusal(confirmations, 'v', 1_000 + CONFIRMATION_TTL_MS)).toMatch(
-    /^The confirmation value is expired, 10 minutes after its preview\. .* Nothing was started/,
+    /^The confirmation value has expired, 10 minutes after its preview\. .* Nothing was started/,
   );
 });
 

@@ -158,7 +158,11 @@ describe('list_calls', () => {
     [{ cursor: 'abc' }, /cursor: expected pagination\.nextCursor/],
     [{ status: [] }, /status: Too small/],
   ])('refuses %j, and names the argument', async (args, message) => {
-    expect(await mcp.fail('list_calls', args)).toMatch(message);
+    expect(await mcp.fail('list_calls', args)).toMatchObject({
+      message: expect.stringMatching(message),
+      status: null,
+      code: 'bad_request',
+    });
   });
 });
 
@@ -228,7 +232,9 @@ describe('cancel_call', () => {
 
   test('refuses a missing reason and unknown ids, and changes nothing', async () => {
     const [id = ''] = await insertCalls('refused', [{}]);
-    expect(await mcp.fail('cancel_call', { callId: id })).toMatch(/reason: Invalid input/);
+    expect(await mcp.fail('cancel_call', { callId: id })).toMatchObject({
+      message: expect.stringMatching(/^reason: Invalid input/),
+    });
     for (const callId of ['none', 'a/b'])
       expect(await mcp.fail('cancel_call', { callId, reason: 'test' })).toMatchObject({
         status: 404,
@@ -349,8 +355,14 @@ describe('stop_calls refuses', () => {
     ['dryRun', { dryRun: false }, /Unrecognized key: "dryRun"/],
   ])('%s, and changes nothing', async (_, changed, message) => {
     const args = await preview({ filter: { agentId: 'misuse' }, reason: 'misuse' });
-    const refused = await mcp.fail('stop_calls', { ...args, ...changed });
-    expect(typeof refused === 'string' ? refused : (refused as { message: string }).message).toMatch(message);
+    expect(await mcp.fail('stop_calls', { ...args, ...changed })).toMatchObject({
+      message: expect.stringMatching(message),
+      status: null,
+      code:
+        message.source.includes('preview') || message.source.includes('unknown')
+          ? 'confirmation_refused'
+          : 'bad_request',
+    });
     expect(await statusesOf(ids)).toEqual(['active']);
     expect(await stopsFor('misuse')).toEqual([]);
   });
@@ -396,7 +408,9 @@ describe('get_stop and list_stops', () => {
     for (const unknown of ['can_unknown', id])
       expect(await other.fail('get_stop', { id: unknown })).toMatchObject({ status: 404, code: 'not_found' });
     expect(await other.call('list_stops')).toMatchObject({ cancellations: [] });
-    expect(await mcp.fail('get_stop', { id, waitSeconds: 31 })).toMatch(/waitSeconds: Too big/);
+    expect(await mcp.fail('get_stop', { id, waitSeconds: 31 })).toMatchObject({
+      message: expect.stringMatching(/^waitSeconds: Too big/),
+    });
   });
 });
 

@@ -11,8 +11,8 @@ export interface McpSession {
   toolNames(): Promise<string[]>;
   /** Returns the structured content of a tool call, after a check that the text is the same. */
   call(name: string, args?: Data): Promise<Data>;
-  /** Returns the error of a failed tool call: an object of hangup, or the text of the SDK. */
-  fail(name: string, args?: Data): Promise<unknown>;
+  /** Returns the error of a failed tool call, after a check of its fields. */
+  fail(name: string, args?: Data): Promise<Data>;
 }
 
 /** Starts `hangup mcp`, and ends it after the test. */
@@ -55,8 +55,11 @@ export async function connectMcp(
     async fail(name, args = {}) {
       const result = await send(name, args);
       expect(result.isError, textOf(result)).toBe(true);
-      const text = textOf(result);
-      return text.startsWith('{') ? JSON.parse(text).error : text;
+      const { error } = JSON.parse(textOf(result));
+      expect(Object.keys(error)).toEqual(
+        expect.arrayContaining(['message', 'status', 'code', 'requestId', 'advice']),
+      );
+      return error;
     },
   };
 }

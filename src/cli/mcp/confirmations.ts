@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { CliError } from '../output.ts';
+import { ToolRefusal } from './tool-error.ts';
 
 /** How long a person has to approve a stop after its preview. */
 export const CONFIRMATION_TTL_MS = 600_000;
@@ -34,29 +34,35 @@ export class Confirmations<Request extends object> {
 
   /**
    * Returns the largest number of calls that the stop may cancel.
-   * @throws CliError for an unknown, used or expired value, and for another request than the previewed one
+   * @throws ToolRefusal for an unknown, used or expired value, and for another request than the previewed one
    */
   check(value: string, { request, now }: { request: Request; now: number }): { expectedAtMost: number } {
     const confirmation = this.issued.get(value);
     if (confirmation === undefined) {
-      throw new CliError(
+      throw new ToolRefusal(
+        'confirmation_refused',
         `The confirmation value is unknown: no preview of this process has returned it. ${PREVIEW_AGAIN}`,
       );
     }
     const { stopId, expiresAt, expectedAtMost } = confirmation;
     if (stopId !== null) {
-      throw new CliError(
-        `The confirmation value is used: it has started the stop ${stopId}. Read the stop with get_stop. ${PREVIEW_AGAIN}`,
+      throw new ToolRefusal(
+        'confirmation_refused',
+        `The confirmation value was already used: it has started the stop ${stopId}. Read the stop with get_stop. ${PREVIEW_AGAIN}`,
       );
     }
     if (now >= expiresAt) {
-      throw new CliError(
-        `The confirmation value is expired, ${CONFIRMATION_TTL_MS / 60_000} minutes after its preview. If an earlier call failed, list_stops shows whether it started the stop. ${PREVIEW_AGAIN}`,
+      throw new ToolRefusal(
+        'confirmation_refused',
+        `The confirmation value has expired, ${CONFIRMATION_TTL_MS / 60_000} minutes after its preview. If an earlier call failed, list_stops shows whether it started the stop. ${PREVIEW_AGAIN}`,
       );
     }
     const changed = differences(confirmation.request, request);
     if (changed.length > 0) {
-      throw new CliError(`The arguments differ from the preview: ${changed.join(', ')}. ${PREVIEW_AGAIN}`);
+      throw new ToolRefusal(
+        'confirmation_refused',
+        `The arguments differ from the preview: ${changed.join(', ')}. ${PREVIEW_AGAIN}`,
+      );
     }
     return { expectedAtMost };
   }

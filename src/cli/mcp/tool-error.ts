@@ -2,6 +2,17 @@ import type { CallToolResult } from '@modelcontextprotocol/server';
 import { errorMessage } from '../../domain/errors.ts';
 import { ApiError } from '../api-client.ts';
 
+/** Arguments or a confirmation value that `hangup mcp` refuses itself, without a request. */
+export class ToolRefusal extends Error {
+  override readonly name = 'ToolRefusal';
+  readonly code: 'bad_request' | 'confirmation_refused';
+
+  constructor(code: ToolRefusal['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** The codes of the clients for TypeScript and Python. */
 const CODES: ReadonlyMap<number, string> = new Map([
   [400, 'bad_request'],
@@ -21,6 +32,7 @@ const CODES: ReadonlyMap<number, string> = new Map([
 /** For the model: the next step after a failure. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['bad_request', 'Correct the arguments. A call that has ended cannot be cancelled.'],
+  ['confirmation_refused', 'Do what the message requires. This call has changed nothing.'],
   ['unauthorized', 'Stop, and report that `hangup mcp` needs a valid HANGUP_API_KEY.'],
   ['forbidden', 'Stop, and report the missing scope or the other organization.'],
   ['not_found', 'Find the id with list_calls or list_stops.'],
@@ -36,9 +48,14 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
 
 /** Returns the result of a failed tool call: one JSON object, so that no text of a caller can pose as a field. */
 export function toToolError(error: unknown): CallToolResult {
-  const details = error instanceof ApiError ? describeApiError(error) : {};
+  const details = error instanceof ApiError ? describeApiError(error) : describeOwnError(error);
   const body = { error: { message: errorMessage(error), ...details } };
   return { isError: true, content: [{ type: 'text', text: JSON.stringify(body) }] };
+}
+
+function describeOwnError(error: unknown) {
+  const code = error instanceof ToolRefusal ? error.code : 'server_error';
+  return { status: null, code, requestId: null, advice: adviceFor(code) };
 }
 
 function describeApiError(error: ApiError) {
@@ -49,8 +66,12 @@ function describeApiError(error: ApiError) {
     code,
     requestId,
     ...(retryAfterMs !== null && { retryAfterSeconds: retryAfterMs / 1_000 }),
-    advice: ADVICE.get(code) ?? 'Report this error.',
+    advice: adviceFor(code),
   };
+}
+
+function adviceFor(code: string): string {
+  return ADVICE.get(code) ?? 'Report this error.';
 }
 
 function codeOf({ status, requestId, isTransient }: ApiError): string {

@@ -1,18 +1,22 @@
 import type { StandardSchemaWithJSON } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { formatFirstIssue } from '../../api/errors.ts';
 import { simplifySchema } from '../../http/openapi-schema.ts';
+import { ToolRefusal } from './tool-error.ts';
+
+/** Returns the schema of a tool's arguments, without a check: the error of the SDK would be text without fields. */
+export function toArguments(schema: z.ZodType): StandardSchemaWithJSON<unknown> {
+  return toStandardSchema(toJsonSchema(schema, 'input'), (value) => ({ value }));
+}
 
 /**
- * Returns the schema of a tool's arguments. The check is the API's, and its error names the argument. Valid arguments stay
- * unchanged, because the server parses them again.
+ * Checks arguments as the API does, and returns them unchanged, because the server parses them again.
+ * @throws ToolRefusal with the name of a wrong argument
  */
-export function toArguments<Schema extends z.ZodType>(
-  schema: Schema,
-): StandardSchemaWithJSON<z.input<Schema>> {
-  return toStandardSchema(toJsonSchema(schema, 'input'), (value) => {
-    const { error } = schema.safeParse(value);
-    return error === undefined ? { value: value as z.input<Schema> } : { issues: error.issues };
-  });
+export function checkArguments<Schema extends z.ZodType>(schema: Schema, value: unknown): z.input<Schema> {
+  const { error } = schema.safeParse(value);
+  if (error !== undefined) throw new ToolRefusal('bad_request', formatFirstIssue(error));
+  return value as z.input<Schema>;
 }
 
 /** Returns the schema of a tool's result. Nothing checks the result again: it is a parsed response of the API. */

@@ -5,7 +5,7 @@ import { type RequestOptions, sendRequest } from '../api-client.ts';
 import { printProgress } from '../output.ts';
 import { retryTransientFailures } from '../stop/retry.ts';
 import { toToolError } from './tool-error.ts';
-import { toArguments, toResult } from './tool-schema.ts';
+import { checkArguments, toArguments, toResult } from './tool-schema.ts';
 
 /** Long enough for a restart of the server. MCP clients wait for 60 s. */
 const RETRY_LIMIT_MS = 5_000;
@@ -66,7 +66,7 @@ export function defineTool<Input extends z.ZodType, Output extends z.ZodObject>(
     register: (server) =>
       server.registerTool(name, config, async (given, { mcpReq: { signal } }) => {
         try {
-          const result = await run(given, { send: createSend(signal), signal });
+          const result = await run(checkArguments(input, given), { send: createSend(signal), signal });
           return {
             content: [{ type: 'text', text: JSON.stringify(result) }],
             structuredContent: { ...result },
