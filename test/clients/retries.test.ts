@@ -250,13 +250,33 @@ test('wrong arguments get a TypeError, and send nothing', async () => {
     await expect(cancellations.liftHold(id)).rejects.toThrow(TypeError);
   }
   await expect(calls.create({ metadata: { big: 1n } })).rejects.toThrow(TypeError);
+  for (const number of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    await expect(calls.create({ metadata: { list: [{ number }] } })).rejects.toThrow(
+      new TypeError(`number: expected a finite number, received ${number}`),
+    );
+  }
+  const half = 'a\ud800';
+  const problem = (name: string) => new TypeError(`${name}: contains half of a surrogate pair`);
+  await expect(calls.create({ metadata: { note: half } })).rejects.toThrow(problem('note'));
+  await expect(calls.create({ metadata: { [half]: 1 } })).rejects.toThrow(problem('a name'));
+  await expect(calls.cancel('x', { reason: half })).rejects.toThrow(problem('reason'));
+  await expect(calls.cancel(half)).rejects.toThrow(problem('id'));
+  // Callers without types.
+  const withNull = JSON.parse('{"agentId":null}');
+  await expect(calls.list(withNull)).rejects.toThrow(
+    new TypeError('agentId: expected text or a number, received null'),
+  );
   await expect(calls.create({}, { idempotencyKey: 'schlüssel\n' })).rejects.toThrow(TypeError);
   expect(() => createHangup({ url: 'hangup.example.com', apiKey: 'key' })).toThrow(TypeError);
   expect(() => createHangup({ url: 'ftp://hangup.example.com', apiKey: 'key' })).toThrow('expected http:');
-  for (const path of ['/api/v1', '/voice/api/v1/'])
-    expect(() => createHangup({ url: `${server.url}${path}`, apiKey: 'key' })).toThrow('without /api/v1');
+  for (const path of ['/api/v1', '/voice/api/v1/', '/trpc', '/openapi.json', '/docs/']) {
+    const wrong = path.replace('/voice', '').replace(/\/$/, '');
+    expect(() => createHangup({ url: `${server.url}${path}`, apiKey: 'key' })).toThrow(`without ${wrong}`);
+  }
   for (const apiKey of ['', ' ', 'two\nkeys', 'clé']) {
     expect(() => createHangup({ url: server.url, apiKey }), apiKey).toThrow(/^apiKey: expected an API key;/);
   }
   expect(server.requests).toEqual([]);
+  await calls.list({ phoneNumber: '+1 😀' });
+  expect(server.requests.map(({ url }) => url)).toEqual(['/api/v1/calls?phoneNumber=%2B1+%F0%9F%98%80']);
 });

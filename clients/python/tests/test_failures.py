@@ -259,8 +259,9 @@ def test_wrong_settings_raise_value_error(client: type[Hangup] | type[AsyncHangu
     for url in ("", "hangup.example.com", "ftp://hangup.example.com", "http://", "http://[::1"):
         with pytest.raises(ValueError, match="url: "):
             client(url=url, api_key="key")
-    for path in ("/api/v1", "/voice/api/v1/"):
-        with pytest.raises(ValueError, match="without /api/v1"):
+    for path in ("/api/v1", "/voice/api/v1/", "/trpc", "/openapi.json", "/docs/"):
+        wrong = path.removeprefix("/voice").rstrip("/")
+        with pytest.raises(ValueError, match=f"without {wrong}$"):
             client(url=f"http://127.0.0.1:1{path}", api_key="key")
     for api_key in ("", "two words", "line\n", "schlüssel"):
         with pytest.raises(ValueError, match="api_key: expected an API key"):

@@ -79,8 +79,9 @@ export class Transport {
       throw new TypeError(`url: expected http:// or https://, received ${protocol}`);
     }
     // Each request would get 404, which looks like a call that does not exist.
-    if (/\/api\/v1\/*$/.test(pathname)) {
-      throw new TypeError('url: expected the address of hangup, without /api/v1');
+    const [path] = /\/(api\/v1|trpc|openapi\.json|docs)(?=\/*$)/.exec(pathname) ?? [];
+    if (path !== undefined) {
+      throw new TypeError(`url: expected the address of hangup, without ${path}`);
     }
     // The error of Headers would contain the key.
     if (typeof options.apiKey !== 'string' || !/^[\t\n\r ]*[\x21-\x7e]+[\t\n\r ]*$/.test(options.apiKey)) {
@@ -122,7 +123,7 @@ export class Transport {
       'idempotency-key': quote(idempotencyKey),
       ...(body !== undefined && { 'content-type': 'application/json' }),
     });
-    const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) };
+    const init = { method, headers, ...(body !== undefined && { body: toJson(body) }) };
     return this.repeat(this.urlOf(path, query), init, options, idempotencyKey);
   }
 
@@ -150,8 +151,12 @@ export class Transport {
     const url = new URL(`${this.server}/api/v1${path}`);
     for (const [name, value] of Object.entries(query)) {
       if (value === undefined) continue;
-      for (const item of typeof value === 'object' ? value : [value])
-        url.searchParams.append(name, String(item));
+      for (const item of Array.isArray(value) ? value : [value]) {
+        if (typeof item !== 'string' && typeof item !== 'number') {
+          throw new TypeError(`${name}: expected text or a number, received ${describe(item)}`);
+        }
+        url.searchParams.append(name, wellFormed(name, String(item)));
+      }
     }
     return url;
   }
@@ -230,5 +235,26 @@ export function segment(id: string): string {
   if (typeof id !== 'string' || id === '' || id === '.' || id === '..') {
     throw new TypeError(`id: expected the id of a call or a cancellation, received ${JSON.stringify(id)}`);
   }
-  return encodeURIComponent(id);
+  return encodeURIComponent(wellFormed('id', id));
+}
+
+/** Returns the JSON of a body. @throws TypeError for a value that JSON would replace without an error */
+function toJson(body: object): string {
+  return JSON.stringify(body, (name, value: unknown) => {
+    wellFormed('a name', name);
+    if (typeof value === 'number' && !Number.isFinite(value)) {
+      throw new TypeError(`${name}: expected a finite number, received ${value}`);
+    }
+    return typeof value === 'string' ? wellFormed(name, value) : value;
+  });
+}
+
+/** Returns the text. @throws TypeError for half of a surrogate pair, which UTF-8 would replace with U+FFFD */
+function wellFormed(name: string, text: string): string {
+  if (/\p{Surrogate}/u.test(text)) throw new TypeError(`${name}: contains half of a surrogate pair`);
+  return text;
+}
+
+function describe(value: unknown): string {
+  return value === null ? 'null' : typeof value;
 }

@@ -165,9 +165,10 @@ def make_settings(
         msg = f"url: expected https://HOST or http://HOST, received {url!r}"
         raise ValueError(msg)
     # Each request would get 404, which looks like a call that does not exist.
-    if parsed.path.rstrip("/").endswith("/api/v1"):
-        msg = "url: expected the address of hangup, without /api/v1"
-        raise ValueError(msg)
+    for path in ("/api/v1", "/trpc", "/openapi.json", "/docs"):
+        if parsed.path.rstrip("/").endswith(path):
+            msg = f"url: expected the address of hangup, without {path}"
+            raise ValueError(msg)
     if not isinstance(api_key, str) or re.fullmatch(r"[\x21-\x7e]+", api_key) is None:
         msg = "api_key: expected an API key; `hangup keys create` creates a key"
         raise ValueError(msg)
