@@ -29,8 +29,8 @@ export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
   ],
   ['hangup calls watch --agent receptionist\n', 'it has no end; test/cli/watch.test.ts runs the command'],
   [
-    'pip install hangup\n',
-    'it needs the published package; the pages run with the package of this repository',
+    'pip install ./clients/python\n',
+    'it installs into the global Python; scripts/test-python.ts installs the package in a folder of its own',
   ],
   ['npm ci && npm test\n', '.ci/run runs it; scripts/test-docs.ts would run itself'],
   ['npm ci && npm run build\n', '.ci/run runs both parts'],

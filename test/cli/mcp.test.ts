@@ -242,7 +242,9 @@ describe('cancel_call', () => {
         message: 'Call not found (HTTP 404).',
       });
     for (const callId of ['', '.', '..'])
-      expect(await mcp.fail('cancel_call', { callId, reason: 'test' })).toEqual({
+      expect(await mcp.fail('cancel_call', { callId, reason: 'test' })).toMatchObject({
+        status: null,
+        code: 'not_found',
         message: 'Call not found.',
       });
     expect(await statusesOf([id])).toEqual(['active']);

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   createHangup,
   HangupError,
@@ -239,6 +239,21 @@ test('listAll reads the largest pages, by their cursors', async () => {
     '/api/v1/calls?limit=100&agentId=a',
     '/api/v1/calls?limit=100&agentId=a&cursor=next',
   ]);
+});
+
+test('in a browser, a network error names CORS_ORIGINS', async () => {
+  const send = () => Promise.reject(new TypeError('Failed to fetch'));
+  const hangup = createHangup({ url: 'http://hangup', apiKey: 'key', fetch: send, maxAttempts: 1 });
+  const message = 'No response from http://hangup: Failed to fetch.';
+  expect((await errorOf(hangup.calls.get('x'))).message).toBe(message);
+  vi.stubGlobal('document', {});
+  vi.stubGlobal('location', { origin: 'https://app.example.com' });
+  onTestFinished(() => {
+    vi.unstubAllGlobals();
+  });
+  expect((await errorOf(hangup.calls.get('x'))).message).toBe(
+    `${message} If the address is correct, CORS_ORIGINS of hangup must contain https://app.example.com.`,
+  );
 });
 
 test('wrong arguments get a TypeError, and send nothing', async () => {

@@ -127,7 +127,12 @@ export interface ErrorContext {
 }
 
 export function networkError(cause: unknown, { server, idempotencyKey }: ErrorContext): HangupError {
-  return new HangupError(`No response from ${server}: ${describe(cause)}.`, {
+  // Browsers hide the reason from the page.
+  const hint =
+    'document' in globalThis
+      ? ` If the address is correct, CORS_ORIGINS of hangup must contain ${location.origin}.`
+      : '';
+  return new HangupError(`No response from ${server}: ${describe(cause)}.${hint}`, {
     code: 'network_error',
     idempotencyKey,
     cause,

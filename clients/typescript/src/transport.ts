@@ -40,7 +40,7 @@ export interface HangupOptions
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** By default the global `fetch`. */
   readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
-  /** Returns the delay after failed attempt 1, 2 and so on. A Retry-After of the server can make the delay longer. */
+  /** Returns the delay after failed attempt 1, 2 and so on. A longer Retry-After replaces the delay. */
   readonly retryDelayMs?: ((attempt: number) => number) | undefined;
   /** For your log. */
   readonly onRetry?: ((retry: Retry) => void) | undefined;

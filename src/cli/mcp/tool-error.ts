@@ -1,6 +1,7 @@
 import type { CallToolResult } from '@modelcontextprotocol/server';
 import { errorMessage } from '../../domain/errors.ts';
 import { ApiError } from '../api-client.ts';
+import { CliError } from '../output.ts';
 
 /** Arguments or a confirmation value that `hangup mcp` refuses itself, without a request. */
 export class ToolRefusal extends Error {
@@ -53,8 +54,10 @@ export function toToolError(error: unknown): CallToolResult {
   return { isError: true, content: [{ type: 'text', text: JSON.stringify(body) }] };
 }
 
+/** The only CliError of a tool call without a request is an id that no path can contain. */
 function describeOwnError(error: unknown) {
-  const code = error instanceof ToolRefusal ? error.code : 'server_error';
+  const code =
+    error instanceof ToolRefusal ? error.code : error instanceof CliError ? 'not_found' : 'server_error';
   return { status: null, code, requestId: null, advice: adviceFor(code) };
 }
 
