@@ -12,8 +12,13 @@ const faults = process.env.FAULTS ? [] : ['test/app/faults.test.ts'];
 const fleet = process.env.FLEET ? [] : ['test/app/fleet-kills.test.ts', 'test/app/postgres-*.test.ts'];
 // 147 concurrent rooms with grace periods of 3 s need an idle machine.
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];
+const isOnPostgres = process.env.TEST_STORE === 'postgres';
 // The tests of SQLite's lock for writes.
-const busy = process.env.TEST_STORE === 'postgres' ? ['test/http/busy-database.test.ts'] : [];
+const busy = isOnPostgres ? ['test/http/busy-database.test.ts'] : [];
+// `npm run test:postgres` runs these too: they take a tenth of npm test.
+const slow = isOnPostgres
+  ? []
+  : ['event-histories', 'faults', 'list'].map((name) => `test/store/postgres-${name}.test.ts`);
 const shells = process.env.SHELLS ? [] : ['test/cli/completion.test.ts'];
 const browser = process.env.BROWSER ? [] : ['test/browser/**'];
 // scripts/test-examples.ts installs their packages.
@@ -34,6 +39,8 @@ export default defineConfig({
       ...configDefaults.exclude,
       ...binary,
       ...faults,
+      ...busy,
+      ...slow,
       ...fleet,
       ...shells,
       ...rooms,
