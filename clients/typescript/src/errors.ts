@@ -128,10 +128,10 @@ export interface ErrorContext {
 
 export function networkError(cause: unknown, { server, idempotencyKey }: ErrorContext): HangupError {
   // Browsers hide the reason from the page.
-  const hint =
-    'document' in globalThis
-      ? ` If the address is correct, CORS_ORIGINS of hangup must contain ${location.origin}.`
-      : '';
+  const page: unknown = 'document' in globalThis ? Reflect.get(globalThis, 'location') : undefined;
+  const hint = isObject(page)
+    ? ` If the address is correct, CORS_ORIGINS of hangup must contain ${page['origin']}.`
+    : '';
   return new HangupError(`No response from ${server}: ${describe(cause)}.${hint}`, {
     code: 'network_error',
     idempotencyKey,
