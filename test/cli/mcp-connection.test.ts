@@ -285,7 +285,7 @@ describe('a failed response', () => {
   });
 
   test('the rate limit of hangup is a tool error with the time of the next attempt', async () => {
-    const limited = await startHangup({ settings: { rateLimits: { calls: 2, cancels: 10, anonymous: 10 } } });
+    const limited = await startHangup({ settings: { rateLimits: { calls: 1, cancels: 10, anonymous: 10 } } });
     onTestFinished(() => limited.stop());
     const mcp = await startMcp(limited);
     await mcp.call('list_calls');
@@ -299,5 +299,7 @@ describe('a failed response', () => {
       retryAfterSeconds: expect.any(Number),
       advice: 'Wait for retryAfterSeconds, then repeat the same tool call.',
     });
+    // An emergency stop is never refused, also in a process that starts after the budget of calls is used up.
+    expect(await (await startMcp(limited)).toolNames()).toContain('stop_calls');
   });
 });
