@@ -24,6 +24,8 @@ const CANCELLATION_INTERVAL_MS = 1_000;
 const RUNNING_CANCELLATION_INTERVAL_MS = 250;
 /** Deletions with a request in flight while a cancellation runs: people wait for its end. */
 const CANCELLATION_CONCURRENCY = 128;
+/** While its calls are recorded: more would delay reads, because recording takes the processor too. */
+const RECORDING_CONCURRENCY = 48;
 const WEBHOOK_CHECK_INTERVAL_MS = 60_000;
 const PRUNE_INTERVAL_MS = 3_600_000;
 /** Without an early first run, a process that is restarted every hour would never prune. */
@@ -86,8 +88,8 @@ export function createReconciler(
   const isUnreachable = () => openSince() !== null;
   const loopOptions = { log, signal: stopping.signal };
 
-  /** True while a cancellation runs that has recorded calls. */
-  let isDeletingMany = false;
+  /** Deletions with a request in flight that a running cancellation permits. */
+  let cancellationConcurrency = 0;
   const complete = shareCompletions({
     store,
     isBusy: () => deletionWorker.isBusy(),
@@ -101,7 +103,7 @@ export function createReconciler(
     attempt: (deletion, release) =>
       attemptClaimedDeletion(dependencies, deletion, { onRequestsEnded: release, complete }),
     mayStart: () => !isUnreachable(),
-    concurrency: () => (isDeletingMany ? Math.max(concurrency, CANCELLATION_CONCURRENCY) : concurrency),
+    concurrency: () => Math.max(concurrency, cancellationConcurrency),
     // During an outage, only the interval triggers the loop, which then sends one probe.
     onCapacity: () => {
       if (!isUnreachable()) deletionLoop.trigger();
@@ -213,7 +215,7 @@ export function createReconciler(
 
   let cancelCancellationTimer = () => {};
   const onRecorded = () => {
-    isDeletingMany = true;
+    cancellationConcurrency = Math.max(cancellationConcurrency, RECORDING_CONCURRENCY);
     if (!isUnreachable()) deletionLoop.trigger();
   };
   const cancellationLoop = createLoop(
@@ -222,8 +224,8 @@ export function createReconciler(
       const isRunning = await metrics.timeLoop('cancellations', () =>
         advanceCancellations({ store, log, onRecorded }, stopping.signal),
       );
-      const isIncreased = isRunning && !isDeletingMany;
-      isDeletingMany = isRunning;
+      const isIncreased = isRunning && cancellationConcurrency < CANCELLATION_CONCURRENCY;
+      cancellationConcurrency = isRunning ? CANCELLATION_CONCURRENCY : 0;
       if (!isRunning || stopping.signal.aborted) return;
       if (isIncreased && !isUnreachable()) deletionLoop.trigger();
       cancelCancellationTimer();
