@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { COMMAND_LINE_TESTS } from './test/harness/command-line-tests.ts';
 import { hasPostgres } from './test/harness/postgres-server.ts';
 import { Sequencer } from './test/harness/sequencer.ts';
 import { slowestTests } from './test/harness/slowest-tests.ts';

@@ -153,7 +153,7 @@ export async function serveData(folder: string, port?: number): Promise<Postgres
   return {
     url,
     folder: data,
-    user,
+    user: POSTGRES_USER,
     get pid() {
       return child.pid ?? 0;
     },
@@ -161,7 +161,7 @@ export async function serveData(folder: string, port?: number): Promise<Postgres
       // The processes of the server end with their postmaster, after the current statement at the latest.
       const workers = childrenOf(child.pid ?? 0);
       await end('SIGKILL');
-      for (const pid of workers) killIfRunning(pid);
+      for (const pid of workers) signalIfRunning(pid, 'SIGKILL');
       while (workers.some(isRunning)) await delay(1);
     },
     suspend() {
@@ -175,8 +175,6 @@ export async function serveData(folder: string, port?: number): Promise<Postgres
       isSuspended = false;
       resume();
     },
-    freeze: () => signalAll('SIGSTOP'),
-    thaw: () => signalAll('SIGCONT'),
     restart: start,
     async stop() {
       if (isSuspended) resume();

@@ -3,8 +3,8 @@ import { type Simulation, simulate } from './simulation.ts';
 
 // `npm run simulate -- --seeds 20` runs more and larger simulations.
 
-test('invariants hold under injected faults (seeds 5 and 6, 100 calls each)', async () => {
-  const outcomes = [await simulate({ seed: 5, calls: 100 }), await simulate({ seed: 6, calls: 100 })];
+test('invariants hold under injected faults (seeds 2 and 5, 100 calls each)', async () => {
+  const outcomes = [await simulate({ seed: 2, calls: 100 }), await simulate({ seed: 5, calls: 100 })];
   expect(outcomes.map(({ violation }) => violation)).toEqual([null, null]);
   // Each of these must occur, or the simulation tests nothing.
   for (const event of [

@@ -23,6 +23,8 @@ export async function callEveryMethod(store: Store): Promise<void> {
   await store.addAdoptionPrefix(prefix);
   await store.listAdoptionPrefixes();
   await store.recordLiveKitServer({ url: 'http://livekit', now: 1 });
+  await store.heartbeat({ memberId: 'proc', wanted: ['pruning'], rateDivisor: null });
+  await store.leaveFleet({ memberId: 'proc' });
   await store.listLiveKitServers();
 
   const cursors: CallQuery['after'][] = [-1, 0, 1].map((sort) => ({ sort, createdAt: 2, id: 'c' }));

@@ -84,7 +84,7 @@ describe.skipIf(!hasPostgres())('a Postgres with faults', () => {
       store = await open(server.url);
       await register(store, 'frozen');
       expect(await store.findCall('frozen')).not.toBeNull();
-      server.freeze();
+      server.suspend();
       const attempts = [
         cancel(store, 'frozen'),
         register(store, 'other'),
@@ -94,7 +94,7 @@ describe.skipIf(!hasPostgres())('a Postgres with faults', () => {
         store.listLiveRooms({ after: '', limit: 1 }),
       ];
       const ends = await Promise.allSettled(attempts);
-      server.thaw();
+      server.resume();
       for (const end of ends) expect(end).toMatchObject({ reason: expect.any(StoreBusyError) });
       await expect.poll(() => store.findCall('frozen').catch(() => null)).not.toBeNull();
       // A cancel that was refused may have been committed.

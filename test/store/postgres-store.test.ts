@@ -20,6 +20,10 @@ const open = async (clock: Parameters<Parameters<typeof conformance>[1]>[0]) =>
 conformance(NAME, open);
 cancellationConformance(NAME, open);
 eventConformance(NAME, open);
+fleetConformance(NAME, async () => {
+  const url = await postgresDatabase();
+  return (clock) => openPostgresStore({ url, clock });
+});
 
 test('the migrations in drizzle/postgres match the schema', () => {
   const folder = temporaryFolder();

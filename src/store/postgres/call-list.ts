@@ -25,7 +25,9 @@ const scheduledDays = prepareSql<{ day: number }>(`
 
 /** A page of calls, and their number up to {@link MAX_COUNT}. */
 export function listCalls(db: Database, query: CallQuery): Promise<CallPage> {
-  const { page, count } = statementsOf(query);
+  const page = statementOf(pages, pageSql, query);
+  // A count has no order. The ranges of a list by creation are the simplest ones.
+  const count = statementOf(counts, countSql, { ...query, sortBy: 'createdAt', sortOrder: 'asc' });
   const { limit, offset } = query;
   return readTransaction(
     db,
@@ -72,26 +74,21 @@ function toPage(query: CallQuery, found: CallListItem[], counted: number): CallP
 const sortOf = ({ createdAt, scheduledAt }: CallListItem, { sortBy }: CallQuery) =>
   sortBy === 'createdAt' ? createdAt : (scheduledAt ?? 0);
 
-function statementsOf(query: CallQuery): Statements {
+const pages = new Map<string, PreparedRows<CallListItem, Values>>();
+const counts = new Map<string, PreparedRows<{ readonly total: number }, Values>>();
+
+/** Returns the statement of a shape, which all lists of that shape have. */
+function statementOf<Row>(
+  known: Map<string, PreparedRows<Row, Values>>,
+  toSql: (shape: ListShape) => string,
+  query: CallQuery,
+): PreparedRows<Row, Values> {
   const shape = shapeOf(query);
   const key = Object.values(shape).join();
-  const known = statementsByShape.get(key);
-  if (known !== undefined) return known;
-  const statements = {
-    page: prepareNamed<CallListItem>(pageSql(shape)),
-    // A count has no order. The ranges of a list by creation are the simplest ones.
-    count: prepareNamed<{ total: number }>(countSql(shapeOf({ ...query, sortBy: 'createdAt' }))),
-  };
-  statementsByShape.set(key, statements);
-  return statements;
+  const statement = known.get(key) ?? prepareNamed<Row>(toSql(shape));
+  known.set(key, statement);
+  return statement;
 }
-
-interface Statements {
-  readonly page: PreparedRows<CallListItem, Values>;
-  readonly count: PreparedRows<{ readonly total: number }, Values>;
-}
-
-const statementsByShape = new Map<string, Statements>();
 
 function sourceOf(query: CallQuery): Source {
   if (query.cancellationId !== undefined) return 'cancellation';

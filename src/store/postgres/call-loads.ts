@@ -44,7 +44,7 @@ export interface LoadedRows {
   readonly responses: readonly IdempotentResponse[];
 }
 
-const { isScheduled: _, hasUnansweredPhone: __, ...callColumns } = getTableColumns(calls);
+const { scheduledOrder: _, hasUnansweredPhone: __, ...callColumns } = getTableColumns(calls);
 const CALL = selectListOf(callColumns, 'calls');
 
 const callsById = prepareSql<Call>(`SELECT ${CALL} FROM calls WHERE id = ANY($1::text[])`);

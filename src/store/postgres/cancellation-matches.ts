@@ -13,7 +13,7 @@ const WHERE = `
   AND ($7::bigint IS NULL OR created_at <= $7)`;
 
 const matches = prepareSql<{ id: string }>(
-  `SELECT id FROM calls WHERE ${WHERE} ORDER BY direction, is_scheduled, created_at, id LIMIT $8`,
+  `SELECT id FROM calls WHERE ${WHERE} ORDER BY direction, created_at, id LIMIT $8`,
 );
 const countMatches = prepareSql<{ n: number }>(`SELECT count(*) AS n FROM calls WHERE ${WHERE}`);
 const selected = prepareSql<SelectedCall>(`

@@ -10,9 +10,10 @@ import { DatabaseError, type OnMigrate } from '../database-error.ts';
 import { checkServer } from './check-server.ts';
 import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
 import { isConflict, toConnectError, toStoreError } from './errors.ts';
-import { migrate } from './migrations.ts';
+import { isIncompleteCopy, migrate } from './migrations.ts';
 import { isConnectionLimit, limitPool, type PoolLimit } from './pool-limit.ts';
-import type { Result, Session, Statement, Value } from './session.ts';
+import { type Result, type Session, type Statement, toStoredText, type Value } from './session.ts';
+import { localSettings, SESSION_OPTIONS, STATEMENT_TIMEOUT_MS } from './session-settings.ts';
 
 /** Longer than the server's bound: the server's error is clearer, and keeps the connection. */
 const RESPONSE_MARGIN_MS = 500;
@@ -231,7 +232,6 @@ function openPool(
           target.isPooled = true;
           continue;
         }
-        if (error instanceof DatabaseError || isRefusedLogin(error)) throw toLoginError(error);
         if (isConnectionLimit(error) && performance.now() < deadline) {
           await limit.onRefused();
           continue;
@@ -313,13 +313,8 @@ function openPool(
 
   return {
     connection,
-    execute: (statement, values) =>
-      connection(async (one) => {
-        if (!target.isPooled) return one.execute(statement, values);
-        // Through a pooler, only a transaction bounds the time of a statement.
-        const [, result] = await Promise.all([one.begin(), one.execute(statement, values), one.commit()]);
-        return result;
-      }),
+    read,
+    execute: (statement, values) => read((session) => session.execute(statement, values)),
     countConnections: () => ({
       max,
       open: pool.totalCount,

@@ -1,7 +1,9 @@
 import type { CallCommand, CommandKind } from '../../domain/call-command.ts';
 import { StoreBusyError } from '../../domain/errors.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
-import type { ChangedCall, DeletionLease, OpenStore, Store } from '../../ports/store.ts';
+import { systemClock } from '../../platform/clock.ts';
+import type { ServerStore } from '../../ports/server-store.ts';
+import type { ChangedCall, DeletionLease, Store } from '../../ports/store.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
 import { createApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
@@ -69,6 +71,7 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
   const commands = createCommandLane(db);
   const unchanged = createUnchangedLane(db);
   const settlements = createSettlementLane(db);
+  const rateLimiters = createPostgresRateLimiters(db, db.clock ?? systemClock);
 
   async function changeCall<Kind extends CommandKind>(
     command: CallCommand<Kind>,
@@ -121,6 +124,7 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
     countConnections: db.countConnections,
     createRateLimiter: rateLimiters.create,
     async close() {
+      rateLimiters.close();
       await Promise.all([lookups.drained(), unchanged.drained(), settlements.drained()]);
       await commands.drained();
       await db.close();

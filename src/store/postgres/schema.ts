@@ -151,7 +151,14 @@ export const calls = pgTable(
     // Lists: see call-list-sql.ts. A change of a call writes each index again, so there are few of them.
     index('calls_by_created').on(t.organizationId, t.createdAt, t.id),
     index('calls_by_status').on(t.organizationId, t.status, t.direction, t.createdAt, t.id),
-    index('calls_by_scheduled').on(t.organizationId, t.status, t.direction, t.scheduledOrder, t.createdAt, t.id),
+    index('calls_by_scheduled').on(
+      t.organizationId,
+      t.status,
+      t.direction,
+      t.scheduledOrder,
+      t.createdAt,
+      t.id,
+    ),
     index('calls_by_agent')
       .on(t.organizationId, t.agentId, t.status, t.direction, t.createdAt, t.id)
       .where(sql`${t.agentId} IS NOT NULL`),
