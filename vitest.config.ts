@@ -19,7 +19,12 @@ const busy = isOnPostgres ? ['test/http/busy-database.test.ts'] : [];
 // `npm run test:postgres` runs these too: they take a tenth of npm test.
 const slow = isOnPostgres
   ? []
-  : ['event-histories', 'faults', 'list'].map((name) => `test/store/postgres-${name}.test.ts`);
+  : [
+      'test/store/copy.test.ts',
+      ...['concurrency', 'event-histories', 'faults', 'list', 'plans'].map(
+        (name) => `test/store/postgres-${name}.test.ts`,
+      ),
+    ];
 const shells = process.env.SHELLS ? [] : ['test/cli/completion.test.ts'];
 const browser = process.env.BROWSER ? [] : ['test/browser/**'];
 // scripts/test-examples.ts installs their packages.
