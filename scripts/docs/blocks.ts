@@ -47,6 +47,10 @@ export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
     'it needs a server with a certificate; test/cli/postgres.test.ts runs the commands',
   ],
   [
+    "hangup copy --from file:///var/lib/hangup/hangup.db --to 'postgres://hangup:a-long-password@db.example.com:5432/hangup'\n",
+    'it needs a running Postgres; test/cli/copy.test.ts runs the command',
+  ],
+  [
     "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (standby_a, standby_b)';\nSELECT pg_reload_conf();\n",
     'it needs standbys',
   ],
