@@ -14,6 +14,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Concurrent requests. Each has its own connection between the proxy and hangup. */
 const CONCURRENCY = 24;
+/** Time in which the second requests of all pairs start. */
+const SPREAD_MS = 24;
 /** Keeps hangup busy when a connection is due to close, as under load. */
 const LARGE_BODY = JSON.stringify({ metadata: { list: Array.from({ length: 15_000 }, (_, i) => `${i}`) } });
 
@@ -121,11 +123,12 @@ export async function race(
 ): Promise<ReadonlyMap<number, number>> {
   const statuses = new Map<number, number>();
   const count = (status: number) => statuses.set(status, (statuses.get(status) ?? 0) + 1);
-  const sendAll = async () => {
+  const sendAll = async ({ spreadMs = 0 } = {}) => {
     const responses = await Promise.all(
-      Array.from({ length: CONCURRENCY }, (_, i) =>
-        send(proxy.url, hangup.key, i % 2 === 0 ? 'DELETE' : 'POST'),
-      ),
+      Array.from({ length: CONCURRENCY }, async (_, i) => {
+        await sleep((i * spreadMs) / CONCURRENCY);
+        return send(proxy.url, hangup.key, i % 2 === 0 ? 'DELETE' : 'POST');
+      }),
     );
     for (const status of responses) count(status);
   };
@@ -134,7 +137,8 @@ export async function race(
     for (const pauseMs of pausesMs) {
       await sendAll();
       await sleep(pauseMs);
-      await sendAll();
+      // A proxy notices a closed connection within milliseconds: each request meets another one of them.
+      await sendAll({ spreadMs: SPREAD_MS });
       if (untilStatus !== undefined && statuses.has(untilStatus)) break;
     }
   } finally {
