@@ -25,7 +25,7 @@ const RUNNING_CANCELLATION_INTERVAL_MS = 250;
 /** Deletions with a request in flight while a cancellation runs: people wait for its end. */
 const CANCELLATION_CONCURRENCY = 128;
 /** While its calls are recorded: more would delay reads, because recording takes the processor too. */
-const RECORDING_CONCURRENCY = 48;
+const RECORDING_CONCURRENCY = 64;
 const WEBHOOK_CHECK_INTERVAL_MS = 60_000;
 const PRUNE_INTERVAL_MS = 3_600_000;
 /** Without an early first run, a process that is restarted every hour would never prune. */
