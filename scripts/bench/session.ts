@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bench } from './context.ts';
@@ -37,6 +37,8 @@ export async function startSession({
   largeFile: string | null;
 }): Promise<Session> {
   const root = mkdtempSync(join(folderOnDisk(), 'hangup-bench-'));
+  // Postgres does not run as root, and needs a way to its own folder.
+  chmodSync(root, 0o711);
   const remove = () => rmSync(root, { recursive: true, force: true });
   process.on('exit', remove);
   process.on('SIGINT', () => process.exit(130));
