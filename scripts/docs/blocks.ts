@@ -51,6 +51,10 @@ export const LEFT_OUT: ReadonlyMap<string, string> = new Map([
     'it needs a running Postgres; test/cli/copy.test.ts runs the command',
   ],
   [
+    'hangup copy --from file:data/hangup.db --to postgres://hangup:secret@db.internal:5432/hangup\n',
+    'it needs a running Postgres; test/cli/copy.test.ts runs the command',
+  ],
+  [
     "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (standby_a, standby_b)';\nSELECT pg_reload_conf();\n",
     'it needs standbys',
   ],
