@@ -25,7 +25,7 @@ const CLIENTS = 12;
 /** Of the creation, the cancel and the webhooks of each call. */
 const ANSWERS_PER_KILL = 3 * CALLS_PER_KILL;
 
-test(`acknowledged requests survive ${KILLS} kills of Postgres, and hangup goes on without a restart`, async () => {
+test(`acknowledged requests survive ${KILLS} kills of Postgres, and hangup continues without a restart`, async () => {
   const postgres = await ownPostgres();
   const prng = new Prng(1);
   const { traffic, fleet } = await serveTraffic(postgres.url, {

@@ -15,7 +15,7 @@ import { Prng } from '../simulation/prng.ts';
 const FAILOVERS = Number(process.env.FAILOVERS ?? 10);
 const CALLS_PER_FAILOVER = 60;
 
-test(`acknowledged requests survive ${FAILOVERS} failovers to a synchronous standby, and hangup goes on without a restart`, async () => {
+test(`acknowledged requests survive ${FAILOVERS} failovers to a synchronous standby, and hangup continues without a restart`, async () => {
   const prng = new Prng(1);
   const pair = await startPostgresPair();
   const { traffic, fleet } = await serveTraffic(pair.url, { processes: 1, prng: prng.fork() });

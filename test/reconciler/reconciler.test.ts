@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createRoomService } from '../../src/livekit/room-service.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
@@ -339,6 +339,47 @@ test('a process that loses its lease in the middle of a comparison sends no requ
   expect(countRequests()).toBe(10);
   await late.reconciler.stop();
   await other.reconciler.stop();
+});
+
+test('while the calls of a cancellation are recorded, 64 rooms are deleted at once', async () => {
+  const [rooms, recording] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const { reconciler, store, fire, requests } = start({
+    answer: async ({ method, body, read }) => {
+      if (method === 'DeleteRoom') await rooms.promise;
+      return { kind: 'answered', value: await read(emptyMessage(body)) };
+    },
+  });
+  const { organizationId, id: apiKeyId } = await insertApiKey(store);
+  for (let i = 0; i < 150; i += 1) {
+    const id = `stopped-${i}`;
+    const call = buildCall({ id, organizationId, roomName: id, createdAt: NOW, updatedAt: NOW });
+    await store.changeCall({ kind: 'register', call, apiKeyId: null });
+  }
+  const { advanceCancellation } = store;
+  let writes = 0;
+  vi.spyOn(store, 'advanceCancellation').mockImplementation(async (input) => {
+    writes += 1;
+    if (writes > 1) await recording.promise;
+    return advanceCancellation({ ...input, limit: 100, budgetMs: 60_000 });
+  });
+  reconciler.start();
+  fire('after 100');
+  const cancellation = { id: 'can_1', organizationId, reason: 'test', createdBy: apiKeyId, hasHold: false };
+  await store.createCancellation({
+    cancellation: { ...cancellation, selector: { all: true } },
+    expectedAtMost: null,
+    isDryRun: false,
+    idempotency: null,
+  });
+  reconciler.onCancellation();
+  const countDeletions = () => requests.filter((method) => method === 'DeleteRoom').length;
+  await expect.poll(countDeletions).toBe(64);
+  expect(writes).toBe(2);
+  recording.resolve();
+  await expect.poll(countDeletions).toBe(128);
+  rooms.resolve();
+  await expect.poll(countDeletions).toBe(150);
+  await reconciler.stop();
 });
 
 /** An empty message in the encoding of the request. */

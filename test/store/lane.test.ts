@@ -89,7 +89,7 @@ test('items beyond the largest queue are refused at once', async () => {
   expect(await accepted).toEqual(['A', 'B']);
 });
 
-test('the error of a batch is the error of its items, and the lane goes on', async () => {
+test('the error of a batch is the error of its items, and the lane continues', async () => {
   const { lane, started, finish, fail } = testLane();
   const failed = Promise.allSettled(['a', 'b'].map(lane.push));
   await expect.poll(started).toEqual(['ab']);

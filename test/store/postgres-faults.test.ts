@@ -80,7 +80,7 @@ describe.skipIf(!hasPostgres())('a Postgres with faults', () => {
       expect(range).toEqual({ first: 1, last: range?.n, n: range?.n });
     }, 120_000);
 
-    test('refuses reads and writes while it does not respond, and then goes on', async () => {
+    test('refuses reads and writes while it does not respond, and then continues', async () => {
       store = await open(server.url);
       await register(store, 'frozen');
       expect(await store.findCall('frozen')).not.toBeNull();
@@ -172,7 +172,7 @@ describe.skipIf(!hasPostgres())('a Postgres with faults', () => {
     };
 
     test.each(['calls', 'audit_position'])(
-      'refuses writes that wait for the table %s, and then goes on',
+      'refuses writes that wait for the table %s, and then continues',
       async (table) => {
         const other = await lockTable(table);
         await expect(cancel(store, 'call')).rejects.toThrow(StoreBusyError);

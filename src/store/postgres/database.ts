@@ -158,7 +158,7 @@ async function connectAtStart(db: Connections, waitMs: number): Promise<void> {
 interface Target {
   readonly url: ConnectionUrl;
   current(): Host;
-  /** Goes on to the next host, unless another connection has done so already. */
+  /** Continues with the next host, unless another connection has done so already. */
   leave(host: Host): void;
   /** True: a pooler refuses settings of a session, so each transaction sets its own. */
   isPooled: boolean;

@@ -13,7 +13,7 @@ const LOCKED = 'ORDER BY deletions.call_id FOR UPDATE OF deletions';
 
 /**
  * Returns statements for the deletions that match a condition: `lock` keeps other transactions from changing them until the
- * commit. Whoever decides on a deletion and writes it locks it first.
+ * commit. A transaction that decides on a deletion locks its row first.
  */
 export function deletionsWhere(condition: string) {
   const text = `
