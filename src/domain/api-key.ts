@@ -1,6 +1,6 @@
 import type { Timestamp } from './time.ts';
 
-export const SCOPES = ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop'] as const;
+export const SCOPES = ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** An API key as hangup stores it: the SHA-256 hash, never the key itself. */

@@ -61,5 +61,12 @@ export interface AuditEvent {
   readonly details: AuditDetails | null;
 }
 
+/** Returns the actor of a change of keys or prefixes. @param author the API key of the request; absent: an operator */
+export function actorOf(author: { readonly id: string } | undefined): Pick<AuditEvent, 'actor' | 'actorId'> {
+  return author === undefined
+    ? { actor: 'operator', actorId: null }
+    : { actor: 'api_key', actorId: author.id };
+}
+
 /** Actor and reason of a change. */
 export type Cause = Pick<AuditEvent, 'actor' | 'actorId' | 'reason'>;

@@ -37,6 +37,10 @@ export class StoreBusyError extends Error {
 
 /** Returns the message of a thrown value, which need not be an Error. */
 export function errorMessage(error: unknown): string {
+  // A connection to a host with several addresses fails with an error per address, and without a message of its own.
+  if (error instanceof AggregateError && error.message === '') {
+    return [...new Set(error.errors.map(errorMessage))].join('; ');
+  }
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -61,7 +65,13 @@ export const roomNameTaken = () =>
   );
 export const callHeld = (cancellationId: string) =>
   new RequestError('conflict', `Call is held by cancellation ${cancellationId}`);
+export const apiKeyNotFound = () => new RequestError('not_found', 'API key not found');
+export const adoptionPrefixNotFound = () => new RequestError('not_found', 'Adoption prefix not found');
+export const adoptionPrefixTaken = () =>
+  new RequestError('conflict', 'Adoption prefix is already taken, or begins with a prefix that is taken');
 export const cancellationNotFound = () => new RequestError('not_found', 'Cancellation not found');
+export const roomDeletionNotFound = () => new RequestError('not_found', 'Room deletion not found');
+export const roomAlreadyDeleted = () => new RequestError('conflict', 'Room is already deleted');
 export const tooManyMatches = (matched: number, expectedAtMost: number) =>
   new RequestError(
     'precondition_failed',

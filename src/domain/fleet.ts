@@ -14,6 +14,8 @@ export type Pass = (typeof PASSES)[number];
 
 /** A heartbeat is valid for this long. Another member takes over the passes of a dead one within this time and one request. */
 export const HEARTBEAT_TTL_MS = 7_500;
+/** SQLite's store decides a heartbeat with the time at which it was sent, and writes it up to this time later. */
+const MAX_WRITE_DELAY_MS = 3_000;
 const HEARTBEAT_INTERVAL_MS = HEARTBEAT_TTL_MS / 3;
 const RETRY_INTERVAL_MS = 1_000;
 /** While members divide the rate limit anew. */
@@ -77,8 +79,10 @@ export interface HeartbeatDecision {
 /** Extends the membership of one member, grants it the free passes that it wants, and releases its other passes. */
 export function onHeartbeat(
   { members, leases, now }: FleetSnapshot,
-  { memberId, wanted, rateDivisor: inUse }: HeartbeatCommand,
+  { memberId, wanted, rateDivisor: sent }: HeartbeatCommand,
 ): HeartbeatDecision {
+  // A member whose row is gone was found expired while this heartbeat waited: the others divided the rate without it.
+  const inUse = members.some(({ id }) => id === memberId) ? sent : null;
   const others = members.filter(({ id }) => id !== memberId);
   const valid = others.filter((member) => isValid(member, now));
   const rateDivisor = divideRate(
@@ -112,9 +116,12 @@ export function onHeartbeat(
   };
 }
 
-/** A heartbeat from the future is not valid: its clock was ahead, and a dead member would keep its passes. */
+/**
+ * A heartbeat from the future is not valid: its clock was ahead, and a dead member would keep its passes. Another member can
+ * have sent its heartbeat after this one, and written it before.
+ */
 function isValid({ expiresAt }: Member, now: Timestamp): boolean {
-  return expiresAt > now && expiresAt <= now + HEARTBEAT_TTL_MS;
+  return expiresAt > now && expiresAt <= now + HEARTBEAT_TTL_MS + MAX_WRITE_DELAY_MS;
 }
 
 function nextLease(

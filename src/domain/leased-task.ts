@@ -42,6 +42,12 @@ export type AttemptResult =
 const MAX_ERROR_LENGTH = 500;
 
 /**
+ * Longer than a claim waits between its reading of the clock and its write. Another process can commit a later time meanwhile,
+ * whose leases are not from before a change of the clock.
+ */
+export const MAX_TIME_DIFFERENCE_MS = 10_000;
+
+/**
  * Returns the state that an attempt leaves its task in. A failed task is discarded when its next attempt would come
  * after `policy.maxAgeMs`.
  * @param random in [0, 1)
@@ -63,6 +69,21 @@ export function resolveAttempt(
 /** Whether the attempt holds the lease of the task. */
 export function isLeasedTo(attempt: number, task: Pick<LeasedTask, 'state' | 'attempt'>): boolean {
   return task.state === 'running' && task.attempt === attempt;
+}
+
+/**
+ * Returns a leased task with times by the clock of the process that leased the task, which can differ from the store's clock.
+ * @param sentAt when the process requested the lease: the lease ends in the store no earlier than in the result
+ */
+export function byOwnClock<Task extends LeasedTask>(task: Task, sentAt: Timestamp): Task {
+  const { attemptedAt, scheduledAt, createdAt } = task;
+  const differenceMs = sentAt - (attemptedAt ?? sentAt);
+  return {
+    ...task,
+    attemptedAt: sentAt,
+    scheduledAt: scheduledAt + differenceMs,
+    createdAt: createdAt + differenceMs,
+  };
 }
 
 /** Returns the task after an attempt that was made under a lease; null when the attempt does not hold the lease any more. */

@@ -113,6 +113,15 @@ describe('the passes', () => {
     at(NOW - 3_600_000);
     expect(beat('b').passes).toEqual(both(2));
   });
+
+  test('a heartbeat that was sent before that of the holder, and written after it, takes nothing over', () => {
+    const { at, beat, members } = startFleet();
+    at(NOW + 3_000);
+    beat('a');
+    at(NOW);
+    expect(beat('b')).toMatchObject({ passes: [], members: 2 });
+    expect(members()).toHaveLength(2);
+  });
 });
 
 describe('the process', () => {
@@ -186,11 +195,14 @@ describe('the parts of the rate limit', () => {
   interface Process {
     readonly id: string;
     membership: Membership | null;
+    /** When it began to wait for its next result. */
+    idleSince: number;
   }
 
   const action = fc.record({
     afterMs: fc.integer({ min: 0, max: 3_000 }),
     process: fc.integer({ min: 0, max: 5 }),
+    delayMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 3_000 })),
     kind: fc.constantFrom('beat', 'beat', 'beat', 'beat', 'lost request', 'lost result', 'crash', 'leave'),
   });
 
@@ -201,15 +213,18 @@ describe('the parts of the rate limit', () => {
       let starts = 0;
       const start = (): Process => {
         starts += 1;
-        return { id: `p${starts}`, membership: null };
+        return { id: `p${starts}`, membership: null, idleSince: now };
       };
       const processes = Array.from({ length: 6 }, start);
-      for (const { afterMs, process: index, kind } of actions) {
+      for (const { afterMs, process: index, delayMs, kind } of actions) {
         now += afterMs;
-        at(now);
         const process = processes[index] ?? start();
-        const command = { rateDivisor: divisorInUse(process.membership, now) };
-        if (kind === 'beat') process.membership = { sentAt: now, heartbeat: beat(process.id, command) };
+        // The store writes a heartbeat now, and decides it with the time at which it was sent.
+        const sentAt = Math.max(now - delayMs, process.idleSince);
+        process.idleSince = now;
+        at(sentAt);
+        const command = { rateDivisor: divisorInUse(process.membership, sentAt) };
+        if (kind === 'beat') process.membership = { sentAt, heartbeat: beat(process.id, command) };
         else if (kind === 'lost result') beat(process.id, command);
         else if (kind === 'leave') leave(process.id);
         if (kind === 'crash' || kind === 'leave') processes[index] = start();
@@ -221,7 +236,7 @@ describe('the parts of the rate limit', () => {
         }
       }
     });
-    fc.assert(property, { numRuns: 500 });
+    fc.assert(property, { numRuns: 5_000 });
   });
 
   test('the parts converge to equal parts of the complete limit', () => {
