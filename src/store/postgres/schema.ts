@@ -168,6 +168,9 @@ export const calls = pgTable(
     index('calls_by_phone')
       .on(t.organizationId, t.phoneNumber, t.createdAt, t.id)
       .where(sql`${t.phoneNumber} IS NOT NULL`),
+    index('calls_by_phone_end')
+      .on(t.organizationId, sql`reverse(${t.phoneNumber})`, t.createdAt, t.id)
+      .where(sql`${t.phoneNumber} IS NOT NULL`),
   ],
 );
 
@@ -227,6 +230,9 @@ export const roomDeletions = pgTable(
     index('room_deletions_by_cancellation')
       .on(t.cancellationId, t.state)
       .where(sql`${t.cancellationId} IS NOT NULL`),
+    index('room_deletions_incomplete_by_created')
+      .on(t.createdAt, t.callId)
+      .where(sql`${t.state} <> 'completed'`),
     // A new call cannot have the room's name while a deletion of that name is not complete.
     uniqueIndex('room_deletions_incomplete_room_name').on(t.roomName).where(sql`${t.state} <> 'completed'`),
   ],

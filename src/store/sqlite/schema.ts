@@ -40,6 +40,14 @@ export const IS_RUNNING = sql.raw(`"cancellations"."state" = 'running'`);
 export const HAS_ACTIVE_HOLD = sql.raw(`"cancellations"."hold_state" = 'active'`);
 export const IS_INCOMPLETE = sql.raw(`"room_deletions"."state" <> 'completed'`);
 
+/** The number of last characters of a phone number that an index has. E.164 allows 15 digits. */
+export const MAX_PHONE_END = 15;
+/** The last characters of a phone number, the last one first, as the migration has them in an index. */
+export const REVERSED_PHONE = Array.from(
+  { length: MAX_PHONE_END },
+  (_, i) => `substr(phone_number, ${-1 - i}, 1)`,
+).join(' || ');
+
 export const organizations = sqliteTable('organizations', {
   id: text().primaryKey(),
   name: text().notNull().unique(),
@@ -140,6 +148,10 @@ export const calls = sqliteTable(
     index('calls_by_direction').on(t.organizationId, t.direction, t.isScheduled, t.createdAt, t.id),
     index('calls_by_agent').on(t.organizationId, t.agentId, t.direction, t.isScheduled, t.createdAt, t.id),
     index('calls_by_phone').on(t.organizationId, t.phoneNumber, t.createdAt, t.id),
+    // For a search by the last digits. SQLite has no function that reverses a text.
+    index('calls_by_phone_end')
+      .on(t.organizationId, sql.raw(REVERSED_PHONE), t.createdAt, t.id)
+      .where(sql`${t.phoneNumber} IS NOT NULL`),
     index('calls_by_status').on(
       t.organizationId,
       t.status,
@@ -223,6 +235,10 @@ export const roomDeletions = sqliteTable(
     index('room_deletions_by_cancellation')
       .on(t.cancellationId, t.state)
       .where(sql`${t.cancellationId} IS NOT NULL`),
+    // Lists of deletions, oldest first.
+    index('room_deletions_incomplete_by_created')
+      .on(t.createdAt, t.callId)
+      .where(sql`${t.state} <> 'completed'`),
     // A new call cannot have the room's name while a deletion of that name is not complete.
     uniqueIndex('room_deletions_incomplete_room_name').on(t.roomName).where(sql`${t.state} <> 'completed'`),
   ],

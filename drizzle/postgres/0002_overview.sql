@@ -1,0 +1,2 @@
+CREATE INDEX "calls_by_phone_end" ON "calls" USING btree ("organization_id",reverse("phone_number"),"created_at","id") WHERE "calls"."phone_number" IS NOT NULL;--> statement-breakpoint
+CREATE INDEX "room_deletions_incomplete_by_created" ON "room_deletions" USING btree ("created_at","call_id") WHERE "room_deletions"."state" <> 'completed';
