@@ -20,10 +20,11 @@ export type DatabaseFacts =
   | {
       readonly kind: 'open';
       readonly schema: SchemaVersion;
+      readonly isIncompleteCopy: boolean;
       readonly journalMode: string;
       /** Faults that SQLite's quick_check reports. */
       readonly corruption: readonly string[];
-      /** Null when the schema is not current, or the database is damaged. */
+      /** Null when the schema is not current, or the database is damaged or an incomplete copy. */
       readonly calls: CallFacts | null;
     };
 
@@ -33,11 +34,12 @@ export type PostgresFacts =
   | {
       readonly kind: 'open';
       readonly schema: SchemaVersion;
+      readonly isIncompleteCopy: boolean;
       readonly version: string;
       readonly synchronousCommit: string;
       /** `synchronous_standby_names`; empty: commits wait for no standby. */
       readonly standbys: string;
-      /** Null when the schema is not current. */
+      /** Null when the schema is not current, or the database is an incomplete copy. */
       readonly calls: CallFacts | null;
     };
 

@@ -9,8 +9,10 @@ import type { AttemptResult } from '../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../domain/room-deletion.ts';
 import type { LiveCall } from '../domain/room-diff.ts';
 import type { Timestamp } from '../domain/time.ts';
+import type { AdoptionStore } from './adoption-store.ts';
 import type { EventStore } from './event-store.ts';
 import type { FleetStore } from './fleet-store.ts';
+import type { OverviewStore } from './overview-store.ts';
 
 /**
  * The database. Each method is one atomic change that survives a power cut, or no change. A rejected promise means that
@@ -22,6 +24,7 @@ export interface Store
     CancellationStore,
     EventStore,
     LiveCallStore,
+    OverviewStore,
     DeletionQueue,
     ApiKeyStore,
     AdoptionStore,
@@ -213,20 +216,20 @@ export interface ApiKeyStore {
   /** Creates the organization if its name is new. */
   createApiKey(input: NewApiKey): Promise<ApiKey>;
   findApiKey(hash: string): Promise<ApiKey | null>;
+  findApiKeyById(id: string): Promise<StoredApiKey | null>;
   listApiKeys(): Promise<readonly ApiKey[]>;
+  /** Keys of the organization: those that are not revoked first, and the newest of both first. */
+  listApiKeysOf(input: { organizationId: string; limit: number }): Promise<readonly ApiKey[]>;
   /** Returns null when the key does not exist. A second revocation keeps the first time. */
-  revokeApiKey(input: { id: string; now: Timestamp }): Promise<ApiKey | null>;
+  revokeApiKey(input: {
+    id: string;
+    /** Revokes only a key of the organization of this author. Absent: an operator, who may revoke each key. */
+    author?: Author | undefined;
+    now: Timestamp;
+  }): Promise<ApiKey | null>;
   recordApiKeyUse(input: { id: string; now: Timestamp }): Promise<void>;
   /** The names of all organizations, in alphabetical order. */
   listOrganizations(): Promise<readonly string[]>;
-}
-
-export interface AdoptionStore {
-  /** Creates the organization if its name is new. */
-  addAdoptionPrefix(input: NewAdoptionPrefix): Promise<'added' | 'taken'>;
-  listAdoptionPrefixes(): Promise<readonly AdoptionPrefix[]>;
-  /** Returns false when the prefix does not exist. */
-  removeAdoptionPrefix(input: { prefix: string; now: Timestamp }): Promise<boolean>;
 }
 
 /** Each method that prunes deletes at most `limit` rows, and returns the number of deleted rows. */
@@ -306,18 +309,13 @@ export interface AuditEntry extends Omit<AuditEvent, 'organizationId' | 'subject
   readonly id: number;
 }
 
-export interface AdoptionPrefix {
-  readonly prefix: string;
-  readonly organizationId: string;
-  readonly organizationName: string;
-  readonly createdAt: Timestamp;
-}
+/** The API key that changes keys or prefixes of its organization. */
+export type Author = Pick<ApiKey, 'id' | 'organizationId'>;
 
-export interface NewAdoptionPrefix {
-  readonly prefix: string;
-  readonly organizationName: string;
-  readonly organizationIdIfNew: string;
-  readonly now: Timestamp;
+export interface StoredApiKey {
+  readonly apiKey: ApiKey;
+  /** SHA-256 of the complete key, lower-case hex. */
+  readonly hash: string;
 }
 
 export interface NewApiKey {
@@ -329,6 +327,8 @@ export interface NewApiKey {
   readonly hash: string;
   readonly scopes: readonly Scope[];
   readonly expiresAt: Timestamp | null;
+  /** For the audit log. Absent: an operator. */
+  readonly author?: Author | undefined;
   readonly now: Timestamp;
 }
 

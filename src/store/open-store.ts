@@ -8,8 +8,9 @@ import type { DatabaseAddress } from '../platform/database-address.ts';
 import type { SchemaVersion } from '../ports/diagnostics.ts';
 import type { ServerStore } from '../ports/server-store.ts';
 import type { OpenStore } from '../ports/store.ts';
+import type { Timers } from '../ports/system.ts';
 import type { copyDatabase as copy } from './copy/copy-database.ts';
-import type { OnMigrate } from './database-error.ts';
+import type { OnMigrate, OnWait } from './database-error.ts';
 import { createRateLimiter } from './rate-limiter.ts';
 import { assertDatabaseExists, inspectSchema as inspectFile } from './sqlite/database.ts';
 import { readLiveKitServers as readServersOfFile } from './sqlite/livekit-servers.ts';
@@ -26,43 +27,61 @@ const postgresInspection = () => import('./postgres/inspect-database.ts');
 /** Opens the store of a command, after creating or migrating the database. @throws DatabaseError */
 export async function openStore(
   address: DatabaseAddress,
-  { onMigrating }: { onMigrating: OnMigrate },
+  { onMigrating, onWaiting }: { onMigrating: OnMigrate; onWaiting?: OnWait },
 ): Promise<OpenStore> {
   if (address.kind === 'sqlite') return openSqliteStore(address.file, { onMigrating });
-  return (await postgres()).openPostgresStore({ url: address.url, onMigrating });
+  return (await postgres()).openPostgresStore({ url: address.url, onMigrating, onWaiting });
 }
 
 /** Opens the store of a server, after creating or migrating the database. @throws DatabaseError */
 export async function openServerStore(
   address: DatabaseAddress,
-  { clock, thread, onMigrating, onLate }: Parameters<typeof openThreadedStore>[1],
+  {
+    clock,
+    timers,
+    thread,
+    onMigrating,
+    onLate,
+    onWaiting,
+    onNotListening,
+  }: Parameters<typeof openThreadedStore>[1] & {
+    timers: Timers;
+    onWaiting?: OnWait;
+    onNotListening?: (error: unknown) => void;
+  },
 ): Promise<ServerStore> {
   if (address.kind === 'sqlite') {
     const own = { ...(thread && { thread }), onMigrating, onLate };
     return {
       ...(await openThreadedStore(address.file, { clock, ...own })),
       countConnections: () => null,
+      watchEvents: () => {},
       createRateLimiter: () => createRateLimiter({ clock }),
     };
   }
   // All processes share the clock of the database, except in tests.
   const ownClock = clock === systemClock ? {} : { clock };
-  return (await postgres()).openPostgresStore({ url: address.url, onMigrating, ...ownClock });
+  const options = { ...ownClock, timers, ...(onNotListening && { onNotListening }) };
+  return (await postgres()).openPostgresStore({ url: address.url, onMigrating, onWaiting, ...options });
 }
 
 /** Compares the schema of a database with this version's, and lists the missing migrations. @throws DatabaseError */
 export async function inspectSchema(
   address: DatabaseAddress,
+  options: { onWaiting: OnWait },
 ): Promise<{ version: SchemaVersion; pending: readonly string[] }> {
-  if (address.kind === 'postgres') return (await postgresInspection()).inspectSchema(address.url);
+  if (address.kind === 'postgres') return (await postgresInspection()).inspectSchema(address.url, options);
   assertDatabaseExists(address.file);
   return inspectFile(address.file);
 }
 
 /** Returns the URLs of the LiveKit servers that a database was used with, the latest first. Changes nothing. */
-export async function readLiveKitServers(address: DatabaseAddress): Promise<readonly string[]> {
+export async function readLiveKitServers(
+  address: DatabaseAddress,
+  options: { onWaiting: OnWait },
+): Promise<readonly string[]> {
   if (address.kind === 'sqlite') return readServersOfFile(address.file);
-  return (await postgresInspection()).readLiveKitServers(address.url);
+  return (await postgresInspection()).readLiveKitServers(address.url, options);
 }
 
 /** Reads the facts of a Postgres database. Never throws. */

@@ -1,6 +1,7 @@
 import { asc, type Column, eq, type Placeholder, type SQL, sql } from 'drizzle-orm';
-import type { Timestamp } from '../../domain/time.ts';
-import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/store.ts';
+import { actorOf } from '../../domain/audit.ts';
+import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/adoption-store.ts';
+import type { Store } from '../../ports/store.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
@@ -19,7 +20,7 @@ const isPrefix = eq(adoptionPrefixes.prefix, sql.placeholder('prefix'));
 const statements = preparePerConnection((db) => ({
   find: prepareRows(db, db.select(ADOPTION_PREFIX).from(adoptionPrefixes).where(isPrefix)),
   insert: prepareRun(db, db.insert(adoptionPrefixes).values(placeholdersFor(ADOPTION_PREFIX))),
-  remove: prepareRows(db, db.delete(adoptionPrefixes).where(isPrefix).returning(ADOPTION_PREFIX)),
+  remove: prepareRun(db, db.delete(adoptionPrefixes).where(isPrefix)),
   list: prepareRows(
     db,
     db
@@ -52,7 +53,7 @@ export function addAdoptionPrefix(db: Database, input: NewAdoptionPrefix): 'adde
   });
   statements(db).insert.run({ prefix, organizationId, createdAt: now });
   const action = 'adoption.added';
-  appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+  appendAudit(db, { at: now, organizationId, action, ...actorOf(input.author), subjectId: prefix });
   return 'added';
 }
 
@@ -62,13 +63,15 @@ export function listAdoptionPrefixes(db: Database): AdoptionPrefix[] {
 
 export function removeAdoptionPrefix(
   db: Database,
-  { prefix, now }: { prefix: string; now: Timestamp },
+  { prefix, author, now }: Parameters<Store['removeAdoptionPrefix']>[0],
 ): boolean {
-  const [removed] = statements(db).remove.all({ prefix });
-  if (removed === undefined) return false;
-  const { organizationId } = removed;
+  const found = statements(db).find.get({ prefix });
+  if (found === undefined) return false;
+  const { organizationId } = found;
+  if (author !== undefined && author.organizationId !== organizationId) return false;
+  statements(db).remove.run({ prefix });
   const action = 'adoption.removed';
-  appendAudit(db, { at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+  appendAudit(db, { at: now, organizationId, action, ...actorOf(author), subjectId: prefix });
   return true;
 }
 

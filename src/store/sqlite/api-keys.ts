@@ -1,7 +1,8 @@
-import { eq, type SQL, sql } from 'drizzle-orm';
+import { asc, desc, eq, isNotNull, type SQL, sql } from 'drizzle-orm';
 import type { ApiKey } from '../../domain/api-key.ts';
+import { actorOf } from '../../domain/audit.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { NewApiKey } from '../../ports/store.ts';
+import type { NewApiKey, Store, StoredApiKey } from '../../ports/store.ts';
 import { appendAudit } from './audit.ts';
 import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
@@ -34,7 +35,7 @@ export function createApiKey(db: Database, input: NewApiKey): ApiKey {
     at: now,
     organizationId: organization.id,
     action: 'api_key.created',
-    actor: 'operator',
+    ...actorOf(input.author),
     subjectId: id,
   });
   return toApiKey(row, organization.name);
@@ -89,6 +90,25 @@ const statements = preparePerConnection((db) => ({
       .where(eq(apiKeys.hash, text('hash')))
       .toSQL().sql,
   ),
+  keyById: db.$client.prepare<[id: string], ApiKeyRow & { readonly hash: string }>(
+    db
+      .select({ ...API_KEY, hash: sql`${apiKeys.hash}`.as('hash') })
+      .from(apiKeys)
+      .innerJoin(organizations, eq(organizations.id, apiKeys.organizationId))
+      .where(eq(apiKeys.id, text('id')))
+      .toSQL().sql,
+  ),
+  keysOfOrganization: db.$client.prepare<[organizationId: string, limit: number], ApiKeyRow>(
+    db
+      .select(API_KEY)
+      .from(apiKeys)
+      .innerJoin(organizations, eq(organizations.id, apiKeys.organizationId))
+      .where(eq(apiKeys.organizationId, text('organizationId')))
+      .orderBy(asc(isNotNull(apiKeys.revokedAt)), desc(apiKeys.id))
+      .limit(sql.placeholder('limit'))
+      .toSQL()
+      .sql.replace(' limit ?', ' limit ? + 0'),
+  ),
   recordUse: db
     .update(apiKeys)
     .set({ lastUsedAt: sql`${sql.placeholder('now')}` })
@@ -101,6 +121,18 @@ export function findApiKey(db: Database, hash: string): ApiKey | null {
   return row === undefined ? null : toApiKeyOfRow(row);
 }
 
+export function findApiKeyById(db: Database, id: string): StoredApiKey | null {
+  const row = statements(db).keyById.get(id);
+  return row === undefined ? null : { apiKey: toApiKeyOfRow(row), hash: row.hash };
+}
+
+export function listApiKeysOf(
+  db: Database,
+  { organizationId, limit }: Parameters<Store['listApiKeysOf']>[0],
+): ApiKey[] {
+  return statements(db).keysOfOrganization.all(organizationId, limit).map(toApiKeyOfRow);
+}
+
 export function listApiKeys(db: Database): ApiKey[] {
   return withOrganization(db)
     .orderBy(apiKeys.id)
@@ -108,17 +140,21 @@ export function listApiKeys(db: Database): ApiKey[] {
     .map((found) => toApiKey(found.key, found.organizationName));
 }
 
-export function revokeApiKey(db: Database, { id, now }: { id: string; now: Timestamp }): ApiKey | null {
+export function revokeApiKey(
+  db: Database,
+  { id, author, now }: Parameters<Store['revokeApiKey']>[0],
+): ApiKey | null {
   const found = withOrganization(db).where(eq(apiKeys.id, id)).get();
   if (found === undefined) return null;
+  const { organizationId } = found.key;
+  if (author !== undefined && author.organizationId !== organizationId) return null;
   if (found.key.revokedAt !== null) return toApiKey(found.key, found.organizationName);
   db.update(apiKeys).set({ revokedAt: now }).where(eq(apiKeys.id, id)).run();
-  const { organizationId } = found.key;
   appendAudit(db, {
     at: now,
     organizationId,
     action: 'api_key.revoked',
-    actor: 'operator',
+    ...actorOf(author),
     subjectId: id,
   });
   return toApiKey({ ...found.key, revokedAt: now }, found.organizationName);

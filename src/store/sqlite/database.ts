@@ -240,6 +240,8 @@ function assertPragma(client: SqliteDatabase.Database, name: string, expected: s
  */
 function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnMigrate): void {
   const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER });
+  const known = migrations.map(({ hash }) => hash);
+  knownHashes = known;
   client
     .transaction(() => {
       client.exec(
@@ -248,7 +250,6 @@ function migrate(client: SqliteDatabase.Database, file: string, onMigrating: OnM
       const applied = client
         .prepare<[], { hash: string }>('SELECT hash FROM __drizzle_migrations ORDER BY id')
         .all();
-      const known = migrations.map(({ hash }) => hash);
       if (applied.some(({ hash }, index) => hash !== known[index])) {
         throw new DatabaseError(
           `The database ${file} was created by a newer or different version of hangup. Start that version, or restore a backup of this version.`,
@@ -290,8 +291,13 @@ export function compareSchema(applied: readonly string[]): Exclude<SchemaVersion
 
 let knownHashes: readonly string[] | undefined;
 
+/** Sets the hashes of this version's migrations in a thread that cannot read the files. */
+export function setKnownMigrations(hashes: readonly string[]): void {
+  knownHashes = hashes;
+}
+
 /** Returns the hashes of this version's migrations. The files do not change while the process runs. */
-function knownMigrations(): readonly string[] {
+export function knownMigrations(): readonly string[] {
   knownHashes ??= readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash }) => hash);
   return knownHashes;
 }

@@ -1,7 +1,8 @@
 import { and, asc, count, eq, gt, inArray, lte, or, sql } from 'drizzle-orm';
+import type { Cause } from '../../domain/audit.ts';
 import type { Call } from '../../domain/call.ts';
 import type { CallStatus } from '../../domain/call-status.ts';
-import { isLeasedTo, settleLease } from '../../domain/leased-task.ts';
+import { isLeasedTo, MAX_TIME_DIFFERENCE_MS, settleLease } from '../../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { ClaimedDeletion, DeletionLease, Store } from '../../ports/store.ts';
@@ -158,7 +159,8 @@ export function claimDeletions(
   { leaseMs, maxDelayMs, limit }: Parameters<Store['claimDeletions']>[0],
   now: Timestamp,
 ): ClaimedDeletion[] {
-  const callIds = findDue(db, { now, maxScheduledAt: now + maxDelayMs, limit });
+  const maxScheduledAt = now + maxDelayMs + MAX_TIME_DIFFERENCE_MS;
+  const callIds = findDue(db, { now, maxScheduledAt, limit });
   if (callIds.length === 0) return [];
   const claimed = statements(db).claim.all({
     callIds: JSON.stringify(callIds),
@@ -243,16 +245,29 @@ export function retryDeletion(
 ): DeletionState | null {
   const found = statements(db).ofCall.get({ callId });
   if (found === undefined || found.state === 'completed') return found?.state ?? null;
+  reopenDeletion(db, { callId, actor: 'operator', actorId: null, state: found.state }, now);
+  return found.state;
+}
+
+/** Makes an incomplete deletion available, and returns it. @param state its state before */
+export function reopenDeletion(
+  db: Database,
+  { callId, actor, actorId, state }: { callId: string; state: DeletionState } & Omit<Cause, 'reason'>,
+  now: Timestamp,
+): RoomDeletion {
   statements(db).reopen.run({ callId, scheduledAt: now, createdAt: now });
   appendAudit(db, {
     at: now,
     organizationId: organizationOf(db, callId),
     action: 'call.room_deletion_reopened',
-    actor: 'operator',
+    actor,
+    actorId,
     subjectId: callId,
-    reason: `the deletion was ${found.state}`,
+    reason: `the deletion was ${state}`,
   });
-  return found.state;
+  const reopened = statements(db).ofCall.get({ callId });
+  if (reopened === undefined) throw new Error(`call ${callId} has no deletion`);
+  return reopened;
 }
 
 export function nextDeletionAt(db: Database): Timestamp | null {

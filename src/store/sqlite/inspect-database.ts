@@ -4,11 +4,13 @@ import { errorCode, errorMessage } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import { NO_PROC } from '../../platform/assets.ts';
 import type { CallFacts, DatabaseFacts } from '../../ports/diagnostics.ts';
+import { COPY_TABLE } from '../copy/copy-mark.ts';
 import { countLive } from './counts.ts';
 import {
   adviceForDatabaseError,
   BUSY_TIMEOUT_MS,
   type Database,
+  hasTable,
   openSqlite,
   readSchemaVersion,
 } from './database.ts';
@@ -43,8 +45,10 @@ function inspectContents(db: Database, subject: Subject): DatabaseFacts {
   const rows = client.pragma('quick_check(10)') as { quick_check: string }[];
   const corruption = rows.map((row) => row.quick_check).filter((line) => line !== 'ok');
   const schema = readSchemaVersion(client);
-  const calls = schema === 'current' && corruption.length === 0 ? readCallFacts(db, subject) : null;
-  return { kind: 'open', schema, journalMode, corruption, calls };
+  const isIncompleteCopy = hasTable(client, COPY_TABLE);
+  const isReadable = schema === 'current' && corruption.length === 0 && !isIncompleteCopy;
+  const calls = isReadable ? readCallFacts(db, subject) : null;
+  return { kind: 'open', schema, isIncompleteCopy, journalMode, corruption, calls };
 }
 
 function readCallFacts(db: Database, { roomNames, now }: Subject): CallFacts {

@@ -3,11 +3,21 @@ import type { Timestamp } from '../../domain/time.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { ChangedCall, OpenStore, Store } from '../../ports/store.ts';
 import type { Clock } from '../../ports/system.ts';
+import { countOrganization, readActivity } from './activity.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
-import { createApiKey, findApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
+import {
+  createApiKey,
+  findApiKey,
+  findApiKeyById,
+  listApiKeys,
+  listApiKeysOf,
+  recordApiKeyUse,
+  revokeApiKey,
+} from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
 import { changeCall, findUnchangedCall } from './call-changes.ts';
 import { type CallLists, createCallLists } from './call-list.ts';
+import { searchCalls } from './call-search.ts';
 import { findCall, findKeyAndCall } from './calls.ts';
 import {
   advanceCancellation,
@@ -50,6 +60,7 @@ import {
 } from './live-calls.ts';
 import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
 import { listOrganizations } from './organizations.ts';
+import { findRooms, listAgents, listRoomDeletions, retryRoomDeletion } from './overview.ts';
 import { countPrunable, pruneAudit, pruneCalls, pruneEvents, withShortCheckpoints } from './retention.ts';
 import { writeTransaction } from './transaction.ts';
 
@@ -62,7 +73,9 @@ type SyncStore = { readonly [N in keyof Store]: Sync<Store[N]> };
 export function readsOn(db: Database, lists: CallLists, clock: Clock) {
   return {
     findApiKey: (hash) => findApiKey(db, hash),
+    findApiKeyById: (id) => findApiKeyById(db, id),
     listApiKeys: () => listApiKeys(db),
+    listApiKeysOf: (input) => listApiKeysOf(db, input),
     listOrganizations: () => listOrganizations(db),
     findCall: (id) => findCall(db, id),
     findKeyAndCall: (input) => findKeyAndCall(db, input),
@@ -83,6 +96,12 @@ export function readsOn(db: Database, lists: CallLists, clock: Clock) {
     getWebhookActivity: () => getWebhookActivity(db),
     countPrunable: (retention) => countPrunable(db, retention),
     listAdoptionPrefixes: () => listAdoptionPrefixes(db),
+    countOrganization: (organizationId) => countOrganization(db, organizationId),
+    readActivity: (after) => readActivity(db, after),
+    searchCalls: (search) => searchCalls(db, search),
+    findRooms: (callIds) => findRooms(db, callIds),
+    listAgents: (input) => listAgents(db, input),
+    listRoomDeletions: (query) => listRoomDeletions(db, query),
     listDeletions: (input) => listDeletions(db, input),
     countOpenDeletions: () => countOpenDeletions(db),
     nextDeletionAt: () => nextDeletionAt(db),
@@ -110,6 +129,7 @@ export function writesOn(db: Database, clock: Clock) {
     settleDeletion: (input) => settleDeletion(db, input, clock.now()),
     completeDeletions: (leases) => completeDeletions(db, leases, clock.now()),
     retryDeletion: (input) => retryDeletion(db, input, clock.now()),
+    retryRoomDeletion: (input) => retryRoomDeletion(db, input, clock.now()),
     pruneIdempotencyKeys: (input) => withShortCheckpoints(db, () => pruneIdempotencyKeys(db, input)),
     checkWritable: () => checkWritable(db),
     recordLiveKitServer: (server) => recordLiveKitServer(db, server),

@@ -1,7 +1,14 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { isBusy, openWriter } from './database.ts';
+import { isBusy, openWriter, setKnownMigrations } from './database.ts';
 import { call, findUnchanged, sharesCommit, writesOn } from './sqlite-store.ts';
-import { encodeError, monotonicMs, type Reply, type Request, type WriteRequest } from './thread-messages.ts';
+import {
+  encodeError,
+  monotonicMs,
+  type Reply,
+  type Request,
+  type ThreadData,
+  type WriteRequest,
+} from './thread-messages.ts';
 import { sharedTransaction } from './transaction.ts';
 import { createWriteQueue, type Outcome, type Write } from './write-queue.ts';
 
@@ -9,7 +16,8 @@ import { createWriteQueue, type Outcome, type Write } from './write-queue.ts';
 
 if (parentPort === null) throw new Error('store-thread.ts runs in a worker thread only');
 const port = parentPort;
-const { file } = workerData as { file: string };
+const { file, migrations } = workerData as ThreadData;
+setKnownMigrations(migrations);
 const db = openWriter(file);
 /** The time of the current write, by the main thread's clock, so that an injected clock has effect in this thread too. */
 let now = 0;

@@ -3,6 +3,13 @@ import { StoreBusyError } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { WriteMethod } from './sqlite-store.ts';
 
+/** The `workerData` of the thread of the store. */
+export interface ThreadData {
+  readonly file: string;
+  /** The hashes of this version's migrations: the thread of the single file cannot read their files. */
+  readonly migrations: readonly string[];
+}
+
 /** A write for the thread of the store. */
 export interface WriteRequest {
   readonly id: number;

@@ -8,6 +8,7 @@ import {
   closeDatabase,
   DatabaseError,
   isBusy,
+  knownMigrations,
   makeReadOnly,
   type OnMigrate,
   openDatabase,
@@ -27,6 +28,7 @@ import {
   monotonicMs,
   type Reply,
   type Request,
+  type ThreadData,
   type WriteReply,
   type WriteRequest,
 } from './thread-messages.ts';
@@ -83,7 +85,8 @@ export async function openThreadedStore(
   const db = openDatabase(file, onMigrating);
   const lists = createCallLists(db);
   const reads = readsOn(db, lists, clock);
-  const worker = new Worker(thread.entry, { ...thread.options, workerData: { file } });
+  const workerData: ThreadData = { file, migrations: knownMigrations() };
+  const worker = new Worker(thread.entry, { ...thread.options, workerData });
   const pending = new Map<number, PendingWrite>();
   /** Writes that were rejected because they took too long. */
   const rejected = new Map<number, PendingWrite>();
