@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { PostgresUrlError, parsePostgresUrl } from './postgres-url.ts';
 
 /** The database of the setting DATABASE_URL. A URL of Postgres can contain a password. */
 export type DatabaseAddress =
@@ -7,11 +8,16 @@ export type DatabaseAddress =
   | { readonly kind: 'postgres'; readonly url: string };
 
 const QUOTE_AT_AN_END = /^["'`\p{Pi}\p{Pf}]|["'`\p{Pi}\p{Pf}]$/u;
-/** Not by URL, which refuses a list of hosts. The store parses the parts. */
+/** Not by URL, which refuses a list of hosts. */
 const POSTGRES_URL = /^postgres(?:ql)?:\/\/(?:[^/?#\s]*@)?([^/?#@\s]*)\/([^/?#@\s]+)(?:\?([^#\s]*))?$/;
 
 export const databaseAddress = z.string().transform((text, context): DatabaseAddress => {
-  if (POSTGRES_URL.test(text) && !QUOTE_AT_AN_END.test(text)) return { kind: 'postgres', url: text };
+  if (POSTGRES_URL.test(text) && !QUOTE_AT_AN_END.test(text)) {
+    const problem = problemOf(text);
+    if (problem === null) return { kind: 'postgres', url: text };
+    context.addIssue({ code: 'custom', message: problem });
+    return z.NEVER;
+  }
   const file = databasePath(text);
   if (file !== null) return { kind: 'sqlite', file };
   context.addIssue({
@@ -22,6 +28,16 @@ export const databaseAddress = z.string().transform((text, context): DatabaseAdd
   });
   return z.NEVER;
 });
+
+function problemOf(postgresUrl: string): string | null {
+  try {
+    parsePostgresUrl(postgresUrl);
+    return null;
+  } catch (error) {
+    if (error instanceof PostgresUrlError) return error.message;
+    throw error;
+  }
+}
 
 /** Returns the file, or the hosts and the database without user, password and parameters: for logs and messages. */
 export function describeDatabase(address: DatabaseAddress): string {

@@ -1,6 +1,7 @@
-import { asc, eq, sql } from 'drizzle-orm';
-import type { Timestamp } from '../../domain/time.ts';
-import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/store.ts';
+import { and, asc, eq, or, sql } from 'drizzle-orm';
+import { actorOf } from '../../domain/audit.ts';
+import type { AdoptionPrefix, NewAdoptionPrefix } from '../../ports/adoption-store.ts';
+import type { Store } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
 import { adoptionPrefixes, organizations } from './schema.ts';
@@ -21,7 +22,14 @@ const isPrefix = eq(adoptionPrefixes.prefix, placeholder('prefix'));
 
 const find = prepareRows(build.select(ADOPTION_PREFIX).from(adoptionPrefixes).where(isPrefix));
 const insert = prepareRun(build.insert(adoptionPrefixes).values(placeholdersFor(ADOPTION_PREFIX)));
-const remove = prepareRows(build.delete(adoptionPrefixes).where(isPrefix).returning(ADOPTION_PREFIX));
+/** Without an author, of each organization. */
+const isOfAuthor = or(
+  sql`${placeholder('authorOrganizationId')}::text IS NULL`,
+  sql`${adoptionPrefixes.organizationId} = ${placeholder('authorOrganizationId')}::text`,
+);
+const remove = prepareRows(
+  build.delete(adoptionPrefixes).where(and(isPrefix, isOfAuthor)).returning(ADOPTION_PREFIX),
+);
 const list = prepareRows(
   build
     .select({
@@ -44,7 +52,7 @@ export function addAdoptionPrefix(db: Database, input: NewAdoptionPrefix): Promi
     });
     await insert.run(tx, { prefix, organizationId, createdAt: now });
     const action = 'adoption.added';
-    tx.appendAudit({ at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+    tx.appendAudit({ at: now, organizationId, action, ...actorOf(input.author), subjectId: prefix });
     return 'added';
   });
 }
@@ -55,14 +63,15 @@ export function listAdoptionPrefixes(session: Session): Promise<AdoptionPrefix[]
 
 export function removeAdoptionPrefix(
   db: Database,
-  { prefix, now }: { prefix: string; now: Timestamp },
+  { prefix, author, now }: Parameters<Store['removeAdoptionPrefix']>[0],
 ): Promise<boolean> {
   return transaction(db, async (tx) => {
-    const removed = await remove.get(tx, { prefix });
+    const authorOrganizationId = author?.organizationId ?? null;
+    const removed = await remove.get(tx, { prefix, authorOrganizationId });
     if (removed === undefined) return false;
     const { organizationId } = removed;
     const action = 'adoption.removed';
-    tx.appendAudit({ at: now, organizationId, action, actor: 'operator', subjectId: prefix });
+    tx.appendAudit({ at: now, organizationId, action, ...actorOf(author), subjectId: prefix });
     return true;
   });
 }

@@ -1,7 +1,8 @@
-import { and, asc, eq, isNull, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, isNotNull, isNull, or, type SQL, sql } from 'drizzle-orm';
 import type { ApiKey } from '../../domain/api-key.ts';
+import { actorOf } from '../../domain/audit.ts';
 import type { Timestamp } from '../../domain/time.ts';
-import type { NewApiKey } from '../../ports/store.ts';
+import type { NewApiKey, Store, StoredApiKey } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { ensureOrganization } from './organizations.ts';
 import { knownScopes } from './rows.ts';
@@ -50,6 +51,12 @@ const withOrganization = () =>
 
 const isId = eq(apiKeys.id, placeholder('id'));
 
+/** Null: an operator, who may change each key. */
+const isOfAuthor = or(
+  sql`${placeholder('authorOrganizationId')}::text IS NULL`,
+  sql`${apiKeys.organizationId} = ${placeholder('authorOrganizationId')}::text`,
+);
+
 const insert = prepareRun(
   build.insert(apiKeys).values(
     placeholdersFor({
@@ -64,19 +71,25 @@ const insert = prepareRun(
   ),
 );
 const byId = prepareRows(withOrganization().where(isId));
-const byHashes = prepareRows(
+const withHash = () =>
   build
     .select({ ...API_KEY, keyHash: sql<string>`${apiKeys.hash}`.as('keyHash') })
     .from(apiKeys)
-    .innerJoin(organizations, eq(organizations.id, apiKeys.organizationId))
-    .where(isAnyOf(apiKeys.hash, 'hashes')),
+    .innerJoin(organizations, eq(organizations.id, apiKeys.organizationId));
+const byHashes = prepareRows(withHash().where(isAnyOf(apiKeys.hash, 'hashes')));
+const byIdWithHash = prepareRows(withHash().where(isId));
+const ofOrganization = prepareRows(
+  withOrganization()
+    .where(eq(apiKeys.organizationId, placeholder('organizationId')))
+    .orderBy(asc(isNotNull(apiKeys.revokedAt)), desc(apiKeys.id))
+    .limit(placeholder('limit')),
 );
 const list = prepareRows(withOrganization().orderBy(asc(apiKeys.id)));
 const revoke = prepareRun(
   build
     .update(apiKeys)
     .set({ revokedAt: sql`${placeholder('now')}` })
-    .where(and(isId, isNull(apiKeys.revokedAt))),
+    .where(and(isId, isNull(apiKeys.revokedAt), isOfAuthor)),
 );
 const recordUse = prepareRun(
   build
@@ -100,7 +113,13 @@ export function createApiKey(db: Database, input: NewApiKey): Promise<ApiKey> {
       byId.get(tx, { id }),
     ]);
     if (row === undefined) throw new Error(`the API key ${id} was not created`);
-    tx.appendAudit({ at: now, organizationId, action: 'api_key.created', actor: 'operator', subjectId: id });
+    tx.appendAudit({
+      at: now,
+      organizationId,
+      action: 'api_key.created',
+      ...actorOf(input.author),
+      subjectId: id,
+    });
     return toApiKeyOfRow(row);
   });
 }
@@ -118,21 +137,38 @@ export async function listApiKeys(session: Session): Promise<ApiKey[]> {
   return (await list.all(session)).map(toApiKeyOfRow);
 }
 
+export async function findApiKeyById(session: Session, id: string): Promise<StoredApiKey | null> {
+  const row = await byIdWithHash.get(session, { id });
+  return row === undefined ? null : { apiKey: toApiKeyOfRow(row), hash: row.keyHash };
+}
+
+export async function listApiKeysOf(
+  session: Session,
+  { organizationId, limit }: Parameters<Store['listApiKeysOf']>[0],
+): Promise<ApiKey[]> {
+  return (await ofOrganization.all(session, { organizationId, limit })).map(toApiKeyOfRow);
+}
+
 export function revokeApiKey(
   db: Database,
-  { id, now }: { id: string; now: Timestamp },
+  { id, author, now }: Parameters<Store['revokeApiKey']>[0],
 ): Promise<ApiKey | null> {
   return transaction(db, async (tx) => {
+    const authorOrganizationId = author?.organizationId ?? null;
     // Of two revocations at once, the second waits for the first, and then changes nothing.
-    const [revoked, row] = await Promise.all([revoke.run(tx, { id, now }), byId.get(tx, { id })]);
+    const [revoked, row] = await Promise.all([
+      revoke.run(tx, { id, now, authorOrganizationId }),
+      byId.get(tx, { id }),
+    ]);
     if (row === undefined) return null;
     const { keyOrganizationId: organizationId } = row;
+    if (author !== undefined && author.organizationId !== organizationId) return null;
     if (revoked > 0) {
       tx.appendAudit({
         at: now,
         organizationId,
         action: 'api_key.revoked',
-        actor: 'operator',
+        ...actorOf(author),
         subjectId: id,
       });
     }

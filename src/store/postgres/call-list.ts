@@ -12,7 +12,7 @@ import { type PreparedRows, prepareSql, type Session, type Values } from './sess
  * One plan for all values: planning takes longer than most lists. Only index scans, because a plan for unknown values can
  * assume few calls, and sort them. Compiling such a plan would take longer than running it.
  */
-const SETTINGS = [
+export const LIST_SETTINGS = [
   'plan_cache_mode = force_generic_plan',
   'enable_seqscan = off',
   'enable_bitmapscan = off',
@@ -51,7 +51,7 @@ export function listCalls(db: Database, query: CallQuery): Promise<CallPage> {
       ]);
       return toPage(query, calls, total);
     },
-    { settings: SETTINGS },
+    { settings: LIST_SETTINGS },
   );
 }
 

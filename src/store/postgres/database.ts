@@ -1,15 +1,27 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { errorCode, errorMessage, StoreBusyError } from '../../domain/errors.ts';
+import { errorCode, StoreBusyError } from '../../domain/errors.ts';
 import { systemRandom } from '../../platform/clock.ts';
 import { describeDatabase } from '../../platform/database-address.ts';
+import type { Host } from '../../platform/postgres-url.ts';
 import type { ConnectionCounts } from '../../ports/diagnostics.ts';
 import type { Clock, Random } from '../../ports/system.ts';
 import { incompleteCopyError } from '../copy/copy-mark.ts';
-import { DatabaseError, type OnMigrate } from '../database-error.ts';
+import type { OnMigrate, OnWait } from '../database-error.ts';
 import { checkServer } from './check-server.ts';
-import { type ConnectionUrl, type Host, parseConnectionUrl } from './connection-url.ts';
-import { isConflict, toConnectError, toStoreError } from './errors.ts';
+import { type ConnectionUrl, parseConnectionUrl } from './connection-url.ts';
+import {
+  isConflict,
+  isOfPreparedStatement,
+  isOfStandby,
+  isRefusal,
+  refusesSettings,
+  toConnectError,
+  toOpenError,
+  toRefusal,
+  toStandbyError,
+  toStoreError,
+} from './errors.ts';
 import { isIncompleteCopy, migrate } from './migrations.ts';
 import { isConnectionLimit, limitPool, type PoolLimit } from './pool-limit.ts';
 import { type Result, type Session, type Statement, toStoredText, type Value } from './session.ts';
@@ -58,6 +70,12 @@ export interface Database extends Session, Connections {
   readonly random: Pick<Random, 'fraction'>;
   /** Counts all connections, those of the lane included. */
   countConnections(): ConnectionCounts;
+  /** Returns a connection outside of the pools, for the caller to open and to end; null: a pooler shares the sessions. */
+  createClient(): pg.Client | null;
+  /** Runs a function after each commit that appended events. */
+  onAppended(run: () => void): void;
+  /** Call this after a commit that appended events. */
+  appended(): void;
   close(): Promise<void>;
 }
 
@@ -67,6 +85,7 @@ export interface DatabaseOptions {
   readonly clock?: Clock | undefined;
   readonly random?: Pick<Random, 'fraction'> | undefined;
   readonly onMigrating?: OnMigrate | undefined;
+  readonly onWaiting?: OnWait | undefined;
 }
 
 /**
@@ -100,22 +119,32 @@ export async function connectDatabase({
   clock,
   random = systemRandom,
   waitMs = OPEN_TIMEOUT_MS,
+  onWaiting = () => {},
 }: Omit<DatabaseOptions, 'onMigrating'> & { readonly waitMs?: number }): Promise<Database> {
   const target = createTarget(parseConnectionUrl(url));
   const pool = openPool(target, target.url.poolSize);
   const lane = openPool(target, LANE_SIZE, pool.giveUp);
+  const listeners = new Set<() => void>();
   const db: Database = {
     ...pool,
     lane,
     clock: clock ?? null,
     random,
     countConnections: () => addCounts(pool.countConnections(), lane.countConnections()),
+    createClient: () =>
+      target.isPooled
+        ? null
+        : new pg.Client({ ...clientConfig(target), connectionTimeoutMillis: CONNECT_TIMEOUT_MS }),
+    onAppended: (run) => void listeners.add(run),
+    appended() {
+      for (const run of listeners) run();
+    },
     async close() {
       await Promise.all([pool.close(), lane.close()]);
     },
   };
   try {
-    await connectAtStart(db, waitMs);
+    await connectAtStart(db, waitMs, onWaiting);
     return db;
   } catch (error) {
     await db.close();
@@ -132,23 +161,16 @@ function addCounts(one: ConnectionCounts, other: ConnectionCounts): ConnectionCo
   };
 }
 
-function toOpenError(error: unknown): DatabaseError {
-  return error instanceof DatabaseError
-    ? error
-    : new DatabaseError(`Cannot use the database: ${errorMessage(error)}. ${ADVICE}.`);
-}
-
-const ADVICE = 'Check DATABASE_URL, and that Postgres runs and accepts connections of this user';
-
 /** A wrong password or database name fails at once. A server that starts or fails over gets time. */
-async function connectAtStart(db: Connections, waitMs: number): Promise<void> {
+async function connectAtStart(db: Connections, waitMs: number, onWaiting: OnWait): Promise<void> {
   const deadline = performance.now() + waitMs;
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     try {
       return await db.connection(async () => {});
     } catch (error) {
       if (error instanceof Error && isRefusal(error.cause)) throw toRefusal(error.cause);
       if (!(error instanceof StoreBusyError) || performance.now() > deadline) throw error;
+      if (attempt === 1) onWaiting(error.message);
       await delay(100);
     }
   }
@@ -162,6 +184,8 @@ interface Target {
   leave(host: Host): void;
   /** True: a pooler refuses settings of a session, so each transaction sets its own. */
   isPooled: boolean;
+  /** False: set, or a pooler gives the transactions of a connection sessions that do not have its prepared statements. */
+  hasPreparedStatements: boolean;
 }
 
 function createTarget(url: ConnectionUrl): Target {
@@ -174,6 +198,7 @@ function createTarget(url: ConnectionUrl): Target {
       if (current() === host) index = (index + 1) % url.hosts.length;
     },
     isPooled: false,
+    hasPreparedStatements: url.hasPreparedStatements,
   };
 }
 
@@ -182,7 +207,7 @@ const types = {
     oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
-type Pool = Omit<Database, 'lane' | 'clock' | 'random'>;
+type Pool = Pick<Database, 'execute' | 'connection' | 'read' | 'countConnections' | 'close'>;
 
 function openPool(
   target: Target,
@@ -211,8 +236,9 @@ function openPool(
       // The event of a lost connection, which the next statement reports.
       client.on('error', () => {});
       const host = client instanceof HostClient ? client.target : target.current();
-      found.set(client, { host, isWeaklyDurable: await checkServer(client) });
-      if (!target.isPooled && !(await hasSessionSettings(client))) target.isPooled = true;
+      const { isWeaklyDurable, hasSessionSettings } = await checkServer(client);
+      found.set(client, { host, isWeaklyDurable });
+      if (!target.isPooled && !hasSessionSettings) target.isPooled = true;
     },
   });
   pool.on('error', () => {});
@@ -253,10 +279,14 @@ function openPool(
       try {
         return await client.query(config);
       } catch (error) {
-        const isOfServer = error instanceof pg.DatabaseError;
-        if (!isOfServer || errorCode(error) === READ_ONLY) isBroken = true;
-        if (facts !== undefined && errorCode(error) === READ_ONLY) target.leave(facts.host);
-        if (errorCode(error) !== ABORTED) failure ??= toStoreError(error);
+        const isStandby = isOfStandby(error, { isBegin: config.text.startsWith(BEGIN) });
+        if (isStandby || !(error instanceof pg.DatabaseError)) isBroken = true;
+        if (facts !== undefined && isStandby) target.leave(facts.host);
+        if (isOfPreparedStatement(error)) {
+          target.hasPreparedStatements = false;
+          isBroken = true;
+        }
+        if (errorCode(error) !== ABORTED) failure ??= isStandby ? toStandbyError(error) : toStoreError(error);
         throw failure ?? toStoreError(error);
       }
     };
@@ -266,7 +296,7 @@ function openPool(
       return await work({
         async execute({ name, text }: Statement, values: readonly Value[]): Promise<Result> {
           const { rows, rowCount } = await query({
-            ...(url.hasPreparedStatements && { name }),
+            ...(target.hasPreparedStatements && { name }),
             text,
             values: values.map(toStored),
             query_timeout: timeoutMs + RESPONSE_MARGIN_MS,
@@ -280,7 +310,7 @@ function openPool(
             ...(facts?.isWeaklyDurable ? ['SET LOCAL synchronous_commit = on'] : []),
             ...ownSettings,
           ];
-          await control(['BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE', ...settings].join('; '));
+          await control([BEGIN, ...settings].join('; '));
         },
         async commit() {
           const { command } = await control('COMMIT').catch((error: unknown) => {
@@ -331,7 +361,7 @@ function toStored(value: Value): unknown {
   return Array.isArray(value) ? value.map(toStored) : value;
 }
 
-const READ_ONLY = '25006';
+const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 const ABORTED = '25P02';
 
 function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
@@ -347,37 +377,10 @@ function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
     ssl,
     application_name: applicationName,
     keepAlive: true,
+    // Of the check of a new connection, which a busy server delays. All other statements have bounds of their own.
+    query_timeout: STATEMENT_TIMEOUT_MS,
     pipeline: true,
     types,
     ...(!isPooled && { options: SESSION_OPTIONS }),
   };
-}
-
-/** A pooler can also ignore settings in the first message. */
-async function hasSessionSettings(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ ms: string }>(
-    "SELECT setting AS ms FROM pg_settings WHERE name = 'statement_timeout'",
-  );
-  return Number(rows[0]?.ms) === STATEMENT_TIMEOUT_MS;
-}
-
-/** A pooler refuses settings in the first message: each transaction sets them instead. */
-function refusesSettings(error: unknown): boolean {
-  return /unsupported startup parameter/i.test(errorMessage(error));
-}
-
-/**
- * The user, the password, the database, the certificate or a setting is wrong: at the start, trying again does not help. Later
- * the same error is like a server that does not run.
- */
-function isRefusal(error: unknown): boolean {
-  const code = errorCode(error);
-  if (error instanceof pg.DatabaseError) return code.startsWith('28') || code === '3D000';
-  const isOfTls = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code);
-  return error instanceof DatabaseError || isOfTls || /does not support SSL/.test(errorMessage(error));
-}
-
-function toRefusal(error: unknown): DatabaseError {
-  if (error instanceof DatabaseError) return error;
-  return new DatabaseError(`Postgres refuses the connection: ${errorMessage(error)}. ${ADVICE}.`);
 }

@@ -1,7 +1,8 @@
 import { and, asc, count, eq, sql } from 'drizzle-orm';
+import type { Cause } from '../../domain/audit.ts';
 import type { Call } from '../../domain/call.ts';
 import type { CallStatus } from '../../domain/call-status.ts';
-import { settleLease } from '../../domain/leased-task.ts';
+import { MAX_TIME_DIFFERENCE_MS, settleLease } from '../../domain/leased-task.ts';
 import type { DeletionState, RoomDeletion } from '../../domain/room-deletion.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { ClaimedDeletion, Store } from '../../ports/store.ts';
@@ -12,7 +13,7 @@ import { DELETION_LIST, type DeletionRow, deletionsOfCalls } from './deletion-ro
 import { CALL, DELETION } from './rows.ts';
 import { calls, IS_INCOMPLETE, IS_OPEN, roomDeletions } from './schema.ts';
 import { build, isAnyOf, placeholder, prepareRows, prepareSql, type Session } from './session.ts';
-import { decideInTransaction, transaction } from './transaction.ts';
+import { decideInTransaction, type Transaction, transaction } from './transaction.ts';
 
 /** The deletions that are due by $1 or after $2, at most $3, locked. Another worker skips them. */
 const due = (condition: string) => `
@@ -103,12 +104,6 @@ const subject = prepareRows(
     .from(calls)
     .where(eq(calls.id, placeholder('id'))),
 );
-
-/**
- * Longer than a transaction waits between its reading of the clock and its claim. Another transaction can commit a later
- * time meanwhile, whose leases are not from before a change of the clock.
- */
-const MAX_TIME_DIFFERENCE_MS = 10_000;
 
 export function claimDeletions(
   db: Database,
@@ -201,21 +196,39 @@ export function retryDeletion(
     if (deletion === undefined || deletion.state === 'completed') {
       return { result: deletion?.state ?? null, write: () => [], events: [] };
     }
-    const event: NewAuditEvent = {
-      at: now,
-      organizationId: deletion.organizationId,
-      action: 'call.room_deletion_reopened',
-      actor: 'operator',
-      subjectId: callId,
-      reason: `the deletion was ${deletion.state}`,
-    };
     return {
       result: deletion.state,
       write: (session) => [reopen.run(session, [callId, now])],
-      events: [event],
+      events: [reopenedEvent(deletion, { actor: 'operator', actorId: null }, now)],
     };
   });
 }
+
+/** Makes an incomplete deletion available, in a transaction that has locked it. Returns the deletion. */
+export async function reopenDeletion(
+  tx: Transaction,
+  deletion: DeletionRow,
+  cause: Omit<Cause, 'reason'>,
+): Promise<RoomDeletion> {
+  const { now } = tx;
+  await reopen.run(tx, [deletion.callId, now]);
+  tx.appendAudit(reopenedEvent(deletion, cause, now));
+  const { organizationId: _, ...reopened } = deletion;
+  return { ...reopened, state: 'available', attempt: 0, finalizedAt: null, scheduledAt: now, createdAt: now };
+}
+
+const reopenedEvent = (
+  { callId, organizationId, state }: DeletionRow,
+  cause: Omit<Cause, 'reason'>,
+  now: Timestamp,
+): NewAuditEvent => ({
+  at: now,
+  organizationId,
+  action: 'call.room_deletion_reopened',
+  ...cause,
+  subjectId: callId,
+  reason: `the deletion was ${state}`,
+});
 
 export async function nextDeletionAt(session: Session): Promise<Timestamp | null> {
   return (await next.get(session))?.at ?? null;

@@ -1,3 +1,4 @@
+import { StoreBusyError } from '../../domain/errors.ts';
 import { type Heartbeat, type HeartbeatCommand, onHeartbeat } from '../../domain/fleet.ts';
 import { upsertRows } from './bulk.ts';
 import type { Database } from './database.ts';
@@ -15,7 +16,15 @@ const saveLeases = upsertRows(passLeases, ['pass', 'holder', 'fence'], ['pass'])
 const deleteMembers = prepareSql('DELETE FROM fleet_members WHERE id = ANY($1::text[])');
 const release = prepareSql('UPDATE pass_leases SET holder = NULL WHERE holder = $1');
 
-export function heartbeat(db: Database, command: HeartbeatCommand): Promise<Heartbeat> {
+/**
+ * @param expiresAtMs by `performance.now()`: the sender then gives up. A later decision would release a pass, or change a
+ * part of the rate limit, that a newer heartbeat granted.
+ */
+export function heartbeat(
+  db: Database,
+  command: HeartbeatCommand,
+  { expiresAtMs }: { expiresAtMs: number },
+): Promise<Heartbeat> {
   return decideInTransaction(
     db,
     db,
@@ -28,6 +37,7 @@ export function heartbeat(db: Database, command: HeartbeatCommand): Promise<Hear
       return { members, leases };
     },
     (rows, now) => {
+      if (performance.now() >= expiresAtMs) throw new StoreBusyError();
       const { heartbeat: result, member, expired, leases } = onHeartbeat({ ...rows, now }, command);
       return {
         result,

@@ -2,11 +2,13 @@ import { isLive } from '../../domain/call-status.ts';
 import { errorMessage } from '../../domain/errors.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { CallFacts, PostgresFacts, SchemaVersion } from '../../ports/diagnostics.ts';
+import type { OnWait } from '../database-error.ts';
 import { timeOf } from './clock.ts';
 import { countLive } from './counts.ts';
 import { connectDatabase, type Database } from './database.ts';
+import { ConnectionError } from './errors.ts';
 import { listLiveKitServers } from './livekit-servers.ts';
-import { listPendingMigrations, readSchemaVersion } from './migrations.ts';
+import { isIncompleteCopy, listPendingMigrations, readSchemaVersion } from './migrations.ts';
 import { prepareSql } from './session.ts';
 
 /* Reads of a database that can have another schema, or none. They change nothing. */
@@ -14,8 +16,12 @@ import { prepareSql } from './session.ts';
 /** The doctor does not wait for a server that starts. */
 const DOCTOR_WAIT_MS = 0;
 
-async function inspect<T>(url: string, read: (db: Database) => Promise<T>, waitMs?: number): Promise<T> {
-  const db = await connectDatabase({ url, ...(waitMs !== undefined && { waitMs }) });
+async function inspect<T>(
+  url: string,
+  read: (db: Database) => Promise<T>,
+  options: { waitMs?: number; onWaiting?: OnWait } = {},
+): Promise<T> {
+  const db = await connectDatabase({ url, ...options });
   try {
     return await read(db);
   } finally {
@@ -24,11 +30,15 @@ async function inspect<T>(url: string, read: (db: Database) => Promise<T>, waitM
 }
 
 /** Compares the schema with this version's, and lists the missing migrations. @throws DatabaseError */
-export function inspectSchema(url: string): Promise<{ version: SchemaVersion; pending: readonly string[] }> {
-  return inspect(url, async (db) => {
+export function inspectSchema(
+  url: string,
+  options: { onWaiting: OnWait },
+): Promise<{ version: SchemaVersion; pending: readonly string[] }> {
+  const read = async (db: Database) => {
     const version = await readSchemaVersion(db);
     return { version, pending: version === 'behind' ? await listPendingMigrations(db) : [] };
-  });
+  };
+  return inspect(url, read, options);
 }
 
 const hasServers = prepareSql<{ exists: boolean }>(
@@ -36,11 +46,12 @@ const hasServers = prepareSql<{ exists: boolean }>(
 );
 
 /** Returns the URLs of the LiveKit servers that the database was used with, the latest first. @throws DatabaseError */
-export function readLiveKitServers(url: string): Promise<readonly string[]> {
-  return inspect(url, async (db) => {
+export function readLiveKitServers(url: string, options: { onWaiting: OnWait }): Promise<readonly string[]> {
+  const read = async (db: Database) => {
     const { exists = false } = (await hasServers.get(db, [])) ?? {};
     return exists ? listLiveKitServers(db) : [];
-  });
+  };
+  return inspect(url, read, options);
 }
 
 const server = prepareSql<{ version: string; synchronousCommit: string; standbys: string }>(`
@@ -64,13 +75,16 @@ export async function inspectPostgres(
         const settings = await server.get(db, []);
         if (settings === undefined) throw new Error('the server returned no settings');
         const schema = await readSchemaVersion(db);
-        const calls = schema === 'current' ? await readCallFacts(db, roomNames) : null;
-        return { kind: 'open', schema, ...settings, calls };
+        const incomplete = await isIncompleteCopy(db);
+        const calls = schema === 'current' && !incomplete ? await readCallFacts(db, roomNames) : null;
+        return { kind: 'open', schema, isIncompleteCopy: incomplete, ...settings, calls };
       },
-      DOCTOR_WAIT_MS,
+      { waitMs: DOCTOR_WAIT_MS },
     );
   } catch (error) {
-    return { kind: 'unusable', detail: errorMessage(error) };
+    // The doctor has a remedy of its own.
+    const detail = error instanceof ConnectionError ? error.problem : errorMessage(error);
+    return { kind: 'unusable', detail };
   }
 }
 

@@ -1,14 +1,24 @@
 import type { CallCommand, CommandKind } from '../../domain/call-command.ts';
 import { StoreBusyError } from '../../domain/errors.ts';
 import type { RoomDeletion } from '../../domain/room-deletion.ts';
-import { systemClock } from '../../platform/clock.ts';
+import { systemClock, systemTimers } from '../../platform/clock.ts';
 import type { ServerStore } from '../../ports/server-store.ts';
 import type { ChangedCall, DeletionLease, Store } from '../../ports/store.ts';
+import type { Timers } from '../../ports/system.ts';
+import { countOrganization, readActivity } from './activity.ts';
 import { addAdoptionPrefix, listAdoptionPrefixes, removeAdoptionPrefix } from './adoption.ts';
-import { createApiKey, listApiKeys, recordApiKeyUse, revokeApiKey } from './api-keys.ts';
+import {
+  createApiKey,
+  findApiKeyById,
+  listApiKeys,
+  listApiKeysOf,
+  recordApiKeyUse,
+  revokeApiKey,
+} from './api-keys.ts';
 import { listCallEvents } from './audit.ts';
 import { changeCalls, findUnchangedCalls, isUsuallyUnchanged, type TimedCommand } from './call-changes.ts';
 import { listCalls } from './call-list.ts';
+import { searchCalls } from './call-search.ts';
 import {
   advanceCancellation,
   createCancellation,
@@ -30,6 +40,7 @@ import {
   type Settlement,
   settleDeletions,
 } from './deletions.ts';
+import { createEventSignals } from './event-signals.ts';
 import { getEventRange, listEvents } from './events.ts';
 import { heartbeat, leaveFleet } from './fleet.ts';
 import { checkWritable, getWebhookActivity } from './health.ts';
@@ -46,6 +57,7 @@ import {
 import { listLiveKitServers, recordLiveKitServer } from './livekit-servers.ts';
 import { type FoundRows, type Lookup, lookUp } from './lookups.ts';
 import { listOrganizations } from './organizations.ts';
+import { findRooms, listAgents, listRoomDeletions, retryRoomDeletion } from './overview.ts';
 import { createPostgresRateLimiters } from './rate-limiter.ts';
 import { countPrunable, pruneAudit, pruneCalls, pruneEvents } from './retention.ts';
 
@@ -64,14 +76,24 @@ const MAX_BATCH = 64;
  * Opens the store on a Postgres database, which several processes share. Migrates the database.
  * @param url `postgres://…`
  * @param clock in tests, instead of the clock of the database
+ * @param timers of the rate limiters
+ * @param onNotListening is called once when this process gets no notifications of events, until it gets them again
  * @throws DatabaseError when the database cannot be used
  */
-export async function openPostgresStore(options: DatabaseOptions): Promise<ServerStore> {
+export async function openPostgresStore({
+  onNotListening = () => {},
+  timers = systemTimers,
+  ...options
+}: DatabaseOptions & {
+  onNotListening?: (error: unknown) => void;
+  timers?: Timers;
+}): Promise<ServerStore> {
   const db = await openDatabase(options);
+  const signals = createEventSignals(db, { onNotListening });
   const commands = createCommandLane(db);
   const unchanged = createUnchangedLane(db);
   const settlements = createSettlementLane(db);
-  const rateLimiters = createPostgresRateLimiters(db, db.clock ?? systemClock);
+  const rateLimiters = createPostgresRateLimiters(db, { clock: db.clock ?? systemClock, timers });
 
   async function changeCall<Kind extends CommandKind>(
     command: CallCommand<Kind>,
@@ -98,6 +120,7 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
     settleDeletion: (input) => inTime(settlements.push(input), SETTLE_TIMEOUT_MS),
     completeDeletions: (leases) => inTime(completeDeletions(leases)),
     retryDeletion: (input) => inTime(retryDeletion(db, input)),
+    retryRoomDeletion: (input) => inTime(retryRoomDeletion(db, input)),
     createApiKey: (input) => inTime(createApiKey(db, input)),
     revokeApiKey: (input) => inTime(revokeApiKey(db, input)),
     recordApiKeyUse: onceAtATime((input) => inTime(recordApiKeyUse(db, input))),
@@ -109,7 +132,8 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
     pruneIdempotencyKeys: (input) => pruneIdempotencyKeys(db, input),
     checkWritable: () => inTime(checkWritable(db), CHECK_TIMEOUT_MS),
     recordLiveKitServer: (server) => inTime(recordLiveKitServer(db, server)),
-    heartbeat: (command) => inTime(heartbeat(db, command)),
+    heartbeat: (command) =>
+      inTime(heartbeat(db, command, { expiresAtMs: performance.now() + WRITE_TIMEOUT_MS })),
     leaveFleet: (input) => inTime(leaveFleet(db, input)),
   } satisfies Partial<Store>;
 
@@ -123,8 +147,10 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
     ...writes,
     countConnections: db.countConnections,
     createRateLimiter: rateLimiters.create,
+    watchEvents: signals.watch,
     async close() {
       rateLimiters.close();
+      await signals.close();
       await Promise.all([lookups.drained(), unchanged.drained(), settlements.drained()]);
       await commands.drained();
       await db.close();
@@ -134,7 +160,9 @@ export async function openPostgresStore(options: DatabaseOptions): Promise<Serve
 
 function readsOn(db: Database) {
   return {
+    findApiKeyById: (id) => findApiKeyById(db, id),
     listApiKeys: () => listApiKeys(db),
+    listApiKeysOf: (input) => listApiKeysOf(db, input),
     listOrganizations: () => listOrganizations(db),
     listCalls: (query) => listCalls(db, query),
     findCancellation: (id) => findCancellation(db, id),
@@ -153,6 +181,12 @@ function readsOn(db: Database) {
     getWebhookActivity: () => getWebhookActivity(db),
     countPrunable: (retention) => countPrunable(db, retention),
     listAdoptionPrefixes: () => listAdoptionPrefixes(db),
+    countOrganization: (organizationId) => countOrganization(db, organizationId),
+    readActivity: (after) => readActivity(db, after),
+    searchCalls: (search) => searchCalls(db, search),
+    findRooms: (callIds) => findRooms(db, callIds),
+    listAgents: (input) => listAgents(db, input),
+    listRoomDeletions: (query) => listRoomDeletions(db, query),
     listDeletions: (input) => listDeletions(db, input),
     countOpenDeletions: () => countOpenDeletions(db),
     nextDeletionAt: () => nextDeletionAt(db),

@@ -2,7 +2,7 @@ import { RateLimiterMemory, RateLimiterPostgres } from 'rate-limiter-flexible';
 import { StoreBusyError } from '../../domain/errors.ts';
 import { RATE_LIMIT_WINDOW_S, type RateLimitPolicy } from '../../domain/rate-limit.ts';
 import type { RateLimiter } from '../../ports/rate-limiter.ts';
-import type { Clock } from '../../ports/system.ts';
+import type { Clock, Timers } from '../../ports/system.ts';
 import { limitKeys } from '../rate-limiter.ts';
 import { combineCounts } from './combine-counts.ts';
 import { prepareSql, type Session, type Value } from './session.ts';
@@ -32,7 +32,10 @@ const deleteExpired = prepareSql('DELETE FROM rate_limits WHERE expire < $1');
  * Creates rate limiters whose counts are in Postgres. They count in the memory of this process while the database cannot be
  * used. The clocks of the processes date the windows.
  */
-export function createPostgresRateLimiters(session: Session, clock: Clock): PostgresRateLimiters {
+export function createPostgresRateLimiters(
+  session: Session,
+  { clock, timers }: { clock: Clock; timers: Timers },
+): PostgresRateLimiters {
   let pausedUntilMs = 0;
 
   /** The connection of the library. */
@@ -40,17 +43,17 @@ export function createPostgresRateLimiters(session: Session, clock: Clock): Post
     async query({ name = '', text, values }: Query) {
       if (performance.now() < pausedUntilMs) throw new StoreBusyError();
       try {
-        return await inTime(session.execute({ name, text }, values));
+        return await inTime(session.execute({ name, text }, values), timers);
       } catch (error) {
         pausedUntilMs = performance.now() + PAUSE_MS;
         throw error;
       }
     },
   };
-  const clearTimer = setInterval(() => {
+  const cancelClearing = timers.every(CLEAR_INTERVAL_MS, () => {
     // The next run deletes what this run left.
     deleteExpired.run(session, [clock.now()]).catch(() => {});
-  }, CLEAR_INTERVAL_MS).unref();
+  });
 
   return {
     create(policy) {
@@ -68,16 +71,16 @@ export function createPostgresRateLimiters(session: Session, clock: Clock): Post
       const count = combineCounts((key, requests) => counts.penalty(key, requests), MAX_STATEMENTS);
       return limitKeys({ count, has: async (key) => (await counts.get(key)) !== null, clock });
     },
-    close: () => clearInterval(clearTimer),
+    close: cancelClearing,
   };
 }
 
-async function inTime<T>(result: Promise<T>): Promise<T> {
+async function inTime<T>(result: Promise<T>, timers: Timers): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new StoreBusyError()), TIMEOUT_MS);
+  const cancelTimer = timers.after(TIMEOUT_MS, () => late.reject(new StoreBusyError()));
   try {
     return await Promise.race([result, late.promise]);
   } finally {
-    clearTimeout(timer);
+    cancelTimer();
   }
 }

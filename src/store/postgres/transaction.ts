@@ -51,7 +51,7 @@ export function transaction<T>(
   return withRetries(db, () =>
     connections.connection(async (connection) => {
       const now = await beginLocked(db, connection, { locks, timeoutMs });
-      return commitAfter(connection, now, work);
+      return commitAfter(db, connection, now, work);
     }),
   );
 }
@@ -85,7 +85,7 @@ export function decideInTransaction<Loaded, T>(
           readNow(db, connection),
         ]);
         const { result, write, events } = decide(loaded, now);
-        await finish(connection, write(connection), events);
+        await finish(db, connection, write(connection), events);
         return result;
       } catch (error) {
         await connection.rollback();
@@ -149,6 +149,7 @@ async function beginLocked(
 
 /** Runs work in the transaction that the connection has begun, writes its audit events and commits. */
 async function commitAfter<T>(
+  db: Database,
   connection: Connection,
   now: Timestamp,
   work: (tx: Transaction) => Promise<T>,
@@ -161,7 +162,7 @@ async function commitAfter<T>(
   };
   try {
     const result = await work(tx);
-    await finish(connection, [], events);
+    await finish(db, connection, [], events);
     return result;
   } catch (error) {
     await connection.rollback();
@@ -174,13 +175,17 @@ async function commitAfter<T>(
  * can leave the outcome unknown.
  */
 async function finish(
+  db: Database,
   connection: Connection,
   started: readonly Promise<unknown>[],
   events: readonly NewAuditEvent[],
 ): Promise<void> {
   const ends = await Promise.allSettled([...started, appendEvents(connection, events), connection.commit()]);
   const committed = ends.at(-1);
-  if (committed?.status !== 'rejected') return;
+  if (committed?.status !== 'rejected') {
+    if (events.length > 0) db.appended();
+    return;
+  }
   // After a failed statement Postgres rolls back, whatever happens to the connection afterwards.
   const failed = ends.find((end) => end.status === 'rejected');
   const isUndone = failed !== undefined && failed !== committed && !isConnectionLost(failed.reason);
