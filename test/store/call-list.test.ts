@@ -1,8 +1,5 @@
-import { execFile } from 'node:child_process';
 import { copyFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import SqliteDatabase from 'better-sqlite3';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { isLive } from '../../src/domain/call-status.ts';
@@ -54,20 +51,6 @@ test('a list of the same shape prepares no statement', async () => {
   expect(prepare).not.toHaveBeenCalled();
   prepare.mockRestore();
 });
-
-test('20,000 lists of different shapes need less than 150 MB of memory', async () => {
-  const args = [
-    '--import',
-    'tsx',
-    fileURLToPath(new URL('./list-memory.ts', import.meta.url)),
-    join(temporaryFolder(), 'hangup.db'),
-    '20000',
-  ];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
-  // About 40 MB. Without a limit, or with a limit and one connection, the growth is about 400 MB.
-  expect(JSON.parse(stdout)).toEqual({ growthMb: expect.any(Number) });
-  expect(JSON.parse(stdout).growthMb).toBeLessThan(150);
-}, 120_000);
 
 test('a list never reads a file that replaced the database', async () => {
   const file = join(temporaryFolder(), 'hangup.db');

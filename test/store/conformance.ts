@@ -216,6 +216,61 @@ export function conformance(name: string, openStore: Factory): void {
         ]);
       });
 
+      test('a key is found by its id, with its hash', async () => {
+        const key = await makeKey('acme', { id: 'key_2', name: 'a "key" of Zoë 😀', expiresAt: 9_000 });
+        const hash = String(hashes).padStart(64, '0');
+        expect(await store.findApiKeyById('key_2')).toEqual({ apiKey: key, hash });
+        expect(await store.findApiKeyById('key_none')).toBeNull();
+        expect(await store.findApiKeyById(hash)).toBeNull();
+        await store.revokeApiKey({ id: 'key_2', now: 10 });
+        expect(await store.findApiKeyById('key_2')).toMatchObject({ apiKey: { revokedAt: 10 } });
+      });
+
+      test('the keys of one organization are listed: not revoked ones first, then the newest first', async () => {
+        for (const id of ['key_1', 'key_2', 'key_3', 'key_4']) await makeKey('third', { id });
+        const [key] = (await store.listApiKeys()).filter(({ id }) => id === 'key_1');
+        const organizationId = key?.organizationId ?? '';
+        await store.revokeApiKey({ id: 'key_4', now: 10 });
+        await store.revokeApiKey({ id: 'key_2', now: 20 });
+        const list = (limit: number, id = organizationId) =>
+          store.listApiKeysOf({ organizationId: id, limit });
+        expect((await list(9)).map(({ id }) => id)).toEqual(['key_3', 'key_1', 'key_4', 'key_2']);
+        expect((await list(9)).at(1)).toEqual(key);
+        expect((await list(3)).map(({ id }) => id)).toEqual(['key_3', 'key_1', 'key_4']);
+        expect(await list(9, 'org_none')).toEqual([]);
+      });
+
+      test('an author changes only keys of its organization, and is in the audit log', async () => {
+        await makeKey('acme', { id: 'key_2', author: acme });
+        expect(await store.revokeApiKey({ id: 'key_2', author: other, now: 10 })).toBeNull();
+        expect(await store.findApiKeyById('key_2')).toMatchObject({ apiKey: { revokedAt: null } });
+        expect(await auditOf('key_2')).toHaveLength(1);
+        expect(await store.revokeApiKey({ id: 'key_2', author: acme, now: 20 })).toMatchObject({
+          revokedAt: 20,
+        });
+        expect(await store.revokeApiKey({ id: 'key_2', author: acme, now: 30 })).toMatchObject({
+          revokedAt: 20,
+        });
+        expect(await auditOf('key_2')).toMatchObject([
+          { action: 'api_key.created', actor: 'api_key', actorId: acme.id },
+          { action: 'api_key.revoked', actor: 'api_key', actorId: acme.id, at: 20 },
+        ]);
+      });
+
+      test('an author removes only prefixes of its organization, and is in the audit log', async () => {
+        const prefix = 'support-';
+        const organization = { organizationName: 'acme', organizationIdIfNew: 'org_none' };
+        await store.addAdoptionPrefix({ prefix, ...organization, author: acme, now: 1 });
+        expect(await store.removeAdoptionPrefix({ prefix, author: other, now: 2 })).toBe(false);
+        expect(await store.listAdoptionPrefixes()).toMatchObject([{ prefix, organizationName: 'acme' }]);
+        expect(await store.removeAdoptionPrefix({ prefix, author: acme, now: 3 })).toBe(true);
+        expect(await store.removeAdoptionPrefix({ prefix, author: acme, now: 4 })).toBe(false);
+        expect(await auditOf(prefix)).toMatchObject([
+          { action: 'adoption.added', actor: 'api_key', actorId: acme.id, at: 1 },
+          { action: 'adoption.removed', actor: 'api_key', actorId: acme.id, at: 3 },
+        ]);
+      });
+
       test('the last use of a key is recorded', async () => {
         await store.recordApiKeyUse({ id: acme.id, now: 77 });
         expect((await store.listApiKeys()).find(({ id }) => id === acme.id)?.lastUsedAt).toBe(77);
@@ -992,7 +1047,7 @@ export function conformance(name: string, openStore: Factory): void {
         });
         await create({ id: 'one-more', agentId: 'many' });
         expect(await list({ agentId: 'many', limit: 1 })).toMatchObject({ total: 10_000, totalCapped: true });
-      }, 60_000);
+      });
     });
   });
 }

@@ -31,6 +31,7 @@ describe('the URL of a Postgres database', () => {
     ],
     ['postgres://me@/calls?host=/run/postgresql', [{ host: '/run/postgresql', port: 5432 }]],
     ['postgres://me@%2Frun%2Fpostgresql:5433/calls', [{ host: '/run/postgresql', port: 5433 }]],
+    ['postgres://db/calls?host=/run/a+b', [{ host: '/run/a+b', port: 5432 }]],
     ['postgres://db/calls?target_session_attrs=primary', [{ host: 'db', port: 5432 }]],
   ])('%s names the hosts', (url, hosts) => {
     expect(parseConnectionUrl(url).hosts).toEqual(hosts);
@@ -64,12 +65,17 @@ describe('the URL of a Postgres database', () => {
 
   test.each([
     ['mysql://me:secret@db/calls', /use postgres:/],
-    ['postgres://me:secret@db', /names no database/],
+    ['postgres://me:secret@db', /database has no name/],
     ['postgres://me:secret%zz@db/calls', /two hex digits/],
     ['postgres://me:secret@db:port/calls', /not a name or an address/],
     ['postgres://me:secret@db/calls?sslmode=prefer', /sslmode must be/],
     ['postgres://me:secret@db/calls?sslmod=require', /parameter sslmod is unknown/],
     ['postgres://me:secret@db/calls?sslmode=require&sslrootcert=/none', /sslrootcert cannot be read: ENOENT/],
+    ['postgres://me:secret@db/calls?pool_size=3&pool_size=4', /parameter pool_size is repeated/],
+    ['postgres://me:secret@db/calls?application_name=a%00b', /%00 is not allowed/],
+    ['postgres://me:secret%00@db/calls', /%00 is not allowed/],
+    ['postgres://me:secret@db:65536/calls', /a port must be from 1 to 65535/],
+    ['postgres://me:secret@db:0/calls', /a port must be from 1 to 65535/],
     ['postgres://me:secret@db/calls?target_session_attrs=any', /must be read-write or primary/],
     ['postgres://me:secret@db/calls?pool_size=0', /pool_size must be/],
     ['postgres://me:secret@db/calls?prepared_statements=no', /must be true or false/],

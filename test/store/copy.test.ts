@@ -1,14 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { is } from 'drizzle-orm';
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core';
-import { describe, expect, test } from 'vitest';
+import pg from 'pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { DatabaseAddress } from '../../src/platform/database-address.ts';
 import { copyDatabase } from '../../src/store/copy/copy-database.ts';
 import { copyRows } from '../../src/store/copy/copy-rows.ts';
 import type { CopySource, CopyTarget } from '../../src/store/copy/endpoint.ts';
-import { COPY_TABLES } from '../../src/store/copy/tables.ts';
+import { COPY_TABLES, type CopyTable, keyColumns } from '../../src/store/copy/tables.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import * as postgres from '../../src/store/postgres/copy-endpoint.ts';
 import * as pgSchema from '../../src/store/postgres/schema.ts';
@@ -125,7 +126,7 @@ test('the copied tables are all tables and columns of both schemas, except the l
 });
 
 describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
-  test('returns the same rows from SQLite to Postgres and back', async () => {
+  test('returns the same rows from SQLite to Postgres and back, into a new or empty file', async () => {
     const [file, url, back] = [
       sourceFile(),
       await postgresDatabase({ isMigrated: false }),
@@ -139,6 +140,10 @@ describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
     expect(there.filter(({ rows }) => rows === 0)).toEqual([]);
     expect(contentsOf(back)).toEqual(before);
     expect(contentsOf(file)).toEqual(before);
+    const empty = join(temporaryFolder(), 'empty.db');
+    writeFileSync(empty, '');
+    expect(await copy(ofUrl(url), ofFile(empty))).toEqual(there);
+    expect(contentsOf(empty)).toEqual(before);
     expect(await query(url, 'SELECT last FROM audit_position')).toEqual([{ last: '1000000007' }]);
     expect(await query(url, 'SELECT day FROM scheduled_days ORDER BY day')).toEqual([
       { day: -2 },
@@ -161,12 +166,33 @@ describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
     expect(contentsOf(back)).toEqual(contentsOf(file));
   });
 
-  /** Leaves a copy that was interrupted after its first row. */
-  async function interrupt(source: CopySource, target: CopyTarget): Promise<void> {
+  test('copies each row once when Postgres stores the rows in another order', async () => {
+    const [file, url, back] = [sourceFile(), await postgresDatabase(), join(temporaryFolder(), 'back.db')];
+    await copy(ofFile(file), ofUrl(url));
+    for (const table of COPY_TABLES) {
+      const [column = ''] = keyColumns(table);
+      // An update stores the changed row after all others.
+      const first = `(SELECT min(${column}) FROM ${table.name})`;
+      await query(url, `UPDATE ${table.name} SET ${column} = ${column} WHERE ${column} = ${first}`);
+    }
+    const source = await postgres.openCopySource(url);
+    const target = sqlite.openCopyTarget(back, noMigration);
+    await copyRows(source, target, { batchRows: 1, onProgress });
+    await target.close();
+    await source.close();
+    expect(contentsOf(back)).toEqual(contentsOf(file));
+  });
+
+  /** Leaves a copy that was interrupted after its first row, or after all rows. */
+  async function interrupt(
+    source: CopySource,
+    target: CopyTarget,
+    { whenVerifying = false } = {},
+  ): Promise<void> {
     const interrupted = copyRows(source, target, {
       batchRows: 1,
-      onProgress: () => {
-        throw new Error('interrupted');
+      onProgress: ({ isVerifying }) => {
+        if (isVerifying || !whenVerifying) throw new Error('interrupted');
       },
     });
     await expect(interrupted).rejects.toThrow('interrupted');
@@ -214,6 +240,48 @@ describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
     await expect(openStore(ofUrl(url), { onMigrating: noMigration })).rejects.toThrow('incomplete copy');
   });
 
+  test('a row that changed in any table of the target fails the verification', async () => {
+    const [file, url, back] = [sourceFile(), await postgresDatabase(), join(temporaryFolder(), 'back.db')];
+    await copy(ofFile(file), ofUrl(url));
+    await interrupt(await postgres.openCopySource(url), sqlite.openCopyTarget(back, noMigration), {
+      whenVerifying: true,
+    });
+    // The verification reports the first table that differs.
+    for (const table of COPY_TABLES.toReversed()) {
+      const [column] = keyColumns(table);
+      const last = `(SELECT max(${column}) FROM ${table.name})`;
+      change(back, `UPDATE ${table.name} SET ${column} = ${column} || '0' WHERE ${column} = ${last}`);
+      await expect(copy(ofUrl(url), ofFile(back))).rejects.toThrow(
+        `The copy differs in the table ${table.name}:`,
+      );
+    }
+  });
+
+  test('a batch and its progress are in the target together or not at all, so that the copy can continue', async () => {
+    const [file, url, back] = [sourceFile(), await postgresDatabase(), join(temporaryFolder(), 'back.db')];
+    await interrupt(sqlite.openCopySource(file), await postgres.openCopyTarget(url, noMigration));
+    await query(
+      url,
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+       CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON api_keys DEFERRABLE INITIALLY DEFERRED
+         FOR EACH ROW EXECUTE FUNCTION refuse()`,
+    );
+    await expect(copy(ofFile(file), ofUrl(url))).rejects.toThrow('the outcome of a commit is unknown');
+    expect(await query(url, 'SELECT count(*)::int AS keys FROM api_keys')).toEqual([{ keys: 0 }]);
+    await query(url, 'DROP FUNCTION refuse CASCADE');
+    await copy(ofFile(file), ofUrl(url));
+
+    await interrupt(await postgres.openCopySource(url), sqlite.openCopyTarget(back, noMigration));
+    change(
+      back,
+      "CREATE TRIGGER refuse BEFORE UPDATE ON __hangup_copy BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    );
+    await expect(copy(ofUrl(url), ofFile(back))).rejects.toThrow('refused');
+    change(back, 'DROP TRIGGER refuse');
+    await copy(ofUrl(url), ofFile(back));
+    expect(contentsOf(back)).toEqual(contentsOf(file));
+  });
+
   test('a target with other data is refused and unchanged', async () => {
     const [file, url] = [sourceFile(), await postgresDatabase()];
     await query(url, "INSERT INTO organizations VALUES ('org_2', 'other', 1)");
@@ -229,9 +297,15 @@ describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
     const before = contentsOf(other);
     await expect(copy(ofUrl(url), ofFile(other))).rejects.toThrow(/has data of its own in the table/);
     expect(contentsOf(other)).toEqual(before);
+    for (const { name } of COPY_TABLES) {
+      await expect(copy(ofUrl(url), ofFile(other))).rejects.toThrow(
+        `has data of its own in the table ${name}.`,
+      );
+      change(other, `DELETE FROM ${name}`);
+    }
   });
 
-  test('a file of another program, of an older hangup or in use is refused', async () => {
+  test('a database of another program, of an older or newer hangup, or in use is refused', async () => {
     const url = await postgresDatabase();
     const foreign = join(temporaryFolder(), 'foreign.db');
     change(foreign, 'CREATE TABLE x (y)');
@@ -243,11 +317,21 @@ describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
     await expect(copy(ofFile(file), ofUrl(url))).rejects.toThrow(
       `${file} is in use by a running hangup or another program.`,
     );
-    client.exec('DELETE FROM __drizzle_migrations WHERE id = 12');
+    client.exec('DELETE FROM __drizzle_migrations WHERE id = (SELECT max(id) FROM __drizzle_migrations)');
     client.close();
     await expect(copy(ofFile(file), ofUrl(url))).rejects.toThrow(/older version of hangup/);
     await query(url, 'DELETE FROM __drizzle_migrations WHERE id > 1');
     await expect(copy(ofFile(sourceFile()), ofUrl(url))).rejects.toThrow(/older version of hangup/);
+    const [newer, newerUrl] = [sourceFile(), await postgresDatabase()];
+    const migrate = "INSERT INTO __drizzle_migrations (id, hash, created_at) VALUES (99, 'newer', 1)";
+    await query(newerUrl, migrate);
+    await expect(copy(ofFile(newer), ofUrl(newerUrl))).rejects.toThrow(
+      new RegExp(`^postgres:.*${new URL(newerUrl).pathname} belongs to a newer version of hangup.`),
+    );
+    change(newer, migrate);
+    await expect(copy(ofFile(newer), ofUrl(newerUrl))).rejects.toThrow(
+      `${newer} belongs to a newer version of hangup.`,
+    );
   });
 
   test('a text with a NUL character fails with the table and the id', async () => {
@@ -269,6 +353,16 @@ describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
     );
   });
 
+  test('a row that SQLite refuses fails with the table and the id', async () => {
+    const [file, url, back] = [sourceFile(), await postgresDatabase(), join(temporaryFolder(), 'back.db')];
+    await copy(ofFile(file), ofUrl(url));
+    await query(url, 'ALTER TABLE calls DROP CONSTRAINT calls_direction');
+    await query(url, "UPDATE calls SET direction = 'sideways' WHERE id = 'over'");
+    await expect(copy(ofUrl(url), ofFile(back))).rejects.toThrow(
+      'SQLite cannot store the row ["over"] of the table calls: CHECK constraint failed: calls_direction.',
+    );
+  });
+
   test('a process with a valid heartbeat prevents a copy from and into Postgres', async () => {
     const [file, url] = [sourceFile(), await postgresDatabase()];
     const store = await openStore(ofUrl(url), { onMigrating: noMigration });
@@ -278,7 +372,48 @@ describe.skipIf(!hasPostgres())('a copy between SQLite and Postgres', () => {
     await expect(copy(ofUrl(url), ofFile(join(temporaryFolder(), 'back.db')))).rejects.toThrow(serves);
     await store.leaveFleet({ memberId: 'proc_1' });
     await store.close();
+    await query(url, "INSERT INTO fleet_members (id, expires_at) VALUES ('crashed', 1)");
     await copy(ofFile(file), ofUrl(url));
+  });
+
+  test('a process that joins the fleet while a copy waits for the lock prevents the copy', async () => {
+    const url = await postgresDatabase();
+    const joining = new pg.Client(url);
+    await joining.connect();
+    onTestFinished(() => joining.end());
+    const commitWhenAwaited = `
+      DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'fleet_members'::regclass AND NOT granted) LOOP
+          PERFORM pg_sleep(0.01);
+        END LOOP;
+      END $$; COMMIT`;
+    for (const open of [
+      () => postgres.openCopyTarget(url, noMigration),
+      () => postgres.openCopySource(url),
+    ]) {
+      await joining.query(
+        "BEGIN; INSERT INTO fleet_members (id, expires_at) VALUES ('new', 9007199254740991)",
+      );
+      const committed = joining.query(commitWhenAwaited);
+      await expect(open()).rejects.toThrow('A running hangup serves postgres:');
+      await committed;
+      await joining.query('DELETE FROM fleet_members');
+    }
+  });
+
+  test('no timeout ends the idle transaction that holds the lock of a long copy', async () => {
+    const url = await postgresDatabase();
+    const columns = ['name', 'setting'].map((name) => ({ name, type: 'text' }));
+    const settings: CopyTable = { name: 'pg_settings', columns, key: [0] };
+    for (const open of [
+      () => postgres.openCopyTarget(url, noMigration),
+      () => postgres.openCopySource(url),
+    ]) {
+      const opened = await open();
+      const found = await opened.readRows(settings, null, 1_000);
+      await opened.close();
+      expect(found).toContainEqual(['idle_in_transaction_session_timeout', '0']);
+    }
   });
 
   test('nothing writes into a database that is copied, and a second copy is refused', async () => {

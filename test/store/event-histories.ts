@@ -370,7 +370,7 @@ const senderText = () => `
 
 /** The tests of calls in histories of events, for every kind of store. */
 export function eventHistories(name: string, testedKind: StoreKind): void {
-  describe(`${name}: histories of events`, { timeout: 120_000 }, () => {
+  describe(`${name}: histories of events`, () => {
     beforeEach(() => {
       kind = testedKind;
     });

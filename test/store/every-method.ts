@@ -15,7 +15,9 @@ export async function callEveryMethod(store: Store): Promise<void> {
     now: 1,
   });
   await store.findApiKey('x');
+  await store.findApiKeyById('k');
   await store.listApiKeys();
+  await store.listApiKeysOf({ organizationId, limit: 10 });
   await store.listOrganizations();
   await store.recordApiKeyUse({ id: 'k', now: 1 });
   await store.revokeApiKey({ id: 'k', now: 1 });
@@ -70,6 +72,24 @@ export async function callEveryMethod(store: Store): Promise<void> {
   await store.listUnansweredPhones({ after: 'c', limit: 10 });
   await store.listDeletions({ states: ['retryable'], limit: 10 });
   await store.countOpenDeletions();
+  await store.searchCalls({
+    organizationId,
+    terms: { beginning: '123', phoneBeginnings: ['+123', '123'], phoneEnd: '123' },
+    limit: 10,
+  });
+  await store.countOrganization(organizationId);
+  await store.readActivity(null);
+  await store.readActivity(0);
+  await store.findRooms(['c']);
+  await store.listAgents({ organizationId, limit: 10 });
+  const deletions = { organizationId, states: ['retryable'], cancellationId: null, limit: 10 } as const;
+  await store.listRoomDeletions({ ...deletions, after: null });
+  await store.retryRoomDeletion({
+    callId: 'c',
+    organizationId,
+    apiKeyId,
+    idempotency: { ...idempotency, organizationId, key: 'retry' },
+  });
   const settled = { callId: 'c', wasRescued: true, keptBecause: 'kept' };
   await store.settleDeletion({ ...settled, attempt: 1, settlement: { state: 'discarded', lastError: 'x' } });
   await store.completeDeletions([{ callId: 'c', attempt: 1 }]);

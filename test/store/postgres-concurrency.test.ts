@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { StoreBusyError } from '../../src/domain/errors.ts';
 import type { StreamedEvent } from '../../src/ports/event-store.ts';
 import type { OpenStore, Store } from '../../src/ports/store.ts';
@@ -43,12 +43,22 @@ describe.skipIf(!hasPostgres())('several stores on one Postgres', () => {
     return (await store.changeCall(command)).result.kind;
   };
   /** Makes each write of a table last longer, so that other transactions run meanwhile. */
-  const slowWrites = (table: string, seconds = 0.02) =>
+  const slowWrites = (table: string, { seconds = 0.02, on = 'INSERT OR UPDATE' } = {}) =>
     query(
       url,
       `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(${seconds}); RETURN NULL; END $$;
-       CREATE TRIGGER slow AFTER INSERT OR UPDATE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION slow();`,
+       CREATE TRIGGER slow AFTER ${on} ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION slow();`,
     );
+  /** Connects, and returns a function that counts the processes of Postgres that wait as the condition states. */
+  const observe = async () => {
+    const observer = new pg.Client(url);
+    await observer.connect();
+    onTestFinished(() => observer.end());
+    return async (condition: string) => {
+      const waiting = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND ${condition}`;
+      return (await observer.query(waiting)).rows.length;
+    };
+  };
   /** Starts a cancellation of all calls with a hold. */
   const stopAll = async (store: Store) => {
     const { result } = await store.createCancellation({
@@ -204,13 +214,10 @@ describe.skipIf(!hasPostgres())('several stores on one Postgres', () => {
   });
 
   test('a stop records a call whose registration began before the hold', async () => {
-    await slowWrites('calls', 0.3);
+    await slowWrites('calls', { seconds: 1, on: 'INSERT' });
+    const countWaiting = await observe();
     const registered = register(stores[0], 'call');
-    await vi.waitFor(async () => {
-      const sleeping =
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-      expect(await query(url, sleeping)).toHaveLength(1);
-    });
+    await expect.poll(() => countWaiting("wait_event = 'PgSleep'")).toBe(1);
     await stopAll(stores[1]);
     expect(await advanceUntilRecorded(stores[1])).toBe(1);
     expect(await registered).toBe('registered');
@@ -334,21 +341,16 @@ describe.skipIf(!hasPostgres())('several stores on one Postgres', () => {
     await other.query("SET deadlock_timeout = '1min'");
     await other.query('BEGIN');
     await other.query('SELECT 1 FROM room_deletions FOR UPDATE');
+    const countWaiting = await observe();
     const received = receive(stores[0], 'call', 'room_finished');
     // The store has the room, and waits for the deletion.
-    await vi.waitFor(async () => {
-      const waiting =
-        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-      expect(await query(url, waiting)).toHaveLength(1);
-    });
+    await expect.poll(() => countWaiting("wait_event_type = 'Lock'")).toBe(1);
     await other.query("SELECT pg_advisory_xact_lock(hashtextextended('room:call', 0))");
     await other.query('COMMIT');
     expect(await received).toBe('applied');
-    const [stats] = await query<{ deadlocks: string }>(
-      url,
-      'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
-    );
-    expect(Number(stats?.deadlocks)).toBe(1);
+    const count = 'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()';
+    // A connection can report its statistics a second later.
+    await expect.poll(() => query(url, count)).toEqual([{ deadlocks: '1' }]);
   });
 
   test('a change of a call that is registered meanwhile waits for nothing, and is not lost', async () => {

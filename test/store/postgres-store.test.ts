@@ -11,6 +11,7 @@ import { cancellationConformance } from './cancellation-conformance.ts';
 import { conformance } from './conformance.ts';
 import { eventConformance } from './event-conformance.ts';
 import { fleetConformance } from './fleet-conformance.ts';
+import { overviewConformance } from './overview-conformance.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const NAME = 'the store on Postgres';
@@ -20,6 +21,7 @@ const open = async (clock: Parameters<Parameters<typeof conformance>[1]>[0]) =>
 conformance(NAME, open);
 cancellationConformance(NAME, open);
 eventConformance(NAME, open);
+overviewConformance(NAME, open);
 fleetConformance(NAME, async () => {
   const url = await postgresDatabase();
   return (clock) => openPostgresStore({ url, clock });

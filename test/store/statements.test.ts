@@ -72,7 +72,9 @@ async function use(store: Store, round: string): Promise<void> {
   const { organizationId } = key;
   await store.findApiKey(round.padStart(64, '0'));
   await store.recordApiKeyUse({ id: key.id, now: 2 });
+  await store.findApiKeyById(key.id);
   await store.listApiKeys();
+  await store.listApiKeysOf({ organizationId, limit: 9 });
   await store.listOrganizations();
 
   const register = (name: string) =>
@@ -132,6 +134,29 @@ async function use(store: Store, round: string): Promise<void> {
     });
   await store.findCall(id('cancelled'));
   await store.findKeyAndCall({ keyHash: round.padStart(64, '0'), callId: id('cancelled') });
+  await store.searchCalls({
+    organizationId,
+    terms: { beginning: '123', phoneBeginnings: ['+123', '123'], phoneEnd: '123' },
+    limit: 10,
+  });
+  await store.countOrganization(organizationId);
+  await store.readActivity(null);
+  await store.readActivity(0);
+  await store.findRooms([id('left')]);
+  await store.listAgents({ organizationId, limit: 10 });
+  await store.listRoomDeletions({
+    organizationId,
+    states: ['retryable'],
+    cancellationId: null,
+    limit: 10,
+    after: null,
+  });
+  await store.retryRoomDeletion({
+    callId: id('kept'),
+    organizationId,
+    apiKeyId: key.id,
+    idempotency: { ...idempotency, organizationId, key: id('retry') },
+  });
   await store.findDeletionSubject(id('cancelled'));
   await store.findRosterVersion(id('left'));
   const settle = (name: string, parts: Partial<Parameters<Store['settleDeletion']>[0]>) =>
