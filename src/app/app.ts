@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createHttpServer } from '../http/server.ts';
 import { createRoomService } from '../livekit/room-service.ts';
 import { circuitBreaker } from '../livekit/transport/circuit-breaker.ts';
@@ -9,9 +10,10 @@ import { httpTransport } from '../livekit/transport/twirp.ts';
 import { createWebhookParser } from '../livekit/webhook-parser.ts';
 import { instrumentStore } from '../metrics/instrument-store.ts';
 import { prometheusMetrics } from '../metrics/prometheus.ts';
+import { createTrafficMeter } from '../metrics/traffic.ts';
 import { createEventFeed } from '../operations/events/event-feed.ts';
 import { checkReadiness } from '../operations/health/check-readiness.ts';
-import { readRedoc, storeThread } from '../platform/assets.ts';
+import { readConsole, readRedoc, storeThread } from '../platform/assets.ts';
 import { systemClock, systemRandom, systemTimers } from '../platform/clock.ts';
 import type { Settings, SettingsError } from '../platform/config.ts';
 import { useUtcTimeZone } from '../platform/environment.ts';
@@ -22,6 +24,7 @@ import type { Clock, Logger, Random, Timers } from '../ports/system.ts';
 import { createReconciler } from '../reconciler/reconciler.ts';
 import { createScheduler, type Scheduler } from '../reconciler/scheduler.ts';
 import { openServerStore } from '../store/open-store.ts';
+import { type RunDoctor, runDoctorProcess, startHealth } from './health.ts';
 import { assertBindable, bindLiveKit, type LiveKitBinding } from './livekit-binding.ts';
 import { shutDown } from './shutdown.ts';
 
@@ -34,18 +37,20 @@ export interface App {
   readonly store: Store;
   /** Resolves with the reason when another process takes the database over with a real LiveKit. The caller must stop. */
   readonly conflict: Promise<SettingsError>;
-  /** Completes open requests and deletion attempts, then closes the database. */
+  /** Serves for `shutdownDelayMs`, then completes open requests and deletion attempts, and closes the database. */
   stop(): Promise<void>;
 }
 
 /**
  * Starts the complete service, and returns after its server listens.
  * @param livekit the LiveKit of the settings, or else the built-in emulator
+ * @param sessionSecret signs the sessions of the console; the emulator's secret would end them at each restart
  * @throws DatabaseError, SettingsError if the database must not run on the emulator, or the listen error of node:net
  */
 export async function startApp({
   settings,
   livekit,
+  sessionSecret = livekit.apiSecret,
   log,
   version,
   clock = systemClock,
@@ -53,9 +58,11 @@ export async function startApp({
   timers = systemTimers,
   scheduler = createScheduler(clock),
   thread = storeThread(),
+  runDoctor = runDoctorProcess,
 }: {
   settings: Settings;
   livekit: LiveKitServer;
+  sessionSecret?: string;
   log: Logger;
   version: string;
   clock?: Clock;
@@ -63,18 +70,24 @@ export async function startApp({
   timers?: Timers;
   scheduler?: Scheduler;
   thread?: ReturnType<typeof storeThread>;
+  runDoctor?: RunDoctor;
 }): Promise<App> {
   // The scheduler requires UTC.
   useUtcTimeZone();
   trustSystemCertificates(livekit.url);
-  await assertBindable(settings);
+  const onWaiting = (cause: string) => log.warn({ cause }, 'waiting up to 30 s for the database');
+  await assertBindable(settings, { onWaiting });
   const store = await openServerStore(settings.database, {
     clock,
+    timers,
     thread,
+    onWaiting,
     onMigrating: (migrations) =>
       log.info({ migrations }, 'migrating the database; a large one takes minutes'),
     onLate: (method, durationMs) =>
       log.warn({ method, durationMs }, 'slow write committed after its request was answered 503'),
+    onNotListening: (err) =>
+      log.warn({ err }, 'cannot listen for events of other processes; event streams only poll meanwhile'),
   });
   try {
     // On a read-only database hangup would start but could not cancel calls.
@@ -85,9 +98,13 @@ export async function startApp({
   }
   const metrics = prometheusMetrics({ clock, version });
   const instrumentedStore = instrumentStore(store, metrics);
+  const traffic = createTrafficMeter();
   const requestAbort = new AbortController();
   const breaker = circuitBreaker(
-    withRequestMetrics(httpTransport(livekit, { clock, shutdown: requestAbort.signal }), metrics),
+    withRequestMetrics(
+      httpTransport(livekit, { clock, shutdown: requestAbort.signal }),
+      traffic.observe(metrics),
+    ),
     {
       clock,
       log,
@@ -109,10 +126,22 @@ export async function startApp({
     clock,
     timers,
     random,
-    eventFeed: createEventFeed({ store: instrumentedStore, timers }),
+    eventFeed: createEventFeed({ store: instrumentedStore, timers, watchEvents: store.watchEvents }),
     log,
     ...settings.operations,
   };
+  const { health, stop: stopRecording } = startHealth({
+    store: instrumentedStore,
+    clock,
+    timers,
+    traffic,
+    runDoctor,
+    version,
+    storeKind: settings.database.kind,
+    isLiveKitUp: breaker.isUp,
+    liveKitSince: breaker.since,
+  });
+  const stopping = new AbortController();
   const draining = new AbortController();
   const reconciler = createReconciler(dependencies, {
     ...settings.reconciler,
@@ -123,6 +152,7 @@ export async function startApp({
   const { server, whenIdle } = createHttpServer({
     dependencies: {
       ...dependencies,
+      health,
       nudge: (at) => reconciler.nudge(at),
       onCancellation: () => reconciler.onCancellation(),
     },
@@ -137,6 +167,8 @@ export async function startApp({
       isLiveKitUp: breaker.isUp,
       countConnections: store.countConnections,
     },
+    sessionSecret,
+    stopping: stopping.signal,
     draining: draining.signal,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs,
     trustedProxies: settings.trustedProxies,
@@ -151,11 +183,16 @@ export async function startApp({
     },
     version,
     readRedoc,
+    readConsole,
   });
+  server.on('request', traffic.countRequest);
   let binding: LiveKitBinding | undefined;
   const readinessTimer = setInterval(() => void checkReadiness(dependencies), READINESS_CHECK_INTERVAL_MS);
   const stop = async () => {
+    stopping.abort();
+    if (server.listening && settings.shutdownDelayMs > 0) await delay(settings.shutdownDelayMs);
     clearInterval(readinessTimer);
+    stopRecording();
     binding?.release();
     await shutDown({ server, whenIdle, draining, requestAbort, reconciler });
     await store.close();

@@ -22,9 +22,12 @@ type BindingSettings = Pick<Settings, 'livekit' | 'database'>;
  * before opening the database, which would migrate an older one.
  * @throws SettingsError, DatabaseError
  */
-export async function assertBindable(settings: BindingSettings): Promise<void> {
+export async function assertBindable(
+  settings: BindingSettings,
+  options: Parameters<typeof readLiveKitServers>[1],
+): Promise<void> {
   if (settings.livekit !== null) return;
-  const servers = await readLiveKitServers(settings.database);
+  const servers = await readLiveKitServers(settings.database, options);
   if (servers.length > 0) throw bindingError(settings, servers);
 }
 

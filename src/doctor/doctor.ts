@@ -16,7 +16,7 @@ import { assessLiveKitAddress } from './checks/livekit-address.ts';
 import { assessLiveKitVersion } from './checks/livekit-version.ts';
 import { assessPostgres, assessPostgresDurability } from './checks/postgres.ts';
 import { assessRooms } from './checks/rooms.ts';
-import { assessSchema } from './checks/schema.ts';
+import { assessIncompleteCopy, assessSchema } from './checks/schema.ts';
 import { assessSettings, inspectSettings } from './checks/settings.ts';
 import { assessWalSize } from './checks/wal-size.ts';
 import { assessWebhooks } from './checks/webhooks.ts';
@@ -88,10 +88,15 @@ async function checkDatabase(
   const name = describeDatabase(address);
   const facts = await inspectPostgres(address.url, subject);
   if (facts.kind === 'unusable') return { findings: [assessPostgres(name, facts)], calls: null };
-  const schema =
-    facts.schema === 'uninitialized' ? assessPostgres(name, facts) : assessSchema(name, facts.schema);
-  return { findings: [schema, assessPostgresDurability(facts)], calls: facts.calls };
+  const hasNoTables = facts.schema === 'uninitialized';
+  const database = hasNoTables ? assessPostgres(name, facts) : assessContents(name, facts);
+  return { findings: [database, assessPostgresDurability(facts)], calls: facts.calls };
 }
+
+const assessContents = (
+  name: string,
+  facts: Pick<PostgresFacts & { kind: 'open' }, 'schema' | 'isIncompleteCopy'>,
+) => (facts.isIncompleteCopy ? assessIncompleteCopy(name) : assessSchema(name, facts.schema));
 
 function checkFile(file: string, inspectContents: (file: string) => DatabaseFacts): DatabaseReport {
   // The attributes are read before the contents: a read by SQLite can create the -wal and the -shm.
@@ -100,7 +105,7 @@ function checkFile(file: string, inspectContents: (file: string) => DatabaseFact
   const contents = inspectContents(file);
   if (contents.kind === 'unusable') return { findings: [assessDatabaseFile(file, contents)], calls: null };
   const findings = [
-    assessSchema(file, contents.schema),
+    assessContents(file, contents),
     assessIntegrity(contents.corruption),
     assessDurability(contents.journalMode),
     assessAccess(file, facts.access),

@@ -1,11 +1,15 @@
 import type { CallPolicy } from '../domain/assess-call.ts';
 import type { RetryPolicy } from '../domain/retry-policy.ts';
 import type { Timestamp } from '../domain/time.ts';
+import type { ProcessHealth } from '../ports/health.ts';
 import type { RoomService } from '../ports/livekit.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { Store } from '../ports/store.ts';
 import type { Clock, Logger, Random, Timers } from '../ports/system.ts';
 import type { EventFeed } from './events/event-feed.ts';
+import type { Findings } from './health/diagnose.ts';
+import type { CountOrganization } from './health/get.ts';
+import type { HistoryRecorder } from './health/history.ts';
 
 /** Ages at which records are pruned; null: never. */
 interface RetentionSettings {
@@ -49,8 +53,17 @@ export interface Dependencies {
   readonly onCancellation: () => void;
 }
 
+/** The health of this process and of the organizations. */
+export interface Health
+  extends Pick<ProcessHealth, 'version' | 'startedAt' | 'storeKind' | 'isLiveKitUp' | 'liveKitSince'> {
+  readonly countOrganization: CountOrganization;
+  readonly history: Pick<HistoryRecorder, 'read'>;
+  readonly diagnose: () => Promise<Findings>;
+}
+
 /** The dependencies of the operations that only requests need. */
 export interface ServerDependencies extends Dependencies {
   readonly timers: Timers;
   readonly eventFeed: EventFeed;
+  readonly health: Health;
 }

@@ -78,17 +78,25 @@ export function createFleetMember({
     const sentAt = clock.now();
     wanted = wantedPasses({ isStopping, unreachableSince: unreachableSince() }, sentAt);
     const command = { memberId, wanted, rateDivisor: divisorInUse(membership, sentAt) };
+    // From the time of the request, and independent of the clock, which can be set back.
+    const cancelOwnExpiry = scheduler.after(HEARTBEAT_TTL_MS, expire);
     let heartbeat: Heartbeat | null = null;
     try {
       heartbeat = await store.heartbeat(command);
       membership = { sentAt, heartbeat };
       joinedAt ??= sentAt;
       cancelExpiry();
-      cancelExpiry = scheduler.after(HEARTBEAT_TTL_MS, update);
+      cancelExpiry = cancelOwnExpiry;
     } finally {
+      if (heartbeat === null) cancelOwnExpiry();
       update();
       cancelHeartbeat = scheduler.after(nextHeartbeatInMs(heartbeat, command), loop.trigger);
     }
+  }
+
+  function expire(): void {
+    membership = null;
+    update();
   }
 
   /** Compares the passes that this process may run with the passes that it runs. */

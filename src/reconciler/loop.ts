@@ -1,3 +1,4 @@
+import { StoreBusyError } from '../domain/errors.ts';
 import type { Logger } from '../ports/system.ts';
 
 /** A background task that runs when triggered. Runs never overlap. */
@@ -9,7 +10,8 @@ export interface Loop {
 }
 
 /**
- * Creates a loop. A failed run is logged and does not stop the loop.
+ * Creates a loop. A failed run is logged and does not stop the loop. While the database is unavailable, only the first of
+ * the failed runs is logged.
  * @param signal after its abort no run starts; a run in flight ends by itself
  */
 export function createLoop(
@@ -19,11 +21,16 @@ export function createLoop(
 ): Loop {
   let running: Promise<void> | null = null;
   let isRerunRequested = false;
+  let isStoreBusy = false;
 
   async function runLogged(): Promise<void> {
     try {
       await run();
+      isStoreBusy = false;
     } catch (error) {
+      const isLogged = isStoreBusy && error instanceof StoreBusyError;
+      isStoreBusy = error instanceof StoreBusyError;
+      if (isLogged) return;
       log.error({ err: error, loop: name }, 'background loop failed; it runs again on schedule');
     }
   }

@@ -14,6 +14,8 @@ import { createLeaseWorker } from './lease-worker.ts';
 import { createLoop } from './loop.ts';
 import type { Scheduler } from './scheduler.ts';
 
+/** Between two reads of a queue in which nothing was due. */
+const MIN_PAUSE_MS = 50;
 const PHONE_POLL_INTERVAL_MS = 1_000;
 /** Other processes apply webhooks too, and cannot start a review here. */
 const REVIEW_INTERVAL_MS = 1_000;
@@ -116,7 +118,7 @@ export function createReconciler(
     async () => {
       if (isUnreachable() && !(await probeLiveKit())) return;
       const nextDueAt = await metrics.timeLoop('deletions', () => deletionWorker.claim());
-      if (nextDueAt !== null && !isUnreachable()) nudge(nextDueAt);
+      if (nextDueAt !== null && !isUnreachable()) nudgeLater(nextDueAt);
     },
     loopOptions,
   );
@@ -190,7 +192,7 @@ export function createReconciler(
         });
         reviews.add(ended);
       }
-      if (started.nextAt !== null) nudge(started.nextAt);
+      if (started.nextAt !== null) nudgeLater(started.nextAt);
     },
     loopOptions,
   );
@@ -260,6 +262,11 @@ export function createReconciler(
       reviewLoop.trigger();
       deletionLoop.trigger();
     });
+  }
+
+  /** Nudges for a time that the store's clock has not reached. This process's clock can be ahead of Postgres's. */
+  function nudgeLater(at: Timestamp): void {
+    nudge(Math.max(at, clock.now() + MIN_PAUSE_MS));
   }
 
   async function logRecovery(downMs: number): Promise<void> {

@@ -24,6 +24,7 @@ export function countsWith(activeCalls: number): LiveCounts {
 export const POSTGRES: Extract<PostgresFacts, { kind: 'open' }> = {
   kind: 'open',
   schema: 'current',
+  isIncompleteCopy: false,
   version: '17.2',
   synchronousCommit: 'on',
   standbys: '',

@@ -160,6 +160,24 @@ test('a clock that jumps ends the pass, and the next heartbeat resumes it withou
   expect(a.gained).toEqual([...PASSES, ...PASSES]);
 });
 
+test('a process whose clock is set back while its heartbeats fail stops when the last successful one expires', async () => {
+  const { clock, store, join } = openFleet();
+  let fails = false;
+  const a = join('a', {
+    ...store,
+    heartbeat: (command) => (fails ? Promise.reject(new Error('no database')) : store.heartbeat(command)),
+  });
+  await a.start();
+  fails = true;
+  clock.set(NOW + 5_000);
+  await a.beat();
+  clock.set(NOW + 1_000);
+  await a.beat();
+  expect(held(a)).toEqual(PASSES);
+  a.fire(`after ${HEARTBEAT_TTL_MS}`);
+  expect([held(a), a.part()]).toEqual([[], 0]);
+});
+
 test('failed heartbeats are retried, and a process stops its passes when the last successful one expires', async () => {
   const { clock, store, join } = openFleet();
   let fails = false;

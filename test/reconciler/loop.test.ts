@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { StoreBusyError } from '../../src/domain/errors.ts';
 import { createLoop } from '../../src/reconciler/loop.ts';
 
 /** Returns a loop. The test ends the runs. */
@@ -89,4 +90,21 @@ test('no run starts after the abort, and a requested run is dropped', async () =
   loop.trigger();
   expect(runs()).toBe(1);
   await loop.idle();
+});
+
+test('runs that fail while the database is unavailable are logged once, and again after a success', async () => {
+  const { loop, logged, endRun, failRun } = start();
+  for (let i = 0; i < 3; i += 1) {
+    loop.trigger();
+    await failRun(new StoreBusyError());
+  }
+  expect(logged).toHaveLength(1);
+  loop.trigger();
+  await failRun(new Error('another error'));
+  expect(logged).toHaveLength(2);
+  loop.trigger();
+  await endRun();
+  loop.trigger();
+  await failRun(new StoreBusyError());
+  expect(logged).toHaveLength(3);
 });

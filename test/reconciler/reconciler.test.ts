@@ -77,6 +77,8 @@ const SCHEDULES = [
   'every 60000',
   'after 60000',
   'every 3600000',
+  // The heartbeat under way expires.
+  'after 7500',
 ];
 
 test('the loops start after a short delay: one by the cron schedule, the others at fixed intervals', async () => {

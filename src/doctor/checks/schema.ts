@@ -29,3 +29,13 @@ export function assessSchema(file: string, schema: SchemaVersion): Finding {
       };
   }
 }
+
+/** Assesses the target of a `hangup copy` that was interrupted, or whose verification failed. */
+export function assessIncompleteCopy(name: string): Finding {
+  return {
+    check: 'database',
+    level: 'failure',
+    message: `${name} is an incomplete copy of another database`,
+    advice: 'start the same `hangup copy` again, and wait until the copy is complete',
+  };
+}

@@ -10,6 +10,8 @@ export interface CircuitBreaker {
   openSince(): Timestamp | null;
   /** Null until LiveKit has responded to a request, or has left enough requests unanswered. */
   isUp(): boolean | null;
+  /** Since when LiveKit is up or unreachable; null while that is unknown. */
+  since(): Timestamp | null;
 }
 
 /**
@@ -27,13 +29,15 @@ export function circuitBreaker(
   }: { clock: Clock; log: Logger; onOpened: () => void; onRecovered: (downMs: number) => void },
 ): CircuitBreaker {
   let state = INITIAL_BREAKER_STATE;
+  let changedAt: Timestamp | null = null;
   return {
     async transport(request) {
       const outcome = await transport(request);
       const now = clock.now();
-      const openedBefore = state.openSince;
+      const { openSince: openedBefore, isUp: wasUp } = state;
       state = onRequestFinished(state, classifyOutcome(request.method, outcome), now);
       const { openSince } = state;
+      if (state.isUp !== wasUp) changedAt = openSince ?? now;
       if (openedBefore === null && openSince !== null) {
         const cause = 'detail' in outcome ? outcome.detail : outcome.kind;
         log.error(
@@ -47,5 +51,6 @@ export function circuitBreaker(
     },
     openSince: () => state.openSince,
     isUp: () => state.isUp,
+    since: () => changedAt,
   };
 }

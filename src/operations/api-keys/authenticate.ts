@@ -29,7 +29,7 @@ export async function authenticateWithCall(
 }
 
 /** Returns the key if it is active, and records its use. */
-function useKey({ store, clock, log }: AuthenticateDependencies, key: ApiKey | null): ApiKey | null {
+export function useKey({ store, clock, log }: AuthenticateDependencies, key: ApiKey | null): ApiKey | null {
   const now = clock.now();
   if (key === null || !isActive(key, now)) return null;
   if (shouldRecordUse(key, now)) {

@@ -1,5 +1,6 @@
 import { type ApiKey, formatKey, KEY_SECRET_BYTES, type Scope } from '../../domain/api-key.ts';
 import type { Timestamp } from '../../domain/time.ts';
+import type { Author } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { hashKey } from './authenticate.ts';
 
@@ -11,6 +12,8 @@ export async function createApiKey(
     name: string;
     scopes: readonly Scope[];
     expiresAt: Timestamp | null;
+    /** The API key of the request; by default an operator creates the key. */
+    author?: Author;
   },
 ): Promise<{ apiKey: ApiKey; key: string }> {
   const key = formatKey(Buffer.from(random.bytes(KEY_SECRET_BYTES)).toString('base64url'));

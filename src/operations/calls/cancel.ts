@@ -1,4 +1,5 @@
 import { callNotFound, idempotencyKeyReused, notCancellable } from '../../domain/errors.ts';
+import { byOwnClock } from '../../domain/leased-task.ts';
 import { deleteRoom, LEASE_MARGIN_MS } from '../deletions/delete-room.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { idempotencyOf, type RepeatableRequest } from '../idempotency.ts';
@@ -40,7 +41,7 @@ export async function cancelCall(
       const options = { timeoutMs: Math.min(timeoutMs, remainingMs), priority: 'cancel' } as const;
       // A prompt first attempt needs no check. Other attempts read the call if the room may be adopted.
       const facts = { callStatus: 'cancelled', isAdoptable: true } as const;
-      await deleteRoom(dependencies, result.deletion, options, { facts });
+      await deleteRoom(dependencies, byOwnClock(result.deletion, startedAt), options, { facts });
       return;
     }
     case 'not_live':

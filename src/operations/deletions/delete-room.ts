@@ -31,8 +31,8 @@ export interface DeletionContext {
 }
 
 /**
- * Makes one attempt at a deletion that is leased to the caller, and settles the lease. Never rejects: a lease that could
- * not be settled expires, and the deletion is claimed again.
+ * Makes one attempt at a deletion that is leased to the caller, and settles the lease. The times of the deletion are by the
+ * clock of this process. Never rejects: a lease that could not be settled expires, and the deletion is claimed again.
  */
 export async function deleteRoom(
   dependencies: Dependencies,
@@ -101,8 +101,12 @@ async function requestDeleteRoom(
   deletion: RoomDeletion,
   options: RequestOptions,
 ): Promise<AttemptEnd> {
-  const { store, rooms } = dependencies;
+  const { store, rooms, clock } = dependencies;
   const isStillWanted = () => holdsLease(store, deletion);
+  // A process that was suspended continues after its lease: another attempt may have ended, and a newer call use the name.
+  if (clock.now() >= deletion.scheduledAt && !(await isStillWanted())) {
+    return { kind: 'attempted', outcome: { kind: 'absent' }, wasRescued: false };
+  }
   const outcome = await rooms.deleteRoom(deletion.roomName, { ...options, isStillWanted });
   const rescued = isLikelyGhostRoom(deletion, outcome)
     ? await rescueGhostRoom(dependencies, deletion, options)

@@ -1,3 +1,4 @@
+import { byOwnClock } from '../../domain/leased-task.ts';
 import type { ClaimedDeletion } from '../../ports/store.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { holdsLease } from './check-room.ts';
@@ -8,22 +9,29 @@ const MAX_WAIT_MS = 10;
 /** The time to settle a lease before its end. */
 const SETTLE_BUDGET_MS = 1_000;
 
-/** Leases at most `limit` due deletions to the caller, for one background attempt each. */
+/**
+ * Leases at most `limit` due deletions to the caller, for one background attempt each. Their times are by the clock of this
+ * process.
+ */
 export async function claimDueDeletions(
   {
     store,
+    clock,
     retry,
     cancelTimeoutMs,
     backgroundTimeoutMs,
-  }: Pick<Dependencies, 'store' | 'retry' | 'cancelTimeoutMs' | 'backgroundTimeoutMs'>,
+  }: Pick<Dependencies, 'store' | 'clock' | 'retry' | 'cancelTimeoutMs' | 'backgroundTimeoutMs'>,
   { limit }: { limit: number },
 ): Promise<readonly ClaimedDeletion[]> {
-  const maxLeaseMs = Math.max(cancelTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
-  return store.claimDeletions({
+  // A review leases a deletion for two requests.
+  const maxLeaseMs = Math.max(2 * cancelTimeoutMs, backgroundTimeoutMs) + LEASE_MARGIN_MS;
+  const sentAt = clock.now();
+  const claimed = await store.claimDeletions({
     leaseMs: backgroundTimeoutMs + LEASE_MARGIN_MS,
     maxDelayMs: Math.max(retry.maxDelayMs, maxLeaseMs),
     limit,
   });
+  return claimed.map((deletion) => byOwnClock(deletion, sentAt));
 }
 
 /**

@@ -1,3 +1,4 @@
+import { byOwnClock } from '../../domain/leased-task.ts';
 import type { Timestamp } from '../../domain/time.ts';
 import type { Review } from '../../ports/store.ts';
 import { deleteRoom, LEASE_MARGIN_MS } from '../deletions/delete-room.ts';
@@ -72,10 +73,11 @@ async function review(
   if (isProbeDue) await observeSuspects(dependencies, { ...call, suspects }, { priority });
   const leaseMs = 2 * timeoutMs + LEASE_MARGIN_MS;
   const options = { timeoutMs, priority } as const;
+  const sentAt = clock.now();
   const observed = await observeParticipants(dependencies, call, { ...options, isTrusted, leaseMs });
   if (observed === null) return false;
   if (observed.deletion === null) return true;
   // LiveKit has just listed the participants, so the deletion needs no second check.
-  await deleteRoom(dependencies, observed.deletion, options, { isConfirmed: true });
+  await deleteRoom(dependencies, byOwnClock(observed.deletion, sentAt), options, { isConfirmed: true });
   return true;
 }

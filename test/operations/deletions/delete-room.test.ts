@@ -2,7 +2,8 @@ import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startGate } from '../../harness/gate.ts';
 import { startHangup } from '../../harness/hangup.ts';
-import { freePorts, startEmulated } from '../../harness/livekit.ts';
+import { startEmulated } from '../../harness/livekit.ts';
+import { freePorts } from '../../harness/ports.ts';
 import { WAIT } from '../../harness/time.ts';
 
 test('a rescued ghost room counts as rescued once when another client deletes the room first', async () => {

@@ -1,12 +1,16 @@
 import { expect, test } from 'vitest';
 import { createEventFeed } from '../../../src/operations/events/event-feed.ts';
 
-/** Returns a feed on a log without a store, whose timer the test fires. */
+/** Returns a feed on a log without a store. The test fires its timer, and sends signals. */
 function createTestFeed() {
   let newest = 10;
   let polls = 0;
   let isFailing = false;
+  let sendSignal = () => {};
   const timers: (() => void)[] = [];
+  const settle = async () => {
+    for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+  };
   const feed = createEventFeed({
     store: {
       getEventRange: async () => {
@@ -18,9 +22,12 @@ function createTestFeed() {
     timers: {
       after: (_, run) => {
         timers.push(run);
-        return () => {};
+        return () => void timers.splice(timers.indexOf(run), 1);
       },
       every: () => () => {},
+    },
+    watchEvents: (wake) => {
+      sendSignal = wake;
     },
   });
   const wait = (after: number, signal = new AbortController().signal) => {
@@ -43,7 +50,11 @@ function createTestFeed() {
     /** Fires the timer, and completes the poll. */
     tick: async () => {
       timers.shift()?.();
-      for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+      await settle();
+    },
+    signal: async () => {
+      sendSignal();
+      await settle();
     },
   };
 }
@@ -89,4 +100,35 @@ test('an abort wakes up its reader, also before the wait', async () => {
   const late = wait(10, abort.signal);
   await tick();
   expect([late.isAwake, timers()]).toEqual([true, 0]);
+});
+
+test('a signal starts the poll at once, and also the next poll if no reader waits', async () => {
+  const { wait, append, polls, timers, signal } = createTestFeed();
+  const first = wait(10);
+  append();
+  await signal();
+  expect([first.isAwake, polls(), timers()]).toEqual([true, 1, 0]);
+  append();
+  await signal();
+  expect(polls()).toBe(1);
+  const second = wait(11);
+  await signal();
+  expect([second.isAwake, polls(), timers()]).toEqual([true, 2, 0]);
+});
+
+test('a signal during a poll is not lost, and signals do not stop the polls', async () => {
+  const { wait, append, polls, timers, tick, signal } = createTestFeed();
+  const reader = wait(10);
+  const polled = tick();
+  append();
+  await signal();
+  await polled;
+  expect([reader.isAwake, timers()]).toEqual([true, 0]);
+  const late = wait(11);
+  await signal();
+  append();
+  expect([late.isAwake, timers()]).toEqual([false, 1]);
+  const before = polls();
+  await tick();
+  expect([late.isAwake, polls()]).toEqual([true, before + 1]);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Hangup, nextReconciliation } from '../../harness/hangup.ts';
-import { freePorts } from '../../harness/livekit.ts';
+import { freePorts } from '../../harness/ports.ts';
 import { startTimedHangup } from '../../harness/timed-hangup.ts';
 
 /* Reconciliation of rooms that still exist. The tests inject faults, so they run on the emulator. Most lose all webhooks. */
