@@ -46,6 +46,29 @@ export function visibleText(maxLength: number) {
   return boundedText(NOT_BLANK, problem, maxLength);
 }
 
+const EDGE = `[^${CONTROLS}${WHITE_SPACE}]`;
+const TRIMMED = new RegExp(`^${EDGE}([^${CONTROLS}]*${EDGE})?$`, 'u');
+
+/** Returns a schema for text without control characters, and without white space at its ends. */
+export function trimmedText(maxLength: number) {
+  const problem = (text: string) =>
+    NO_CONTROLS.test(text) ? 'must not begin or end with white space' : 'must not contain control characters';
+  return boundedText(TRIMMED, problem, maxLength);
+}
+
+/** Returns a schema for text without control characters, with a least number of characters between white space at its ends. */
+export function searchText(minLength: number, maxLength: number) {
+  const pattern = new RegExp(
+    `^[${WHITE_SPACE}]*${EDGE}[^${CONTROLS}]{${minLength - 2},}${EDGE}[${WHITE_SPACE}]*$`,
+    'u',
+  );
+  const problem = (text: string) =>
+    NO_CONTROLS.test(text)
+      ? `must have at least ${minLength} characters besides white space at its ends`
+      : 'must not contain control characters';
+  return boundedText(pattern, problem, maxLength).meta({ minLength });
+}
+
 /**
  * Schemas whose values may contain `+` but not a space in that place. In a query string `+` stands for a space, and
  * clients that do not encode `+` mean the sign. `first`: only as the first character.

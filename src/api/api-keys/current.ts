@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { type ApiKey, SCOPES } from '../../domain/api-key.ts';
+import type { ApiKey } from '../../domain/api-key.ts';
 import { unauthorized } from '../../domain/errors.ts';
 import { toIso, toIsoOrNull } from '../../domain/time.ts';
 import { isoTime } from '../calls/call-fields.ts';
 import { badRequest, unrecognizedKeys } from '../errors.ts';
 import { authenticatedProcedure } from '../procedures.ts';
+import { Scope } from './scope.ts';
 
 const CurrentApiKey = z
   .object({
@@ -12,7 +13,7 @@ const CurrentApiKey = z
     name: z.string().meta({ description: 'The purpose that `hangup keys create --name` has set.' }),
     organization: z.string().meta({ description: 'Name of the organization.' }),
     organizationId: z.string(),
-    scopes: z.array(z.enum(SCOPES)),
+    scopes: z.array(Scope),
     createdAt: isoTime,
     expiresAt: isoTime.nullable(),
   })
@@ -50,7 +51,8 @@ export const current = authenticatedProcedure().query({
   handle: async ({ apiKey }) => toCurrentApiKey(apiKey),
 });
 
-function toCurrentApiKey(apiKey: ApiKey): z.output<typeof CurrentApiKey> {
+/** Returns the output of `apiKeys.current`. */
+export function toCurrentApiKey(apiKey: ApiKey): z.output<typeof CurrentApiKey> {
   return {
     id: apiKey.id,
     name: apiKey.name,

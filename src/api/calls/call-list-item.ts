@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { durationSeconds } from '../../domain/call.ts';
 import { isLive } from '../../domain/call-status.ts';
 import { toIso, toIsoOrNull } from '../../domain/time.ts';
-import type { CallListItem as ListedCall } from '../../ports/store.ts';
+import type { ListedCall } from '../../operations/calls/list.ts';
 import { Agent, CALL_ID_EXAMPLE, CallStatus, callId, Direction, isoTime } from './call-fields.ts';
+import { CallRoom, toCallRoom } from './call-room.ts';
 
 export const CallListItem = z
   .object({
@@ -21,6 +22,7 @@ export const CallListItem = z
     }),
     phoneNumber: z.string().nullable(),
     createdAt: isoTime,
+    room: CallRoom.optional().meta({ description: 'Only with `include=room`.' }),
   })
   .meta({ id: 'CallListItem' });
 
@@ -38,7 +40,7 @@ export const CALL_LIST_ITEM_EXAMPLE: z.output<typeof CallListItem> = {
 };
 
 export function toCallListItem(call: ListedCall): z.output<typeof CallListItem> {
-  return {
+  const item = {
     id: call.id,
     status: call.status,
     direction: call.direction,
@@ -50,4 +52,5 @@ export function toCallListItem(call: ListedCall): z.output<typeof CallListItem> 
     phoneNumber: call.phoneNumber,
     createdAt: toIso(call.createdAt),
   };
+  return call.room === undefined ? item : { ...item, room: toCallRoom(call.room) };
 }

@@ -3,11 +3,11 @@ import { callNotFound, callOfOtherOrganization, missingScope, unauthorized } fro
 import { toIso } from '../../domain/time.ts';
 import { listCallEvents } from '../../operations/calls/list-events.ts';
 import type { AuditEntry } from '../../ports/store.ts';
+import { NOT_A_CURSOR } from '../cursor.ts';
 import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
 import { callProcedure } from '../procedures.ts';
 import { CALL_ID_EXAMPLE, CallStatus, callId, isoTime } from './call-fields.ts';
 import { type InfiniteQueryInput, isObject, withoutPaging } from './infinite-query.ts';
-import { NOT_A_CURSOR } from './list-cursor.ts';
 
 const MAX_LIMIT = 100;
 

@@ -6,9 +6,6 @@ type Order = Pick<CallQuery, 'sortBy' | 'sortOrder'>;
 /** A position in a list, and the list's order. */
 export type ListCursor = CallCursor & Order;
 
-/** The error for a cursor that hangup did not make. */
-export const NOT_A_CURSOR = 'expected pagination.nextCursor of an earlier response';
-
 /** Returns an opaque text, which only {@link decodeCursor} reads. */
 export function encodeCursor({ sort, createdAt, id }: CallCursor, { sortBy, sortOrder }: Order): string {
   const times = sortBy === 'createdAt' ? [createdAt] : [sort, createdAt];

@@ -3,13 +3,14 @@ import { CALL_STATUSES, type Direction as CallDirection, DIRECTIONS } from '../.
 import { missingScope, unauthorized } from '../../domain/errors.ts';
 import { listCalls } from '../../operations/calls/list.ts';
 import { CALL_SORT_KEYS } from '../../ports/store.ts';
+import { cursorInput } from '../cursor.ts';
 import { badRequest, invalidInput, unrecognizedKeys } from '../errors.ts';
 import { scopedProcedure } from '../procedures.ts';
 import { dateOrTimestamp, phoneNumber, plainText } from '../validators.ts';
 import { CallStatus, Direction } from './call-fields.ts';
 import { CALL_LIST_ITEM_EXAMPLE, CallListItem, toCallListItem } from './call-list-item.ts';
 import { type InfiniteQueryInput, isObject, type PageDirection, withoutPaging } from './infinite-query.ts';
-import { decodeCursor, encodeCursor, NOT_A_CURSOR } from './list-cursor.ts';
+import { decodeCursor, encodeCursor } from './list-cursor.ts';
 
 const MAX_LIMIT = 100;
 /** The cost of a page grows with its offset, in contrast to `cursor`. */
@@ -48,21 +49,16 @@ export const ListCallsInput = z
     offset: z.int().min(0).max(MAX_OFFSET).default(0).meta({ description: 'Calls to skip.' }),
     sortBy: z.enum(CALL_SORT_KEYS).optional().meta({ description: 'Default: createdAt.' }),
     sortOrder: z.enum(['asc', 'desc']).optional().meta({ description: 'Default: desc.' }),
-    cursor: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]+$/, NOT_A_CURSOR)
-      .max(512)
-      .transform((value, context) => {
-        const position = decodeCursor(value);
-        if (position !== null) return position;
-        context.issues.push({ code: 'custom', message: NOT_A_CURSOR, input: value });
-        return z.NEVER;
-      })
+    cursor: cursorInput(decodeCursor).meta({
+      description:
+        "`pagination.nextCursor` of the previous page, and no other value. For deep pages, use `cursor` instead of `offset`. A cursor has its own order: `sortBy` and `sortOrder` must match the cursor's.",
+    }),
+    include: z
+      .array(z.enum(['room']))
+      .min(1)
+      .max(1)
       .optional()
-      .meta({
-        description:
-          "`pagination.nextCursor` of the previous page, and no other value. For deep pages, use `cursor` instead of `offset`. A cursor has its own order: `sortBy` and `sortOrder` must match the cursor's.",
-      }),
+      .meta({ description: 'room: adds the room of each call, with the participants on record.' }),
   })
   .refine(({ cursor, offset }) => cursor === undefined || offset === 0, {
     path: ['offset'],
@@ -138,12 +134,13 @@ export const list = scopedProcedure('calls:read').query({
   trpcInput: InfiniteListCallsInput,
   output: CallList,
   handle: async (context, input) => {
-    const { startDate: from, endDate: to, status: statuses, cursor, ...query } = input;
+    const { startDate: from, endDate: to, status: statuses, cursor, include, ...query } = input;
     // A cursor has its own order, so that a page never continues a list in another order.
     const { sortBy = 'createdAt', sortOrder = 'desc' } = cursor ?? query;
     const page = await listCalls(context.dependencies, {
       apiKey: context.apiKey,
       query: { ...query, statuses, from, to, sortBy, sortOrder, after: cursor },
+      withRooms: include !== undefined,
     });
     const { total, totalCapped, next } = page;
     return {
