@@ -39,6 +39,13 @@ for await (const call of live) {
     python: `for call in hangup.calls.list_all(status=["initiated", "active"]):
     print(call["id"], call["status"])`,
   },
+  searchCalls: {
+    curl: ['-G', '-d text=4567'],
+    typescript: `const { calls } = await hangup.calls.search({ text: '4567' });
+for (const { id, phoneNumber } of calls) console.log(id, phoneNumber);`,
+    python: `for call in hangup.calls.search(text="4567")["calls"]:
+    print(call["id"], call["phoneNumber"])`,
+  },
   getCall: {
     typescript: `const call = await hangup.calls.get(callId);
 console.log(call.status, call.roomDeletion);`,
@@ -103,6 +110,87 @@ console.log(organization, scopes);`,
     python: `api_key = hangup.api_keys.current()
 print(api_key["organization"], api_key["scopes"])`,
   },
+  listAgents: {
+    typescript: `const { agents } = await hangup.agents.list();
+for (const { id, liveCalls } of agents) console.log(id, liveCalls);`,
+    python: `for agent in hangup.agents.list()["agents"]:
+    print(agent["id"], agent["liveCalls"])`,
+  },
+  getHealth: {
+    typescript: `const { livekit, liveCalls } = await hangup.health.get();
+console.log(livekit.state, liveCalls.total);`,
+    python: `health = hangup.health.get()
+print(health["livekit"]["state"], health["liveCalls"]["total"])`,
+  },
+  getHealthHistory: {
+    typescript: `const { times, series } = await hangup.health.history();
+console.log(times.at(-1), series.liveCalls.at(-1));`,
+    python: `history = hangup.health.history()
+print(history["times"], history["series"]["liveCalls"])`,
+  },
+  getHealthFindings: {
+    typescript: `const { findings } = await hangup.health.findings();
+for (const { check, level, message } of findings) console.log(check, level, message);`,
+    python: `for finding in hangup.health.findings()["findings"]:
+    print(finding["check"], finding["level"], finding["message"])`,
+  },
+  listRoomDeletions: {
+    typescript: `const { roomDeletions } = await hangup.roomDeletions.list();
+for (const { callId, state } of roomDeletions) console.log(callId, state);`,
+    python: `page = hangup.room_deletions.list()
+for deletion in page["roomDeletions"]:
+    print(deletion["callId"], deletion["state"])`,
+  },
+  retryRoomDeletion: {
+    curl: json('{}'),
+    typescript: `const { nextAttemptAt } = await hangup.roomDeletions.retry(callId);
+console.log(nextAttemptAt);`,
+    python: `deletion = hangup.room_deletions.retry(call_id)
+print(deletion["nextAttemptAt"])`,
+  },
+  listApiKeys: {
+    typescript: `const { apiKeys } = await hangup.apiKeys.list();
+for (const { id, name, scopes } of apiKeys) console.log(id, name, scopes);`,
+    python: `for listed in hangup.api_keys.list()["apiKeys"]:
+    print(listed["id"], listed["name"], listed["scopes"])`,
+  },
+  createApiKey: {
+    curl: json('{"name": "dashboard", "scopes": ["calls:read"]}'),
+    typescript: `const { id, key } = await hangup.apiKeys.create({
+  name: 'dashboard',
+  scopes: ['calls:read'],
+});
+console.log(id, key);`,
+    python: `created = hangup.api_keys.create(
+    name="dashboard", scopes=["calls:read"]
+)
+print(created["id"], created["key"])`,
+  },
+  revokeApiKey: {
+    typescript: `const { revokedAt } = await hangup.apiKeys.revoke(keyId);
+console.log(revokedAt);`,
+    python: `revoked = hangup.api_keys.revoke(key_id)
+print(revoked["revokedAt"])`,
+  },
+  listAdoptionPrefixes: {
+    typescript: `const { adoptionPrefixes } = await hangup.adoption.list();
+for (const { prefix } of adoptionPrefixes) console.log(prefix);`,
+    python: `for adopted in hangup.adoption.list()["adoptionPrefixes"]:
+    print(adopted["prefix"])`,
+  },
+  addAdoptionPrefix: {
+    curl: json('{"prefix": "support-"}'),
+    typescript: `const { prefix } = await hangup.adoption.add('support-');
+console.log(prefix);`,
+    python: `added = hangup.adoption.add("support-")
+print(added["prefix"])`,
+  },
+  removeAdoptionPrefix: {
+    typescript: `const removed = await hangup.adoption.remove(prefix);
+console.log(removed.prefix);`,
+    python: `removed = hangup.adoption.remove(prefix)
+print(removed["prefix"])`,
+  },
   streamEvents: {
     curl: ['-N'],
     typescript: `for await (const event of hangup.events.subscribe()) {
@@ -146,6 +234,8 @@ ${sample.python}`,
 function toCurl({ method, path }: { method: string; path: string }, args: readonly string[]): string {
   const variables = path
     .replace('{callId}', '$CALL_ID')
+    .replace('{keyId}', '$KEY_ID')
+    .replace('{prefix}', '$PREFIX')
     .replace('{id}', '$CANCELLATION_ID')
     .replace('{cancellationId}', '$CANCELLATION_ID');
   const isImplied =

@@ -21,14 +21,7 @@ export function readApiKey({ headers }: IncomingMessage): string | null {
 export function createAddressResolver(
   trustedProxies: readonly string[],
 ): (remoteAddress: string | undefined, headers: IncomingHttpHeaders) => string | undefined {
-  const trusted = new BlockList();
-  for (const text of trustedProxies) {
-    const [address = '', prefix] = text.split('/');
-    if (prefix === undefined) trusted.addAddress(address, familyOf(address));
-    else trusted.addSubnet(address, Number(prefix), familyOf(address));
-  }
-  const isTrusted = (address: string) => trusted.check(address, familyOf(address));
-
+  const isTrusted = createTrustCheck(trustedProxies);
   return (remoteAddress, headers) => {
     let address = plainAddress(remoteAddress ?? '');
     const forwarded = [headers['x-forwarded-for'] ?? []].flat().join(',').split(',');
@@ -39,6 +32,36 @@ export function createAddressResolver(
     }
     return address;
   };
+}
+
+/**
+ * Returns a function that returns whether the browser of a request uses https. A trusted proxy sends the scheme in
+ * `X-Forwarded-Proto`. A browser sends the scheme of its page in `Origin`, which no page can change.
+ * @param trustedProxies addresses and CIDR ranges
+ */
+export function createSchemeResolver(
+  trustedProxies: readonly string[],
+): (peerAddress: string | undefined, headers: IncomingHttpHeaders) => boolean {
+  const isTrusted = createTrustCheck(trustedProxies);
+  return (peerAddress, headers) => {
+    if (headers.origin?.startsWith('https://')) return true;
+    const peer = plainAddress(peerAddress ?? '');
+    if (peer === undefined || !isTrusted(peer)) return false;
+    // The first proxy, which has the connection of the browser, begins the list.
+    const [scheme = ''] = [headers['x-forwarded-proto'] ?? []].flat().join(',').split(',');
+    return scheme.trim().toLowerCase() === 'https';
+  };
+}
+
+/** @param trustedProxies addresses and CIDR ranges */
+function createTrustCheck(trustedProxies: readonly string[]): (address: string) => boolean {
+  const trusted = new BlockList();
+  for (const text of trustedProxies) {
+    const [address = '', prefix] = text.split('/');
+    if (prefix === undefined) trusted.addAddress(address, familyOf(address));
+    else trusted.addSubnet(address, Number(prefix), familyOf(address));
+  }
+  return (address) => trusted.check(address, familyOf(address));
 }
 
 /**

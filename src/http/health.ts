@@ -23,11 +23,11 @@ export interface HealthSources {
 export function createHealthHandlers({
   dependencies,
   sources,
-  draining,
+  stopping,
 }: {
   dependencies: Pick<Dependencies, 'store' | 'log'>;
   sources: HealthSources;
-  draining: AbortSignal;
+  stopping: AbortSignal;
 }): Readonly<Record<string, Handler>> {
   const readiness = cacheFor(READINESS_CACHE_MS, () => checkReadiness(dependencies));
   // A load balancer may append a query to the URL of a probe.
@@ -45,7 +45,7 @@ export function createHealthHandlers({
       async (request, response) => {
         const notReady = (reason: string) =>
           sendError(request, response, { code: 503, message: `Not ready: ${reason}` });
-        if (draining.aborted) return notReady('stopping');
+        if (stopping.aborted) return notReady('stopping');
         const { failed } = await readiness();
         if (failed.length > 0) return notReady(failed.join(', '));
         const isUp = sources.isLiveKitUp();

@@ -81,9 +81,11 @@ export function openApiDocument(router: AnyTRPCRouter, version: string) {
     },
     servers: [{ url: '/api/v1', description: 'The hangup that serves this document.' }],
     tags: [
+      { name: 'Adoption', description: 'Turn unregistered rooms into calls.' },
       { name: 'Calls', description: 'Register, list, cancel and watch the calls of your organization.' },
       { name: 'Cancellations', description: 'Cancel all matching calls: the emergency stop.' },
-      { name: 'Keys', description: 'Read the scopes of your API key.' },
+      { name: 'Keys', description: 'Read the scopes of your API key. Manage the keys of your organization.' },
+      { name: 'Overview', description: 'Read the state of agents, room deletions and hangup.' },
     ],
     security: [{ ApiKey: [] }, { Bearer: [] }],
     paths: paths as ZodOpenApiPathsObject,
@@ -159,7 +161,9 @@ function operation(route: Route) {
 
 function tagOf(path: string): string {
   if (path.startsWith('/api-keys')) return 'Keys';
-  return path.startsWith('/cancellations') ? 'Cancellations' : 'Calls';
+  if (path.startsWith('/cancellations')) return 'Cancellations';
+  if (path.startsWith('/adoption-prefixes')) return 'Adoption';
+  return /^\/(agents|room-deletions|health)/.test(path) ? 'Overview' : 'Calls';
 }
 
 function schemaOf(input: z.ZodObject, name: string): z.core.$ZodType {

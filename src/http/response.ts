@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { PublicError } from '../api/errors.ts';
+import { NOT_FOUND, type PublicError } from '../api/errors.ts';
 import { hasBody } from './body.ts';
 import { pushRateLimitHeaders } from './rate-limits.ts';
-import type { HttpRequest } from './request.ts';
+import type { Handler, HttpRequest } from './request.ts';
 
 /** Limits of the unread body that is discarded after the response, so that the client can read the response. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
@@ -47,6 +47,27 @@ export function sendText(
   if (isUnread) endAfterRequest(request, response, sent);
   else endAfterTurn(response, sent);
 }
+
+/**
+ * Sends a file of a page, without its body for HEAD. The headers replace those of {@link commonHeaders} with the same names:
+ * a page has a policy of its own, and a cache may keep a file.
+ */
+export function sendFile(
+  request: HttpRequest,
+  response: ServerResponse,
+  body: string | Buffer,
+  headers: Headers,
+): void {
+  const own: Headers = { 'content-length': String(Buffer.byteLength(body)), ...headers };
+  const common = commonHeaders(request).flatMap((name, index, all) =>
+    index % 2 === 0 && !(name in own) ? [name, all[index + 1] ?? ''] : [],
+  );
+  response.writeHead(200, [...common, ...Object.entries(own).flat()]);
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** The value of `cache-control` for a file whose name changes with its content. */
+export const CACHED_FOR_A_YEAR = 'public, max-age=31536000, immutable';
 
 let ended: { readonly response: ServerResponse; readonly body: string }[] = [];
 
@@ -101,6 +122,8 @@ export function sendError(
 ): void {
   sendJson(request, response, code, errorBody({ code, message }), headers);
 }
+
+export const sendNotFound: Handler = async (request, response) => sendError(request, response, NOT_FOUND);
 
 export function errorBody({ code, message }: PublicError) {
   return { error: { message, code } };

@@ -244,7 +244,12 @@ class RestRequest implements ProcedureRequest {
   }
 
   private addHeaders(inputs: Record<string, unknown>): object {
-    for (const [header, name] of this.endpoint.headers) {
+    const { rest, headers } = this.endpoint;
+    const acceptsKey = headers.some(([header]) => header === 'idempotency-key');
+    if (rest.method !== 'GET' && !acceptsKey && hasIdempotencyKey(this.request)) {
+      throw badRequest('Idempotency-Key: not accepted by this endpoint');
+    }
+    for (const [header, name] of headers) {
       const value =
         header === 'idempotency-key' ? readIdempotencyKey(this.request) : this.request.headers[header];
       if (value !== undefined) inputs[name] = value;

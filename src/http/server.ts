@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { publicError } from '../api/errors.ts';
 import { createCors, isAllowedPreflight, sendPreflight } from './cors.ts';
-import { createAddressResolver } from './credentials.ts';
+import { createAddressResolver, createSchemeResolver } from './credentials.ts';
 import { createMounts, findMount, type Mount, type MountOptions } from './mounts.ts';
 import { protocolError, respondToProtocolErrors, sendProtocolError } from './protocol-errors.ts';
 import { createRateLimits, type RateLimitOptions } from './rate-limits.ts';
@@ -19,7 +19,7 @@ export interface HttpServer {
 }
 
 /**
- * Creates the HTTP server. After `draining` is aborted, each response closes its connection.
+ * Creates the HTTP server. After `stopping` is aborted, each response closes its connection.
  * @param trustedProxies addresses and CIDR ranges
  * @param corsOrigins exact origins; or `*`, every origin
  */
@@ -29,13 +29,13 @@ export function createHttpServer({
   corsOrigins,
   rateLimits,
   ...options
-}: Omit<MountOptions, 'limits'> & {
+}: Omit<MountOptions, 'limits' | 'isSecure'> & {
   readonly keepAliveTimeoutMs: number;
   readonly trustedProxies: readonly string[];
   readonly corsOrigins: readonly string[];
   readonly rateLimits: Pick<RateLimitOptions, 'quotas' | 'limiters'>;
 }): HttpServer {
-  const { draining } = options;
+  const { stopping } = options;
   const { log, random, metrics } = options.dependencies;
   const openResponses = new Set<ServerResponse>();
   let inFlight = 0;
@@ -45,7 +45,9 @@ export function createHttpServer({
   };
   const resolveAddress = createAddressResolver(trustedProxies);
   const limits = createRateLimits({ ...rateLimits, resolveAddress, metrics });
-  const mounts = createMounts({ ...options, limits }, onError);
+  const usesHttps = createSchemeResolver(trustedProxies);
+  const isSecure = ({ peerAddress, headers }: HttpRequest) => usesHttps(peerAddress, headers);
+  const mounts = createMounts({ ...options, limits, isSecure }, onError);
   const corsHeadersFor = createCors(corsOrigins);
 
   function onRequest(request: HttpRequest, response: ServerResponse): void {
@@ -55,7 +57,7 @@ export function createHttpServer({
     const [path, search] = splitTarget(request.url ?? '');
     const mount = findMount(mounts, path);
     if (mount.isCrossOrigin) request.corsHeaders = corsHeadersFor(request.headers.origin);
-    if (draining.aborted) closeAfterResponse(response);
+    if (stopping.aborted) closeAfterResponse(response);
     openResponses.add(response);
     response.on('close', () => {
       openResponses.delete(response);
@@ -119,7 +121,7 @@ export function createHttpServer({
   });
   server.on('request', onRequest);
   respondToProtocolErrors(server, onRequest);
-  draining.addEventListener('abort', () => {
+  stopping.addEventListener('abort', () => {
     for (const response of openResponses) closeAfterResponse(response);
   });
   return {

@@ -4,7 +4,6 @@ import { badRequest, unrecognizedKeys } from '../api/errors.ts';
 import type { Authentication, ProcedureRequest } from '../api/procedure-request.ts';
 import { MAX_BATCH_SIZE } from '../api/trpc.ts';
 import type { ServerDependencies } from '../operations/dependencies.ts';
-import { authenticateRequest } from './authenticate-request.ts';
 import {
   assertJson,
   assertNoBody,
@@ -21,6 +20,9 @@ import { decodeText, splitQuery } from './query.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { HttpRequest } from './request.ts';
 import { policyOf, type Route } from './routes.ts';
+
+/** Returns the API key of a request, and records its id for the log. */
+export type Authenticate = (request: HttpRequest) => Promise<Authentication>;
 
 /**
  * The calls of one tRPC request and their inputs. tRPC would send the error of one input for the complete batch, and
@@ -43,6 +45,7 @@ export class TrpcCalls {
   /** Of each call: the key, after the call was counted. */
   private readonly counted: Promise<Authentication>[] = [];
   private readonly routes: ReadonlyMap<string, Route>;
+  private readonly loadAuthentication: Authenticate;
   private readonly limits: RateLimits;
   private body: Promise<Uint8Array> | null = null;
   private readonly maxBodyBytes: number;
@@ -55,6 +58,7 @@ export class TrpcCalls {
       path,
       search,
       routes,
+      authenticate,
       limits,
     }: {
       request: HttpRequest;
@@ -63,6 +67,7 @@ export class TrpcCalls {
       search: string;
       /** The procedures by their paths. */
       routes: ReadonlyMap<string, Route>;
+      authenticate: Authenticate;
       limits: RateLimits;
     },
   ) {
@@ -70,6 +75,7 @@ export class TrpcCalls {
     this.request = request;
     this.response = response;
     this.routes = routes;
+    this.loadAuthentication = authenticate;
     this.limits = limits;
     this.method = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
     const values = this.splitQuery(search);
@@ -111,13 +117,13 @@ export class TrpcCalls {
   }
 
   private async loadKey(): Promise<Authentication> {
-    const found = await authenticateRequest(this.dependencies, this.request);
+    const found = await this.loadAuthentication(this.request);
     if (found.apiKey === null) await this.limits.countAnonymous(this.request);
     return found;
   }
 
   async isKeyActive(): Promise<boolean> {
-    return (await authenticateRequest(this.dependencies, this.request)).apiKey !== null;
+    return (await this.loadAuthentication(this.request)).apiKey !== null;
   }
 
   /** Returns an error of one call's input that parsing found. Call this after reading the input. */

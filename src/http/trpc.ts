@@ -11,7 +11,7 @@ import type { RateLimits } from './rate-limits.ts';
 import type { ErrorListener, Handler, HttpRequest } from './request.ts';
 import { commonHeaders, sendJson, sendText } from './response.ts';
 import { collectRoutes } from './routes.ts';
-import { TrpcCalls } from './trpc-calls.ts';
+import { type Authenticate, TrpcCalls } from './trpc-calls.ts';
 import { acceptsLines, findDirectRoutes, respondDirectly } from './trpc-direct.ts';
 
 /**
@@ -22,12 +22,14 @@ import { acceptsLines, findDirectRoutes, respondDirectly } from './trpc-direct.t
 export function createTrpcHandler({
   router,
   dependencies,
+  authenticate,
   limits,
   draining,
   onError,
 }: {
   router: AnyTRPCRouter;
   dependencies: ServerDependencies;
+  authenticate: Authenticate;
   limits: RateLimits;
   /** Aborted when the server shuts down. */
   draining: AbortSignal;
@@ -42,7 +44,15 @@ export function createTrpcHandler({
   return async (request, response, { path: encodedPath, search }) => {
     // Batches join paths with commas, which some proxies encode. Other encoded characters stay encoded.
     const path = encodedPath.includes('%') ? encodedPath.replaceAll(/%2C/gi, ',') : encodedPath;
-    const calls = new TrpcCalls(dependencies, { request, response, path, search, routes, limits });
+    const calls = new TrpcCalls(dependencies, {
+      request,
+      response,
+      path,
+      search,
+      routes,
+      authenticate,
+      limits,
+    });
     const direct = findDirectRoutes(routes, request, calls);
     if (direct === null)
       await respondThroughTrpc(request, response, { router, path, calls, streamOptions, onError: report });

@@ -97,7 +97,7 @@ test('waiting cancels succeed when the lock of another process is released in ti
 test('a cancel that waited for the database is answered in time when LiveKit hangs', async () => {
   const livekit = await startEmulated({});
   onTestFinished(() => livekit.stop());
-  const hangup = await startTestHangup(['c0'], { livekit, settings: { cancelTimeoutMs: 4_000 } });
+  const hangup = await startTestHangup(['c0'], { livekit, settings: { backgroundTimeoutMs: 1_000 } });
   livekit.emulator.setFault('DeleteRoom', { kind: 'hang' });
   const { release } = lock(hangup);
   const cancelled = cancel(hangup, 'c0');
@@ -139,7 +139,8 @@ test('registrations, tRPC and webhooks return 503 while another process locks th
     data: { code: 'SERVICE_UNAVAILABLE', httpStatus: 503 },
   });
   expect(seen[0]?.get('retry-after')).toBe('1');
-  expect(delivered).toEqual({ status: 503, body: { error: { message: 'Try again', code: 503 } } });
+  const tryAgain = { error: { message: 'Try again', code: 503 } };
+  expect(delivered).toEqual({ status: 503, retryAfter: '1', body: tryAgain });
   release();
   expect(await postWebhook(hangup.url, webhook)).toMatchObject({
     status: 200,

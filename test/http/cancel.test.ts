@@ -129,7 +129,7 @@ describe('DELETE /calls/{callId} returns 400', () => {
         }),
       );
     }
-  }, 120_000);
+  });
 
   test.each([
     ['a reason that is too long', `?reason=${'x'.repeat(501)}`, /^reason: /],

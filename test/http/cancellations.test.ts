@@ -37,7 +37,9 @@ async function stopCompletely(body: object, options?: Parameters<Hangup['send']>
   const started = await stop(body, options);
   expect(started).toMatchObject({ status: 202, body: { message: 'Cancellation started' } });
   const { id } = dataOf<Cancellation>(started.body);
-  await expect.poll(() => read(id).then(({ state }) => state), WAIT).toBe('completed');
+  // A loaded machine needs half a minute for 10,000 ids.
+  const limits = { ...WAIT, timeout: 120_000 };
+  await expect.poll(() => read(id).then(({ state }) => state), limits).toBe('completed');
   return read(id);
 }
 

@@ -431,6 +431,7 @@ test('POST /webhooks/livekit returns 503 when the store fails, and applies the r
   const body = room.started();
   expect(await postWebhook(hangup.url, body)).toEqual({
     status: 503,
+    retryAfter: '1',
     body: { error: { message: 'Try again', code: 503 } },
   });
   await hangup.sql('ALTER TABLE hidden RENAME TO audit_log');

@@ -4,7 +4,7 @@ import { playRoom, type RoomStage, readRoomCases, startRoomStage } from '../harn
 
 // Too many concurrent cases for a busy machine, so CI runs this file alone.
 const CASES = readRoomCases(join(import.meta.dirname, 'more-rooms.json'));
-vi.setConfig({ maxConcurrency: CASES.length, testTimeout: 120_000 });
+vi.setConfig({ maxConcurrency: CASES.length });
 
 let stage: RoomStage;
 

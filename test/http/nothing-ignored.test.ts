@@ -5,15 +5,23 @@ import { appRouter } from '../../src/api/router.ts';
 import { collectRoutes, type Route } from '../../src/http/routes.ts';
 import { readAnswer } from '../harness/event-stream.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
+import { WAIT } from '../harness/time.ts';
 
 /* An unknown name, in any place of any request, is a 400 that contains the name, and changes nothing. */
 
 let calls = 0;
-/** Required inputs. Each test has its own live call and its own cancellation. */
-const needed = (): Record<string, string> => ({ callId: `live-${calls}`, id: `can-${calls}` });
+/** Required inputs. Each test has its own live call, cancellation, API key and adoption prefix. */
+const needed = (): Record<string, string> => ({
+  callId: `live-${calls}`,
+  id: `can-${calls}`,
+  keyId: `key-${calls}`,
+  prefix: `prefix-${calls}`,
+});
 /** The inputs of procedures that require others. */
 const NEEDED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'calls.search': { text: 'live' },
   'cancellations.create': { filter: { agentId: 'nobody' }, reason: 'test', dryRun: true },
+  'apiKeys.create': { name: 'test', scopes: ['calls:read'] },
 };
 
 interface Request {
@@ -91,6 +99,11 @@ const withExtra = (inputs: object, extra: Parameters<Place['request']>[0]) =>
   // Not by assignment, which treats __proto__ as the prototype.
   JSON.stringify({ ...inputs, ...(extra && Object.fromEntries([[extra.name, extra.value]])) });
 
+const asQuery = (inputs: Record<string, unknown>) =>
+  Object.entries(inputs)
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
+    .join('&');
+
 const inQuery = (extra: Parameters<Place['request']>[0]) =>
   extra === null ? '' : `${encodeURIComponent(extra.name)}=${encodeURIComponent(String(extra.value))}`;
 
@@ -148,7 +161,7 @@ function restPlaces({ rest, procedure, input, pathParameters }: Route): Place[] 
     validNames: method === 'POST' ? [] : [...names, ...lists.map((name) => `${name}[]`)],
     request: (extra) => ({
       method,
-      path: `${path()}?${inQuery(extra)}`,
+      path: `${path()}?${[...(method === 'GET' ? [asQuery(inBody)] : []), inQuery(extra)].filter((part) => part !== '').join('&')}`,
       ...(method === 'POST' && { body: JSON.stringify(inBody) }),
     }),
   };
@@ -269,6 +282,12 @@ async function startCancellation(id: string): Promise<void> {
   await store.advanceCancellation({ id, limit: 1, budgetMs: 1_000 });
 }
 
+/** Records a discarded room deletion of a call. */
+async function discardDeletion(callId: string): Promise<void> {
+  await hangup.sql(`INSERT INTO room_deletions (call_id, room_name, state, attempt, scheduled_at, finalized_at, created_at)
+    VALUES ('${callId}', '${callId}', 'discarded', 0, 1, 1, 1)`);
+}
+
 /** Expects a 400 whose message is about this name only. */
 async function assertRefused(place: Place, extra: { name: string; value: unknown }): Promise<void> {
   const { status, text } = await send(place.request(extra));
@@ -290,6 +309,14 @@ describe.each(PLACES)('$title', (place) => {
     calls += 1;
     await hangup.insertCall({ id: `live-${calls}` });
     await startCancellation(`can-${calls}`);
+    // The attempt that an earlier retry has started ends first.
+    await expect.poll(() => hangup.store.countOpenDeletions(), WAIT).toBe(0);
+    if (place.title.includes('retry')) await discardDeletion(`live-${calls}`);
+    const organization = { organizationName: 'acme', organizationIdIfNew: 'org', now: 1 };
+    const key = { id: `key-${calls}`, name: 'test', scopes: [], expiresAt: null };
+    const hash = String(calls).padStart(64, '0');
+    await hangup.store.createApiKey({ ...organization, ...key, hash });
+    await hangup.store.addAdoptionPrefix({ ...organization, prefix: `prefix-${calls}` });
   });
   const isUnknown = (name: string) => !place.validNames.includes(name);
 

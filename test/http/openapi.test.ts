@@ -43,16 +43,29 @@ test('the OpenAPI document has every endpoint', () => {
       .map(({ operationId }) => operationId)
       .sort(),
   ).toEqual([
+    'addAdoptionPrefix',
     'cancelCall',
+    'createApiKey',
     'createCall',
     'createCancellation',
     'getCall',
     'getCancellation',
     'getCurrentApiKey',
+    'getHealth',
+    'getHealthFindings',
+    'getHealthHistory',
     'liftHold',
+    'listAdoptionPrefixes',
+    'listAgents',
+    'listApiKeys',
     'listCallEvents',
     'listCalls',
     'listCancellations',
+    'listRoomDeletions',
+    'removeAdoptionPrefix',
+    'retryRoomDeletion',
+    'revokeApiKey',
+    'searchCalls',
     'streamEvents',
   ]);
   expect(document.paths['/calls/{callId}']?.delete?.parameters).toMatchObject([
@@ -62,8 +75,10 @@ test('the OpenAPI document has every endpoint', () => {
   ]);
 });
 
-test('every POST and DELETE has the header Idempotency-Key, outside of the body, and no GET has it', () => {
-  const methods = Object.values(document.paths).flatMap((operation) => Object.entries(operation));
+test('every POST and DELETE of calls has the header Idempotency-Key, outside of the body, and no GET has it', () => {
+  const methods = Object.entries(document.paths)
+    .filter(([path]) => !/^\/(api-keys|adoption-prefixes)/.test(path))
+    .flatMap(([, operation]) => Object.entries(operation));
   const withKey = methods.filter(([, { parameters }]) =>
     parameters?.some(({ name, in: place }) => name === 'idempotency-key' && place === 'header'),
   );
@@ -85,6 +100,7 @@ test('each response that can be a replay has the header idempotent-replayed', ()
     createCall: [201, 409],
     createCancellation: [200, 202, 412],
     liftHold: [200],
+    retryRoomDeletion: [200, 409],
   });
 });
 
@@ -107,11 +123,12 @@ test('every endpoint has 429, with the limits that it counts in', () => {
     'liftHold',
     'listCancellations',
   ];
+  const cancels = ['cancelCall', 'retryRoomDeletion'];
   expect(limits).toEqual(
     operations().map(({ operationId }) => [
       operationId,
-      operationId !== 'cancelCall' && !unlimited.includes(operationId),
-      operationId === 'cancelCall',
+      ![...cancels, ...unlimited].includes(operationId),
+      cancels.includes(operationId),
     ]),
   );
   for (const { operationId, responses } of operations()) {
@@ -221,6 +238,8 @@ describe('the OpenAPI document suits client generators', () => {
     expect(inWords.sort()).toEqual([
       'Default: 0.',
       'Default: 20.',
+      'Default: 20.',
+      'Default: 50.',
       'Default: 50.',
       'Default: 50.',
       'Default: createdAt.',

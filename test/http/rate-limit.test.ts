@@ -3,7 +3,13 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import type { AppRouter } from '../../src/api/router.ts';
 import { formatKey } from '../../src/domain/api-key.ts';
 import { openStream, readAnswer } from '../harness/event-stream.ts';
-import { type Answer, type Hangup, startHangup } from '../harness/hangup.ts';
+import {
+  type Answer,
+  type Hangup,
+  startHangup,
+  type TestSettings,
+  timersForCounts,
+} from '../harness/hangup.ts';
 import { readMetrics } from '../harness/metrics.ts';
 import { postWebhook, roomWebhooks, sign } from '../harness/webhooks.ts';
 
@@ -12,9 +18,12 @@ const LIMITS = { calls: 4, cancels: 3, anonymous: 2 };
 /** Has the form of a key, and no organization. */
 const WRONG_KEY = formatKey('0'.repeat(43));
 
+const start = (settings: TestSettings, { inProcess = false } = {}) =>
+  startHangup({ settings, inProcess, timers: timersForCounts() });
+
 let hangup: Hangup;
 beforeAll(async () => {
-  hangup = await startHangup({ settings: { rateLimits: LIMITS, trustedProxies: ['127.0.0.1'] } });
+  hangup = await start({ rateLimits: LIMITS, trustedProxies: ['127.0.0.1'] });
 });
 afterAll(() => hangup.stop());
 
@@ -389,7 +398,7 @@ describe('requests without a valid key', () => {
 });
 
 test('a spoofed x-forwarded-for changes nothing', async () => {
-  const other = await startHangup({ settings: { rateLimits: LIMITS } });
+  const other = await start({ rateLimits: LIMITS });
   onTestFinished(() => other.stop());
   const statuses = [];
   for (let i = 0; i < 4; i += 1) {
@@ -408,7 +417,7 @@ test('a spoofed x-forwarded-for changes nothing', async () => {
 
 describe('webhooks', () => {
   test('with a correct signature are never refused, also from an address that is', async () => {
-    const other = await startHangup({ settings: { rateLimits: LIMITS } });
+    const other = await start({ rateLimits: LIMITS });
     onTestFinished(() => other.stop());
     const body = roomWebhooks('unsigned').started();
     const authorization = await sign(body, { apiSecret: 'a-wrong-secret-of-32-characters---' });
@@ -437,7 +446,7 @@ describe('webhooks', () => {
 });
 
 test('hangup_rate_limited_total counts the refusals of each policy', async () => {
-  const other = await startHangup({ settings: { rateLimits: { calls: 1, cancels: 1, anonymous: 1 } } });
+  const other = await start({ rateLimits: { calls: 1, cancels: 1, anonymous: 1 } });
   onTestFinished(() => other.stop());
   const refusals = async () => {
     const metrics = await readMetrics(other.url);
@@ -453,7 +462,7 @@ test('hangup_rate_limited_total counts the refusals of each policy', async () =>
 });
 
 test('a limit of 0 refuses nothing and has no headers', async () => {
-  const other = await startHangup({ settings: { rateLimits: { calls: 0, cancels: 0, anonymous: 0 } } });
+  const other = await start({ rateLimits: { calls: 0, cancels: 0, anonymous: 0 } });
   onTestFinished(() => other.stop());
   for (let i = 0; i < 10; i += 1) {
     const answer = await other.send('GET', '/api/v1/calls');
@@ -468,7 +477,7 @@ test('a limit of 0 refuses nothing and has no headers', async () => {
 test('the complete budget is available again after the window', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   onTestFinished(() => void vi.useRealTimers());
-  const other = await startHangup({ settings: { rateLimits: LIMITS }, inProcess: true });
+  const other = await start({ rateLimits: LIMITS }, { inProcess: true });
   onTestFinished(() => other.stop());
   const read = () => other.send('GET', '/api/v1/calls');
   for (let i = 0; i < LIMITS.calls; i += 1) expect((await read()).status).toBe(200);

@@ -4,7 +4,7 @@ import { playRoom, type RoomStage, readRoomCases, startRoomStage } from '../harn
 
 // All cases run concurrently, because they mostly wait.
 const CASES = readRoomCases(join(import.meta.dirname, 'rooms.json'));
-vi.setConfig({ maxConcurrency: CASES.length, testTimeout: 60_000 });
+vi.setConfig({ maxConcurrency: CASES.length });
 
 let stage: RoomStage;
 

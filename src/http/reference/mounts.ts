@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
 import { NOT_FOUND } from '../../api/errors.ts';
 import { allowGet } from '../health.ts';
 import type { Mount } from '../mounts.ts';
-import type { HttpRequest } from '../request.ts';
-import { commonHeaders, sendError, sendText } from '../response.ts';
+import { CACHED_FOR_A_YEAR, sendError, sendFile, sendText } from '../response.ts';
 import { ICON, page, STYLE, startScript } from './page.ts';
 
 /** Redoc's own logo is on another host. Without an image, only Redoc's line "API docs by Redocly" remains. */
@@ -31,9 +29,6 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** The name of a file changes with its content. */
-const CACHED_FOR_A_YEAR = 'public, max-age=31536000, immutable';
-
 interface Asset {
   readonly contentType: string;
   readonly body: string;
@@ -57,7 +52,9 @@ export function createReferenceMounts(readRedoc: () => string): readonly Mount[]
     {
       path: '/docs',
       handle: allowGet(async (request, response) => {
-        sendAsset(request, response, load().html, {
+        const { contentType, body } = load().html;
+        sendFile(request, response, body, {
+          'content-type': contentType,
           'cache-control': 'no-store',
           'content-security-policy': CONTENT_SECURITY_POLICY,
         });
@@ -72,7 +69,12 @@ export function createReferenceMounts(readRedoc: () => string): readonly Mount[]
         }
         const file = load().files.get(path);
         if (file === undefined) sendError(request, response, NOT_FOUND);
-        else sendAsset(request, response, file, { 'cache-control': CACHED_FOR_A_YEAR });
+        else {
+          sendFile(request, response, file.body, {
+            'content-type': file.contentType,
+            'cache-control': CACHED_FOR_A_YEAR,
+          });
+        }
       }),
     },
   ];
@@ -96,23 +98,4 @@ function createReference(redoc: string): Reference {
     start: add('start', 'js', javascript, startScript()),
   });
   return { html: { contentType: 'text/html; charset=utf-8', body: html }, files };
-}
-
-function sendAsset(
-  request: HttpRequest,
-  response: ServerResponse,
-  { contentType, body }: Asset,
-  headers: Readonly<Record<string, string>>,
-): void {
-  const own: Readonly<Record<string, string>> = {
-    'content-type': contentType,
-    'content-length': String(Buffer.byteLength(body)),
-    'x-content-type-options': 'nosniff',
-    ...headers,
-  };
-  const common = commonHeaders(request).flatMap((name, index, all) =>
-    index % 2 === 0 && !(name in own) ? [name, all[index + 1] ?? ''] : [],
-  );
-  response.writeHead(200, [...common, ...Object.entries(own).flat()]);
-  response.end(request.method === 'HEAD' ? '' : body);
 }
