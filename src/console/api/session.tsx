@@ -1,0 +1,126 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { createContext, type ReactNode, useContext } from 'react';
+import { takeLinkKey } from '../sign-in/link-key.ts';
+import { texts } from '../texts.ts';
+import { SessionError, statusOf } from './errors.ts';
+import { CONSOLE_HEADERS, type Outputs, trpc } from './trpc.ts';
+
+export type Session = Outputs['apiKeys']['current'];
+export type Scope = Session['scopes'][number];
+
+const SESSION_URL = '/console/session';
+export const SESSION = ['session'] as const;
+/** While hangup does not respond, the page that is not signed in yet tries again. */
+const RETRY_INTERVAL_MS = 5_000;
+
+const SessionContext = createContext<Session | null>(null);
+
+/** The key of a sign-in link, until hangup has answered. */
+let linkKey: string | null = null;
+
+/** Loads the API key of the session, after a sign-in by the key of a link. Status 401: the reader must sign in. */
+export function useSessionQuery() {
+  return useQuery({
+    queryKey: SESSION,
+    queryFn: async ({ signal }) => {
+      linkKey = takeLinkKey() ?? linkKey;
+      if (linkKey !== null) await signInByLink(linkKey);
+      return trpc.apiKeys.current.query(undefined, { signal });
+    },
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchInterval: ({ state: { data, error } }) =>
+      data === undefined && error !== null && statusOf(error) !== 401 ? RETRY_INTERVAL_MS : false,
+  });
+}
+
+async function signInByLink(key: string): Promise<void> {
+  try {
+    await signIn(key);
+    linkKey = null;
+  } catch (error) {
+    // Without a response the next attempt needs the key again.
+    if (error instanceof SessionError) linkKey = null;
+    throw error;
+  }
+}
+
+export function SessionProvider({ session, children }: { session: Session; children: ReactNode }) {
+  return <SessionContext value={session}>{children}</SessionContext>;
+}
+
+/** Returns the API key of the session. Only pages inside the shell may use it. */
+export function useSession(): Session {
+  const session = useContext(SessionContext);
+  if (session === null) throw new Error('useSession is used outside SessionProvider');
+  return session;
+}
+
+/** Returns whether the key has a scope. */
+export function useScope(scope: Scope): boolean {
+  return useSession().scopes.includes(scope);
+}
+
+/** Exchanges an API key for a session cookie. @throws SessionError */
+async function signIn(apiKey: string): Promise<void> {
+  const response = await fetch(SESSION_URL, {
+    method: 'POST',
+    headers: { ...CONSOLE_HEADERS, 'content-type': 'application/json' },
+    body: JSON.stringify({ apiKey }),
+  });
+  if (!response.ok) throw new SessionError(response.status, await readMessage(response));
+}
+
+async function readMessage(response: Response): Promise<string> {
+  try {
+    const body: { error?: { message?: string } } = await response.json();
+    return body.error?.message ?? response.statusText;
+  } catch {
+    return response.statusText;
+  }
+}
+
+const isOtherQuery = ({ queryKey }: { queryKey: readonly unknown[] }) => queryKey[0] !== SESSION[0];
+
+/** Signs in by an API key. Pages of an ended session of the same organization stay, and load their data again. */
+export function useSignIn() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: async (apiKey: string) => {
+      await signIn(apiKey);
+      try {
+        return await trpc.apiKeys.current.query();
+      } catch (error) {
+        throw statusOf(error) === 401 ? new SessionError(0, texts.signIn.noCookie) : error;
+      }
+    },
+    onSuccess: (session) => {
+      const before = queryClient.getQueryData<Session>(SESSION);
+      if (before?.organizationId !== session.organizationId) {
+        queryClient.removeQueries({ predicate: isOtherQuery });
+      }
+      queryClient.setQueryData<Session>(SESSION, session);
+      void queryClient.invalidateQueries({ predicate: isOtherQuery });
+    },
+  });
+}
+
+/** Ends the session. */
+export function useSignOut() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: async () => {
+      const response = await fetch(SESSION_URL, { method: 'DELETE', headers: CONSOLE_HEADERS });
+      if (!response.ok) throw new SessionError(response.status, await readMessage(response));
+    },
+    onSuccess: async () => {
+      await queryClient.resetQueries({ queryKey: SESSION });
+      queryClient.removeQueries({ predicate: isOtherQuery });
+    },
+  });
+}
+
+/** Returns a function that loads the session again: it may have ended. */
+export function useSessionCheck(): () => void {
+  const queryClient = useQueryClient();
+  return () => void queryClient.invalidateQueries({ queryKey: SESSION });
+}

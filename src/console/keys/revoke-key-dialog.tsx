@@ -1,0 +1,42 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useSignOut } from '../api/session.tsx';
+import { type Outputs, trpc } from '../api/trpc.ts';
+import { texts } from '../texts.ts';
+import { ConfirmDialog } from './confirm-dialog.tsx';
+import { API_KEYS } from './queries.ts';
+
+export type ApiKey = Outputs['apiKeys']['list']['apiKeys'][number];
+
+/** Requires a confirmation before a key is revoked. The key of the session also signs out. */
+export function RevokeKeyDialog({
+  apiKey: { id, name, isCurrent },
+  onClose,
+}: {
+  apiKey: ApiKey;
+  onClose: () => void;
+}) {
+  const queryClient = useQueryClient();
+  const { mutate: signOut } = useSignOut();
+  const { mutate, error, isPending } = useMutation({
+    mutationFn: () => trpc.apiKeys.revoke.mutate({ keyId: id }),
+    onSuccess: async () => {
+      if (isCurrent) {
+        signOut();
+        return;
+      }
+      await queryClient.invalidateQueries(API_KEYS);
+      onClose();
+    },
+  });
+  return (
+    <ConfirmDialog
+      title={texts.keys.revokeTitle(name)}
+      text={isCurrent ? texts.keys.revokeCurrentText : texts.keys.revokeText}
+      confirm={isCurrent ? texts.keys.revokeAndSignOut : texts.keys.revokeKey}
+      error={error}
+      isBusy={isPending}
+      onConfirm={mutate}
+      onClose={onClose}
+    />
+  );
+}

@@ -1,0 +1,27 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { statusOf } from '../api/errors.ts';
+import { trpc } from '../api/trpc.ts';
+import { ROOM_DELETIONS_KEY } from './room-deletions.ts';
+
+/** Completed in the meantime, or pruned: the page itself shows the result. */
+const GONE = [404, 409];
+
+/** Retries room deletions at once, and loads the lists of room deletions again. */
+export function useRetryDeletions() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: async (callIds: readonly string[]) => {
+      for (const callId of callIds) await retryDeletion(callId);
+      return callIds;
+    },
+    onSettled: () => queryClient.invalidateQueries({ queryKey: [ROOM_DELETIONS_KEY] }),
+  });
+}
+
+async function retryDeletion(callId: string): Promise<void> {
+  try {
+    await trpc.roomDeletions.retry.mutate({ callId });
+  } catch (error) {
+    if (!GONE.includes(statusOf(error) ?? 0)) throw error;
+  }
+}

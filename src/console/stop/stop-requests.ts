@@ -1,0 +1,73 @@
+import { useMutation } from '@tanstack/react-query';
+import { useState } from 'react';
+import { currentTime } from '../api/clock.ts';
+import { isRetryable } from '../api/errors.ts';
+import { createKeyring } from '../api/idempotency.ts';
+import { type Outputs, trpc } from '../api/trpc.ts';
+import type { Selector } from './selection.ts';
+
+type Created = Outputs['cancellations']['create'];
+type CountedCalls = Extract<Created, { dryRun: true }>;
+
+/** The calls that matched a selector at a time. */
+export interface Preview extends CountedCalls {
+  readonly selector: Selector;
+  readonly countedAt: Date;
+}
+
+/** The request of a confirmed stop. */
+export type StopRequest = Selector & {
+  readonly reason: string;
+  readonly hold: boolean;
+  readonly expectedAtMost: number;
+};
+
+const TIMEOUT_MS = 10_000;
+const PREVIEW_ATTEMPTS = 3;
+/** With the delays below, about a minute. */
+const STOP_ATTEMPTS = 18;
+const MAX_RETRY_DELAY_MS = 4_000;
+
+/** A preview is not recorded, but the API requires a reason. */
+const PREVIEW_REASON = 'preview';
+
+const retryDelay = (attempt: number) => Math.min(500 * 2 ** attempt, MAX_RETRY_DELAY_MS);
+
+/** Counts the calls that match a selector. Cancels none. */
+export function usePreviewRequest() {
+  return useMutation({
+    mutationFn: async (selector: Selector): Promise<Preview> => {
+      const result = await trpc.cancellations.create.mutate(
+        { ...selector, reason: PREVIEW_REASON, dryRun: true },
+        { signal: AbortSignal.timeout(TIMEOUT_MS) },
+      );
+      if (!('dryRun' in result)) throw new Error('hangup returned no preview');
+      return { ...result, selector, countedAt: new Date(currentTime()) };
+    },
+    retry: (failures, error) => failures < PREVIEW_ATTEMPTS - 1 && isRetryable(error),
+    retryDelay,
+  });
+}
+
+/**
+ * Starts a stop once, also if its request is sent again after a lost response: the same request has the same
+ * Idempotency-Key until a definite response arrives.
+ */
+export function useStopRequest() {
+  const [keyring] = useState(() => createKeyring());
+  return useMutation({
+    mutationFn: async (request: StopRequest): Promise<string> => {
+      const result = await trpc.cancellations.create.mutate(
+        { ...request, idempotencyKey: keyring.keyFor(request) },
+        { signal: AbortSignal.timeout(TIMEOUT_MS) },
+      );
+      if ('dryRun' in result) throw new Error('hangup returned a preview');
+      return result.id;
+    },
+    retry: (failures, error) => failures < STOP_ATTEMPTS - 1 && isRetryable(error),
+    retryDelay,
+    onSettled: (_id, error) => {
+      if (error === null || !isRetryable(error)) keyring.discard();
+    },
+  });
+}
