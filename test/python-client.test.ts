@@ -29,11 +29,15 @@ test('nothing of the synchronous Python client is asynchronous', () => {
   const synchronous = [...files].filter(([file]) => file.includes('/_sync/'));
   expect(synchronous.map(([file]) => file.split('/').at(-1))).toEqual([
     '__init__.py',
+    'adoption.py',
+    'agents.py',
     'api_keys.py',
     'calls.py',
     'cancellations.py',
     'client.py',
     'events.py',
+    'health.py',
+    'room_deletions.py',
     'transport.py',
   ]);
   for (const [file, source] of synchronous)

@@ -10,7 +10,10 @@ const SYNCHRONOUS: readonly (readonly [RegExp, string])[] = [
   [/\basync (def|for|with)\b/g, '$1'],
   [/\bawait /g, ''],
   [/\bAsyncHangup\b/g, 'Hangup'],
-  [/\bAsync(ApiKeys|Calls|Cancellations|Events|Subscription|Transport)\b/g, '$1'],
+  [
+    /\bAsync(Adoption|Agents|ApiKeys|Calls|Cancellations|Events|HealthReader|RoomDeletions|Subscription|Transport)\b/g,
+    '$1',
+  ],
   [/\bAsyncClient\b/g, 'Client'],
   [/\bAsync(Iterator|Generator)\b/g, '$1'],
   [/\bGenerator\[(\w+), None\]/g, 'Generator[$1, None, None]'],

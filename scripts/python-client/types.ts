@@ -28,6 +28,18 @@ const ROOTS = [
   'CancellationList',
   'CancellationPreview',
   'ApiKey',
+  'FoundCalls',
+  'AgentList',
+  'RoomDeletionList',
+  'Health',
+  'HealthHistory',
+  'HealthFindings',
+  'ApiKeyList',
+  'ListedApiKey',
+  'CreatedApiKey',
+  'AdoptionPrefix',
+  'AdoptionPrefixList',
+  'RemovedAdoptionPrefix',
 ];
 const INPUTS = [
   ['CreateCall', 'contact', 'Contact'],
@@ -122,6 +134,8 @@ class TypeWriter {
     switch (type) {
       case 'string':
         return 'str';
+      case 'number':
+        return 'float';
       case 'integer':
         return 'int';
       case 'boolean':
@@ -146,10 +160,8 @@ class TypeWriter {
       type: this.type(value, name + pascal(field)),
       description: doc(value, '    '),
     }));
-    if (required.length !== 0 && required.length !== fields.length) {
-      throw new Error(`${name}: expected all fields or no field to be required`);
-    }
     const isTotal = required.length > 0;
+    const optional = isTotal ? fields.filter(({ field }) => !required.includes(field)) : [];
     if (fields.some(({ field }) => KEYWORDS.has(field))) {
       const lines = fields.map(({ field, type }) => `        "${field}": "${type.replaceAll('"', "'")}",\n`);
       this.add(
@@ -158,8 +170,17 @@ class TypeWriter {
       );
       return name;
     }
-    const lines = fields.map(({ field, type, description }) => `    ${field}: ${type}\n${description}`);
-    const base = isTotal ? 'TypedDict' : 'TypedDict, total=False';
+    const linesOf = (some: typeof fields) =>
+      some.map(({ field, type, description }) => `    ${field}: ${type}\n${description}`);
+    let lines = linesOf(fields);
+    let base = isTotal ? 'TypedDict' : 'TypedDict, total=False';
+    if (optional.length > 0) {
+      // Python 3.10 has no NotRequired.
+      const required = fields.filter((field) => !optional.includes(field));
+      this.add(`_${name}`, `class _${name}(TypedDict):\n${linesOf(required).join('')}`);
+      lines = linesOf(optional);
+      base = `_${name}, total=False`;
+    }
     const heading = doc(schema, '    ');
     this.add(name, `class ${name}(${base}):\n${heading && `${heading}\n`}${lines.join('')}`);
     return name;

@@ -68,8 +68,48 @@ test('cancel resolves to the id and the status, and the call has the reason', as
 test('apiKeys.current returns the scopes of the key of the client', async () => {
   expect(await hangup.apiKeys.current()).toMatchObject({
     organization: 'acme',
-    scopes: ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop'],
+    scopes: ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop', 'admin'],
   });
+});
+
+test('apiKeys creates, lists and revokes keys', async () => {
+  const created = await hangup.apiKeys.create({ name: 'dashboard', scopes: ['calls:read'] });
+  const dashboard = createHangup({ url: server.url, apiKey: created.key });
+  expect(await dashboard.apiKeys.current()).toMatchObject({ name: 'dashboard', scopes: ['calls:read'] });
+  const { apiKeys } = await hangup.apiKeys.list();
+  expect(apiKeys.find(({ id }) => id === created.id)).toMatchObject({ name: 'dashboard', isCurrent: false });
+  expect(await hangup.apiKeys.revoke(created.id)).toMatchObject({ revokedAt: expect.any(String) });
+  await expect(dashboard.apiKeys.current()).rejects.toMatchObject({ code: 'unauthorized' });
+  await expect(hangup.apiKeys.revoke('key_none')).rejects.toMatchObject({ code: 'not_found' });
+});
+
+test('apiKeys.create is not repeated, because each request makes a key', async () => {
+  let requests = 0;
+  const failing = createHangup({
+    url: server.url,
+    apiKey: server.key,
+    maxAttempts: 5,
+    retryDelayMs: () => 1,
+    fetch: async () => {
+      requests += 1;
+      return new Response('{"error":{"message":"Service unavailable","code":503}}', { status: 503 });
+    },
+  });
+  await expect(failing.apiKeys.create({ name: 'x', scopes: ['calls:read'] })).rejects.toMatchObject({
+    status: 503,
+  });
+  expect(requests).toBe(1);
+  await expect(failing.adoption.add('x')).rejects.toMatchObject({ status: 503 });
+  expect(requests).toBe(6);
+});
+
+test('adoption adds, lists and removes prefixes, with any characters', async () => {
+  for (const prefix of ['support-', 'a/b %2F ü?#', '...']) {
+    expect(await hangup.adoption.add(prefix)).toMatchObject({ prefix });
+    expect((await hangup.adoption.list()).adoptionPrefixes).toMatchObject([{ prefix }]);
+    expect(await hangup.adoption.remove(prefix)).toEqual({ prefix });
+  }
+  await expect(hangup.adoption.remove('support-')).rejects.toMatchObject({ code: 'not_found' });
 });
 
 test('events lists the changes of a call in pages', async () => {

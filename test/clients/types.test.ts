@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type {
+  AdoptionPrefix,
+  AdoptionPrefixList,
   ApiKey,
+  ApiKeyList,
   AppRouter,
   CallDetails,
   CallEvents,
@@ -11,11 +14,15 @@ import type {
   CancellationList,
   CancellationPreview,
   CancelledCall,
+  CreateApiKeyInput,
   CreateCallInput,
   CreateCancellationInput,
+  CreatedApiKey,
   ListCallEventsInput,
   ListCallsInput,
   ListCancellationsInput,
+  ListedApiKey,
+  RemovedAdoptionPrefix,
   StreamEvent,
   StreamEventsInput,
 } from '@hangup/client';
@@ -57,6 +64,13 @@ test('the types of the client are those of the server', () => {
   assertEqual<Cancellation, Outputs['cancellations']['liftHold']>(true);
   assertEqual<CancellationList, Outputs['cancellations']['list']>(true);
   assertEqual<ApiKey, Outputs['apiKeys']['current']>(true);
+  assertEqual<ApiKeyList, Outputs['apiKeys']['list']>(true);
+  assertEqual<CreatedApiKey, Outputs['apiKeys']['create']>(true);
+  assertEqual<ListedApiKey, Outputs['apiKeys']['revoke']>(true);
+  assertEqual<AdoptionPrefixList, Outputs['adoption']['list']>(true);
+  assertEqual<AdoptionPrefix, Outputs['adoption']['add']>(true);
+  assertEqual<RemovedAdoptionPrefix, Outputs['adoption']['remove']>(true);
+  assertEqual<CreateApiKeyInput, Inputs['apiKeys']['create']>(true);
   assertEqual<CreateCallInput, Rest<Inputs['calls']['create']>>(true);
   assertEqual<CancelCallInput, Rest<Inputs['calls']['cancel'], 'callId'>>(true);
   assertEqual<CreateCancellationInput, Rest<Inputs['cancellations']['create']>>(true);

@@ -59,7 +59,7 @@ def test_a_call_is_registered_read_listed_and_cancelled(hangup: Hangup, agent: s
 
 def test_the_scopes_of_the_key_are_read(hangup: Hangup) -> None:
     key = hangup.api_keys.current()
-    assert key["scopes"] == ["calls:read", "calls:write", "calls:cancel", "calls:stop"]
+    assert key["scopes"] == ["calls:read", "calls:write", "calls:cancel", "calls:stop", "admin"]
     assert key["expiresAt"] is None
 
 

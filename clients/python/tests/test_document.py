@@ -28,6 +28,7 @@ FUNCTIONS = {
     "createCall": "calls.create",
     "getCall": "calls.get",
     "listCalls": "calls.list",
+    "searchCalls": "calls.search",
     "cancelCall": "calls.cancel",
     "listCallEvents": "calls.events",
     "createCancellation": "cancellations.create",
@@ -36,6 +37,18 @@ FUNCTIONS = {
     "liftHold": "cancellations.lift_hold",
     "streamEvents": "events.subscribe",
     "getCurrentApiKey": "api_keys.current",
+    "listAgents": "agents.list",
+    "getHealth": "health.get",
+    "getHealthHistory": "health.history",
+    "getHealthFindings": "health.findings",
+    "listRoomDeletions": "room_deletions.list",
+    "retryRoomDeletion": "room_deletions.retry",
+    "listApiKeys": "api_keys.list",
+    "createApiKey": "api_keys.create",
+    "revokeApiKey": "api_keys.revoke",
+    "listAdoptionPrefixes": "adoption.list",
+    "addAdoptionPrefix": "adoption.add",
+    "removeAdoptionPrefix": "adoption.remove",
 }
 # Arguments of the client, and the input that separates `create` from `preview`.
 OWN = {"timeout", "silence_timeout"}
@@ -61,8 +74,10 @@ def inputs(operation_id: str) -> set[str]:
     names = {parameter["name"] for parameter in operation.get("parameters", [])}
     body = operation.get("requestBody")
     if body is not None:
-        reference = body["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
-        names |= set(DOCUMENT["components"]["schemas"][reference]["properties"])
+        schema = body["content"]["application/json"]["schema"]
+        if "$ref" in schema:
+            schema = DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[-1]]
+        names |= set(schema.get("properties", {}))
     return {RENAMED.get((operation_id, name), snake(name)) for name in names} - NOT_ARGUMENTS
 
 
@@ -99,9 +114,19 @@ def test_the_code_sample_runs(operation_id: str, language: str) -> None:
     with Hangup(url=URL, api_key=API_KEY) as hangup:
         # The sample of `calls.create` has a fixed id, and an id can be used once.
         source = source.replace("support-4712", f"support-{uuid.uuid4()}")
-        call_id = hangup.calls.create()["id"]
+        # The rooms of these calls are not deleted yet.
+        is_retry = operation_id == "retryRoomDeletion"
+        call_id = f"python-not-deleted-{language}" if is_retry else hangup.calls.create()["id"]
         held = CallFilter(agentId="held")
         cancellation_id = hangup.cancellations.create(filter=held, reason="sample", hold=True)["id"]
+        # A prefix can be removed once.
+        prefix = f"sample-{uuid.uuid4()}"
+        ids = {
+            "call_id": call_id,
+            "cancellation_id": cancellation_id,
+            "key_id": hangup.api_keys.create(name="sample", scopes=["calls:read"])["id"],
+            "prefix": hangup.adoption.add(prefix)["prefix"],
+        }
         stopped = threading.Event()
 
         def create_calls() -> None:
@@ -112,9 +137,9 @@ def test_the_code_sample_runs(operation_id: str, language: str) -> None:
         background.start()
         try:
             if language == "curl":
-                run_curl(source, call_id, cancellation_id)
+                run_curl(source, ids)
             else:
-                run_python(source, call_id, cancellation_id)
+                run_python(source, ids)
         finally:
             stopped.set()
             background.join()
@@ -128,15 +153,14 @@ def test_the_example_in_the_readme_runs(block: str) -> None:
     exec(block, {"__name__": "__main__"})
 
 
-def run_curl(source: str, call_id: str, cancellation_id: str) -> None:
+def run_curl(source: str, ids: dict[str, str]) -> None:
     is_stream = " -N" in source
     command = source.replace("curl ", f"curl --silent --show-error {'' if is_stream else '--fail-with-body'} ", 1)
     env = {
         **os.environ,
         "HANGUP_URL": URL,
         "HANGUP_API_KEY": API_KEY,
-        "CALL_ID": call_id,
-        "CANCELLATION_ID": cancellation_id,
+        **{name.upper(): value for name, value in ids.items()},
     }
     with subprocess.Popen(["sh", "-c", f"exec {command}"], env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -149,7 +173,7 @@ def run_curl(source: str, call_id: str, cancellation_id: str) -> None:
             assert output.startswith('{"data":'), output
 
 
-def run_python(source: str, call_id: str, cancellation_id: str) -> None:
+def run_python(source: str, ids: dict[str, str]) -> None:
     printed: list[tuple[object, ...]] = []
 
     def show(*values: object) -> None:
@@ -157,7 +181,7 @@ def run_python(source: str, call_id: str, cancellation_id: str) -> None:
         if "subscribe" in source:
             raise EnoughError
 
-    names = {"url": URL, "api_key": API_KEY, "call_id": call_id, "cancellation_id": cancellation_id, "print": show}
+    names = {"url": URL, "api_key": API_KEY, **ids, "print": show}
     try:
         exec(source, names)
     except EnoughError:

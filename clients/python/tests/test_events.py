@@ -83,7 +83,7 @@ def test_a_new_stream_starts_at_the_position_of_the_server(scripted: ScriptedSer
 def test_a_silent_stream_connects_again(scripted: ScriptedServer, make_client: MakeClient) -> None:
     client = make_client(url=scripted.url, retry_delay=no_delay)
     scripted.responses = [SILENCE, stream(event(2))]
-    with client.events.subscribe(silence_timeout=0.2) as events:
+    with client.events.subscribe(silence_timeout=1.0) as events:
         assert next(events)["id"] == "2"
     assert len(scripted.requests) == 2
 
@@ -150,7 +150,7 @@ def test_another_thread_can_close_a_subscription_that_waits(agent: str) -> None:
 
         thread = threading.Thread(target=follow)
         thread.start()
-        assert is_waiting.wait(timeout=10)
+        assert is_waiting.wait(timeout=30)
         events.close()
         # The next bytes end the loop: here an event, otherwise a heartbeat.
         hangup.calls.create(agent_id=agent)

@@ -152,6 +152,20 @@ export interface CallListItem {
   };
   phoneNumber: string | null;
   createdAt: string;
+  /** Only with `include=room`. */
+  room?: CallRoom;
+}
+
+export interface CallRoom {
+  name: string;
+  /** Those who are present, without recorders. Empty when the call has ended. */
+  participants: RoomParticipant[];
+}
+
+export interface RoomParticipant {
+  identity: string;
+  role: 'agent' | 'person' | 'phone';
+  joinedAt: string;
 }
 
 export interface ListCallsInput {
@@ -179,6 +193,42 @@ export interface ListCallsInput {
   sortOrder?: 'asc' | 'desc' | undefined;
   /** `pagination.nextCursor` of the previous page, and no other value. For deep pages, use `cursor` instead of `offset`. A cursor has its own order: `sortBy` and `sortOrder` must match the cursor's. */
   cursor?: string | undefined;
+  /** room: adds the room of each call, with the participants on record. */
+  include?: readonly 'room'[] | undefined;
+}
+
+export interface FoundCalls {
+  calls: FoundCall[];
+}
+
+export interface FoundCall {
+  /** Id of the call. */
+  id: string;
+  status: CallStatus;
+  direction: Direction;
+  scheduledAt: string | null;
+  duration: number | null;
+  /** The final status. Null while the call is live. */
+  outcome: CallStatus | null;
+  agent: {
+    id: string | null;
+    name: string | null;
+  };
+  contact: {
+    phone: string | null;
+    name: string | null;
+    email: string | null;
+  };
+  phoneNumber: string | null;
+  createdAt: string;
+  room: CallRoom;
+}
+
+export interface SearchCallsInput {
+  /** The beginning of an id or of a room name, or the first or last digits of a phone number. */
+  text: string;
+  /** The largest number of calls. Default: 20. */
+  limit?: number | undefined;
 }
 
 export interface CreateCallInput {
@@ -317,6 +367,119 @@ export interface ListCancellationsInput {
   cursor?: string | undefined;
 }
 
+export interface AgentList {
+  agents: LiveAgent[];
+}
+
+export interface LiveAgent {
+  /** Null: the live calls without an agent. */
+  id: string | null;
+  /** The name in one of these calls. */
+  name: string | null;
+  liveCalls: number;
+}
+
+export interface RoomDeletionList {
+  roomDeletions: IncompleteDeletion[];
+  pagination: {
+    limit: number;
+    hasMore: boolean;
+    nextCursor: string | null;
+  };
+}
+
+export interface IncompleteDeletion {
+  /** Id of the call. */
+  callId: string;
+  roomName: string;
+  state: IncompleteDeletionState;
+  /** The number of attempts that were started. */
+  attempt: number;
+  lastError: string | null;
+  createdAt: string;
+  /** While an attempt runs, when its lease ends. Null for a discarded deletion. */
+  nextAttemptAt: string | null;
+  /** The cancellation of many calls that cancelled the call. */
+  cancellationId: string | null;
+}
+
+export type IncompleteDeletionState = 'available' | 'running' | 'retryable' | 'discarded';
+
+export interface ListRoomDeletionsInput {
+  /** May be repeated. By default all of these states. */
+  state?: readonly IncompleteDeletionState[] | undefined;
+  /** Only deletions of calls that this cancellation of many calls has cancelled. */
+  cancellationId?: string | undefined;
+  /** Deletions per page. Default: 50. */
+  limit?: number | undefined;
+  /** `pagination.nextCursor` of the previous page. */
+  cursor?: string | undefined;
+}
+
+export interface Health {
+  livekit: {
+    /** Whether LiveKit responds to this process. unknown: no request was sent yet. */
+    state: 'up' | 'down' | 'unknown';
+    since: string | null;
+  };
+  /** The last event of LiveKit on record. */
+  lastWebhookAt: string | null;
+  liveCalls: {
+    initiated: number;
+    connecting: number;
+    ringing: number;
+    active: number;
+    total: number;
+  };
+  roomDeletions: {
+    open: number;
+    discarded: number;
+    /** When the oldest open deletion was created. */
+    oldestOpenAt: string | null;
+  };
+  cancellations: {
+    running: number;
+    activeHolds: number;
+  };
+  store: 'sqlite' | 'postgres';
+  version: string;
+  /** When this process started. */
+  startedAt: string;
+}
+
+export interface HealthHistory {
+  times: string[];
+  /** Each series has one value for each time. Null: not known. */
+  series: {
+    liveCalls: (number | null)[];
+    /** All requests to this process. */
+    requestsPerSecond: (number | null)[];
+    /** Cancelled calls. */
+    cancelsPerMinute: (number | null)[];
+    /** Deleted rooms. */
+    deletionsPerMinute: (number | null)[];
+    /** Failed attempts to delete a room. */
+    failedDeletionsPerMinute: (number | null)[];
+    /** The 95th percentile of the durations of requests from this process to LiveKit. */
+    livekitRequestMs: (number | null)[];
+    openDeletions: (number | null)[];
+  };
+}
+
+export interface HealthFindings {
+  findings: Finding[];
+  checkedAt: string;
+}
+
+export interface Finding {
+  check: string;
+  /** unknown: the check has no result. */
+  level: 'ok' | 'warning' | 'failure' | 'unknown';
+  message: string;
+  /** The remedy. Can have several lines. */
+  advice: string | null;
+}
+
 export type StreamEvent =
   | {
       /** The position of the event. Later events have larger numbers. */
@@ -402,7 +565,68 @@ export interface ApiKey {
   /** Name of the organization. */
   organization: string;
   organizationId: string;
-  scopes: ('calls:read' | 'calls:write' | 'calls:cancel' | 'calls:stop')[];
+  scopes: Scope[];
   createdAt: string;
   expiresAt: string | null;
+}
+
+export type Scope = 'calls:read' | 'calls:write' | 'calls:cancel' | 'calls:stop' | 'admin';
+
+export interface ApiKeyList {
+  apiKeys: ListedApiKey[];
+}
+
+export interface ListedApiKey {
+  id: string;
+  name: string;
+  scopes: Scope[];
+  createdAt: string;
+  expiresAt: string | null;
+  revokedAt: string | null;
+  /** Exact to a minute. */
+  lastUsedAt: string | null;
+  /** Whether this is the key of the request. */
+  isCurrent: boolean;
+}
+
+export interface CreatedApiKey {
+  id: string;
+  name: string;
+  scopes: Scope[];
+  createdAt: string;
+  expiresAt: string | null;
+  revokedAt: string | null;
+  /** Exact to a minute. */
+  lastUsedAt: string | null;
+  /** Whether this is the key of the request. */
+  isCurrent: boolean;
+  /** The key itself. hangup stores only its hash. */
+  key: string;
+}
+
+export interface CreateApiKeyInput {
+  /** The purpose of the key. */
+  name: string;
+  /** Also scopes that the key of the request does not have. */
+  scopes: readonly Scope[];
+  /** A future ISO 8601 time with its offset from UTC. If absent, the key never expires. */
+  expiresAt?: string | undefined;
+}
+
+export interface AdoptionPrefixList {
+  adoptionPrefixes: AdoptionPrefix[];
+}
+
+export interface AdoptionPrefix {
+  prefix: string;
+  createdAt: string;
+}
+
+export interface AddAdoptionPrefixInput {
+  /** The beginning of the names of rooms. */
+  prefix: string;
+}
+
+export interface RemovedAdoptionPrefix {
+  prefix: string;
 }

@@ -6,8 +6,10 @@ import type {
   CancelCallInput,
   CancelledCall,
   CreateCallInput,
+  FoundCalls,
   ListCallEventsInput,
   ListCallsInput,
+  SearchCallsInput,
 } from './api-types.ts';
 import { allItems } from './pages.ts';
 import { type ChangeOptions, type RequestOptions, segment, type Transport } from './transport.ts';
@@ -48,6 +50,11 @@ export class CallsClient {
       (cursor) => this.list({ limit: LARGEST_PAGE, ...input, cursor }, options),
       ({ calls }) => calls,
     );
+  }
+
+  /** Returns the newest calls whose id, room or phone number matches a text. */
+  async search(input: SearchCallsInput, options?: RequestOptions): Promise<FoundCalls> {
+    return this.transport.get('/call-search', { ...input }, options);
   }
 
   /** Cancels a call, and deletes its room. When the promise resolves, the cancel is on disk. */

@@ -1,7 +1,11 @@
+import { AdoptionClient } from './adoption.ts';
+import { AgentsClient } from './agents.ts';
 import { ApiKeysClient } from './api-keys.ts';
 import type { StreamEventsInput } from './api-types.ts';
 import { CallsClient } from './calls.ts';
 import { CancellationsClient } from './cancellations.ts';
+import { HealthClient } from './health.ts';
+import { RoomDeletionsClient } from './room-deletions.ts';
 import { type SubscribeOptions, type Subscription, subscribe } from './subscription.ts';
 import { type HangupOptions, Transport } from './transport.ts';
 
@@ -19,6 +23,10 @@ type Public<Class> = Pick<Class, keyof Class>;
 export type Calls = Public<CallsClient>;
 export type Cancellations = Public<CancellationsClient>;
 export type ApiKeys = Public<ApiKeysClient>;
+export type Agents = Public<AgentsClient>;
+export type RoomDeletions = Public<RoomDeletionsClient>;
+export type HealthReader = Public<HealthClient>;
+export type Adoption = Public<AdoptionClient>;
 
 export interface Events {
   /**
@@ -33,6 +41,10 @@ export interface Hangup {
   readonly cancellations: Cancellations;
   readonly events: Events;
   readonly apiKeys: ApiKeys;
+  readonly agents: Agents;
+  readonly roomDeletions: RoomDeletions;
+  readonly health: HealthReader;
+  readonly adoption: Adoption;
 }
 
 /** Returns a client. @throws TypeError for a wrong option */
@@ -45,5 +57,9 @@ export function createHangup(options: HangupOptions): Hangup {
       subscribe: (filter = {}, subscribeOptions = {}) => subscribe(transport, filter, subscribeOptions),
     },
     apiKeys: new ApiKeysClient(transport),
+    agents: new AgentsClient(transport),
+    roomDeletions: new RoomDeletionsClient(transport),
+    health: new HealthClient(transport),
+    adoption: new AdoptionClient(transport),
   };
 }

@@ -127,6 +127,18 @@ export class Transport {
     return this.repeat(this.urlOf(path, query), init, options, idempotencyKey);
   }
 
+  /** Sends a change that accepts no Idempotency-Key. Unless `maxAttempts` is 1, repeating it must have no further effect. */
+  async changeWithoutKey<Data>(
+    method: 'POST' | 'DELETE',
+    path: string,
+    { body }: Pick<Change, 'body'>,
+    options: RequestOptions | undefined,
+  ): Promise<Data> {
+    const headers = this.headers(body === undefined ? {} : { 'content-type': 'application/json' });
+    const init = { method, headers, ...(body !== undefined && { body: toJson(body) }) };
+    return this.repeat(this.urlOf(path, {}), init, options);
+  }
+
   /** Sends one request and returns its response, of any status. @throws HangupError without a response */
   async send(url: URL, init: RequestInit, idempotencyKey: string | null = null): Promise<Response> {
     const { fetch: send = fetch } = this.options;

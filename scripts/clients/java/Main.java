@@ -25,7 +25,7 @@ public class Main {
 
     List<CallStatus> live = List.of(CallStatus.INITIATED, CallStatus.CONNECTING, CallStatus.ACTIVE);
     CallList list = calls.listCalls(
-      null, live, null, "+15551234567", null, null, null, null, null, null, null, null
+      null, live, null, "+15551234567", null, null, null, null, null, null, null, null, null
     ).getData();
     check(list.getCalls().stream().anyMatch(call -> id.equals(call.getId())), list);
 

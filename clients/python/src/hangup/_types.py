@@ -87,7 +87,21 @@ class CallListItemContact(TypedDict):
     email: str | None
 
 
-class CallListItem(TypedDict):
+class RoomParticipant(TypedDict):
+    identity: str
+    role: Literal["agent", "person", "phone"]
+    joinedAt: str
+
+
+class CallRoom(TypedDict):
+    """The room as on record: hangup sends no request to LiveKit."""
+
+    name: str
+    participants: list[RoomParticipant]
+    """Those who are present, without recorders. Empty when the call has ended."""
+
+
+class _CallListItem(TypedDict):
     id: str
     """Id of the call."""
     status: CallStatus
@@ -100,6 +114,11 @@ class CallListItem(TypedDict):
     contact: CallListItemContact
     phoneNumber: str | None
     createdAt: str
+
+
+class CallListItem(_CallListItem, total=False):
+    room: CallRoom
+    """Only with `include=room`."""
 
 
 class CallListPagination(TypedDict):
@@ -240,6 +259,9 @@ class CancellationPreview(TypedDict):
     """At most 100 of the calls."""
 
 
+Scope = Literal["calls:read", "calls:write", "calls:cancel", "calls:stop", "admin"]
+
+
 class ApiKey(TypedDict):
     """The properties of an API key. The key itself is not stored."""
 
@@ -249,9 +271,205 @@ class ApiKey(TypedDict):
     organization: str
     """Name of the organization."""
     organizationId: str
-    scopes: list[Literal["calls:read", "calls:write", "calls:cancel", "calls:stop"]]
+    scopes: list[Scope]
     createdAt: str
     expiresAt: str | None
+
+
+class FoundCallAgent(TypedDict):
+    id: str | None
+    name: str | None
+
+
+class FoundCallContact(TypedDict):
+    phone: str | None
+    name: str | None
+    email: str | None
+
+
+class FoundCall(TypedDict):
+    id: str
+    """Id of the call."""
+    status: CallStatus
+    direction: Direction
+    scheduledAt: str | None
+    duration: int | None
+    outcome: CallStatus | None
+    """The final status. Null while the call is live."""
+    agent: FoundCallAgent
+    contact: FoundCallContact
+    phoneNumber: str | None
+    createdAt: str
+    room: CallRoom
+
+
+class FoundCalls(TypedDict):
+    calls: list[FoundCall]
+
+
+class LiveAgent(TypedDict):
+    id: str | None
+    """Null: the live calls without an agent."""
+    name: str | None
+    """The name in one of these calls."""
+    liveCalls: int
+
+
+class AgentList(TypedDict):
+    agents: list[LiveAgent]
+
+
+IncompleteDeletionState = Literal["available", "running", "retryable", "discarded"]
+"""available: not attempted. running: an attempt runs. retryable: failed, and due again. discarded: given up after 24 hours."""
+
+
+class IncompleteDeletion(TypedDict):
+    callId: str
+    """Id of the call."""
+    roomName: str
+    state: IncompleteDeletionState
+    attempt: int
+    """The number of attempts that were started."""
+    lastError: str | None
+    createdAt: str
+    nextAttemptAt: str | None
+    """While an attempt runs, when its lease ends. Null for a discarded deletion."""
+    cancellationId: str | None
+    """The cancellation of many calls that cancelled the call."""
+
+
+class RoomDeletionListPagination(TypedDict):
+    limit: int
+    hasMore: bool
+    nextCursor: str | None
+
+
+class RoomDeletionList(TypedDict):
+    roomDeletions: list[IncompleteDeletion]
+    pagination: RoomDeletionListPagination
+
+
+class HealthLivekit(TypedDict):
+    state: Literal["up", "down", "unknown"]
+    """Whether LiveKit responds to this process. unknown: no request was sent yet."""
+    since: str | None
+
+
+class HealthLiveCalls(TypedDict):
+    initiated: int
+    connecting: int
+    ringing: int
+    active: int
+    total: int
+
+
+class HealthRoomDeletions(TypedDict):
+    open: int
+    discarded: int
+    oldestOpenAt: str | None
+    """When the oldest open deletion was created."""
+
+
+class HealthCancellations(TypedDict):
+    running: int
+    activeHolds: int
+
+
+class Health(TypedDict):
+    livekit: HealthLivekit
+    lastWebhookAt: str | None
+    """The last event of LiveKit on record."""
+    liveCalls: HealthLiveCalls
+    roomDeletions: HealthRoomDeletions
+    cancellations: HealthCancellations
+    store: Literal["sqlite", "postgres"]
+    version: str
+    startedAt: str
+    """When this process started."""
+
+
+class HealthHistorySeries(TypedDict):
+    """Each series has one value for each time. Null: not known."""
+
+    liveCalls: list[float | None]
+    requestsPerSecond: list[float | None]
+    """All requests to this process."""
+    cancelsPerMinute: list[float | None]
+    """Cancelled calls."""
+    deletionsPerMinute: list[float | None]
+    """Deleted rooms."""
+    failedDeletionsPerMinute: list[float | None]
+    """Failed attempts to delete a room."""
+    livekitRequestMs: list[float | None]
+    """The 95th percentile of the durations of requests from this process to LiveKit."""
+    openDeletions: list[float | None]
+
+
+class HealthHistory(TypedDict):
+    times: list[str]
+    series: HealthHistorySeries
+    """Each series has one value for each time. Null: not known."""
+
+
+class Finding(TypedDict):
+    check: str
+    level: Literal["ok", "warning", "failure", "unknown"]
+    """unknown: the check has no result."""
+    message: str
+    advice: str | None
+    """The remedy. Can have several lines."""
+
+
+class HealthFindings(TypedDict):
+    findings: list[Finding]
+    checkedAt: str
+
+
+class ListedApiKey(TypedDict):
+    id: str
+    name: str
+    scopes: list[Scope]
+    createdAt: str
+    expiresAt: str | None
+    revokedAt: str | None
+    lastUsedAt: str | None
+    """Exact to a minute."""
+    isCurrent: bool
+    """Whether this is the key of the request."""
+
+
+class ApiKeyList(TypedDict):
+    apiKeys: list[ListedApiKey]
+
+
+class CreatedApiKey(TypedDict):
+    """The only response that contains the key itself."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    createdAt: str
+    expiresAt: str | None
+    revokedAt: str | None
+    lastUsedAt: str | None
+    """Exact to a minute."""
+    isCurrent: bool
+    """Whether this is the key of the request."""
+    key: str
+    """The key itself. hangup stores only its hash."""
+
+
+class AdoptionPrefix(TypedDict):
+    prefix: str
+    createdAt: str
+
+
+class AdoptionPrefixList(TypedDict):
+    adoptionPrefixes: list[AdoptionPrefix]
+
+
+class RemovedAdoptionPrefix(TypedDict):
+    prefix: str
 
 
 class Contact(TypedDict, total=False):

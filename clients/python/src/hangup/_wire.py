@@ -23,6 +23,7 @@ Time: TypeAlias = str | date | datetime
 
 ListSort = Literal["createdAt", "scheduledAt"]
 ListOrder = Literal["asc", "desc"]
+ListInclude = Literal["room"]
 LARGEST_PAGE = 100
 """The largest number of items in one page."""
 
@@ -46,6 +47,8 @@ class Request(Generic[Data]):
     body: Mapping[str, object] | None = None
     idempotency_key: str | None = None
     last_event_id: str | None = None
+    is_repeatable: bool = True
+    """Whether hangup may receive the request twice."""
 
     def after_event(self, last_event_id: str | None) -> Request[Data]:
         """Return this request for the events after an event."""
@@ -91,6 +94,18 @@ def change(
         sent,
         str(uuid.uuid4()) if idempotency_key is None else idempotency_key,
     )
+
+
+def change_without_key(
+    data: type[Data],
+    method: Literal["POST", "DELETE"],
+    path: str,
+    *,
+    body: Mapping[str, object] | None = None,
+    is_repeatable: bool = True,
+) -> Request[Data]:
+    """Return a request that accepts no Idempotency-Key. A request that is not repeatable has one attempt."""
+    return Request(method, path, body=None if body is None else _to_object(body), is_repeatable=is_repeatable)
 
 
 def segment(id: str) -> str:
@@ -207,8 +222,16 @@ def is_outage(error: HangupError, *, has_answered: bool) -> bool:
 class Attempts:
     """The attempts of one request, within the limits of the settings."""
 
-    def __init__(self, settings: Settings, *, timeout: float | None, started_at: float, is_persistent: bool) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeout: float | None,
+        started_at: float,
+        is_persistent: bool,
+        is_repeatable: bool = True,
+    ) -> None:
+        self._settings = settings if is_repeatable else replace(settings, max_attempts=1)
         self._timeout = settings.timeout if timeout is None else timeout
         self._ends_at = started_at + self._timeout
         self._is_persistent = is_persistent

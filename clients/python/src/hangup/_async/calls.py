@@ -14,8 +14,9 @@ from .._types import (
     CancelledCall,
     Contact,
     Direction,
+    FoundCalls,
 )
-from .._wire import LARGEST_PAGE, ListOrder, ListSort, Time, change, read, segment
+from .._wire import LARGEST_PAGE, ListInclude, ListOrder, ListSort, Time, change, read, segment
 from .transport import AsyncTransport
 
 
@@ -79,6 +80,7 @@ class AsyncCalls:
         sort_by: ListSort | None = None,
         sort_order: ListOrder | None = None,
         cursor: str | None = None,
+        include: ListInclude | Sequence[ListInclude] | None = None,
         timeout: float | None = None,
     ) -> CallList:
         """Return one page of calls, newest first."""
@@ -95,6 +97,7 @@ class AsyncCalls:
             "sort_by": sort_by,
             "sort_order": sort_order,
             "cursor": cursor,
+            "include": include,
         }
         return await self._transport.send(read(CallList, "/calls", query), timeout=timeout)
 
@@ -111,6 +114,7 @@ class AsyncCalls:
         sort_by: ListSort | None = None,
         sort_order: ListOrder | None = None,
         limit: int = LARGEST_PAGE,
+        include: ListInclude | Sequence[ListInclude] | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[CallListItem]:
         """Yield all matching calls, newest first. `limit` is the number of calls in one page."""
@@ -128,6 +132,7 @@ class AsyncCalls:
                 sort_by=sort_by,
                 sort_order=sort_order,
                 cursor=cursor,
+                include=include,
                 timeout=timeout,
             )
             for call in page["calls"]:
@@ -135,6 +140,11 @@ class AsyncCalls:
             cursor = page["pagination"]["nextCursor"]
             if cursor is None:
                 return
+
+    async def search(self, *, text: str, limit: int | None = None, timeout: float | None = None) -> FoundCalls:
+        """Return the newest calls whose id, room or phone number matches a text."""
+        query = {"text": text, "limit": limit}
+        return await self._transport.send(read(FoundCalls, "/call-search", query), timeout=timeout)
 
     async def cancel(
         self,

@@ -8,10 +8,14 @@ from types import TracebackType
 import httpx
 
 from .._wire import make_settings
+from .adoption import AsyncAdoption
+from .agents import AsyncAgents
 from .api_keys import AsyncApiKeys
 from .calls import AsyncCalls
 from .cancellations import AsyncCancellations
 from .events import AsyncEvents
+from .health import AsyncHealthReader
+from .room_deletions import AsyncRoomDeletions
 from .transport import AsyncTransport
 
 
@@ -22,6 +26,10 @@ class AsyncHangup:
     cancellations: AsyncCancellations
     events: AsyncEvents
     api_keys: AsyncApiKeys
+    agents: AsyncAgents
+    room_deletions: AsyncRoomDeletions
+    health: AsyncHealthReader
+    adoption: AsyncAdoption
 
     def __init__(
         self,
@@ -55,6 +63,10 @@ class AsyncHangup:
         self.cancellations = AsyncCancellations(self._transport)
         self.events = AsyncEvents(self._transport)
         self.api_keys = AsyncApiKeys(self._transport)
+        self.agents = AsyncAgents(self._transport)
+        self.room_deletions = AsyncRoomDeletions(self._transport)
+        self.health = AsyncHealthReader(self._transport)
+        self.adoption = AsyncAdoption(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self._transport.settings.url!r})"

@@ -28,7 +28,13 @@ class AsyncTransport:
 
     async def send(self, request: Request[Data], *, timeout: float | None = None, is_persistent: bool = False) -> Data:
         """Return the data of the response. Raise HangupError after the last attempt."""
-        attempts = Attempts(self.settings, timeout=timeout, started_at=time.monotonic(), is_persistent=is_persistent)
+        attempts = Attempts(
+            self.settings,
+            timeout=timeout,
+            started_at=time.monotonic(),
+            is_persistent=is_persistent,
+            is_repeatable=request.is_repeatable,
+        )
         while True:
             try:
                 return await self._attempt(request, attempts.next_timeout(time.monotonic()))

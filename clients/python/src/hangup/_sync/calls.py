@@ -15,8 +15,9 @@ from .._types import (
     CancelledCall,
     Contact,
     Direction,
+    FoundCalls,
 )
-from .._wire import LARGEST_PAGE, ListOrder, ListSort, Time, change, read, segment
+from .._wire import LARGEST_PAGE, ListInclude, ListOrder, ListSort, Time, change, read, segment
 from .transport import Transport
 
 
@@ -80,6 +81,7 @@ class Calls:
         sort_by: ListSort | None = None,
         sort_order: ListOrder | None = None,
         cursor: str | None = None,
+        include: ListInclude | Sequence[ListInclude] | None = None,
         timeout: float | None = None,
     ) -> CallList:
         """Return one page of calls, newest first."""
@@ -96,6 +98,7 @@ class Calls:
             "sort_by": sort_by,
             "sort_order": sort_order,
             "cursor": cursor,
+            "include": include,
         }
         return self._transport.send(read(CallList, "/calls", query), timeout=timeout)
 
@@ -112,6 +115,7 @@ class Calls:
         sort_by: ListSort | None = None,
         sort_order: ListOrder | None = None,
         limit: int = LARGEST_PAGE,
+        include: ListInclude | Sequence[ListInclude] | None = None,
         timeout: float | None = None,
     ) -> Iterator[CallListItem]:
         """Yield all matching calls, newest first. `limit` is the number of calls in one page."""
@@ -129,6 +133,7 @@ class Calls:
                 sort_by=sort_by,
                 sort_order=sort_order,
                 cursor=cursor,
+                include=include,
                 timeout=timeout,
             )
             for call in page["calls"]:
@@ -136,6 +141,11 @@ class Calls:
             cursor = page["pagination"]["nextCursor"]
             if cursor is None:
                 return
+
+    def search(self, *, text: str, limit: int | None = None, timeout: float | None = None) -> FoundCalls:
+        """Return the newest calls whose id, room or phone number matches a text."""
+        query = {"text": text, "limit": limit}
+        return self._transport.send(read(FoundCalls, "/call-search", query), timeout=timeout)
 
     def cancel(
         self,

@@ -9,10 +9,14 @@ from types import TracebackType
 import httpx
 
 from .._wire import make_settings
+from .adoption import Adoption
+from .agents import Agents
 from .api_keys import ApiKeys
 from .calls import Calls
 from .cancellations import Cancellations
 from .events import Events
+from .health import HealthReader
+from .room_deletions import RoomDeletions
 from .transport import Transport
 
 
@@ -23,6 +27,10 @@ class Hangup:
     cancellations: Cancellations
     events: Events
     api_keys: ApiKeys
+    agents: Agents
+    room_deletions: RoomDeletions
+    health: HealthReader
+    adoption: Adoption
 
     def __init__(
         self,
@@ -56,6 +64,10 @@ class Hangup:
         self.cancellations = Cancellations(self._transport)
         self.events = Events(self._transport)
         self.api_keys = ApiKeys(self._transport)
+        self.agents = Agents(self._transport)
+        self.room_deletions = RoomDeletions(self._transport)
+        self.health = HealthReader(self._transport)
+        self.adoption = Adoption(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(url={self._transport.settings.url!r})"
