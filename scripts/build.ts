@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { bundle } from './build/bundle.ts';
+import { buildConsole, CONSOLE_FOLDER } from './build/console.ts';
 import { licensesOf } from './build/licenses.ts';
 import { bundledPackages, writeSbom } from './build/sbom.ts';
 
@@ -52,11 +53,15 @@ mkdirSync(DIST, { recursive: true });
 
 printLine('bundling');
 // hangup.cjs contains all packages of the thread's script, so its list is complete.
-const bundled = [...(await bundle('src/main.ts', join(BUILD, 'hangup.cjs')))];
-await bundle('src/store/sqlite/store-thread.ts', join(BUILD, 'store-thread.cjs'));
+const bundled = [...(await bundle('src/main.ts', join(BUILD, 'hangup.cjs'), { isWrapped: true }))];
+await bundle('src/store/sqlite/store-thread.ts', join(BUILD, 'store-thread.cjs'), { isWrapped: true });
 bundled.push(...(await bundle('src/cli/mcp/sdk.ts', join(BUILD, 'mcp-sdk.cjs'))));
-// better-sqlite3's addon contains code from the headers of node-addon-api. Redoc's script is an asset.
-const unbundled = ['node-addon-api', 'redoc'].map((name) => join(ROOT, 'node_modules', name));
+const { modules, firstLoadKb } = await buildConsole();
+printLine(`console: first load ${firstLoadKb.toFixed(1)} kB with gzip`);
+bundled.push(...modules);
+// better-sqlite3's addon contains code from the headers of node-addon-api. Redoc's script is an asset, and the console's style
+// begins with Tailwind's.
+const unbundled = ['node-addon-api', 'redoc', 'tailwindcss'].map((name) => join(ROOT, 'node_modules', name));
 const packages = [...bundledPackages(bundled), ...unbundled];
 const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 writeFileSync(join(BUILD, 'package.json'), JSON.stringify({ name, version, commit: commit() }));
@@ -76,21 +81,16 @@ try {
   printLine('strip is not installed (Debian: binutils): dist/hangup is about 30 MB larger');
 }
 
-printLine('compiling');
-// V8 accepts a cache only from the same Node with the same flags. The fixed seed makes two builds identical.
-run(executable, [...MEMORY_FLAGS, '--random-seed=1', 'scripts/build/cache.cjs']);
-
-printLine('embedding');
 const files = globSync(
   '{drizzle/{,postgres/}*.sql,drizzle/{,postgres/}meta/_journal.json,docs/*.*,docs/Caddyfile,docs/monitoring/{alerts.yml,dashboard.json}}',
   {
     cwd: ROOT,
   },
 ).toSorted();
-const assets = {
+const consoleFiles = globSync('**/*.*', { cwd: join(ROOT, CONSOLE_FOLDER) }).toSorted();
+const assets: Record<string, string> = {
   'better_sqlite3.node': `node_modules/better-sqlite3/prebuilds/linux-${process.arch}.node`,
   'hangup.cjs': 'build/hangup.cjs',
-  'hangup.cache': 'build/hangup.cache',
   'thread.cjs': 'scripts/build/thread.cjs',
   'store-thread.cjs': 'build/store-thread.cjs',
   'mcp-sdk.cjs': 'build/mcp-sdk.cjs',
@@ -98,20 +98,38 @@ const assets = {
   'licenses.txt': 'build/licenses.txt',
   'redoc.js': 'node_modules/redoc/bundles/redoc.standalone.js',
   ...Object.fromEntries(files.map((file) => [file, file])),
+  ...Object.fromEntries(consoleFiles.map((file) => [`console/${file}`, join(CONSOLE_FOLDER, file)])),
 };
-const sea = {
-  main: 'scripts/build/start.cjs',
-  mainFormat: 'commonjs',
-  executable: 'build/node',
-  output: 'dist/hangup',
-  useVfs: true,
-  disableExperimentalSEAWarning: true,
-  execArgvExtension: 'none',
-  execArgv: [...SECURITY_FLAGS, ...MEMORY_FLAGS],
-  assets,
-};
-writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));
-run(process.execPath, ['--build-sea', 'build/sea.json']);
+/** Writes an executable that runs `main`. */
+function embed(main: string, output: string, flags: readonly string[]): void {
+  const sea = {
+    main,
+    mainFormat: 'commonjs',
+    executable: 'build/node',
+    output,
+    useVfs: true,
+    disableExperimentalSEAWarning: true,
+    execArgvExtension: 'none',
+    execArgv: flags,
+    assets,
+  };
+  writeFileSync(join(BUILD, 'sea.json'), JSON.stringify(sea));
+  run(process.execPath, ['--build-sea', 'build/sea.json']);
+}
+
+printLine('compiling');
+const flags = [...SECURITY_FLAGS, ...MEMORY_FLAGS, '--experimental-vfs'];
+// V8 accepts a cache only from the same Node with the same flags. The fixed seed makes two builds identical.
+embed('scripts/build/cache.cjs', 'build/cache', [...flags, '--random-seed=1']);
+run(join(BUILD, 'cache'), ['version']);
+for (const script of ['hangup', 'store-thread']) {
+  const isAccepted = `!new vm.Script(fs.readFileSync('build/${script}.cjs', 'latin1'), { cachedData: fs.readFileSync('build/${script}.cache') }).cachedDataRejected`;
+  if (run(executable, [...flags, '-p', isAccepted]) !== 'true') throw new Error(`V8 rejects ${script}.cache`);
+  assets[`${script}.cache`] = `build/${script}.cache`;
+}
+
+printLine('embedding');
+embed('scripts/build/start.cjs', 'dist/hangup', flags);
 writeFileSync(join(DIST, 'hangup.licenses.txt'), licenses);
 writeSbom(ROOT, packages, join(DIST, 'hangup.sbom.json'));
 

@@ -65,8 +65,10 @@ function textsOfScript(folder: string): readonly string[] {
 
 const readText = (file: string) => readFileSync(file, 'utf8').trim();
 
-/** Apache-2.0 has the same text for all packages. Only the sources can name a copyright holder. */
+/** Apache-2.0 has the same text for all packages. Only the sources can name a copyright holder. The Unlicense requires no notice. */
 function substitute({ name, license, folder }: Package, packages: readonly Package[]): string {
+  if (license === 'Unlicense')
+    return 'The package has no license file. It is in the public domain: https://unlicense.org';
   const other = packages.find(({ license, texts }) => license === 'Apache-2.0' && texts.length > 0);
   if (!license.includes('Apache-2.0') || other === undefined) {
     throw new Error(`${name} has no license file: see ${folder}, and extend scripts/build/licenses.ts.`);

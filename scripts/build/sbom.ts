@@ -58,9 +58,9 @@ export function writeSbom(root: string, folders: readonly string[], file: string
   writeFileSync(file, `${JSON.stringify(sbom, null, 2)}\n`);
 }
 
-/** Includes development packages, because npm 11's `--omit dev` also omits zod and other runtime packages. */
+/** Includes development packages, because npm 11's `--omit dev` also omits zod and other runtime packages. Vite sets NODE_ENV to production, which is `--omit dev`. */
 function readNpmSbom(root: string): Sbom {
-  const args = ['sbom', '--sbom-format', 'cyclonedx', '--loglevel', 'error'];
+  const args = ['sbom', '--sbom-format', 'cyclonedx', '--include', 'dev', '--loglevel', 'error'];
   return JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 }));
 }
 

@@ -1,24 +1,13 @@
-/*
- * The entry of a thread of the single file: runs store-thread.cjs. Only the main thread can read the embedded files, so
- * this script mounts SQLite's addon and the migrations again.
- */
+/* The entry of a thread of the single file: runs store-thread.cjs with V8's code cache. A thread has no embedded files in fs. */
 const { createRequire } = require('node:module');
-const { dirname, join } = require('node:path');
-const { getAsset, getAssetKeys, getRawAsset } = require('node:sea');
-const vfs = require('node:vfs');
-const { compileFunction } = require('node:vm');
+const { getRawAsset } = require('node:sea');
+const { Script } = require('node:vm');
 
-const files = vfs.create();
-for (const name of getAssetKeys()) {
-  if (name !== 'better_sqlite3.node' && !name.startsWith('drizzle/')) continue;
-  files.mkdirSync(dirname(`/${name}`), { recursive: true });
-  files.writeFileSync(`/${name}`, Buffer.from(getRawAsset(name)));
-}
-const folder = files.mount('/hangup');
-const filename = join(folder, 'store-thread.cjs');
-const run = compileFunction(
-  getAsset('store-thread.cjs', 'utf8'),
-  ['exports', 'require', 'module', '__filename', '__dirname'],
-  { filename },
-);
-run({}, createRequire(filename), {}, filename, folder);
+const view = (name) => Buffer.from(getRawAsset(name));
+
+const filename = '/hangup/store-thread.cjs';
+const script = new Script(view('store-thread.cjs').latin1Slice(), {
+  filename,
+  cachedData: view('store-thread.cache'),
+});
+script.runInThisContext()({}, createRequire(filename), {}, filename, '/hangup');

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { isSea } from 'node:sea';
+import { join, relative } from 'node:path';
+import { getRawAsset, isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 import type { WorkerOptions } from 'node:worker_threads';
 
 /*
- * The files that are not code of hangup: migrations, SQLite's addon, the version, Redoc. They are in the project, or in the single file
+ * The files that are not code of hangup: migrations, SQLite's addon, the version, Redoc, the console. They are in the project, or in the single file
  * (scripts/build.ts), where fs reads them as if they were beside its script.
  */
 const IS_BUNDLE = import.meta.url.endsWith('.cjs');
@@ -14,20 +14,47 @@ const ROOT = fileURLToPath(new URL(IS_BUNDLE ? '.' : '../..', import.meta.url));
 
 export const MIGRATIONS_FOLDER = join(ROOT, 'drizzle');
 
+declare module 'node:vfs' {
+  interface VirtualFileSystem {
+    /** Returns the folder in which fs finds the files. @types/node lacks this method. */
+    mount(): string;
+  }
+}
+
+let loadedAddon: object | undefined;
+
 /**
- * Loads and returns better-sqlite3's addon; undefined from source, where better-sqlite3 finds the addon by itself.
+ * Loads and returns better-sqlite3's addon; undefined from source, where better-sqlite3 finds the addon by itself. Node.js
+ * copies an embedded addon at each load, so each thread loads it once.
  * @throws Error with the code NO_PROC if /proc is not mounted: Node.js loads embedded addons through it
  */
 export function sqliteAddon(): object | undefined {
-  if (!isSea()) return undefined;
+  if (!isSea() || loadedAddon !== undefined) return loadedAddon;
   const addon = { exports: {} };
+  // A mount replaces process.dlopen.
+  const file = mountAddon();
   try {
-    process.dlopen(addon, join(ROOT, 'better_sqlite3.node'));
+    process.dlopen(addon, file);
   } catch (error) {
     if (existsSync('/proc/self/fd')) throw error;
     throw Object.assign(new Error('/proc is not mounted, and loading SQLite requires it'), { code: NO_PROC });
   }
-  return addon.exports;
+  loadedAddon = addon.exports;
+  return loadedAddon;
+}
+
+/**
+ * Returns a path of the embedded addon that process.dlopen can load. At the path that fs has, Node.js copies 2 MB several
+ * times and keeps the copies until V8 collects all garbage. In a thread, fs has no embedded files.
+ */
+function mountAddon(): string {
+  // Not imported: from source, Node.js runs without this module.
+  const vfs = process.getBuiltinModule('node:vfs');
+  class Addon extends vfs.VirtualProvider {
+    existsSync = () => true;
+    readFileSync = () => Buffer.from(getRawAsset('better_sqlite3.node'));
+  }
+  return join(vfs.create(new Addon(), { emitExperimentalWarning: false }).mount(), 'better_sqlite3.node');
 }
 
 export const NO_PROC = 'NO_PROC';
@@ -39,7 +66,7 @@ export function storeThread(): { readonly entry: string; readonly options: Worke
     return { entry: join(ROOT, file), options: { execArgv: [] } };
   }
   return {
-    // A thread cannot read the embedded files. scripts/build/thread.cjs mounts them again.
+    // In a thread, fs has no embedded files. scripts/build/thread.cjs reads the script.
     entry: readFileSync(join(ROOT, 'thread.cjs'), 'utf8'),
     options: { eval: true, execArgv: ['--experimental-vfs', '--disable-warning=ExperimentalWarning'] },
   };
@@ -73,6 +100,19 @@ export function readRedoc(): string {
   return readFileSync(
     isSea() ? join(ROOT, 'redoc.js') : createRequire(import.meta.url).resolve(file),
     'utf8',
+  );
+}
+
+/** Returns the files of the web console by their paths, such as `index.html`; null if the console is not built. */
+export function readConsole(): ReadonlyMap<string, Buffer> | null {
+  const folder = join(ROOT, isSea() ? 'console' : 'dist/console');
+  if (!existsSync(join(folder, 'index.html'))) return null;
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return new Map(
+    entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .map((file) => [relative(folder, file), readFileSync(file)]),
   );
 }
 

@@ -4,6 +4,7 @@ import type { DatabaseAddress } from './database-address.ts';
 import type { EnvironmentVariables } from './environment-variables.ts';
 import { PROXY_EXPECTED, proxyFor } from './proxy.ts';
 import { RENAMED_SETTINGS, withCurrentNames } from './renamed-settings.ts';
+import { rangeOf } from './setting-schemas.ts';
 import { type LOG_LEVELS, SETTINGS } from './settings.ts';
 
 /**
@@ -30,6 +31,7 @@ export interface Settings {
   readonly host: string;
   readonly port: number;
   readonly keepAliveTimeoutMs: number;
+  readonly shutdownDelayMs: number;
   /** IP addresses and CIDR ranges. */
   readonly trustedProxies: readonly string[];
   /** Exact origins; or `*`, every origin. */
@@ -109,6 +111,7 @@ export function parseSettings(rawEnvironment: EnvironmentVariables, mode: 'serve
     host: values.HOST,
     port: values.PORT,
     keepAliveTimeoutMs: values.KEEP_ALIVE_TIMEOUT_MS,
+    shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     trustedProxies: values.TRUSTED_PROXIES ?? [],
     corsOrigins: values.CORS_ORIGINS ?? [],
     rateLimits: {
@@ -197,11 +200,15 @@ function crossFieldProblems(
   return problems;
 }
 
-/** Returns the rows of the table in docs/configure.md. A setting without a default has an empty one. */
-export function describeSettings(): { name: string; default: string; description: string }[] {
-  return Object.entries(SETTINGS).map(([name, setting]) => ({
-    name,
-    default: 'default' in setting ? setting.default : '',
-    description: setting.description,
-  }));
+/** Returns the rows of the table in docs/configure.md. A cell without a value is empty. */
+export function describeSettings(): { name: string; default: string; range: string; description: string }[] {
+  return Object.entries(SETTINGS).map(([name, setting]) => {
+    const range = rangeOf(setting.schema);
+    return {
+      name,
+      default: 'default' in setting ? setting.default : '',
+      range: range === null ? '' : `${range.min} to ${range.max}`,
+      description: setting.description,
+    };
+  });
 }

@@ -3,6 +3,7 @@ import pretty from 'pino-pretty';
 import type { Logger } from '../ports/system.ts';
 import { systemClock } from './clock.ts';
 import { maskPhoneNumbers } from './mask-phone-numbers.ts';
+import { messageWithCauses } from './message-with-causes.ts';
 
 /**
  * Returns a logger that writes JSON lines to standard output, or readable lines to a terminal. It masks phone numbers,
@@ -20,8 +21,13 @@ export function createLogger(level: string, { isTerminal }: { isTerminal: boolea
         cause: maskPhoneNumbers,
         path: maskPhoneNumbers,
         err: (error: Error) => {
-          const { type, message, stack } = pino.stdSerializers.err(error);
-          return { type, message: maskPhoneNumbers(message), stack: maskPhoneNumbers(stack) };
+          const { type, stack } = pino.stdSerializers.err(error);
+          // The serializer of pino repeats a cause that the message contains.
+          return {
+            type,
+            message: maskPhoneNumbers(messageWithCauses(error)),
+            stack: maskPhoneNumbers(stack),
+          };
         },
       },
     },

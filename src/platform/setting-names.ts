@@ -7,6 +7,8 @@ const LONG_NAME_LENGTH = 8;
 export function nearestSetting(name: string, settings: readonly string[]): string | null {
   const upper = name.toUpperCase();
   const candidates = settings
+    // The distance of two names is at least the difference of their lengths.
+    .filter((setting) => Math.abs(setting.length - upper.length) <= MAX_DISTANCE)
     .map((setting) => ({ setting, distance: levenshtein(upper, setting) }))
     .filter(({ setting, distance }) => distance <= (setting.length < LONG_NAME_LENGTH ? 1 : MAX_DISTANCE))
     .toSorted((a, b) => a.distance - b.distance);

@@ -86,5 +86,12 @@ export function integer(min: number, max: number) {
     .string()
     .regex(/^\d{1,15}$/, expected)
     .transform(Number)
-    .refine((value) => value >= min && value <= max, expected);
+    .pipe(z.number().min(min, expected).max(max, expected));
+}
+
+/** Returns the smallest and the largest value of an integer setting; null: a setting of another kind. */
+export function rangeOf(schema: z.ZodType): { min: number; max: number } | null {
+  const number = schema instanceof z.ZodPipe ? schema.out : null;
+  if (!(number instanceof z.ZodNumber) || number.minValue === null || number.maxValue === null) return null;
+  return { min: number.minValue, max: number.maxValue };
 }

@@ -50,6 +50,12 @@ export const SETTINGS = {
     description:
       'How long idle connections stay open; must be longer than the idle timeout of a load balancer in front of hangup',
   },
+  SHUTDOWN_DELAY_MS: {
+    schema: integer(0, 15_000),
+    default: '0',
+    description:
+      'How long hangup serves after a signal to stop, with 503 at `/readyz`: the time in which a load balancer takes it out',
+  },
   TRUSTED_PROXIES: {
     schema: addressRanges.optional(),
     description:
@@ -115,7 +121,7 @@ export const SETTINGS = {
   RETRY_MAX_DELAY_MS: {
     schema: integer(10, 3_600_000),
     default: '60000',
-    description: 'Longest delay between two attempts',
+    description: 'Longest delay between two attempts; at least RETRY_INITIAL_DELAY_MS',
   },
   RETRY_MAX_AGE_MS: {
     schema: integer(1_000, 2_592_000_000),

@@ -279,6 +279,22 @@ test('the problem of an invalid value has the name that the environment has', ()
   ]);
 });
 
+test('the range of each integer setting is the range that hangup accepts', () => {
+  const integers = describeSettings().filter(({ default: value }) => /^\d+$/.test(value));
+  expect(integers.length).toBeGreaterThan(20);
+  for (const { name, range } of integers) {
+    const [min = Number.NaN, max = Number.NaN] = range.split(' to ').map(Number);
+    const isAccepted = (value: number) =>
+      !problemsOf({ [name]: String(value) }).some((problem) => problem.startsWith(`${name}: expected an`));
+    expect([min - 1, min, max, max + 1].map(isAccepted), `${name}: ${range}`).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+  }
+});
+
 test('every renamed setting has a new name that exists and an old name that does not', () => {
   const names = describeSettings().map(({ name }) => name);
   for (const [oldName, newName] of RENAMED) {
