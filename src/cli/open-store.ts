@@ -22,6 +22,7 @@ export async function withMigratedStore(
   const { database } = readSettings();
   const name = describeDatabase(database);
   const store = await openStore(database, {
+    onWaiting: reportWaiting(name),
     onMigrating: (migrations) => printProgress(`migrating ${name}: ${migrations.join(', ')}`),
   });
   try {
@@ -36,6 +37,9 @@ export async function withMigratedStore(
   }
 }
 
+const reportWaiting = (name: string) => (reason: string) =>
+  printProgress(`waiting up to 30 s for ${name}: ${reason}`);
+
 /**
  * Checks that a database exists and that its schema has an allowed version.
  * @throws DatabaseError for a missing, foreign or newer database; CliError for an older one
@@ -44,9 +48,9 @@ export async function assertSchema(
   database: DatabaseAddress,
   allowed: readonly SchemaVersion[],
 ): Promise<void> {
-  const { version, pending } = await inspectSchema(database);
-  if (allowed.includes(version)) return;
   const name = describeDatabase(database);
+  const { version, pending } = await inspectSchema(database, { onWaiting: reportWaiting(name) });
+  if (allowed.includes(version)) return;
   switch (version) {
     case 'behind':
       throw new CliError(

@@ -193,7 +193,8 @@ function versionText(): string {
 
 function settingsText(): string {
   const settings = describeSettings().map(
-    ({ name, default: value, description }) => `  ${name}${value && `=${value}`}\n      ${description}`,
+    ({ name, default: value, range, description }) =>
+      `  ${name}${value && `=${value}`}${range && ` (${range})`}\n      ${description}`,
   );
   return `\nSettings, from the environment and from .env:\n${settings.join('\n')}`;
 }

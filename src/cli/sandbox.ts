@@ -12,11 +12,19 @@ import type { Store } from '../ports/store.ts';
 
 const ORGANIZATION = 'demo';
 const DEMO_CALL_COUNT = 3;
+/** The lifetime of the key in the sign-in link of a later start. */
+const LINK_MS = 24 * 3_600_000;
+/**
+ * The same at each start, so that a session of the console outlasts a restart. This value is public: each
+ * signature includes the hash of the API key, which only the sandbox's database has.
+ */
+const SESSION_SECRET = 'hangup sandbox';
 
 /** The built-in emulator, with demo data to try hangup without a LiveKit. */
 export interface Sandbox {
   readonly livekit: LiveKitServer;
-  /** Creates an organization, an API key and live calls, and prints example commands to standard output. */
+  readonly sessionSecret: string;
+  /** Creates an organization, an API key and live calls, and prints a sign-in link and example commands to standard output. */
   welcome(app: App): Promise<void>;
   close(): Promise<void>;
 }
@@ -29,11 +37,12 @@ export async function openSandbox({ host, port }: { host: string; port: number }
   const emulator = await startEmulator({ ...credentials, webhookUrls });
   return {
     livekit: { url: emulator.url, ...credentials },
+    sessionSecret: SESSION_SECRET,
     close: () => emulator.stop(),
     async welcome({ store, url }) {
-      const { organizationId, key } = await ensureDemoKey(store);
+      const { organizationId, key, isFirst } = await createDemoKey(store);
       const callIds = await ensureDemoCalls(store, emulator, organizationId);
-      process.stdout.write(welcomeText({ url, key, callIds }));
+      process.stdout.write(welcomeText({ url: browserUrl(url), key, isFirst, callIds }));
     },
   };
 }
@@ -43,20 +52,26 @@ function reachableHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Creates the demo organization's key if missing. Returns null for an existing key: the database stores only its hash. */
-async function ensureDemoKey(store: Store): Promise<{ organizationId: string; key: string | null }> {
-  const existing = (await store.listApiKeys()).find((key) => key.organizationName === ORGANIZATION);
-  if (existing !== undefined) return { organizationId: existing.organizationId, key: null };
+/**
+ * Creates the key of the sign-in link. The first one never expires and is printed for other clients too. The database stores
+ * only its hash, so each later start creates another key, which expires after a day.
+ */
+async function createDemoKey(
+  store: Store,
+): Promise<{ organizationId: string; key: string; isFirst: boolean }> {
+  const isFirst = !(await store.listApiKeys()).some(
+    ({ organizationName }) => organizationName === ORGANIZATION,
+  );
   const { apiKey, key } = await createApiKey(
     { store, clock: systemClock, random: systemRandom },
     {
       organizationName: ORGANIZATION,
-      name: 'first start',
+      name: isFirst ? 'first start' : 'sign-in link',
       scopes: SCOPES,
-      expiresAt: null,
+      expiresAt: isFirst ? null : systemClock.now() + LINK_MS,
     },
   );
-  return { organizationId: apiKey.organizationId, key };
+  return { organizationId: apiKey.organizationId, key, isFirst };
 }
 
 /** Creates missing demo calls, unless a hold refuses them, and the rooms of all live calls: the emulator loses its rooms when it stops. */
@@ -124,20 +139,28 @@ function openRoom(emulator: Emulator, call: Call): void {
   });
 }
 
+/** Returns the address for clients on this machine: no browser opens http://0.0.0.0. */
+function browserUrl(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `http://${reachableHost(hostname.replace(/^\[(.*)\]$/, '$1'))}:${port}`;
+}
+
 function welcomeText({
   url,
   key,
+  isFirst,
   callIds,
 }: {
   url: string;
-  key: string | null;
+  key: string;
+  isFirst: boolean;
   callIds: readonly string[];
 }): string {
-  const keyText =
-    key === null
-      ? `The organization "${ORGANIZATION}" already has an API key. To create another one:
-  ${commandName()} keys create --org ${ORGANIZATION} --name mine`
-      : `API key of the organization "${ORGANIZATION}" (shown only once):
+  const keyText = isFirst
+    ? `API key of the organization "${ORGANIZATION}" (shown only once):
+  ${key}`
+    : `API key of the organization "${ORGANIZATION}" for 24 hours. To create another one:
+  ${commandName()} keys create --org ${ORGANIZATION} --name mine
   ${key}`;
   const callsText =
     callIds.length === 0
@@ -146,16 +169,19 @@ function welcomeText({
   ${commandName()} stop lift ID
 Then start hangup again.`
       : `There are ${callIds.length} live calls, each with an agent and a phone in its room. To cancel one:
-  curl -X DELETE ${url}/api/v1/calls/${callIds[0]} -H 'x-api-key: ${key ?? 'YOUR_KEY'}'`;
+  curl -X DELETE ${url}/api/v1/calls/${callIds[0]} -H 'x-api-key: ${key}'`;
   return `
 hangup is running on ${url}
 LIVEKIT_URL is not set, so hangup uses its built-in LiveKit emulator. Rooms and participants are simulated.
+
+Open the console. The link signs you in:
+  ${url}/console#key=${key}
 
 ${keyText}
 
 ${callsText}
 To list all calls:
-  curl ${url}/api/v1/calls -H 'x-api-key: ${key ?? 'YOUR_KEY'}'
+  curl ${url}/api/v1/calls -H 'x-api-key: ${key}'
 API reference: ${url}/docs
 To stop hangup, press Ctrl-C.
 

@@ -44,7 +44,13 @@ export async function serve({
   const livekit = settings.livekit ?? sandbox?.livekit;
   if (livekit === undefined) throw new Error('neither a LiveKit server nor the emulator');
   try {
-    const app = await startApp({ settings, livekit, log, version });
+    const app = await startApp({
+      settings,
+      livekit,
+      ...(sandbox && { sessionSecret: sandbox.sessionSecret }),
+      log,
+      version,
+    });
     try {
       // Logs only the host, because the URL may contain a user and a password.
       const proxy = livekit.proxy ? { proxy: new URL(livekit.proxy.url).host } : {};

@@ -292,4 +292,4 @@ test('reconciliation corrects the calls of a restored older backup', async () =>
     await expect.poll(() => statusOf(id), { timeout: 40_000 }).toBe('completed');
   }
   expect(await statusOf('stays')).toBe('active');
-}, 90_000);
+});

@@ -23,7 +23,7 @@ test('keys create --json prints one JSON object with id and key, and creates the
     organization: 'acme',
     organizationId: expect.stringMatching(/^org_/),
     name: 'test',
-    scopes: ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop'],
+    scopes: ['calls:read', 'calls:write', 'calls:cancel', 'calls:stop', 'admin'],
     createdAt: expect.any(String),
     expiresAt: null,
     revokedAt: null,
@@ -105,7 +105,9 @@ test('keys list and keys revoke never show the key itself', async () => {
   await run('keys create --org other --name b', cwd);
   const listed = (await run('keys list', cwd)).stdout;
   expect(listed).toMatch(/^key_\w+ {2}acme +a +calls:read +valid until /m);
-  expect(listed).toMatch(/^key_\w+ {2}other +b +calls:read,calls:write,calls:cancel,calls:stop +valid$/m);
+  expect(listed).toMatch(
+    /^key_\w+ {2}other +b +calls:read,calls:write,calls:cancel,calls:stop,admin +valid$/m,
+  );
   expect(listed).not.toContain('hangup_live_');
   expect(JSON.parse((await run('keys list --org acme --json', cwd)).stdout)).toHaveLength(1);
   expect(await run(`keys revoke ${made.id}`, cwd)).toMatchObject({ code: 0 });
@@ -364,10 +366,37 @@ test('the first start creates an organization, a key and live calls, and its cur
   await run(`keys revoke ${made.id}`, cwd);
   expect((await list()).status).toBe(401);
 
+  const signIn = async (server: string, link: string) => {
+    const [page, apiKey] = link.split('#key=');
+    expect(page).toBe(`${server}/console`);
+    const response = await fetch(`${server}/console/session`, {
+      method: 'POST',
+      headers: { 'x-hangup-console': '1', 'content-type': 'application/json' },
+      body: JSON.stringify({ apiKey }),
+    });
+    expect(response.status).toBe(200);
+    const { data } = (await response.json()) as { data: { scopes: string[]; expiresAt: string | null } };
+    expect(data.scopes).toContain('admin');
+    return { expiresAt: data.expiresAt, cookie: response.headers.getSetCookie()[0]?.split(';')[0] ?? '' };
+  };
+  const linkIn = (text: string) => /^ {2}(\S+\/console#key=\S+)$/m.exec(text)?.[1] ?? '';
+  const first = await signIn(hangup.url, linkIn(shown));
+  expect(linkIn(shown)).toBe(`${hangup.url}/console#key=${key}`);
+  expect(first.expiresAt).toBeNull();
+
   expect(await hangup.kill('SIGTERM')).toBe(0);
   const again = await serveHangup({ env: {}, cwd });
   const shownAgain = await waitForWelcome(again);
   expect(shownAgain).not.toContain(key);
+  const second = await signIn(again.url, linkIn(shownAgain));
+  const leftMs = Date.parse(second.expiresAt ?? '') - Date.now();
+  expect(leftMs / 3_600_000).toBeGreaterThan(23.9);
+  expect(leftMs / 3_600_000).toBeLessThanOrEqual(24);
+  // The session of the first start outlasts the restart.
+  for (const { cookie } of [first, second])
+    expect((await fetch(`${again.url}/console/trpc/apiKeys.current`, { headers: { cookie } })).status).toBe(
+      200,
+    );
   expect(shownAgain).toMatch(
     process.env.HANGUP_BINARY
       ? /^ {2}hangup keys create --org demo/m

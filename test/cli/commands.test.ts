@@ -12,7 +12,7 @@ describe('hangup calls', () => {
   let hangup: Hangup;
   beforeAll(async () => {
     hangup = await startHangup();
-    await hangup.insertCall({ id: 'c1', status: 'active', phoneNumber: '+15551234567' });
+    await hangup.insertCall({ id: 'c1', status: 'active', phoneNumber: '+15551234567', createdAt: 1_000 });
     await hangup.insertCall({ id: 'c2', status: 'completed', endedAt: 2_000 });
   });
   afterAll(() => hangup.stop());

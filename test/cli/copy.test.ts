@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Finding } from '../../src/doctor/finding.ts';
 import { openStream, type StreamedData } from '../harness/event-stream.ts';
 import { API_KEY, API_SECRET, startEmulated } from '../harness/livekit.ts';
 import { postgresDatabase } from '../harness/postgres.ts';
@@ -72,6 +73,22 @@ async function readUntilDeleted(target: { url: string; key: string }, position: 
   expect(events).toContainEqual(expect.objectContaining(cancelled));
 }
 
+type Run = Awaited<ReturnType<typeof createDatabases>>['run'];
+
+async function expectDoctorToReport(run: Run, database: string): Promise<void> {
+  const { code, stdout } = await run(['doctor', '--json'], { DATABASE_URL: database });
+  expect(code).toBe(1);
+  const { findings }: { findings: Finding[] } = JSON.parse(stdout);
+  expect(findings.filter(({ level }) => level === 'failure')).toEqual([
+    {
+      check: 'database',
+      level: 'failure',
+      message: expect.stringMatching(/^(postgres|\/).* is an incomplete copy of another database$/),
+      advice: 'start the same `hangup copy` again, and wait until the copy is complete',
+    },
+  ]);
+}
+
 describe.skipIf(!hasPostgres())('hangup copy', () => {
   test('moves calls, deletions and the event stream to Postgres and back, also when it is killed', async () => {
     const { cwd, url, livekit, serve, there, back, run, withPassword } = await createDatabases();
@@ -112,6 +129,7 @@ describe.skipIf(!hasPostgres())('hangup copy', () => {
     await killCopy(there, cwd, /copied 1000 of \d+ rows of audit_log/);
     const incomplete = /is an incomplete copy of another database. Start the same `hangup copy` again/;
     await expect(serve(withPassword)).rejects.toThrow(incomplete);
+    await expectDoctorToReport(run, withPassword);
     const copied = await run(there);
     expect(copied.code, copied.stderr).toBe(0);
     expect(copied.stdout).toContain('verified the copy');
@@ -142,6 +160,7 @@ describe.skipIf(!hasPostgres())('hangup copy', () => {
 
     await killCopy(back, cwd, /copied 1000 of \d+ rows of audit_log/);
     await expect(serve('file:back.db')).rejects.toThrow(incomplete);
+    await expectDoctorToReport(run, 'file:back.db');
     expect(await run(back)).toMatchObject({ code: 0 });
     const third = await serve('file:back.db');
     const again = clientOf(third.url, key);

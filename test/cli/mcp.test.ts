@@ -133,8 +133,8 @@ describe('list_calls', () => {
 
   test('accepts every filter of the API', async () => {
     await insertCalls('filters', [
-      { phoneNumber: '+15551230001', direction: 'inbound', status: 'ringing' },
-      { phoneNumber: '+15551230002', direction: 'outbound' },
+      { phoneNumber: '+15551230001', direction: 'inbound', status: 'ringing', createdAt: 1_000 },
+      { phoneNumber: '+15551230002', direction: 'outbound', createdAt: 1_000 },
     ]);
     const idsFor = async (filter: Record<string, unknown>) => {
       const { calls } = await mcp.call('list_calls', { agentId: 'filters', ...filter });

@@ -40,6 +40,7 @@ describe.skipIf(!hasPostgres())('with a Postgres database', () => {
     expect(await run('migrate')).toEqual({ code: 0, stdout: `${name} is up to date\n`, stderr: '' });
     expect(await run('migrate --check')).toEqual({ code: 0, stdout: `${name} is up to date\n`, stderr: '' });
     await query(url, 'DROP TABLE fleet_members, pass_leases, rate_limits');
+    await query(url, 'DROP INDEX calls_by_phone_end, room_deletions_incomplete_by_created');
     await query(url, 'DELETE FROM __drizzle_migrations WHERE id > 1');
     expect(await run('migrate --check')).toMatchObject({
       code: 1,
@@ -104,15 +105,43 @@ describe.skipIf(!hasPostgres())('with a Postgres database', () => {
     expect(findings[2]?.message).toMatch(/^Postgres \d+.*, synchronous_commit=on; no synchronous standby/);
   });
 
-  test('doctor and commands fail at once with the cause when nothing listens, and do not print the password', async () => {
+  test('doctor fails at once with the cause and one remedy when nothing listens, and does not print the password', async () => {
     const { run } = await createDatabase();
     const elsewhere = { DATABASE_URL: `postgres://hangup:${PASSWORD}@127.0.0.1:1/hangup` };
     const doctor = await run('doctor --json', elsewhere);
     expect(doctor.code).toBe(1);
-    expect(doctor.stdout).toContain('cannot use postgres://127.0.0.1:1/hangup');
-    expect(doctor.stdout).toContain('ECONNREFUSED');
-    const invalid = await run('keys list', { DATABASE_URL: `${elsewhere.DATABASE_URL}?sslmode=maybe` });
-    expect(invalid).toMatchObject({ code: 3, stderr: expect.stringContaining('sslmode must be') });
+    const { findings }: { findings: Finding[] } = JSON.parse(doctor.stdout);
+    expect(findings[1]).toMatchObject({
+      message:
+        'cannot use postgres://127.0.0.1:1/hangup: the database cannot be reached: connect ECONNREFUSED 127.0.0.1:1',
+      advice: 'check DATABASE_URL, and that Postgres runs and accepts connections of this user and machine',
+    });
+  });
+
+  test('a wrong parameter of the URL is an invalid setting, or an invalid argument of copy', async () => {
+    const { run } = await createDatabase({ isMigrated: false });
+    const url = `postgres://hangup:${PASSWORD}@127.0.0.1:1/hangup?sslmode=maybe`;
+    const problem = 'sslmode must be disable, require, verify-ca or verify-full';
+    for (const command of ['serve', 'migrate --check']) {
+      expect(await run(command, { DATABASE_URL: url })).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringContaining(`DATABASE_URL: ${problem}`),
+      });
+    }
+    const doctor = await run('doctor --json', { DATABASE_URL: url });
+    expect(doctor).toMatchObject({ code: 1, stdout: expect.stringContaining(problem) });
+    for (const [from, to] of [
+      ['file:x.db', url],
+      [url, 'file:x.db'],
+    ]) {
+      const option = from === url ? '--from' : '--to';
+      expect(await run(`copy --from ${from} --to ${to}`)).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: `hangup: ${option} is invalid: ${problem}. Nothing was started.\n`,
+      });
+    }
   });
 
   test('the server logs the database without its password, is ready, and cancels a call', async () => {

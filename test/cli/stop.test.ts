@@ -132,8 +132,8 @@ describe('hangup stop refuses', () => {
 describe('hangup stop', () => {
   test('--dry-run prints the selector and the calls, and cancels none', async () => {
     const ids = await insertCalls('dry', [
-      { phoneNumber: '+15551234567' },
-      ...Array.from({ length: 11 }, () => ({ status: 'ringing' as const })),
+      { phoneNumber: '+15551234567', createdAt: 1_000 },
+      ...Array.from({ length: 11 }, () => ({ status: 'ringing' as const, createdAt: 1_000 })),
     ]);
     const args = '--agent dry --status ringing active --from 1970-01-01 --reason dry --hold --dry-run';
     const { code, stdout, stderr } = await stop(args);

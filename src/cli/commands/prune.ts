@@ -1,11 +1,13 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { pruneBatch, retentionCutoffs } from '../../operations/retention/prune.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { withExistingStore } from '../open-store.ts';
 import { print, printProgress } from '../output.ts';
+import { pruneAll } from '../prune-all.ts';
 import { readSettings } from '../settings.ts';
 
-const PROGRESS_INTERVAL_MS = 5_000;
+const TIMER = { now: () => performance.now(), sleep: (durationMs: number) => delay(durationMs) };
 
 export function registerPruneCommand(program: Command): void {
   program
@@ -19,23 +21,20 @@ export function registerPruneCommand(program: Command): void {
 }
 
 async function prune({ dryRun, json }: { dryRun?: true; json?: true }): Promise<void> {
-  const { retention, callSettings } = readSettings().operations;
+  const { operations, database } = readSettings();
+  const { retention, callSettings } = operations;
   await withExistingStore(async (store) => {
     const cutoffs = retentionCutoffs(retention, callSettings.policy.recreatedRoomWindowMs, systemClock.now());
     const prunable = await store.countPrunable(cutoffs);
     const deleted = { ...prunable };
     if (!dryRun) {
       const total = prunable.calls + prunable.audit + prunable.events;
-      let deletedRows = 0;
-      let printedAt = performance.now();
-      for (;;) {
-        const batch = await pruneBatch({ store, clock: systemClock, retention, callSettings });
-        deletedRows += batch.deleted;
-        if (!batch.hasMore) break;
-        if (performance.now() - printedAt < PROGRESS_INTERVAL_MS) continue;
-        printedAt = performance.now();
-        printProgress(`deleted ${deletedRows} of about ${total} rows`);
-      }
+      await pruneAll({
+        pruneBatch: () => pruneBatch({ store, clock: systemClock, retention, callSettings }),
+        database: database.kind,
+        timer: TIMER,
+        onProgress: (deletedRows) => printProgress(`deleted ${deletedRows} of about ${total} rows`),
+      });
       const remaining = await store.countPrunable(cutoffs);
       for (const kind of ['calls', 'audit', 'events'] as const) deleted[kind] -= remaining[kind];
     }
