@@ -1,11 +1,12 @@
 /**
- * `npm run simulate -- --seeds N [--seed FIRST] [--calls 10000]`: runs N simulations with seeds from FIRST, in parallel on
+ * `npm run simulate -- --seeds N [--seed FIRST] [--calls 10000] [--store postgres]`: runs N simulations with seeds from FIRST, in parallel on
  * all processors. Without --seeds, runs one simulation. If an invariant is violated, exits with 1 and prints the call's history and
- * the command that repeats the simulation.
+ * the command that repeats the simulation. `--store postgres` requires Postgres (Debian: postgresql).
  */
 import { execFile } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { StoreKind } from '../test/simulation/database.ts';
 import { simulate } from '../test/simulation/simulation.ts';
 
 const { values } = parseArgs({
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1' },
     seed: { type: 'string', default: '1' },
     calls: { type: 'string', default: '10000' },
+    store: { type: 'string', default: process.env.TEST_STORE ?? 'sqlite' },
     counts: { type: 'boolean', default: false },
   },
 });
@@ -25,9 +27,16 @@ const [seeds, first, calls] = [values.seeds, values.seed, values.calls].map((tex
   return number;
 }) as [number, number, number];
 
+if (values.store !== 'sqlite' && values.store !== 'postgres') {
+  console.error(`expected sqlite or postgres: ${values.store}`);
+  process.exit(2);
+}
+const store: StoreKind = values.store;
+const storeArgs = store === 'sqlite' ? [] : ['--store', store];
+
 async function runOne(seed: number): Promise<boolean> {
   const startedAt = performance.now();
-  const { violation, simulatedMs, events, counts } = await simulate({ seed, calls });
+  const { violation, simulatedMs, events, counts } = await simulate({ seed, calls, store });
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   const summary = `${calls} calls, ${events} events in ${Math.round(simulatedMs / 1000)} s, simulated in ${seconds} s`;
   console.log(`seed ${seed}: ${violation === null ? 'ok' : 'FAILED'}, ${summary}`);
@@ -54,7 +63,15 @@ async function runAll(): Promise<number[]> {
 
 function runInProcess(seed: number): Promise<{ isOk: boolean; output: string }> {
   const counts = values.counts ? ['--counts'] : [];
-  const args = [import.meta.filename, '--seed', String(seed), '--calls', String(calls), ...counts];
+  const args = [
+    import.meta.filename,
+    '--seed',
+    String(seed),
+    '--calls',
+    String(calls),
+    ...storeArgs,
+    ...counts,
+  ];
   return new Promise((resolve) => {
     execFile(process.execPath, args, { maxBuffer: 2 ** 28 }, (error, stdout, stderr) => {
       resolve({ isOk: error === null, output: stdout + stderr });
@@ -69,7 +86,7 @@ if (seeds === 1) {
   console.log(
     failed.length === 0
       ? `${seeds} seeds of ${calls} calls: no conversation was ended, no phone stayed connected after its call, every live call has a room, every cancellation is completed, no hold was passed, every reader has every event once`
-      : `failed: ${failed.map((seed) => `npm run simulate -- --seed ${seed} --calls ${calls}`).join('; ')}`,
+      : `failed: ${failed.map((seed) => `npm run simulate -- ${['--seed', seed, '--calls', calls, ...storeArgs].join(' ')}`).join('; ')}`,
   );
   if (failed.length > 0) process.exitCode = 1;
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run test:fleet -- [--seeds 20] [--seed FIRST] [--calls 2000] [--kills 50] [--failovers 10]`: kills processes of a fleet,
- * Postgres, and the primary of two Postgres servers, under load. Requires Postgres (Debian: postgresql). The test of PgBouncer
+ * Postgres, and the primary of two Postgres servers, under load, and breaks connections at their COMMIT. Requires Postgres (Debian: postgresql). The test of PgBouncer
  * requires pgbouncer. With REQUIRE_ALL=1, a machine without Postgres is a failure.
  */
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,13 @@ import { parseArgs } from 'node:util';
 import { findPostgres } from '../test/harness/postgres-server.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const FILES = ['fleet-kills', 'postgres-connections', 'postgres-crash', 'postgres-failover'];
+const FILES = [
+  'fleet-kills',
+  'postgres-commits',
+  'postgres-connections',
+  'postgres-crash',
+  'postgres-failover',
+];
 
 const { values } = parseArgs({
   options: {

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Emulator, Fault } from '../../src/emulator/emulator.ts';
-import { type EventReader, readEventsAnywhere } from '../harness/event-reader.ts';
+import { readEventsAnywhere } from '../harness/event-reader.ts';
 import { type Fleet, serveTraffic } from '../harness/fleet.ts';
-import { expectNothingLost, expectRoomsGone, expectWhole } from '../harness/fleet-checks.ts';
+import { expectAllEvents, expectNothingLost, expectRoomsGone, expectWhole } from '../harness/fleet-checks.ts';
 import { expectOneSenderPerLease } from '../harness/lease-checks.ts';
 import { postgresDatabase } from '../harness/postgres.ts';
 import { query } from '../harness/postgres-server.ts';
@@ -129,20 +129,6 @@ async function runWithKills(traffic: Traffic, kill: () => Promise<void>, prng: P
     ]);
     await Promise.all([running, kill()]);
   }
-}
-
-/** Checks that the reader received each event of the organization once, in the order of the audit log. */
-async function expectAllEvents(reader: EventReader, url: string, organizationId: string): Promise<void> {
-  const read = () =>
-    query<{ id: string }>(
-      url,
-      `SELECT id::text AS id FROM audit_log WHERE organization_id = $1
-         AND action IN ('call.created', 'call.status_changed', 'call.room_deletion') ORDER BY audit_log.id`,
-      [organizationId],
-    );
-  const ids = (await read()).map(({ id }) => id);
-  await expect.poll(() => reader.events.length, { timeout: 30_000 }).toBeGreaterThanOrEqual(ids.length);
-  expect(reader.events.map(({ id }) => id)).toEqual((await read()).map(({ id }) => id));
 }
 
 test.each(SEEDS)(

@@ -85,6 +85,5 @@ describe.each(Object.entries(DATABASES))('three processes on %s', (name, createD
       await expect.poll(async () => (await joinFleet()).rateDivisor).toBe(4);
       expect((await joinFleet()).members).toBe(4);
     },
-    60_000,
   );
 });

@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { StoreBusyError } from '../../src/domain/errors.ts';
+import { openPostgresStore } from '../../src/store/postgres/postgres-store.ts';
+import { insertApiKey } from '../harness/calls.ts';
 import { serveTraffic } from '../harness/fleet.ts';
 import { expectNothingLost, expectRetryable, expectRoomsGone, expectWhole } from '../harness/fleet-checks.ts';
 import { expectOneSenderPerLease } from '../harness/lease-checks.ts';
-import { ownPostgres } from '../harness/own-postgres.ts';
-import { startPgBouncer } from '../harness/pgbouncer.ts';
+import { ownPostgres, startPostgresPair } from '../harness/own-postgres.ts';
+import { startMovablePgBouncer, startPgBouncer } from '../harness/pgbouncer.ts';
 import { withDatabase } from '../harness/postgres.ts';
 import { query } from '../harness/postgres-server.ts';
 import { Prng } from '../simulation/prng.ts';
@@ -72,7 +75,6 @@ test.each([
     expectRetryable(traffic);
     expect(await count()).toBeLessThanOrEqual(Math.min(PROCESSES * CONNECTIONS, limit));
   },
-  120_000,
 );
 
 const hasPgBouncer = (process.env.PATH ?? '')
@@ -99,5 +101,47 @@ test.runIf(hasPgBouncer)(
     await expectOneSenderPerLease(postgres.url, fleet.requests);
     expect(await count()).toBeLessThanOrEqual(connections);
   },
-  120_000,
+);
+
+test.runIf(hasPgBouncer)(
+  'writes are refused as long as PgBouncer leads to a standby, and then continue',
+  async () => {
+    const pair = await startPostgresPair();
+    const pooler = await startMovablePgBouncer(pair.primaryUrl(), 4);
+    const store = await openPostgresStore({ url: pooler.url });
+    onTestFinished(() => store.close());
+    await insertApiKey(store);
+    const cancel = () =>
+      store
+        .changeCall({
+          kind: 'cancel',
+          callId: 'unknown',
+          organizationId: 'org_1',
+          apiKeyId: 'key_1',
+          reason: null,
+          leaseMs: 1_000,
+        })
+        .then(
+          ({ result }) => result.kind,
+          (error: unknown) => error,
+        );
+    expect(await cancel()).toBe('not_found');
+    // A pooler gives notifications to any of its clients.
+    store.watchEvents(() => {});
+    await delay(300);
+    const listening =
+      "SELECT pid FROM pg_stat_activity WHERE query LIKE '%LISTEN%' AND pid <> pg_backend_pid()";
+    expect(await query(pair.primaryUrl(), listening)).toEqual([]);
+    pooler.moveTo(pair.standbyUrl());
+    const seen: unknown[] = [];
+    for (const endsAt = performance.now() + 3_000; performance.now() < endsAt; await delay(50)) {
+      seen.push(await cancel());
+    }
+    expect(seen.filter((answer) => answer !== 'not_found' && !(answer instanceof StoreBusyError))).toEqual(
+      [],
+    );
+    expect(seen.at(-1)).toBeInstanceOf(StoreBusyError);
+    pooler.moveTo(pair.primaryUrl());
+    await expect.poll(cancel).toBe('not_found');
+  },
 );

@@ -105,11 +105,8 @@ test.each(OUTAGES)(
       cancel('first'),
       postWebhook(server, started),
     ]);
-    expect([created, cancelled]).toMatchObject([
-      { status: 503, retryAfter: expect.any(String) },
-      { status: 503, retryAfter: expect.any(String) },
-    ]);
-    expect(webhook.status).toBe(503);
+    const busy = { status: 503, retryAfter: expect.any(String) };
+    expect([created, cancelled, webhook]).toMatchObject([busy, busy, busy]);
     expect(performance.now() - startedAt).toBeLessThan(CLIENT_TIMEOUT_MS);
     expect((await fetch(`${server}/healthz`)).status).toBe(200);
     await expect.poll(async () => (await fetch(`${server}/readyz`)).status).toBe(503);
@@ -121,5 +118,4 @@ test.each(OUTAGES)(
     expect(await postWebhook(server, started)).toMatchObject({ status: 200 });
     await expect.poll(() => traffic.emulator.roomNames()).not.toContain('first');
   },
-  120_000,
 );

@@ -74,9 +74,12 @@ test('SIGPIPE is ignored', async () => {
   expect(await kill('SIGTERM')).toBe(0);
 });
 
+/** For a shell: the path of the project can contain blanks. */
+const QUOTED = COMMAND.map((word) => `'${word}'`).join(' ');
+
 test('hangup under nohup continues when its terminal is closed', async () => {
   const cwd = temporaryFolder();
-  const command = ['nohup', ...COMMAND, 'serve'].join(' ');
+  const command = `nohup ${QUOTED} serve`;
   // `script` creates a terminal. Killing it closes the terminal and ends the shell at once.
   const terminal = spawn('script', ['-qefc', `${command} & echo pid:$!:; sleep 60`, '/dev/null'], {
     cwd,
@@ -102,7 +105,7 @@ test('hangup under nohup continues when its terminal is closed', async () => {
 
 test('SIGHUP on a terminal stops hangup like SIGTERM', async () => {
   const cwd = temporaryFolder();
-  const terminal = spawn('script', ['-qefc', `exec ${COMMAND.join(' ')} serve`, '/dev/null'], {
+  const terminal = spawn('script', ['-qefc', `exec ${QUOTED} serve`, '/dev/null'], {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, PORT: '0' },
   });

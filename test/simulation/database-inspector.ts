@@ -1,6 +1,6 @@
-import SqliteDatabase from 'better-sqlite3';
 import { type CallStatus, type Direction, ENDED_STATUSES, isLive } from '../../src/domain/call-status.ts';
 import type { CancellationCounts, CancellationSelector } from '../../src/domain/cancellation.ts';
+import type { SimulatedDatabase } from './database.ts';
 import { InvariantViolation } from './event-log.ts';
 
 export interface CallRow {
@@ -55,9 +55,6 @@ export interface CancellationRecord {
   readonly counts: CancellationCounts;
 }
 
-type JsonColumns = 'selector' | 'counts' | 'isHeld';
-type CancellationColumns = Omit<CancellationRecord, JsonColumns> & Record<JsonColumns, string>;
-
 /** An end of a call by a cancel, in the audit log. */
 export interface CancelEvent {
   readonly callId: string;
@@ -68,117 +65,130 @@ export interface CancelEvent {
   readonly cancellationId: string | null;
 }
 
-const CALL = `SELECT id, organization_id AS organizationId, agent_id AS agentId, direction, phone_number AS phoneNumber,
-  created_at AS createdAt, cancellation_id AS cancellationId, room_name AS roomName, room_id AS roomId, status,
-  ended_at AS endedAt FROM calls`;
-const CANCELLATION = `SELECT id, organization_id AS organizationId, state, reason, created_by AS createdBy,
-  created_at AS createdAt, json(coalesce(hold_state, '') = 'active') AS isHeld, selector, reported_counts AS counts
+const CALL = `SELECT id, organization_id AS "organizationId", agent_id AS "agentId", direction,
+  phone_number AS "phoneNumber", created_at AS "createdAt", cancellation_id AS "cancellationId", room_name AS "roomName",
+  room_id AS "roomId", status, ended_at AS "endedAt" FROM calls`;
+const CANCELLATION = `SELECT id, organization_id AS "organizationId", state, reason, created_by AS "createdBy",
+  created_at AS "createdAt", hold_state AS "holdState", selector, reported_counts AS counts
   FROM cancellations`;
-const AUDIT =
-  'SELECT at, action, actor, actor_id AS actorId, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason FROM audit_log';
+const AUDIT = `SELECT at, action, actor, actor_id AS "actorId", subject_id AS "subjectId", from_status AS "fromStatus",
+  to_status AS "toStatus", reason FROM audit_log`;
+/** Columns that SQLite returns as the text of their JSON. */
+const JSON_COLUMNS = ['selector', 'counts', 'details'];
+/** Columns that the driver of Postgres returns as text. */
+const INTEGER_COLUMNS = ['id', 'at', 'createdAt', 'endedAt'];
+
+function toValue(column: string, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  if (JSON_COLUMNS.includes(column)) return JSON.parse(value);
+  return INTEGER_COLUMNS.includes(column) && /^\d+$/.test(value) ? Number(value) : value;
+}
+
 const ORDER: readonly (CallStatus | null)[] = [null, 'initiated', 'connecting', 'ringing', 'active'];
 
 /** Reads the database through a separate connection, without hangup's code. */
 export class DatabaseInspector {
-  readonly #db: SqliteDatabase.Database;
-  readonly #inRoom: SqliteDatabase.Statement<[string], CallRow>;
-  readonly #byId: SqliteDatabase.Statement<[string], CallRow>;
-  readonly #deletion: SqliteDatabase.Statement<[string], unknown>;
-  readonly #cancelledBy: SqliteDatabase.Statement<[string], CallRow>;
-  readonly #cancellation: SqliteDatabase.Statement<[string], CancellationColumns>;
+  readonly #database: Pick<SimulatedDatabase, 'query' | 'creationOrder'>;
 
-  constructor(file: string) {
-    this.#db = new SqliteDatabase(file, { readonly: true });
-    // By rowid, the order of creation: clocks jump.
-    this.#inRoom = this.#db.prepare(`${CALL} WHERE room_name = ? ORDER BY rowid`);
-    this.#byId = this.#db.prepare(`${CALL} WHERE id = ?`);
-    this.#deletion = this.#db.prepare('SELECT 1 FROM room_deletions WHERE call_id = ?');
-    this.#cancelledBy = this.#db.prepare(`${CALL} WHERE cancellation_id = ? ORDER BY rowid`);
-    this.#cancellation = this.#db.prepare(`${CANCELLATION} WHERE id = ?`);
+  constructor(database: Pick<SimulatedDatabase, 'query' | 'creationOrder'>) {
+    this.#database = database;
+  }
+
+  #all<Row>(sql: string, ...values: (string | number | null)[]): Row[] {
+    return this.#database
+      .query(sql, values)
+      .map(
+        (row) =>
+          Object.fromEntries(
+            Object.entries(row as object).map(([column, value]) => [column, toValue(column, value)]),
+          ) as Row,
+      );
   }
 
   /** Returns the calls in the order of their creation. */
   callsIn(roomName: string): CallRow[] {
-    return this.#inRoom.all(roomName);
+    return this.#all<CallRow>(
+      `${CALL} WHERE room_name = ? ORDER BY ${this.#database.creationOrder}`,
+      roomName,
+    );
   }
 
   find(callId: string): CallRow | null {
-    return this.#byId.get(callId) ?? null;
+    return this.#all<CallRow>(`${CALL} WHERE id = ?`, callId)[0] ?? null;
   }
 
   all(): CallRow[] {
-    return this.#db.prepare<[], CallRow>(CALL).all();
+    return this.#all<CallRow>(`${CALL} ORDER BY ${this.#database.creationOrder}`);
   }
 
   /** Returns the live calls of an organization. */
   liveOf(organizationId: string): CallRow[] {
-    return this.#db
-      .prepare<[string], CallRow>(`${CALL} WHERE organization_id = ? AND ended_at IS NULL ORDER BY rowid`)
-      .all(organizationId);
+    return this.#all<CallRow>(
+      `${CALL} WHERE organization_id = ? AND ended_at IS NULL ORDER BY ${this.#database.creationOrder}`,
+      organizationId,
+    );
   }
 
   cancelledBy(cancellationId: string): CallRow[] {
-    return this.#cancelledBy.all(cancellationId);
+    return this.#all<CallRow>(
+      `${CALL} WHERE cancellation_id = ? ORDER BY ${this.#database.creationOrder}`,
+      cancellationId,
+    );
   }
 
   findCancellation(id: string): CancellationRecord | null {
-    const row = this.#cancellation.get(id);
+    const [row] = this.#all<Omit<CancellationRecord, 'isHeld'> & { holdState: string | null }>(
+      `${CANCELLATION} WHERE id = ?`,
+      id,
+    );
     if (row === undefined) return null;
-    const { isHeld, selector, counts, ...columns } = row;
-    return {
-      ...columns,
-      isHeld: JSON.parse(isHeld) === 1,
-      selector: JSON.parse(selector),
-      counts: JSON.parse(counts),
-    };
+    const { holdState, ...columns } = row;
+    return { ...columns, isHeld: holdState === 'active' };
   }
 
   /** Returns the states of the deletions of a cancellation's calls. */
   deletionsOf(cancellationId: string): { callId: string; state: string }[] {
-    return this.#db
-      .prepare<[string], { callId: string; state: string }>(
-        'SELECT call_id AS callId, state FROM room_deletions WHERE cancellation_id = ?',
-      )
-      .all(cancellationId);
+    return this.#all(
+      'SELECT call_id AS "callId", state FROM room_deletions WHERE cancellation_id = ?',
+      cancellationId,
+    );
   }
 
   /** Returns the details of a cancellation's progress events, the oldest first. */
   progressOf(cancellationId: string): { state: string; counts: CancellationCounts }[] {
-    return this.#db
-      .prepare<[string], { details: string }>(
-        `SELECT details FROM audit_log WHERE subject_id = ? AND action = 'cancellation.progress' ORDER BY id`,
-      )
-      .all(cancellationId)
-      .map(({ details }) => JSON.parse(details));
+    return this.#all<{ details: { state: string; counts: CancellationCounts } }>(
+      `SELECT details FROM audit_log WHERE subject_id = ? AND action = 'cancellation.progress' ORDER BY id`,
+      cancellationId,
+    ).map(({ details }) => details);
   }
 
   lastEventId(): number {
-    return this.#db.prepare<[], number>('SELECT coalesce(max(id), 0) FROM audit_log').pluck().get() ?? 0;
+    return this.#all<{ id: number }>('SELECT coalesce(max(id), 0) AS id FROM audit_log')[0]?.id ?? 0;
   }
 
   /** Returns the events of an organization's stream. @param agentId not null: only those of the agent's calls */
   streamOf(organizationId: string, agentId: string | null, position: number): StreamedRow[] {
-    return this.#db
-      .prepare<[string, number, string | null, string | null], StreamedRow>(
-        `SELECT id, at, action, subject_id AS subjectId, from_status AS fromStatus, to_status AS toStatus, reason,
-           cancellation_id AS cancellationId
-         FROM audit_log WHERE organization_id = ? AND id <= ?
-           AND action IN ('call.created', 'call.status_changed', 'call.room_deletion', 'cancellation.progress', 'hold.lifted')
-           AND (? IS NULL OR subject_id IN (SELECT id FROM calls WHERE agent_id = ?))
-         ORDER BY id`,
-      )
-      .all(organizationId, position, agentId, agentId);
+    return this.#all<StreamedRow>(
+      `SELECT id, at, action, subject_id AS "subjectId", from_status AS "fromStatus", to_status AS "toStatus", reason,
+         cancellation_id AS "cancellationId"
+       FROM audit_log WHERE organization_id = ? AND id <= ?
+         AND action IN ('call.created', 'call.status_changed', 'call.room_deletion', 'cancellation.progress', 'hold.lifted')
+         AND (CAST(? AS text) IS NULL OR subject_id IN (SELECT id FROM calls WHERE agent_id = ?))
+       ORDER BY id`,
+      organizationId,
+      position,
+      agentId,
+      agentId,
+    );
   }
 
   /** Returns all ends of calls by a cancel, in the order of the audit log. */
   cancelEvents(): CancelEvent[] {
-    return this.#db
-      .prepare<[], CancelEvent>(
-        `SELECT subject_id AS callId, organization_id AS organizationId, actor_id AS actorId, from_status AS fromStatus,
-           reason, cancellation_id AS cancellationId
-         FROM audit_log WHERE action = 'call.status_changed' AND to_status = 'cancelled' ORDER BY id`,
-      )
-      .all();
+    return this.#all<CancelEvent>(
+      `SELECT subject_id AS "callId", organization_id AS "organizationId", actor_id AS "actorId",
+         from_status AS "fromStatus", reason, cancellation_id AS "cancellationId"
+       FROM audit_log WHERE action = 'call.status_changed' AND to_status = 'cancelled' ORDER BY id`,
+    );
   }
 
   openDeletions(): {
@@ -188,27 +198,21 @@ export class DatabaseInspector {
     attempt: number;
     lastError: string | null;
   }[] {
-    return this.#db
-      .prepare<
-        [],
-        { callId: string; roomName: string; state: string; attempt: number; lastError: string | null }
-      >(
-        `SELECT call_id AS callId, room_name AS roomName, state, attempt, last_error AS lastError FROM room_deletions WHERE state <> 'completed'`,
-      )
-      .all();
+    return this.#all(
+      `SELECT call_id AS "callId", room_name AS "roomName", state, attempt, last_error AS "lastError"
+       FROM room_deletions WHERE state <> 'completed'`,
+    );
   }
 
   hasDeletion(callId: string): boolean {
-    return this.#deletion.get(callId) !== undefined;
+    return this.#all('SELECT 1 AS found FROM room_deletions WHERE call_id = ?', callId).length > 0;
   }
 
   /** Invariant 1. */
   assertCancelsHaveDeletions(): void {
-    const [without] = this.#db
-      .prepare<[], CallRow>(
-        `${CALL} WHERE cancelled_by IS NOT NULL AND id NOT IN (SELECT call_id FROM room_deletions)`,
-      )
-      .all();
+    const [without] = this.#all<CallRow>(
+      `${CALL} WHERE cancelled_by IS NOT NULL AND id NOT IN (SELECT call_id FROM room_deletions)`,
+    );
     if (without !== undefined)
       throw new InvariantViolation(
         `call ${without.id} is cancelled, and there is no deletion of its room`,
@@ -221,7 +225,7 @@ export class DatabaseInspector {
     const calls = new Map(this.all().map((call) => [call.id, call]));
     const last = new Map<string, CallStatus | null>();
     const ends = new Map<string, number>();
-    for (const row of this.#db.prepare<[], AuditRow>(`${AUDIT} ORDER BY id`).all()) {
+    for (const row of this.#all<AuditRow>(`${AUDIT} ORDER BY id`)) {
       const { subjectId, action, fromStatus, toStatus } = row;
       const call = calls.get(subjectId);
       if (call === undefined || (action !== 'call.created' && action !== 'call.status_changed')) continue;
@@ -246,9 +250,7 @@ export class DatabaseInspector {
   }
 
   auditOf(callId: string): string[] {
-    const rows = this.#db
-      .prepare<[string], AuditRow>(`${AUDIT} WHERE subject_id = ? ORDER BY id`)
-      .all(callId);
+    const rows = this.#all<AuditRow>(`${AUDIT} WHERE subject_id = ? ORDER BY id`, callId);
     return rows.map(({ at, action, actor, actorId, fromStatus, toStatus, reason }) =>
       [
         new Date(at).toISOString(),
@@ -264,10 +266,6 @@ export class DatabaseInspector {
 
   /** Returns the complete audit log. Two runs with the same seed return the same text. */
   auditLog(): string {
-    return JSON.stringify(this.#db.prepare(`${AUDIT} ORDER BY id`).all());
-  }
-
-  close(): void {
-    this.#db.close();
+    return JSON.stringify(this.#all(`${AUDIT} ORDER BY id`));
   }
 }

@@ -33,7 +33,7 @@ export async function injectFaults(world: World, isEnough: () => boolean): Promi
 }
 
 async function injectFault(world: World): Promise<void> {
-  const { prng, virtualClock, eventLog, livekit, hangups } = world;
+  const { prng, virtualClock, eventLog, livekit } = world;
   const kind = prng.among(FAULT_KINDS);
   const hangup = anyHangup(world);
   eventLog.count(`fault: ${kind}`);
@@ -125,15 +125,13 @@ async function injectFault(world: World): Promise<void> {
       return;
     case 'clockJumps':
       await during(
-        "hangup's clock is wrong",
+        'a clock is wrong',
         prng.between(1_000, 120_000),
         () => {
-          // Processes on one machine share one clock.
-          const offsetMs = prng.of([-500, -5_000, -60_000, -3_600_000, 5_000]);
-          for (const hangup of hangups) hangup.clockOffsetMs = offsetMs;
+          world.setClockOffset(prng.of([-500, -5_000, -60_000, -3_600_000, 5_000]));
         },
         () => {
-          for (const hangup of hangups) hangup.clockOffsetMs = 0;
+          world.setClockOffset(0);
         },
       );
       return;

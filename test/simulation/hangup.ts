@@ -7,7 +7,7 @@ import { circuitBreaker } from '../../src/livekit/transport/circuit-breaker.ts';
 import type { RoomServiceTransport } from '../../src/livekit/transport/twirp.ts';
 import { toParsedWebhook } from '../../src/livekit/webhook-parser.ts';
 import { prometheusMetrics } from '../../src/metrics/prometheus.ts';
-import type { ServerDependencies } from '../../src/operations/dependencies.ts';
+import type { Health, ServerDependencies } from '../../src/operations/dependencies.ts';
 import { createEventFeed } from '../../src/operations/events/event-feed.ts';
 import { applyWebhookEvent } from '../../src/operations/livekit/apply-webhook-event.ts';
 import { parseSettings } from '../../src/platform/config.ts';
@@ -15,7 +15,8 @@ import type { ChangedCall, Store } from '../../src/ports/store.ts';
 import type { Clock, Logger, Random, Timers } from '../../src/ports/system.ts';
 import { createReconciler, type Reconciler } from '../../src/reconciler/reconciler.ts';
 import type { Scheduler } from '../../src/reconciler/scheduler.ts';
-import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import type { LocalStore } from '../../src/store/sqlite/sqlite-store.ts';
+import type { SimulatedDatabase } from './database.ts';
 import { type EventLog, InvariantViolation } from './event-log.ts';
 import type { Prng } from './prng.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -62,7 +63,7 @@ export interface Environment {
   readonly prng: Prng;
   readonly eventLog: EventLog;
   readonly random: Random;
-  readonly databaseFile: string;
+  readonly database: Pick<SimulatedDatabase, 'openStore' | 'clock'>;
   readonly transport: RoomServiceTransport;
   readonly reconciles: boolean;
   /** Returns the store with checks after each commit. */
@@ -72,8 +73,24 @@ export interface Environment {
   readonly onEnd: (end: CommittedEnd) => void;
 }
 
+/** No reader of a simulation requests the health. */
+const NO_HEALTH: Health = {
+  version: 'test',
+  startedAt: 0,
+  storeKind: 'sqlite',
+  isLiveKitUp: () => null,
+  liveKitSince: () => null,
+  countOrganization: () => Promise.reject(new Error('not in a simulation')),
+  history: {
+    read() {
+      throw new Error('not in a simulation');
+    },
+  },
+  diagnose: () => Promise.reject(new Error('not in a simulation')),
+};
+
 /**
- * A hangup process without HTTP: its store on a real file, operations, reconciler and LiveKit client. It may die at any
+ * A hangup process without HTTP: its store on a real database, operations, reconciler and LiveKit client. It may die at any
  * moment; work in flight then never continues.
  */
 export class SimulatedHangup {
@@ -94,10 +111,11 @@ export class SimulatedHangup {
 
   start(): void {
     if (this.#process !== null) throw new Error('hangup runs already');
-    const { virtualClock, random, transport, databaseFile, observe } = this.#surroundings;
+    const { virtualClock, random, transport, database, observe } = this.#surroundings;
     const isAlive = () => process.isAlive;
     const clock = { now: () => virtualClock.now + this.clockOffsetMs };
-    const store = openSqliteStore(databaseFile, { clock });
+    const storeClock = database.clock ?? clock;
+    const store = database.openStore(storeClock);
     const log = this.#log();
     const breaker = circuitBreaker(
       async (request) => {
@@ -112,7 +130,7 @@ export class SimulatedHangup {
       },
     );
     const base = {
-      store: this.#slowly(this.#mortal(observe(store, clock), () => process)),
+      store: this.#slowly(this.#mortal(observe(store, storeClock), () => process)),
       rooms: createRoomService(breaker.transport, () => virtualClock.now),
       metrics: prometheusMetrics({ clock, version: 'simulated' }),
       clock,
@@ -130,6 +148,7 @@ export class SimulatedHangup {
       ...base,
       timers,
       eventFeed: createEventFeed({ store: base.store, timers }),
+      health: NO_HEALTH,
       nudge: reconciler.nudge,
       onCancellation: reconciler.onCancellation,
     };

@@ -1,14 +1,16 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type ApiKey, SCOPES } from '../../src/domain/api-key.ts';
 import { isLive } from '../../src/domain/call-status.ts';
 import type { TwirpOutcome, TwirpRequest } from '../../src/livekit/transport/twirp.ts';
 import { createApiKey } from '../../src/operations/api-keys/create.ts';
 import type { Random } from '../../src/ports/system.ts';
-import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import type { Party } from './attendance.ts';
 import { CancellationMonitor } from './cancellation-monitor.ts';
+import {
+  type DatabaseClock,
+  openSimulatedDatabase,
+  type SimulatedDatabase,
+  type StoreKind,
+} from './database.ts';
 import { DatabaseInspector } from './database-inspector.ts';
 import { EventLog, InvariantViolation } from './event-log.ts';
 import { injectFaults } from './faults.ts';
@@ -33,6 +35,8 @@ import type { World } from './world.ts';
 export interface Simulation {
   readonly seed: number;
   readonly calls: number;
+  /** SQLite by default. */
+  readonly store?: StoreKind;
   /** False: hangup receives no webhooks. */
   readonly receivesWebhooks?: boolean;
   /** False: hangup never reconciles LiveKit's rooms with the calls. */
@@ -80,24 +84,22 @@ async function* emptyAnswer(body: object) {
 
 /** Runs one simulation and checks the invariants. */
 export async function simulate(simulation: Simulation): Promise<Outcome> {
-  // In memory if possible: each commit is one fsync.
-  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'hangup-simulation-'));
+  const virtualClock = new VirtualClock(BEGIN);
+  const simulated = await openSimulatedDatabase(simulation.store ?? 'sqlite', virtualClock);
   try {
-    const world = await createWorld(simulation, join(folder, 'hangup.db'));
-    const { virtualClock, eventLog, database, hangups } = world;
+    const world = await createWorld(simulation, virtualClock, simulated);
+    const { eventLog, database, hangups } = world;
     const violation = await violationIn(world, simulation);
     for (const hangup of hangups) hangup.crash();
-    const auditLog = database.auditLog();
-    database.close();
     return {
       violation,
       simulatedMs: virtualClock.now - BEGIN,
       events: virtualClock.happened,
       counts: eventLog.counts,
-      auditLog,
+      auditLog: database.auditLog(),
     };
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    await simulated.close();
   }
 }
 
@@ -191,14 +193,14 @@ async function createWorld(
     deletesRooms = true,
     listsParticipants = true,
   }: Simulation,
-  databaseFile: string,
+  virtualClock: VirtualClock,
+  simulated: SimulatedDatabase,
 ): Promise<SimulatedWorld> {
-  const virtualClock = new VirtualClock(BEGIN);
   const prng = new Prng(seed);
   const eventLog = new EventLog(virtualClock);
   const random = createRandom(prng.fork());
-  const store = openSqliteStore(databaseFile);
   const clock = { now: () => virtualClock.now };
+  const store = simulated.openStore(clock);
   const apiKeys: ApiKey[] = [];
   for (const [organizationName, prefix] of Object.entries({ acme: PREFIX, globex: SECOND_PREFIX })) {
     const { apiKey } = await createApiKey(
@@ -214,7 +216,7 @@ async function createWorld(
   const livekit = new SimulatedLiveKit(virtualClock, prng.fork(), eventLog, async (event) =>
     receivesWebhooks ? prng.of(hangups).receive(event) : true,
   );
-  const database = new DatabaseInspector(databaseFile);
+  const database = new DatabaseInspector(simulated);
   const transport = async <T>(request: TwirpRequest<T>): Promise<TwirpOutcome<T>> => {
     const { method, body } = request;
     const named = Reflect.get(body, 'room') ?? Reflect.get(body, 'name');
@@ -235,7 +237,7 @@ async function createWorld(
         prng: prng.fork(),
         eventLog,
         random,
-        databaseFile,
+        database: simulated,
         transport,
         reconciles,
         observe: (store, clock) => cancellations.observe(store, clock),
@@ -267,11 +269,27 @@ async function createWorld(
     failure: null,
     isRepaired: false,
     isCalm: () => world.isRepaired,
+    setClockOffset(offsetMs) {
+      if (simulated.clock === null) for (const hangup of hangups) hangup.clockOffsetMs = offsetMs;
+      else setOffsets(simulated.clock, hangups, offsetMs, prng);
+    },
     fail(failure) {
       world.failure ??= failure;
     },
   };
   return world;
+}
+
+/** Sets the clock of the database, or those of the processes, each on its own machine. */
+function setOffsets(
+  database: DatabaseClock,
+  hangups: readonly SimulatedHangup[],
+  offsetMs: number,
+  prng: Prng,
+): void {
+  const isOfDatabase = prng.happens(0.5);
+  database.offsetMs = isOfDatabase ? offsetMs : 0;
+  for (const hangup of hangups) hangup.clockOffsetMs = isOfDatabase || prng.happens(0.5) ? 0 : offsetMs;
 }
 
 /** Later ids sort later, like hangup's own. */
@@ -328,7 +346,7 @@ function assertNobodyTalked(world: SimulatedWorld, { callId, isCancelled, reason
 function describe(
   { eventLog, database }: World,
   { message, roomName }: InvariantViolation,
-  { seed, calls }: Simulation,
+  { seed, calls, store = 'sqlite' }: Simulation,
 ): string {
   const history = roomName === null ? [] : eventLog.historyOf(roomName);
   const audit =
@@ -342,6 +360,6 @@ function describe(
     ...(roomName === null
       ? []
       : [`history of the room ${roomName}:`, ...history, 'the audit log:', ...audit]),
-    `repeat: npm run simulate -- --seed ${seed} --calls ${calls}`,
+    `repeat: npm run simulate -- --seed ${seed} --calls ${calls}${store === 'sqlite' ? '' : ` --store ${store}`}`,
   ].join('\n');
 }

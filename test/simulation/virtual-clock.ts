@@ -7,6 +7,8 @@ interface Planned {
 
 /** Enough turns of the event loop for a long pause. */
 const MOST_TURNS = 10;
+/** More tasks at one moment are a loop without a pause. */
+const MOST_TASKS_AT_ONCE = 20_000;
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** The simulation's clock and its queue of tasks. Tasks of one moment run in the order in which they were added. */
@@ -44,11 +46,14 @@ export class VirtualClock {
    * @throws the error of a task
    */
   async run(isEnough: () => boolean): Promise<void> {
+    let tasks = 0;
     while (!isEnough()) {
       const next = this.#pop();
       if (next === undefined) throw new Error('no task is left');
       if (next.isCalledOff) continue;
       for (let turns = Math.min(MOST_TURNS, next.at - this.now); turns > 0; turns -= 1) await nextTurn();
+      tasks = next.at === this.now ? tasks + 1 : 0;
+      if (tasks > MOST_TASKS_AT_ONCE) throw new Error('a loop runs without a pause');
       this.now = next.at;
       this.happened += 1;
       next.run();

@@ -29,6 +29,8 @@ export interface World {
   >;
   /** Ends of calls by the simulation's clock, which is always right. By call id. */
   readonly endedAt: ReadonlyMap<string, number>;
+  /** Sets clocks ahead by this time. Processes on SQLite share the clock of their machine. */
+  readonly setClockOffset: (offsetMs: number) => void;
   /** Ends the simulation. */
   readonly fail: (failure: Error) => void;
 }
