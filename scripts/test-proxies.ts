@@ -1,21 +1,17 @@
 /**
- * `npm run test:proxies`: validates docs/Caddyfile and docs/nginx.conf with Caddy and nginx, then runs both in front of a
- * hangup that closes idle connections under load, and of a hangup that limits requests by address. Requires caddy, nginx and openssl.
+ * `npm run test:proxies`: validates the examples of docs with Caddy and nginx. Runs Caddyfile and nginx.conf in front of a hangup
+ * that closes idle connections under load, and of a hangup that limits requests by address. Runs the examples for several
+ * processes in front of three of them, with Postgres. Requires caddy, nginx and openssl. With REQUIRE_ALL=1, a machine without
+ * Postgres is a failure.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeSettings } from '../src/platform/config.ts';
-import {
-  freePort,
-  measureClosingMs,
-  race,
-  type Server,
-  send,
-  startHangup,
-  startProxy,
-} from './proxies/race.ts';
+import { freePort } from '../test/harness/ports.ts';
+import { findPostgres } from '../test/harness/postgres-server.ts';
+import { measureClosingMs, race, type Server, send, startHangup, startProxy } from './proxies/race.ts';
 
 const DOCS = resolve(import.meta.dirname, '../docs');
 const folder = mkdtempSync(join(tmpdir(), 'hangup-proxies-'));
@@ -101,7 +97,7 @@ async function testRace(name: string): Promise<void> {
     { hangupEnv: { KEEP_ALIVE_TIMEOUT_MS: '1000' }, idleTimeout: PROXY_IDLE_TIMEOUT },
     async (proxy, hangup) => {
       const closingMs = await measureClosingMs(hangup);
-      const pausesMs = randomPauses(60, closingMs - 60, closingMs + 40);
+      const pausesMs = randomPauses(20, closingMs - 100, closingMs - 50);
       const statuses = await race(proxy, hangup, { pausesMs, untilStatus: 502 });
       check(
         `${name}: the test detects 502 when hangup closes connections first, after ${Math.round(closingMs)} ms`,
@@ -116,7 +112,7 @@ async function testRace(name: string): Promise<void> {
     { hangupEnv: { KEEP_ALIVE_TIMEOUT_MS: '2500' }, idleTimeout: '1s' },
     async (proxy, hangup) => {
       const closingMs = await measureClosingMs(hangup);
-      const pausesMs = [...randomPauses(8, 900, 1_100), ...randomPauses(8, closingMs - 60, closingMs + 40)];
+      const pausesMs = [...randomPauses(4, 900, 1_100), ...randomPauses(4, closingMs - 100, closingMs - 50)];
       const statuses = await race(proxy, hangup, { pausesMs });
       check(
         `${name}: no 502 when the proxy closes connections first`,
@@ -126,7 +122,7 @@ async function testRace(name: string): Promise<void> {
     },
   );
   await withProxy(name, { hangupEnv: {}, idleTimeout: PROXY_IDLE_TIMEOUT }, async (proxy, hangup) => {
-    const statuses = await race(proxy, hangup, { pausesMs: randomPauses(5, 4_900, 6_200) });
+    const statuses = await race(proxy, hangup, { pausesMs: randomPauses(3, 4_900, 6_200) });
     check(`${name}: no 502 with the defaults`, reachedHangup(statuses), formatCounts(statuses));
   });
 }
@@ -150,8 +146,28 @@ async function testAddresses(name: string): Promise<void> {
   });
 }
 
+/** Runs three processes on Postgres behind each proxy. */
+function testFleet(): void {
+  if (findPostgres() === null) {
+    const message = 'several processes behind a proxy: not run without Postgres (Debian: postgresql)';
+    process.stdout.write(`${message}\n`);
+    if (process.env.REQUIRE_ALL) process.exitCode = 1;
+    return;
+  }
+  const vitest = resolve(import.meta.dirname, '../node_modules/vitest/vitest.mjs');
+  const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/app/fleet-proxies.test.ts'], {
+    cwd: resolve(import.meta.dirname, '..'),
+    stdio: 'inherit',
+    env: { ...process.env, PROXIES: '1' },
+  });
+  check('several processes behind each proxy lose nothing', status === 0);
+}
+
 try {
-  run('caddy validate', 'caddy', ['validate', '--adapter', 'caddyfile', '--config', join(DOCS, 'Caddyfile')]);
+  for (const name of ['Caddyfile', 'fleet.Caddyfile']) {
+    const args = ['validate', '--adapter', 'caddyfile', '--config', join(DOCS, name)];
+    run(`caddy validate: ${name}`, 'caddy', args);
+  }
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   const opensslArgs = [
     'req',
@@ -168,20 +184,26 @@ try {
   ];
   run('create a certificate for nginx', 'openssl', opensslArgs);
   const config = join(folder, 'nginx.conf');
-  const text = readFileSync(join(DOCS, 'nginx.conf'), 'utf8');
-  writeFileSync(config, `pid ${folder}/pid;\n${text.replaceAll('/etc/ssl/hangup', folder)}`);
-  run('nginx -t', 'nginx', ['-t', '-c', config]);
+  for (const name of ['fleet-nginx.conf', 'nginx.conf']) {
+    const text = readFileSync(join(DOCS, name), 'utf8');
+    writeFileSync(config, `pid ${folder}/pid;\n${text.replaceAll('/etc/ssl/hangup', folder)}`);
+    run(`nginx -t: ${name}`, 'nginx', ['-t', '-c', config]);
+  }
   const setting = describeSettings().find(({ name }) => name === 'KEEP_ALIVE_TIMEOUT_MS');
   check(
     'the default KEEP_ALIVE_TIMEOUT_MS is longer than the idle timeout of both proxies',
     Number(setting?.default) > Number.parseInt(PROXY_IDLE_TIMEOUT, 10) * 1_000 &&
-      readFileSync(join(DOCS, 'Caddyfile'), 'utf8').includes(`keepalive ${PROXY_IDLE_TIMEOUT}`) &&
-      text.includes(`keepalive_timeout ${PROXY_IDLE_TIMEOUT};`),
+      ['Caddyfile', 'fleet.Caddyfile', 'nginx.conf', 'fleet-nginx.conf'].every((name) =>
+        readFileSync(join(DOCS, name), 'utf8').match(
+          new RegExp(`keepalive(_timeout)? ${PROXY_IDLE_TIMEOUT}`),
+        ),
+      ),
   );
   for (const name of Object.keys(PROXIES)) {
     await testAddresses(name);
     await testRace(name);
   }
+  testFleet();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

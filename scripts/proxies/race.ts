@@ -2,9 +2,10 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent as HttpAgent, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../test/harness/ports.ts';
 
 /*
  * The race between a proxy that sends a request on an idle connection and hangup, which closes the connection at that
@@ -14,14 +15,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Concurrent requests. Each has its own connection between the proxy and hangup. */
 const CONCURRENCY = 24;
-/** Time in which the second requests of all pairs start. */
-const SPREAD_MS = 24;
-/** Keeps hangup busy when a connection is due to close, as under load. */
+/**
+ * How long hangup is suspended while the proxy sends requests on connections that are due to close. Then hangup closes
+ * them, and drops the requests.
+ */
+const SUSPENSION_MS = 200;
+/** Keeps hangup busy: a suspended server that waits for requests would read them before it closes connections. */
 const LARGE_BODY = JSON.stringify({ metadata: { list: Array.from({ length: 15_000 }, (_, i) => `${i}`) } });
 
 export interface Server {
   readonly url: string;
   stop(): Promise<void>;
+}
+
+export interface Hangup extends Server {
+  readonly port: number;
+  readonly key: string;
+  suspend(): void;
+  resume(): void;
 }
 
 async function stop(child: ChildProcess): Promise<void> {
@@ -31,19 +42,8 @@ async function stop(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await once(server.close(), 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
 /** Starts hangup from source on its built-in emulator, with an API key. */
-export async function startHangup(
-  folder: string,
-  env: Readonly<Record<string, string>>,
-): Promise<Server & { readonly port: number; readonly key: string }> {
+export async function startHangup(folder: string, env: Readonly<Record<string, string>>): Promise<Hangup> {
   const environment = {
     PATH: process.env.PATH,
     DATABASE_URL: `file:${join(folder, 'hangup.db')}`,
@@ -67,7 +67,14 @@ export async function startHangup(
     stdio: 'ignore',
   });
   await waitUntilListening(child, port);
-  return { url: `http://127.0.0.1:${port}`, port, key, stop: () => stop(child) };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    key,
+    suspend: () => child.kill('SIGSTOP'),
+    resume: () => child.kill('SIGCONT'),
+    stop: () => stop(child),
+  };
 }
 
 export async function startProxy(
@@ -113,22 +120,21 @@ export async function measureClosingMs({ port }: { port: number }): Promise<numb
 }
 
 /**
- * Sends DELETEs and POSTs through a proxy, in pairs. The pause between two requests ends about when hangup closes the
- * connection of the first. Returns the count of each response status.
+ * Sends DELETEs and POSTs through a proxy, in pairs. After the pause between two requests, hangup is suspended until the
+ * second one is on its way. Returns the count of each response status.
  */
 export async function race(
   proxy: Server,
-  hangup: { readonly url: string; readonly key: string },
+  hangup: Hangup,
   { pausesMs, untilStatus }: { pausesMs: readonly number[]; untilStatus?: number },
 ): Promise<ReadonlyMap<number, number>> {
   const statuses = new Map<number, number>();
   const count = (status: number) => statuses.set(status, (statuses.get(status) ?? 0) + 1);
-  const sendAll = async ({ spreadMs = 0 } = {}) => {
+  const sendAll = async () => {
     const responses = await Promise.all(
-      Array.from({ length: CONCURRENCY }, async (_, i) => {
-        await sleep((i * spreadMs) / CONCURRENCY);
-        return send(proxy.url, hangup.key, i % 2 === 0 ? 'DELETE' : 'POST');
-      }),
+      Array.from({ length: CONCURRENCY }, (_, i) =>
+        send(proxy.url, hangup.key, i % 2 === 0 ? 'DELETE' : 'POST'),
+      ),
     );
     for (const status of responses) count(status);
   };
@@ -137,8 +143,11 @@ export async function race(
     for (const pauseMs of pausesMs) {
       await sendAll();
       await sleep(pauseMs);
-      // A proxy notices a closed connection within milliseconds: each request meets another one of them.
-      await sendAll({ spreadMs: SPREAD_MS });
+      hangup.suspend();
+      const sent = sendAll();
+      await sleep(SUSPENSION_MS);
+      hangup.resume();
+      await sent;
       if (untilStatus !== undefined && statuses.has(untilStatus)) break;
     }
   } finally {
