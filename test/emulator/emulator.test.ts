@@ -10,13 +10,15 @@ import {
   startEmulator,
 } from '../../src/emulator/emulator.ts';
 import { API_KEY, API_SECRET } from '../harness/livekit.ts';
+import { freePort } from '../harness/ports.ts';
 
 afterEach(() => {
   vi.useRealTimers();
 });
 
 async function start(options: Partial<EmulatorOptions> = {}): Promise<Emulator> {
-  const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...options });
+  const port = await freePort();
+  const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, port, ...options });
   onTestFinished(() => emulator.stop());
   return emulator;
 }

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { EventReader } from './event-reader.ts';
 import { HALF_CANCELLED } from './live-calls.ts';
 import { query } from './postgres-server.ts';
 import type { Traffic } from './traffic.ts';
@@ -55,19 +56,26 @@ export async function expectNothingLost(
   expect(twice, 'webhooks that two responses report as applied').toEqual([]);
 }
 
+/** Checks that the reader received each event of the organization once, in the order of the audit log. */
+export async function expectAllEvents(
+  reader: EventReader,
+  url: string,
+  organizationId: string,
+): Promise<void> {
+  const read = () =>
+    query<{ id: string }>(
+      url,
+      `SELECT id::text AS id FROM audit_log WHERE organization_id = $1
+         AND action IN ('call.created', 'call.status_changed', 'call.room_deletion') ORDER BY audit_log.id`,
+      [organizationId],
+    );
+  const ids = (await read()).map(({ id }) => id);
+  await expect.poll(() => reader.events.length, { timeout: 30_000 }).toBeGreaterThanOrEqual(ids.length);
+  expect(reader.events.map(({ id }) => id)).toEqual((await read()).map(({ id }) => id));
+}
+
 /** Waits until no deletion is open, and checks that no room of an ended call exists. */
 export async function expectRoomsGone(url: string, { emulator, cancelled, left }: Traffic): Promise<void> {
-  await expect
-    .poll(() => idsOf(url, 'SELECT call_id AS id FROM room_deletions WHERE finalized_at IS NULL'), {
-      timeout: 60_000,
-      interval: 200,
-      message: 'open deletions',
-    })
-    .toEqual([]);
-  expect(
-    await idsOf(url, `SELECT call_id AS id FROM room_deletions WHERE state <> 'completed'`),
-    'discarded deletions',
-  ).toEqual([]);
   const ended = cancelled.union(left);
   await expect
     .poll(
@@ -79,6 +87,18 @@ export async function expectRoomsGone(url: string, { emulator, cancelled, left }
       },
     )
     .toEqual([]);
+  // The end of a call can begin a deletion.
+  await expect
+    .poll(() => idsOf(url, 'SELECT call_id AS id FROM room_deletions WHERE finalized_at IS NULL'), {
+      timeout: 60_000,
+      interval: 200,
+      message: 'open deletions',
+    })
+    .toEqual([]);
+  expect(
+    await idsOf(url, `SELECT call_id AS id FROM room_deletions WHERE state = 'discarded'`),
+    'discarded deletions',
+  ).toEqual([]);
   const rooms = emulator.roomNames().filter((name) => ended.has(name));
   expect(rooms, 'rooms of ended calls').toEqual([]);
 }
@@ -92,8 +112,7 @@ export const unavailable = ({ answers }: Pick<Traffic, 'answers'>) =>
 /** Checks that each failed response is a 503, which a client and LiveKit repeat. */
 export function expectRetryable({ answers }: Traffic): void {
   const wrong = answers.filter(
-    ({ kind, status, retryAfter }) =>
-      status >= 500 && (status !== 503 || (kind !== 'webhook' && retryAfter === null)),
+    ({ status, retryAfter }) => status >= 500 && (status !== 503 || retryAfter === null),
   );
   expect(wrong).toEqual([]);
 }

@@ -85,7 +85,7 @@ function prepareFleet({
 }
 
 /** Creates an API key for calls and their cancels. */
-async function createKey(databaseUrl: string): Promise<{ key: string; organizationId: string }> {
+export async function createKey(databaseUrl: string): Promise<{ key: string; organizationId: string }> {
   const store = await openPostgresStore({ url: databaseUrl });
   try {
     const { key, apiKey } = await createApiKey(

@@ -1,10 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +14,7 @@ import {
   type GrantedPermission,
   startEmulator,
 } from '../../src/emulator/emulator.ts';
+import { freePort, freePorts } from './ports.ts';
 
 export const API_KEY = 'devkey';
 export const API_SECRET = 'secretsecretsecretsecretsecretsecret';
@@ -64,13 +63,20 @@ const KINDS = {
   bridge: 'BRIDGE',
 } as const;
 
-/** Starts the emulator, also when LIVEKIT_SERVER is set. */
+/** Starts the emulator, also when LIVEKIT_SERVER is set. Its port stays free while it is paused. */
 export async function startEmulated(
   options: Partial<EmulatorOptions>,
 ): Promise<LiveKitUnderTest & { readonly emulator: Emulator }> {
   // LiveKit needs 3 s, longer than the deadlines of most tests.
   const quick = { deadNodeDelayMs: 20 };
-  const emulator = await startEmulator({ apiKey: API_KEY, apiSecret: API_SECRET, ...quick, ...options });
+  const port = await freePort();
+  const emulator = await startEmulator({
+    apiKey: API_KEY,
+    apiSecret: API_SECRET,
+    port,
+    ...quick,
+    ...options,
+  });
   return {
     kind: 'emulator',
     url: emulator.url,
@@ -241,32 +247,6 @@ export async function waitUntilUp(url: string, server: ChildProcess): Promise<bo
     await sleep(50);
   }
   return false;
-}
-
-/**
- * Returns ports that are free for TCP and UDP and below the range of outgoing connections, which could take a port
- * before the server does. Holds all ports at once, because they must differ.
- */
-export async function freePorts(count: number): Promise<number[]> {
-  const held = await Promise.all(Array.from({ length: count }, holdPort));
-  await Promise.all(held.map(({ release }) => release()));
-  return held.map(({ port }) => port);
-}
-
-async function holdPort(): Promise<{ readonly port: number; release(): Promise<void> }> {
-  const port = randomInt(21_000, 32_000);
-  const server = createServer().listen(port, '127.0.0.1');
-  const socket = createSocket('udp4').bind(port, '127.0.0.1');
-  const [tcp, udp] = await Promise.allSettled([once(server, 'listening'), once(socket, 'listening')]);
-  const release = async () => {
-    await Promise.all([
-      tcp.status === 'fulfilled' && once(server.close(), 'close'),
-      udp.status === 'fulfilled' && once(socket.close(), 'close'),
-    ]);
-  };
-  if (tcp.status === 'fulfilled' && udp.status === 'fulfilled') return { port, release };
-  await release();
-  return holdPort();
 }
 
 /** A received and verified webhook, answered with `status`. */

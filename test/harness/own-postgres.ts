@@ -1,10 +1,10 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, inject, onTestFinished } from 'vitest';
+import { freePort } from './ports.ts';
 import {
   configure,
   createFolder,
-  freePort,
   type PostgresServer,
   query,
   runProgram,
@@ -36,6 +36,7 @@ export interface PostgresPair {
   /** URL with both servers. */
   readonly url: string;
   primaryUrl(): string;
+  standbyUrl(): string;
   /** Kills the primary and promotes the standby. The new primary commits nothing before it has a standby. */
   failOver(): Promise<void>;
   /** Replaces the killed server with a standby of the primary. Resolves when the standby is synchronous. */
@@ -70,6 +71,7 @@ export async function startPostgresPair(): Promise<PostgresPair> {
   return {
     url: `postgres://hangup@127.0.0.1:${primary.port},127.0.0.1:${standby.port}/postgres`,
     primaryUrl: () => primary.server.url,
+    standbyUrl: () => standby.server.url,
     async failOver() {
       await primary.server.crash();
       await query(standby.server.url, 'SELECT pg_promote()');

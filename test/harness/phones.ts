@@ -5,7 +5,6 @@ import { RoomServiceClient, SipClient } from 'livekit-server-sdk';
 import {
   API_KEY,
   API_SECRET,
-  freePorts,
   kill,
   type LiveKitNode,
   type LiveKitOptions,
@@ -14,6 +13,7 @@ import {
   startReal,
   waitUntilUp,
 } from './livekit.ts';
+import { freePorts } from './ports.ts';
 import { startRedis } from './redis.ts';
 import { type Phone, type Script, startPhone } from './sipp.ts';
 

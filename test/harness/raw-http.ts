@@ -8,14 +8,18 @@ export interface RawAnswer {
 }
 
 /** Sends bytes and returns everything that the server sends until it closes the connection. */
-export function sendBytes(url: string, text: string | Uint8Array): Promise<string> {
+export function sendBytes(
+  url: string,
+  text: string | Uint8Array,
+  encoding: 'utf8' | 'latin1' = 'utf8',
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
     const socket = connect(Number(port), hostname, () => socket.write(text));
     const chunks: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.on('error', reject);
-    socket.on('close', () => resolve(Buffer.concat(chunks).toString()));
+    socket.on('close', () => resolve(Buffer.concat(chunks).toString(encoding)));
   });
 }
 

@@ -5,7 +5,8 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import { freePorts, kill } from './livekit.ts';
+import { kill } from './livekit.ts';
+import { freePorts } from './ports.ts';
 import { WAIT } from './time.ts';
 
 export interface Redis {

@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { CALL_STATUSES, DIRECTIONS, isLive } from '../../src/domain/call-status.ts';
 import type { EmulatedParticipant, Emulator } from '../../src/emulator/emulator.ts';
 import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
-import { freePorts, startEmulated } from './livekit.ts';
+import { startEmulated } from './livekit.ts';
+import { freePorts } from './ports.ts';
 import { WAIT } from './time.ts';
 
 /* Plays the steps of room cases on hangup over HTTP, then compares the API and LiveKit's rooms with expected values. */

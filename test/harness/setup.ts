@@ -52,7 +52,7 @@ export default async function setUp({ provide }: TestProject): Promise<() => Pro
   const built = join(folder, 'bundle');
   mkdirSync(built);
   // The script reads these files from its own folder, as in the single file.
-  for (const name of ['package.json', 'drizzle', 'docs', 'node_modules']) {
+  for (const name of ['package.json', 'drizzle', 'docs', 'dist', 'node_modules']) {
     symlinkSync(join(ROOT, name), join(built, name));
   }
   const script = join(built, 'hangup.cjs');

@@ -5,7 +5,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import { freePorts, kill } from './livekit.ts';
+import { kill } from './livekit.ts';
+import { freePorts } from './ports.ts';
 import { WAIT } from './time.ts';
 
 /* A phone that sipp plays from a script, and a record of its SIP messages. */

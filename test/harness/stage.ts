@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { type Hangup, startHangup, type TestSettings } from './hangup.ts';
-import { freePorts } from './livekit.ts';
 import { ADOPTED_PREFIXES, type PhoneNetwork, startPhoneNetwork } from './phones.ts';
+import { freePorts } from './ports.ts';
 import { poll } from './time.ts';
 
 /* Real phone calls, observed through hangup's API. */

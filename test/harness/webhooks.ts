@@ -21,7 +21,7 @@ export async function postWebhook(
   hangupUrl: string,
   body: string | Buffer,
   headers?: Record<string, string>,
-): Promise<{ status: number; body: unknown }> {
+): Promise<{ status: number; body: unknown; retryAfter?: string }> {
   const response = await fetch(`${hangupUrl}/webhooks/livekit`, {
     method: 'POST',
     headers: headers ?? {
@@ -30,7 +30,8 @@ export async function postWebhook(
     },
     body,
   });
-  return { status: response.status, body: await response.json() };
+  const retryAfter = response.headers.get('retry-after');
+  return { status: response.status, body: await response.json(), ...(retryAfter !== null && { retryAfter }) };
 }
 
 interface Person {

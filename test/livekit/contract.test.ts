@@ -39,7 +39,7 @@ beforeAll(async () => {
   inbox = await openWebhookInbox();
   livekit = await startLiveKit({ webhookUrls: [inbox.url] });
   client = new RoomServiceClient(livekit.url, livekit.apiKey, livekit.apiSecret);
-}, 20_000);
+});
 
 afterAll(async () => {
   const unverified = [...inbox.refused];
@@ -527,7 +527,7 @@ describe('roles', () => {
     { participant: 'a connector', joining: { kind: 'connector' }, outcome: 'stays' },
     { participant: 'a bridge', joining: { kind: 'bridge' }, outcome: 'stays' },
     { participant: 'a phone', joining: { kind: 'sip' }, outcome: 'stays' },
-  ])('a room $outcome when only $participant remains', { timeout: 20_000 }, async ({ joining, outcome }) => {
+  ])('a room $outcome when only $participant remains', async ({ joining, outcome }) => {
     const room = newRoomName();
     await client.createRoom({ name: room, departureTimeout: 1 });
     const person = await livekit.join(room, 'person');
@@ -894,16 +894,14 @@ describe('webhooks', () => {
     expect(names(await inbox.waitFor(name, ends))).toEqual(['room_started', 'room_finished']);
   });
 
-  test('an empty room finishes after its emptyTimeout', { timeout: 15_000 }, async () => {
+  test('an empty room finishes after its emptyTimeout', async () => {
     const name = newRoomName();
     await client.createRoom({ name, emptyTimeout: 1 });
     expect(names(await inbox.waitFor(name, ends))).toEqual(['room_started', 'room_finished']);
     expect(await livekit.roomNames()).not.toContain(name);
   });
 
-  test('a room finishes after its departureTimeout when all participants have left', {
-    timeout: 15_000,
-  }, async () => {
+  test('a room finishes after its departureTimeout when all participants have left', async () => {
     const name = newRoomName();
     await client.createRoom({ name, departureTimeout: 1 });
     const person = await livekit.join(name, 'caller');
@@ -920,7 +918,6 @@ describe('webhooks', () => {
 
   test.concurrent.each([503, 500, 429])(
     'LiveKit retries an event after a %i, before the next event',
-    { timeout: 15_000 },
     async (status) => {
       const name = newRoomName();
       inbox.respondNext(name, status, status);

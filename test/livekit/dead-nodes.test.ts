@@ -17,12 +17,12 @@ import type { Hangup } from '../harness/hangup.ts';
 import {
   API_KEY,
   API_SECRET,
-  freePorts,
   type LiveKitNode,
   openWebhookInbox,
   startReal,
   type WebhookInbox,
 } from '../harness/livekit.ts';
+import { freePorts } from '../harness/ports.ts';
 import { startRedis } from '../harness/redis.ts';
 
 /* Several nodes with one Redis. LiveKit still lists the rooms of a dead node: ghost rooms. */

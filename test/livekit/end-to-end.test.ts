@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
-import { freePorts, startLiveKit } from '../harness/livekit.ts';
+import { startLiveKit } from '../harness/livekit.ts';
+import { freePorts } from '../harness/ports.ts';
 
 /* hangup with the webhooks of the emulator or of a real server. */
 

@@ -11,7 +11,8 @@ import {
   statusOf,
   webhookUrl,
 } from '../harness/conversations.ts';
-import { freePorts, openWebhookInbox, type ReceivedWebhook, startReal } from '../harness/livekit.ts';
+import { openWebhookInbox, type ReceivedWebhook, startReal } from '../harness/livekit.ts';
+import { freePorts } from '../harness/ports.ts';
 
 /* hangup during outages of a real LiveKit, and without its webhooks. */
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { freePorts } from '../harness/livekit.ts';
 import { DISPATCH_PREFIX } from '../harness/phones.ts';
+import { freePorts } from '../harness/ports.ts';
 import {
   answerAndHangUp,
   answerAndStay,
