@@ -20,6 +20,8 @@ export interface Row {
   readonly baseline: string;
   /** Null: the issue tracker names no goal. */
   readonly goal: Goal | null;
+  /** True: measured only when the row is named, because its data take minutes to make. */
+  readonly isOnlyByName?: boolean;
 }
 
 /** Measures once. Throws on a wrong result, never on a slow one. */

@@ -1,10 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFileSync, existsSync, openSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import SqliteDatabase from 'better-sqlite3';
+import { freePort } from '../../test/harness/ports.ts';
 import type { Bench, HangupCommand } from './context.ts';
 import { CREDENTIALS } from './livekit.ts';
 import { startPinned } from './processes.ts';
@@ -116,14 +115,6 @@ export interface HangupServer {
   readonly startMs: number;
   readonly headers: Readonly<Record<string, string>>;
   stop(): Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await once(server.close(), 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /**

@@ -3,7 +3,7 @@ import { cancels } from './rows/cancels.ts';
 import { comparison } from './rows/comparison.ts';
 import { deletions } from './rows/deletions.ts';
 import { hanging } from './rows/hanging.ts';
-import { list, memory } from './rows/large.ts';
+import { list, memory, postgresList } from './rows/large.ts';
 import { postgres } from './rows/postgres.ts';
 import { prune } from './rows/prune.ts';
 import { reads } from './rows/reads.ts';
@@ -27,5 +27,6 @@ export const GROUPS: readonly Group[] = [
   prune,
   idleMemory,
   list,
+  postgresList,
   memory,
 ];

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Bench } from '../context.ts';
-import type { Group } from '../group.ts';
+import type { Group, Side } from '../group.ts';
 import {
   createDatabase,
   createDatabaseFile,
@@ -16,6 +16,8 @@ import { startLiveKitStub } from '../livekit.ts';
 import { type HttpRequest, RequestFile } from '../load.ts';
 import { readMemory, watchMemory } from '../memory.ts';
 import { readMetric } from '../metrics.ts';
+import { startPostgres } from '../postgres.ts';
+import { makePostgresCalls } from '../postgres-calls.ts';
 import { LIVE_CALLS, LIVE_PREFIX, MANY_CALLS, makeCalls, SECONDS_TO_MAKE } from '../seed.ts';
 
 const FEW_CALLS = 5_000;
@@ -66,13 +68,15 @@ function largeDatabase({ hangup, largeFile, note }: Bench): Database {
   const beganAt = performance.now();
   const database = createDatabaseFile(hangup, `${largeFile}.new`);
   makeCalls(database, { calls: MANY_CALLS, live: LIVE_CALLS, prefix: LIVE_PREFIX });
-  const seconds = Math.round((performance.now() - beganAt) / 1_000);
-  note(
-    `made ${MANY_CALLS.toLocaleString('en-US')} calls in ${seconds} s (goal: at most ${SECONDS_TO_MAKE} s)`,
-  );
+  note(timeNote(beganAt));
   // Under its final name the database is complete.
   renameSync(database.file, largeFile);
   return { ...database, file: largeFile };
+}
+
+function timeNote(beganAt: number): string {
+  const seconds = Math.round((performance.now() - beganAt) / 1_000);
+  return `made ${MANY_CALLS.toLocaleString('en-US')} calls in ${seconds} s (goal: at most ${SECONDS_TO_MAKE} s)`;
 }
 
 export const list: Group = {
@@ -89,35 +93,68 @@ export const list: Group = {
   ],
   rounds: 3,
   async open(bench) {
-    const livekit = await startLiveKitStub(bench, { prefix: LIVE_PREFIX, rooms: LIVE_CALLS });
     const few = createDatabase(bench, 'few');
     makeCalls(few, { calls: FEW_CALLS, live: 10, prefix: LIVE_PREFIX });
-    const side = async (name: string, database: Database) => {
-      const server = await startHangup(bench, { database, livekitPort: livekit.port });
-      const pages = await collectPages(server);
-      const requests = new RequestFile(join(bench.folder, `${name}.requests`), pages, { isRepeatable: true });
-      bench.note(`list-p99-5m: ${pages.length} different pages of ${name} calls`);
-      return async () => {
-        const load = {
-          port: server.port,
-          requests,
-          connections: 1,
-          seconds: bench.seconds,
-          atLeast: pages.length,
-        };
-        const before = await storeTimes(server);
-        const { p99Ms } = await bench.generator.run(load);
-        const after = await storeTimes(server);
-        const quick = ((after.quick - before.quick) / (after.all - before.all)) * 100;
-        bench.note(
-          `list-p99-5m: of ${name} calls, the store took at most 1 ms for ${quick.toFixed(2)} % of lists`,
-        );
-        return p99Ms;
-      };
-    };
+    const side = await listsOf(bench, { row: 'list-p99-5m' });
     return { few: await side('few', few), many: await side('many', largeDatabase(bench)) };
   },
 };
+
+export const postgresList: Group = {
+  rows: [
+    {
+      name: 'postgres-list',
+      title: `list of ${PAGE} on Postgres, every filter, any depth by cursor, 5 million calls, one at a time: p99`,
+      unit: 'ms',
+      measured: 'many',
+      against: 'few',
+      baseline: 'the same with 5,000 calls',
+      goal: { ratioAtMost: 2 },
+      isOnlyByName: true,
+    },
+  ],
+  rounds: 3,
+  async open(bench) {
+    const server = await startPostgres(bench);
+    const few = await server.createForHangup('few');
+    await makePostgresCalls(few, { calls: FEW_CALLS, live: 10 });
+    const many = await server.createForHangup('many');
+    const beganAt = performance.now();
+    await makePostgresCalls(many, { calls: MANY_CALLS });
+    bench.note(timeNote(beganAt));
+    const side = await listsOf(bench, { row: 'postgres-list' });
+    return {
+      few: await side('few', few, { DATABASE_URL: few.url }),
+      many: await side('many', many, { DATABASE_URL: many.url }),
+    };
+  },
+};
+
+/** Returns a function that starts hangup on a database and returns a side, which sends every list and returns the p99. */
+async function listsOf(bench: Bench, { row }: { row: string }) {
+  // Each list several times, so that a pause of the machine is not the p99.
+  const seconds = Math.max(bench.seconds, 5);
+  const livekit = await startLiveKitStub(bench, { prefix: LIVE_PREFIX, rooms: LIVE_CALLS });
+  return async (
+    name: string,
+    database: Database,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<Side> => {
+    const server = await startHangup(bench, { database, livekitPort: livekit.port, settings });
+    const pages = await collectPages(server);
+    const requests = new RequestFile(join(bench.folder, `${name}.requests`), pages, { isRepeatable: true });
+    bench.note(`${row}: ${pages.length} different pages of ${name} calls`);
+    return async () => {
+      const load = { port: server.port, requests, connections: 1, seconds, atLeast: pages.length };
+      const before = await storeTimes(server);
+      const { p99Ms } = await bench.generator.run(load);
+      const after = await storeTimes(server);
+      const quick = ((after.quick - before.quick) / (after.all - before.all)) * 100;
+      bench.note(`${row}: of ${name} calls, the store took at most 1 ms for ${quick.toFixed(2)} % of lists`);
+      return p99Ms;
+    };
+  };
+}
 
 const ListPage = z.object({
   data: z.object({

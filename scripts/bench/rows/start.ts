@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../../test/harness/ports.ts';
 import type { Bench } from '../context.ts';
 import type { Group } from '../group.ts';
-import { createDatabase, expectCount, freePort, startHangup, startServer } from '../hangup.ts';
+import { createDatabase, expectCount, startHangup, startServer } from '../hangup.ts';
 import { startLiveKitStub } from '../livekit.ts';
 import { RequestFile } from '../load.ts';
 import { readMemory, watchMemory } from '../memory.ts';
