@@ -16,11 +16,12 @@ export interface RunningHangup {
   createKey(options: { readonly org?: string; readonly scope?: string }): string;
 }
 
-/** Starts hangup from source on an emulator, with a new database in `folder`. */
+/** Starts hangup from source on an emulator, with a new database in `folder`. @param settings more settings */
 export async function startEmulatedHangup(
   livekit: Emulator,
   credentials: { readonly apiKey: string; readonly apiSecret: string },
   folder: string,
+  settings: NodeJS.ProcessEnv = {},
 ): Promise<RunningHangup> {
   const env = {
     ...process.env,
@@ -36,6 +37,7 @@ export async function startEmulatedHangup(
     RATE_LIMIT_CALLS: '0',
     RATE_LIMIT_CANCELS: '0',
     RATE_LIMIT_ANONYMOUS: '0',
+    ...settings,
   };
   const createKey: RunningHangup['createKey'] = ({ org = 'acme', scope }) => {
     const command = ['keys', 'create', '--org', org, '--name', 'clients', '--json'];

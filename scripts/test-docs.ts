@@ -23,7 +23,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Block, blocksOf, readPages } from './docs/blocks.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const TIMEOUT_S = 300;
+const TIMEOUT_S = 900;
 const folder = mkdtempSync(join(tmpdir(), 'hangup-docs-'));
 
 /** Commands that create the files and directories that a reader already has. */

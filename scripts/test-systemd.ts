@@ -86,7 +86,7 @@ async function receiveNotifications(): Promise<readonly string[]> {
   });
   const receive = (word: string, times = 1) =>
     new Promise<void>((done, failed) => {
-      const timer = setTimeout(() => failed(new Error(`no ${word} within 20 s: ${messages}`)), 20_000);
+      const timer = setTimeout(() => failed(new Error(`no ${word} within 60 s: ${messages}`)), 60_000);
       const onMessage = () => {
         if (messages.filter((line) => line.includes(word)).length < times) return;
         clearTimeout(timer);
@@ -127,7 +127,7 @@ async function serveUnderSystemd(): Promise<void> {
     existsSync(join(box, 'probe.out')) ? readFileSync(join(box, 'probe.out'), 'utf8') : '';
   for (
     let waitedS = 0;
-    waitedS < 180 && systemd.exitCode === null && !/^done$/m.test(readOutput());
+    waitedS < 600 && systemd.exitCode === null && !/^done$/m.test(readOutput());
     waitedS += 1
   ) {
     await sleep(1_000);

@@ -28,6 +28,7 @@ const TESTS: Check = { name: 'vitest', program: 'vitest', args: ['run', ...proce
 const STATIC_CHECKS: readonly Check[] = [
   { name: 'biome', program: 'biome', args: ['check', '--error-on-warnings', '--colors=off'] },
   { name: 'tsc', program: 'tsc', args: [] },
+  { name: 'console', program: 'tsc', args: ['-p', 'src/console'] },
   { name: 'knip', program: 'knip', args: [] },
 ];
 

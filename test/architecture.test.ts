@@ -85,10 +85,24 @@ const TABLE: Record<string, readonly string[]> = {
     'node:net',
     'node:stream',
     'node:stream/promises',
+    'node:zlib',
     'zod',
     'zod-openapi',
     '@trpc/server',
     '@trpc/server/http',
+  ],
+  console: [
+    'api',
+    'react',
+    'react-dom/client',
+    '@tanstack/react-query',
+    '@tanstack/react-table',
+    '@tanstack/react-virtual',
+    '@trpc/client',
+    '@trpc/server',
+    'uplot',
+    'uplot/dist/uPlot.min.css',
+    'wouter',
   ],
 };
 /** The composition root and the command line may import everything. */
@@ -119,7 +133,7 @@ function violations(file: string, source: string): string[] {
   });
 }
 
-const files = globSync('**/*.ts', { cwd: SRC }).map((file) => resolve(SRC, file));
+const files = globSync('**/*.{ts,tsx}', { cwd: SRC }).map((file) => resolve(SRC, file));
 
 test('each folder imports only the folders and packages in its row', () => {
   const checked = files.filter((file) => partOf(file) in TABLE);
@@ -130,6 +144,20 @@ test('each folder imports only the folders and packages in its row', () => {
 test('every folder is in the table or may import everything', () => {
   const parts = new Set(files.map(partOf));
   expect([...parts].filter((part) => !(part in TABLE) && ![...WIRING, 'main'].includes(part))).toEqual([]);
+});
+
+test('the console imports only types of the server', () => {
+  const sources = files.filter((file) => partOf(file) === 'console');
+  expect(sources.length).toBeGreaterThan(20);
+  const imports = sources.flatMap((file) => [
+    ...readFileSync(file, 'utf8').matchAll(
+      /^(import .*?) from '(?:[./]+\/api\/router\.ts|@trpc\/server)'/gms,
+    ),
+  ]);
+  expect(imports.length).toBeGreaterThan(1);
+  expect(imports.map(([, start = '']) => start).filter((start) => !/import type [^;]*$/.test(start))).toEqual(
+    [],
+  );
 });
 
 test('main.ts imports nothing before the check of the Node version', () => {
@@ -154,13 +182,13 @@ test('the check finds a forbidden import in every syntax', () => {
   expect(violations(file, `import { x } from './time.ts';`)).toEqual([]);
 });
 
-test('only platform/ reads the environment, the clock and randomness; the emulator has its own', () => {
+test('only platform/ reads the environment, the clock and randomness; the emulator and the console have their own clock', () => {
   const offenders = (pattern: RegExp, allowed: readonly string[]) =>
     files
       .filter((file) => !allowed.includes(relative(SRC, file)))
       .filter((file) => pattern.test(readFileSync(file, 'utf8')));
   expect(offenders(/process\.env\b/, ['platform/environment.ts'])).toEqual([]);
-  const clocks = ['platform/clock.ts', 'emulator/environment.ts'];
+  const clocks = ['platform/clock.ts', 'emulator/environment.ts', 'console/api/clock.ts'];
   expect(offenders(/Date\.now\(|new Date\(\)|Math\.random\(|randomUUID/, clocks)).toEqual([]);
 });
 

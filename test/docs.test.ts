@@ -46,6 +46,16 @@ test('every link between pages leads to an existing file and heading', () => {
   expect(dead).toEqual([]);
 });
 
+test('no page of docs has the same heading twice', () => {
+  const pages = PAGES.filter(({ page }) => page !== 'CHANGELOG.md');
+  const repeated = pages.flatMap(({ page }) =>
+    Object.entries(Object.groupBy(anchorsOf(join(ROOT, page)), (anchor) => anchor))
+      .filter(([, anchors]) => (anchors?.length ?? 0) > 1)
+      .map(([anchor]) => `${page}#${anchor}`),
+  );
+  expect(repeated).toEqual([]);
+});
+
 test('every test file in a page exists', () => {
   const named = PAGES.flatMap(({ page, text }) =>
     [...text.matchAll(/`(test\/[\w./-]+)`/g)].map(([, path = '']) => ({ page, path })),
@@ -62,11 +72,12 @@ test('README.md has 120 to 150 lines', () => {
 
 test('docs/configure.md lists exactly the settings of hangup', () => {
   const text = readFileSync(join(ROOT, 'docs/configure.md'), 'utf8');
-  const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\|$/gm)];
+  const rows = [...text.matchAll(/^\| `([A-Z_]+)` *\| (.*?) *\| (.*?) *\| (.*?) *\|$/gm)];
   expect(
-    rows.map(([, name, value, description]) => ({
+    rows.map(([, name, value, range, description]) => ({
       name,
       default: value?.replaceAll('`', ''),
+      range,
       description,
     })),
   ).toEqual(describeSettings());
@@ -152,6 +163,9 @@ test('hangup docs prints the pages and examples', async () => {
       'hangup.service',
       'Caddyfile',
       'nginx.conf',
+      'fleet.Caddyfile',
+      'fleet-nginx.conf',
+      'fleet.env',
       'alerts.yml',
       'dashboard.json',
     ]),
@@ -253,8 +267,8 @@ test('every metric in a page exists, and docs/monitor.md lists every alert', () 
   const registered = readFileSync(join(ROOT, 'src/metrics/prometheus.ts'), 'utf8');
   const alerts = readFileSync(join(ROOT, 'docs/monitoring/alerts.yml'), 'utf8');
   const metrics = PAGES.flatMap(({ text }) => text.match(/\bhangup_[a-z_]+[a-z]\b/g) ?? []).filter(
-    // A variable of FreeSWITCH.
-    (name) => name !== 'hangup_after_bridge',
+    // A variable of FreeSWITCH, and the cookie of the console.
+    (name) => !['hangup_after_bridge', 'hangup_session'].includes(name),
   );
   expect(metrics.length).toBeGreaterThan(5);
   expect(metrics.filter((name) => !registered.includes(`'${name}'`))).toEqual([]);

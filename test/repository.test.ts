@@ -65,7 +65,7 @@ test("every link and every path in the contributors' pages leads to a file", () 
 });
 
 test("CONTRIBUTING.md lists every suite, and the contributors' pages name no script that does not exist", () => {
-  const listed = [...read('CONTRIBUTING.md').matchAll(/^\| `npm (?:run )?([\w:]+)/gm)].map(
+  const listed = [...read('CONTRIBUTING.md').matchAll(/^\| `npm (?:run )?([\w:-]+)/gm)].map(
     ([, name = '']) => name,
   );
   const suites = Object.keys(manifest.scripts).filter((name) => /^(?:test|demo|simulate|bench)\b/.test(name));

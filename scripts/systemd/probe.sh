@@ -30,7 +30,7 @@ is_restarted() {
   wait_until 20 has NRestarts 1 && wait_until 20 is_ready
 }
 stops_with_0() { systemctl stop hangup && has Result success && has ExecMainStatus 0; }
-restores() { hangup backup /run/copy.db && hangup restore /run/copy.db && systemctl start hangup && is_ready; }
+restores() { hangup backup /run/copy.db && hangup restore /run/copy.db && systemctl start hangup && wait_until 20 is_ready; }
 is_not_restarted() {
   sed -i 's/^PORT=.*/PORT=nonsense/' /etc/hangup/hangup.env
   ! systemctl restart hangup && sleep 3 && has ActiveState failed && has NRestarts 0 && has ExecMainStatus 2

@@ -13,7 +13,7 @@ let hangup: Hangup;
 let browser: Browser;
 beforeAll(async () => {
   hangup = await startHangup();
-  browser = await chromium.launch({ executablePath });
+  browser = await chromium.launch({ executablePath, timeout: 60_000 });
 });
 afterAll(async () => {
   await browser.close();
@@ -42,6 +42,7 @@ interface Reference {
 async function openReference(width = 1440): Promise<Reference> {
   const page = await browser.newPage({ viewport: { width, height: 900 } });
   onTestFinished(() => page.close());
+  page.setDefaultTimeout(60_000);
   const requests: string[] = [];
   const problems: string[] = [];
   page.on('request', (request) => {

@@ -9,7 +9,8 @@ import type { OutboundCall } from '../../src/emulator/emulator.ts';
 import { startForwarder } from '../harness/forwarder.ts';
 import { type GateRequest, startGate } from '../harness/gate.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
-import { freePorts, startEmulated } from '../harness/livekit.ts';
+import { startEmulated } from '../harness/livekit.ts';
+import { freePorts } from '../harness/ports.ts';
 
 /*
  * The LiveKit agent of clients/examples in the job process of LiveKit Agents, with hangup and its emulator. EXAMPLES is the

@@ -17,7 +17,7 @@ const TYPES: Readonly<Record<string, string>> = { '/': 'text/html', '/main.js': 
 
 let browser: Browser;
 beforeAll(async () => {
-  browser = await chromium.launch({ executablePath });
+  browser = await chromium.launch({ executablePath, timeout: 60_000 });
 });
 afterAll(() => browser.close());
 
@@ -79,6 +79,7 @@ async function start(): Promise<World> {
 async function openPage(origin: string): Promise<Page> {
   const page = await browser.newPage();
   onTestFinished(() => page.close());
+  page.setDefaultTimeout(60_000);
   await page.goto(origin);
   return page;
 }
