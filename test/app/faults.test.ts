@@ -255,26 +255,22 @@ onSqlite(
     onTestFinished(() => {
       other.close();
     });
+    // Each fsync fails, because a commit without a cancel can be the first one: it can record the last use of the key.
+    const disk = await injectIntoFsync([hangup.child.pid ?? 0], 'error=EIO');
     other.exec('BEGIN IMMEDIATE');
     const cancels = ids.map(cancelWithStatus);
     // The check of the store waits for a second after the cancels. All cancels are then queued.
     expect(await statusOf(hangup.url, '/readyz', key)).toBe(503);
-    const disk = await injectIntoFsync([hangup.child.pid ?? 0], 'error=EIO:when=1');
     other.exec('ROLLBACK');
     const statuses = await Promise.all(cancels);
     await disk.end();
     expect(disk.fsyncs()).toBeGreaterThan(0);
-    expect(statuses).toContain(500);
-    for (const [i, id] of ids.entries()) {
-      const record = await store.findCall(id);
-      expect({ id, status: record?.call.status, hasDeletion: record?.deletion !== null }).toEqual(
-        statuses[i] === 200
-          ? { id, status: 'cancelled', hasDeletion: true }
-          : { id, status: 'active', hasDeletion: false },
-      );
+    expect(disk.fsyncs()).toBeLessThan(ids.length);
+    expect(statuses).toEqual(ids.map(() => 500));
+    for (const id of ids) {
+      expect(await store.findCall(id)).toMatchObject({ call: { status: 'active' }, deletion: null });
     }
-    const failed = ids.filter((_, i) => statuses[i] !== 200);
-    expect(await cancelAll(hangup.url, key, failed)).toEqual(failed);
+    expect(await cancelAll(hangup.url, key, ids)).toEqual(ids);
     await expect.poll(() => emulator.roomNames()).toEqual([]);
   },
 );
