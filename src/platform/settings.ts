@@ -70,12 +70,12 @@ export const SETTINGS = {
     schema: integer(0, 1_000_000_000),
     default: '600',
     description:
-      'Requests per API key and 60 s, except cancels, cancellations and the read of the key itself; 0: no limit',
+      'Requests per API key and 60 s, except cancels, retries of room deletions, cancellations and the read of the key itself; 0: no limit',
   },
   RATE_LIMIT_CANCELS: {
     schema: integer(0, 1_000_000_000),
     default: '6000',
-    description: 'Cancels of single calls per API key and 60 s; 0: no limit',
+    description: 'Cancels of single calls and retries of room deletions, per API key and 60 s; 0: no limit',
   },
   RATE_LIMIT_ANONYMOUS: {
     schema: integer(0, 1_000_000_000),
