@@ -159,9 +159,10 @@ function welcomeText({
   const keyText = isFirst
     ? `API key of the organization "${ORGANIZATION}" (shown only once):
   ${key}`
-    : `API key of the organization "${ORGANIZATION}" for 24 hours. To create another one:
-  ${commandName()} keys create --org ${ORGANIZATION} --name mine
-  ${key}`;
+    : `API key of the organization "${ORGANIZATION}" (valid for 24 hours):
+  ${key}
+To create another key:
+  ${commandName()} keys create --org ${ORGANIZATION} --name mine`;
   const callsText =
     callIds.length === 0
       ? `A hold refuses the demo calls. To find and lift the hold:
