@@ -15,7 +15,7 @@ export function registerCallsCommand(program: Command): void {
     .command('list')
     .description('List calls, newest first')
     .addOption(new Option('--status <status...>', 'Only calls with these statuses').choices(CALL_STATUSES))
-    .option('--limit <count>', 'Maximum number of calls', '50')
+    .option('--limit <count>', 'Maximum number of calls, from 1 to 100', '50')
     .option('--json', "Print the server's response")
     .action(list);
   calls

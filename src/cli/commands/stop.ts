@@ -92,7 +92,7 @@ export function registerStopCommand(program: Command): void {
   stop
     .command('list')
     .description('List stops, newest first')
-    .option('--limit <count>', 'Maximum number of stops', '20')
+    .option('--limit <count>', 'Maximum number of stops, from 1 to 100', '20')
     .option('--json', "Print the server's response")
     .action(list);
   stop
