@@ -165,7 +165,8 @@ To create another key:
   ${commandName()} keys create --org ${ORGANIZATION} --name mine`;
   const callsText =
     callIds.length === 0
-      ? `A hold refuses the demo calls. To find and lift the hold:
+      ? `A hold refuses the demo calls. To find and lift the hold, in another terminal:
+  export HANGUP_API_KEY=${key}
   ${commandName()} stop list
   ${commandName()} stop lift ID
 Then start hangup again.`

@@ -34,6 +34,7 @@ Examples:
   hangup stop lift ID                             Let new calls through again
 
 Filters combine: a call must match each of them. Ctrl-C does not end a stop that was started.
+The key in HANGUP_API_KEY needs the scope calls:stop.
 To read more: hangup docs emergency-stop`;
 
 interface StopOptions {
