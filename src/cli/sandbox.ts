@@ -166,7 +166,7 @@ To create another key:
   const callsText =
     callIds.length === 0
       ? `A hold refuses the demo calls. To find and lift the hold, in another terminal:
-  export HANGUP_API_KEY=${key}
+  export HANGUP_URL=${url} HANGUP_API_KEY=${key}
   ${commandName()} stop list
   ${commandName()} stop lift ID
 Then start hangup again.`
