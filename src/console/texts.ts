@@ -54,8 +54,8 @@ export const texts = {
     areOn: 'Shortcuts of single letters and signs are on',
     callStatuses: 'Statuses of a call',
     callMeanings: {
-      initiated: 'The call is on record, and LiveKit has not opened its room.',
-      connecting: 'LiveKit has opened the room, and the call is not answered.',
+      initiated: 'The call is on record. Its room is not open.',
+      connecting: 'The room is open, and nobody has answered.',
       ringing: 'A phone rings.',
       active: 'The call was answered.',
       completed: 'The call ended after an answer.',
