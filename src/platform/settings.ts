@@ -59,7 +59,7 @@ export const SETTINGS = {
   TRUSTED_PROXIES: {
     schema: addressRanges.optional(),
     description:
-      'Reverse proxies whose `X-Forwarded-For` contains the client address, for the log and RATE_LIMIT_ANONYMOUS: IP addresses and CIDR ranges, separated by commas',
+      'Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` hangup reads, for the log, RATE_LIMIT_ANONYMOUS and the console: IP addresses and CIDR ranges, separated by commas',
   },
   CORS_ORIGINS: {
     schema: origins.optional(),
@@ -198,6 +198,6 @@ export const SETTINGS = {
     schema: integer(1, 256),
     default: '16',
     description:
-      'How many room deletions run at once in the background; at least 128 during an emergency stop',
+      'How many room deletions run at once in the background; at least 64 while an emergency stop cancels calls, and then at least 128',
   },
 } as const satisfies Record<string, { schema: z.ZodType; default?: string; description: string }>;
