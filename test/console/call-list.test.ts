@@ -220,6 +220,18 @@ test('a response to a request before an event does not undo the event', async ()
   expect(hangup.list.row('call-1')?.call.status).toBe('completed');
 });
 
+test('an event during the request that loads its call is not lost', async () => {
+  const hangup = startHangup(150);
+  const reading = hangup.open();
+  hangup.change(150, 'ringing');
+  await reading;
+  expect(hangup.list.row('call-150')?.call.status).toBe('ringing');
+  const loading = hangup.list.loadMore();
+  hangup.change(1, 'ringing');
+  await loading;
+  expect(hangup.list.row('call-1')?.call.status).toBe('ringing');
+});
+
 test('a gap in the event stream loads the list again, and a continued stream does not', async () => {
   const hangup = startHangup(2);
   await hangup.open();

@@ -1,4 +1,4 @@
-import type { Call } from '../api/call.ts';
+import type { Call, CallStatus } from '../api/call.ts';
 import type { LiveEvent } from '../api/trpc.ts';
 import type { CallPage, CallSource } from './call-source.ts';
 import { type CallFilter, matchesStatus } from './filter.ts';
@@ -28,6 +28,8 @@ export class CallList {
   readonly #source: CallSource;
   readonly #now: () => number;
   readonly #rows = new Map<string, Row>();
+  /** The last status of calls that are not loaded, from events during a request: its response can have an older one. */
+  readonly #unloaded = new Map<string, { readonly status: CallStatus; readonly changedBy: number }>();
   readonly #listeners = new Set<() => void>();
   #abort = new AbortController();
   #notifyTimer: ReturnType<typeof setTimeout> | undefined;
@@ -50,6 +52,7 @@ export class CallList {
   /** The load of the next page. */
   next: LoadState = IDLE;
 
+  /** @param now in ms, by a clock that is never set back: until it had caught up, the list would stand still */
   constructor(filter: CallFilter, source: CallSource, now: () => number) {
     this.filter = filter;
     this.#source = source;
@@ -94,6 +97,7 @@ export class CallList {
     const cursor = this.#cursor;
     if (cursor === null || this.next.kind === 'loading' || this.first.kind !== 'idle') return;
     const { signal } = this.#abort;
+    if (!this.#isRequesting) this.#unloaded.clear();
     this.next = { kind: 'loading' };
     this.#notify();
     const events = this.#events;
@@ -173,6 +177,9 @@ export class CallList {
       if (!matches) this.#want('newest');
       return;
     }
+    if (this.#isRequesting || this.next.kind === 'loading') {
+      this.#unloaded.set(callId, { status: to, changedBy: this.#events });
+    }
     if (this.filter.text !== '') return;
     const matched = from !== null && matchesStatus(this.filter, from);
     if (matches && !matched) this.#want('loaded');
@@ -196,6 +203,7 @@ export class CallList {
       return;
     }
     const { signal } = this.#abort;
+    if (this.next.kind !== 'loading') this.#unloaded.clear();
     this.#isRequesting = true;
     this.#requestedAt = this.#now();
     const events = this.#events;
@@ -336,15 +344,16 @@ export class CallList {
 
   #put(call: Call, events: number): void {
     const old = this.#rows.get(call.id);
-    const isNewer = old !== undefined && old.changedBy > events;
-    const shown = isNewer ? withStatus(call, old.call.status) : call;
+    const known = old === undefined ? this.#unloaded.get(call.id) : { ...old, status: old.call.status };
+    const isNewer = known !== undefined && known.changedBy > events;
+    const shown = isNewer ? withStatus(call, known.status) : call;
     const leftAt = matchesStatus(this.filter, shown.status) ? null : (old?.leftAt ?? this.#now());
     this.#set({
       call: shown,
       deletion: old?.deletion ?? null,
       leftAt,
       isStale: isNewer,
-      changedBy: old?.changedBy ?? 0,
+      changedBy: known?.changedBy ?? 0,
     });
   }
 
