@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ServerStore } from '../../src/ports/server-store.ts';
 import { openPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { insertApiKey } from '../harness/calls.ts';
+import { ownPostgres } from '../harness/own-postgres.ts';
 import { postgresDatabase } from '../harness/postgres.ts';
 import { hasPostgres, query } from '../harness/postgres-server.ts';
 
@@ -102,5 +103,19 @@ describe.skipIf(!hasPostgres())('signals of events on Postgres', () => {
       })
       .toBeGreaterThan(0);
     expect(failures).toHaveLength(1);
+  });
+
+  test('a store that listens closes while the server does not respond', async () => {
+    const server = await ownPostgres();
+    const store = await openPostgresStore({ url: server.url });
+    watch(store);
+    await expect.poll(() => listenersOf(server.url)).toHaveLength(1);
+    server.suspend();
+    let isClosed = false;
+    void (async () => {
+      await store.close();
+      isClosed = true;
+    })();
+    await expect.poll(() => isClosed).toBe(true);
   });
 });

@@ -32,7 +32,8 @@ const NOT_DURABLE = 'SET LOCAL synchronous_commit = off';
 export interface EventSignals {
   /** Calls `wake` soon after any process appended events, at most once in 20 ms. Some events have no signal. */
   watch(wake: () => void): void;
-  close(): Promise<void>;
+  /** Ends without a response of the server, which may be unreachable. */
+  close(): void;
 }
 
 /**
@@ -48,7 +49,7 @@ export function createEventSignals(
   const closing = new AbortController();
   const watchers = new Set<() => void>();
   let isListening = false;
-  let listening: Promise<void> | null = null;
+  let hasStarted = false;
   let others = 0;
   let countedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -149,11 +150,9 @@ export function createEventSignals(
   return {
     watch(wake) {
       watchers.add(wake);
-      listening ??= listen();
+      if (!hasStarted) void listen();
+      hasStarted = true;
     },
-    async close() {
-      closing.abort();
-      await listening;
-    },
+    close: () => closing.abort(),
   };
 }

@@ -150,7 +150,7 @@ export async function openPostgresStore({
     watchEvents: signals.watch,
     async close() {
       rateLimiters.close();
-      await signals.close();
+      signals.close();
       await Promise.all([lookups.drained(), unchanged.drained(), settlements.drained()]);
       await commands.drained();
       await db.close();
