@@ -14,7 +14,7 @@ import { FailingDeletions, useFailingDeletions } from './failing-deletions.tsx';
 import { type CallFilter, countFields, isSame, liveStatusesOf, parseFilter, toSearch } from './filter.ts';
 import { saveSearch } from './last-search.ts';
 import { isSelected, NOTHING, prune, type Selection, toggle } from './selection.ts';
-import { type Outcome, SelectionBar } from './selection-bar.tsx';
+import { CancelSelected, type Outcome, SelectionBar } from './selection-bar.tsx';
 import { useCallList } from './use-call-list.ts';
 import { useMediaQuery } from './use-media-query.ts';
 
@@ -73,6 +73,8 @@ function Content({
 }) {
   const { selecting, selection, isAll, clear } = useSelection(list);
   const [outcome, setOutcome] = useState<Outcome | null>(null);
+  /** The calls of the open dialog. */
+  const [cancelled, setCancelled] = useState<readonly string[] | null>(null);
   const isWide = useMediaQuery('(min-width: 60rem)');
   const { filter, first, order, total } = list;
   if (first.kind === 'failed') {
@@ -90,10 +92,18 @@ function Content({
           isAll={isAll}
           liveTotal={hasLiveOnly(filter) && total !== null ? words.total(total.count, total.isCapped) : null}
           onClear={clear}
+          onCancel={setCancelled}
+        />
+      )}
+      {cancelled !== null && (
+        <CancelSelected
+          list={list}
+          ids={cancelled}
           onDone={(done) => {
             setOutcome(done);
             clear();
           }}
+          onClose={() => setCancelled(null)}
         />
       )}
       {order.length === 0 ? (

@@ -1,4 +1,3 @@
-import { useState } from 'react';
 import { Link } from 'wouter';
 import { useScope } from '../api/session.tsx';
 import { texts } from '../texts.ts';
@@ -24,7 +23,7 @@ export function SelectionBar({
   isAll,
   liveTotal,
   onClear,
-  onDone,
+  onCancel,
 }: {
   list: CallList;
   selection: Selection;
@@ -33,14 +32,13 @@ export function SelectionBar({
   /** The number of live calls that match, as text; null: unknown. */
   liveTotal: string | null;
   onClear: () => void;
-  onDone: (outcome: Outcome) => void;
+  /** Asks for a confirmation. */
+  onCancel: (ids: readonly string[]) => void;
 }) {
   const mayCancel = useScope('calls:cancel');
   const mayStop = useScope('calls:stop');
-  const [isOpen, setIsOpen] = useState(false);
   const ids = selection.kind === 'all' ? [] : [...selection.ids];
-  const [first] = ids;
-  const isOne = ids.length === 1 && first !== undefined;
+  const isOne = ids.length === 1;
   const isUnloaded = selection.kind === 'all';
   return (
     <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2 rounded-lg border border-accent bg-accent-soft px-3 py-2">
@@ -49,13 +47,13 @@ export function SelectionBar({
       </p>
       <div className="flex flex-wrap items-center gap-2">
         {isOne && mayCancel && (
-          <Button kind="danger" onClick={() => setIsOpen(true)}>
+          <Button kind="danger" onClick={() => onCancel(ids)}>
             {words.cancelCall}
           </Button>
         )}
         {isOne && !mayCancel && <MissingScope scope="calls:cancel" />}
         {ids.length > 1 && mayStop && (
-          <Button kind="danger" onClick={() => setIsOpen(true)}>
+          <Button kind="danger" onClick={() => onCancel(ids)}>
             {words.cancelCalls(ids.length)}
           </Button>
         )}
@@ -63,23 +61,36 @@ export function SelectionBar({
         {!isOne && !mayStop && <p className="text-sm">{words.severalNeedStop('calls:stop')}</p>}
         <Button onClick={onClear}>{words.clearSelection}</Button>
       </div>
-      {isOpen && isOne && (
-        <CancelCallDialog
-          callId={first}
-          onCancelled={() => onDone({ kind: 'cancelled' })}
-          onClose={() => setIsOpen(false)}
-        >
-          <CallSummary id={first} call={list.row(first)?.call} />
-        </CancelCallDialog>
-      )}
-      {isOpen && ids.length > 1 && (
-        <CancelCallsDialog
-          callIds={ids}
-          onStarted={(cancellationId) => onDone({ kind: 'started', cancellationId, count: ids.length })}
-          onClose={() => setIsOpen(false)}
-        />
-      )}
     </div>
+  );
+}
+
+/** Cancels the calls after a confirmation. Calls that end meanwhile stay in the dialog, and leave only the selection. */
+export function CancelSelected({
+  list,
+  ids,
+  onDone,
+  onClose,
+}: {
+  list: CallList;
+  ids: readonly string[];
+  onDone: (outcome: Outcome) => void;
+  onClose: () => void;
+}) {
+  const [first] = ids;
+  if (ids.length === 1 && first !== undefined) {
+    return (
+      <CancelCallDialog callId={first} onCancelled={() => onDone({ kind: 'cancelled' })} onClose={onClose}>
+        <CallSummary id={first} call={list.row(first)?.call} />
+      </CancelCallDialog>
+    );
+  }
+  return (
+    <CancelCallsDialog
+      callIds={ids}
+      onStarted={(cancellationId) => onDone({ kind: 'started', cancellationId, count: ids.length })}
+      onClose={onClose}
+    />
   );
 }
 

@@ -125,6 +125,24 @@ test('one selected call is cancelled alone, and a range by a cancellation with a
   await page.getByText('selected').waitFor({ state: 'detached' });
 });
 
+test('the dialog keeps its calls and its reason when one of the selected calls ends meanwhile', async () => {
+  const server = await startConsole();
+  await startCalls(server, 3);
+  const { page } = await openSignedIn(server);
+  for (const number of [1, 2]) await page.getByRole('checkbox', { name: `Select call-${number}` }).check();
+  await page.getByRole('button', { name: 'Cancel 2 calls' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Reason').fill('the agent repeats itself');
+  for (const number of [1, 2]) await server.send('DELETE', `/calls/call-${number}`);
+  await page.getByText('selected').waitFor({ state: 'detached' });
+  expect(await dialog.getByLabel('Reason').inputValue()).toBe('the agent repeats itself');
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await page.getByText('hangup cancels 2 calls.').waitFor();
+  await expect
+    .poll(() => server.send('GET', '/cancellations'))
+    .toMatchObject({ cancellations: [{ counts: { cancelled: 0, alreadyEnded: 2 } }] });
+});
+
 test('all calls that match lead to the Stop page with the same filter', async () => {
   const server = await startConsole();
   await startCalls(server, 2, { agentId: 'sales' });
