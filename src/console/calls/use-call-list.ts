@@ -1,5 +1,4 @@
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
-import { currentTime } from '../api/clock.ts';
 import { useOnEvent, useStreamState } from '../api/live-events.tsx';
 import { CallList } from './call-list.ts';
 import { sourceOf } from './calls-api.ts';
@@ -11,7 +10,7 @@ const TICK_MS = 500;
 export function useCallList(search: string) {
   const list = useMemo(() => {
     const filter = parseFilter(search);
-    return new CallList(filter, sourceOf(filter), currentTime);
+    return new CallList(filter, sourceOf(filter), () => performance.now());
   }, [search]);
   const visible = useRef<readonly string[]>([]);
   const isPaused = useStreamState() === 'paused';

@@ -31,6 +31,16 @@ test('the table shows new calls, their participants and their ends by itself', a
   expect(problems).toEqual([]);
 });
 
+test('new calls appear after the clock of the machine is set back', async () => {
+  const server = await startConsole();
+  await startCalls(server, 1);
+  const { page } = await openSignedIn(server);
+  await link(page, 'call-1').waitFor();
+  await page.clock.setSystemTime(Date.now() - 3_600_000);
+  await startCalls(server, 1, { prefix: 'later' });
+  await link(page, 'later-1').waitFor();
+});
+
 test('the filters close when the keyboard leaves them', async () => {
   const server = await startConsole();
   await startCalls(server, 1);
