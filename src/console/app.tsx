@@ -2,7 +2,13 @@ import { type ReactNode, Suspense, useEffect } from 'react';
 import { Link, Redirect, Route, Router, Switch, useLocation } from 'wouter';
 import { statusOf } from './api/errors.ts';
 import { LiveEventsProvider } from './api/live-events.tsx';
-import { type Session, SessionProvider, useSessionCheck, useSessionQuery } from './api/session.tsx';
+import {
+  type Session,
+  SessionProvider,
+  useOtherTabs,
+  useSessionCheck,
+  useSessionQuery,
+} from './api/session.tsx';
 import { CallsPage } from './calls/calls-page.tsx';
 import { PageErrorBoundary } from './shell/error-boundary.tsx';
 import { lazyPage } from './shell/lazy-page.ts';
@@ -26,6 +32,7 @@ const KeysPage = lazyPage(async () => (await import('./keys/keys-page.tsx')).Key
 export function App() {
   const { data: session, error, refetch } = useSessionQuery();
   useLinkInOpenPage(refetch);
+  useOtherTabs();
   const isSignedOut = statusOf(error) === 401;
   if (session !== undefined) {
     return (

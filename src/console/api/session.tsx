@@ -1,5 +1,5 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { createContext, type ReactNode, useContext } from 'react';
+import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { createContext, type ReactNode, useContext, useEffect } from 'react';
 import { takeLinkKey } from '../sign-in/link-key.ts';
 import { texts } from '../texts.ts';
 import { SessionError, statusOf } from './errors.ts';
@@ -13,6 +13,10 @@ export const SESSION = ['session'] as const;
 /** While hangup does not respond, the page that is not signed in yet tries again. */
 const RETRY_INTERVAL_MS = 5_000;
 
+/** The tabs of a browser have one cookie, so a sign-in in one of them concerns all. */
+const otherTabs = new BroadcastChannel('hangup-session');
+const tellOtherTabs = () => otherTabs.postMessage(null);
+
 const SessionContext = createContext<Session | null>(null);
 
 /** The key of a sign-in link, until hangup has answered. */
@@ -22,10 +26,12 @@ let linkKey: string | null = null;
 export function useSessionQuery() {
   return useQuery({
     queryKey: SESSION,
-    queryFn: async ({ signal }) => {
+    queryFn: async ({ client, signal }) => {
       linkKey = takeLinkKey() ?? linkKey;
       if (linkKey !== null) await signInByLink(linkKey);
-      return trpc.apiKeys.current.query(undefined, { signal });
+      const session = await trpc.apiKeys.current.query(undefined, { signal });
+      forgetOtherOrganization(client, session);
+      return session;
     },
     staleTime: Number.POSITIVE_INFINITY,
     refetchInterval: ({ state: { data, error } }) =>
@@ -68,6 +74,7 @@ async function signIn(apiKey: string): Promise<void> {
     body: JSON.stringify({ apiKey }),
   });
   if (!response.ok) throw new SessionError(response.status, await readMessage(response));
+  tellOtherTabs();
 }
 
 async function readMessage(response: Response): Promise<string> {
@@ -80,6 +87,14 @@ async function readMessage(response: Response): Promise<string> {
 }
 
 const isOtherQuery = ({ queryKey }: { queryKey: readonly unknown[] }) => queryKey[0] !== SESSION[0];
+
+/** Removes what was loaded for another organization. Call this before the session is that of the new one. */
+function forgetOtherOrganization(queryClient: QueryClient, session: Session): void {
+  const before = queryClient.getQueryData<Session>(SESSION);
+  if (before?.organizationId !== session.organizationId) {
+    queryClient.removeQueries({ predicate: isOtherQuery });
+  }
+}
 
 /** Signs in by an API key. Pages of an ended session of the same organization stay, and load their data again. */
 export function useSignIn() {
@@ -94,10 +109,7 @@ export function useSignIn() {
       }
     },
     onSuccess: (session) => {
-      const before = queryClient.getQueryData<Session>(SESSION);
-      if (before?.organizationId !== session.organizationId) {
-        queryClient.removeQueries({ predicate: isOtherQuery });
-      }
+      forgetOtherOrganization(queryClient, session);
       queryClient.setQueryData<Session>(SESSION, session);
       void queryClient.invalidateQueries({ predicate: isOtherQuery });
     },
@@ -111,12 +123,24 @@ export function useSignOut() {
     mutationFn: async () => {
       const response = await fetch(SESSION_URL, { method: 'DELETE', headers: CONSOLE_HEADERS });
       if (!response.ok) throw new SessionError(response.status, await readMessage(response));
+      tellOtherTabs();
     },
     onSuccess: async () => {
       await queryClient.resetQueries({ queryKey: SESSION });
       queryClient.removeQueries({ predicate: isOtherQuery });
     },
   });
+}
+
+/** Loads the session again after a sign-in or a sign-out in another tab. */
+export function useOtherTabs(): void {
+  const checkSession = useSessionCheck();
+  useEffect(() => {
+    otherTabs.onmessage = checkSession;
+    return () => {
+      otherTabs.onmessage = null;
+    };
+  }, [checkSession]);
 }
 
 /** Returns a function that loads the session again: it may have ended. */

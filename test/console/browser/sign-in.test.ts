@@ -179,3 +179,29 @@ test('a key of another organization gets nothing of the ended session', async ()
   expect(await page.getByText(id).count()).toBe(0);
   expect(await page.getByRole('dialog').count()).toBe(0);
 });
+
+test('a link of another organization in the tab of an open page shows nothing of the first one', async () => {
+  const server = await startConsole();
+  const { key, id } = await server.createKey(['admin']);
+  const other = await server.createKey(['admin'], 'other');
+  const { page } = await openSignedIn({ ...server, key }, '/console/keys');
+  await page.getByText(id).waitFor();
+  await page.evaluate(`location.hash = 'key=${other.key}'`);
+  await page.getByText(other.id).waitFor();
+  expect(await page.getByText(id).count()).toBe(0);
+});
+
+test('after a sign-in in another tab, no tab acts for the organization of the first key', async () => {
+  const server = await startConsole();
+  const { key, id } = await server.createKey(['admin']);
+  const other = await server.createKey(['admin'], 'other');
+  const { page } = await openSignedIn({ ...server, key }, '/console/keys');
+  await page.getByText(id).waitFor();
+  const tab = await page.context().newPage();
+  await tab.goto(`${server.url}/console/keys#key=${other.key}`);
+  await tab.getByText(other.id).waitFor();
+  await page.getByText(other.id).waitFor();
+  expect(await page.getByText(id).count()).toBe(0);
+  await tab.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('The session has ended').waitFor();
+});
