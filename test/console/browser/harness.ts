@@ -21,8 +21,9 @@ let browser: Browser;
 /** Starts Chromium before the tests of a file, and ends it after them. */
 export function useBrowser(): void {
   beforeAll(async () => {
-    // A page on localhost may use functions that a page on http of another name may not.
-    const args = [`--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`];
+    // A page on localhost may use functions that a page on http of another name may not. A proxy of the environment would
+    // get the requests for that name.
+    const args = [`--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`, '--no-proxy-server'];
     browser = await chromium.launch({ executablePath, args, timeout: 60_000 });
   });
   afterAll(() => browser.close());
