@@ -14,7 +14,7 @@ import { type RunningHangup, startEmulatedHangup } from './emulated-hangup.ts';
 const CLIENT = resolve(import.meta.dirname, '../clients/python');
 /** The call that a test cancels; the call's room is on the emulator. */
 const CALL_WITH_ROOM = 'python-with-room';
-/** Cancelled calls whose first attempt to delete the room fails. The next attempt is after a minute, or when a test retries. */
+/** Cancelled calls whose first attempt to delete the room fails. hangup then gives up, until a test retries. */
 const CALLS_NOT_DELETED = ['curl', 'Python', 'listed'].map((name) => `python-not-deleted-${name}`);
 
 const folder = mkdtempSync(join(tmpdir(), 'hangup-python-'));
@@ -59,6 +59,7 @@ try {
   await run(program('mypy'), []);
   hangup = await startEmulatedHangup(livekit, credentials, folder, {
     RETRY_INITIAL_DELAY_MS: '60000',
+    RETRY_MAX_AGE_MS: '1000',
   });
   const { disconnected } = livekit.join(CALL_WITH_ROOM, {
     identity: 'phone',
