@@ -30,6 +30,7 @@ const TABLE: Record<string, readonly string[]> = {
     'domain',
     'node:crypto',
     'node:fs',
+    'node:net',
     'node:path',
     'node:timers/promises',
     'node:tls',

@@ -7,8 +7,9 @@ import SqliteDatabase from 'better-sqlite3';
 import { RoomServiceClient } from 'livekit-server-sdk';
 import { expect, onTestFinished, test } from 'vitest';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
-import { onSqlite } from '../harness/hangup.ts';
+import { onPostgres, onSqlite } from '../harness/hangup.ts';
 import { cancelAll, prepareCalls } from '../harness/live-calls.ts';
+import { ownPostgres } from '../harness/own-postgres.ts';
 import { freePort } from '../harness/ports.ts';
 import { COMMAND, runHangup } from '../harness/process.ts';
 import { temporaryFolder } from '../harness/temporary.ts';
@@ -198,6 +199,16 @@ test('a stop does not wait for the reconciliation of hundreds of calls', async (
   expect(await hangup.kill('SIGTERM')).toBe(0);
   // The next start reconciles the other calls.
   expect(await count("status = 'active'")).toBeGreaterThan(1);
+});
+
+onPostgres('SIGTERM ends hangup while Postgres does not respond', async () => {
+  const postgres = await ownPostgres();
+  const { serve } = await prepareCalls(1, { database: { kind: 'postgres', url: postgres.url } });
+  const hangup = await serve();
+  postgres.suspend();
+  onTestFinished(() => postgres.resume());
+  hangup.child.kill('SIGTERM');
+  await expect.poll(() => hangup.child.exitCode, { timeout: 60_000 }).toBe(0);
 });
 
 test('a second signal exits with 1 at once', async () => {

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { errorCode, StoreBusyError } from '../../domain/errors.ts';
@@ -141,6 +142,8 @@ export async function connectDatabase({
     },
     async close() {
       await Promise.all([pool.close(), lane.close()]);
+      // A server that does not respond closes no connection. The process ends without it.
+      for (const socket of target.sockets) socket.unref();
     },
   };
   try {
@@ -186,6 +189,8 @@ interface Target {
   isPooled: boolean;
   /** False: set, or a pooler gives the transactions of a connection sessions that do not have its prepared statements. */
   hasPreparedStatements: boolean;
+  /** Of all connections. */
+  readonly sockets: Set<Socket>;
 }
 
 function createTarget(url: ConnectionUrl): Target {
@@ -199,6 +204,7 @@ function createTarget(url: ConnectionUrl): Target {
     },
     isPooled: false,
     hasPreparedStatements: url.hasPreparedStatements,
+    sockets: new Set(),
   };
 }
 
@@ -365,7 +371,7 @@ const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 const ABORTED = '25P02';
 
 function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
-  const { url, isPooled } = target;
+  const { url, isPooled, sockets } = target;
   const { host, port } = target.current();
   const { user, password, database, ssl, applicationName } = url;
   return {
@@ -381,6 +387,11 @@ function clientConfig(target: Target): pg.ClientConfig & { pipeline: boolean } {
     query_timeout: STATEMENT_TIMEOUT_MS,
     pipeline: true,
     types,
+    stream() {
+      const socket = new Socket();
+      sockets.add(socket);
+      return socket.once('close', () => sockets.delete(socket));
+    },
     ...(!isPooled && { options: SESSION_OPTIONS }),
   };
 }
