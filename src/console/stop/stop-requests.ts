@@ -1,9 +1,11 @@
-import { useMutation } from '@tanstack/react-query';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { currentTime } from '../api/clock.ts';
-import { isRetryable } from '../api/errors.ts';
+import { isRetryable, SessionError } from '../api/errors.ts';
 import { createKeyring } from '../api/idempotency.ts';
+import { SESSION, type Session, useSession } from '../api/session.tsx';
 import { type Outputs, trpc } from '../api/trpc.ts';
+import { texts } from '../texts.ts';
 import type { Selector } from './selection.ts';
 
 type Created = Outputs['cancellations']['create'];
@@ -55,8 +57,13 @@ export function usePreviewRequest() {
  */
 export function useStopRequest() {
   const [keyring] = useState(() => createKeyring());
+  const queryClient = useQueryClient();
+  const { organizationId } = useSession();
   return useMutation({
     mutationFn: async (request: StopRequest): Promise<string> => {
+      // Another tab may have signed in since the last attempt, and the tabs share the cookie.
+      if (queryClient.getQueryData<Session>(SESSION)?.organizationId !== organizationId)
+        throw new SessionError(401, texts.errors.signedOut);
       const result = await trpc.cancellations.create.mutate(
         { ...request, idempotencyKey: keyring.keyFor(request) },
         { signal: AbortSignal.timeout(TIMEOUT_MS) },

@@ -149,6 +149,32 @@ test('a stop whose response is lost starts once', async () => {
   expect(await countStops(server)).toBe(1);
 });
 
+test('a stop that is sent again never runs for the organization of a later sign-in', async () => {
+  const server = await startConsole();
+  await startCalls(server, 2);
+  const { key } = await server.createKey(['calls:read', 'calls:write', 'calls:stop'], 'other');
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  const calls = `${server.url}/api/v1/calls`;
+  expect((await fetch(calls, { method: 'POST', headers, body: '{"id":"theirs"}' })).status).toBe(201);
+  const { page } = await openSignedIn(server, '/console/stop');
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+  await page.getByText('2 calls match').waitFor();
+  await page.route('**/console/trpc/cancellations.create*', (route) => route.abort());
+  await confirmStop(page, 2);
+  await page.getByText('The stop cannot start twice').waitFor();
+  const tab = await page.context().newPage();
+  await tab.goto(`${server.url}/console/calls#key=${key}`);
+  await tab.getByText('theirs').first().waitFor();
+  await page.getByTitle('other').last().waitFor();
+  await page.unroute('**/console/trpc/cancellations.create*');
+  // Longer than the longest pause between two attempts.
+  await page.waitForTimeout(5_000);
+  expect(await (await fetch(`${calls}/theirs`, { headers })).json()).toMatchObject({
+    data: { status: 'initiated' },
+  });
+});
+
 test('the progress continues after an outage of LiveKit and a kill of hangup', async () => {
   const server = await startConsole({ RETRY_MAX_DELAY_MS: '1000' });
   await startCalls(server, 3);
