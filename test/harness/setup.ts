@@ -1,18 +1,8 @@
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  symlinkSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { bundle } from '../../scripts/build/bundle.ts';
+import { fastestFolder } from './fastest-folder.ts';
 import { stopSharedServer } from './postgres-server.ts';
 
 /* Runs once before the first test file: creates the temporary folder and the bundle that tests start as processes. */
@@ -27,24 +17,6 @@ declare module 'vitest' {
 }
 
 const ROOT = resolve(import.meta.dirname, '../..');
-/** Several times the size of all databases of one run. */
-const NEEDED_BYTES = 2 ** 30;
-
-/** Returns a folder in memory, where an fsync costs nothing, if the machine has enough memory for it. */
-function fastestFolder(): string {
-  const inMemory = '/dev/shm';
-  try {
-    accessSync(inMemory, constants.R_OK | constants.W_OK | constants.X_OK);
-    const { bavail, bsize } = statfsSync(inMemory);
-    // Tests of the single file start copies of the file from their folders.
-    const mayExecute = !/^\S+ \/dev\/shm \S+ \S*\bnoexec\b/m.test(readFileSync('/proc/self/mounts', 'utf8'));
-    const isUsable = mayExecute || !process.env.HANGUP_BINARY;
-    return isUsable && bavail * bsize >= NEEDED_BYTES ? inMemory : tmpdir();
-  } catch {
-    return tmpdir();
-  }
-}
-
 export default async function setUp({ provide }: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(fastestFolder(), 'hangup-tests-'));
   // Tests start processes as the user nobody in folders below.

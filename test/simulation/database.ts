@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import type { Clock } from '../../src/ports/system.ts';
 import { type LocalStore, openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { fastestFolder } from '../harness/fastest-folder.ts';
 import { startPostgresDatabase } from './postgres-database.ts';
 
 /** The database of a simulation. Each call of a store, and each query, is one step: it has ended when the function returns. */
@@ -32,8 +32,7 @@ export const openSimulatedDatabase = (
   kind === 'postgres' ? startPostgresDatabase(virtualClock) : openSqliteDatabase();
 
 async function openSqliteDatabase(): Promise<SimulatedDatabase> {
-  // In memory if possible: each commit is one fsync.
-  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'hangup-simulation-'));
+  const folder = mkdtempSync(join(fastestFolder(), 'hangup-simulation-'));
   const file = join(folder, 'hangup.db');
   openSqliteStore(file).close();
   const reader = new SqliteDatabase(file, { readonly: true });

@@ -1,10 +1,10 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { StoreBusyError } from '../../src/domain/errors.ts';
 import type { Clock } from '../../src/ports/system.ts';
 import type { LocalStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { fastestFolder } from '../harness/fastest-folder.ts';
 import { query, startPostgresServer } from '../harness/postgres-server.ts';
 import type { DatabaseClock, SimulatedDatabase } from './database.ts';
 
@@ -51,7 +51,7 @@ async function createDatabase(): Promise<{ readonly url: string; remove(): Promi
       },
     };
   }
-  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'hangup-simulation-'));
+  const folder = mkdtempSync(join(fastestFolder(), 'hangup-simulation-'));
   // Postgres runs as another user than root.
   chmodSync(folder, 0o711);
   // Rows that no ORDER BY sorts would move at times that are not the same in each run.
