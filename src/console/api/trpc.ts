@@ -20,6 +20,11 @@ export const trpc = createTRPCClient<AppRouter>({
   ],
 });
 
+const TIMEOUT_MS = 10_000;
+
+/** Returns the options of a cancel or a stop: hangup answers within 5 s, and the reader can send the same request again. */
+export const inTime = () => ({ signal: AbortSignal.timeout(TIMEOUT_MS) });
+
 export type Inputs = inferRouterInputs<AppRouter>;
 export type Outputs = inferRouterOutputs<AppRouter>;
 

@@ -1,7 +1,7 @@
 import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';
 import { createKeyring } from '../api/idempotency.ts';
-import { trpc } from '../api/trpc.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Button } from '../ui/button.tsx';
 import { Dialog } from '../ui/dialog.tsx';
@@ -29,7 +29,7 @@ export function CancelCallDialog({
       effect={texts.calls.cancelEffect}
       hint={texts.calls.reasonOptional}
       cancel={(reason, idempotencyKey) =>
-        trpc.calls.cancel.mutate({ callId, idempotencyKey, ...(reason !== '' && { reason }) })
+        trpc.calls.cancel.mutate({ callId, idempotencyKey, ...(reason !== '' && { reason }) }, inTime())
       }
       onCancelled={onCancelled}
       onClose={onClose}
@@ -57,11 +57,10 @@ export function CancelCallsDialog({
       hint={texts.calls.reasonRequired}
       isRequired
       cancel={async (reason, idempotencyKey) => {
-        const created = await trpc.cancellations.create.mutate({
-          callIds: [...callIds],
-          reason,
-          idempotencyKey,
-        });
+        const created = await trpc.cancellations.create.mutate(
+          { callIds: [...callIds], reason, idempotencyKey },
+          inTime(),
+        );
         if ('id' in created) onStarted(created.id);
       }}
       onCancelled={() => {}}

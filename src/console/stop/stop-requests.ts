@@ -4,7 +4,7 @@ import { currentTime } from '../api/clock.ts';
 import { isRetryable, SessionError } from '../api/errors.ts';
 import { createKeyring } from '../api/idempotency.ts';
 import { SESSION, type Session, useSession } from '../api/session.tsx';
-import { type Outputs, trpc } from '../api/trpc.ts';
+import { inTime, type Outputs, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import type { Selector } from './selection.ts';
 
@@ -24,7 +24,6 @@ export type StopRequest = Selector & {
   readonly expectedAtMost: number;
 };
 
-const TIMEOUT_MS = 10_000;
 const PREVIEW_ATTEMPTS = 3;
 /** With the delays below, about a minute. */
 const STOP_ATTEMPTS = 18;
@@ -41,7 +40,7 @@ export function usePreviewRequest() {
     mutationFn: async (selector: Selector): Promise<Preview> => {
       const result = await trpc.cancellations.create.mutate(
         { ...selector, reason: PREVIEW_REASON, dryRun: true },
-        { signal: AbortSignal.timeout(TIMEOUT_MS) },
+        inTime(),
       );
       if (!('dryRun' in result)) throw new Error('hangup returned no preview');
       return { ...result, selector, countedAt: new Date(currentTime()) };
@@ -66,7 +65,7 @@ export function useStopRequest() {
         throw new SessionError(401, texts.errors.signedOut);
       const result = await trpc.cancellations.create.mutate(
         { ...request, idempotencyKey: keyring.keyFor(request) },
-        { signal: AbortSignal.timeout(TIMEOUT_MS) },
+        inTime(),
       );
       if ('dryRun' in result) throw new Error('hangup returned a preview');
       return result.id;

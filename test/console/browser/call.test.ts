@@ -66,6 +66,22 @@ test('an error keeps the typed reason, and the next attempt cancels the call onc
   expect(await server.send('GET', '/calls/call-1')).toMatchObject({ cancelReason: 'the agent is wrong' });
 });
 
+test('a cancel that gets no response is an error, and the next attempt shows that the call is cancelled', async () => {
+  const server = await startOneCall();
+  const { page } = await openSignedIn(server, '/console/calls/call-1');
+  const dialog = await cancelDialog(page, 'no response');
+  await page.route('**/console/trpc/calls.cancel*', async (route) => {
+    // The response gets lost, and the connection stays open.
+    await route.fetch();
+  });
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await dialog.getByRole('alert').getByText('hangup does not respond').waitFor();
+  await page.unroute('**/console/trpc/calls.cancel*');
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  expect(await server.send('GET', '/calls/call-1')).toMatchObject({ cancelReason: 'no response' });
+});
+
 test('the cancel of a call that has ended shows the message of the server', async () => {
   const server = await startOneCall();
   const { page } = await openSignedIn(server, '/console/calls/call-1');
