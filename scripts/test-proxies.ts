@@ -97,7 +97,7 @@ async function testRace(name: string): Promise<void> {
     { hangupEnv: { KEEP_ALIVE_TIMEOUT_MS: '1000' }, idleTimeout: PROXY_IDLE_TIMEOUT },
     async (proxy, hangup) => {
       const closingMs = await measureClosingMs(hangup);
-      const pausesMs = randomPauses(20, closingMs - 100, closingMs - 50);
+      const pausesMs = randomPauses(100, closingMs - 100, closingMs - 50);
       const statuses = await race(proxy, hangup, { pausesMs, untilStatus: 502 });
       check(
         `${name}: the test detects 502 when hangup closes connections first, after ${Math.round(closingMs)} ms`,
