@@ -15,7 +15,7 @@ const RETRY_INTERVAL_MS = 5_000;
 
 /** The tabs of a browser have one cookie, so a sign-in in one of them concerns all. */
 const otherTabs = new BroadcastChannel('hangup-session');
-const tellOtherTabs = () => otherTabs.postMessage(null);
+const notifyOtherTabs = () => otherTabs.postMessage(null);
 
 const SessionContext = createContext<Session | null>(null);
 
@@ -74,7 +74,7 @@ async function signIn(apiKey: string): Promise<void> {
     body: JSON.stringify({ apiKey }),
   });
   if (!response.ok) throw new SessionError(response.status, await readMessage(response));
-  tellOtherTabs();
+  notifyOtherTabs();
 }
 
 async function readMessage(response: Response): Promise<string> {
@@ -123,7 +123,7 @@ export function useSignOut() {
     mutationFn: async () => {
       const response = await fetch(SESSION_URL, { method: 'DELETE', headers: CONSOLE_HEADERS });
       if (!response.ok) throw new SessionError(response.status, await readMessage(response));
-      tellOtherTabs();
+      notifyOtherTabs();
     },
     onSuccess: async () => {
       await queryClient.resetQueries({ queryKey: SESSION });

@@ -32,7 +32,7 @@ export function SelectionBar({
   /** The number of live calls that match, as text; null: unknown. */
   liveTotal: string | null;
   onClear: () => void;
-  /** Asks for a confirmation. */
+  /** Opens the confirmation. */
   onCancel: (ids: readonly string[]) => void;
 }) {
   const mayCancel = useScope('calls:cancel');
