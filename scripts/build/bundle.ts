@@ -44,9 +44,11 @@ export async function bundle(
     // The single file's entry has no import().
     dynamicImportInCjs: false,
     comments: false,
+    // V8 keeps the script in memory, so it has no spaces and short names. Stack traces keep the names of functions and classes.
+    minify: { compress: false, mangle: { keepNames: true }, codegen: { removeWhitespace: true } },
   });
   await bundler.close();
-  // V8 keeps the script in memory. One character outside of Latin-1 would double its size, and its compilation takes longer.
+  // One character outside of Latin-1 would double the script's size in memory, and its compilation takes longer.
   const script = readFileSync(output, 'utf8').replaceAll(/[^\0-\x7F]/g, toEscape);
   writeFileSync(output, isWrapped ? Module.wrap(script.replace(/^#!/, '//')) : script);
   return parts.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
