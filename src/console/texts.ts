@@ -55,7 +55,7 @@ export const texts = {
     callStatuses: 'Statuses of a call',
     callMeanings: {
       initiated: 'The call is on record. Its room is not open.',
-      connecting: 'The room is open, and nobody has answered.',
+      connecting: 'The room is open, and the call is not answered yet.',
       ringing: 'A phone rings.',
       active: 'The call was answered.',
       completed: 'The call ended after an answer.',
