@@ -54,8 +54,7 @@ async function createDatabase(): Promise<{ readonly url: string; remove(): Promi
   const folder = mkdtempSync(join(fastestFolder(), 'hangup-simulation-'));
   // Postgres runs as another user than root.
   chmodSync(folder, 0o711);
-  // Rows that no ORDER BY sorts would move at times that are not the same in each run.
-  const server = await startPostgresServer(join(folder, 'postgres'), { autovacuum: 'off' });
+  const server = await startPostgresServer(join(folder, 'postgres'));
   return {
     url: server.url,
     async remove() {
