@@ -2,6 +2,7 @@ import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from '@ta
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { isRetryable, SessionError, statusOf } from './api/errors.ts';
+import { reloadQueries } from './api/reload.ts';
 import { SESSION } from './api/session.tsx';
 import { App } from './app.tsx';
 import { AppErrorBoundary } from './shell/error-boundary.tsx';
@@ -11,8 +12,7 @@ import './styles.css';
 function checkSession(error: unknown): void {
   const isAnswerOfSession =
     error instanceof SessionError || queryClient.getQueryState(SESSION)?.error === error;
-  if (statusOf(error) === 401 && !isAnswerOfSession)
-    void queryClient.invalidateQueries({ queryKey: SESSION });
+  if (statusOf(error) === 401 && !isAnswerOfSession) void reloadQueries(queryClient, SESSION);
 }
 
 const queryClient = new QueryClient({

@@ -1,8 +1,8 @@
-import { queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
+import { queryOptions, useQuery } from '@tanstack/react-query';
 import { useOnEvent } from './live-events.tsx';
+import { useReload } from './reload.ts';
 import { useScope } from './session.tsx';
-import { useThrottled } from './throttle.ts';
-import { trpc } from './trpc.ts';
+import { inTime, trpc } from './trpc.ts';
 
 const RELOAD_MS = 5_000;
 
@@ -15,7 +15,7 @@ export interface Agent {
 const AGENTS = queryOptions({
   queryKey: ['agents'],
   queryFn: async ({ signal }): Promise<readonly Agent[]> => {
-    const { agents } = await trpc.agents.list.query(undefined, { signal });
+    const { agents } = await trpc.agents.list.query(undefined, inTime(signal));
     // No filter selects the calls without an agent.
     return agents.flatMap(({ id, ...agent }) => (id === null ? [] : [{ id, ...agent }]));
   },
@@ -28,8 +28,7 @@ export function useAgents() {
 
 /** Loads the agents of live calls, and loads them again while calls start and end. */
 export function useLiveAgents() {
-  const queryClient = useQueryClient();
-  const reload = useThrottled(() => void queryClient.invalidateQueries(AGENTS), RELOAD_MS);
+  const reload = useReload([AGENTS.queryKey], RELOAD_MS);
   useOnEvent(({ type }) => {
     if (type !== 'cancellation.progress' && type !== 'hold.lifted' && type !== 'call.room_deletion') reload();
   });

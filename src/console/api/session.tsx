@@ -3,7 +3,8 @@ import { createContext, type ReactNode, useContext, useEffect } from 'react';
 import { takeLinkKey } from '../sign-in/link-key.ts';
 import { texts } from '../texts.ts';
 import { SessionError, statusOf } from './errors.ts';
-import { CONSOLE_HEADERS, type Outputs, trpc } from './trpc.ts';
+import { reloadQueries } from './reload.ts';
+import { CONSOLE_HEADERS, inTime, type Outputs, trpc } from './trpc.ts';
 
 export type Session = Outputs['apiKeys']['current'];
 export type Scope = Session['scopes'][number];
@@ -29,7 +30,7 @@ export function useSessionQuery() {
     queryFn: async ({ client, signal }) => {
       linkKey = takeLinkKey() ?? linkKey;
       if (linkKey !== null) await signInByLink(linkKey);
-      const session = await trpc.apiKeys.current.query(undefined, { signal });
+      const session = await trpc.apiKeys.current.query(undefined, inTime(signal));
       forgetOtherOrganization(client, session);
       return session;
     },
@@ -72,6 +73,7 @@ async function signIn(apiKey: string): Promise<void> {
     method: 'POST',
     headers: { ...CONSOLE_HEADERS, 'content-type': 'application/json' },
     body: JSON.stringify({ apiKey }),
+    ...inTime(),
   });
   if (!response.ok) throw new SessionError(response.status, await readMessage(response));
   notifyOtherTabs();
@@ -103,7 +105,7 @@ export function useSignIn() {
     mutationFn: async (apiKey: string) => {
       await signIn(apiKey);
       try {
-        return await trpc.apiKeys.current.query();
+        return await trpc.apiKeys.current.query(undefined, inTime());
       } catch (error) {
         throw statusOf(error) === 401 ? new SessionError(0, texts.signIn.noCookie) : error;
       }
@@ -146,5 +148,5 @@ export function useOtherTabs(): void {
 /** Returns a function that loads the session again: it may have ended. */
 export function useSessionCheck(): () => void {
   const queryClient = useQueryClient();
-  return () => void queryClient.invalidateQueries({ queryKey: SESSION });
+  return () => void reloadQueries(queryClient, SESSION);
 }

@@ -1,37 +1,40 @@
 import { useEffect, useEffectEvent, useState } from 'react';
 
-/** Returns a function that runs `action` at once, and at most once per interval: a call in between runs it at the interval's end. */
-export function useThrottled(action: () => void, intervalMs: number): () => void {
+type Action = () => Promise<unknown>;
+
+/**
+ * Returns a function that runs `action` at once. A call while the action runs, or within the interval after its start, runs it
+ * once more after both.
+ */
+export function useThrottled(action: Action, intervalMs: number): () => void {
   const run = useEffectEvent(action);
   const [throttle] = useState(() => createThrottle(intervalMs));
   useEffect(() => {
     throttle.action = () => run();
     return () => {
       throttle.action = null;
-      clearTimeout(throttle.timer);
-      throttle.timer = undefined;
     };
   }, [throttle]);
   return throttle.call;
 }
 
-function createThrottle(intervalMs: number) {
+/** `action` is null while its component is not on the page. */
+export function createThrottle(intervalMs: number) {
+  let isBusy = false;
+  let isPending = false;
+  const run = async () => {
+    isBusy = true;
+    do {
+      isPending = false;
+      await Promise.all([throttle.action?.(), new Promise((resolve) => setTimeout(resolve, intervalMs))]);
+    } while (isPending);
+    isBusy = false;
+  };
   const throttle = {
-    action: null as (() => void) | null,
-    timer: undefined as ReturnType<typeof setTimeout> | undefined,
-    isPending: false,
+    action: null as Action | null,
     call() {
-      if (throttle.timer !== undefined) {
-        throttle.isPending = true;
-        return;
-      }
-      throttle.action?.();
-      throttle.timer = setTimeout(() => {
-        throttle.timer = undefined;
-        const { isPending } = throttle;
-        throttle.isPending = false;
-        if (isPending) throttle.call();
-      }, intervalMs);
+      if (isBusy) isPending = true;
+      else void run();
     },
   };
   return throttle;

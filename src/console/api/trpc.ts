@@ -22,8 +22,15 @@ export const trpc = createTRPCClient<AppRouter>({
 
 const TIMEOUT_MS = 10_000;
 
-/** Returns the options of a cancel or a stop: hangup answers within 5 s, and the reader can send the same request again. */
-export const inTime = () => ({ signal: AbortSignal.timeout(TIMEOUT_MS) });
+/**
+ * Returns the options of a request that hangup answers within 5 s. A request without a response would keep a cancel busy, and a
+ * page as it is, for as long as the browser waits.
+ * @param signal ends the request earlier
+ */
+export const inTime = (signal?: AbortSignal) => {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  return { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) };
+};
 
 export type Inputs = inferRouterInputs<AppRouter>;
 export type Outputs = inferRouterOutputs<AppRouter>;

@@ -1,12 +1,12 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { Link } from 'wouter';
 import { isLive } from '../api/call.ts';
 import { statusOf } from '../api/errors.ts';
 import { useOnEvent } from '../api/live-events.tsx';
+import { useReload } from '../api/reload.ts';
 import { useScope } from '../api/session.tsx';
-import { useThrottled } from '../api/throttle.ts';
-import { type Outputs, trpc } from '../api/trpc.ts';
+import { inTime, type Outputs, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Button, buttonClass } from '../ui/button.tsx';
 import { EmptyState, ErrorMessage, Loading, MissingScope } from '../ui/messages.tsx';
@@ -40,14 +40,14 @@ export function CallPage({ callId }: { callId: string }) {
 }
 
 function Call({ callId }: { callId: string }) {
-  const reload = useReload(callId);
+  const reload = useCallReload(callId);
   const {
     data: call,
     error,
     refetch,
   } = useQuery({
     queryKey: ['call', callId],
-    queryFn: ({ signal }) => trpc.calls.get.query({ callId }, { signal }),
+    queryFn: ({ signal }) => trpc.calls.get.query({ callId }, inTime(signal)),
     staleTime: 0,
     // A join that does not change the status has no event. A hidden tab sends no requests.
     refetchInterval: ({ state: { data, status } }) =>
@@ -91,12 +91,12 @@ function Call({ callId }: { callId: string }) {
 }
 
 /** Loads the call and its events again after each event of the call. Returns the function that does so. */
-function useReload(callId: string): () => void {
-  const queryClient = useQueryClient();
-  const reload = useThrottled(() => {
-    void queryClient.invalidateQueries({ queryKey: ['call', callId] });
-    void queryClient.invalidateQueries({ queryKey: ['callEvents', callId] });
-  }, RELOAD_MS);
+function useCallReload(callId: string): () => void {
+  const queryKeys = [
+    ['call', callId],
+    ['callEvents', callId],
+  ];
+  const reload = useReload(queryKeys, RELOAD_MS);
   useOnEvent((event) => {
     const isOwn = 'callId' in event && event.callId === callId;
     if (isOwn || event.type === 'reset' || event.type === 'opened') reload();

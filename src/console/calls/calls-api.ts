@@ -1,4 +1,4 @@
-import { trpc } from '../api/trpc.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { toInstant } from '../ui/filter-time.ts';
 import type { CallPage, CallSource } from './call-source.ts';
 import { BOUNDS, type CallFilter, toListInput } from './filter.ts';
@@ -18,7 +18,7 @@ function searchSource(text: string): CallSource {
   return {
     async readPage(_cursor, signal) {
       if (isTooShort(text)) return { calls: [], nextCursor: null, total: 0, isTotalCapped: false };
-      const { calls } = await trpc.calls.search.query({ text, limit: PAGE_SIZE }, { signal });
+      const { calls } = await trpc.calls.search.query({ text, limit: PAGE_SIZE }, inTime(signal));
       return { calls, nextCursor: null, total: calls.length, isTotalCapped: calls.length === PAGE_SIZE };
     },
     readPeriod: null,
@@ -32,7 +32,7 @@ function listSource(filter: CallFilter): CallSource {
   ): Promise<CallPage> => {
     const { calls, pagination } = await trpc.calls.list.query(
       { ...toListInput(filter), limit: PAGE_SIZE, include: ['room'], ...fields },
-      { signal },
+      inTime(signal),
     );
     const { nextCursor, total, totalCapped: isTotalCapped } = pagination;
     return { calls, nextCursor, total, isTotalCapped };

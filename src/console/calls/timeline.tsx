@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { isLive } from '../api/call.ts';
-import { type Outputs, trpc } from '../api/trpc.ts';
+import { inTime, type Outputs, trpc } from '../api/trpc.ts';
 import { KeyName } from '../keys/key-name.tsx';
 import { texts } from '../texts.ts';
 import { Button } from '../ui/button.tsx';
@@ -21,7 +21,7 @@ export function Timeline({ callId }: { callId: string }) {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
     queryKey: ['callEvents', callId],
     queryFn: ({ pageParam, signal }) =>
-      trpc.calls.events.query({ callId, limit: PAGE_SIZE, cursor: pageParam }, { signal }),
+      trpc.calls.events.query({ callId, limit: PAGE_SIZE, cursor: pageParam }, inTime(signal)),
     initialPageParam: null as string | null,
     getNextPageParam: ({ pagination }) => pagination.nextCursor,
     staleTime: 0,

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { trpc } from '../api/trpc.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { EmptyState, ErrorMessage, Loading } from '../ui/messages.tsx';
 import { Chart } from './chart.tsx';
@@ -32,7 +32,7 @@ const AXIS_TIME = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
 export function Charts() {
   const { data, error, refetch } = useQuery({
     queryKey: ['health', 'history'],
-    queryFn: ({ signal }) => trpc.health.history.query(undefined, { signal }),
+    queryFn: ({ signal }) => trpc.health.history.query(undefined, inTime(signal)),
     ...REFRESH,
   });
   const colors = useThemeColors();

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useScope } from '../api/session.tsx';
-import { trpc } from '../api/trpc.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { RoomDeletionList } from '../room-deletions/room-deletion-list.tsx';
 import { useRoomDeletions } from '../room-deletions/room-deletions.ts';
 import { texts } from '../texts.ts';
@@ -26,7 +26,7 @@ function ReadableHealth() {
   const { health } = texts;
   const { data, error, refetch } = useQuery({
     queryKey: ['health', 'now'],
-    queryFn: ({ signal }) => trpc.health.get.query(undefined, { signal }),
+    queryFn: ({ signal }) => trpc.health.get.query(undefined, inTime(signal)),
     ...REFRESH,
   });
   const deletions = useRoomDeletions({ state: ['available', 'running', 'retryable', 'discarded'] });

@@ -1,7 +1,8 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useRef, useState } from 'react';
 import { messageOf } from '../api/errors.ts';
-import { trpc } from '../api/trpc.ts';
+import { reloadQueries } from '../api/reload.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Button } from '../ui/button.tsx';
 import { TextField } from '../ui/field.tsx';
@@ -15,7 +16,7 @@ import { ADOPTION_PREFIXES } from './queries.ts';
 export function AdoptionPrefixes() {
   const { data, error, refetch } = useQuery({
     queryKey: ADOPTION_PREFIXES,
-    queryFn: ({ signal }) => trpc.adoption.list.query(undefined, { signal }),
+    queryFn: ({ signal }) => trpc.adoption.list.query(undefined, inTime(signal)),
   });
   const [removed, setRemoved] = useState<string | null>(null);
   return (
@@ -57,7 +58,7 @@ function PrefixForm() {
     onSuccess: async () => {
       setPrefix('');
       field.current?.focus();
-      await queryClient.invalidateQueries({ queryKey: ADOPTION_PREFIXES });
+      await reloadQueries(queryClient, ADOPTION_PREFIXES);
     },
   });
   const submit = (event: FormEvent) => {
@@ -94,7 +95,7 @@ function RemoveDialog({ prefix, onClose }: { prefix: string; onClose: () => void
   const { mutate, error, isPending } = useMutation({
     mutationFn: () => trpc.adoption.remove.mutate({ prefix }),
     onSuccess: async () => {
-      await queryClient.invalidateQueries({ queryKey: ADOPTION_PREFIXES });
+      await reloadQueries(queryClient, ADOPTION_PREFIXES);
       onClose();
     },
   });

@@ -2,6 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { type FormEvent, useEffect, useId, useRef, useState } from 'react';
 import { currentTime } from '../api/clock.ts';
 import { messageOf } from '../api/errors.ts';
+import { reloadQueries } from '../api/reload.ts';
 import type { Scope } from '../api/session.tsx';
 import { trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
@@ -20,7 +21,8 @@ export function CreateKeyDialog({ onClose }: { onClose: () => void }) {
   const queryClient = useQueryClient();
   const { mutate, data, error, isPending } = useMutation({
     mutationFn: (input: NewKey) => trpc.apiKeys.create.mutate(input),
-    onSuccess: () => queryClient.invalidateQueries(API_KEYS),
+    // Not awaited: the key is shown without the list.
+    onSuccess: () => void reloadQueries(queryClient, API_KEYS.queryKey),
   });
   if (data !== undefined) {
     return (

@@ -1,4 +1,5 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { reloadQueries } from '../api/reload.ts';
 import { useSignOut } from '../api/session.tsx';
 import { type Outputs, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
@@ -24,7 +25,7 @@ export function RevokeKeyDialog({
         signOut();
         return;
       }
-      await queryClient.invalidateQueries(API_KEYS);
+      await reloadQueries(queryClient, API_KEYS.queryKey);
       onClose();
     },
   });

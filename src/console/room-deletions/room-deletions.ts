@@ -1,7 +1,7 @@
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { useOnEvent } from '../api/live-events.tsx';
-import { useThrottled } from '../api/throttle.ts';
-import { type Inputs, type Outputs, trpc } from '../api/trpc.ts';
+import { useReload } from '../api/reload.ts';
+import { type Inputs, inTime, type Outputs, trpc } from '../api/trpc.ts';
 
 export type RoomDeletion = Outputs['roomDeletions']['list']['roomDeletions'][number];
 type State = NonNullable<Inputs['roomDeletions']['list']['state']>[number];
@@ -45,7 +45,7 @@ export function useRoomDeletions({
           ...(cancellationId !== undefined && { cancellationId }),
           ...(pageParam !== null && { cursor: pageParam }),
         },
-        { signal },
+        inTime(signal),
       ),
     initialPageParam: null as string | null,
     getNextPageParam: ({ pagination }) => pagination.nextCursor,
@@ -55,7 +55,7 @@ export function useRoomDeletions({
   const deletions = data?.pages.flatMap((page) => page.roomDeletions) ?? NO_DELETIONS;
   const isIn = (changed: string) => state.some((one) => one === changed);
   const isListed = (id: string) => deletions.some(({ callId }) => callId === id);
-  const reload = useThrottled(() => void queryClient.invalidateQueries({ queryKey }), RELOAD_MS);
+  const reload = useReload([queryKey], RELOAD_MS);
   useOnEvent((event) => {
     const isOwn =
       event.type === 'call.room_deletion' &&

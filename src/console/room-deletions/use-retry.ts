@@ -1,5 +1,6 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { statusOf } from '../api/errors.ts';
+import { reloadQueries } from '../api/reload.ts';
 import { trpc } from '../api/trpc.ts';
 import { ROOM_DELETIONS_KEY } from './room-deletions.ts';
 
@@ -14,7 +15,7 @@ export function useRetryDeletions() {
       for (const callId of callIds) await retryDeletion(callId);
       return callIds;
     },
-    onSettled: () => queryClient.invalidateQueries({ queryKey: [ROOM_DELETIONS_KEY] }),
+    onSettled: () => reloadQueries(queryClient, [ROOM_DELETIONS_KEY]),
   });
 }
 

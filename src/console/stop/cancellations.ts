@@ -1,7 +1,7 @@
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQuery } from '@tanstack/react-query';
 import { useOnEvent, useStreamState } from '../api/live-events.tsx';
-import { useThrottled } from '../api/throttle.ts';
-import { trpc } from '../api/trpc.ts';
+import { useReload } from '../api/reload.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { isOpen } from './progress.ts';
 
 const LIST_LIMIT = 100;
@@ -14,10 +14,9 @@ const KEY = 'cancellations';
 
 /** Loads a cancellation, and loads it again after each of its events: an event can be older than a response. */
 export function useCancellation(id: string) {
-  const queryClient = useQueryClient();
   const isPolled = useIsPolled();
   const queryKey = [KEY, 'one', id];
-  const reload = useThrottled(() => void queryClient.invalidateQueries({ queryKey }), CANCELLATION_RELOAD_MS);
+  const reload = useReload([queryKey], CANCELLATION_RELOAD_MS);
   useOnEvent((event) => {
     const isOwn = 'cancellationId' in event && event.cancellationId === id;
     const isProgress = event.type === 'cancellation.progress' || event.type === 'hold.lifted';
@@ -25,7 +24,7 @@ export function useCancellation(id: string) {
   });
   return useQuery({
     queryKey,
-    queryFn: ({ signal }) => trpc.cancellations.get.query({ id }, { signal }),
+    queryFn: ({ signal }) => trpc.cancellations.get.query({ id }, inTime(signal)),
     staleTime: 0,
     refetchInterval: ({ state: { data } }) =>
       isPolled && data !== undefined && isOpen(data) ? POLL_MS : false,
@@ -34,10 +33,9 @@ export function useCancellation(id: string) {
 
 /** Loads the newest cancellations, and loads them again after each of their events. */
 export function useCancellations() {
-  const queryClient = useQueryClient();
   const isPolled = useIsPolled();
   const queryKey = [KEY, 'list'];
-  const reload = useThrottled(() => void queryClient.invalidateQueries({ queryKey }), LIST_RELOAD_MS);
+  const reload = useReload([queryKey], LIST_RELOAD_MS);
   useOnEvent(({ type }) => {
     if (type === 'cancellation.progress' || type === 'hold.lifted' || type === 'reset' || type === 'opened') {
       reload();
@@ -46,7 +44,7 @@ export function useCancellations() {
   return useQuery({
     queryKey,
     queryFn: async ({ signal }) => {
-      const page = await trpc.cancellations.list.query({ limit: LIST_LIMIT }, { signal });
+      const page = await trpc.cancellations.list.query({ limit: LIST_LIMIT }, inTime(signal));
       return page.cancellations;
     },
     staleTime: 0,

@@ -1,6 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 import { isRetryable } from '../api/errors.ts';
+import { reloadQueries } from '../api/reload.ts';
 import { trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Button } from '../ui/button.tsx';
@@ -15,7 +16,7 @@ export function HoldState({ cancellation: { id, hold } }: { cancellation: Cancel
   const { mutate, isPending, isSuccess, error } = useMutation({
     mutationFn: () => trpc.cancellations.liftHold.mutate({ id }),
     retry: (failures, failure) => failures < 3 && isRetryable(failure),
-    onSettled: () => queryClient.invalidateQueries({ queryKey: ['cancellations'] }),
+    onSettled: () => reloadQueries(queryClient, ['cancellations']),
   });
   const isActive = hold?.state === 'active';
   // The button is gone.

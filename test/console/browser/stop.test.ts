@@ -175,6 +175,30 @@ test('a stop that is sent again never runs for the organization of a later sign-
   });
 });
 
+test('a stop that is complete before the first response of its page is shown as complete', async () => {
+  const server = await startConsole({ RETRY_MAX_DELAY_MS: '1000' });
+  await startCalls(server, 2);
+  server.livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
+  const { page } = await openSignedIn(server, '/console/stop');
+  const done = '2 calls are cancelled. No room is left.';
+  let isFirst = true;
+  await page.route('**/console/trpc/*cancellations.get*', async (route) => {
+    if (!isFirst) return route.continue();
+    isFirst = false;
+    const response = await route.fetch();
+    server.livekit.emulator.setFault('DeleteRoom', null);
+    // Its events arrive on both pages.
+    const { page: second } = await openSignedIn(server, new URL(page.url()).pathname);
+    await second.getByText(done).waitFor();
+    await route.fulfill({ response });
+  });
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+  await confirmStop(page, 2);
+  await page.getByText(done).waitFor();
+  expect(isFirst).toBe(false);
+});
+
 test('the progress continues after an outage of LiveKit and a kill of hangup', async () => {
   const server = await startConsole({ RETRY_MAX_DELAY_MS: '1000' });
   await startCalls(server, 3);

@@ -1,0 +1,19 @@
+import { type QueryClient, type QueryKey, useQueryClient } from '@tanstack/react-query';
+import { useThrottled } from './throttle.ts';
+
+/** Loads the queries of a key again. */
+export async function reloadQueries(queryClient: QueryClient, queryKey: QueryKey): Promise<void> {
+  // The response of an open request can be older than the reason of the reload. To cancel such requests could starve a slow
+  // one, and a first one cannot be cancelled.
+  await queryClient.refetchQueries({ queryKey, fetchStatus: 'fetching' }, { cancelRefetch: false });
+  await queryClient.invalidateQueries({ queryKey });
+}
+
+/** Returns a function that loads the queries of the keys again: at once, and at most once per interval. */
+export function useReload(queryKeys: readonly QueryKey[], intervalMs: number): () => void {
+  const queryClient = useQueryClient();
+  return useThrottled(
+    () => Promise.all(queryKeys.map((queryKey) => reloadQueries(queryClient, queryKey))),
+    intervalMs,
+  );
+}
