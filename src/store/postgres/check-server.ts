@@ -11,11 +11,13 @@ const NAMES = [
   'fsync',
   'server_version_num',
   'server_encoding',
-  'statement_timeout',
 ] as const;
 
-/** Not by pg_settings, which computes all settings. */
-const READ_SETTINGS = `SELECT ${NAMES.map((name) => `current_setting('${name}') AS ${name}`).join(', ')}`;
+/** Not by pg_settings, which computes all settings. The server chooses the unit of the timeout: 3 s, but 2500 ms. */
+const READ_SETTINGS = `SELECT ${NAMES.map((name) => `current_setting('${name}') AS ${name}`).join(', ')},
+  extract(epoch FROM current_setting('statement_timeout')::interval)::float8 * 1000 AS statement_timeout_ms`;
+
+type Settings = Record<(typeof NAMES)[number], string> & { readonly statement_timeout_ms: number };
 
 export interface ServerFacts {
   /** A transaction must set a durable commit itself. */
@@ -29,7 +31,7 @@ export interface ServerFacts {
  * @throws DatabaseError when the server can never be used
  */
 export async function checkServer(client: pg.ClientBase): Promise<ServerFacts> {
-  const { rows } = await client.query<Record<(typeof NAMES)[number], string>>(READ_SETTINGS);
+  const { rows } = await client.query<Settings>(READ_SETTINGS);
   const [settings] = rows;
   if (settings === undefined) throw new StoreBusyError('the server returned no settings');
   if (settings.transaction_read_only === 'on') {
@@ -52,6 +54,6 @@ export async function checkServer(client: pg.ClientBase): Promise<ServerFacts> {
   }
   return {
     isWeaklyDurable: !['on', 'remote_apply'].includes(settings.synchronous_commit),
-    hasSessionSettings: settings.statement_timeout === `${STATEMENT_TIMEOUT_MS}ms`,
+    hasSessionSettings: settings.statement_timeout_ms === STATEMENT_TIMEOUT_MS,
   };
 }
