@@ -95,6 +95,12 @@ async function listedCalls(page: Page): Promise<string[]> {
   return (await page.locator('tbody td:first-child').allTextContents()).toSorted();
 }
 
+/** Returns the first event of a subscription, and ends it. */
+async function firstOf<Event>(subscription: AsyncIterable<Event>): Promise<Event> {
+  for await (const event of subscription) return event;
+  throw new Error('the subscription has ended');
+}
+
 const status = (page: Page, text: string) => page.getByRole('status').filter({ hasText: text });
 
 test('a page on another origin lists calls, cancels a call, and follows the changes of other clients', async () => {
@@ -116,6 +122,35 @@ test('a page on another origin lists calls, cancels a call, and follows the chan
   await expect.poll(() => listedCalls(page)).toEqual(['c2', 'c3']);
   await client.calls.cancel('c2');
   await expect.poll(() => listedCalls(page)).toEqual(['c3']);
+});
+
+test('a call that starts before the first response is listed', async () => {
+  const { origin, hangup, key, client, startCall } = await start();
+  const page = await openPage(origin);
+  const released = Promise.withResolvers<void>();
+  let held = 0;
+  await page.route('**/api/v1/calls?*', async (route) => {
+    const response = await route.fetch();
+    held += 1;
+    await released.promise;
+    // Fails if the page has cancelled the request.
+    await route.fulfill({ response }).catch(() => {});
+  });
+  await connect(page, hangup.url, key);
+  await status(page, 'Live').waitFor();
+  // The page reads the calls when it opens, and when its subscription is connected.
+  await expect.poll(() => held).toBeGreaterThan(1);
+  const { promise: opened, resolve: onOpen } = Promise.withResolvers<void>();
+  const event = firstOf(client.events.subscribe({}, { onOpen: () => onOpen() }));
+  await opened;
+  await startCall('c1', 'sales');
+  // hangup sends the event to both subscriptions.
+  await event;
+  // Longer than the interval between two reads of the page.
+  await page.waitForTimeout(1_000);
+  released.resolve();
+  await expect.poll(() => listedCalls(page)).toEqual(['c1']);
+  await page.unrouteAll({ behavior: 'wait' });
 });
 
 test("a page on another origin stops an agent's calls after a preview, and no other call", async () => {

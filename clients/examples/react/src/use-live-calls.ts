@@ -22,10 +22,12 @@ export function useLiveCalls(hangup: Hangup) {
   const [stream, setStream] = useState<StreamState>({ name: 'connecting' });
 
   useEffect(() => {
-    const refresh = throttle(() => {
-      // A newer request replaces the one that is under way: its result could lack the change.
-      queryClient.invalidateQueries({ queryKey: CALLS }).catch(() => {});
-    }, REFRESH_INTERVAL_MS);
+    const load = async () => {
+      // The result of a request that is under way could lack the change. A first request continues unless it is cancelled.
+      await queryClient.cancelQueries({ queryKey: CALLS });
+      await queryClient.invalidateQueries({ queryKey: CALLS });
+    };
+    const refresh = throttle(() => void load(), REFRESH_INTERVAL_MS);
     const subscription = hangup.events.subscribe(
       {},
       {
