@@ -61,15 +61,16 @@ export function CancelCallsDialog({
           { callIds: [...callIds], reason, idempotencyKey },
           inTime(),
         );
-        if ('id' in created) onStarted(created.id);
+        if (!('id' in created)) throw new Error('hangup returned a preview');
+        return created.id;
       }}
-      onCancelled={() => {}}
+      onCancelled={onStarted}
       onClose={onClose}
     />
   );
 }
 
-function ReasonDialog({
+function ReasonDialog<Result>({
   title,
   effect,
   hint,
@@ -83,9 +84,9 @@ function ReasonDialog({
   effect: string;
   hint: string;
   isRequired?: boolean;
-  cancel: (reason: string, idempotencyKey: string) => Promise<unknown>;
+  cancel: (reason: string, idempotencyKey: string) => Promise<Result>;
   children?: ReactNode;
-  onCancelled: () => void;
+  onCancelled: (result: Result) => void;
   onClose: () => void;
 }) {
   const [reason, setReason] = useState('');
@@ -93,18 +94,19 @@ function ReasonDialog({
   const [keyring] = useState(() => createKeyring());
   const { mutate, error, isPending } = useMutation({
     mutationFn: (text: string) => cancel(text, keyring.keyFor({ reason: text })),
-    onSuccess: () => {
-      onCancelled();
-      onClose();
-    },
   });
+  // Not for a closed dialog: a late response would close the dialog of another call.
+  const onSuccess = (result: Result) => {
+    onCancelled(result);
+    onClose();
+  };
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const text = reason.trim();
     const hasNone = isRequired && text === '';
     setIsMissing(hasNone);
-    if (!isPending && !hasNone) mutate(text);
+    if (!isPending && !hasNone) mutate(text, { onSuccess });
   };
   return (
     <Dialog title={title} onClose={onClose}>

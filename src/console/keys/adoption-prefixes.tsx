@@ -93,11 +93,8 @@ function PrefixForm() {
 function RemoveDialog({ prefix, onClose }: { prefix: string; onClose: () => void }) {
   const queryClient = useQueryClient();
   const { mutate, error, isPending } = useMutation({
-    mutationFn: () => trpc.adoption.remove.mutate({ prefix }),
-    onSuccess: async () => {
-      await reloadQueries(queryClient, ADOPTION_PREFIXES);
-      onClose();
-    },
+    mutationFn: () => trpc.adoption.remove.mutate({ prefix }, inTime()),
+    onSuccess: () => reloadQueries(queryClient, ADOPTION_PREFIXES),
   });
   return (
     <ConfirmDialog
@@ -106,7 +103,8 @@ function RemoveDialog({ prefix, onClose }: { prefix: string; onClose: () => void
       confirm={texts.prefixes.removePrefix}
       error={error}
       isBusy={isPending}
-      onConfirm={mutate}
+      // Not for a closed dialog: a late response would close the dialog of another prefix.
+      onConfirm={() => mutate(undefined, { onSuccess: onClose })}
       onClose={onClose}
     />
   );

@@ -21,12 +21,8 @@ export function RevokeKeyDialog({
   const { mutate, error, isPending } = useMutation({
     mutationFn: () => trpc.apiKeys.revoke.mutate({ keyId: id }),
     onSuccess: async () => {
-      if (isCurrent) {
-        signOut();
-        return;
-      }
-      await reloadQueries(queryClient, API_KEYS.queryKey);
-      onClose();
+      if (isCurrent) signOut();
+      else await reloadQueries(queryClient, API_KEYS.queryKey);
     },
   });
   return (
@@ -36,7 +32,8 @@ export function RevokeKeyDialog({
       confirm={isCurrent ? texts.keys.revokeAndSignOut : texts.keys.revokeKey}
       error={error}
       isBusy={isPending}
-      onConfirm={mutate}
+      // Not for a closed dialog: a late response would close the dialog of another key.
+      onConfirm={() => mutate(undefined, { onSuccess: () => !isCurrent && onClose() })}
       onClose={onClose}
     />
   );

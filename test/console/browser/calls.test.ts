@@ -1,7 +1,7 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { openSignedIn, startCalls, startConsole, useBrowser } from './harness.ts';
+import { holdResponses, openSignedIn, startCalls, startConsole, useBrowser } from './harness.ts';
 
 useBrowser();
 
@@ -151,6 +151,39 @@ test('the dialog keeps its calls and its reason when one of the selected calls e
   await expect
     .poll(() => server.send('GET', '/cancellations'))
     .toMatchObject({ cancellations: [{ counts: { cancelled: 0, alreadyEnded: 2 } }] });
+});
+
+test('a late response of a cancel does not close the dialog of another call', async () => {
+  const server = await startConsole();
+  await startCalls(server, 3);
+  const { page } = await openSignedIn(server);
+  const box = (number: number) => page.getByRole('checkbox', { name: `Select call-${number}`, exact: true });
+  const dialog = page.getByRole('dialog');
+  const cancel = async (numbers: readonly number[], name: string) => {
+    for (const number of numbers) await box(number).check();
+    await page.getByRole('button', { name, exact: true }).click();
+    await dialog.getByLabel('Reason').fill('the agent repeats itself');
+  };
+  const release = await holdResponses(page, /calls\.cancel|cancellations\.create/);
+  await cancel([1], 'Cancel call');
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await dialog.getByRole('button', { name: 'Go back' }).click();
+  await page.getByText('selected').waitFor({ state: 'detached' });
+  await cancel([2, 3], 'Cancel 2 calls');
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await dialog.getByRole('button', { name: 'Go back' }).click();
+  await page.getByText('selected').waitFor({ state: 'detached' });
+  await startCalls(server, 1, { prefix: 'later' });
+  await page.getByRole('checkbox', { name: 'Select later-1' }).check();
+  await page.getByRole('button', { name: 'Cancel call' }).click();
+  const responses = ['calls.cancel', 'cancellations.create'].map((name) =>
+    page.waitForResponse(`**/console/trpc/${name}*`),
+  );
+  release();
+  await Promise.all(responses);
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await page.getByText('The call is cancelled.').waitFor();
+  expect(await server.send('GET', '/calls/later-1')).toMatchObject({ status: 'cancelled' });
 });
 
 test('all calls that match lead to the Stop page with the same filter', async () => {

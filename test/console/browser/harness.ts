@@ -165,6 +165,28 @@ export async function signIn(page: Page, key: string): Promise<void> {
   await page.getByRole('navigation').waitFor();
 }
 
+/** Hides or shows the tab, as a browser does when the reader opens another one. */
+export async function setVisibility(page: Page, state: 'hidden' | 'visible'): Promise<void> {
+  await page.evaluate(`
+    Object.defineProperty(document, 'visibilityState', { configurable: true, value: '${state}' });
+    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+  `);
+}
+
+/**
+ * Holds the responses of the requests that match a pattern until the returned function is called. hangup gets the requests
+ * at once.
+ */
+export async function holdResponses(page: Page, pattern: RegExp): Promise<() => void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await page.route(pattern, async (route) => {
+    const response = await route.fetch();
+    await promise;
+    await route.fulfill({ response });
+  });
+  return resolve;
+}
+
 /** The pages of the navigation, by their addresses. */
 export const PAGES = {
   '/console/calls': 'Calls',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   type ConsoleServer,
+  holdResponses,
   INSECURE_HOST,
   openSignedIn,
   startConsole,
@@ -95,6 +96,26 @@ test('without a server the form keeps what was typed', async () => {
   await server.restart();
   await dialog.getByRole('button', { name: 'Create key' }).click();
   await dialog.getByRole('textbox', { name: 'New API key' }).waitFor();
+});
+
+test('a late response of a revocation does not close the dialog of another key', async () => {
+  const server = await startConsole();
+  const first = await server.createKey(['calls:read']);
+  const second = await server.createKey(['calls:read']);
+  const { page } = await openSignedIn(server, '/console/keys');
+  const revoke = ({ id }: { id: string }) =>
+    page.getByRole('listitem').filter({ hasText: id }).getByRole('button', { name: 'Revoke' });
+  const dialog = page.getByRole('dialog');
+  const release = await holdResponses(page, /apiKeys\.revoke/);
+  await revoke(first).click();
+  await dialog.getByRole('button', { name: 'Revoke key' }).click();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await revoke(second).click();
+  release();
+  // The page has handled the response.
+  await page.getByText('Show 1 revoked or expired').waitFor();
+  await dialog.getByRole('button', { name: 'Revoke key' }).click();
+  await page.getByText('Show 2 revoked or expired').waitFor();
 });
 
 test('a key is revoked after a confirmation', async () => {
