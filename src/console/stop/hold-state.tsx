@@ -1,21 +1,25 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
-import { isRetryable } from '../api/errors.ts';
 import { reloadQueries } from '../api/reload.ts';
-import { trpc } from '../api/trpc.ts';
+import { sendUntilAnswered } from '../api/retry.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Button } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
 import { ErrorMessage } from '../ui/messages.tsx';
 import type { Cancellation } from './progress.ts';
 
+const LIFT_ATTEMPTS = 4;
+
 /** Whether the hold of a stop is on, with a button that lifts it. Lifting twice has no further effect. */
 export function HoldState({ cancellation: { id, hold } }: { cancellation: Cancellation }) {
   const queryClient = useQueryClient();
   const state = useRef<HTMLParagraphElement>(null);
   const { mutate, isPending, isSuccess, error } = useMutation({
-    mutationFn: () => trpc.cancellations.liftHold.mutate({ id }),
-    retry: (failures, failure) => failures < 3 && isRetryable(failure),
+    mutationFn: () =>
+      sendUntilAnswered(() => trpc.cancellations.liftHold.mutate({ id }, inTime()), {
+        attempts: LIFT_ATTEMPTS,
+      }),
     onSettled: () => reloadQueries(queryClient, ['cancellations']),
   });
   const isActive = hold?.state === 'active';

@@ -285,9 +285,9 @@ function numberHint(total: number): string {
 }
 
 function StopState({ request }: { request: ReturnType<typeof useStopRequest> }) {
-  const { isPending, failureCount, error } = request;
+  const { isPending, isRepeated, error } = request;
   const { retrying, uncertain } = texts.stop.confirm;
-  if (isPending && failureCount > 0) {
+  if (isPending && isRepeated) {
     return (
       <p role="status" className="rounded-lg bg-warning-soft p-3 text-sm text-warning-ink">
         {retrying}

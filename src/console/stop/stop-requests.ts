@@ -3,6 +3,7 @@ import { useState } from 'react';
 import { currentTime } from '../api/clock.ts';
 import { isRetryable, SessionError } from '../api/errors.ts';
 import { createKeyring } from '../api/idempotency.ts';
+import { retryDelay, sendUntilAnswered } from '../api/retry.ts';
 import { SESSION, type Session, useSession } from '../api/session.tsx';
 import { inTime, type Outputs, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
@@ -27,12 +28,9 @@ export type StopRequest = Selector & {
 const PREVIEW_ATTEMPTS = 3;
 /** With the delays below, about a minute. */
 const STOP_ATTEMPTS = 18;
-const MAX_RETRY_DELAY_MS = 4_000;
 
 /** A preview is not recorded, but the API requires a reason. */
 const PREVIEW_REASON = 'preview';
-
-const retryDelay = (attempt: number) => Math.min(500 * 2 ** attempt, MAX_RETRY_DELAY_MS);
 
 /** Counts the calls that match a selector. Cancels none. */
 export function usePreviewRequest() {
@@ -56,24 +54,27 @@ export function usePreviewRequest() {
  */
 export function useStopRequest() {
   const [keyring] = useState(() => createKeyring());
+  const [isRepeated, setIsRepeated] = useState(false);
   const queryClient = useQueryClient();
   const { organizationId } = useSession();
-  return useMutation({
-    mutationFn: async (request: StopRequest): Promise<string> => {
-      // Another tab may have signed in since the last attempt, and the tabs share the cookie.
-      if (queryClient.getQueryData<Session>(SESSION)?.organizationId !== organizationId)
-        throw new SessionError(401, texts.errors.signedOut);
-      const result = await trpc.cancellations.create.mutate(
-        { ...request, idempotencyKey: keyring.keyFor(request) },
-        inTime(),
-      );
-      if ('dryRun' in result) throw new Error('hangup returned a preview');
-      return result.id;
-    },
-    retry: (failures, error) => failures < STOP_ATTEMPTS - 1 && isRetryable(error),
-    retryDelay,
+  const send = async (request: StopRequest): Promise<string> => {
+    // Another tab may have signed in since the last attempt, and the tabs share the cookie.
+    if (queryClient.getQueryData<Session>(SESSION)?.organizationId !== organizationId)
+      throw new SessionError(401, texts.errors.signedOut);
+    const result = await trpc.cancellations.create.mutate(
+      { ...request, idempotencyKey: keyring.keyFor(request) },
+      inTime(),
+    );
+    if ('dryRun' in result) throw new Error('hangup returned a preview');
+    return result.id;
+  };
+  const request = useMutation({
+    onMutate: () => setIsRepeated(false),
+    mutationFn: (stop: StopRequest) =>
+      sendUntilAnswered(() => send(stop), { attempts: STOP_ATTEMPTS, onFailure: () => setIsRepeated(true) }),
     onSettled: (_id, error) => {
       if (error === null || !isRetryable(error)) keyring.discard();
     },
   });
+  return { ...request, isRepeated };
 }

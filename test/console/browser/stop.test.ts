@@ -1,7 +1,14 @@
 import type { Locator, Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { type ConsoleServer, openSignedIn, startCalls, startConsole, useBrowser } from './harness.ts';
+import {
+  type ConsoleServer,
+  openSignedIn,
+  setVisibility,
+  startCalls,
+  startConsole,
+  useBrowser,
+} from './harness.ts';
 
 useBrowser();
 
@@ -147,6 +154,23 @@ test('a stop whose response is lost starts once', async () => {
   await page.getByText('2 calls are cancelled. No room is left.').waitFor();
   expect(lost).toBe(2);
   expect(await countStops(server)).toBe(1);
+});
+
+test('a stop is sent again while its tab is hidden', async () => {
+  const server = await startConsole();
+  await startCalls(server, 2);
+  const { page } = await openSignedIn(server, '/console/stop');
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+  await page.getByText('2 calls match').waitFor();
+  await page.route('**/console/trpc/cancellations.create*', (route) => route.abort());
+  await confirmStop(page, 2);
+  await page.getByText('The stop cannot start twice').waitFor();
+  await setVisibility(page, 'hidden');
+  await page.unroute('**/console/trpc/cancellations.create*');
+  await expect.poll(() => countStops(server), { timeout: 30_000 }).toBe(1);
+  await setVisibility(page, 'visible');
+  await page.getByText('2 calls are cancelled. No room is left.').waitFor();
 });
 
 test('a stop that is sent again never runs for the organization of a later sign-in', async () => {
