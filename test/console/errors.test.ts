@@ -2,8 +2,8 @@ import { TRPCClientError } from '@trpc/client';
 import { expect, test } from 'vitest';
 import { toTrpcError } from '../../src/api/errors.ts';
 import { errorShape } from '../../src/api/trpc.ts';
-import { retryAfterMs, SessionError } from '../../src/console/api/errors.ts';
-import { rateLimited, unauthorized } from '../../src/domain/errors.ts';
+import { isDefiniteRefusal, retryAfterMs, SessionError } from '../../src/console/api/errors.ts';
+import { missingScope, rateLimited, tooManyMatches, unauthorized } from '../../src/domain/errors.ts';
 
 /** Returns an error as the client of tRPC throws it. */
 function clientError(error: Error): unknown {
@@ -23,4 +23,11 @@ test('other errors have no time of the next attempt', () => {
   expect(retryAfterMs(clientError(unauthorized()))).toBeNull();
   expect(retryAfterMs(new TypeError('retry after 5 s'))).toBeNull();
   expect(retryAfterMs(null)).toBeNull();
+});
+
+test('only a refusal after the check of the session proves that no earlier attempt has run', () => {
+  expect(isDefiniteRefusal(clientError(tooManyMatches(9, 5)))).toBe(true);
+  for (const error of [unauthorized(), missingScope('calls:stop'), rateLimited('calls', 1)])
+    expect(isDefiniteRefusal(clientError(error))).toBe(false);
+  expect(isDefiniteRefusal(new TypeError('no response'))).toBe(false);
 });

@@ -30,6 +30,15 @@ export function isRetryable(error: unknown): boolean {
 }
 
 /**
+ * True if hangup has not done a request, nor an earlier attempt with the same Idempotency-Key. A 401 or 403 proves nothing
+ * about an earlier attempt, because hangup checks the session first.
+ */
+export function isDefiniteRefusal(error: unknown): boolean {
+  const status = statusOf(error);
+  return !isRetryable(error) && status !== 401 && status !== 403;
+}
+
+/**
  * Returns how long hangup refuses further requests; null for another error than 429. Reads the message, because a page cannot
  * read the header Retry-After of an event stream.
  */

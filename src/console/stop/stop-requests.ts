@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { currentTime } from '../api/clock.ts';
-import { isRetryable, SessionError } from '../api/errors.ts';
+import { isDefiniteRefusal, isRetryable, SessionError } from '../api/errors.ts';
 import { createKeyring } from '../api/idempotency.ts';
 import { retryDelay, sendUntilAnswered } from '../api/retry.ts';
 import { SESSION, type Session, useSession } from '../api/session.tsx';
@@ -73,7 +73,7 @@ export function useStopRequest() {
     mutationFn: (stop: StopRequest) =>
       sendUntilAnswered(() => send(stop), { attempts: STOP_ATTEMPTS, onFailure: () => setIsRepeated(true) }),
     onSettled: (_id, error) => {
-      if (error === null || !isRetryable(error)) keyring.discard();
+      if (error === null || isDefiniteRefusal(error)) keyring.discard();
     },
   });
   return { ...request, isRepeated };

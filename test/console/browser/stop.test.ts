@@ -5,6 +5,7 @@ import {
   type ConsoleServer,
   openSignedIn,
   setVisibility,
+  signIn,
   startCalls,
   startConsole,
   useBrowser,
@@ -171,6 +172,31 @@ test('a stop is sent again while its tab is hidden', async () => {
   await expect.poll(() => countStops(server), { timeout: 30_000 }).toBe(1);
   await setVisibility(page, 'visible');
   await page.getByText('2 calls are cancelled. No room is left.').waitFor();
+});
+
+test('a stop whose response is lost and whose session then ends starts once', async () => {
+  const server = await startConsole();
+  await startCalls(server, 2);
+  const { key, id } = await server.createKey(['calls:read', 'calls:stop']);
+  const { page } = await openSignedIn({ ...server, key }, '/console/stop');
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+  await page.getByText('2 calls match').waitFor();
+  let isFirst = true;
+  await page.route('**/console/trpc/cancellations.create*', async (route) => {
+    if (!isFirst) return route.continue();
+    isFirst = false;
+    await route.fetch();
+    await server.run('keys', 'revoke', id);
+    return route.abort();
+  });
+  await confirmStop(page, 2);
+  await page.getByText('The session has ended. After').waitFor();
+  await signIn(page, server.key);
+  // By the same request as before.
+  await stopCalls(page).click();
+  await page.getByText('2 calls are cancelled. No room is left.').waitFor();
+  expect(await countStops(server)).toBe(1);
 });
 
 test('a stop that is sent again never runs for the organization of a later sign-in', async () => {
