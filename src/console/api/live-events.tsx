@@ -30,6 +30,8 @@ const LiveEventsContext = createContext<LiveEvents | null>(null);
 
 /** After an answer that ends the stream, such as the 503 of a proxy while hangup starts. */
 const RETRY_DELAY_MS = 2_000;
+/** A stream begins with an event. A stream without one is lost, for example at a proxy that keeps it back. */
+const FIRST_EVENT_TIMEOUT_MS = 10_000;
 
 /**
  * Keeps one subscription open while the tab is visible. A hidden tab has no stream, and continues after its last event
@@ -59,31 +61,39 @@ export function LiveEventsProvider({
       setState(isEnabled ? 'paused' : 'refused');
       return;
     }
-    let retry: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    let timer = setTimeout(() => end(null), FIRST_EVENT_TIMEOUT_MS);
     const end = (error: unknown) => {
+      // An unsubscription also completes the stream.
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
       const limitedMs = retryAfterMs(error);
       setState(limitedMs === null ? 'lost' : 'limited');
       if (limitedMs !== null) setRetryAt(currentTime() + limitedMs);
-      retry = setTimeout(() => setAttempt(attempt + 1), limitedMs ?? RETRY_DELAY_MS);
+      timer = setTimeout(() => setAttempt(attempt + 1), limitedMs ?? RETRY_DELAY_MS);
       reportEnd();
     };
     const input = lastEventId.current === undefined ? {} : { lastEventId: lastEventId.current };
     const subscription = trpc.events.stream.subscribe(input, {
       onData: ({ id, data }) => {
-        // A stream begins with an event. A refused stream has none, but is connected until its error arrives.
+        if (isOver) return;
+        clearTimeout(timer);
+        // A refused stream has no event, but is connected until its error arrives.
         setState('live');
         lastEventId.current = id;
         for (const listener of listeners) listener(data);
       },
       onConnectionStateChange: ({ state: connection, error }) => {
         // The first attempt of a page is not a loss.
-        if (connection === 'connecting' && error !== null) setState('lost');
+        if (connection === 'connecting' && error !== null && !isOver) setState('lost');
       },
       onError: end,
       onComplete: () => end(null),
     });
     return () => {
-      clearTimeout(retry);
+      isOver = true;
+      clearTimeout(timer);
       subscription.unsubscribe();
     };
   }, [isEnabled, isVisible, attempt, listeners]);

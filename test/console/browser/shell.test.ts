@@ -5,6 +5,7 @@ import {
   openConsole,
   openSignedIn,
   PAGES,
+  setVisibility,
   signIn,
   startCalls,
   startConsole,
@@ -153,6 +154,27 @@ test('a page that is open while the server is away follows when it is back', asy
   await server.restart();
   await startCalls(server, 1);
   await page.getByText('call-1').first().waitFor();
+});
+
+test('a tab that is hidden for a moment opens one further stream, and reports no lost connection', async () => {
+  const server = await startConsole();
+  const { page, requests } = await openSignedIn(server, '/console/calls');
+  await page.getByText('No live calls').waitFor();
+  await page.evaluate(`
+    window.shown = [];
+    const status = document.querySelector('main [role=status]');
+    new MutationObserver(() => window.shown.push(status.textContent)).observe(status, { childList: true });
+  `);
+  const streams = () => requests.filter((url) => url.includes('events.stream')).length;
+  await expect.poll(streams).toBe(1);
+  await setVisibility(page, 'hidden');
+  await setVisibility(page, 'visible');
+  await startCalls(server, 1);
+  await page.getByText('call-1').first().waitFor();
+  // Later than another attempt would begin.
+  await page.waitForTimeout(3_000);
+  expect(streams()).toBe(2);
+  expect(await page.evaluate('window.shown')).toEqual([]);
 });
 
 test('an error status of a proxy does not end the event stream for ever', async () => {

@@ -199,6 +199,23 @@ test('a stop whose response is lost and whose session then ends starts once', as
   expect(await countStops(server)).toBe(1);
 });
 
+test('the progress is current without an event of the stream', async () => {
+  const server = await startConsole({ RETRY_MAX_DELAY_MS: '1000' });
+  await startCalls(server, 2);
+  server.livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
+  const { page } = await openSignedIn(server, '/console/keys');
+  // As a proxy that keeps the events back.
+  await page.route('**/console/trpc/events.stream*', () => {});
+  await page.goto(`${server.url}/console/stop`);
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+  await confirmStop(page, 2);
+  await page.getByText('0 of 2 rooms are gone.').waitFor();
+  server.livekit.emulator.setFault('DeleteRoom', null);
+  await page.getByText('2 calls are cancelled. No room is left.').waitFor();
+  await page.getByText('Connection lost').waitFor();
+});
+
 test('a stop that is sent again never runs for the organization of a later sign-in', async () => {
   const server = await startConsole();
   await startCalls(server, 2);
