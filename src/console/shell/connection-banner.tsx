@@ -15,6 +15,7 @@ export function ConnectionBanner() {
   useEffect(() => {
     if (state === 'lost' || state === 'limited') setShown(state);
     if (state === 'live') setShown((before) => (before === null ? null : 'back'));
+    if (state === 'refused') setShown(null);
   }, [state]);
 
   useEffect(() => {

@@ -177,6 +177,21 @@ test('a tab that is hidden for a moment opens one further stream, and reports no
   expect(await page.evaluate('window.shown')).toEqual([]);
 });
 
+test('a sign-in by a key without the event stream ends the banner of a lost connection', async () => {
+  const server = await startConsole();
+  const { key, id } = await server.createKey(['calls:read']);
+  const stopper = await server.createKey(['calls:stop']);
+  const { page } = await openSignedIn({ ...server, key }, '/console/stop');
+  await server.kill();
+  await page.getByText('Connection lost').waitFor();
+  await server.run('keys', 'revoke', id);
+  await server.restart();
+  await page.getByText('The session has ended').waitFor();
+  await signIn(page, stopper.key);
+  await page.getByText('lacks the scope calls:read').waitFor();
+  await page.getByText('Connection lost').waitFor({ state: 'hidden' });
+});
+
 test('an error status of a proxy does not end the event stream for ever', async () => {
   const server = await startConsole();
   const { page } = await openConsole(server.url);
