@@ -123,7 +123,7 @@ export function useSignOut() {
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: async () => {
-      const response = await fetch(SESSION_URL, { method: 'DELETE', headers: CONSOLE_HEADERS });
+      const response = await fetch(SESSION_URL, { method: 'DELETE', headers: CONSOLE_HEADERS, ...inTime() });
       if (!response.ok) throw new SessionError(response.status, await readMessage(response));
       notifyOtherTabs();
     },

@@ -23,12 +23,12 @@ export const trpc = createTRPCClient<AppRouter>({
 const TIMEOUT_MS = 10_000;
 
 /**
- * Returns the options of a request that hangup answers within 5 s. A request without a response would keep a cancel busy, and a
+ * Returns the options of a request. hangup answers most within 5 s. A request without a response would keep a cancel busy, and a
  * page as it is, for as long as the browser waits.
  * @param signal ends the request earlier
  */
-export const inTime = (signal?: AbortSignal) => {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+export const inTime = (signal?: AbortSignal, timeoutMs = TIMEOUT_MS) => {
+  const timeout = AbortSignal.timeout(timeoutMs);
   return { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) };
 };
 

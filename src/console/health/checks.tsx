@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { useScope } from '../api/session.tsx';
-import { trpc } from '../api/trpc.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Badge, type Tone } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
@@ -8,6 +8,9 @@ import { ErrorMessage, MissingScope } from '../ui/messages.tsx';
 import { Card } from '../ui/page.tsx';
 import { Time } from '../ui/time.tsx';
 import { byLevel, countLevels, type Finding, LEVELS, type Level } from './findings.ts';
+
+/** The checks can read the complete database. */
+const CHECKS_TIMEOUT_MS = 300_000;
 
 const TONES: Record<Level, Tone> = {
   ok: 'success',
@@ -34,7 +37,7 @@ export function Checks() {
 function PermittedChecks() {
   const { data, error, isFetching, refetch } = useQuery({
     queryKey: ['health', 'findings'],
-    queryFn: ({ signal }) => trpc.health.findings.query(undefined, { signal }),
+    queryFn: ({ signal }) => trpc.health.findings.query(undefined, inTime(signal, CHECKS_TIMEOUT_MS)),
     enabled: false,
     retry: false,
     gcTime: Number.POSITIVE_INFINITY,

@@ -54,7 +54,7 @@ function PrefixForm() {
   const [prefix, setPrefix] = useState('');
   const [isMissing, setMissing] = useState(false);
   const { mutate, error, isPending } = useMutation({
-    mutationFn: () => trpc.adoption.add.mutate({ prefix }),
+    mutationFn: () => trpc.adoption.add.mutate({ prefix }, inTime()),
     onSuccess: async () => {
       setPrefix('');
       field.current?.focus();

@@ -4,7 +4,7 @@ import { currentTime } from '../api/clock.ts';
 import { messageOf } from '../api/errors.ts';
 import { reloadQueries } from '../api/reload.ts';
 import type { Scope } from '../api/session.tsx';
-import { trpc } from '../api/trpc.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Button } from '../ui/button.tsx';
 import { Dialog } from '../ui/dialog.tsx';
@@ -20,7 +20,7 @@ const DEFAULT_SCOPES: readonly Scope[] = ['calls:read', 'calls:write', 'calls:ca
 export function CreateKeyDialog({ onClose }: { onClose: () => void }) {
   const queryClient = useQueryClient();
   const { mutate, data, error, isPending } = useMutation({
-    mutationFn: (input: NewKey) => trpc.apiKeys.create.mutate(input),
+    mutationFn: (input: NewKey) => trpc.apiKeys.create.mutate(input, inTime()),
     // Not awaited: the key is shown without the list.
     onSuccess: () => void reloadQueries(queryClient, API_KEYS.queryKey),
   });

@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { reloadQueries } from '../api/reload.ts';
 import { useSignOut } from '../api/session.tsx';
-import { type Outputs, trpc } from '../api/trpc.ts';
+import { inTime, type Outputs, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { ConfirmDialog } from './confirm-dialog.tsx';
 import { API_KEYS } from './queries.ts';
@@ -19,7 +19,7 @@ export function RevokeKeyDialog({
   const queryClient = useQueryClient();
   const { mutate: signOut } = useSignOut();
   const { mutate, error, isPending } = useMutation({
-    mutationFn: () => trpc.apiKeys.revoke.mutate({ keyId: id }),
+    mutationFn: () => trpc.apiKeys.revoke.mutate({ keyId: id }, inTime()),
     onSuccess: async () => {
       if (isCurrent) signOut();
       else await reloadQueries(queryClient, API_KEYS.queryKey);

@@ -1,7 +1,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { statusOf } from '../api/errors.ts';
 import { reloadQueries } from '../api/reload.ts';
-import { trpc } from '../api/trpc.ts';
+import { inTime, trpc } from '../api/trpc.ts';
 import { ROOM_DELETIONS_KEY } from './room-deletions.ts';
 
 /** Completed in the meantime, or pruned: the page itself shows the result. */
@@ -21,7 +21,7 @@ export function useRetryDeletions() {
 
 async function retryDeletion(callId: string): Promise<void> {
   try {
-    await trpc.roomDeletions.retry.mutate({ callId });
+    await trpc.roomDeletions.retry.mutate({ callId }, inTime());
   } catch (error) {
     if (!GONE.includes(statusOf(error) ?? 0)) throw error;
   }

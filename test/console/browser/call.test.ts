@@ -105,6 +105,13 @@ test('a room that outlives its call has a warning, its error in plain words, and
   await page.getByText('The LiveKit server with the room does not respond.').waitFor();
   expect(await brokenRules(page)).toEqual([]);
 
+  await page.route('**/console/trpc/roomDeletions.retry*', () => {
+    // No response: the browser would wait for minutes.
+  });
+  await warning.getByRole('button', { name: 'Try again now' }).click();
+  await warning.getByRole('alert').getByText('hangup does not respond').waitFor();
+  await page.unroute('**/console/trpc/roomDeletions.retry*');
+
   await page.getByRole('link', { name: 'Calls', exact: true }).click();
   await page.getByText('The room of 1 ended call is not deleted').click();
   await page.getByRole('link', { name: 'call-1' }).click();
