@@ -19,11 +19,21 @@ const DEFAULT_SCOPES: readonly Scope[] = ['calls:read', 'calls:write', 'calls:ca
 /** Creates an API key, and shows it this one time. */
 export function CreateKeyDialog({ onClose }: { onClose: () => void }) {
   const queryClient = useQueryClient();
+  // A second click can arrive before the page shows the first.
+  const isSent = useRef(false);
   const { mutate, data, error, isPending } = useMutation({
     mutationFn: (input: NewKey) => trpc.apiKeys.create.mutate(input, inTime()),
-    // Not awaited: the key is shown without the list.
-    onSuccess: () => void reloadQueries(queryClient, API_KEYS.queryKey),
+    onSettled: () => {
+      isSent.current = false;
+      // Not awaited: the key is shown without the list. After a lost response, the list can have a key that nobody has seen.
+      void reloadQueries(queryClient, API_KEYS.queryKey);
+    },
   });
+  const create = (input: NewKey) => {
+    if (isSent.current) return;
+    isSent.current = true;
+    mutate(input);
+  };
   if (data !== undefined) {
     return (
       // Escape must not lose the key.
@@ -34,7 +44,7 @@ export function CreateKeyDialog({ onClose }: { onClose: () => void }) {
   }
   return (
     <Dialog title={texts.keys.create} onClose={onClose}>
-      <KeyForm error={error} isPending={isPending} onSubmit={mutate} onClose={onClose} />
+      <KeyForm error={error} isPending={isPending} onSubmit={create} onClose={onClose} />
     </Dialog>
   );
 }

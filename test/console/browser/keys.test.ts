@@ -98,6 +98,23 @@ test('without a server the form keeps what was typed', async () => {
   await dialog.getByRole('textbox', { name: 'New API key' }).waitFor();
 });
 
+test('two clicks at once create one key', async () => {
+  const server = await startConsole();
+  const { page } = await openSignedIn(server, '/console/keys');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Name').fill('billing');
+  const submit = dialog.getByRole('button', { name: 'Create key' });
+  await submit.evaluate((button: { click(): void }) => {
+    button.click();
+    button.click();
+  });
+  await dialog.getByRole('textbox', { name: 'New API key' }).waitFor();
+  expect(await server.send('GET', '/api-keys')).toMatchObject({
+    apiKeys: [{ name: 'billing' }, { name: 'test' }],
+  });
+});
+
 test('a late response of a revocation does not close the dialog of another key', async () => {
   const server = await startConsole();
   const first = await server.createKey(['calls:read']);
