@@ -1,6 +1,6 @@
-import { QueryClient, QueryObserver } from '@tanstack/react-query';
+import { InfiniteQueryObserver, QueryClient, QueryObserver } from '@tanstack/react-query';
 import { expect, test, vi } from 'vitest';
-import { reloadQueries } from '../../src/console/api/reload.ts';
+import { loadNextPage, reloadQueries } from '../../src/console/api/reload.ts';
 import { createThrottle } from '../../src/console/api/throttle.ts';
 
 /** Requests whose responses the test sends. */
@@ -51,6 +51,44 @@ test('a reload without an open request loads at once', async () => {
   await done;
   expect(client.getQueryData(queryKey)).toBe(2);
   unsubscribe();
+});
+
+test('a reload that the next page interrupts follows the next page', async () => {
+  const client = new QueryClient();
+  const requests = createRequests();
+  const queryKey = ['pages'];
+  const observer = new InfiniteQueryObserver(client, {
+    queryKey,
+    queryFn: requests.send,
+    initialPageParam: 0,
+    getNextPageParam: (_last, pages) => (pages.length < 2 ? pages.length : null),
+  });
+  const unsubscribe = observer.subscribe(() => {});
+  const pages = () => observer.getCurrentResult().data?.pages;
+  requests.answer(0, 1);
+  await vi.waitFor(() => expect(pages()).toEqual([1]));
+  const reloaded = reloadQueries(client, queryKey);
+  await vi.waitFor(() => expect(requests.count()).toBe(2));
+  const loaded = loadNextPage(client, queryKey, () => observer.fetchNextPage());
+  await vi.waitFor(() => expect(requests.count()).toBe(3));
+  requests.answer(2, 2);
+  await vi.waitFor(() => expect(requests.count()).toBe(4));
+  requests.answer(3, 11);
+  await vi.waitFor(() => expect(requests.count()).toBe(5));
+  requests.answer(4, 12);
+  await Promise.all([reloaded, loaded]);
+  expect(pages()).toEqual([11, 12]);
+  unsubscribe();
+});
+
+test('the next page alone sends one request', async () => {
+  const client = new QueryClient();
+  const requests = createRequests();
+  const fetchNextPage = () => requests.send();
+  const loaded = loadNextPage(client, ['pages'], fetchNextPage);
+  requests.answer(0, 1);
+  await loaded;
+  expect(requests.count()).toBe(1);
 });
 
 test('calls of a throttled function run once more, after the action and its interval', async () => {

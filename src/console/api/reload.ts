@@ -9,6 +9,17 @@ export async function reloadQueries(queryClient: QueryClient, queryKey: QueryKey
   await queryClient.invalidateQueries({ queryKey });
 }
 
+/** Loads the next page of a list. This ends an open reload of the list, which then follows. */
+export async function loadNextPage(
+  queryClient: QueryClient,
+  queryKey: QueryKey,
+  fetchNextPage: () => Promise<unknown>,
+): Promise<void> {
+  const isReloading = queryClient.isFetching({ queryKey }) > 0;
+  await fetchNextPage();
+  if (isReloading) await reloadQueries(queryClient, queryKey);
+}
+
 /** Returns a function that loads the queries of the keys again: at once, and at most once per interval. */
 export function useReload(queryKeys: readonly QueryKey[], intervalMs: number): () => void {
   const queryClient = useQueryClient();

@@ -1,5 +1,6 @@
-import { useInfiniteQuery } from '@tanstack/react-query';
+import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { isLive } from '../api/call.ts';
+import { loadNextPage } from '../api/reload.ts';
 import { inTime, type Outputs, trpc } from '../api/trpc.ts';
 import { KeyName } from '../keys/key-name.tsx';
 import { texts } from '../texts.ts';
@@ -18,8 +19,10 @@ const words = texts.call;
 
 /** Every event of the call's audit log, with its actor and reason. */
 export function Timeline({ callId }: { callId: string }) {
+  const queryClient = useQueryClient();
+  const queryKey = ['callEvents', callId];
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
-    queryKey: ['callEvents', callId],
+    queryKey,
     queryFn: ({ pageParam, signal }) =>
       trpc.calls.events.query({ callId, limit: PAGE_SIZE, cursor: pageParam }, inTime(signal)),
     initialPageParam: null as string | null,
@@ -40,7 +43,10 @@ export function Timeline({ callId }: { callId: string }) {
         ))}
       </ol>
       {hasNextPage && (
-        <Button isBusy={isFetchingNextPage} onClick={() => void fetchNextPage()}>
+        <Button
+          isBusy={isFetchingNextPage}
+          onClick={() => void loadNextPage(queryClient, queryKey, fetchNextPage)}
+        >
           {words.timelineMore}
         </Button>
       )}

@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { useOnEvent } from '../api/live-events.tsx';
-import { useReload } from '../api/reload.ts';
+import { loadNextPage, useReload } from '../api/reload.ts';
 import { type Inputs, inTime, type Outputs, trpc } from '../api/trpc.ts';
 
 export type RoomDeletion = Outputs['roomDeletions']['list']['roomDeletions'][number];
@@ -69,6 +69,6 @@ export function useRoomDeletions({
     isComplete: data !== undefined && !hasNextPage,
     error,
     retry: () => void refetch(),
-    loadMore: hasNextPage ? () => void fetchNextPage() : null,
+    loadMore: hasNextPage ? () => void loadNextPage(queryClient, queryKey, fetchNextPage) : null,
   };
 }
