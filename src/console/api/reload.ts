@@ -1,12 +1,20 @@
-import { type QueryClient, type QueryKey, useQueryClient } from '@tanstack/react-query';
+import { type QueryClient, type QueryFilters, type QueryKey, useQueryClient } from '@tanstack/react-query';
 import { useThrottled } from './throttle.ts';
 
 /** Loads the queries of a key again. */
-export async function reloadQueries(queryClient: QueryClient, queryKey: QueryKey): Promise<void> {
+export function reloadQueries(queryClient: QueryClient, queryKey: QueryKey): Promise<void> {
+  return reloadMatching(queryClient, { queryKey });
+}
+
+/** Loads queries again. */
+export async function reloadMatching(
+  queryClient: QueryClient,
+  filters: Pick<QueryFilters, 'queryKey' | 'predicate'>,
+): Promise<void> {
   // The response of an open request can be older than the reason of the reload. To cancel such requests could starve a slow
   // one, and a first one cannot be cancelled.
-  await queryClient.refetchQueries({ queryKey, fetchStatus: 'fetching' }, { cancelRefetch: false });
-  await queryClient.invalidateQueries({ queryKey });
+  await queryClient.refetchQueries({ ...filters, fetchStatus: 'fetching' }, { cancelRefetch: false });
+  await queryClient.invalidateQueries(filters);
 }
 
 /** Loads the next page of a list. This ends an open reload of the list, which then follows. */

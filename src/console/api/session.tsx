@@ -1,9 +1,9 @@
 import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { createContext, type ReactNode, useContext, useEffect } from 'react';
+import { createContext, type ReactNode, useContext, useEffect, useRef } from 'react';
 import { takeLinkKey } from '../sign-in/link-key.ts';
 import { texts } from '../texts.ts';
 import { SessionError, statusOf } from './errors.ts';
-import { reloadQueries } from './reload.ts';
+import { reloadMatching, reloadQueries } from './reload.ts';
 import { CONSOLE_HEADERS, inTime, type Outputs, trpc } from './trpc.ts';
 
 export type Session = Outputs['apiKeys']['current'];
@@ -51,7 +51,16 @@ async function signInByLink(key: string): Promise<void> {
   }
 }
 
+/** Gives the session to the pages. They load their data again after a sign-in by another key of the organization. */
 export function SessionProvider({ session, children }: { session: Session; children: ReactNode }) {
+  const queryClient = useQueryClient();
+  const { id } = session;
+  const loadedFor = useRef(id);
+  useEffect(() => {
+    if (loadedFor.current === id) return;
+    loadedFor.current = id;
+    void reloadMatching(queryClient, { predicate: isOtherQuery });
+  }, [id, queryClient]);
   return <SessionContext value={session}>{children}</SessionContext>;
 }
 
@@ -113,7 +122,7 @@ export function useSignIn() {
     onSuccess: (session) => {
       forgetOtherOrganization(queryClient, session);
       queryClient.setQueryData<Session>(SESSION, session);
-      void queryClient.invalidateQueries({ predicate: isOtherQuery });
+      void reloadMatching(queryClient, { predicate: isOtherQuery });
     },
   });
 }

@@ -205,3 +205,15 @@ test('after a sign-in in another tab, no tab acts for the organization of the fi
   await tab.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('The session has ended').waitFor();
 });
+
+test('after a sign-in in another tab by a key of the same organization, the keys show the new session', async () => {
+  const server = await startConsole();
+  const other = await server.createKey(['calls:read', 'admin']);
+  const { page } = await openSignedIn(server, '/console/keys');
+  const own = page.getByRole('listitem').filter({ hasText: 'This session' });
+  await own.waitFor();
+  const tab = await page.context().newPage();
+  await tab.goto(`${server.url}/console/keys#key=${other.key}`);
+  await own.filter({ hasText: other.id }).waitFor();
+  expect(await own.count()).toBe(1);
+});
