@@ -50,6 +50,8 @@ export function errorCode(error: unknown): string {
 }
 
 export const unauthorized = () => new RequestError('unauthorized', 'Unauthorized');
+export const sessionOfOtherKey = () =>
+  new RequestError('unauthorized', 'Unauthorized - the session belongs to another API key');
 export const callNotFound = () => new RequestError('not_found', 'Call not found');
 export const callOfOtherOrganization = () =>
   new RequestError('forbidden', 'Access denied - call belongs to different organization');

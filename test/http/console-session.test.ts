@@ -205,6 +205,29 @@ describe('/console/trpc/', () => {
     expect(body).toMatchObject({ error: { message: 'Access denied - API key lacks scope: calls:cancel' } });
   });
 
+  test('refuses a request for another key than that of the session, which changes nothing', async () => {
+    await hangup.insertCall({ id: 'shown', status: 'active' });
+    const cookie = await signIn(hangup);
+    const id = cookie.split(/[=.]/)[1] ?? '';
+    const send = (method: string, path: string, expected: string) => {
+      const headers = { ...CONSOLE, cookie, 'x-hangup-key-id': expected };
+      const body = { callId: 'shown' };
+      return hangup.send(method, path, { key: null, headers, ...(method === 'POST' && { body }) });
+    };
+    const batch = `${CURRENT},agents.list?batch=1`;
+    for (const other of [await keyIdOf(await hangup.createKey('acme')), 'x', `${id},${id}`, '']) {
+      const { status, body } = await send('POST', '/console/trpc/calls.cancel', other);
+      expect([status, body]).toMatchObject([
+        401,
+        { error: { message: 'Unauthorized - the session belongs to another API key' } },
+      ]);
+      expect((await send('GET', batch, other)).status).toBe(401);
+    }
+    expect((await hangup.store.findCall('shown'))?.call.status).toBe('active');
+    expect((await send('GET', batch, id)).status).toBe(200);
+    expect((await send('POST', '/console/trpc/calls.cancel', id)).status).toBe(200);
+  });
+
   test('records the key as the author of a change', async () => {
     await hangup.insertCall({ id: 'mine', status: 'active' });
     const cookie = await signIn(hangup);

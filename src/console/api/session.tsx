@@ -1,10 +1,10 @@
 import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { createContext, type ReactNode, useContext, useEffect, useRef } from 'react';
+import { createContext, type ReactNode, useContext, useEffect, useLayoutEffect, useRef } from 'react';
 import { takeLinkKey } from '../sign-in/link-key.ts';
 import { texts } from '../texts.ts';
 import { SessionError, statusOf } from './errors.ts';
 import { reloadMatching, reloadQueries } from './reload.ts';
-import { CONSOLE_HEADERS, inTime, type Outputs, trpc } from './trpc.ts';
+import { CONSOLE_HEADERS, inTime, type Outputs, setShownKey, trpc } from './trpc.ts';
 
 export type Session = Outputs['apiKeys']['current'];
 export type Scope = Session['scopes'][number];
@@ -56,6 +56,8 @@ export function SessionProvider({ session, children }: { session: Session; child
   const queryClient = useQueryClient();
   const { id } = session;
   const loadedFor = useRef(id);
+  // Not earlier: until this commit, the page shows the former session.
+  useLayoutEffect(() => setShownKey(id), [id]);
   useEffect(() => {
     if (loadedFor.current === id) return;
     loadedFor.current = id;
@@ -69,6 +71,19 @@ export function useSession(): Session {
   const session = useContext(SessionContext);
   if (session === null) throw new Error('useSession is used outside SessionProvider');
   return session;
+}
+
+/**
+ * Returns a function that throws if another tab has signed in to another organization since the action began. An action of
+ * several requests calls it before each of them, because the tabs share the cookie.
+ */
+export function useSameOrganization(): () => void {
+  const queryClient = useQueryClient();
+  const { organizationId } = useSession();
+  return () => {
+    if (queryClient.getQueryData<Session>(SESSION)?.organizationId !== organizationId)
+      throw new SessionError(401, texts.errors.signedOut);
+  };
 }
 
 /** Returns whether the key has a scope. */
@@ -121,6 +136,7 @@ export function useSignIn() {
     },
     onSuccess: (session) => {
       forgetOtherOrganization(queryClient, session);
+      setShownKey(session.id);
       queryClient.setQueryData<Session>(SESSION, session);
       void reloadMatching(queryClient, { predicate: isOtherQuery });
     },

@@ -1,12 +1,11 @@
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { currentTime } from '../api/clock.ts';
-import { isDefiniteRefusal, isRetryable, SessionError } from '../api/errors.ts';
+import { isDefiniteRefusal, isRetryable } from '../api/errors.ts';
 import { createKeyring } from '../api/idempotency.ts';
 import { retryDelay, sendUntilAnswered } from '../api/retry.ts';
-import { SESSION, type Session, useSession } from '../api/session.tsx';
+import { useSameOrganization } from '../api/session.tsx';
 import { inTime, type Outputs, trpc } from '../api/trpc.ts';
-import { texts } from '../texts.ts';
 import type { Selector } from './selection.ts';
 
 type Created = Outputs['cancellations']['create'];
@@ -55,12 +54,9 @@ export function usePreviewRequest() {
 export function useStopRequest() {
   const [keyring] = useState(() => createKeyring());
   const [isRepeated, setIsRepeated] = useState(false);
-  const queryClient = useQueryClient();
-  const { organizationId } = useSession();
+  const assertSameOrganization = useSameOrganization();
   const send = async (request: StopRequest): Promise<string> => {
-    // Another tab may have signed in since the last attempt, and the tabs share the cookie.
-    if (queryClient.getQueryData<Session>(SESSION)?.organizationId !== organizationId)
-      throw new SessionError(401, texts.errors.signedOut);
+    assertSameOrganization();
     const result = await trpc.cancellations.create.mutate(
       { ...request, idempotencyKey: keyring.keyFor(request) },
       inTime(),

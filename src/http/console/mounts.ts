@@ -1,5 +1,6 @@
 import type { Authentication } from '../../api/procedure-request.ts';
 import { appRouter } from '../../api/router.ts';
+import { sessionOfOtherKey } from '../../domain/errors.ts';
 import { authenticateSession } from '../../operations/sessions/authenticate.ts';
 import { deriveSigningKey } from '../../operations/sessions/token.ts';
 import type { Mount, MountOptions } from '../mounts.ts';
@@ -9,6 +10,9 @@ import { createTrpcHandler } from '../trpc.ts';
 import { readSessionCookie } from './cookie.ts';
 import { refuseOtherOrigins } from './csrf.ts';
 import { createSessionHandler } from './session.ts';
+
+/** The id of the API key whose session the page shows. The page of another tab can have replaced the cookie. */
+const KEY_ID_HEADER = 'x-hangup-key-id';
 
 /**
  * Returns the handlers of the console's requests: the session, and tRPC under the cookie of the session. No page of another
@@ -24,6 +28,8 @@ export function createConsoleMounts(
     const apiKey = token === null ? null : await authenticateSession(dependencies, { token, signingKey });
     if (apiKey === null) request.isUnauthenticated = true;
     else request.keyId = apiKey.id;
+    const expectedId = request.headers[KEY_ID_HEADER];
+    if (apiKey !== null && expectedId !== undefined && expectedId !== apiKey.id) throw sessionOfOtherKey();
     return { apiKey };
   };
   const session = createSessionHandler({ dependencies, signingKey, isSecure, limits, onError });

@@ -5,6 +5,7 @@ import {
   openSignedIn,
   PAGES,
   signIn,
+  startCalls,
   startConsole,
   useBrowser,
   waitForPage,
@@ -204,6 +205,32 @@ test('after a sign-in in another tab, no tab acts for the organization of the fi
   expect(await page.getByText(id).count()).toBe(0);
   await tab.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('The session has ended').waitFor();
+});
+
+test('without the notice of a sign-in in another tab, no stop runs for the other organization', async () => {
+  const server = await startConsole();
+  await startCalls(server, 1);
+  const { key } = await server.createKey(['calls:read', 'calls:write', 'calls:stop'], 'other');
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
+  const calls = `${server.url}/api/v1/calls`;
+  expect((await fetch(calls, { method: 'POST', headers, body: '{"id":"theirs"}' })).status).toBe(201);
+  const { page } = await openSignedIn(server, '/console/stop');
+  await page.getByRole('combobox', { name: 'What to stop' }).selectOption('Everything');
+  await page.getByRole('button', { name: 'Preview' }).click();
+  await page.getByText('1 call matches').waitFor();
+  await page.getByLabel('Reason').fill('wrong advice');
+  await page.getByLabel('Type the number to confirm').fill('1');
+  const tab = await page.context().newPage();
+  await tab.addInitScript('BroadcastChannel.prototype.postMessage = () => {}');
+  await tab.goto(`${server.url}/console/calls#key=${key}`);
+  await tab.getByText('theirs').first().waitFor();
+  await page.getByRole('button', { name: 'Stop calls' }).click();
+  // The refusal makes the page load the session.
+  await page.getByTitle('other').last().waitFor();
+  for (const own of [server.key, key]) {
+    const answer = await fetch(`${server.url}/api/v1/cancellations`, { headers: { 'x-api-key': own } });
+    expect(await answer.json()).toMatchObject({ data: { cancellations: [] } });
+  }
 });
 
 test('after a sign-in in another tab by a key of the same organization, the keys show the new session', async () => {
