@@ -1,6 +1,7 @@
 import { type ReactNode, Suspense, useEffect } from 'react';
 import { Link, Redirect, Route, Router, Switch, useLocation } from 'wouter';
 import { statusOf } from './api/errors.ts';
+import { LateErrorsProvider } from './api/late-errors.tsx';
 import { LiveEventsProvider } from './api/live-events.tsx';
 import {
   type Session,
@@ -72,11 +73,13 @@ function SignedIn({ session, isEnded }: { session: Session; isEnded: boolean }) 
     <SessionProvider session={session}>
       <LiveEventsProvider isEnabled={isEnabled} onEnd={checkSession}>
         <Router base="/console">
-          <Shell>
-            <PageFrame>
-              <Pages />
-            </PageFrame>
-          </Shell>
+          <LateErrorsProvider>
+            <Shell>
+              <PageFrame>
+                <Pages />
+              </PageFrame>
+            </Shell>
+          </LateErrorsProvider>
         </Router>
       </LiveEventsProvider>
     </SessionProvider>

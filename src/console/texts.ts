@@ -160,6 +160,14 @@ export const texts = {
     createKeyCommand: (organization: string, name: string, scopes: readonly string[]) =>
       `hangup keys create --org ${quote(organization)} --name ${name} \\\n  --scope ${scopes.join(' ')}`,
   },
+  /** Errors of actions whose forms have left the page. */
+  lateErrors: {
+    stop: (selector: string) => `The stop failed (${selector}).`,
+    cancel: (id: string) => `The cancel of call ${isolate(id)} failed.`,
+    cancelMany: (calls: number) => `The cancel of ${callCount(calls)} failed.`,
+    uncertain: 'hangup may have received the request: check before you send it again.',
+    open: 'Open the page',
+  },
   calls: {
     title: 'Calls',
     search: 'Search',
@@ -254,7 +262,6 @@ export const texts = {
     started: (calls: number) => `hangup cancels ${callCount(calls)}.`,
     showProgress: 'Show the progress',
     cancelled: 'The call is cancelled.',
-    dismiss: 'Dismiss',
     failing: (count: number, hasMore: boolean) =>
       count === 1
         ? 'The room of 1 ended call is not deleted. Participants may still be connected.'
@@ -673,6 +680,7 @@ export const texts = {
     cancel: 'Cancel',
     close: 'Close',
     confirm: 'Confirm',
+    dismiss: 'Dismiss',
     none: 'None',
     utc: (time: string) => `${time} UTC`,
   },

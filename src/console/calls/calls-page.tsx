@@ -187,7 +187,7 @@ function Done({ outcome, onDismiss }: { outcome: Outcome; onDismiss: () => void 
             {words.showProgress}
           </Link>
         )}
-        <Button onClick={onDismiss}>{words.dismiss}</Button>
+        <Button onClick={onDismiss}>{texts.common.dismiss}</Button>
       </div>
     </div>
   );

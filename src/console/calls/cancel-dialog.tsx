@@ -1,6 +1,7 @@
 import { useMutation } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';
 import { createKeyring } from '../api/idempotency.ts';
+import { type LateError, useReportLateError } from '../api/late-errors.tsx';
 import { inTime, trpc } from '../api/trpc.ts';
 import { texts } from '../texts.ts';
 import { Button } from '../ui/button.tsx';
@@ -28,6 +29,7 @@ export function CancelCallDialog({
       title={texts.calls.cancelTitle}
       effect={texts.calls.cancelEffect}
       hint={texts.calls.reasonOptional}
+      late={{ title: texts.lateErrors.cancel(callId), href: `/calls/${encodeURIComponent(callId)}` }}
       cancel={(reason, idempotencyKey) =>
         trpc.calls.cancel.mutate({ callId, idempotencyKey, ...(reason !== '' && { reason }) }, inTime())
       }
@@ -55,6 +57,7 @@ export function CancelCallsDialog({
       title={texts.calls.cancelManyTitle(callIds.length)}
       effect={texts.calls.cancelManyEffect}
       hint={texts.calls.reasonRequired}
+      late={{ title: texts.lateErrors.cancelMany(callIds.length), href: '/calls' }}
       isRequired
       cancel={async (reason, idempotencyKey) => {
         const created = await trpc.cancellations.create.mutate(
@@ -75,6 +78,7 @@ function ReasonDialog<Result>({
   effect,
   hint,
   isRequired = false,
+  late,
   cancel,
   children,
   onCancelled,
@@ -84,6 +88,8 @@ function ReasonDialog<Result>({
   effect: string;
   hint: string;
   isRequired?: boolean;
+  /** The message about an error after the dialog has closed. */
+  late: Omit<LateError, 'error'>;
   cancel: (reason: string, idempotencyKey: string) => Promise<Result>;
   children?: ReactNode;
   onCancelled: (result: Result) => void;
@@ -92,8 +98,10 @@ function ReasonDialog<Result>({
   const [reason, setReason] = useState('');
   const [isMissing, setIsMissing] = useState(false);
   const [keyring] = useState(() => createKeyring());
+  const report = useReportLateError();
   const { mutate, error, isPending } = useMutation({
     mutationFn: (text: string) => cancel(text, keyring.keyFor({ reason: text })),
+    onError: (failure) => report({ ...late, error: failure }),
   });
   // Not for a closed dialog: a late response would close the dialog of another call.
   const onSuccess = (result: Result) => {

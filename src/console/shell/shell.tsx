@@ -8,6 +8,7 @@ import { Button } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
 import { ConnectionBanner } from './connection-banner.tsx';
 import { HelpDialog } from './help-dialog.tsx';
+import { LateErrorList } from './late-error-list.tsx';
 import { focusSearch, useShortcutSetting, useShortcuts } from './use-shortcuts.ts';
 
 const PAGES = [
@@ -62,6 +63,7 @@ export function Shell({ children }: { children: ReactNode }) {
         className="flex min-h-0 min-w-0 flex-1 flex-col overflow-y-auto outline-none"
       >
         <ConnectionBanner />
+        <LateErrorList />
         {children}
       </main>
       {isHelpOpen && (

@@ -3,10 +3,13 @@ import { useState } from 'react';
 import { currentTime } from '../api/clock.ts';
 import { isDefiniteRefusal, isRetryable } from '../api/errors.ts';
 import { createKeyring } from '../api/idempotency.ts';
+import { useReportLateError } from '../api/late-errors.tsx';
 import { retryDelay, sendUntilAnswered } from '../api/retry.ts';
 import { useSameOrganization } from '../api/session.tsx';
 import { inTime, type Outputs, trpc } from '../api/trpc.ts';
-import type { Selector } from './selection.ts';
+import { texts } from '../texts.ts';
+import { describeSelector } from './describe-selector.ts';
+import { type Selector, toLink } from './selection.ts';
 
 type Created = Outputs['cancellations']['create'];
 type CountedCalls = Extract<Created, { dryRun: true }>;
@@ -55,6 +58,7 @@ export function useStopRequest() {
   const [keyring] = useState(() => createKeyring());
   const [isRepeated, setIsRepeated] = useState(false);
   const assertSameOrganization = useSameOrganization();
+  const report = useReportLateError();
   const send = async (request: StopRequest): Promise<string> => {
     assertSameOrganization();
     const result = await trpc.cancellations.create.mutate(
@@ -68,6 +72,12 @@ export function useStopRequest() {
     onMutate: () => setIsRepeated(false),
     mutationFn: (stop: StopRequest) =>
       sendUntilAnswered(() => send(stop), { attempts: STOP_ATTEMPTS, onFailure: () => setIsRepeated(true) }),
+    onError: (error, { reason: _, hold: __, expectedAtMost: ___, ...selector }) =>
+      report({
+        title: texts.lateErrors.stop(describeSelector(selector)),
+        error,
+        href: 'filter' in selector ? `/stop?${toLink(selector.filter)}` : '/stop',
+      }),
     onSettled: (_id, error) => {
       if (error === null || isDefiniteRefusal(error)) keyring.discard();
     },

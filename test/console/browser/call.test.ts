@@ -82,6 +82,31 @@ test('a cancel that gets no response is an error, and the next attempt shows tha
   expect(await server.send('GET', '/calls/call-1')).toMatchObject({ cancelReason: 'no response' });
 });
 
+test('a cancel that fails after its dialog has closed is reported on the next page', async () => {
+  const server = await startOneCall();
+  const { page, problems } = await openSignedIn(server, '/console/calls/call-1');
+  const dialog = await cancelDialog(page, 'wrong number');
+  const { promise, resolve: fail } = Promise.withResolvers<void>();
+  await page.route('**/console/trpc/calls.cancel*', (route) => promise.then(() => route.abort()));
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await dialog.getByRole('button', { name: 'Go back' }).click();
+  await page.getByRole('link', { name: 'Health' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Health' }).waitFor();
+  fail();
+  const message = page.getByRole('alert').filter({ hasText: 'The cancel of call' });
+  await message.getByText('hangup may have received the request').waitFor();
+  await expect.poll(() => brokenRules(page)).toEqual([]);
+  await message.getByRole('link', { name: 'Open the page' }).click();
+  await page.waitForURL('**/console/calls/call-1');
+  await message.waitFor({ state: 'detached' });
+  await page.unroute('**/console/trpc/calls.cancel*');
+  await cancelDialog(page, 'wrong number');
+  await dialog.getByRole('button', { name: 'Confirm' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  expect(await server.send('GET', '/calls/call-1')).toMatchObject({ status: 'cancelled' });
+  expect(problems).toEqual([]);
+});
+
 test('the cancel of a call that has ended shows the message of the server', async () => {
   const server = await startOneCall();
   const { page } = await openSignedIn(server, '/console/calls/call-1');

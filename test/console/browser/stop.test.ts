@@ -199,6 +199,31 @@ test('a stop whose response is lost and whose session then ends starts once', as
   expect(await countStops(server)).toBe(1);
 });
 
+test('a stop that fails after the reader has left the page is reported there', async () => {
+  const server = await startConsole();
+  await startCalls(server, 2);
+  const { key, id } = await server.createKey(['calls:read', 'calls:stop']);
+  const { page } = await openSignedIn({ ...server, key }, '/console/stop?agentId=receptionist');
+  await preview(page).click();
+  await page.getByText('2 calls match').waitFor();
+  const { promise, resolve: fail } = Promise.withResolvers<void>();
+  await page.route('**/console/trpc/cancellations.create*', async (route) => {
+    await promise;
+    await route.continue();
+  });
+  await confirmStop(page, 2);
+  await page.getByRole('link', { name: 'Calls', exact: true }).click();
+  await page.getByText('call-1').first().waitFor();
+  await server.run('keys', 'revoke', id);
+  fail();
+  await signIn(page, server.key);
+  const message = page.getByRole('alert').filter({ hasText: 'The stop failed' });
+  await message.getByText('agent receptionist').waitFor();
+  await message.getByRole('link', { name: 'Open the page' }).click();
+  await expect.poll(() => what(page).inputValue()).toBe('receptionist');
+  expect(await countStops(server)).toBe(0);
+});
+
 test('the progress is current without an event of the stream', async () => {
   const server = await startConsole({ RETRY_MAX_DELAY_MS: '1000' });
   await startCalls(server, 2);
