@@ -54,7 +54,11 @@ export function useRoomDeletions({
   });
   const deletions = data?.pages.flatMap((page) => page.roomDeletions) ?? NO_DELETIONS;
   const isIn = (changed: string) => state.some((one) => one === changed);
-  const isListed = (id: string) => deletions.some(({ callId }) => callId === id);
+  // From the cache: the page shows a response later, and an event can arrive in between.
+  const isListed = (id: string) =>
+    queryClient
+      .getQueryData<typeof data>(queryKey)
+      ?.pages.some(({ roomDeletions }) => roomDeletions.some(({ callId }) => callId === id)) === true;
   const reload = useReload([queryKey], RELOAD_MS);
   useOnEvent((event) => {
     const isOwn =

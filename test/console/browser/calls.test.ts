@@ -1,7 +1,15 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { holdResponses, openSignedIn, startCalls, startConsole, useBrowser } from './harness.ts';
+import {
+  holdResponses,
+  openConsole,
+  openSignedIn,
+  signIn,
+  startCalls,
+  startConsole,
+  useBrowser,
+} from './harness.ts';
 
 useBrowser();
 
@@ -184,6 +192,46 @@ test('a late response of a cancel does not close the dialog of another call', as
   await dialog.getByRole('button', { name: 'Confirm' }).click();
   await page.getByText('The call is cancelled.').waitFor();
   expect(await server.send('GET', '/calls/later-1')).toMatchObject({ status: 'cancelled' });
+});
+
+test('a room that is gone before the page shows the response with it is not reported for ever', async () => {
+  const server = await startConsole({ RETRY_INITIAL_DELAY_MS: '60000' });
+  await startCalls(server, 1);
+  server.livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
+  const { page } = await openConsole(server.url);
+  // TanStack Query shows a response after such a timer. A page with many events is as late.
+  await page.addInitScript(`
+    const set = window.setTimeout;
+    window.held = null;
+    window.setTimeout = (run, ms, ...args) =>
+      window.held !== null && !ms ? window.held.push(run) : set(run, ms, ...args);
+  `);
+  await page.reload();
+  let lists = 0;
+  page.on('requestfinished', (request) => {
+    if (request.url().includes('roomDeletions.list')) lists += 1;
+  });
+  await signIn(page, server.key);
+  // The first, and the one after the first event.
+  await expect.poll(() => lists).toBe(2);
+  const release = await holdResponses(page, /roomDeletions\.list/);
+  const requested = page.waitForRequest(/roomDeletions\.list/);
+  await server.send('DELETE', '/calls/call-1');
+  await requested;
+  await page.evaluate('window.held = []');
+  release();
+  await expect.poll(() => lists).toBe(3);
+  server.livekit.emulator.setFault('DeleteRoom', null);
+  await server.send('POST', '/calls/call-1/room-deletion/retry', {});
+  const { page: second } = await openSignedIn(server, '/console/calls/call-1');
+  await second.getByText('Deleted', { exact: true }).waitFor();
+  await page.evaluate(`
+    const { held } = window;
+    window.held = null;
+    for (const run of held) run();
+  `);
+  await expect.poll(() => lists).toBe(4);
+  await page.getByText('The room of 1 ended call is not deleted').waitFor({ state: 'hidden' });
 });
 
 test('all calls that match lead to the Stop page with the same filter', async () => {
