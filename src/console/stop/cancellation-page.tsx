@@ -4,7 +4,7 @@ import { statusOf } from '../api/errors.ts';
 import { useScope } from '../api/session.tsx';
 import { KeyName } from '../keys/key-name.tsx';
 import { RoomDeletionList } from '../room-deletions/room-deletion-list.tsx';
-import { useRoomDeletions } from '../room-deletions/room-deletions.ts';
+import { type RoomDeletions, useRoomDeletions } from '../room-deletions/room-deletions.ts';
 import { texts } from '../texts.ts';
 import { buttonClass } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
@@ -78,16 +78,24 @@ function Stop({ cancellation }: { cancellation: Cancellation }) {
     state: ['available', 'running', 'retryable'],
     isEnabled: mayRead && waiting + discarded > 0,
   });
+  // One list: a room that moves between the two lists above can be in neither of them for a moment.
+  const remaining = useRoomDeletions({
+    cancellationId: id,
+    state: ['available', 'running', 'retryable', 'discarded'],
+    isEnabled: mayRead && progress.outcome === 'rooms_left',
+  });
   const failed = open.deletions.filter(({ lastError }) => lastError !== null);
-  const areAllGone = mayRead && givenUp.isComplete && open.isComplete && isEmpty(givenUp) && isEmpty(open);
-  const left = givenUp.isComplete && mayRead ? givenUp.deletions.length : discarded;
-  const text = progressText(progress, counts.cancelled, { left, open: open.deletions.length, areAllGone });
+  const rooms = countRemaining(remaining, discarded);
+  const areAllGone = remaining.isComplete && rooms.left + rooms.open === 0;
+  const text = progressText(progress, counts.cancelled, { ...rooms, areAllGone });
   // A screen reader would not keep up with each number.
   const tenths = Math.floor(percent(progress.gone, progress.total) / 10);
   return (
     <>
       <p role="status" className="sr-only">
-        {progress.outcome === 'running' ? words.percent(tenths * 10) : words.ended(counts.cancelled, left)}
+        {progress.outcome === 'running'
+          ? words.percent(tenths * 10)
+          : words.ended(counts.cancelled, rooms.left + rooms.open)}
       </p>
       <Card>
         <div className="flex flex-col gap-4">
@@ -139,13 +147,25 @@ function Stop({ cancellation }: { cancellation: Cancellation }) {
   );
 }
 
-interface RoomsLeft {
+interface RemainingRooms {
+  /** Given up, and not retried. */
   readonly left: number;
+  /** Retried. */
   readonly open: number;
-  readonly areAllGone: boolean;
 }
 
-function progressText(progress: Progress, cancelled: number, { left, open, areAllGone }: RoomsLeft): string {
+/** Counts the rooms of a completed stop. Without a complete list, `discarded` rooms are left. */
+function countRemaining({ deletions, isComplete }: RoomDeletions, discarded: number): RemainingRooms {
+  if (!isComplete) return { left: discarded, open: 0 };
+  const left = deletions.filter(({ state }) => state === 'discarded').length;
+  return { left, open: deletions.length - left };
+}
+
+function progressText(
+  progress: Progress,
+  cancelled: number,
+  { left, open, areAllGone }: RemainingRooms & { readonly areAllGone: boolean },
+): string {
   const { text } = texts.stop.progress;
   switch (progress.outcome) {
     case 'running':
@@ -226,10 +246,6 @@ function Details({ cancellation }: { cancellation: Cancellation }) {
       </DefinitionList>
     </Card>
   );
-}
-
-function isEmpty({ deletions }: { deletions: readonly unknown[] }): boolean {
-  return deletions.length === 0;
 }
 
 /** Returns the number of the preview, which the page of the stop has set; 0 for other visitors. */

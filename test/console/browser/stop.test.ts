@@ -327,6 +327,41 @@ test('a room that hangup has given up is tried again', async () => {
   expect(await server.livekit.roomNames()).toEqual([]);
 });
 
+test('a retried room is not gone while the list of retried rooms is older than the list of given up ones', async () => {
+  const server = await startConsole({ RETRY_MAX_AGE_MS: '1000', LIVEKIT_BACKGROUND_TIMEOUT_MS: '30000' });
+  await startCalls(server, 2);
+  server.livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
+  const { page } = await openSignedIn(server, '/console/stop');
+  // The list of open deletions stays as it was before the retry.
+  await page.route('**/console/trpc/*roomDeletions.list*', async (route) => {
+    const input = new URL(route.request().url()).searchParams.get('input') ?? '{}';
+    const inputs = z
+      .record(z.string(), z.object({ state: z.array(z.string()).optional() }))
+      .parse(JSON.parse(input));
+    const response = await route.fetch();
+    const results = z.array(z.unknown()).parse(await response.json());
+    const json = results.map((result, index) => {
+      const { state = [] } = inputs[index] ?? {};
+      return state.includes('retryable') && !state.includes('discarded')
+        ? { result: { data: { roomDeletions: [], pagination: { nextCursor: null } } } }
+        : result;
+    });
+    await route.fulfill({ response, json });
+  });
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+  await confirmStop(page, 2);
+  await page.getByText('2 rooms may still exist').waitFor();
+  server.livekit.emulator.setFault('DeleteRoom', { kind: 'hang' });
+  const retry = page.getByRole('button', { name: 'Try again now' });
+  await retry.first().click();
+  await page.getByText('1 room may still exist').waitFor();
+  await retry.first().click();
+  await page.getByText('hangup deletes 2 rooms that had been given up.').waitFor();
+  expect(await server.livekit.roomNames()).toHaveLength(2);
+  await page.unrouteAll({ behavior: 'wait' });
+});
+
 test('a hold refuses new calls until somebody lifts it', async () => {
   const server = await startConsole();
   const { page } = await openSignedIn(server, '/console/stop');
