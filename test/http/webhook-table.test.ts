@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Emulator } from '../../src/emulator/emulator.ts';
+import { startGate } from '../harness/gate.ts';
 import { type Hangup, startHangup } from '../harness/hangup.ts';
 import { type LiveKitUnderTest, startEmulated } from '../harness/livekit.ts';
 import { freePorts } from '../harness/ports.ts';
@@ -470,7 +471,11 @@ describe('a phone that is left alone', () => {
   });
 
   test('keeps the call active when AGENT_LEFT_GRACE_MS is 0', async () => {
-    const off = await startHangup({ livekit, settings: { agentLeftGraceMs: 0 } });
+    // A list without the phone would begin a review.
+    const url = await startGate(livekit.url, async ({ path }) => {
+      if (path.endsWith('/ListParticipants')) await new Promise(() => {});
+    });
+    const off = await startHangup({ livekit: { ...livekit, url }, settings: { agentLeftGraceMs: 0 } });
     try {
       await off.insertCall({ id: 'off' });
       const room = roomWebhooks('off');
@@ -530,13 +535,13 @@ describe('a recreated room', () => {
     end();
     return result;
   };
-  const cancelled = { status: 'cancelled', endedAt: Date.now() - 1_000 };
+  const cancelled = () => ({ status: 'cancelled', endedAt: Date.now() - 1_000 });
 
   test.each<[string, (room: Room) => string]>([
     ['room_started', (room) => room.started()],
     ['participant_joined', (room) => room.joined(HUMAN)],
   ])('of a cancelled call is deleted again after %s, and an event has the reason', async (name, sign) => {
-    const { id, record } = await insertNewCall(cancelled);
+    const { id, record } = await insertNewCall(cancelled());
     const person = await inSilence(() => emulator.join(id, { identity: 'somebody' }));
     expect(await postWebhook(hangup.url, sign(roomWebhooks(id)))).toMatchObject({ status: 200 });
     expect(await person.disconnected).toBe('ROOM_DELETED');
