@@ -191,7 +191,8 @@ test('a cancel returns 503 with retry-after at once while 2,000 writes wait', as
 test('500 concurrent cancels delete all rooms at the first attempt and settle all deletions', async () => {
   const ids = Array.from({ length: 500 }, (_, i) => `c${i}`);
   const hangup = await startTestHangup(ids);
-  const answers = await Promise.all(ids.map((id) => cancel(hangup, id)));
+  // Without the timeout of a client: a loaded machine takes seconds for so many requests.
+  const answers = await Promise.all(ids.map((id) => hangup.send('DELETE', `/api/v1/calls/${id}`)));
   expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
   expect(hangup.log.filter(({ level }) => level !== 'info')).toEqual([]);
   const records = await Promise.all(ids.map((id) => hangup.store.findCall(id)));
