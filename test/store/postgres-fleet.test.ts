@@ -6,9 +6,12 @@ import { openPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { postgresDatabase } from '../harness/postgres.ts';
 import { hasPostgres, query } from '../harness/postgres-server.ts';
 
-/** Ends the session that waits for an advisory lock. */
-const END_WAITING = `SELECT pg_terminate_backend(pid) FROM pg_locks
-  WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+const WAITING = `FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+/** Counts the sessions that wait for an advisory lock. */
+const COUNT_WAITING = `SELECT count(*)::int AS n ${WAITING}`;
+/** Ends these sessions. */
+const END_WAITING = `SELECT pg_terminate_backend(pid) ${WAITING}`;
 
 describe.skipIf(!hasPostgres())('a heartbeat on Postgres', () => {
   test('that failed for its sender never takes effect afterwards', async () => {
@@ -23,8 +26,9 @@ describe.skipIf(!hasPostgres())('a heartbeat on Postgres', () => {
     const late = store.heartbeat({ memberId: 'a', wanted: ['pruning'], rateDivisor: null });
     const failed = expect(late).rejects.toThrow(StoreBusyError);
     // The transaction waits for the lock of the fleet, loses its connection, and waits on another one.
-    // It would wait for each lock for 2 s only. A new connection takes time on a busy machine.
-    await delay(1_500);
+    await expect.poll(async () => (await other.query(COUNT_WAITING)).rows).toEqual([{ n: 1 }]);
+    // It waits for each lock for 2 s only.
+    await delay(1_000);
     expect((await other.query(END_WAITING)).rows).toHaveLength(1);
     await failed;
     expect(performance.now() - sentAt).toBeGreaterThan(2_900);
