@@ -116,9 +116,8 @@ describe('POST /api-keys', () => {
     const { id } = await created();
     const [event] = await hangup.store.listCallEvents({ callId: id, after: 0, limit: 9 });
     expect(event).toMatchObject({ action: 'api_key.created', actor: 'api_key', actorId: await currentId() });
-    expect(hangup.log).toContainEqual(
-      expect.objectContaining({ fields: { keyId: await currentId(), createdKeyId: id } }),
-    );
+    const fields = { keyId: await currentId(), createdKeyId: id };
+    await expect.poll(() => hangup.log).toContainEqual(expect.objectContaining({ fields }));
   });
 
   test('accepts each scope, without a duplicate', async () => {

@@ -123,9 +123,11 @@ describe('/readyz returns 503', () => {
     another.exec('BEGIN IMMEDIATE');
     expect(await request(hangup, '/readyz')).toMatchObject(notReady('store'));
     expect(await request(hangup, '/healthz')).toMatchObject({ status: 200 });
-    expect(hangup.log).toContainEqual(
-      expect.objectContaining({ level: 'error', message: 'not ready: cannot write to the database' }),
-    );
+    await expect
+      .poll(() => hangup.log)
+      .toContainEqual(
+        expect.objectContaining({ level: 'error', message: 'not ready: cannot write to the database' }),
+      );
     expect((await readMetrics(hangup.url)).value('hangup_store_failures_total')).toBeGreaterThan(0);
     another.exec('ROLLBACK');
     await expect.poll(async () => (await request(hangup, '/readyz')).status).toBe(200);

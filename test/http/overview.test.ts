@@ -311,9 +311,11 @@ describe('POST /calls/{callId}/room-deletion/retry', () => {
         reason: 'the deletion was discarded',
       }),
     );
-    expect(hangup.log).toContainEqual(
-      expect.objectContaining({ message: 'room deletion retried at the request of an API key' }),
-    );
+    await expect
+      .poll(() => hangup.log)
+      .toContainEqual(
+        expect.objectContaining({ message: 'room deletion retried at the request of an API key' }),
+      );
   });
 
   test('brings an open deletion forward', async () => {
