@@ -119,7 +119,7 @@ test('SIGHUP on a terminal stops hangup like SIGTERM', async () => {
   await expect.poll(() => shown).toContain('server started');
   const [pid = ''] = readFileSync(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8').split(' ');
   process.kill(Number(pid), 'SIGHUP');
-  expect(await once(terminal, 'exit')).toEqual([0, null]);
+  expect(await once(terminal, 'close')).toEqual([0, null]);
   expect(shown).toMatch(/SIGHUP[\s\S]*server stopping|server stopping[\s\S]*SIGHUP/);
 });
 

@@ -97,7 +97,7 @@ test('the binary writes readable log lines on a terminal', async () => {
     shown += chunk.toString();
   });
   await expect.poll(() => shown).toContain('server started');
-  const ended = once(child, 'exit');
+  const ended = once(child, 'close');
   child.stdin.write('\x03'); // Ctrl-C
   expect(await ended).toEqual([0, null]);
   expect(shown).toMatch(/INFO.*server started/);

@@ -465,7 +465,7 @@ test('an emulator exits when another process serves its database with a LiveKit;
     LIVEKIT_API_KEY: API_KEY,
     LIVEKIT_API_SECRET: API_SECRET,
   }));
-  const ended = once(sandbox.child, 'exit');
+  const ended = once(sandbox.child, 'close');
   const hangup = await serveHangup({ env, cwd });
   expect((await ended)[0]).toBe(2);
   expect(sandbox.output()).toMatch(/LIVEKIT_URL: required, because data\/hangup\.db contains calls of http/);

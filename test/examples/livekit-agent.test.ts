@@ -126,7 +126,7 @@ async function startJob(
       if (message.case === 'exiting') reason = Exit.parse(message.value).reason;
     });
   });
-  const ended = once(child, 'exit').then(([code]) => {
+  const ended = once(child, 'close').then(([code]) => {
     if (code !== 0) throw new Error(`the job process exited with ${code}: ${reason}`);
     return reason;
   });

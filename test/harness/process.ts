@@ -95,16 +95,17 @@ export async function serveHangup({ env, cwd }: { env: Environment; cwd: string 
     };
     child.stdout?.on('data', onData);
     child.stderr?.on('data', onData);
-    child.once('exit', (code) => reject(new Error(`hangup ended with ${code}:\n${output}`)));
+    // The output is complete after `close`, not after `exit`.
+    child.once('close', (code) => reject(new Error(`hangup ended with ${code}:\n${output}`)));
   });
   return {
     url,
     child,
     output: () => output,
     kill: async (signal) => {
-      const exited = once(child, 'exit');
+      const closed = once(child, 'close');
       child.kill(signal);
-      await exited;
+      await closed;
       return child.exitCode;
     },
   };
