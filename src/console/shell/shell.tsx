@@ -9,6 +9,7 @@ import { classNames } from '../ui/class-names.ts';
 import { ConnectionBanner } from './connection-banner.tsx';
 import { HelpDialog } from './help-dialog.tsx';
 import { LateErrorList } from './late-error-list.tsx';
+import { useUnloadPrompt } from './unload-prompt.ts';
 import { focusSearch, useShortcutSetting, useShortcuts } from './use-shortcuts.ts';
 
 const PAGES = [
@@ -24,6 +25,7 @@ export function Shell({ children }: { children: ReactNode }) {
   const [isHelpOpen, setHelpOpen] = useState(false);
   const [, navigate] = useLocation();
   const openHelp = () => setHelpOpen(true);
+  useUnloadPrompt();
   useShortcuts(areShortcutsOn, (action) => {
     if (action.kind === 'help') openHelp();
     if (action.kind === 'page') navigate(action.path);

@@ -37,6 +37,7 @@ const PREVIEW_REASON = 'preview';
 /** Counts the calls that match a selector. Cancels none. */
 export function usePreviewRequest() {
   return useMutation({
+    meta: { changesNothing: true },
     mutationFn: async (selector: Selector): Promise<Preview> => {
       const result = await trpc.cancellations.create.mutate(
         { ...selector, reason: PREVIEW_REASON, dryRun: true },

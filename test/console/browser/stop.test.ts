@@ -224,6 +224,28 @@ test('a stop that fails after the reader has left the page is reported there', a
   expect(await countStops(server)).toBe(0);
 });
 
+test('a tab with a stop without a response closes only after a confirmation', async () => {
+  const server = await startConsole();
+  await startCalls(server, 2);
+  const { page } = await openSignedIn(server, '/console/stop');
+  let isAway = true;
+  await page.route('**/console/trpc/cancellations.create*', (route) => {
+    const isPreview = route.request().postData()?.includes('dryRun') === true;
+    return isAway && !isPreview ? route.abort() : route.continue();
+  });
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+  await confirmStop(page, 2);
+  await page.getByText('The stop cannot start twice').waitFor();
+  const [dialog] = await Promise.all([page.waitForEvent('dialog'), page.close({ runBeforeUnload: true })]);
+  expect(dialog.type()).toBe('beforeunload');
+  await dialog.dismiss();
+  isAway = false;
+  await page.getByText('2 calls are cancelled. No room is left.').waitFor();
+  page.on('dialog', () => expect.unreachable());
+  await Promise.all([page.waitForEvent('close'), page.close({ runBeforeUnload: true })]);
+});
+
 test('the progress is current without an event of the stream', async () => {
   const server = await startConsole({ RETRY_MAX_DELAY_MS: '1000' });
   await startCalls(server, 2);
