@@ -19,8 +19,8 @@ const fleet = process.env.FLEET ? [] : ['test/app/fleet-kills.test.ts', 'test/ap
 const proxies = process.env.PROXIES ? [] : ['test/app/fleet-proxies.test.ts'];
 // 147 concurrent rooms with grace periods of 3 s need an idle machine.
 const rooms = process.env.ROOMS ? [] : ['test/http/more-rooms.test.ts'];
-// The tests of SQLite's lock for writes.
-const busy = isOnPostgres ? ['test/http/busy-database.test.ts'] : [];
+// SQLite's lock for writes. `npm run test:binary` runs these, without the load of the static checks.
+const busy = process.env.HANGUP_BINARY && !isOnPostgres ? [] : ['test/http/busy-database.test.ts'];
 // `npm run test:postgres` runs these too: they take a fifth of npm test.
 const slow = isOnPostgres
   ? []
