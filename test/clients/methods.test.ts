@@ -122,7 +122,8 @@ test('events lists the changes of a call in pages', async () => {
 });
 
 test('list returns a page, and listAll the calls of all pages, each of them once', async () => {
-  const ids = Array.from({ length: 23 }, (_, index) => `page-${index}`);
+  // Calls of the same millisecond are in the order of their ids.
+  const ids = Array.from({ length: 23 }, (_, index) => `page-${String(index).padStart(2, '0')}`);
   for (const id of ids) await hangup.calls.create({ id, agentId: 'pages', direction: 'inbound' });
   const page = await hangup.calls.list({ agentId: 'pages', status: ['initiated', 'active'], limit: 10 });
   expect(page.pagination).toMatchObject({ total: 23, hasMore: true });
