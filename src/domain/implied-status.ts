@@ -14,10 +14,9 @@ function impliedStatusOfMembers(roster: Roster): LiveStatus {
   if (phones.some(({ phone }) => phone?.answeredAt != null)) return 'active';
   const people = presentMembers(roster, 'person').length;
   if (people >= 2) return 'active';
-  if (phones.length === 0) {
-    // Before a phone of a phone call is answered, one person and agents do not make the call active.
-    if (roster.firstPhone !== null && !phonesAreGuests(roster)) return 'connecting';
-    return people === 1 && presentMembers(roster, 'agent').length > 0 ? 'active' : 'connecting';
-  }
+  // Before a phone of a phone call is answered, one person and agents do not make the call active.
+  const isPhoneCall = roster.firstPhone !== null && !phonesAreGuests(roster);
+  if (!isPhoneCall && people === 1 && presentMembers(roster, 'agent').length > 0) return 'active';
+  if (phones.length === 0) return 'connecting';
   return phones.some(({ phone }) => phone?.callStatus === 'ringing') ? 'ringing' : 'connecting';
 }

@@ -152,6 +152,17 @@ describe('rule 4: the status active', () => {
       'ringing',
     ],
     [
+      'an agent and a person who is back while a guest rings',
+      [
+        [0, joined(AGENT)],
+        [1, joined(PERSON)],
+        [2, left(PERSON)],
+        [3, joined(outbound({ callStatus: 'ringing' }))],
+        [4, joined(reconnected(PERSON))],
+      ],
+      'active',
+    ],
+    [
       'a phone that is dialled, and an agent',
       [
         [0, joined(AGENT)],
