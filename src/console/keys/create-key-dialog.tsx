@@ -25,7 +25,7 @@ export function CreateKeyDialog({ onClose }: { onClose: () => void }) {
     mutationFn: (input: NewKey) => trpc.apiKeys.create.mutate(input, inTime()),
     onSettled: () => {
       isSent.current = false;
-      // Not awaited: the key is shown without the list. After a lost response, the list can have a key that nobody has seen.
+      // Not awaited: the key is shown before the list. After a lost response, the list has the new key, which can be revoked.
       void reloadQueries(queryClient, API_KEYS.queryKey);
     },
   });

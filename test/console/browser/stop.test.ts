@@ -29,6 +29,16 @@ async function confirmStop(page: Page, calls: number, text = 'wrong advice'): Pr
   await stopCalls(page).click();
 }
 
+async function previewEverything(page: Page): Promise<void> {
+  await what(page).selectOption('Everything');
+  await preview(page).click();
+}
+
+async function stopEverything(page: Page, calls: number): Promise<void> {
+  await previewEverything(page);
+  await confirmStop(page, calls);
+}
+
 async function liveCalls({ send }: ConsoleServer): Promise<readonly string[]> {
   const list = await send('GET', '/calls?status=initiated&status=connecting&status=ringing&status=active');
   return z
@@ -140,8 +150,7 @@ test('a stop whose response is lost starts once', async () => {
   const server = await startConsole();
   await startCalls(server, 2);
   const { page } = await openSignedIn(server, '/console/stop');
-  await what(page).selectOption('Everything');
-  await preview(page).click();
+  await previewEverything(page);
   await page.getByText('2 calls match').waitFor();
   let lost = 0;
   await page.route('**/console/trpc/cancellations.create*', async (route) => {
@@ -161,8 +170,7 @@ test('a stop is sent again while its tab is hidden', async () => {
   const server = await startConsole();
   await startCalls(server, 2);
   const { page } = await openSignedIn(server, '/console/stop');
-  await what(page).selectOption('Everything');
-  await preview(page).click();
+  await previewEverything(page);
   await page.getByText('2 calls match').waitFor();
   await page.route('**/console/trpc/cancellations.create*', (route) => route.abort());
   await confirmStop(page, 2);
@@ -179,8 +187,7 @@ test('a stop whose response is lost and whose session then ends starts once', as
   await startCalls(server, 2);
   const { key, id } = await server.createKey(['calls:read', 'calls:stop']);
   const { page } = await openSignedIn({ ...server, key }, '/console/stop');
-  await what(page).selectOption('Everything');
-  await preview(page).click();
+  await previewEverything(page);
   await page.getByText('2 calls match').waitFor();
   let isFirst = true;
   await page.route('**/console/trpc/cancellations.create*', async (route) => {
@@ -233,9 +240,7 @@ test('a tab with a stop without a response closes only after a confirmation', as
     const isPreview = route.request().postData()?.includes('dryRun') === true;
     return isAway && !isPreview ? route.abort() : route.continue();
   });
-  await what(page).selectOption('Everything');
-  await preview(page).click();
-  await confirmStop(page, 2);
+  await stopEverything(page, 2);
   await page.getByText('The stop cannot start twice').waitFor();
   const [dialog] = await Promise.all([page.waitForEvent('dialog'), page.close({ runBeforeUnload: true })]);
   expect(dialog.type()).toBe('beforeunload');
@@ -254,9 +259,7 @@ test('the progress is current without an event of the stream', async () => {
   // As a proxy that keeps the events back.
   await page.route('**/console/trpc/events.stream*', () => {});
   await page.goto(`${server.url}/console/stop`);
-  await what(page).selectOption('Everything');
-  await preview(page).click();
-  await confirmStop(page, 2);
+  await stopEverything(page, 2);
   await page.getByText('0 of 2 rooms are gone.').waitFor();
   server.livekit.emulator.setFault('DeleteRoom', null);
   await page.getByText('2 calls are cancelled. No room is left.').waitFor();
@@ -271,8 +274,7 @@ test('a stop that is sent again never runs for the organization of a later sign-
   const calls = `${server.url}/api/v1/calls`;
   expect((await fetch(calls, { method: 'POST', headers, body: '{"id":"theirs"}' })).status).toBe(201);
   const { page } = await openSignedIn(server, '/console/stop');
-  await what(page).selectOption('Everything');
-  await preview(page).click();
+  await previewEverything(page);
   await page.getByText('2 calls match').waitFor();
   await page.route('**/console/trpc/cancellations.create*', (route) => route.abort());
   await confirmStop(page, 2);
@@ -306,9 +308,7 @@ test('a stop that is complete before the first response of its page is shown as 
     await second.getByText(done).waitFor();
     await route.fulfill({ response });
   });
-  await what(page).selectOption('Everything');
-  await preview(page).click();
-  await confirmStop(page, 2);
+  await stopEverything(page, 2);
   await page.getByText(done).waitFor();
   expect(isFirst).toBe(false);
 });
@@ -318,9 +318,7 @@ test('the progress continues after an outage of LiveKit and a kill of hangup', a
   await startCalls(server, 3);
   server.livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
   const { page } = await openSignedIn(server, '/console/stop');
-  await what(page).selectOption('Everything');
-  await preview(page).click();
-  await confirmStop(page, 3);
+  await stopEverything(page, 3);
   await page.getByText('0 of 3 rooms are gone.').waitFor();
   await page.getByText('The LiveKit server with the room does not respond.').first().waitFor();
   await server.kill();
@@ -336,9 +334,7 @@ test('a room that hangup has given up is tried again', async () => {
   await startCalls(server, 2);
   server.livekit.emulator.setFault('DeleteRoom', { kind: 'status503' });
   const { page } = await openSignedIn(server, '/console/stop');
-  await what(page).selectOption('Everything');
-  await preview(page).click();
-  await confirmStop(page, 2);
+  await stopEverything(page, 2);
   await page.getByText('2 rooms may still exist').waitFor();
   server.livekit.emulator.setFault('DeleteRoom', null);
   await page.getByRole('button', { name: 'Try again now' }).first().click();
@@ -370,9 +366,7 @@ test('a retried room is not gone while the list of retried rooms is older than t
     });
     await route.fulfill({ response, json });
   });
-  await what(page).selectOption('Everything');
-  await preview(page).click();
-  await confirmStop(page, 2);
+  await stopEverything(page, 2);
   await page.getByText('2 rooms may still exist').waitFor();
   server.livekit.emulator.setFault('DeleteRoom', { kind: 'hang' });
   const retry = page.getByRole('button', { name: 'Try again now' });
@@ -387,8 +381,7 @@ test('a retried room is not gone while the list of retried rooms is older than t
 test('a hold refuses new calls until somebody lifts it', async () => {
   const server = await startConsole();
   const { page } = await openSignedIn(server, '/console/stop');
-  await what(page).selectOption('Everything');
-  await preview(page).click();
+  await previewEverything(page);
   await page.getByText('No calls match now').waitFor();
   await reason(page).fill('maintenance');
   await number(page).fill('0');
@@ -463,8 +456,7 @@ test('a key without calls:stop is not offered a stop, and a key with only calls:
   const { key: stopper } = await server.createKey(['calls:stop']);
   const { page: second } = await openSignedIn({ ...server, key: stopper }, '/console/stop');
   await second.getByText('lacks the scope calls:read').waitFor();
-  await what(second).selectOption('Everything');
-  await preview(second).click();
+  await previewEverything(second);
   await second.getByText('1 call matches').waitFor();
   await reason(second).fill('test');
   await number(second).fill('1');
