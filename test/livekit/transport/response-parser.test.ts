@@ -44,6 +44,15 @@ function toParsed(head: ResponseHead | null, body: Buffer, isReusable: boolean) 
   return { head: { status, contentType }, body: body.toString('latin1'), isReusable };
 }
 
+/**
+ * Removes tabs after the value of Transfer-Encoding, which are not part of the value (RFC 9110, 5.5). With them, Node reports
+ * the encoding chunked, but does not decode the chunks.
+ */
+function withoutTabs(bytes: Buffer): Buffer {
+  const text = bytes.toString('latin1');
+  return Buffer.from(text.replaceAll(/^(transfer-encoding:[ \t]*chunked)[ \t]+\r$/gim, '$1\r'), 'latin1');
+}
+
 /** Parses the same with Node's HTTP client; null for an error. */
 async function parseWithNode(bytes: Buffer): Promise<Parsed | null> {
   const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
@@ -89,6 +98,11 @@ test.each([
     'after 100 and 103',
     `HTTP/1.1 100 \r\n\r\nHTTP/1.1 103 E\r\na: b\r\n\r\n${OK}Content-Length: 2\r\n\r\n{}`,
     { body: '{}' },
+  ],
+  [
+    'in chunks, with a tab after the encoding',
+    `${OK}Transfer-Encoding: chunked\t\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n`,
+    { body: '{}', isReusable: true },
   ],
   [
     'in chunks',
@@ -233,7 +247,7 @@ test('a damaged response that Node refuses is refused, and others are parsed ali
           return;
         }
         accepted += 1;
-        expect(parsed).toMatchObject((await parseWithNode(bytes)) ?? { refusedByNode: true });
+        expect(parsed).toMatchObject((await parseWithNode(withoutTabs(bytes))) ?? { refusedByNode: true });
       },
     ),
     { numRuns: 2_000 },
